@@ -1,0 +1,1 @@
+"""CircuitSeer: find a model's reasoning heads, score every sample by them, draw the subset."""
