@@ -1,0 +1,53 @@
+"""What every test shares: an isolated home, and the rule that CI must really drive a browser."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+# A test never asks a network for anything; these must be set before the libraries are imported.
+os.environ.setdefault("HF_HUB_OFFLINE", "1")
+os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
+os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+import pytest
+
+REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
+_browser_outcomes: dict[str, str] = {}
+
+
+@pytest.fixture(autouse=True)
+def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Point the runs folder at a fresh place, so that no test sees another's runs or yours."""
+    home = tmp_path / "runs-home"
+    monkeypatch.setenv("CIRCUITSEER_RUNS", str(home))
+    yield home
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Remember how each browser test ended."""
+    if "browser" in report.keywords and (report.when == "call" or report.skipped):
+        _browser_outcomes[report.nodeid] = report.outcome
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
+    """With CIRCUITSEER_REQUIRE_BROWSER=1 a skipped (or missing) browser test fails the session."""
+    if REQUIRE_BROWSER and exitstatus == 0 and _browser_problem():
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say why the session failed."""
+    if REQUIRE_BROWSER and (problem := _browser_problem()):
+        terminalreporter.write_line(f"CIRCUITSEER_REQUIRE_BROWSER=1: {problem}", red=True)
+
+
+def _browser_problem() -> str | None:
+    skipped = [name for name, outcome in _browser_outcomes.items() if outcome == "skipped"]
+    if skipped:
+        return f"{len(skipped)} browser tests were skipped, the first is {skipped[0]}"
+    if not _browser_outcomes:
+        return "no browser test ran"
+    return None
