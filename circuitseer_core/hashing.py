@@ -13,7 +13,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-_SPAN = 2.0**53
+_SPAN = 2.0**52
 
 
 def hash64(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.uint64]:
@@ -38,15 +38,29 @@ def hash64(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests()), dtype="<u8").astype(np.uint64, copy=False)
 
 
+def to_uniforms(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """(n,) float64 strictly inside (0, 1): the top 52 bits of each hash, centred in their cell.
+
+    52 bits and not 53: the half added for the centre must be representable too, else the largest
+    value rounds up to 1.
+    """
+    return ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) / _SPAN
+
+
+def to_gumbels(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+    """(n,) standard Gumbel noise, ``-log(-log(u))`` of :func:`to_uniforms`."""
+    noise: NDArray[np.float64] = -np.log(-np.log(to_uniforms(hashes)))
+    return noise
+
+
 def uniforms(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.float64]:
-    """(n,) float64 strictly inside (0, 1): the top 53 bits of :func:`hash64`, centred."""
-    return ((hash64(seed, domain, ids) >> np.uint64(11)).astype(np.float64) + 0.5) / _SPAN
+    """(n,) float64 strictly inside (0, 1), one per id: :func:`to_uniforms` of :func:`hash64`."""
+    return to_uniforms(hash64(seed, domain, ids))
 
 
 def gumbels(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.float64]:
-    """(n,) standard Gumbel noise, ``-log(-log(u))`` of :func:`uniforms`."""
-    noise: NDArray[np.float64] = -np.log(-np.log(uniforms(seed, domain, ids)))
-    return noise
+    """(n,) standard Gumbel noise, one per id: :func:`to_gumbels` of :func:`hash64`."""
+    return to_gumbels(hash64(seed, domain, ids))
 
 
 def short_hash(*parts: str) -> str:
