@@ -1,0 +1,1 @@
+"""Figures: pure functions from data frames to plotly figures, used by the app and the report."""

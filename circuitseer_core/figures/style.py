@@ -1,0 +1,163 @@
+"""The look of every figure: two themes, their palettes and the plotly template made from them.
+
+A figure function takes a :class:`Theme` and stays pure; the app passes the one in view, the report
+and notebooks take :data:`LIGHT`. Palettes are told apart under the common colour-vision
+deficiencies: categories follow Okabe and Ito's order of hues, signed data go from blue to orange.
+Sequential and diverging palettes have exactly ten colours, which is what the app's theme takes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import plotly.graph_objects as go
+
+FONT = "Inter, system-ui, sans-serif"
+MONO = "'JetBrains Mono', ui-monospace, monospace"
+
+
+@dataclass(frozen=True, slots=True)
+class Theme:
+    """Colours (CSS hex) of one appearance.
+
+    ``accent`` marks what is chosen, ``mark`` what stands out (outlines on a map), ``ink`` is text,
+    ``muted`` secondary text, ``faint`` data that is context only, ``grid`` lines behind data.
+    """
+
+    name: str
+    paper: str
+    ink: str
+    muted: str
+    faint: str
+    grid: str
+    accent: str
+    mark: str
+    categorical: tuple[str, ...]
+    sequential: tuple[str, ...]
+    diverging: tuple[str, ...]
+
+    def scale(self, kind: str) -> list[list[Any]]:
+        """A plotly colour scale: ``sequential`` or ``diverging``."""
+        colours = self.diverging if kind == "diverging" else self.sequential
+        return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+LIGHT = Theme(
+    name="light",
+    paper="#ffffff",
+    ink="#1b2430",
+    muted="#5d6875",
+    faint="#c3cbd4",
+    grid="#e8ecf0",
+    accent="#1c5f9e",
+    mark="#111820",
+    categorical=(
+        "#1c6fb5", "#d9722a", "#2a9471", "#b5558c", "#b8911b",
+        "#55a8d9", "#7565bd", "#8a5a3d", "#76818e", "#1b8088",
+    ),
+    sequential=(
+        "#f1f5f9", "#dbe7f2", "#bfd6ea", "#9cc1df", "#75a8d1",
+        "#518ec0", "#3474ab", "#1f5b91", "#114472", "#082d50",
+    ),
+    diverging=(
+        "#08386a", "#1c609c", "#4a8dc3", "#92bee0", "#dce9f3",
+        "#fae8da", "#f2b98e", "#dd8040", "#b5530f", "#783200",
+    ),
+)  # fmt: skip
+
+DARK = Theme(
+    name="dark",
+    paper="#11161d",
+    ink="#e4e9ef",
+    muted="#9aa6b4",
+    faint="#465261",
+    grid="#252e39",
+    accent="#6fb1ee",
+    mark="#f5f8fb",
+    categorical=(
+        "#5ba6e6", "#ee9a57", "#53c09a", "#dd86b8", "#dcbb52",
+        "#8fd0f2", "#a99bea", "#c4926f", "#a4afbb", "#4fb7be",
+    ),
+    sequential=(
+        "#18212c", "#1b2f44", "#1e3f5e", "#23517a", "#2c6597",
+        "#3d7cb2", "#5895c9", "#7caedb", "#a6c9ea", "#d5e6f7",
+    ),
+    diverging=(
+        "#c3e1fb", "#84bdf0", "#4a92d2", "#2c628f", "#1e3448",
+        "#3f2d20", "#854b1e", "#c86f26", "#f3a15a", "#ffd6b0",
+    ),
+)  # fmt: skip
+
+
+def template(theme: Theme) -> go.layout.Template:
+    """The plotly template of a theme: fonts, thin grid, no zero lines, opaque paper."""
+    axis = {
+        "gridcolor": theme.grid,
+        "linecolor": theme.faint,
+        "tickcolor": theme.faint,
+        "tickfont": {"color": theme.muted, "size": 11},
+        "title": {"font": {"color": theme.muted, "size": 12}, "standoff": 8},
+        "zeroline": False,
+        "automargin": True,
+        "ticks": "",
+    }
+    return go.layout.Template(
+        layout={
+            "font": {"family": FONT, "size": 12, "color": theme.ink},
+            "title": {"font": {"size": 13, "color": theme.ink}, "x": 0, "xanchor": "left"},
+            "paper_bgcolor": theme.paper,
+            "plot_bgcolor": theme.paper,
+            "colorway": theme.categorical,
+            "colorscale": {
+                "sequential": theme.scale("sequential"),
+                "diverging": theme.scale("diverging"),
+            },
+            "xaxis": {**axis, "showgrid": False},
+            "yaxis": axis,
+            "hoverlabel": {
+                "bgcolor": theme.ink,
+                "bordercolor": theme.ink,
+                "font": {"family": FONT, "size": 12, "color": theme.paper},
+                "align": "left",
+            },
+            "legend": {
+                "orientation": "h",
+                "yanchor": "bottom",
+                "y": 1.0,
+                "x": 0,
+                "xanchor": "left",
+                "font": {"color": theme.muted, "size": 11},
+                "bgcolor": "rgba(0,0,0,0)",
+            },
+            "margin": {"l": 8, "r": 8, "t": 28, "b": 8},
+            "modebar": {
+                "bgcolor": "rgba(0,0,0,0)",
+                "color": theme.faint,
+                "activecolor": theme.accent,
+            },
+            "separators": ".,",
+            "bargap": 0.08,
+        }
+    )
+
+
+def figure(theme: Theme, *, height: int, **layout: Any) -> go.Figure:
+    """An empty figure in ``theme``, ``height`` pixels high; ``layout`` goes to plotly as it is."""
+    fig = go.Figure()
+    fig.update_layout(template=template(theme), height=height, **layout)
+    return fig
+
+
+def colorbar(theme: Theme, title: str) -> dict[str, Any]:
+    """A slim colour bar with its title on top."""
+    return {
+        "title": {"text": title, "side": "top", "font": {"size": 11, "color": theme.muted}},
+        "thickness": 10,
+        "outlinewidth": 0,
+        "tickfont": {"size": 11, "color": theme.muted},
+        "len": 0.6,
+        "y": 1,
+        "yanchor": "top",
+        "xpad": 6,
+    }

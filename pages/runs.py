@@ -1,0 +1,5 @@
+"""Runs: start, watch, cancel, resume."""
+
+from ui.shell import page_header
+
+page_header("Runs")

@@ -1,0 +1,201 @@
+"""The shell every page lives in: navigation, run picker, page header, empty states.
+
+The run in view is a URL parameter (``?run=NAME``) mirrored in the session, so that a link names
+its run and moving between pages keeps it. ``page_header`` must be the first call of a page:
+Streamlit runs a page file *without* app.py when the very first request after server start is a
+deep link, and ``page_header`` mends that.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import DEMO_RUN, Run, list_runs, runs_home
+
+ROOT = Path(__file__).resolve().parent.parent
+BUNDLED = "bundled-demo"
+"""The key of the run that ships with the app; it cannot collide with the demo command's own run."""
+
+_SECTIONS = {
+    "": [("overview", "Overview", "space_dashboard"), ("runs", "Runs", "play_circle")],
+    "Detect": [("heads", "Heads", "grid_view")],
+    "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
+    "Select": [("export", "Export", "file_export")],
+}
+
+
+def pages() -> dict[str, list[Any]]:
+    """The page registry, in the order of the work."""
+    return {
+        section: [
+            st.Page(
+                f"pages/{name}.py",
+                title=title,
+                icon=f":material/{icon}:",
+                default=name == "overview",
+            )
+            for name, title, icon in entries
+            if (ROOT / "pages" / f"{name}.py").is_file()
+        ]
+        for section, entries in _SECTIONS.items()
+    }
+
+
+def enter() -> Any:
+    """Draw what surrounds every page; returns the page to run. For app.py alone."""
+    st.session_state["_shell"] = True
+    st.html(ROOT / "ui" / "style.css")
+    dark = st.context.theme.type == "dark"
+    st.logo(
+        str(ROOT / "assets" / ("logo-dark.svg" if dark else "logo.svg")),
+        icon_image=str(ROOT / "assets" / "icon.svg"),
+        size="large",
+    )
+    page = st.navigation({k: v for k, v in pages().items() if v}, expanded=True)
+    _pick_run()
+    return page
+
+
+def page_header(title: str, caption: str | None = None) -> None:
+    """The page's heading and one line below it. Must be a page's first call (see the module)."""
+    if "_shell" not in st.session_state:
+        st.navigation(pages(), position="hidden")
+        st.rerun()
+    st.title(title, anchor=False)
+    if caption:
+        st.caption(caption)
+
+
+def link_to(page: str, label: str, *, icon: str | None = None, **params: Any) -> None:
+    """A link to ``page`` ("heads") that keeps the run and carries ``params`` in the URL."""
+    query = {"run": st.session_state.get("run_key")} | params
+    st.page_link(
+        f"pages/{page}.py",
+        label=label,
+        icon=icon,
+        query_params={k: str(v) for k, v in query.items() if v is not None},
+    )
+
+
+def go_to(page: str, **params: Any) -> None:
+    """Switch to ``page`` now, keeping the run; ends the script run."""
+    query = {"run": st.session_state.get("run_key")} | params
+    st.switch_page(
+        f"pages/{page}.py", query_params={k: str(v) for k, v in query.items() if v is not None}
+    )
+
+
+def run_keys() -> list[str]:
+    """Keys of the runs one can open: names in the runs folder, newest first, then the bundled one."""
+    keys = [path.name for path in list_runs()]
+    return keys + [BUNDLED] if (DEMO_RUN / "run.json").is_file() else keys
+
+
+def run_path(key: str) -> Path:
+    """The folder behind a key of :func:`run_keys`."""
+    return DEMO_RUN if key == BUNDLED else runs_home() / key
+
+
+def run_label(key: str) -> str:
+    """How the picker shows a run."""
+    return "demo (bundled)" if key == BUNDLED else key
+
+
+def open_run(key: str) -> None:
+    """Make ``key`` the run in view from the next script run on (call from a callback)."""
+    st.session_state["run_key"] = key
+    st.query_params["run"] = key
+
+
+def current_run() -> Run | None:
+    """The run in view; None where there is no run or its folder is broken (see ``require_run``)."""
+    key = st.session_state.get("run_key")
+    if key is None:
+        return None
+    try:
+        return Run.open(run_path(key))
+    except UserError:
+        return None
+
+
+def require_run(stage: str | None = None) -> Run:
+    """The run in view, or an empty state that says what is missing and the end of this script run.
+
+    ``stage`` ("detect", "score" or "select"): also demand that this stage has results.
+    """
+    key = st.session_state.get("run_key")
+    if key is None:
+        empty_state("No run yet", "A run holds one model's heads, scores and subsets.")
+        st.stop()
+    try:
+        run = Run.open(run_path(key))
+        state = run.stage_state()
+    except UserError as error:
+        broken_state(error)
+        st.stop()
+    if stage and state[stage] == "missing":
+        empty_state(*_MISSING[stage])
+        st.stop()
+    return run
+
+
+_MISSING = {
+    "detect": ("No heads yet", "This run has not measured head importance."),
+    "score": ("No scores yet", "No dataset has been scored in this run."),
+    "select": ("No subset yet", "No subset has been drawn in this run."),
+}
+
+
+def empty_state(title: str, text: str) -> None:
+    """What is missing and what to do about it, in one quiet box."""
+    with st.container(border=True, key="empty_state"):
+        st.subheader(title, anchor=False)
+        st.markdown(text)
+        with st.container(horizontal=True):
+            st.page_link("pages/runs.py", label="Start a run", icon=":material/play_circle:")
+            if (DEMO_RUN / "run.json").is_file() and st.session_state.get("run_key") != BUNDLED:
+                st.button(
+                    "Load demo",
+                    icon=":material/science:",
+                    type="tertiary",
+                    on_click=open_run,
+                    args=[BUNDLED],
+                    key="load_demo",
+                )
+
+
+def broken_state(error: UserError) -> None:
+    """A run folder that cannot be read: the one line that says why."""
+    with st.container(border=True, key="broken_state"):
+        st.subheader("This run cannot be read", anchor=False)
+        st.text(str(error))
+        st.caption("Choose another run in the sidebar, or delete this one on the Runs page.")
+
+
+def _pick_run() -> None:
+    """Settle which run is in view (URL, then session, then newest) and draw the picker."""
+    keys = run_keys()
+    wanted = st.query_params.get("run")
+    chosen = wanted if wanted in keys else st.session_state.get("run_key")
+    if chosen not in keys:
+        chosen = keys[0] if keys else None
+    st.session_state["run_key"] = chosen
+    if chosen is None:
+        return
+    if wanted and wanted not in keys:
+        st.toast(f"There is no run named {wanted} here.", icon=":material/info:")
+    if st.query_params.get("run") != chosen:
+        st.query_params["run"] = chosen
+    st.session_state["run_choice"] = chosen
+    with st.sidebar:
+        st.selectbox(
+            "Run",
+            keys,
+            format_func=run_label,
+            key="run_choice",
+            on_change=lambda: open_run(st.session_state["run_choice"]),
+        )
