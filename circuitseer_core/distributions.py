@@ -1,0 +1,146 @@
+"""Distributions of scores by group, reduced to what a figure draws.
+
+A million scores become a few hundred counts or quantiles here, never in the browser: a figure's
+size does not depend on the number of rows. Rows whose value or group is missing (NaN, code -1)
+take no part.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+TAIL = 0.001
+"""Share of rows at either end that the bins leave to the outermost bin."""
+
+
+@dataclass(frozen=True)
+class Bins:
+    """Shared bins: ``edges`` (B+1,) ascending; ``log`` where they are even on a log scale.
+
+    Values outside the edges are counted in the nearest bin; ``below`` and ``above`` say how many.
+    """
+
+    edges: Floats
+    log: bool
+    below: int = 0
+    above: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many bins."""
+        return len(self.edges) - 1
+
+    @property
+    def centres(self) -> Floats:
+        """(B,) middles: geometric on a log scale."""
+        if self.log:
+            return np.sqrt(self.edges[:-1] * self.edges[1:])
+        return (self.edges[:-1] + self.edges[1:]) / 2
+
+
+def shared_bins(values: Floats, count: int = 48, *, log: bool = False) -> Bins:
+    """Bins over the bulk of (N,) ``values``: from the 0.1th to the 99.9th percentile.
+
+    On a log scale values that are not positive fall into the lowest bin. Where all values are
+    equal, or there is none, one unit around the value is binned.
+    """
+    usable = values[np.isfinite(values)]
+    usable = usable[usable > 0] if log else usable
+    if usable.size == 0:
+        return Bins(np.linspace(0.1 if log else 0.0, 1.0, count + 1), log)
+    low, high = (float(v) for v in np.quantile(usable, [TAIL, 1 - TAIL]))
+    if not high > low:
+        low, high = (low / 2, low * 2) if log else (low - 0.5, low + 0.5)
+    edges = np.geomspace(low, high, count + 1) if log else np.linspace(low, high, count + 1)
+    finite = values[np.isfinite(values)]
+    return Bins(edges, log, int((finite < low).sum()), int((finite > high).sum()))
+
+
+def bin_of(values: Floats, bins: Bins) -> Ints:
+    """(N,) bin of every value, clipped to the outermost bins; -1 where the value is missing."""
+    low, high = bins.edges[0], bins.edges[-1]
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if bins.log:
+            place = np.log(np.maximum(values, 0) / low) / np.log(high / low)
+        else:
+            place = (values - low) / (high - low)
+        place = np.clip(place * bins.count, 0, bins.count - 1)
+    missing = np.isnan(values)
+    return np.where(missing, -1, np.where(missing, 0, place)).astype(np.int64)
+
+
+def histogram(values: Floats, codes: NDArray[np.int32], groups: int, bins: Bins) -> Ints:
+    """(groups, B) counts of ``values`` (N,) by group code and bin."""
+    place = bin_of(values, bins)
+    use = (place >= 0) & (codes >= 0)
+    flat = codes[use].astype(np.int64) * bins.count + place[use]
+    return np.bincount(flat, minlength=groups * bins.count).reshape(groups, bins.count)
+
+
+def histogram2d(x: Floats, y: Floats, x_bins: Bins, y_bins: Bins) -> Ints:
+    """(By, Bx) counts of pairs."""
+    across, up = bin_of(x, x_bins), bin_of(y, y_bins)
+    use = (across >= 0) & (up >= 0)
+    flat = up[use] * x_bins.count + across[use]
+    shape = (y_bins.count, x_bins.count)
+    return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
+
+
+def by_group(values: Floats, codes: NDArray[np.int32], groups: int) -> list[Floats]:
+    """The finite values of every group, sorted: a list of ``groups`` arrays."""
+    use = np.isfinite(values) & (codes >= 0)
+    kept, kept_codes = values[use], codes[use].astype(np.int16)
+    order = np.argsort(kept_codes, kind="stable")
+    ends = np.cumsum(np.bincount(kept_codes, minlength=groups))[:-1]
+    return [np.sort(part) for part in np.split(kept[order], ends)]
+
+
+def quantiles(sorted_values: Sequence[Floats], levels: Floats) -> Floats:
+    """(groups, levels) quantiles, interpolated; NaN for an empty group."""
+    out = np.full((len(sorted_values), len(levels)), np.nan)
+    for i, part in enumerate(sorted_values):
+        if part.size:
+            place = levels * (part.size - 1)
+            lower = np.floor(place).astype(np.int64)
+            upper = np.minimum(lower + 1, part.size - 1)
+            out[i] = part[lower] + (part[upper] - part[lower]) * (place - lower)
+    return out
+
+
+def statistics(
+    values: Floats, tokens: Floats, codes: NDArray[np.int32], labels: Sequence[str]
+) -> pd.DataFrame:
+    """One row a group: group, rows, mean, sd, p5, p25, median, p75, p95, tokens, tokens_p95.
+
+    ``sd`` is the population's; ``tokens`` is the median token count. The last row, ``all``, is of
+    every row that has a group.
+    """
+    scores = by_group(values, codes, len(labels))
+    lengths = by_group(tokens, codes, len(labels))
+    names = list(labels)
+    if len(names) > 1:
+        everything = np.where(codes >= 0, 0, -1).astype(np.int32)
+        scores += by_group(values, everything, 1)
+        lengths += by_group(tokens, everything, 1)
+        names.append("all")
+    levels = quantiles(scores, np.array([0.05, 0.25, 0.5, 0.75, 0.95]))
+    token_levels = quantiles(lengths, np.array([0.5, 0.95]))
+    return pd.DataFrame(
+        {
+            "group": names,
+            "rows": [s.size for s in scores],
+            "mean": [float(s.mean()) if s.size else np.nan for s in scores],
+            "sd": [float(s.std()) if s.size else np.nan for s in scores],
+            **{n: levels[:, i] for i, n in enumerate(("p5", "p25", "median", "p75", "p95"))},
+            "tokens": token_levels[:, 0],
+            "tokens_p95": token_levels[:, 1],
+        }
+    )

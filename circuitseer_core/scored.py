@@ -1,0 +1,113 @@
+"""One scored row in full, and where its text comes from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+from numpy.typing import NDArray
+
+FIXED = frozenset({"id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"})
+"""Columns of a shard that every row has and that are no score."""
+WIDE = frozenset({"profile", "token_starts", "special_mask", "prompt", "response", "original"})
+"""Columns of a shard that are hundreds of times the size of a number."""
+
+
+class HasText(Protocol):
+    """What the text of a sample must offer where the run itself holds none."""
+
+    @property
+    def prompt(self) -> str:
+        """The question."""
+        ...
+
+    @property
+    def response(self) -> str | None:
+        """The answer, where known."""
+        ...
+
+    @property
+    def original(self) -> dict[str, Any]:
+        """The row as it came."""
+        ...
+
+
+@dataclass(frozen=True)
+class ScoredSample:
+    """One row in full.
+
+    ``profile`` (T,) float32 sums to 1; ``token_starts`` (T,) int32 are character offsets into
+    ``text``; ``special`` (T,) bool. ``text`` is what was scored, or "" where no text is at hand.
+    """
+
+    id: str
+    source: str
+    n_tokens: int
+    truncated: bool
+    scores: dict[str, float]
+    profile: NDArray[np.float32]
+    token_starts: NDArray[np.int32]
+    special: NDArray[np.bool_]
+    prompt: str | None
+    response: str | None
+    original: dict[str, Any] = field(default_factory=dict)
+    text: str = ""
+
+
+def from_row(row: pd.Series, scorers: list[str], which: str) -> ScoredSample:
+    """A row of the shards as a record; ``which`` text was scored: prompt, response or full."""
+    prompt, response = _text(row["prompt"]), _text(row["response"])
+    return ScoredSample(
+        id=str(row["id"]),
+        source=str(row["source"]),
+        n_tokens=int(row["n_tokens"]),
+        truncated=bool(row["truncated"]),
+        scores={c: float("nan") if pd.isna(row[c]) else float(row[c]) for c in scorers},
+        profile=np.asarray(row["profile"], dtype=np.float32),
+        token_starts=np.asarray(row["token_starts"], dtype=np.int32),
+        special=np.asarray(row["special_mask"], dtype=np.bool_),
+        prompt=prompt,
+        response=response,
+        original=json_object(row["original"]),
+        text=scored_text(which, prompt, response),
+    )
+
+
+def scored_text(which: str, prompt: str | None, response: str | None) -> str:
+    """What was scored: prompt, response, or both joined by a newline; "" if not at hand."""
+    if which == "full" and prompt is not None:
+        return prompt if response is None else f"{prompt}\n{response}"
+    return (response if which == "response" else prompt) or ""
+
+
+def texts_table(texts: Mapping[str, HasText]) -> pa.Table:
+    """id, prompt, response, original (JSON) of texts given by id."""
+    rows = list(texts.items())
+    return pa.table(
+        {
+            "id": [k for k, _ in rows],
+            "prompt": [v.prompt for _, v in rows],
+            "response": pa.array([v.response for _, v in rows], pa.string()),
+            "original": [json.dumps(v.original, default=str) for _, v in rows],
+        }
+    )
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """A JSON object from its text; empty where there is none."""
+    if not isinstance(value, str):
+        return {}
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) else None
