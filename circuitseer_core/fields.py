@@ -1,0 +1,194 @@
+"""Which column of a row is the prompt, which the response: every field layout that is recognised.
+
+Names are compared without regard to case. In order of preference:
+
+- prompt: question, problem, prompt, instruction (+ input or context), query, then chat turns
+  (messages or conversations), then a lone input;
+- response: solution, response, output, completion, generation, answer. Worked solutions come
+  before ``answer``, because datasets that have both keep only the final result in ``answer``.
+
+Chat turns are ``{"role", "content"}`` or ShareGPT's ``{"from", "value"}``. The response is the
+last assistant turn, the prompt is everything before it: the bare text while there is one user
+turn (a system text stands above it), with "User:", "Assistant:" in front once there are several.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+PROMPT_NAMES = ("question", "problem", "prompt", "instruction", "query")
+RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", "answer")
+EXTRA_NAMES = ("input", "context")
+TURN_NAMES = ("messages", "conversations", "conversation")
+ID_NAMES = ("id", "_id", "uid", "uuid", "unique_id", "idx", "identifier")
+_ROLES = {
+    "user": "user", "human": "user", "prompter": "user",
+    "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
+    "chatgpt": "assistant",
+    "system": "system", "developer": "system",
+    "tool": "tool", "function": "tool", "observation": "tool",
+}  # fmt: skip
+
+
+class RowProblem(Exception):
+    """One row cannot be used; the message is the reason that stands in its reject."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fields:
+    """Field names given by the user; None means: recognise."""
+
+    prompt: str | None = None
+    response: str | None = None
+    source: str | None = None
+    id: str | None = None
+
+    def named(self) -> dict[str, str]:
+        """The names that were given, by the option that gives them."""
+        pairs = {"prompt": self.prompt, "response": self.response}
+        pairs |= {"source": self.source, "id": self.id}
+        return {option: name for option, name in pairs.items() if name is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """The columns that play a part, for one set of column names."""
+
+    prompt: str | None
+    extra: str | None
+    turns: str | None
+    responses: tuple[str, ...]
+    source: str | None
+    id: str | None
+
+    def describe(self) -> str:
+        """For a person: ``instruction + input → prompt, output → response``."""
+        if self.prompt is None:
+            return f"{self.turns} → prompt and response" if self.turns else "no prompt field"
+        left = f"{self.prompt} + {self.extra}" if self.extra else self.prompt
+        responses = " or ".join(self.responses) or self.turns
+        return f"{left} → prompt" + (f", {responses} → response" if responses else ", no response")
+
+
+def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
+    """Find the layout of a row with these columns; None where no column can be the prompt."""
+    lower = {name.lower(): name for name in reversed(columns)}
+    known = set(columns)
+
+    def first(names: Sequence[str]) -> str | None:
+        return next((lower[name] for name in names if name in lower), None)
+
+    def given(name: str | None, names: Sequence[str]) -> str | None:
+        return name if name in known else None if name else first(names)
+
+    prompt = given(fields.prompt, PROMPT_NAMES)
+    if fields.response:
+        responses: tuple[str, ...] = (fields.response,) if fields.response in known else ()
+    else:
+        taken = (lower[name] for name in RESPONSE_NAMES if name in lower)
+        responses = tuple(name for name in taken if name != prompt)
+    turns = None if fields.prompt and fields.response else first(TURN_NAMES)
+    if prompt and turns and not responses and not fields.prompt:
+        prompt = None  # a chat that repeats its first turn as a column: take the whole chat
+    if prompt is None and turns is None and not fields.prompt:
+        prompt = first(("input",))
+    if prompt is None and (turns is None or fields.prompt):
+        return None
+    follows = prompt is not None and prompt.lower() == "instruction"
+    return Layout(
+        prompt=prompt,
+        extra=first(EXTRA_NAMES) if follows else None,
+        turns=turns,
+        responses=responses,
+        source=given(fields.source, ("source",)),
+        id=given(fields.id, ID_NAMES),
+    )
+
+
+def prompt_and_response(row: Mapping[str, Any], layout: Layout) -> tuple[str, str | None]:
+    """Read the two texts of a row. Raises RowProblem with the reason where there is no prompt."""
+    if layout.prompt is None:
+        prompt, response = read_turns(row.get(layout.turns or ""), layout.turns or "messages")
+    else:
+        value = row.get(layout.prompt)
+        if isinstance(value, list):
+            prompt, response = read_turns(value, layout.prompt)
+        else:
+            prompt, response = _text(value, layout.prompt, numbers=False) or "", None
+        extra = _text(row.get(layout.extra), layout.extra) if layout.extra else None
+        if extra and extra.strip():
+            prompt = f"{prompt}\n{extra}"
+    if not prompt.strip():
+        raise RowProblem("empty prompt")
+    for name in layout.responses:
+        value = row.get(name)
+        turns = isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value)
+        text = read_turns(value, name)[1] if turns else _text(value, name)
+        if text and text.strip():
+            response = text
+            break
+    if response is not None and not response.strip():
+        response = None
+    for text in (prompt, response or ""):
+        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
+            raise RowProblem("text has half of a surrogate pair (a broken \\u escape)")
+    return prompt, response
+
+
+def read_turns(turns: Any, name: str) -> tuple[str, str | None]:
+    """Split a list of chat turns into (prompt, response); see the head of this module.
+
+    A chat without an assistant turn is all prompt. What follows the last assistant turn is left
+    out. Raises RowProblem where ``turns`` is no such list.
+    """
+    if turns is None:
+        raise RowProblem(f"{name} is missing")
+    if not isinstance(turns, list):
+        raise RowProblem(f"{name} is not a list of turns")
+    spoken = [_turn(turn, name) for turn in turns]
+    last = max((i for i, (role, _) in enumerate(spoken) if role == "assistant"), default=None)
+    before = [(role, text) for role, text in spoken[:last] if text.strip()]
+    response = None if last is None else spoken[last][1]
+    if not any(role == "user" for role, _ in before):
+        if last is not None and not before:
+            return "", response
+        raise RowProblem(f"{name} has no user turn before the last answer")
+    if sum(role == "user" for role, _ in before) == 1 and all(r != "assistant" for r, _ in before):
+        return "\n\n".join(text for _, text in before), response
+    return "\n\n".join(f"{role.capitalize()}: {text}" for role, text in before), response
+
+
+def _turn(turn: Any, name: str) -> tuple[str, str]:
+    """One turn as (role, text)."""
+    if not isinstance(turn, Mapping):
+        raise RowProblem(f"a turn of {name} is not an object")
+    role = turn.get("role", turn.get("from"))
+    if not isinstance(role, str) or role.lower() not in _ROLES:
+        raise RowProblem(f"a turn of {name} has the unknown role {role!r}"[:120])
+    content = turn.get("content", turn.get("value"))
+    if isinstance(content, list):
+        parts = [part.get("text") if isinstance(part, Mapping) else part for part in content]
+        texts = [part for part in parts if isinstance(part, str)]
+        if len(texts) < len(parts):
+            raise RowProblem(f"a turn of {name} holds something other than text")
+        content = "".join(texts)
+    return _ROLES[role.lower()], _text(content, name) or ""
+
+
+def _text(value: Any, name: str, *, numbers: bool = True) -> str | None:
+    """A cell as text; numbers are written out, since a bare number is a common answer."""
+    if value is None or isinstance(value, str):
+        return value
+    if isinstance(value, float) and value != value:
+        return None  # a missing cell, as pandas writes it
+    if numbers and isinstance(value, int | float) and not isinstance(value, bool):
+        return str(value)
+    raise RowProblem(f"{name} is {_KINDS.get(type(value), type(value).__name__)}, not text")
+
+
+_KINDS: dict[type, str] = {
+    dict: "an object", list: "a list", bool: "true or false", bytes: "bytes",
+    int: "a number", float: "a number",
+}  # fmt: skip
