@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import pandas as pd
 import plotly.graph_objects as go
@@ -12,7 +12,7 @@ import streamlit as st
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
 from ui.image_buttons import image_buttons
 
-Table = pd.DataFrame | Callable[[], pd.DataFrame]
+Table: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
 
 
 def theme() -> Theme:
@@ -94,4 +94,4 @@ def download_menu(fig: go.Figure, key: str, data: Table | None, *, name: str) ->
 
 def _csv(data: Table) -> str:
     frame = data() if callable(data) else data
-    return frame.to_csv(index=False)
+    return str(frame.to_csv(index=False))

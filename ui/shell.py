@@ -90,9 +90,9 @@ def go_to(page: str, **params: Any) -> None:
 
 
 def run_keys() -> list[str]:
-    """Keys of the runs one can open: names in the runs folder, newest first, then the bundled one."""
+    """Keys of the runs one can open: those in the runs folder, newest first, then the bundled."""
     keys = [path.name for path in list_runs()]
-    return keys + [BUNDLED] if (DEMO_RUN / "run.json").is_file() else keys
+    return [*keys, BUNDLED] if (DEMO_RUN / "run.json").is_file() else keys
 
 
 def run_path(key: str) -> Path:
