@@ -1,0 +1,194 @@
+"""Who may be drawn at all: the pool as arrays, and what is taken out of it before the draw.
+
+In this order, and counted one by one: what was dropped by eye, what an exclude list names by id,
+what it names by text (with every row of the same normalised prompt), what has no finite score, and
+exact duplicates. Must-haves (include lists, pins) survive duplicates but not exclusions: keeping
+benchmark questions out of training data wins over every wish to have them in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import hash64
+
+NO_TEXT = np.uint64(0)
+"""The prompt hash of a row whose prompt is not known: equal to nothing."""
+
+REASONS = ("eligible", "dropped", "excluded_id", "excluded_text", "no_score", "duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class Pool:
+    """N rows, as the draw sees them.
+
+    ``ids``: N strings. ``source``: (N,) numbers into ``names``, which is sorted. ``score``: (N,)
+    float64, NaN where missing. ``length``: (N,) scored tokens. ``tokens``: (N,) tokens that count
+    towards a token budget. ``prompt``: (N,) hashes of normalised prompts, or None where unknown.
+    """
+
+    ids: Sequence[str]
+    names: tuple[str, ...]
+    source: NDArray[np.int64]
+    score: NDArray[np.float64]
+    length: NDArray[np.float64]
+    tokens: NDArray[np.int64]
+    prompt: NDArray[np.uint64] | None = None
+
+    def __len__(self) -> int:
+        """The number of rows."""
+        return len(self.score)
+
+    def take(self, rows: NDArray[np.int64]) -> Pool:
+        """The pool of these rows, in this order; sources keep their numbers."""
+        return replace(
+            self,
+            ids=self.ids.take(rows) if hasattr(self.ids, "take") else [self.ids[i] for i in rows],
+            source=self.source[rows],
+            score=self.score[rows],
+            length=self.length[rows],
+            tokens=self.tokens[rows],
+            prompt=None if self.prompt is None else self.prompt[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a person wants in or out, by id and by the hash of a normalised prompt."""
+
+    exclude_ids: frozenset[str] = frozenset()
+    exclude_texts: frozenset[int] = frozenset()
+    include_ids: frozenset[str] = frozenset()
+    include_texts: frozenset[int] = frozenset()
+    dropped: frozenset[str] = frozenset()
+    duplicates: bool = True
+
+    @property
+    def by_text(self) -> bool:
+        """Whether any rule needs the prompts."""
+        return bool(self.duplicates or self.exclude_texts or self.include_texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """``reason``: (N,) index into REASONS, 0 where a row may be drawn. ``first``: must-haves."""
+
+    reason: NDArray[np.int8]
+    first: NDArray[np.bool_]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def make_pool(
+    frame: pd.DataFrame,
+    scorer: str,
+    *,
+    tokens: NDArray[np.int64],
+    prompt: NDArray[np.uint64] | None = None,
+) -> Pool:
+    """Read a frame (id, source, the scorer's column, n_tokens) into arrays.
+
+    ``source`` and ``n_tokens`` may be absent: one unnamed source, lengths 0.
+    """
+    source = frame["source"] if "source" in frame else pd.Series("", index=frame.index)
+    codes, names = pd.factorize(source.fillna("").astype(str), sort=True)
+    lengths = frame["n_tokens"] if "n_tokens" in frame else pd.Series(0.0, index=frame.index)
+    return Pool(
+        ids=frame["id"].array,
+        names=tuple(str(name) for name in names),
+        source=codes.astype(np.int64, copy=False),
+        score=_floats(frame[scorer], scorer),
+        length=_floats(lengths, "n_tokens"),
+        tokens=tokens,
+        prompt=prompt,
+    )
+
+
+def sift(pool: Pool, rules: Rules) -> Sifted:
+    """Say of every row whether it may be drawn, and if not, why; see the head of this module."""
+    reason = np.zeros(len(pool), dtype=np.int8)
+    _mark(reason, _named(pool, rules.dropped), "dropped")
+    _mark(reason, _named(pool, rules.exclude_ids), "excluded_id")
+    if pool.prompt is not None:
+        out = np.fromiter(rules.exclude_texts, np.uint64, len(rules.exclude_texts))
+        # A second copy of an excluded question would smuggle it back in.
+        out = np.union1d(out, pool.prompt[reason > 0])
+        out = out[out != NO_TEXT]
+        if len(out):
+            _mark(reason, np.isin(pool.prompt, out), "excluded_text")
+    elif rules.exclude_texts and not (reason == REASONS.index("excluded_id")).any():
+        raise UserError("an exclude list that names texts needs prompts, and the pool has none")
+    wanted = _named(pool, rules.include_ids)
+    if rules.include_texts and pool.prompt is not None:
+        texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
+        wanted |= np.isin(pool.prompt, texts)
+    _mark(reason, ~np.isfinite(pool.score), "no_score")
+    if rules.duplicates and pool.prompt is not None:
+        _mark(reason, _repeats(pool, reason == 0, wanted), "duplicate")
+    first = wanted & (reason == 0)
+    counts = dict(zip(REASONS, np.bincount(reason, minlength=len(REASONS)).tolist(), strict=True))
+    counts = {"rows": len(pool), **counts, "included": int(first.sum())}
+    lost = wanted & (reason > 0) & (reason != REASONS.index("duplicate"))
+    counts["included_but_out"] = int(lost.sum())
+    return Sifted(reason=reason, first=first, counts=counts)
+
+
+def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
+    """Raise UserError where two rows share an id: the same noise would move both at once."""
+    order = np.argsort(hashes)
+    twins = np.flatnonzero(np.diff(hashes[order]) == 0)
+    for spot in twins:
+        one, other = pool.ids[int(order[spot])], pool.ids[int(order[spot + 1])]
+        if one == other:
+            raise UserError(f"ids must be unique, {one!r} stands in the pool more than once")
+
+
+def _floats(column: pd.Series, name: str) -> NDArray[np.float64]:
+    try:
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"column {name} is not numeric") from error
+
+
+def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
+    reason[rows & (reason == 0)] = REASONS.index(name)
+
+
+def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
+    if not ids:
+        return np.zeros(len(pool), dtype=bool)
+    found: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    return found
+
+
+def _repeats(
+    pool: Pool, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Rows whose normalised prompt another eligible row has, all but one of each.
+
+    The one that stays is a must-have where there is one, else the one with the smallest hash of its
+    id: no source is favoured by its name, and the choice does not depend on row order or seed.
+    """
+    repeats = np.zeros(len(pool), dtype=bool)
+    if pool.prompt is None:
+        return repeats
+    rows = np.flatnonzero(eligible & (pool.prompt != NO_TEXT))
+    rows = rows[np.argsort(pool.prompt[rows], kind="stable")]
+    same = np.diff(pool.prompt[rows]) == 0
+    if not same.any():
+        return repeats
+    inside = np.zeros(len(rows), dtype=bool)
+    inside[1:] = same
+    inside[:-1] |= same
+    rows = rows[inside]
+    ids = [str(pool.ids[int(row)]) for row in rows]
+    luck = hash64(0, "duplicate", ids)
+    by_id = np.argsort(np.argsort(np.array(ids, dtype=object), kind="stable"), kind="stable")
+    rows = rows[np.lexsort((by_id, luck, ~wanted[rows], pool.prompt[rows]))]
+    repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
+    return repeats
