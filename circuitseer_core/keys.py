@@ -74,8 +74,11 @@ def check_nonnegative(scores: Floats) -> None:
         )
 
 
-def key_order(keys: Floats, noise: Floats, ids: Sequence[str]) -> Ints:
-    """(N,) row numbers, largest key first; equal keys by noise, equal noise by id."""
+def key_order(keys: Floats, noise: Floats, ids: Sequence[str] | None = None) -> Ints:
+    """(N,) row numbers, largest key first; equal keys by noise, equal noise by id.
+
+    Simulated draws, which nobody has to repeat, go without ``ids``.
+    """
     order = np.argsort(-keys, kind="stable").astype(np.int64, copy=False)
     runs = _equal_runs(keys[order])
     if runs is None:
@@ -84,6 +87,8 @@ def key_order(keys: Floats, noise: Floats, ids: Sequence[str]) -> Ints:
     tied = order[where]
     tied = tied[np.lexsort((-noise[tied], run))]
     order[where] = tied
+    if ids is None:
+        return order
     # Two ids share their noise about once in 1e4 pools of a million: cheap, but then exact.
     same_noise = (np.diff(noise[tied]) == 0) & (np.diff(run) == 0)
     for first, last in _spans(same_noise):
