@@ -17,7 +17,7 @@ import importlib.metadata
 import importlib.util
 import json
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -55,19 +55,17 @@ def available() -> str | None:
 
 
 def demo_corpus() -> Iterator[Sample]:
-    """Every sample of the demo corpus, source by source. Raises UserError without the packages."""
+    """Every sample of the demo corpus, sources mixed. Raises UserError without the packages."""
     return (entry for entry in Corpus(["demo"]) if isinstance(entry, Sample))
 
 
 def demo_probe(max_chars: int = 400) -> list[Sample]:
     """The samples short enough (prompt plus response, characters) for a quick probe on a CPU.
 
-    All have a worked response. Shuffled by a stable hash of the id, so that any prefix mixes the
-    sources. Raises UserError without the packages.
+    All have a worked response, and any prefix mixes the sources. Raises UserError without the
+    packages.
     """
-    samples = [s for s in demo_corpus() if len(s.prompt) + len(s.response or "") <= max_chars]
-    keys = hash64(0, "demo-probe", (s.id for s in samples))
-    return [samples[i] for i in keys.argsort(kind="stable")]
+    return [s for s in demo_corpus() if len(s.prompt) + len(s.response or "") <= max_chars]
 
 
 def texts() -> dict[str, Sample]:
@@ -79,26 +77,27 @@ def texts() -> dict[str, Sample]:
 def rows() -> tuple[dict[str, Any], ...]:
     """The demo corpus as plain rows: id, source, question, solution, answer, topic, level, steps.
 
-    ``level`` is the generator's difficulty and ``tier`` its place in the curriculum (both null
-    for competition problems). Raises UserError without the packages.
+    In the order of a stable hash, so that the first rows are from every source. ``level`` is the
+    generator's difficulty and ``tier`` its place in the curriculum (both null for competition
+    problems). Raises UserError without the packages.
     """
     if problem := available():
         raise UserError(problem)
-    made = [*_champ_rows()]
+    made = _champ_rows()
     for family in _FAMILIES:
         made.extend(_family_rows(family))
-    return tuple(made)
+    keys = hash64(_SEED, "demo-order", (f"{row['source']}/{row['id']}" for row in made))
+    return tuple(made[i] for i in keys.argsort(kind="stable"))
 
 
-def _champ_rows() -> Iterable[dict[str, Any]]:
+def _champ_rows() -> list[dict[str, Any]]:
     spec = importlib.util.find_spec("champ_dataset")
     folder = next(iter((spec and spec.submodule_search_locations) or []), None)
     path = Path(folder or "") / "dataset_files" / "v0.json"
     if folder is None or not path.is_file():
         raise UserError(f"the demo data package champ-dataset is incomplete: {INSTALL}")
     problems = json.loads(path.read_text(encoding="utf-8"))["problems"]
-    found = [_champ_row(problem) for problem in problems.values()]
-    return sorted(found, key=lambda row: row["source"])
+    return [_champ_row(problem) for problem in problems.values()]
 
 
 def _champ_row(problem: dict[str, Any]) -> dict[str, Any]:

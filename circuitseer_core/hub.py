@@ -82,15 +82,15 @@ class HubTable:
         return self._loaded
 
     def _fetch(self, datasets: Any) -> Any:
+        if len(self.parts) == 2:  # all is said: nothing to look up, so a cached copy is enough
+            self._resolved = (self.parts[0], self.parts[1])
+            return datasets.load_dataset(self.dataset, self.parts[0], split=self.parts[1])
         configs = datasets.get_dataset_config_names(self.dataset)
         parts = list(self.parts)
-        config = parts.pop(0) if parts and (len(parts) == 2 or parts[0] in configs) else None
+        config = parts.pop(0) if parts and parts[0] in configs else None
         if config is None and len(configs) > 1 and "default" not in configs:
             listed = ", ".join(configs[:12])
             raise UserError(f"{self.name} has several configurations, name one of: {listed}")
-        if config is not None and config not in configs:
-            listed = ", ".join(configs[:12])
-            raise UserError(f"{self.name} has no configuration {config!r}, only: {listed}")
         splits = datasets.get_dataset_split_names(self.dataset, config)
         split = parts[0] if parts else "train" if "train" in splits else splits[0]
         if split not in splits or (not parts and split != "train" and len(splits) > 1):
