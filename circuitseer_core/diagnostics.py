@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.budgets import Groups, Limits, choose
 from circuitseer_core.hashing import to_gumbels
-from circuitseer_core.keys import effective_size, key_order, sampling_keys
+from circuitseer_core.keys import effective_size, key_order, remix, sampling_keys
 from circuitseer_core.sampling import Drawing
 
 Floats = NDArray[np.float64]
@@ -154,7 +154,7 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
     part = np.arange(n)
     limits = drawing.limits
     if n > SIMULATED_ROWS:
-        part = np.flatnonzero(_mixed(drawing.hashes, 0) < np.uint64(2**64 * SIMULATED_ROWS / n))
+        part = np.flatnonzero(remix(drawing.hashes, 0) < np.uint64(2**64 * SIMULATED_ROWS / n))
         limits = _scaled(limits, len(part) / n)
     groups = Groups(
         drawing.groups.source[part],
@@ -181,16 +181,7 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
 
 def _noises(hashes: Hashes, seeds: int) -> Iterator[Floats]:
     for number in range(1, seeds + 1):
-        yield to_gumbels(_mixed(hashes, number))
-
-
-def _mixed(hashes: Hashes, number: int) -> Hashes:
-    """splitmix64 of hash + number·γ (Steele et al., OOPSLA 2014): fresh hashes from stored ones."""
-    with np.errstate(over="ignore"):
-        state = hashes + np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+        yield to_gumbels(remix(hashes, number))
 
 
 def _scaled(limits: Limits, share: float) -> Limits:
@@ -241,7 +232,7 @@ def _masses(score: Floats, chosen: Ints, top: Ints) -> dict[str, float | None]:
 
 def _overlaps(drawing: Drawing, top: Ints, simulation: _Simulation) -> dict[str, Any]:
     """Share of the subset that top-k, a uniform draw and other seeds would also take."""
-    uniform = _redraw(drawing, to_gumbels(_mixed(drawing.hashes, 0)), float("inf"))
+    uniform = _redraw(drawing, to_gumbels(remix(drawing.hashes, 0)), float("inf"))
     k = len(drawing.chosen)
     seeds = simulation.overlaps[:OVERLAP_SEEDS]
     return {

@@ -33,13 +33,22 @@ _HASH_CHUNK = 1 << 18
 _TEMPERATURES = (1e-9, 1e6)
 
 
-def draw_hashes(ids: Sequence[str], seed: int) -> NDArray[np.uint64]:
+def draw_hashes(ids: Sequence[str], seed: int, domain: str = DRAW_DOMAIN) -> NDArray[np.uint64]:
     """(N,) hashes that carry the draw's randomness, in chunks so that 10 million ids fit."""
     parts = [
-        hash64(seed, DRAW_DOMAIN, _as_list(ids[start : start + _HASH_CHUNK]))
+        hash64(seed, domain, _as_list(ids[start : start + _HASH_CHUNK]))
         for start in range(0, len(ids), _HASH_CHUNK)
     ]
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
+
+
+def remix(hashes: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
+    """(N,) fresh hashes out of stored ones: splitmix64 (Steele et al., OOPSLA 2014), number ≥ 0."""
+    with np.errstate(over="ignore"):
+        state = hashes + np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return state ^ (state >> np.uint64(31))
 
 
 def sampling_keys(scores: Floats, noise: Floats, temperature: float) -> Floats:

@@ -35,7 +35,7 @@ from circuitseer_core.keys import (
     temperature_for,
 )
 from circuitseer_core.matching import prompt_hashes, read_list
-from circuitseer_core.settings import SelectionSettings, TokenField
+from circuitseer_core.settings import Duplicates, LengthControl, SelectionSettings, TokenField
 
 TOKEN_COLUMNS = ("n_tokens", "n_tokens_full", "n_response_tokens")
 ScoredText = Literal["prompt", "response", "full"]
@@ -109,39 +109,27 @@ def draw(everyone: Pool, settings: SelectionSettings, rules: Rules) -> Drawing:
 
 
 def select(
-    scores: pd.DataFrame | str | Path | Sequence[str | Path],
-    *,
-    scorer: str = "variance",
-    fraction: float | None = None,
-    count: int | None = None,
-    tokens: int | None = None,
-    token_field: TokenField = "prompt",
-    temperature: float = 1.0,
-    target_ess: float | None = None,
-    length_control: Literal["none", "within-bins"] = "none",
-    stratify: Stratify = "none",
-    max_per_source: int | None = None,
-    exclude: Iterable[str] | str = (),
-    include: Iterable[str] | str = (),
-    duplicates: Literal["remove", "keep"] = "remove",
-    seed: int = 0,
+    scores: pd.DataFrame | str | Path | Sequence[str | Path], *, scorer: str = "variance",
+    fraction: float | None = None, count: int | None = None, tokens: int | None = None,
+    token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
+    length_control: LengthControl = "none", stratify: Stratify = "none",
+    max_per_source: int | None = None, exclude: Iterable[str] | str = (),
+    include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
     text: ScoredText = "prompt",
-) -> pd.DataFrame:
+) -> pd.DataFrame:  # fmt: skip
     """Draw a subset of scored samples.
 
     Args:
-        scores: a frame, or one or several Parquet files or folders of them. Needed columns: ``id``
-            and the scorer's; ``source`` for strata and caps; ``n_tokens`` for length control (and
-            ``n_tokens_full``, ``n_response_tokens`` for token budgets); ``prompt`` for removing
-            duplicates and matching lists by text.
+        scores: a frame, or Parquet files or folders of them. Columns: ``id`` and the scorer's;
+            ``source`` for strata and caps; ``n_tokens`` for length control (``n_tokens_full``,
+            ``n_response_tokens`` for token budgets); ``prompt`` for duplicates and lists of texts.
         scorer: the column to draw by.
         fraction, count, tokens: the budget, one of them; a tenth of the rows by default.
         token_field: whose tokens a token budget counts.
         temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
         target_ess: choose τ such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
-        stratify: share the budget over sources, by size or equally.
-        max_per_source: rows that one source may have at most.
+        stratify, max_per_source: share the budget over sources; rows a source may have at most.
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
         seed: another seed, another draw.

@@ -20,6 +20,8 @@ from circuitseer_core.errors import UserError
 
 DEFAULT_FRACTION = 0.1
 TokenField = Literal["prompt", "response", "both"]
+LengthControl = Literal["none", "within-bins"]
+Duplicates = Literal["remove", "keep"]
 
 
 class SelectionSettings(BaseModel):
@@ -36,14 +38,14 @@ class SelectionSettings(BaseModel):
     token_field: TokenField = "prompt"
     temperature: float = 1.0
     target_ess: float | None = Field(None, gt=0, le=1)
-    length_control: Literal["none", "within-bins"] = "none"
+    length_control: LengthControl = "none"
     stratify: Stratify = "none"
     max_per_source: int | None = Field(None, ge=1)
     exclude: tuple[str, ...] = ()
     include: tuple[str, ...] = ()
     exclude_tags: tuple[str, ...] = ()
     include_tags: tuple[str, ...] = ()
-    duplicates: Literal["remove", "keep"] = "remove"
+    duplicates: Duplicates = "remove"
     review: bool = True
     seed: int = 0
 

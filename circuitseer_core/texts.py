@@ -1,0 +1,119 @@
+"""The texts behind scored rows, fetched for the rows that are wanted and no others.
+
+Shards hold prompt, response and the original row. The bundled demo run holds numbers only: its
+texts come, by id, from the data packages it was made of.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.matching import prompt_hashes
+from circuitseer_core.runs import Run
+from circuitseer_core.sampling import read_table_rows
+
+TEXT_COLUMNS = ["id", "prompt", "response", "original"]
+
+
+def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
+    """(N,) hashes of the normalised prompts of a scoring, in shard order, streamed batch by batch.
+
+    None where neither the run nor the demo packages have any text.
+    """
+    parts = run.score_parts(scores)
+    stamps = tuple((str(p), p.stat().st_size, p.stat().st_mtime_ns) for p in parts)
+    hashes = _prompts_of(stamps)
+    if hashes.any() or not len(hashes):
+        return hashes
+    from circuitseer_core import demo_data
+
+    known = {key: sample.prompt for key, sample in demo_data.texts().items()}
+    if not known:
+        return None
+    ids = run.scores(scores, ["id"])["id"]
+    found = prompt_hashes(known.get(str(sample)) for sample in ids)
+    return found if found.any() else None
+
+
+@lru_cache(maxsize=2)
+def _prompts_of(stamps: tuple[tuple[str, int, int], ...]) -> NDArray[np.uint64]:
+    """Kept while the files stay as they are: turning a dial in the app draws again and again."""
+    empty = np.empty(0, np.uint64)
+    hashes = np.concatenate([empty, *(_part_hashes(Path(path)) for path, _, _ in stamps)])
+    hashes.setflags(write=False)
+    return hashes
+
+
+def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
+    """id, prompt, response, original (JSON) of these samples, in this order.
+
+    Only row groups that hold one of them are read.
+
+    Raises:
+        UserError: a sample is not in the scoring, or no text of it is at hand.
+    """
+    parts = run.score_parts(scores)
+    rows = _row_numbers(parts, ids)
+    if (rows < 0).any():
+        missing = int((rows < 0).sum())
+        first = ids[int(np.flatnonzero(rows < 0)[0])]
+        raise UserError(
+            f"{missing} chosen samples are no longer in scoring {scores!r} of {run.path} "
+            f"(the first is {first}): draw the selection again"
+        )
+    table = read_table_rows(parts, rows, TEXT_COLUMNS)
+    if table["original"].null_count:
+        table = _from_demo(table, run)
+    return table
+
+
+def _part_hashes(part: Path) -> NDArray[np.uint64]:
+    with pq.ParquetFile(part) as parquet:
+        if "prompt" not in parquet.schema_arrow.names:
+            return np.zeros(parquet.metadata.num_rows, np.uint64)
+        batches = parquet.iter_batches(8192, columns=["prompt"])
+        prompts = (text for batch in batches for text in batch.column(0).to_pylist())
+        return prompt_hashes(prompts)
+
+
+def _row_numbers(parts: Sequence[Path], ids: Sequence[str]) -> NDArray[np.int64]:
+    """(k,) row of each id, counted through all parts; -1 where it is in none."""
+    wanted = pd.Index(ids)
+    rows = np.full(len(ids), -1, dtype=np.int64)
+    start = 0
+    for part in parts:
+        have = pd.read_parquet(part, columns=["id"])["id"]
+        spots = wanted.get_indexer(have)
+        found = np.flatnonzero(spots >= 0)
+        rows[spots[found]] = start + found
+        start += len(have)
+    return rows
+
+
+def _from_demo(table: pa.Table, run: Run) -> pa.Table:
+    """Fill rows without text from the demo packages."""
+    from circuitseer_core import demo_data
+
+    known = demo_data.texts()
+    rows = table.to_pylist()
+    for row in rows:
+        if row["original"] is not None:
+            continue
+        sample = known.get(row["id"])
+        if sample is None:
+            why = demo_data.available() or f"no text of {row['id']} is at hand"
+            raise UserError(f"{run.path} holds numbers without texts: {why}")
+        row["prompt"], row["response"] = sample.prompt, sample.response
+        row["original"] = json.dumps(sample.original, ensure_ascii=False)
+    text = pa.string()
+    return pa.Table.from_pylist(rows, pa.schema([(name, text) for name in TEXT_COLUMNS]))
