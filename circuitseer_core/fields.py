@@ -23,7 +23,7 @@ RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", 
 EXTRA_NAMES = ("input", "context")
 TURN_NAMES = ("messages", "conversations", "conversation")
 ID_NAMES = ("id", "_id", "uid", "uuid", "unique_id", "idx", "identifier")
-_ROLES = {
+ROLES = {
     "user": "user", "human": "user", "prompter": "user",
     "assistant": "assistant", "gpt": "assistant", "model": "assistant", "bot": "assistant",
     "chatgpt": "assistant",
@@ -165,7 +165,7 @@ def _turn(turn: Any, name: str) -> tuple[str, str]:
     if not isinstance(turn, Mapping):
         raise RowProblem(f"a turn of {name} is not an object")
     role = turn.get("role", turn.get("from"))
-    if not isinstance(role, str) or role.lower() not in _ROLES:
+    if not isinstance(role, str) or role.lower() not in ROLES:
         raise RowProblem(f"a turn of {name} has the unknown role {role!r}"[:120])
     content = turn.get("content", turn.get("value"))
     if isinstance(content, list):
@@ -174,7 +174,7 @@ def _turn(turn: Any, name: str) -> tuple[str, str]:
         if len(texts) < len(parts):
             raise RowProblem(f"a turn of {name} holds something other than text")
         content = "".join(texts)
-    return _ROLES[role.lower()], _text(content, name) or ""
+    return ROLES[role.lower()], _text(content, name) or ""
 
 
 def _text(value: Any, name: str, *, numbers: bool = True) -> str | None:
