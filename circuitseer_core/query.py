@@ -74,6 +74,7 @@ class ScoreStore:
         if not self.parts:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.settings = run.scores_settings(name)
+        self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()
@@ -98,7 +99,7 @@ class ScoreStore:
 
     def sources(self) -> pd.DataFrame:
         """source, rows: most rows first."""
-        return self._frame(
+        return self.frame(
             "SELECT source, count(*) AS rows FROM samples GROUP BY 1 ORDER BY 2 DESC, 1"
         )
 
@@ -114,7 +115,7 @@ class ScoreStore:
         """How many rows the filter admits."""
         if rows.empty:
             return self.rows
-        where, values = self._where(rows)
+        where, values = self.where(rows)
         return int(self._one(f"SELECT count(*) FROM samples WHERE {where}", values)[0])
 
     def page(
@@ -132,14 +133,14 @@ class ScoreStore:
         Ordered by score, ties by id; rows without a score come last. Two queries: a sort that
         carries texts along is ten times slower, and the second reads only the shards concerned.
         """
-        where, values = self._where(rows)
+        where, values = self.where(rows)
         name = quoted(self._known(scorer))
-        numbers = self._frame(
+        numbers = self.frame(
             f"SELECT id, source, n_tokens, {name} AS score, filename FROM samples WHERE {where} "
             f"ORDER BY {_ordering(name, descending)} LIMIT {int(limit)} OFFSET {int(offset)}",
             values,
         )
-        texts = self._frame(
+        texts = self.frame(
             f"SELECT id, substr(coalesce(prompt, response, ''), 1, {int(snippet)}) AS text "
             f"FROM samples WHERE {one_of('filename', numbers.pop('filename'))} "
             f"AND {one_of('id', numbers['id'])}"
@@ -161,7 +162,7 @@ class ScoreStore:
         total = self.count(rows)
         if total == 0:
             return None
-        where, values = self._where(rows)
+        where, values = self.where(rows)
         offset = int(np.random.default_rng(seed).integers(total))
         found = self._one(f"SELECT id FROM samples WHERE {where} LIMIT 1 OFFSET {offset}", values)
         return str(found[0])
@@ -177,7 +178,7 @@ class ScoreStore:
             raise UserError(f"no sample has the id {sample_id!r}")
         if own[0] is None or not np.isfinite(own[0]):
             return 0, 0
-        where, values = self._where(self._scored(rows or Filter(), scorer))
+        where, values = self.where(self._scored(rows or Filter(), scorer))
         above, total = self._one(
             f"SELECT count(*) FILTER (({name} > ?) OR ({name} = ? AND id < ?)), count(*) "
             f"FROM samples WHERE {where}",
@@ -187,32 +188,11 @@ class ScoreStore:
 
     def sample(self, sample_id: str) -> ScoredSample:
         """One row with its profile and texts. Raises UserError for an unknown id."""
-        frame = self._frame("SELECT * FROM samples WHERE id = ? LIMIT 1", [sample_id])
+        frame = self.frame("SELECT * FROM samples WHERE id = ? LIMIT 1", [sample_id])
         if frame.empty:
             raise UserError(f"no sample has the id {sample_id!r}")
         scored = [c for c in self.columns if c not in FIXED | WIDE]
         return from_row(frame.iloc[0], scored, str(self.settings.get("text", "prompt")))
-
-    def partner(
-        self, sample_id: str, scorer: str, *, tolerance: float = 0.1, rows: Filter | None = None
-    ) -> str | None:
-        """A sample of the same source and nearly the same length whose score lies furthest away.
-
-        Length is matched to within ``tolerance`` of the sample's own token count; None where no
-        other row comes so near, or the sample has no score.
-        """
-        name = quoted(self._known(scorer))
-        own = self._one(f"SELECT source, n_tokens, {name} FROM samples WHERE id = ?", [sample_id])
-        if own is None or own[2] is None:
-            return None
-        source, tokens, score = own
-        where, values = self._where(self._scored(rows or Filter(), scorer))
-        found = self._one(
-            f"SELECT id FROM samples WHERE {where} AND source = ? AND id <> ? "
-            f"AND n_tokens BETWEEN ? AND ? ORDER BY abs({name} - ?) DESC, id LIMIT 1",
-            [*values, source, sample_id, tokens * (1 - tolerance), tokens * (1 + tolerance), score],
-        )
-        return None if found is None else str(found[0])
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
@@ -247,7 +227,7 @@ class ScoreStore:
         Found on at most 4,000 rows spread evenly over the data, so a rare value may be missing.
         """
         step = max(1, -(-self.rows // 4000))
-        frame = self._frame(
+        frame = self.frame(
             "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
             f"WHERE n % {step} = 0"
         )
@@ -282,7 +262,7 @@ class ScoreStore:
         )
         return True
 
-    def _where(self, rows: Filter) -> tuple[str, list[Any]]:
+    def where(self, rows: Filter) -> tuple[str, list[Any]]:
         """The filter as SQL; a text is searched once and its hits are kept for later pages."""
         for scorer, _ in rows.scores:
             self._known(scorer)
@@ -308,7 +288,7 @@ class ScoreStore:
         """The id at ``place`` (0 = highest score) of the ``total`` rows with a score."""
         if not 0 <= place < total:
             return None
-        where, values = self._where(self._scored(rows, scorer))
+        where, values = self.where(self._scored(rows, scorer))
         name = quoted(scorer)
         upper = place <= total // 2  # the shorter way round: a top-N is cheaper than a full sort
         order = f"{name} DESC, id ASC" if upper else f"{name} ASC, id DESC"
@@ -330,7 +310,8 @@ class ScoreStore:
         except duckdb.Error as error:
             raise UserError(f"the scores cannot be read: {_line(error)}") from error
 
-    def _frame(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+    def frame(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+        """The answer to any query over the view ``samples``. Raises UserError where it fails."""
         try:
             return self._connection.cursor().execute(query, list(values)).df()
         except duckdb.Error as error:

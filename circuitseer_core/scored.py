@@ -41,8 +41,9 @@ class HasText(Protocol):
 class ScoredSample:
     """One row in full.
 
-    ``profile`` (T,) float32 sums to 1; ``token_starts`` (T,) int32 are character offsets into
-    ``text``; ``special`` (T,) bool. ``text`` is what was scored, or "" where no text is at hand.
+    ``profile`` (T,) float32 sums to 1, empty where the run keeps none; ``token_starts`` (T,) int32
+    are character offsets into ``text``; ``special`` (T,) bool. ``text`` is what was scored, or ""
+    where no text is at hand.
     """
 
     id: str
@@ -68,9 +69,9 @@ def from_row(row: pd.Series, scorers: list[str], which: str) -> ScoredSample:
         n_tokens=int(row["n_tokens"]),
         truncated=bool(row["truncated"]),
         scores={c: float("nan") if pd.isna(row[c]) else float(row[c]) for c in scorers},
-        profile=np.asarray(row["profile"], dtype=np.float32),
-        token_starts=np.asarray(row["token_starts"], dtype=np.int32),
-        special=np.asarray(row["special_mask"], dtype=np.bool_),
+        profile=_array(row["profile"], np.float32),
+        token_starts=_array(row["token_starts"], np.int32),
+        special=_array(row["special_mask"], np.bool_),
         prompt=prompt,
         response=response,
         original=json_object(row["original"]),
@@ -107,6 +108,11 @@ def json_object(value: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+def _array(value: Any, dtype: Any) -> NDArray[Any]:
+    """A list column's value; a null becomes an empty array."""
+    return np.asarray(value if isinstance(value, np.ndarray | list) else [], dtype=dtype)
 
 
 def _text(value: Any) -> str | None:

@@ -1,0 +1,259 @@
+"""Figures of score distributions. All take counts or quantiles, never the scores of all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+from plotly.subplots import make_subplots
+
+from circuitseer_core.distributions import Bins
+from circuitseer_core.figures.style import Theme, colorbar, figure, template
+
+Counts = NDArray[np.int64]
+Floats = NDArray[np.float64]
+
+
+def histogram_by_group(
+    counts: Counts,
+    bins: Bins,
+    labels: Sequence[str],
+    theme: Theme,
+    *,
+    medians: Floats,
+    x_title: str,
+    density: bool = False,
+    row_height: int = 44,
+) -> go.Figure:
+    """One row of bars a group, over shared bins, with the group's median marked.
+
+    Counts keep one scale for all rows, so areas compare; ``density`` scales every row to its own
+    rows, so shapes compare.
+
+    Args:
+        counts: (G, B).
+        bins: the B bins.
+        labels: (G,) group names.
+        theme: colours.
+        medians: (G,) of each group's scores.
+        x_title: what the scores are.
+        density: share of the group's rows instead of rows.
+        row_height: pixels a group.
+    """
+    groups = len(labels)
+    fig = make_subplots(rows=groups, cols=1, shared_xaxes=True, vertical_spacing=0)
+    sizes = counts.sum(axis=1)
+    shares = counts / np.maximum(sizes, 1)[:, None]
+    heights = shares if density else counts
+    top = float(heights.max(initial=0)) or 1.0
+    edges = [list(pair) for pair in zip(bins.edges[:-1], bins.edges[1:], strict=True)]
+    for g, label in enumerate(labels):
+        fig.add_bar(
+            x=_positions(bins),
+            y=heights[g],
+            width=_widths(bins),
+            row=g + 1,
+            col=1,
+            name=label,
+            marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
+            customdata=[[label, *e, int(c)] for e, c in zip(edges, counts[g], strict=True)],
+            hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
+            "<br>%{customdata[3]:,} rows<extra></extra>",
+        )
+        if np.isfinite(medians[g]):
+            at = float(np.log10(medians[g])) if bins.log and medians[g] > 0 else float(medians[g])
+            fig.add_scatter(
+                x=[at, at], y=[0, top * 0.9], mode="lines", hoverinfo="skip", row=g + 1, col=1,
+                line={"color": theme.mark, "width": 1.5},
+            )  # fmt: skip
+        fig.update_yaxes(
+            row=g + 1, range=[0, top * 1.06], showgrid=False, showticklabels=False,
+            title={"text": ""}, showline=False,
+        )  # fmt: skip
+        _row_label(fig, g, groups, label, f"{int(sizes[g]):,}", theme)
+    fig.update_xaxes(showgrid=True, gridcolor=theme.grid, showticklabels=False)
+    fig.update_xaxes(row=groups, col=1, showticklabels=True, title_text=x_title, **_ticks(bins))
+    fig.update_layout(
+        template=template(theme), height=groups * row_height + 62, showlegend=False, bargap=0,
+        margin={"l": 150, "r": 74, "t": 8, "b": 44},
+    )  # fmt: skip
+    return fig
+
+
+def ecdf_by_group(
+    grid: Floats,
+    levels: Floats,
+    labels: Sequence[str],
+    theme: Theme,
+    *,
+    x_title: str,
+    log: bool = False,
+    height: int = 420,
+) -> go.Figure:
+    """Share of rows at or below each score: ``grid`` (G, Q) scores at the quantiles ``levels``."""
+    fig = figure(theme, height=height)
+    for g, label in enumerate(labels):
+        colour, dash = _line_style(g, theme)
+        fig.add_scatter(
+            x=grid[g], y=levels, mode="lines", name=label,
+            line={"color": colour, "width": 1.6, "dash": dash},
+            hovertemplate=f"{_plain(label)}<br>%{{y:.1%}} of rows at or below %{{x:.4g}}"
+            "<extra></extra>",
+        )  # fmt: skip
+    positive = grid[np.isfinite(grid) & (grid > 0)]
+    fig.update_xaxes(title_text=x_title, showgrid=True, type="log" if log else "linear")
+    if positive.size and not log:
+        fig.update_xaxes(range=[float(np.nanmin(grid)), float(np.nanquantile(grid, 0.995))])
+    fig.update_yaxes(title_text="share of rows", tickformat=".0%", range=[0, 1.005])
+    fig.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"})
+    return fig
+
+
+def boxes_by_group(
+    table: pd.DataFrame, theme: Theme, *, x_title: str, log: bool = False, row_height: int = 34
+) -> go.Figure:
+    """A box a group from the columns group, p5, p25, median, p75, p95: whiskers at 5 and 95 %."""
+    fig = figure(theme, height=len(table) * row_height + 62, showlegend=False)
+    fig.add_box(
+        y=[_plain(g) for g in table["group"]],
+        q1=table["p25"], median=table["median"], q3=table["p75"],
+        lowerfence=table["p5"], upperfence=table["p95"],
+        orientation="h", whiskerwidth=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.4},
+        marker={"color": theme.categorical[0]}, hoverinfo="x", width=0.5,
+    )  # fmt: skip
+    fig.update_xaxes(title_text=x_title, showgrid=True, type="log" if log else "linear")
+    fig.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
+    return fig
+
+
+def score_against_length(
+    counts: Counts,
+    lengths: Bins,
+    scores: Bins,
+    theme: Theme,
+    *,
+    medians: Floats,
+    y_title: str,
+    height: int = 420,
+) -> go.Figure:
+    """Rows by token count (across) and score (up), with the median score at each length.
+
+    Args:
+        counts: (By, Bx); empty cells stay blank, colours follow log(1 + rows).
+        lengths: Bx bins of token counts.
+        scores: By bins of scores.
+        theme: colours.
+        medians: (Bx,) median score at each length, NaN where there is no row.
+        y_title: what the scores are.
+        height: pixels.
+    """
+    fig = figure(theme, height=height, showlegend=False)
+    top = max(int(counts.max(initial=1)), 1)
+    ticks = [10**k for k in range(9) if 10**k <= top]
+    fig.add_heatmap(
+        x=_positions(lengths), y=_positions(scores),
+        z=np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan),
+        customdata=counts, colorscale=theme.scale("sequential")[2:] and _upper(theme),
+        colorbar=colorbar(theme, "rows")
+        | {"tickvals": [float(np.log10(t)) for t in ticks], "ticktext": [f"{t:,}" for t in ticks]},
+        hovertemplate="%{customdata:,} rows<extra></extra>", hoverongaps=False,
+    )  # fmt: skip
+    usable = np.isfinite(medians) & ((medians > 0) | (not scores.log))
+    heights = np.log10(medians[usable]) if scores.log else medians[usable]
+    fig.add_scatter(
+        x=_positions(lengths)[usable], y=heights, mode="lines",
+        line={"color": theme.categorical[1], "width": 2}, hoverinfo="skip",
+    )  # fmt: skip
+    fig.update_xaxes(title_text="tokens", **_ticks(lengths))
+    fig.update_yaxes(title_text=y_title, showgrid=False, **_ticks(scores))
+    return fig
+
+
+def against_controls(
+    counts: Counts, bins: Bins, labels: Sequence[str], theme: Theme, *, x_title: str
+) -> go.Figure:
+    """The score of the chosen heads (first row of ``counts``) over that of random heads."""
+    fig = figure(theme, height=300)
+    shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
+    for row in (*range(1, len(labels)), 0):
+        chosen = row == 0
+        fig.add_scatter(
+            x=_positions(bins), y=shares[row], mode="lines", name=labels[row],
+            line={
+                "shape": "hvh",
+                "color": theme.categorical[0] if chosen else theme.muted,
+                "width": 2 if chosen else 1,
+                "dash": "solid" if chosen else ("dot", "dash", "dashdot")[(row - 1) % 3],
+            },
+            hovertemplate="%{y:.1%} of rows<extra></extra>",
+        )  # fmt: skip
+    fig.update_xaxes(title_text=x_title, **_ticks(bins))
+    fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")
+    return fig
+
+
+def _positions(bins: Bins) -> Floats:
+    """Where bins stand on the axis: plotly's own log axis cannot hold bars of even width."""
+    return np.log10(bins.centres) if bins.log else bins.centres
+
+
+def _widths(bins: Bins) -> Floats:
+    edges = np.log10(bins.edges) if bins.log else bins.edges
+    return np.diff(edges) * 0.94
+
+
+def _ticks(bins: Bins) -> dict[str, object]:
+    """Ticks of an axis made by :func:`_positions`: values, not their logarithms."""
+    if not bins.log:
+        return {}
+    low, high = float(np.log10(bins.edges[0])), float(np.log10(bins.edges[-1]))
+    steps = (1,) if high - low > 4 else (1, 3) if high - low > 1.6 else (1, 2, 5)
+    values = [m * 10.0**k for k in range(int(low) - 2, int(high) + 2) for m in steps]
+    inside = [v for v in values if bins.edges[0] <= v <= bins.edges[-1]]
+    return {
+        "tickvals": [float(np.log10(v)) for v in inside],
+        "ticktext": [_short(v) for v in inside],
+    }
+
+
+def _short(value: float) -> str:
+    if 1e-3 <= value < 1e4:
+        return f"{value:,.10g}"
+    mantissa, exponent = f"{value:.0e}".split("e")
+    power = f"10<sup>{int(exponent)}</sup>"
+    return power if mantissa == "1" else f"{mantissa}·{power}"
+
+
+def _upper(theme: Theme) -> list[list[object]]:
+    """The sequential scale without its palest end, which would vanish into the paper."""
+    colours = theme.sequential[1:]
+    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def _line_style(index: int, theme: Theme) -> tuple[str, str]:
+    """Colour, then dash: twenty groups stay apart without twenty hues."""
+    colours = theme.categorical
+    return colours[index % len(colours)], ("solid", "dash", "dot")[index // len(colours) % 3]
+
+
+def _plain(label: str) -> str:
+    """A label that plotly cannot take for markup."""
+    return label.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _row_label(
+    fig: go.Figure, index: int, groups: int, label: str, size: str, theme: Theme
+) -> None:
+    """The group's name at the left of its row, its rows at the right."""
+    name = label if len(label) <= 20 else label[:19] + "…"
+    middle = 1 - (index + 0.5) / groups
+    common = {"xref": "paper", "yref": "paper", "y": middle, "showarrow": False}
+    fig.add_annotation(
+        x=0, xanchor="right", xshift=-12, text=_plain(name), font={"size": 12}, **common
+    )
+    fig.add_annotation(
+        x=1, xanchor="left", xshift=10, text=size, font={"size": 11, "color": theme.muted}, **common
+    )

@@ -1,0 +1,101 @@
+"""Figures of a draw: what went in, what came out, how strongly the score steers it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+from numpy.typing import NDArray
+
+from circuitseer_core.distributions import Bins
+from circuitseer_core.figures.scores import _plain, _positions, _ticks
+from circuitseer_core.figures.style import Theme, figure
+
+Floats = NDArray[np.float64]
+
+
+def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30) -> go.Figure:
+    """Each source's share of the pool (ring) and of the subset (dot).
+
+    ``table`` has source, before, after (shares from 0 to 1) and, where draws were simulated,
+    expected_low and expected_high: the band that the dot should lie in if the draw is sound.
+    """
+    names = [_plain(str(s)) for s in table["source"]]
+    fig = figure(theme, height=max(len(table), 3) * row_height + 78)
+    if "expected_low" in table:
+        fig.add_bar(
+            y=names, base=table["expected_low"], x=table["expected_high"] - table["expected_low"],
+            orientation="h", width=0.55, name="expected, 95 % of simulated draws",
+            marker={"color": theme.faint, "opacity": 0.55}, hoverinfo="skip",
+        )  # fmt: skip
+    gaps_x = [v for a, b in zip(table["before"], table["after"], strict=True) for v in (a, b, None)]
+    gaps_y = [v for n in names for v in (n, n, None)]
+    fig.add_scatter(
+        x=gaps_x, y=gaps_y, mode="lines", line={"color": theme.muted, "width": 1},
+        hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+    ring = {"color": theme.paper, "size": 9, "line": {"color": theme.muted, "width": 1.5}}
+    for column, name, marker in (
+        ("before", "pool", ring),
+        ("after", "subset", {"color": theme.categorical[0], "size": 9}),
+    ):
+        fig.add_scatter(
+            x=table[column], y=names, mode="markers", name=name, marker=marker,
+            hovertemplate=f"%{{y}}<br>{name} %{{x:.2%}}<extra></extra>",
+        )  # fmt: skip
+    fig.update_xaxes(
+        title_text="share of rows", tickformat=".3~p", showgrid=True, rangemode="tozero"
+    )
+    fig.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
+    return fig
+
+
+def before_after(
+    before: NDArray[np.int64],
+    after: NDArray[np.int64],
+    bins: Bins,
+    theme: Theme,
+    *,
+    x_title: str,
+    height: int = 260,
+) -> go.Figure:
+    """Two (B,) histograms over shared bins as shares: the pool filled, the subset a line."""
+    fig = figure(theme, height=height)
+    for counts, name in ((before, "pool"), (after, "subset")):
+        line = {"shape": "hvh", "color": theme.categorical[0], "width": 2 if name != "pool" else 0}
+        fig.add_scatter(
+            x=_positions(bins), y=counts / max(int(counts.sum()), 1), name=name, mode="lines",
+            line=line, fill="tozeroy" if name == "pool" else None,
+            fillcolor=theme.faint if name == "pool" else None,
+            hovertemplate=f"{name} %{{y:.2%}}<extra></extra>",
+        )  # fmt: skip
+    fig.update_xaxes(title_text=x_title, **_ticks(bins))
+    fig.update_yaxes(title_text="share of rows", tickformat=".3~p", rangemode="tozero", nticks=5)
+    fig.update_layout(hovermode="x")
+    return fig
+
+
+def chance_curve(
+    percentiles: Floats, relative: Sequence[Floats], names: Sequence[str], theme: Theme
+) -> go.Figure:
+    """How much likelier than an even draw a sample is, by the percentile of its score.
+
+    ``relative`` holds one (Q,) curve a name; the first is the one in use, the others context.
+    """
+    fig = figure(theme, height=260)
+    for index in (*range(1, len(names)), 0):
+        chosen = index == 0
+        fig.add_scatter(
+            x=percentiles, y=relative[index], name=names[index], mode="lines",
+            line={
+                "color": theme.categorical[0] if chosen else theme.muted,
+                "width": 2.2 if chosen else 1,
+                "dash": "solid" if chosen else "dot",
+            },
+            hovertemplate="percentile %{x:.0f}: %{y:.2f} × an even draw<extra></extra>",
+        )  # fmt: skip
+    fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
+    fig.update_yaxes(title_text="chance ÷ even chance", rangemode="tozero", nticks=5)
+    return fig

@@ -1,0 +1,51 @@
+// A page of samples as a list of buttons. Texts go through textContent, never into markup.
+export default function ({ parentElement, data, setTriggerValue }) {
+  let list = parentElement.querySelector(".rows")
+  if (!list) {
+    list = document.createElement("div")
+    list.className = "rows"
+    parentElement.append(list)
+  }
+  list.setAttribute("role", "listbox")
+  list.setAttribute("aria-label", "Samples: arrow keys move, Enter opens one")
+  list.style.setProperty("--hue", data.hue)
+  const part = (name, text) => {
+    const made = document.createElement("div")
+    made.className = name
+    if (text !== undefined) made.textContent = text
+    return made
+  }
+  const held = list.contains(list.getRootNode().activeElement)
+  const buttons = data.rows.map((row, i) => {
+    const button = document.createElement("button")
+    const chosen = row.id === data.chosen
+    button.className = chosen ? "row chosen" : "row"
+    button.type = "button"
+    button.setAttribute("role", "option")
+    button.setAttribute("aria-selected", String(chosen))
+    button.tabIndex = chosen || (i === 0 && !data.rows.some((r) => r.id === data.chosen)) ? 0 : -1
+    const body = part("body")
+    body.append(part("snippet", row.text), part("meta", row.meta))
+    const score = part("score", row.score)
+    const bar = part("bar")
+    const fill = part("fill")
+    fill.style.width = row.share * 100 + "%"
+    bar.append(fill)
+    score.append(bar)
+    button.append(part("rank", row.rank), body, score)
+    button.onclick = () => setTriggerValue("chosen", row.id)
+    return button
+  })
+  list.replaceChildren(...buttons)
+  if (held) buttons.find((b) => b.tabIndex === 0)?.focus({ preventScroll: true })
+  list.onkeydown = (event) => {
+    const steps = { ArrowDown: 1, ArrowUp: -1 }
+    const at = buttons.indexOf(event.target.closest(".row"))
+    if (!(event.key in steps) || at < 0) return
+    event.preventDefault()
+    const next = buttons[Math.min(Math.max(at + steps[event.key], 0), buttons.length - 1)]
+    buttons.forEach((button) => { button.tabIndex = -1 })
+    next.tabIndex = 0
+    next.focus()
+  }
+}
