@@ -116,14 +116,18 @@ def quantiles(sorted_values: Sequence[Floats], levels: Floats) -> Floats:
 
 
 def statistics(
-    values: Floats, tokens: Floats, codes: NDArray[np.int32], labels: Sequence[str]
+    values: Floats,
+    tokens: Floats,
+    codes: NDArray[np.int32],
+    labels: Sequence[str],
+    parts: Sequence[Floats] | None = None,
 ) -> pd.DataFrame:
     """One row a group: group, rows, mean, sd, p5, p25, median, p75, p95, tokens, tokens_p95.
 
     ``sd`` is the population's; ``tokens`` is the median token count. The last row, ``all``, is of
-    every row that has a group.
+    every row that has a group. ``parts`` saves the work of :func:`by_group` where it was done.
     """
-    scores = by_group(values, codes, len(labels))
+    scores = list(parts) if parts is not None else by_group(values, codes, len(labels))
     lengths = by_group(tokens, codes, len(labels))
     names = list(labels)
     if len(names) > 1:
@@ -144,3 +148,29 @@ def statistics(
             "tokens_p95": token_levels[:, 1],
         }
     )
+
+
+def ranks(values: Floats) -> Floats:
+    """(N,) mid-ranks from 1; NaN stays NaN."""
+    from scipy.stats import rankdata
+
+    return np.asarray(rankdata(values, nan_policy="omit"), dtype=np.float64)
+
+
+def correlation(one: Floats, other: Floats) -> float:
+    """Pearson's r over rows where both are known; NaN where either is constant or n < 3.
+
+    Of ranks (see :func:`ranks`) it is Spearman's, where the same rows are known in both.
+    """
+    use = np.isfinite(one) & np.isfinite(other)
+    if use.sum() < 3:
+        return float("nan")
+    x, y = one[use] - one[use].mean(), other[use] - other[use].mean()
+    norm = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / norm if norm > 0 else float("nan")
+
+
+def partial(xy: float, xz: float, yz: float) -> float:
+    """Correlation of x and y with z held fixed, from the three plain ones; NaN if undefined."""
+    left = (1 - xz**2) * (1 - yz**2)
+    return (xy - xz * yz) / left**0.5 if left > 1e-12 else float("nan")

@@ -132,9 +132,8 @@ def profile_figure(sample: ScoredSample, *, key: str, picked: int | None = None)
     token = int(spans.first_token()[picked]) if picked is not None else None
     received = sample.profile.astype(np.float64) * len(sample.profile)
     st.caption(
-        f"Attention received by each token ÷ mean. Line: the mean, 1. Band: ± one standard "
-        f"deviation, {received.std():.3g}; its square, {received.var():.4g}, is the sample's "
-        "`variance` before the profile was rounded for storage."
+        f"Attention received ÷ mean, by token. Standard deviation {received.std():.3g}, "
+        f"variance {received.var():.4g}."
     )
     show_figure(
         profile_bars(

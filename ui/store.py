@@ -74,7 +74,8 @@ def _key(store: ScoreStore) -> Any:
     return store.key
 
 
-_HASH: dict[Any, Any] = {ScoreStore: _key}
+HASH: dict[Any, Any] = {ScoreStore: _key, Filter: repr}
+"""How caches tell scores and filters apart."""
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
@@ -89,27 +90,27 @@ def _open(path: str, name: str, mark: tuple[tuple[str, int, int], ...]) -> Score
     return store if store.has_texts else ScoreStore(run, name, texts=_texts())
 
 
-@st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=_HASH)
+@st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=HASH)
 def _numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
     return store.numbers(column)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_HASH)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
 def _groups(store: ScoreStore, column: str) -> Groups:
     return store.groups(column)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_HASH)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
 def _facets(store: ScoreStore) -> dict[str, list[str]]:
     return store.facets()
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASH)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)
 def _extent(store: ScoreStore, column: str) -> tuple[float, float]:
     return store.extent(column)
 
 
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_HASH)
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
 def _sources(store: ScoreStore) -> dict[str, int]:
     frame = store.sources()
     return {str(k): int(v) for k, v in zip(frame["source"], frame["rows"], strict=True)}
@@ -127,15 +128,12 @@ def page(
     return _page(store, rows, scorer, descending, offset, limit)
 
 
-_HASH_BOTH: dict[Any, Any] = {ScoreStore: _key, Filter: repr}
-
-
-@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=_HASH_BOTH)
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASH)
 def _count(store: ScoreStore, rows: Filter) -> int:
     return store.count(rows)
 
 
-@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_HASH_BOTH)
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)
 def _page(
     store: ScoreStore, rows: Filter, scorer: str, descending: bool, offset: int, limit: int
 ) -> pd.DataFrame:
@@ -147,6 +145,6 @@ def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
     return _matched(store, rows, scorer)
 
 
-@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_HASH_BOTH)
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
 def _matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
     return matched_pairs(store, rows, scorer)

@@ -156,7 +156,7 @@ def score_against_length(
     fig.add_heatmap(
         x=_positions(lengths), y=_positions(scores),
         z=np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan),
-        customdata=counts, colorscale=theme.scale("sequential")[2:] and _upper(theme),
+        customdata=counts, colorscale=_upper(theme),
         colorbar=colorbar(theme, "rows")
         | {"tickvals": [float(np.log10(t)) for t in ticks], "ticktext": [f"{t:,}" for t in ticks]},
         hovertemplate="%{customdata:,} rows<extra></extra>", hoverongaps=False,
@@ -173,10 +173,16 @@ def score_against_length(
 
 
 def against_controls(
-    counts: Counts, bins: Bins, labels: Sequence[str], theme: Theme, *, x_title: str
+    counts: Counts,
+    bins: Bins,
+    labels: Sequence[str],
+    theme: Theme,
+    *,
+    x_title: str,
+    height: int = 300,
 ) -> go.Figure:
     """The score of the chosen heads (first row of ``counts``) over that of random heads."""
-    fig = figure(theme, height=300)
+    fig = figure(theme, height=height)
     shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
     for row in (*range(1, len(labels)), 0):
         chosen = row == 0

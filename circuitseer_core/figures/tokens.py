@@ -23,6 +23,8 @@ def profile_bars(
 ) -> go.Figure:
     """Received attention a_j = T·m_j by token, with its mean (1) and mean ± standard deviation.
 
+    Where one sink makes the deviation larger than the axis, the band is written instead of drawn.
+
     Args:
         profile: (T,) m_j, sums to 1.
         labels: (T,) what to call each token when hovered.
@@ -48,9 +50,18 @@ def profile_bars(
         hovertemplate="token %{x}  %{customdata[0]}<br>"
         "receives %{customdata[1]} × the mean<extra></extra>",
     )
-    low, high = max(0.0, 1 - spread), min(top, 1 + spread)
-    fig.add_hrect(y0=low, y1=high, fillcolor=theme.muted, opacity=0.13, line_width=0, layer="below")
     fig.add_hline(y=1, line={"color": theme.muted, "width": 1, "dash": "dot"})
+    if 1 + spread <= top:
+        fig.add_hrect(
+            y0=max(0.0, 1 - spread), y1=1 + spread, fillcolor=theme.muted, opacity=0.1,
+            line_width=0, layer="below",
+        )  # fmt: skip
+    else:  # a band beyond the axis would be a grey box that says nothing
+        fig.add_annotation(
+            x=1, xref="paper", y=top, text=f"mean + 1 sd lies at {1 + spread:.1f}×",
+            showarrow=False, xanchor="right", yanchor="top",
+            font={"size": 11, "color": theme.muted},
+        )  # fmt: skip
     fig.update_xaxes(title_text="token", range=[-0.7, len(received) - 0.3])
     fig.update_yaxes(title_text="attention received ÷ mean", range=[0, top], nticks=5)
     for token in np.flatnonzero(received > top)[:3]:

@@ -1,0 +1,25 @@
+"""Sources: how scores are distributed, by source or by any column of the data."""
+
+import streamlit as st
+
+from ui import source_data, source_views
+from ui.scorer_choice import choose_scorer
+from ui.shell import ROOT, page_header, require_run
+from ui.store import require_store
+
+page_header("Sources", "How scores spread over sources, lengths and columns of the data.")
+run = require_run("score")
+store = require_store(run)
+st.html(ROOT / "ui" / "samples.css")
+
+with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
+    shape, group, log, shares = source_views.controls(store)
+    scorer = choose_scorer(store)
+source_views.distribution(store, scorer, shape, group, log, shares)
+with st.expander("Statistics", expanded=True, key="statistics_box"):
+    source_views.statistics(source_data.summary(store, scorer, group, log), group)
+left, right = st.columns(2, gap="large")
+with left:
+    source_views.length(store, scorer, log)
+with right:
+    source_views.controls_figure(store, scorer, log)

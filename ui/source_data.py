@@ -1,0 +1,160 @@
+"""What the Sources page shows, computed once a scorer and a grouping and kept for all sessions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from circuitseer_core import distributions as dist
+from circuitseer_core.query import Groups, ScoreStore
+from ui import store as cached
+from ui.store import HASH
+
+Floats = NDArray[np.float64]
+
+LEVELS = np.linspace(0, 1, 201)
+_LENGTH_BINS = 44
+_SCORE_BINS = 40
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores by group: counts at shared bins, quantiles, statistics."""
+
+    bins: dist.Bins
+    counts: NDArray[np.int64]
+    grid: Floats
+    table: pd.DataFrame
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LengthMap:
+    """Rows by token count and score; ``spearman`` of the two."""
+
+    lengths: dist.Bins
+    scores: dist.Bins
+    counts: NDArray[np.int64]
+    medians: Floats
+    spearman: float
+
+
+@dataclass(frozen=True)
+class Control:
+    """The score beside that of random heads, on the ``rows`` rows that have both."""
+
+    bins: dist.Bins
+    counts: NDArray[np.int64]
+    names: tuple[str, ...]
+    spearman: tuple[float, ...]
+    rows: int
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
+    """Distributions of ``scorer`` by ``group``."""
+    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
+    codes = _grouping(store, group)
+    bins = dist.shared_bins(values, log=log)
+    parts = dist.by_group(values, codes.codes, len(codes.labels))
+    return Summary(
+        bins,
+        dist.histogram(values, codes.codes, len(codes.labels), bins),
+        dist.quantiles(parts, LEVELS),
+        dist.statistics(values, tokens, codes.codes, codes.labels, parts),
+        codes.labels,
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
+    """The score against the token count."""
+    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
+    lengths = dist.shared_bins(tokens, _LENGTH_BINS, log=True)
+    scores = dist.shared_bins(values, _SCORE_BINS, log=log)
+    place = dist.bin_of(tokens, lengths).astype(np.int32)
+    medians = dist.quantiles(dist.by_group(values, place, lengths.count), np.array([0.5]))[:, 0]
+    return LengthMap(
+        lengths,
+        scores,
+        dist.histogram2d(tokens, values, lengths, scores),
+        medians,
+        dist.correlation(_ranks(store, scorer), _ranks(store, "n_tokens")),
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
+    """Reasoning heads against random ones; None where this score has no control."""
+    names = store.controls(scorer)
+    if not names:
+        return None
+    columns = [cached.numbers(store, scorer)] + [cached.numbers(store, n) for n in names]
+    both = np.logical_and.reduce([np.isfinite(c) for c in columns])
+    columns = [c[both] for c in columns]
+    bins = dist.shared_bins(np.concatenate(columns), 60, log=log)
+    zeros = np.zeros(int(both.sum()), dtype=np.int32)
+    counts = np.concatenate([dist.histogram(c, zeros, 1, bins) for c in columns])
+    ranked = [dist.ranks(c) for c in columns]
+    return Control(
+        bins,
+        counts,
+        ("chosen heads", *(f"random heads {i + 1}" for i in range(len(names)))),
+        tuple(dist.correlation(ranked[0], r) for r in ranked[1:]),
+        int(both.sum()),
+    )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
+def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, float, int] | None:
+    """Spearman of score and a column of numbers, plain and at fixed length, and the rows used.
+
+    None where the column does not hold numbers.
+    """
+    found = cached.groups(store, column)
+    try:
+        numbers = np.array([float(label) for label in found.labels] + [np.nan])
+    except ValueError:
+        return None
+    values = numbers[found.codes]
+    use = np.isfinite(values) & np.isfinite(cached.numbers(store, scorer))
+    ranked = [
+        dist.ranks(column_values[use])
+        for column_values in (
+            cached.numbers(store, scorer),
+            values,
+            cached.numbers(store, "n_tokens"),
+        )
+    ]
+    plain = dist.correlation(ranked[0], ranked[1])
+    fixed = dist.partial(
+        plain, dist.correlation(ranked[0], ranked[2]), dist.correlation(ranked[1], ranked[2])
+    )
+    return plain, fixed, int(use.sum())
+
+
+def number_columns(store: ScoreStore) -> list[str]:
+    """Columns of the original rows whose values all read as numbers."""
+    return [name for name, values in cached.facets(store).items() if all(map(_is_number, values))]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+def _grouping(store: ScoreStore, group: str) -> Groups:
+    if group == "all rows":
+        return Groups(np.zeros(store.rows, dtype=np.int32), ("all rows",))
+    return cached.groups(store, group)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False, hash_funcs=HASH)
+def _ranks(store: ScoreStore, column: str) -> Floats:
+    return dist.ranks(cached.numbers(store, column))

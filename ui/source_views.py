@@ -1,0 +1,260 @@
+"""The pieces of the Sources page: distributions by group, length, and the random-head control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.figures import scores as figures
+from circuitseer_core.query import ScoreStore
+from ui import source_data
+from ui import store as cached
+from ui.charts import show_figure, theme
+from ui.shell import go_to
+from ui.source_data import LEVELS, Summary
+
+SHAPES = ("Histogram", "Cumulative", "Boxes")
+MOST = 24
+
+
+def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
+    """The row above the figure: shape, grouping, log scale, shares."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="shape_bar"):
+        shape = st.segmented_control(
+            "Figure",
+            SHAPES,
+            default=SHAPES[0],
+            required=True,
+            key="shape",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        options = ["source", *cached.facets(store), "all rows"]
+        if st.session_state.get("by") not in options:
+            st.session_state.pop("by", None)
+        by = st.selectbox(
+            "Group by",
+            options,
+            key="by",
+            bind="query-params",
+            format_func=lambda name: f"by {name}" if name != "all rows" else name,
+            label_visibility="collapsed",
+            width=190,
+        )
+        log = st.toggle("Log scale", key="log_scale", persist_state="session")
+        shares = st.toggle(
+            "Shares",
+            key="shares",
+            persist_state="session",
+            disabled=shape != SHAPES[0],
+            help="Every group scaled to its own rows, so that shapes compare; else one count scale",
+        )
+    return shape or SHAPES[0], str(by), bool(log), bool(shares)
+
+
+def distribution(
+    store: ScoreStore, scorer: str, shape: str, group: str, log: bool, shares: bool
+) -> None:
+    """The figure by group, and the way from a bar to its rows."""
+    found = source_data.summary(store, scorer, group, log)
+    shown = _shown(found)
+    labels = [found.labels[i] for i in shown]
+    table = found.table.iloc[shown]
+    x_title = f"{scorer}, log scale" if log else scorer
+    if shape == "Boxes":
+        show_figure(
+            figures.boxes_by_group(table, theme(), x_title=x_title, log=log),
+            key="boxes",
+            data=found.table,
+            alt=f"Boxes of {scorer} by {group}: quartiles, whiskers at 5 and 95 %",
+        )
+        return
+    if shape == "Cumulative":
+        show_figure(
+            figures.ecdf_by_group(
+                found.grid[shown], LEVELS, labels, theme(), x_title=x_title, log=log
+            ),
+            key="ecdf",
+            data=lambda: (
+                pd.DataFrame(found.grid.T, columns=list(found.labels), index=LEVELS)
+                .rename_axis("share")
+                .reset_index()
+            ),
+            alt=f"Share of rows at or below each {scorer}, by {group}",
+        )
+        return
+    event = show_figure(
+        figures.histogram_by_group(
+            found.counts[shown],
+            found.bins,
+            labels,
+            theme(),
+            medians=table["median"].to_numpy(),
+            x_title=x_title,
+            density=shares,
+        ),
+        key="histogram",
+        data=lambda: _histogram_table(found),
+        alt=f"Histogram of {scorer} by {group}, shared bins",
+        on_select="rerun",
+        config={"scrollZoom": False},
+    )
+    _follow(event, found, scorer, group, labels)
+
+
+def statistics(found: Summary, group: str) -> None:
+    """One row a group."""
+    numbers = {
+        name: st.column_config.NumberColumn(name, format="%.4g")
+        for name in ("mean", "sd", "p5", "p25", "median", "p75", "p95")
+    }
+    st.dataframe(
+        found.table,
+        hide_index=True,
+        key="statistics",
+        height=min(38 + 35 * len(found.table), 480),
+        column_config={
+            "group": st.column_config.TextColumn(group),
+            "rows": st.column_config.NumberColumn("rows", format="localized"),
+            "tokens": st.column_config.NumberColumn("tokens, median", format="%.0f"),
+            "tokens_p95": st.column_config.NumberColumn("tokens, p95", format="%.0f"),
+            **numbers,
+        },
+    )
+
+
+def length(store: ScoreStore, scorer: str, log: bool) -> None:
+    """Score against token count, with the rank correlation, plain and beside a column."""
+    found = source_data.length_map(store, scorer, log)
+    st.subheader("Score against length", anchor=False)
+    rho = found.spearman
+    st.markdown(f"Spearman **{_signed(rho)}**. {_length_words(rho)}")
+    show_figure(
+        figures.score_against_length(
+            found.counts, found.lengths, found.scores, theme(), medians=found.medians,
+            y_title=scorer, height=380,
+        ),
+        key="length_map",
+        data=lambda: pd.DataFrame(
+            found.counts,
+            index=found.scores.centres.round(6),
+            columns=[f"{c:.1f} tokens" for c in found.lengths.centres],
+        ).rename_axis(scorer).reset_index(),
+        alt=f"Rows by token count and {scorer}; the line is the median score at each length",
+    )  # fmt: skip
+    columns = source_data.number_columns(store)
+    if columns:
+        _partial(store, scorer, columns)
+
+
+def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
+    """The chosen heads' score against that of random heads of the same layers."""
+    st.subheader("Chosen heads against random ones", anchor=False)
+    found = source_data.control(store, scorer, log)
+    if found is None:
+        st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
+        return
+    mean = float(np.mean(found.spearman))
+    st.markdown(
+        f"Spearman **{_signed(mean)}** with the same score from random heads (mean of "
+        f"{len(found.spearman)} draws, {found.rows:,} rows). {_control_words(mean)}"
+    )
+    centres = found.bins.centres
+    show_figure(
+        figures.against_controls(
+            found.counts, found.bins, found.names, theme(), x_title=scorer, height=380
+        ),
+        key="controls",
+        data=lambda: pd.DataFrame(found.counts.T, columns=list(found.names)).assign(score=centres),
+        alt=f"Distribution of {scorer} from the chosen heads and from random heads",
+    )
+
+
+def _shown(found: Summary) -> list[int]:
+    """Groups to draw: all up to 24, else those chosen, else the 24 largest."""
+    if len(found.labels) <= MOST:
+        return list(range(len(found.labels)))
+    chosen = st.multiselect(
+        f"The {MOST} largest of {len(found.labels)} groups are shown; choose others",
+        found.labels,
+        key="groups_shown",
+        persist_state="session",
+        max_selections=MOST,
+    )
+    return [found.labels.index(name) for name in chosen] or list(range(MOST))
+
+
+def _follow(event: Any, found: Summary, scorer: str, group: str, labels: list[str]) -> None:
+    """From a bar, clicked or chosen by keyboard, to its rows in Samples."""
+    points = event.selection.points if event else []
+    hit = next((p for p in points if "customdata" in p), None)
+    if hit is not None:
+        label, low, high = hit["customdata"][:3]
+        at = int(np.argmin(np.abs(found.bins.edges[:-1] - float(low))))
+        _open_rows(found, scorer, group, str(label), at)
+    with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):
+        label = st.selectbox("Group", labels, key="bar_group")
+        edges = found.bins.edges
+        at = st.selectbox(
+            "Scores",
+            list(range(found.bins.count)),
+            format_func=lambda i: f"{edges[i]:.4g} to {edges[i + 1]:.4g}",
+            key="bar_bin",
+        )
+        if st.button("Open in Samples", key="bar_open"):
+            _open_rows(found, scorer, group, str(label), int(at))
+
+
+def _open_rows(found: Summary, scorer: str, group: str, label: str, at: int) -> None:
+    edges = found.bins.edges
+    where: dict[str, Any] = {"source": label} if group == "source" else {}
+    if group not in ("source", "all rows"):
+        where = {"facet": group, "value": label}
+    low = None if at == 0 else f"{edges[at]:.9g}"
+    high = None if at == found.bins.count - 1 else f"{edges[at + 1]:.9g}"
+    go_to("samples", scorer=scorer, low=low, high=high, **where)
+
+
+def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Spearman of the score with", width="content")
+        column = st.selectbox(
+            "Column", columns, key="partial_column", label_visibility="collapsed", width=150
+        )
+        found = source_data.with_column(store, scorer, str(column))
+        if found is not None:
+            plain, fixed, rows = found
+            st.caption(
+                f"{_signed(plain)}; at fixed length {_signed(fixed)} (partial, {rows:,} rows).",
+                width="stretch",
+            )
+
+
+def _histogram_table(found: Summary) -> pd.DataFrame:
+    edges = found.bins.edges
+    frame = pd.DataFrame(found.counts.T, columns=list(found.labels))
+    frame.insert(0, "from", edges[:-1])
+    frame.insert(1, "to", edges[1:])
+    return frame
+
+
+def _signed(value: float) -> str:
+    return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def _length_words(rho: float) -> str:
+    if np.isnan(rho):
+        return "The score or the length is the same everywhere."
+    if abs(rho) > 0.5:
+        way = "long" if rho > 0 else "short"
+        return f"Length drives this score: a draw by it prefers {way} samples."
+    return "Length does not drive this score."
+
+
+def _control_words(rho: float) -> str:
+    if rho > 0.95:
+        return "Random heads rank the rows nearly alike: the choice of heads hardly matters here."
+    return "The choice of heads changes the ranking."
