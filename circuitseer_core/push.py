@@ -1,0 +1,54 @@
+"""An export to the Hugging Face Hub, as a dataset repository.
+
+The token is read from the environment and nowhere else; it is in no file, no command and no
+message that this package writes.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from circuitseer_core.errors import UserError
+
+TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
+
+
+def hub_token() -> str:
+    """The token from the environment. Raises UserError where none is set."""
+    for name in TOKEN_VARIABLES:
+        if token := os.environ.get(name, "").strip():
+            return token
+    raise UserError(
+        f"pushing to the Hub needs a token in the environment: set {TOKEN_VARIABLES[0]}"
+    )
+
+
+def push_files(repo: str, files: dict[str, Path]) -> str:
+    """Put files (path in the repository → local file) into a dataset repository, in one commit.
+
+    A repository that does not exist yet is made, private. Returns its address.
+
+    Raises:
+        UserError: no token, no huggingface_hub, or the Hub refuses or is out of reach.
+    """
+    token = hub_token()
+    try:
+        from huggingface_hub import CommitOperationAdd, HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ImportError as error:
+        raise UserError("pushing needs huggingface_hub: pip install huggingface_hub") from error
+    api: Any = HfApi(token=token)
+    try:
+        api.create_repo(repo, repo_type="dataset", private=True, exist_ok=True)
+        api.create_commit(
+            repo,
+            repo_type="dataset",
+            operations=[CommitOperationAdd(name, str(path)) for name, path in files.items()],
+            commit_message="Add a subset selected with CircuitSeer",
+        )
+    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(token, "***")
+        raise UserError(f"cannot push to {repo}: {reason}") from error
+    return f"https://huggingface.co/datasets/{repo}"
