@@ -68,14 +68,24 @@ class Drawing:
         return self.where[self.chosen]
 
 
-def draw(everyone: Pool, settings: SelectionSettings, rules: Rules) -> Drawing:
+def draw(
+    everyone: Pool,
+    settings: SelectionSettings,
+    rules: Rules,
+    *,
+    sifted: Sifted | None = None,
+    hashes: NDArray[np.uint64] | None = None,
+) -> Drawing:
     """Draw a subset; see the head of this module.
+
+    ``sifted`` (of this pool and these rules) and ``hashes`` (N,) (``draw_hashes`` of all ids under
+    this seed, checked for twins) save their time to callers who draw again and again.
 
     Raises:
         UserError: nothing is left to draw from, the budget cannot be met, scores are negative,
             ids repeat, or the must-haves alone exceed the budget.
     """
-    sifted = sift(everyone, rules)
+    sifted = sift(everyone, rules) if sifted is None else sifted
     where = np.flatnonzero(sifted.reason == 0)
     if not len(where):
         raise UserError(f"nothing is left to draw from: {_explain(sifted.counts)}")
@@ -88,8 +98,11 @@ def draw(everyone: Pool, settings: SelectionSettings, rules: Rules) -> Drawing:
     temperature = settings.temperature
     if settings.target_ess is not None:
         temperature = temperature_for(weight, settings.target_ess)
-    hashes = draw_hashes(pool.ids, settings.seed)
-    check_unique(pool, hashes)
+    if hashes is None:
+        hashes = draw_hashes(pool.ids, settings.seed)
+        check_unique(pool, hashes)
+    else:
+        hashes = hashes[where]
     noise = to_gumbels(hashes)
     keys = sampling_keys(weight, noise, temperature)
     order = key_order(keys, noise, pool.ids)
