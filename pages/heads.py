@@ -1,6 +1,57 @@
-"""Heads: which attention heads carry the loss."""
+"""Heads: which attention heads the loss depends on, and how sure one can be of the set."""
 
+import streamlit as st
+
+from ui import head_panel, head_tables, head_views
+from ui.charts import theme
+from ui.heatmap import head_map
 from ui.shell import page_header, require_run
 
-page_header("Heads")
+page_header(
+    "Heads",
+    "Mean rise in loss on the probe when one head's attention is flattened to uniform.",
+)
 run = require_run("detect")
+heads = head_tables.heads(run)
+choice = head_panel.choose_set(run, heads)
+head_panel.stale_notice(run, choice)
+
+left, right = st.columns([1.3, 1], gap="large")
+with left:
+    column, title = head_panel.choose_value(heads)
+    picked = head_map(
+        heads,
+        key="map",
+        theme=theme(),
+        value=column,
+        title=title,
+        scale=head_panel.colour_scale(),
+        kept=choice.heads,
+        picked=head_panel.picked(heads),
+    )
+    if picked and picked != head_panel.picked(heads):
+        head_panel.pick(*picked)
+        st.rerun()
+    head_panel.map_footer(heads, choice, column, title)
+with right:
+    head_panel.detail(run, heads, choice)
+
+st.space("small")
+VIEWS = {
+    "Table": head_views.table,
+    "Sparsity": head_views.sparsity,
+    "Layers": head_views.layers,
+    "Stability": head_views.stability,
+    "Sources": head_views.sources,
+    "Compare": head_views.compare,
+}
+view = st.segmented_control(
+    "View",
+    list(VIEWS),
+    default="Table",
+    required=True,
+    key="heads_view",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+VIEWS[view or "Table"](run, heads, choice)

@@ -45,19 +45,19 @@ def show_figure(
             on_select=on_select,
             selection_mode=selection_mode,
             alt=alt or name,
-            config={
-                "displaylogo": False,
-                "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
-                "toImageButtonOptions": {"format": "svg", "filename": name, "scale": 2},
-            }
-            | (config or {}),
+            config=_config(name) | (config or {}),
         )
         download_menu(fig, key, data, name=name)
     return event
 
 
-def download_menu(fig: go.Figure, key: str, data: Table | None, *, name: str) -> None:
-    """The download popover of a figure; nothing in it is computed until it is opened."""
+def download_menu(
+    fig: go.Figure, key: str, data: Table | None, *, name: str, preview: bool = False
+) -> None:
+    """The download popover of a figure; nothing in it is computed until it is opened.
+
+    ``preview`` draws the figure inside the menu: for what is on the page in another form.
+    """
     menu = st.popover(
         "Download",
         icon=":material/download:",
@@ -68,6 +68,9 @@ def download_menu(fig: go.Figure, key: str, data: Table | None, *, name: str) ->
     if not menu.open:
         return
     with menu:
+        if preview:
+            with st.container(key=f"figure_{key}", width=620):
+                st.plotly_chart(fig, theme=None, key=f"{key}_preview", config=_config(name))
         image_buttons(f"figure_{key}", key=f"{key}_images")
         st.download_button(
             "HTML, interactive",
@@ -90,6 +93,14 @@ def download_menu(fig: go.Figure, key: str, data: Table | None, *, name: str) ->
                 type="tertiary",
                 key=f"{key}_csv",
             )
+
+
+def _config(name: str) -> dict[str, Any]:
+    return {
+        "displaylogo": False,
+        "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
+        "toImageButtonOptions": {"format": "svg", "filename": name, "scale": 2},
+    }
 
 
 def _csv(data: Table) -> str:

@@ -45,9 +45,17 @@ def pages() -> dict[str, list[Any]]:
     }
 
 
+def configure() -> None:
+    """Title, layout and icon. Without an icon of ours the browser would fetch one from a CDN."""
+    st.set_page_config(
+        page_title="CircuitSeer", page_icon=str(ROOT / "assets" / "icon.svg"), layout="wide"
+    )
+
+
 def enter() -> Any:
     """Draw what surrounds every page; returns the page to run. For app.py alone."""
     st.session_state["_shell"] = True
+    configure()
     st.html(ROOT / "ui" / "style.css")
     dark = st.context.theme.type == "dark"
     st.logo(
@@ -63,6 +71,7 @@ def enter() -> Any:
 def page_header(title: str, caption: str | None = None) -> None:
     """The page's heading and one line below it. Must be a page's first call (see the module)."""
     if "_shell" not in st.session_state:
+        configure()
         st.navigation(pages(), position="hidden")
         st.rerun()
     st.title(title, anchor=False)

@@ -1,0 +1,214 @@
+"""Figures about single heads and pairs of runs: per-sample ΔL, intervals, membership, scatter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from circuitseer_core.figures.heads import Z95, Head, grid, limit_of, squash
+from circuitseer_core.figures.style import LIGHT, Theme, figure
+
+
+def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
+    """ΔL of one head on every probe sample, a row a source: points, mean and 95 % interval.
+
+    ``deltas``: source, delta_loss and id, one row a sample. The row "all" comes first.
+    """
+    table = source_intervals(deltas)
+    names = table["source"].tolist()
+    fig = figure(
+        theme,
+        height=int(46 + 30 * len(names) + 40),
+        showlegend=False,
+        xaxis={"title": {"text": "ΔL (nats)"}, "showgrid": True},
+        yaxis={
+            "tickvals": list(range(len(names))),
+            "ticktext": [f"{r.source}  ({r.n})" for r in table.itertuples()],
+            "range": [len(names) - 0.5, -0.6],
+            "showgrid": False,
+        },
+        margin={"t": 8},
+    )
+    fig.add_vline(x=0, line={"color": theme.faint, "width": 1})
+    row = deltas["source"].map({name: i for i, name in enumerate(names)}).to_numpy()
+    # A golden-ratio sequence spreads the points evenly and the same way every time.
+    jitter = (np.arange(len(deltas)) * 0.618034) % 1.0 - 0.5
+    fig.add_trace(
+        go.Scattergl(
+            x=deltas["delta_loss"],
+            y=row + 0.5 * jitter,
+            mode="markers",
+            marker={"size": 5, "color": theme.accent, "opacity": 0.35},
+            customdata=deltas["id"],
+            hovertemplate="%{customdata}<br>ΔL %{x:+.4f}<extra></extra>",
+        )
+    )
+    fig.add_trace(
+        go.Scatter(
+            x=table["importance"],
+            y=np.arange(len(names)),
+            mode="markers",
+            marker={"size": 9, "color": theme.ink, "symbol": "line-ns-open", "line_width": 2},
+            error_x={
+                "type": "data",
+                "array": Z95 * table["stderr"].fillna(0),
+                "thickness": 1.5,
+                "width": 0,
+                "color": theme.ink,
+            },
+            hovertemplate="mean %{x:+.4f}<extra></extra>",
+        )
+    )
+    return fig
+
+
+def source_intervals(deltas: pd.DataFrame) -> pd.DataFrame:
+    """Mean, stderr and n of ``delta_loss`` over all samples and per source, largest mean first."""
+    grouped = deltas.groupby("source")["delta_loss"].agg(["mean", "sem", "size"]).reset_index()
+    grouped = grouped.sort_values("mean", ascending=False)
+    values = deltas["delta_loss"]
+    first = pd.DataFrame(
+        [{"source": "all", "mean": values.mean(), "sem": values.sem(), "size": len(values)}]
+    )
+    out = pd.concat([first, grouped], ignore_index=True)
+    out.columns = ["source", "importance", "stderr", "n"]
+    return out
+
+
+def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.Figure:
+    """Heads around the cut: ΔL with its 95 % interval and, as text, the bootstrap probability.
+
+    ``table``: layer, head, importance, stderr, probability, best rank first. Heads left of the cut
+    are filled.
+    """
+    labels = [f"L{r.layer} H{r.head}" for r in table.itertuples()]
+    inside = np.arange(len(table)) < n_kept
+    fig = figure(
+        theme,
+        height=int(70 + 21 * len(table)),
+        showlegend=False,
+        xaxis={"title": {"text": "ΔL (nats), 95 % interval"}, "showgrid": True},
+        yaxis={
+            "tickvals": list(range(len(table))),
+            "ticktext": labels,
+            "range": [len(table) - 0.4, -0.6],
+            "showgrid": False,
+        },
+        margin={"t": 24, "r": 56},
+    )
+    fig.add_vline(x=0, line={"color": theme.faint, "width": 1})
+    if 0 < n_kept < len(table):
+        fig.add_hline(y=n_kept - 0.5, line={"color": theme.accent, "width": 1, "dash": "dot"})
+    fig.add_trace(
+        go.Scatter(
+            x=table["importance"],
+            y=np.arange(len(table)),
+            mode="markers",
+            marker={
+                "size": 8,
+                "color": np.where(inside, theme.accent, theme.paper),
+                "line": {"color": theme.accent, "width": 1.5},
+            },
+            error_x={
+                "type": "data",
+                "array": Z95 * table["stderr"].fillna(0),
+                "thickness": 1.3,
+                "width": 0,
+                "color": theme.muted,
+            },
+            hovertemplate="ΔL %{x:+.4f}<extra></extra>",
+        )
+    )
+    for position, probability in enumerate(table["probability"]):
+        fig.add_annotation(
+            x=1,
+            xref="paper",
+            xanchor="left",
+            xshift=8,
+            y=position,
+            text="–" if pd.isna(probability) else f"{probability:.0%}",
+            showarrow=False,
+            font={"size": 11, "color": theme.muted},
+        )
+    return fig
+
+
+def run_scatter(pairs: pd.DataFrame, names: tuple[str, str], *, theme: Theme = LIGHT) -> go.Figure:
+    """Importance of the same heads in two runs, both axes on a signed square-root scale.
+
+    ``pairs``: layer, head, importance_a, importance_b, and ``set`` ("both", a name, or "neither").
+    """
+    limit = limit_of(pairs[["importance_a", "importance_b"]].to_numpy())
+    ticks = np.array([-1, -0.25, 0, 0.05, 0.25, 1.0]) * limit
+    axis = {
+        "tickvals": squash(ticks, limit, "sqrt"),
+        "ticktext": [f"{t:.2g}".replace("-", "−") for t in ticks],
+        "showgrid": True,
+    }
+    fig = figure(
+        theme,
+        height=430,
+        xaxis=axis | {"title": {"text": f"ΔL in {names[0]} (nats)"}},
+        yaxis=axis | {"title": {"text": f"ΔL in {names[1]} (nats)"}},
+    )
+    low = squash(pairs[["importance_a", "importance_b"]].to_numpy().min(), limit, "sqrt")
+    fig.add_trace(
+        go.Scatter(
+            x=[low, 1],
+            y=[low, 1],
+            mode="lines",
+            line={"color": theme.faint, "width": 1, "dash": "dot"},
+            hoverinfo="skip",
+            showlegend=False,
+        )
+    )
+    colours = dict(zip(("neither", names[0], names[1], "both"), _set_colours(theme), strict=True))
+    for label, colour in colours.items():
+        part = pairs[pairs["set"] == label]
+        fig.add_trace(
+            go.Scattergl(
+                x=squash(part["importance_a"].to_numpy(), limit, "sqrt"),
+                y=squash(part["importance_b"].to_numpy(), limit, "sqrt"),
+                mode="markers",
+                name={"neither": "in neither set", "both": "in both sets"}.get(
+                    label, f"only in {label}"
+                ),
+                marker={"size": 5 if label == "neither" else 8, "color": colour},
+                customdata=part[["layer", "head", "importance_a", "importance_b"]].to_numpy(),
+                hovertemplate="L%{customdata[0]} H%{customdata[1]}<br>%{customdata[2]:+.4f} → "
+                "%{customdata[3]:+.4f}<extra></extra>",
+            )
+        )
+    return fig
+
+
+def _set_colours(theme: Theme) -> tuple[str, str, str, str]:
+    return theme.faint, theme.categorical[0], theme.categorical[2], theme.categorical[1]
+
+
+def pair_heads(
+    first: pd.DataFrame,
+    second: pd.DataFrame,
+    kept: tuple[Sequence[Head], Sequence[Head]],
+    names: tuple[str, str],
+) -> pd.DataFrame:
+    """Heads present in both frames side by side, with the set each is in (see run_scatter)."""
+    columns = ["layer", "head", "importance"]
+    pairs = first[columns].merge(
+        second[columns], on=["layer", "head"], suffixes=("_a", "_b"), validate="one_to_one"
+    )
+    heads = list(zip(pairs["layer"], pairs["head"], strict=True))
+    in_a = np.array([h in set(kept[0]) for h in heads], dtype=bool)
+    in_b = np.array([h in set(kept[1]) for h in heads], dtype=bool)
+    pairs["set"] = np.select(
+        [in_a & in_b, in_a, in_b], ["both", names[0], names[1]], default="neither"
+    )
+    return pairs
+
+
+def same_shape(first: pd.DataFrame, second: pd.DataFrame) -> bool:
+    """Whether two head frames describe models with the same layers and heads."""
+    return grid(first).shape == grid(second).shape
