@@ -186,7 +186,8 @@ def _repeats(
     inside[1:] = same
     inside[:-1] |= same
     rows = rows[inside]
-    ids = [str(pool.ids[int(row)]) for row in rows]
+    taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
+    ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
     luck = hash64(0, "duplicate", ids)
     by_id = np.argsort(np.argsort(np.array(ids, dtype=object), kind="stable"), kind="stable")
     rows = rows[np.lexsort((by_id, luck, ~wanted[rows], pool.prompt[rows]))]

@@ -257,6 +257,7 @@ def _row_label(
     name = label if len(label) <= 20 else label[:19] + "…"
     middle = 1 - (index + 0.5) / groups
     common = {"xref": "paper", "yref": "paper", "y": middle, "showarrow": False}
+    common["yanchor"] = "middle"
     fig.add_annotation(
         x=0, xanchor="right", xshift=-12, text=_plain(name), font={"size": 12}, **common
     )

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
@@ -77,25 +75,29 @@ def before_after(
     return fig
 
 
-def chance_curve(
-    percentiles: Floats, relative: Sequence[Floats], names: Sequence[str], theme: Theme
-) -> go.Figure:
-    """How much likelier than an even draw a sample is, by the percentile of its score.
+def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.Figure:
+    """Share of the pool that is drawn, by percentile of the score.
 
-    ``relative`` holds one (Q,) curve a name; the first is the one in use, the others context.
+    ``drawn`` holds one share a bin of equal rows, lowest scores first; ``overall`` is the share of
+    all rows (an even draw); ``top`` is where top-k would begin, as a percentile.
     """
-    fig = figure(theme, height=260)
-    for index in (*range(1, len(names)), 0):
-        chosen = index == 0
-        fig.add_scatter(
-            x=percentiles, y=relative[index], name=names[index], mode="lines",
-            line={
-                "color": theme.categorical[0] if chosen else theme.muted,
-                "width": 2.2 if chosen else 1,
-                "dash": "solid" if chosen else "dot",
-            },
-            hovertemplate="percentile %{x:.0f}: %{y:.2f} × an even draw<extra></extra>",
-        )  # fmt: skip
+    width = 100 / max(len(drawn), 1)
+    fig = figure(theme, height=260, showlegend=False)
+    fig.add_bar(
+        x=(np.arange(len(drawn)) + 0.5) * width, y=drawn, width=width * 0.9,
+        marker={"color": theme.categorical[0], "line": {"width": 0}},
+        hovertemplate="percentile %{x:.0f}: %{y:.1%} drawn<extra></extra>",
+    )  # fmt: skip
+    fig.add_hline(y=overall, line={"color": theme.muted, "width": 1, "dash": "dot"})
+    fig.add_annotation(
+        x=0, y=overall, text="even draw", showarrow=False, xanchor="left", yanchor="bottom",
+        font={"size": 11, "color": theme.muted},
+    )  # fmt: skip
+    fig.add_vline(x=top, line={"color": theme.muted, "width": 1, "dash": "dot"})
+    fig.add_annotation(
+        x=top, y=1, yref="paper", text="top-k begins", showarrow=False, xanchor="right",
+        yanchor="top", xshift=-4, font={"size": 11, "color": theme.muted},
+    )  # fmt: skip
     fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
-    fig.update_yaxes(title_text="chance ÷ even chance", rangemode="tozero", nticks=5)
+    fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
     return fig
