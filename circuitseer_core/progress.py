@@ -26,7 +26,14 @@ class Progress:
     """
 
     def __init__(
-        self, run: Run | None, stage: str, total: int, *, unit: str, done: int = 0, show: bool = True
+        self,
+        run: Run | None,
+        stage: str,
+        total: int,
+        *,
+        unit: str,
+        done: int = 0,
+        show: bool = True,
     ) -> None:
         self.run, self.stage, self.total, self.unit = run, stage, total, unit
         self.done = self._resumed = done
@@ -47,7 +54,10 @@ class Progress:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
     ) -> None:
         self._bar.close()
         self._write("done" if kind is None else "stopped")
@@ -60,6 +70,13 @@ class Progress:
             self.say(message)
         if time.monotonic() - self._written >= _WRITE_EVERY_S:
             self._write("running")
+
+    def skip(self, n: int) -> None:
+        """Count ``n`` units that an earlier attempt finished; they do not enter the rate."""
+        self.done += n
+        self._resumed += n
+        self._bar.initial += n
+        self._bar.update(n)
 
     def resize(self, total: int) -> None:
         """Change the total, for work whose amount becomes known on the way."""

@@ -22,6 +22,9 @@ FORMAT = 1
 DEMO_RUN = Path(__file__).resolve().parent.parent / "assets" / "demo-run"
 """The bundled demo run: numbers only, texts come from the installed data packages."""
 
+MERGED = "part-all.parquet"
+"""A finished detection's parts in one file: thousands of small ones would open slowly."""
+
 _WIDE_COLUMNS = {"profile", "token_starts", "special_mask", "prompt", "response", "original"}
 
 
@@ -136,7 +139,8 @@ class Run:
 
     def importance(self) -> pd.DataFrame:
         """The per-sample table: id, set, layer, head, delta_loss (nats)."""
-        parts = sorted(self.importance_dir.glob("part-*.parquet"))
+        whole = self.importance_dir / MERGED
+        parts = [whole] if whole.is_file() else sorted(self.importance_dir.glob("part-*.parquet"))
         if not parts:
             raise UserError(f"{self.path} has no importances: run detect --run {self.path}")
         return pd.concat([_read(p) for p in parts], ignore_index=True)
@@ -217,7 +221,11 @@ class Run:
             detect = "partial"
         states = [self.scores_settings(n).get("state") for n in self.scorings()]
         score = "done" if "done" in states else "partial" if states else "missing"
-        return {"detect": detect, "score": score, "select": "done" if self.selections() else "missing"}
+        return {
+            "detect": detect,
+            "score": score,
+            "select": "done" if self.selections() else "missing",
+        }
 
     def _table(self, path: Path, what: str, command: str) -> pd.DataFrame:
         if not path.is_file():

