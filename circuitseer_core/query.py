@@ -141,11 +141,22 @@ class ScoreStore:
             values,
         )
         texts = self.frame(
-            f"SELECT id, substr(coalesce(prompt, response, ''), 1, {int(snippet)}) AS text "
+            f"SELECT id, {_snippet(snippet)} AS text "
             f"FROM samples WHERE {one_of('filename', numbers.pop('filename'))} "
             f"AND {one_of('id', numbers['id'])}"
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
+
+    def texts_of(self, ids: Sequence[str], snippet: int = 240) -> dict[str, str]:
+        """The first ``snippet`` characters of each sample's text, by id."""
+        found = self.frame(
+            f"SELECT id, {_snippet(snippet)} AS text FROM samples WHERE {one_of('id', ids)}"
+        )
+        return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
+
+    def table(self, columns: list[str]) -> pa.Table:
+        """Whole columns of all rows, in data order."""
+        return self._dataset.to_table(columns=columns)
 
     def at_rank(self, rows: Filter, scorer: str, rank: int) -> str | None:
         """The id of rank ``rank`` (1 = highest score) among the rows; None past either end."""
@@ -325,6 +336,10 @@ def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
 
 def _ordering(name: str, descending: bool) -> str:
     return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST, id"
+
+
+def _snippet(length: int) -> str:
+    return f"substr(coalesce(prompt, response, ''), 1, {int(length)})"
 
 
 def _line(error: Exception) -> str:

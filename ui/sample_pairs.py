@@ -48,7 +48,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
 
 
 def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str] | None:
-    """The pair in view: the open sample's, or the n-th from the top; says why where there is none."""
+    """The pair in view: the open sample's, or the n-th from the top; None, with the reason said."""
     anchor = sample_browse.opened()
     if anchor is not None:
         st.button("From the top", key="unanchor", on_click=sample_browse.close)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import streamlit as st
 
 from circuitseer_core.query import ScoreStore
@@ -18,19 +20,21 @@ MEANING = {
 }
 
 
-def choose_scorer(store: ScoreStore, *, label: str = "Score") -> str:
-    """The selectbox, at most 220 px wide; falls back to the first scorer that this run has."""
+def choose_scorer(
+    store: ScoreStore, *, width: int | Literal["stretch"] = 200, visible: bool = False
+) -> str:
+    """The selectbox; falls back to ``variance`` where this run has not the one in the URL."""
     options = store.scorers
     if st.session_state.get("scorer") not in options:
         st.session_state.pop("scorer", None)
     chosen = st.selectbox(
-        label,
+        "Score",
         options,
         index=options.index("variance") if "variance" in options else 0,
         key="scorer",
         bind="query-params",
-        width=220,
-        label_visibility="collapsed",
+        width=width,
+        label_visibility="visible" if visible else "collapsed",
         help="\n".join(f"- `{name}`: {MEANING[name]}" for name in options if name in MEANING),
     )
     return str(chosen)

@@ -192,7 +192,7 @@ def _follow(event: Any, found: Summary, scorer: str, group: str, labels: list[st
     points = event.selection.points if event else []
     hit = next((p for p in points if "customdata" in p), None)
     if hit is not None:
-        label, low, high = hit["customdata"][:3]
+        label, low = hit["customdata"][:2]
         at = int(np.argmin(np.abs(found.bins.edges[:-1] - float(low))))
         _open_rows(found, scorer, group, str(label), at)
     with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):

@@ -1,0 +1,44 @@
+"""Export: turn the dial, watch the draw, take the subset away."""
+
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from ui import draw_data, draw_keep, draw_settings, draw_views, review_store
+from ui.shell import ROOT, page_header, require_run
+from ui.store import require_store
+
+page_header("Export", "Draw a subset by the score, see what the draw does, take it away.")
+run = require_run("score")
+store = require_store(run)
+st.html(ROOT / "ui" / "samples.css")
+
+left, right = st.columns([3, 8], gap="large")
+settings = found = None
+with left, st.container(key="draw_settings"):
+    try:
+        settings = draw_settings.draw_settings(
+            store, review_store.state(run), st.session_state.get("selection_name") or "default"
+        )
+    except UserError as error:
+        st.text(str(error))
+with right:
+    if settings is not None:
+        try:
+            with st.spinner(f"Drawing from {store.rows:,} rows …"):
+                found = draw_data.effect(run, store, settings)
+        except UserError as error:
+            st.text(str(error))
+    if settings is not None and found is not None:
+        draw_views.numbers(found)
+        draw_views.words(found)
+        draw_views.figures_of(run, store, settings, found)
+if settings is not None and found is not None:
+    st.subheader("First rows", anchor=False)
+    draw_views.first_rows(run, store, settings)
+    st.subheader("Keep it", anchor=False)
+    draw_keep.keep(run, settings)
+    st.subheader("Take it away", anchor=False)
+    draw_keep.take_away(run)
+    if run.selections():
+        st.subheader("Kept selections", anchor=False)
+        draw_keep.earlier(run, store, settings)
