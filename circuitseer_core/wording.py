@@ -1,0 +1,52 @@
+"""Numbers as a person reads them: in warnings, verdicts and the report."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+
+def percent(share: float, digits: int = 0) -> str:
+    """A share of 1 as "93 %"; more digits where it would round to 0 or 100 % without being it."""
+    if not math.isfinite(share):
+        return "n/a"
+    text = f"{100 * share:.{digits}f}"
+    if digits < 2 and float(text) in (0.0, 100.0) and float(text) != 100 * share:
+        return percent(share, digits + 1)
+    return text.replace("-", "−") + " %"
+
+
+def plain(value: float, digits: int = 2) -> str:
+    """A number with ``digits`` significant digits, never as 2e-05: 0.000021, 5,900."""
+    if not math.isfinite(value):
+        return "n/a"
+    if value == 0:
+        return "0"
+    places = max(0, digits - 1 - math.floor(math.log10(abs(value))))
+    rounded = round(value, digits - 1 - math.floor(math.log10(abs(value))))
+    return f"{rounded:,.{places}f}".replace("-", "−")
+
+
+def signed(value: float, digits: int = 2) -> str:
+    """A correlation or a shift with its sign: +0.88, −0.12; 0.00 where it rounds to nothing."""
+    if not math.isfinite(value):
+        return "n/a"
+    text = f"{value:+.{digits}f}"
+    if float(text) == 0:
+        return text[1:]
+    return text.replace("-", "−")
+
+
+def count(number: int, noun: str, plural: str | None = None) -> str:
+    """A whole number with its noun: "1 row", "1,400 rows"."""
+    return f"{number:,} {noun if number == 1 else plural or noun + 's'}"
+
+
+def listing(names: Sequence[str], limit: int = 4) -> str:
+    """Names in a sentence: "a", "a and b", "a, b, c and 9 more"."""
+    shown = list(names[:limit])
+    if len(names) > limit:
+        shown.append(f"{len(names) - limit:,} more")
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
