@@ -42,8 +42,8 @@ class Effect:
     ``concentration``: entropy, ess, ess_share, gini (see diagnostics). ``lift``: mean score over
     the pool's, less 1; None where the pool's mean is not positive. ``overlap_top`` and
     ``overlap_seed``: share of the subset that top-k, and another seed, would also take.
-    ``sources``: source, before, after (shares), pool, rows. ``drawn`` (40,): share drawn by
-    percentile of the score. ``score`` and ``length``: (bins, pool counts, subset counts).
+    ``sources``: source, before, after (shares), pool, rows. ``drawn`` (≤ 40,): share drawn
+    by percentile of the score. ``score`` and ``length``: (bins, pool counts, subset counts).
     """
 
     rows: int
@@ -168,11 +168,15 @@ def _sources(pool: Pool, chosen: Ints) -> pd.DataFrame:
 
 
 def _drawn_share(weight: Floats, picked: NDArray[np.bool_]) -> Floats:
-    """(40,) share drawn of each fortieth of the scores; NaN where ties leave it empty."""
-    edges = np.quantile(weight, np.linspace(0, 1, PERCENTILE_BINS + 1)[1:-1])
+    """Share drawn in bins of equal rows, low scores first; NaN where ties leave one empty.
+
+    At most 40 bins, and no fewer than 50 rows in each: smaller ones would show noise.
+    """
+    bins = max(5, min(PERCENTILE_BINS, len(weight) // 50))
+    edges = np.quantile(weight, np.linspace(0, 1, bins + 1)[1:-1])
     place = np.searchsorted(edges, weight, side="right")
-    rows = np.bincount(place, minlength=PERCENTILE_BINS)
-    drawn = np.bincount(place[picked], minlength=PERCENTILE_BINS)
+    rows = np.bincount(place, minlength=bins)
+    drawn = np.bincount(place[picked], minlength=bins)
     with np.errstate(invalid="ignore"):
         return drawn / np.where(rows > 0, rows, np.nan)
 

@@ -47,6 +47,7 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
         log = st.toggle("Log scale", key="log_scale", persist_state="session")
         shares = st.toggle(
             "Shares",
+            True,
             key="shares",
             persist_state="session",
             disabled=shape != SHAPES[0],

@@ -35,7 +35,7 @@ def profile_bars(
     """
     received = profile.astype(np.float64) * len(profile)
     outside = np.zeros(len(received), dtype=bool) if left_out is None else left_out
-    spread = float(received.std())
+    spread = float(received.std()) if received.size else 0.0
     kept = received[~outside]
     top = max(float(kept.max(initial=0.0)), min(1 + spread, 3 * float(kept.max(initial=1.0)))) * 1.1
     colours: list[str] = [theme.faint if flag else theme.categorical[0] for flag in outside]

@@ -1,0 +1,87 @@
+"""Distributions by group agree with numpy and scipy done the slow way."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from circuitseer_core import distributions as dist
+
+
+@pytest.fixture(scope="module")
+def data() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(5)
+    values = rng.gamma(2.0, 1.5, 3000)
+    values[::50] = np.nan
+    codes = rng.integers(-1, 4, 3000).astype(np.int32)
+    return values, rng.integers(5, 300, 3000).astype(float), codes
+
+
+@pytest.mark.parametrize("log", [False, True])
+def test_histograms_count_every_row_once(data, log: bool) -> None:
+    values, _, codes = data
+    bins = dist.shared_bins(values, 30, log=log)
+    counts = dist.histogram(values, codes, 4, bins)
+    for g in range(4):
+        mine = values[(codes == g) & np.isfinite(values)]
+        slow, _ = np.histogram(np.clip(mine, bins.edges[0], bins.edges[-1]), bins.edges)
+        assert counts[g].sum() == len(mine)
+        assert np.abs(counts[g] - slow).sum() <= 2  # a value on an edge may round either way
+    finite = values[np.isfinite(values)]
+    assert bins.below == (finite < bins.edges[0]).sum() > 0
+    assert bins.above == (finite > bins.edges[-1]).sum() > 0
+
+
+def test_bins_of_odd_columns() -> None:
+    for values in (np.full(9, 3.0), np.array([np.nan]), np.array([])):
+        for log in (False, True):
+            bins = dist.shared_bins(values.astype(float), 8, log=log)
+            assert (np.diff(bins.edges) > 0).all() and bins.count == 8
+    placed = dist.bin_of(np.array([0.0, -1.0, np.nan, np.inf]), dist.shared_bins(
+        np.arange(1.0, 100.0), 8, log=True))  # fmt: skip
+    assert placed.tolist() == [0, 0, -1, 7]
+
+
+def test_two_dimensions(data) -> None:
+    values, tokens, _ = data
+    x, y = dist.shared_bins(tokens, 12), dist.shared_bins(values, 9)
+    counts = dist.histogram2d(tokens, values, x, y)
+    assert counts.shape == (9, 12) and counts.sum() == np.isfinite(values).sum()
+    codes = dist.bin_of(tokens, x).astype(np.int32)
+    assert np.array_equal(counts.T, dist.histogram(values, codes, 12, y))
+
+
+def test_statistics_agree_with_numpy(data) -> None:
+    values, tokens, codes = data
+    table = dist.statistics(values, tokens, codes, list("abcd"))
+    for g, row in enumerate(table[:4].itertuples()):
+        mine = values[(codes == g) & np.isfinite(values)]
+        assert row.rows == len(mine)
+        assert row.mean == pytest.approx(mine.mean()) and row.sd == pytest.approx(mine.std())
+        assert [row.p5, row.p25, row.median, row.p75, row.p95] == pytest.approx(
+            np.quantile(mine, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+        )
+        assert row.tokens == np.median(tokens[codes == g])
+    everyone = table.iloc[4]
+    assert (everyone["group"], everyone["rows"]) == ("all", table["rows"][:4].sum())
+    empty = dist.statistics(values, tokens, np.zeros(3000, np.int32), ["a", "none"])
+    assert empty["rows"].tolist()[1] == 0 and np.isnan(empty["mean"][1])
+
+
+def test_rank_correlation_is_scipys(data) -> None:
+    values, tokens, _ = data
+    use = np.isfinite(values)
+    mine = dist.correlation(dist.ranks(values[use]), dist.ranks(tokens[use]))
+    assert mine == pytest.approx(stats.spearmanr(values[use], tokens[use]).statistic)
+    assert np.isnan(dist.correlation(np.ones(5), np.arange(5.0)))
+    assert np.isnan(dist.correlation(np.arange(2.0), np.arange(2.0)))
+
+
+def test_partial_correlation_removes_the_third() -> None:
+    rng = np.random.default_rng(0)
+    z = rng.normal(size=20_000)
+    x, y = z + rng.normal(size=z.size), z + rng.normal(size=z.size)
+    r = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (x, z), (y, z))]
+    assert r[0] > 0.45 and abs(dist.partial(*r)) < 0.03
+    assert np.isnan(dist.partial(1.0, 1.0, 0.5))

@@ -1,0 +1,136 @@
+"""Figures are pure, small whatever the number of rows, and never take data for markup."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core import distributions as dist
+from circuitseer_core.figures import review, scores, selection, tokens
+from circuitseer_core.figures.style import DARK, LIGHT
+
+HOSTILE = '<b onmouseover="x">& <script>'
+
+
+@pytest.fixture(scope="module")
+def groups() -> tuple[np.ndarray, np.ndarray, dist.Bins, np.ndarray]:
+    rng = np.random.default_rng(1)
+    values, codes = rng.gamma(2, 2, 50_000), rng.integers(0, 3, 50_000).astype(np.int32)
+    bins = dist.shared_bins(values, 40)
+    return values, codes, bins, dist.histogram(values, codes, 3, bins)
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+@pytest.mark.parametrize("density", [False, True])
+def test_histogram_rows(groups, theme, density: bool) -> None:
+    _, _, bins, counts = groups
+    fig = scores.histogram_by_group(
+        counts, bins, ["a", "b", HOSTILE], theme, medians=np.array([3.0, 3.0, np.nan]),
+        x_title="variance", density=density,
+    )  # fmt: skip
+    bars = [t for t in fig.data if t.type == "bar"]
+    assert len(bars) == 3 and len([t for t in fig.data if t.type == "scatter"]) == 2
+    total = np.sum([np.asarray(b.y) for b in bars])
+    assert total == pytest.approx(3.0 if density else counts.sum())
+    assert "<script>" not in json.dumps([a.text for a in fig.layout.annotations])
+    assert len(fig.to_json()) < 60_000
+    assert fig.layout.paper_bgcolor is None and fig.layout.template.layout.paper_bgcolor
+
+
+def test_log_bins_keep_their_values_on_the_axis(groups) -> None:
+    values, codes, _, _ = groups
+    bins = dist.shared_bins(values, 40, log=True)
+    fig = scores.histogram_by_group(
+        dist.histogram(values, codes, 3, bins), bins, list("abc"), LIGHT,
+        medians=np.full(3, 4.0), x_title="v",
+    )  # fmt: skip
+    axis = fig.layout.xaxis3
+    assert axis.ticktext and all(
+        float(t.replace(",", "")) == pytest.approx(10**v)
+        for t, v in zip(axis.ticktext, axis.tickvals, strict=True)
+    )
+
+
+def test_ecdf_and_boxes(groups) -> None:
+    values, codes, _, _ = groups
+    levels = np.linspace(0, 1, 51)
+    grid = dist.quantiles(dist.by_group(values, codes, 3), levels)
+    fig = scores.ecdf_by_group(grid, levels, ["a", "b", HOSTILE], LIGHT, x_title="v")
+    assert [len(t.x) for t in fig.data] == [51] * 3
+    assert all(np.all(np.diff(t.x) >= 0) for t in fig.data)
+    table = dist.statistics(values, values, codes, ["a", "b", HOSTILE])
+    boxes = scores.boxes_by_group(table, LIGHT, x_title="v")
+    assert np.allclose(boxes.data[0].median, table["median"])
+    assert not any("<script>" in name for name in boxes.data[0].y)
+
+
+def test_many_groups_stay_apart() -> None:
+    levels = np.linspace(0, 1, 5)
+    fig = scores.ecdf_by_group(
+        np.tile(levels, (24, 1)), levels, [str(i) for i in range(24)], LIGHT, x_title="v"
+    )
+    assert len({(t.line.color, t.line.dash) for t in fig.data}) == 24
+
+
+def test_score_against_length_and_controls(groups) -> None:
+    values, _, bins, counts = groups
+    lengths = dist.shared_bins(values * 10, 20, log=True)
+    cells = dist.histogram2d(values * 10, values, lengths, bins)
+    fig = scores.score_against_length(
+        cells, lengths, bins, LIGHT, medians=np.full(20, 2.0), y_title="v"
+    )
+    heat = fig.data[0]
+    assert np.isnan(np.asarray(heat.z, float)[cells == 0]).all()
+    assert np.nansum(np.asarray(heat.customdata)) == len(values)
+    lines = scores.against_controls(counts, bins, ["chosen", "r1", "r2"], LIGHT, x_title="v")
+    assert lines.data[-1].name == "chosen"  # drawn last, on top
+
+
+def test_selection_figures() -> None:
+    table = pd.DataFrame(
+        {"source": ["a", HOSTILE], "before": [0.7, 0.3], "after": [0.6, 0.4],
+         "expected_low": [0.5, 0.3], "expected_high": [0.7, 0.5]}
+    )  # fmt: skip
+    fig = selection.shares_by_source(table, LIGHT)
+    assert [t.name for t in fig.data if t.showlegend is None][-2:] == ["pool", "subset"]
+    assert "<script>" not in str(fig.data[-1].y)
+    bins = dist.shared_bins(np.arange(100.0), 10)
+    both = selection.before_after(np.full(10, 10), np.arange(10), bins, DARK, x_title="tokens")
+    assert [np.sum(t.y) for t in both.data] == pytest.approx([1, 1])
+    drawn = selection.drawn_share(np.linspace(0, 0.2, 20), 0.1, 90, LIGHT)
+    assert drawn.data[0].x[0] == 2.5 and drawn.data[0].x[-1] == 97.5
+
+
+def test_profile_bars_cut_the_sink_and_say_its_height() -> None:
+    profile = np.full(50, 0.6 / 49)
+    profile[0] = 0.4
+    out = np.zeros(50, bool)
+    out[0] = True
+    fig = tokens.profile_bars(profile, ["t"] * 50, LIGHT, left_out=out, picked=3)
+    bars = fig.data[0]
+    assert bars.y[0] < 20 * 0.4 and bars.customdata[0][1] == pytest.approx(20.0)
+    assert any(a.text == "20.0×" for a in fig.layout.annotations)
+    assert bars.marker.color[0] == LIGHT.faint and bars.marker.color[3] == LIGHT.categorical[1]
+    assert tokens.profile_bars(np.array([]), [], LIGHT).data[0].x.size == 0
+
+
+def test_attention_map_is_causal_and_at_most_512_wide() -> None:
+    rng = np.random.default_rng(0)
+    matrix = np.tril(rng.random((512, 512)))
+    fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT)
+    heat = fig.data[0]
+    assert np.isnan(np.asarray(heat.z, float)[0, 1:]).all() and heat.dx == 4
+    inner = np.tri(512, dtype=bool) & (np.arange(512) > 0)
+    assert heat.zmax == pytest.approx(np.quantile(matrix[inner], 0.99))
+    assert len(fig.to_json()) < 4_000_000
+    small = tokens.attention_map(np.tril(np.ones((5, 5))), list("abcde"), DARK)
+    assert list(small.data[0].customdata[4][1]) == ["4 e", "1 b"]
+
+
+def test_agreement_interval() -> None:
+    told = review.agreement_interval(0.75, 0.5, 0.9, LIGHT)
+    assert told.data[1].x == (0.75,)
+    assert len(review.agreement_interval(float("nan"), 0, 1, LIGHT).data) == 1
