@@ -63,11 +63,15 @@ class Rank:
         return self.used < self.rows
 
 
-def rank_correlation(one: Floats, other: Floats, limit: int | None = RANKED_ROWS) -> Rank:
-    """Spearman over the rows where both are finite, on at most about ``limit`` of them (seeded)."""
+def rank_correlation(one: Floats, other: Floats, limit: int | None = None) -> Rank:
+    """Spearman over the rows where both are finite, on about ``limit`` of them at most (seeded).
+
+    ``limit`` is RANKED_ROWS where none is given.
+    """
+    limit = RANKED_ROWS if limit is None else limit
     use = np.flatnonzero(np.isfinite(one) & np.isfinite(other))
     rows = len(use)
-    if limit is not None and rows > limit:
+    if rows > limit:
         use = use[np.random.default_rng(0).random(rows) < limit / rows]
     return Rank(correlation(ranks(one[use]), ranks(other[use])), len(use), rows)
 
