@@ -5,7 +5,7 @@ import streamlit as st
 from ui import head_panel, head_tables, head_views
 from ui.charts import theme
 from ui.heatmap import head_map
-from ui.shell import page_header, require_run
+from ui.shell import folding_columns, page_header, require_run
 
 page_header(
     "Heads",
@@ -16,7 +16,7 @@ heads = head_tables.heads(run)
 choice = head_panel.choose_set(run, heads)
 head_panel.stale_notice(run, choice)
 
-left, right = st.columns([1.3, 1], gap="large")
+left, right = folding_columns([1.3, 1], "heads", gap="large")
 with left:
     column, title = head_panel.choose_value(heads)
     picked = head_map(

@@ -1,6 +1,60 @@
-"""Overview: where this run stands and what to do next."""
+"""Overview: where this run stands, what to distrust in it, and what to do next."""
 
-from ui.shell import page_header, require_run
+import streamlit as st
+
+from ui import run_facts
+from ui.shell import folding_columns, link_to, page_header, require_run
+from ui.words import BADGES
 
 page_header("Overview", "Find a model's reasoning heads, score samples by them, draw the subset.")
 run = require_run()
+
+tiles = folding_columns(4, "numbers")
+for column, (label, value, hint) in zip(tiles, run_facts.numbers(run), strict=True):
+    column.metric(label, value, help=hint or None, border=True)
+
+st.subheader("Steps", anchor=False)
+steps = run_facts.steps(run)
+ready = True
+for number, (column, step) in enumerate(
+    zip(folding_columns(3, "steps"), steps, strict=True), start=1
+):
+    with column.container(border=True, height="stretch", key=f"card_step_{number}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{number}. {step.title}**")
+            st.space("stretch")
+            colour, word = BADGES[step.state]
+            st.badge(word, color=colour)
+        st.caption(step.text)
+        if step.facts:
+            st.markdown("  \n".join(step.facts))
+        with st.container(horizontal=True):
+            if step.state == "done" or (ready and step.page == "export"):
+                verb = "Open" if step.state == "done" else "Choose the budget"
+                link_to(step.page, verb, icon=":material/arrow_forward:")
+            elif ready:
+                link_to("runs", "Run this step", icon=":material/play_circle:", stage=step.page)
+            else:
+                st.caption(f"Needs step {number - 1}.")
+        ready = step.state == "done"
+
+warnings_slot = st.container()
+st.subheader("Runs", anchor=False)
+table = run_facts.runs_table()
+st.dataframe(
+    table,
+    hide_index=True,
+    key="overview_runs",
+    on_select=lambda: run_facts.pick_run(table, "overview_runs"),
+    selection_mode="single-row",
+    column_order=["run", "model", "state", "detect", "score", "select", "created"],
+    column_config={
+        name: st.column_config.TextColumn(name.capitalize(), width="small" if i > 2 else None)
+        for i, name in enumerate(table.columns)
+    },
+    alt="All runs with model and state; pick a row to open the run",
+)
+
+# Last, because it reads the scores: everything above is on the screen by then.
+with warnings_slot:
+    run_facts.show_signatures(run)

@@ -1,5 +1,45 @@
-"""Runs: start, watch, cancel, resume."""
+"""Runs: start one, watch it, stop it, go on with it."""
 
-from ui.shell import page_header
+import streamlit as st
 
-page_header("Runs")
+from ui import run_facts
+from ui.job_panel import watch
+from ui.run_form import form
+from ui.shell import current_run, page_header, run_keys
+
+page_header("Runs", "Every stage runs as a process of its own: closing this page stops nothing.")
+run = current_run()
+if "stage" in st.query_params and "runs_view" not in st.session_state:
+    st.session_state["runs_view"] = "Start"
+if "runs_view" not in st.session_state:
+    st.session_state["runs_view"] = "Watch" if run is not None else "Start"
+view = st.segmented_control(
+    "View",
+    ["Watch", "Start"],
+    required=True,
+    format_func={"Watch": "Run in view", "Start": "New run"}.__getitem__,
+    key="runs_view",
+    bind="query-params",
+    label_visibility="collapsed",
+)
+if view == "Start":
+    form(run)
+    st.stop()
+
+if run is not None:
+    watch(run)
+if run_keys():
+    st.subheader("All runs", anchor=False)
+    table = run_facts.runs_table()
+    st.dataframe(
+        table,
+        hide_index=True,
+        key="all_runs",
+        on_select=lambda: run_facts.pick_run(table, "all_runs"),
+        selection_mode="single-row",
+        column_order=["run", "model", "state", "detect", "score", "select", "created"],
+        column_config={name: name.capitalize() for name in table.columns},
+        alt="All runs; pick a row to open the run",
+    )
+else:
+    st.caption("There is no run yet.")

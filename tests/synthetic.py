@@ -18,6 +18,10 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitseer_core.runs import Run
+from circuitseer_core.select_run import select_run
+from circuitseer_core.settings import SelectionSettings
+
 WORDS = (
     "find", "what", "when", "take", "give", "each", "cost", "then", "more", "less", "half",
     "pair", "many", "sums", "area", "side", "cube", "root", "line", "mean", "last", "next",
@@ -44,6 +48,7 @@ class Shape:
     contrast: bool = False
     racing: bool = False
     detect_only: bool = False
+    fraction: float | None = 0.1  # of the selection named "default"; None: no selection
 
 
 def make_run(path: Path, shape: Shape = Shape(), *, seed: int = 0) -> Path:
@@ -54,6 +59,8 @@ def make_run(path: Path, shape: Shape = Shape(), *, seed: int = 0) -> Path:
     if not shape.detect_only:
         _write_scores(path, shape, rng)
     _write_manifest(path, shape)
+    if shape.fraction is not None and not shape.detect_only:
+        select_run(Run.open(path), SelectionSettings.of(fraction=shape.fraction))
     return path
 
 

@@ -12,7 +12,7 @@ from circuitseer_core.runs import Run
 from ui import head_tables
 from ui.charts import show_figure, theme
 from ui.head_panel import Choice, colour_scale, select
-from ui.shell import run_label, run_path
+from ui.shell import folding_columns, run_label, run_path
 
 
 def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) -> None:
@@ -32,7 +32,7 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
         _same_architecture(heads, theirs, (choice.heads, kept), names)
     else:
         st.caption("The models differ in shape: heads have no counterparts, so only maps compare.")
-    columns = st.columns(2, gap="large")
+    columns = folding_columns(2, "compare", gap="large")
     sides = ((run, heads, choice.heads), (other, theirs, kept))
     for column, name, (side, table, outlined) in zip(columns, names, sides, strict=True):
         with column:

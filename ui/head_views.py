@@ -143,14 +143,14 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     )
     st.caption("How far sources agree on the heads: rank correlation, and overlap of the best 5 %.")
     st.dataframe(
-        head_tables.source_agreement(run),
+        head_tables.source_agreement(run).assign(overlap=lambda t: 100 * t["overlap"]),
         hide_index=True,
         key="agreement",
         column_config={
             "source_a": "Source",
             "source_b": "and",
             "spearman": st.column_config.NumberColumn("Spearman", format="%+.2f"),
-            "overlap": st.column_config.NumberColumn("Overlap", format="percent"),
+            "overlap": st.column_config.NumberColumn("Overlap", format="%.0f %%"),
             "shared": st.column_config.NumberColumn("Heads shared"),
         },
     )

@@ -79,6 +79,13 @@ def page_header(title: str, caption: str | None = None) -> None:
         st.caption(caption)
 
 
+def folding_columns(spec: int | list[float], key: str, *, gap: Any = "small") -> list[Any]:
+    """Columns that fold on narrow windows: four to 2 x 2, two or three to one under the other."""
+    count = spec if isinstance(spec, int) else len(spec)
+    with st.container(key=f"grid{count}_{key}"):
+        return list(st.columns(spec, gap=gap))
+
+
 def link_to(page: str, label: str, *, icon: str | None = None, **params: Any) -> None:
     """A link to ``page`` ("heads") that keeps the run and carries ``params`` in the URL."""
     query = {"run": st.session_state.get("run_key")} | params

@@ -75,8 +75,13 @@ def importance_map(
     limit: float | None = None,
     theme: Theme = LIGHT,
 ) -> go.Figure:
-    """The layer by head map for print: signed colours, the ``kept`` heads outlined."""
-    values = grid(heads, value)
+    """The layer by head map for print: signed colours, the ``kept`` heads outlined.
+
+    Raced-out heads are dots without a colour: their estimates rest on a pilot.
+    """
+    measured = heads[~heads["raced_out"]] if "raced_out" in heads else heads
+    values = np.full(grid(heads, value).shape, np.nan)
+    values[measured["layer"], measured["head"]] = measured[value]
     layers, width = values.shape
     fig = figure(
         theme,
@@ -86,6 +91,18 @@ def importance_map(
         margin={"t": 16},
     )
     fig.add_trace(_heat(values, limit or limit_of(values), scale, theme, colour_title=title))
+    raced = heads.drop(measured.index)
+    if len(raced):
+        fig.add_trace(
+            go.Scatter(
+                x=raced["head"],
+                y=raced["layer"],
+                mode="markers",
+                marker={"size": 3, "symbol": "square", "color": theme.faint},
+                hoverinfo="skip",
+                showlegend=False,
+            )
+        )
     fig.update_layout(shapes=[_outline(layer, head, theme) for layer, head in kept])
     fig.update_xaxes(range=[-0.5, width - 0.5])
     return fig
@@ -131,7 +148,12 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
     fig = figure(
         theme,
         height=320,
-        xaxis={"title": {"text": "Rank (log)"}, "type": "log"},
+        xaxis={
+            "title": {"text": "Rank (log)"},
+            "type": "log",
+            "tickvals": [m * 10**e for e in range(5) for m in (1, 2, 5)],
+            "range": [-0.05, float(np.log10(len(ordered) + 0.5))],
+        },
         yaxis={"title": {"text": "ΔL (nats)"}},
         hovermode="x",
     )

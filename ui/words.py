@@ -1,0 +1,52 @@
+"""Numbers and times as people read them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+BADGES: dict[str, tuple[Any, str]] = {
+    "done": ("green", "Done"),
+    "running": ("blue", "Running"),
+    "stopping": ("orange", "Stopping"),
+    "partial": ("orange", "Unfinished"),
+    "missing": ("gray", "Not started"),
+    "none": ("gray", "No job"),
+    "new": ("gray", "New"),
+    "failed": ("red", "Failed"),
+    "cancelled": ("orange", "Cancelled"),
+    "interrupted": ("orange", "Interrupted"),
+    "broken": ("red", "Unreadable"),
+}
+"""Colour and word for every state of a stage, job or run."""
+
+
+def ago(moment: str | None) -> str:
+    """How long ago an ISO 8601 moment was: "just now", "14 min ago", "3 days ago", a date."""
+    if not moment:
+        return ""
+    then = datetime.fromisoformat(moment)
+    then = then if then.tzinfo else then.replace(tzinfo=UTC)
+    seconds = (datetime.now(UTC) - then).total_seconds()
+    if seconds < 60:
+        return "just now"
+    for unit, size, most in (("min", 60, 60), ("h", 3600, 24), ("day", 86400, 14)):
+        count = int(seconds // size)
+        if count < most:
+            return f"{count} {unit}{'s' if unit == 'day' and count != 1 else ''} ago"
+    return f"on {then:%d %b %Y}"
+
+
+def duration(seconds: float) -> str:
+    """ "8 s", "3 min 20 s", "2 h 05 min"."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def short_model(name: str) -> str:
+    """A model id without its owner, which is what tells models apart in a narrow place."""
+    return name.rstrip("/").rsplit("/", 1)[-1]
