@@ -169,14 +169,13 @@ class ScoreStore:
         return self._at(rows, scorer, round((total - 1) * share), total)
 
     def at_random(self, rows: Filter, seed: int) -> str | None:
-        """A row drawn evenly among the rows: the same one for the same seed and data order."""
-        total = self.count(rows)
-        if total == 0:
-            return None
+        """A row drawn evenly: the one whose hash of (seed, id) is smallest; None of no rows."""
         where, values = self.where(rows)
-        offset = int(np.random.default_rng(seed).integers(total))
-        found = self._one(f"SELECT id FROM samples WHERE {where} LIMIT 1 OFFSET {offset}", values)
-        return str(found[0])
+        found = self._one(
+            f"SELECT arg_min(id, md5_number_lower(concat(?, id))) FROM samples WHERE {where}",
+            [f"{seed}\x1f", *values],
+        )
+        return None if found[0] is None else str(found[0])
 
     def rank(self, sample_id: str, scorer: str, rows: Filter | None = None) -> tuple[int, int]:
         """(rank, scored rows): rank 1 is the highest score, (0, 0) where the sample has none.

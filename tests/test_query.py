@@ -102,9 +102,9 @@ def test_rank_and_percentile_agree_with_the_order(store: ScoreStore, frame: pd.D
 
 def test_a_random_row_is_the_same_for_the_same_seed(store: ScoreStore) -> None:
     rows = Filter(sources=("source_01",))
-    picks = [store.at_random(rows, seed) for seed in range(30)]
-    assert picks == [store.at_random(rows, seed) for seed in range(30)]
-    assert len(set(picks)) > 15 and all(p and p.startswith("source_01/") for p in picks)
+    picks = [store.at_random(rows, seed) for seed in range(20)]
+    assert picks == [store.at_random(rows, seed) for seed in range(20)]
+    assert len(set(picks)) > 12 and all(p and p.startswith("source_01/") for p in picks)
     assert store.at_random(Filter(text="no such words"), 1) is None
 
 
@@ -168,11 +168,11 @@ def test_a_partner_is_the_furthest_score_nearby(store: ScoreStore, frame: pd.Dat
 
 
 def test_review_pairs_repeat_and_take_both_sides(store: ScoreStore, frame: pd.DataFrame) -> None:
-    pairs = [review_pair(store, "variance", n, name="r") for n in range(40)]
-    assert pairs == [review_pair(store, "variance", n, name="r") for n in range(40)]
+    pairs = [review_pair(store, "variance", n, name="r") for n in range(24)]
+    assert pairs[:6] == [review_pair(store, "variance", n, name="r") for n in range(6)]
     score = frame.set_index("id")["variance"]
     left = sum(bool(p and score[p[0]] > score[p[1]]) for p in pairs)
-    assert len({p for p in pairs if p}) > 30 and 8 <= left <= 32
+    assert len({p for p in pairs if p}) > 20 and 4 <= left <= 20
 
 
 def test_names_become_safe_sql() -> None:
