@@ -141,7 +141,7 @@ class ScoreStore:
             values,
         )
         texts = self.frame(
-            f"SELECT id, {_snippet(snippet)} AS text "
+            f"SELECT id, {self._snippet(snippet)} AS text "
             f"FROM samples WHERE {one_of('filename', numbers.pop('filename'))} "
             f"AND {one_of('id', numbers['id'])}"
         )
@@ -150,7 +150,7 @@ class ScoreStore:
     def texts_of(self, ids: Sequence[str], snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id."""
         found = self.frame(
-            f"SELECT id, {_snippet(snippet)} AS text FROM samples WHERE {one_of('id', ids)}"
+            f"SELECT id, {self._snippet(snippet)} AS text FROM samples WHERE {one_of('id', ids)}"
         )
         return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
 
@@ -169,10 +169,13 @@ class ScoreStore:
         return self._at(rows, scorer, round((total - 1) * share), total)
 
     def at_random(self, rows: Filter, seed: int) -> str | None:
-        """A row drawn evenly: the one whose hash of (seed, id) is smallest; None of no rows."""
+        """A row drawn evenly: the one whose hash of (seed, id) is smallest; None of no rows.
+
+        The hash is DuckDB's: the same row for the same seed until DuckDB is upgraded.
+        """
         where, values = self.where(rows)
         found = self._one(
-            f"SELECT arg_min(id, md5_number_lower(concat(?, id))) FROM samples WHERE {where}",
+            f"SELECT arg_min(id, hash(concat(?, id))) FROM samples WHERE {where}",
             [f"{seed}\x1f", *values],
         )
         return None if found[0] is None else str(found[0])
@@ -308,6 +311,10 @@ class ScoreStore:
         )
         return str(found[0])
 
+    def _snippet(self, length: int) -> str:
+        column = "response" if self.settings.get("text") == "response" else "prompt"
+        return f"coalesce(substr({column}, 1, {int(length)}), '')"
+
     def _known(self, column: str) -> str:
         if column not in self.columns or column in WIDE:
             known = ", ".join(self.scorers)
@@ -335,10 +342,6 @@ def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
 
 def _ordering(name: str, descending: bool) -> str:
     return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST, id"
-
-
-def _snippet(length: int) -> str:
-    return f"substr(coalesce(prompt, response, ''), 1, {int(length)})"
 
 
 def _line(error: Exception) -> str:
