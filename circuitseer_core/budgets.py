@@ -50,6 +50,12 @@ def rows_of(fraction: float, n: int) -> int:
     return min(n, max(1, int(exact.to_integral_value(ROUND_HALF_UP))))
 
 
+def enough(groups: Groups, limits: Limits) -> int | None:
+    """How many of the best rows settle a draw for certain; None where it may take all of them."""
+    plain = limits.stratify == "none" and limits.per_source is None and not groups.first.any()
+    return limits.rows if plain else None
+
+
 def choose(order: Ints, groups: Groups, limits: Limits) -> Ints:
     """Take from ``order`` what ``limits`` allow; returns the chosen rows, best first.
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitseer_core.budgets import Groups, Limits, choose
+from circuitseer_core.budgets import Groups, Limits, choose, enough
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.keys import effective_size, key_order, remix, sampling_keys
 from circuitseer_core.sampling import Drawing
@@ -117,7 +117,7 @@ def distribution(values: Floats, chosen: Ints, bins: int = BINS) -> dict[str, An
 def ks_distance(one: Floats, other: Floats) -> float:
     """Largest gap between two empirical distribution functions (Kolmogorov-Smirnov)."""
     one, other = np.sort(one), np.sort(other)
-    points = np.unique(other)
+    points = other
     gaps = []
     for side in ("left", "right"):
         # Between two points of the smaller set only the larger one's function moves, so the largest
@@ -170,9 +170,10 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
     was_drawn = was_drawn[part]
     shares = np.zeros((seeds, groups.count))
     overlaps = np.zeros(seeds)
+    top = enough(groups, limits)
     for number, noise in enumerate(_noises(hashes, seeds)):
         keys = sampling_keys(weight, noise, drawing.temperature)
-        drawn = choose(key_order(keys, noise), groups, limits)
+        drawn = choose(key_order(keys, noise, top=top), groups, limits)
         counts = np.bincount(groups.source[drawn], minlength=groups.count)
         shares[number] = counts / max(1, len(drawn))
         overlaps[number] = was_drawn[drawn].sum() / max(1, len(drawn))
@@ -199,7 +200,9 @@ def _scaled(limits: Limits, share: float) -> Limits:
 def _redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:
     """The rows that another temperature or other noise takes under the same limits."""
     keys = sampling_keys(drawing.weight, noise, temperature)
-    return choose(key_order(keys, noise, drawing.pool.ids), drawing.groups, drawing.limits)
+    top = enough(drawing.groups, drawing.limits)
+    order = key_order(keys, noise, drawing.pool.ids, top=top)
+    return choose(order, drawing.groups, drawing.limits)
 
 
 def _means(score: Floats, chosen: Ints, top: Ints) -> dict[str, float | None]:
@@ -234,10 +237,12 @@ def _overlaps(drawing: Drawing, top: Ints, simulation: _Simulation) -> dict[str,
     """Share of the subset that top-k, a uniform draw and other seeds would also take."""
     uniform = _redraw(drawing, to_gumbels(remix(drawing.hashes, 0)), float("inf"))
     k = len(drawing.chosen)
+    taken = np.zeros(len(drawing.pool), dtype=bool)
+    taken[drawing.chosen] = True
     seeds = simulation.overlaps[:OVERLAP_SEEDS]
     return {
-        "top_k": len(np.intersect1d(drawing.chosen, top)) / k,
-        "random": len(np.intersect1d(drawing.chosen, uniform)) / k,
+        "top_k": int(taken[top].sum()) / k,
+        "random": int(taken[uniform].sum()) / k,
         "random_expected": k / len(drawing.pool),
         "seeds": seeds.tolist(),
         "seeds_mean": _mean(seeds) if len(seeds) else None,
@@ -279,9 +284,11 @@ def _sources(drawing: Drawing, simulation: _Simulation) -> list[dict[str, Any]]:
 def _length(drawing: Drawing) -> dict[str, float | None]:
     """How far length drives the scores, and the weights that length control made of them."""
     pool = drawing.pool
+    plain = spearman(pool.score, pool.length)
+    same = drawing.weight is pool.score
     return {
-        "spearman": spearman(pool.score, pool.length),
-        "spearman_controlled": spearman(drawing.weight, pool.length),
+        "spearman": plain,
+        "spearman_controlled": plain if same else spearman(drawing.weight, pool.length),
     }
 
 

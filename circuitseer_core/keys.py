@@ -83,12 +83,19 @@ def check_nonnegative(scores: Floats) -> None:
         )
 
 
-def key_order(keys: Floats, noise: Floats, ids: Sequence[str] | None = None) -> Ints:
-    """(N,) row numbers, largest key first; equal keys by noise, equal noise by id.
+def key_order(
+    keys: Floats, noise: Floats, ids: Sequence[str] | None = None, *, top: int | None = None
+) -> Ints:
+    """Row numbers, largest key first; equal keys by noise, equal noise by id.
 
-    Simulated draws, which nobody has to repeat, go without ``ids``.
+    Simulated draws, which nobody has to repeat, go without ``ids``. With ``top`` only as many rows
+    (and those that tie with the last of them) are sorted and returned: all that a count needs.
     """
-    order = np.argsort(-keys, kind="stable").astype(np.int64, copy=False)
+    rows = np.arange(len(keys))
+    if top is not None and 0 < top < len(keys):
+        edge = np.partition(keys, len(keys) - top)[len(keys) - top]
+        rows = np.flatnonzero(keys >= edge)
+    order = rows[np.argsort(-keys[rows], kind="stable")]
     runs = _equal_runs(keys[order])
     if runs is None:
         return order

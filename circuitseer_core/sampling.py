@@ -22,7 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from circuitseer_core.budgets import Groups, Limits, Stratify, choose, rows_of
+from circuitseer_core.budgets import Groups, Limits, Stratify, choose, enough, rows_of
 from circuitseer_core.candidates import Pool, Rules, Sifted, check_unique, make_pool, sift
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
@@ -105,10 +105,10 @@ def draw(
         hashes = hashes[where]
     noise = to_gumbels(hashes)
     keys = sampling_keys(weight, noise, temperature)
-    order = key_order(keys, noise, pool.ids)
-    del noise
     limits = _limits(settings, len(pool))
     groups = Groups(pool.source, pool.tokens, sifted.first[where], len(pool.names))
+    order = key_order(keys, noise, pool.ids, top=enough(groups, limits))
+    del noise
     chosen = choose(order, groups, limits)
     if not len(chosen):
         raise UserError(
