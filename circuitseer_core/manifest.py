@@ -17,7 +17,7 @@ from typing import Any
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
 from circuitseer_core.runs import Run, now
-from circuitseer_core.select_run import versions
+from circuitseer_core.stage import versions
 
 FORMAT = 1
 FOLDER_MANIFEST = "circuitseer.manifest.json"
@@ -75,11 +75,7 @@ def make_manifest(
         "export": {"format": form, "rows": rows, **details},
         "files": list(files),
         "versions": {**(run.manifest.get("versions") or {}), **versions()},
-        "commands": [
-            *(run.manifest.get("commands") or []),
-            str(summary.get("command")),
-            shlex.join(command),
-        ],
+        "commands": [*_earlier(run), str(summary.get("command")), shlex.join(command)],
     }
     return {**content, "seal": seal(content)}
 
@@ -120,6 +116,15 @@ def file_entry(path: Path, base: Path) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "sha256": digest.hexdigest(),
     }
+
+
+def _earlier(run: Run) -> list[str]:
+    """The commands behind the scores, as they were given: the last of each stage."""
+    last: dict[str, str] = {}
+    for entry in run.manifest.get("commands") or []:
+        if entry.get("command") and entry.get("stage") in ("detect", "score"):
+            last[entry["stage"]] = str(entry["command"])
+    return list(last.values())
 
 
 def _relative(run: Path, target: Path) -> str | None:

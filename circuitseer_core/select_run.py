@@ -16,7 +16,6 @@ import shutil
 import time
 from collections.abc import Iterable
 from dataclasses import replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,6 +40,7 @@ from circuitseer_core.sampling import (
     list_rules,
 )
 from circuitseer_core.settings import SelectionSettings
+from circuitseer_core.stage import versions
 from circuitseer_core.texts import pool_prompts
 
 if TYPE_CHECKING:
@@ -48,7 +48,6 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 LIST_RULES = ("exclude", "drop", "include")
-_LIBRARIES = ("circuitseer", "numpy", "pandas", "pyarrow")
 
 
 def select_run(
@@ -222,17 +221,6 @@ def pool_hash(pool: Pool) -> str:
     with np.errstate(over="ignore"):
         sums = [int(remix(rows, number).sum(dtype=np.uint64)) for number in (1, 2)]
     return "".join(f"{value:016x}" for value in sums)
-
-
-def versions() -> dict[str, str]:
-    """Versions of this package and of the libraries whose arithmetic a draw uses."""
-    found = {}
-    for name in _LIBRARIES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _write(

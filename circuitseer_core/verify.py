@@ -12,6 +12,7 @@ nine digits, since another machine's logarithm may differ in the last one.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -152,7 +153,7 @@ def _check_run(run: Run, manifest: Mapping[str, Any], result: VerifyResult) -> N
             result.add("run", f"the run's model has {key} {model.get(key)}, not {then.get(key)}")
     if scoring.get("heads") != manifest.get("heads"):
         result.add("run", "the run was scored with other heads than the manifest names")
-    _check_data(scoring, manifest, result)
+    _check_data(run, scoring, scores, manifest, result)
     if selection["name"] not in run.selections():
         result.notes.append(f"the run has no selection {selection['name']!r} any more")
         return
@@ -167,13 +168,43 @@ def _check_run(run: Run, manifest: Mapping[str, Any], result: VerifyResult) -> N
             result.add("settings", f"the {label} is {other} in the manifest, {value} in the run")
 
 
+def _data_specs(run: Run, scoring: Mapping[str, Any], scores: str) -> list[str]:
+    """Where the scored data was: as the scoring says, else as the command that made it did."""
+    if scoring.get("data_specs"):
+        return [str(spec) for spec in scoring["data_specs"]]
+    for entry in reversed(run.manifest.get("commands") or []):
+        words = shlex.split(str(entry.get("command") or ""))
+        if entry.get("stage") != "score" or "--data" not in words:
+            continue
+        name = words[words.index("--name") + 1] if "--name" in words[:-1] else "default"
+        if name == scores:
+            return _values_of("--data", words)
+    return []
+
+
+def _values_of(option: str, words: list[str]) -> list[str]:
+    """Every value of an option that may be given several times and take several values."""
+    values: list[str] = []
+    taking = False
+    for word in words:
+        if word.startswith("--"):
+            taking = word == option
+        elif taking:
+            values.append(word)
+    return values
+
+
 def _check_data(
-    scoring: Mapping[str, Any], manifest: Mapping[str, Any], result: VerifyResult
+    run: Run,
+    scoring: Mapping[str, Any],
+    scores: str,
+    manifest: Mapping[str, Any],
+    result: VerifyResult,
 ) -> None:
     """The data files, where the run says which they were and they are still there."""
     if scoring.get("data") != manifest.get("data"):
         result.add("data", "the run was scored on other data than the manifest names")
-    specs = [str(spec) for spec in scoring.get("data_specs") or []]
+    specs = _data_specs(run, scoring, scores)
     local = [spec for spec in specs if "hf:" not in spec]
     if not specs or len(local) < len(specs) or not manifest.get("data"):
         result.notes.append("the data behind the scores was not read again")

@@ -25,7 +25,9 @@ MODEL = {
 }
 
 
-def make_rows(count: int, *, seed: int = 0, sources: Sequence[str] = ("gsm", "aqua")) -> list[dict[str, Any]]:
+def make_rows(
+    count: int, *, seed: int = 0, sources: Sequence[str] = ("gsm", "aqua")
+) -> list[dict[str, Any]]:
     """Rows with a question, an answer and a source, the first source twice as frequent."""
     rng = np.random.default_rng(seed)
     weights = np.array([2.0] + [1.0] * (len(sources) - 1))
@@ -80,7 +82,11 @@ def make_run(
     """Write a run with one finished scoring, its rows split over ``parts`` shards."""
     frame = score_frame(make_rows(200) if rows is None else rows) if frame is None else frame
     run = Run.create(path)
-    run.update(state="done", model=MODEL, detect={"settings": {"seed": 0}}, commands=[])
+    commands = [
+        {"stage": stage, "command": f"python -m circuitseer_core {stage}", "at": "2026-01-01"}
+        for stage in ("detect", "score")
+    ]
+    run.update(state="done", model=MODEL, detect={"settings": {"seed": 0}}, commands=commands)
     heads = pd.DataFrame(
         {"layer": [0, 1], "head": [0, 3], "importance": [0.5, 0.1], "stderr": [0.1, 0.1]}
     )

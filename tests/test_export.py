@@ -206,6 +206,8 @@ def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:
         }
     ]
     assert "numpy" in manifest["versions"] and manifest["data"] == []
+    stages = [command.split()[3] for command in manifest["commands"]]
+    assert stages == ["detect", "score", "select", "export"]
     assert manifest["commands"][-2].startswith("python -m circuitseer_core select --run ")
     assert manifest["commands"][-1].endswith(f"--out {tmp_path / 'a.jsonl'} --format jsonl")
 

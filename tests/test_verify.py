@@ -211,15 +211,18 @@ def test_changed_texts_in_the_run(run: Run, tmp_path: Path) -> None:
     )
 
 
-def test_changed_data_files(tmp_path: Path) -> None:
+@pytest.mark.parametrize("told", ["by the scoring", "by the command"])
+def test_changed_data_files(tmp_path: Path, told: str) -> None:
     data = tmp_path / "gsm.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in make_rows(60)))
     corpus = Corpus([str(data)])
     ids = [entry.id for entry in corpus if isinstance(entry, Sample)]
     frame = score_frame(make_rows(60)).assign(id=ids)
-    run = make_run(
-        tmp_path / "run", frame=frame, data=[corpus.fingerprint()], data_specs=[str(data)]
-    )
+    specs = [str(data)] if told == "by the scoring" else []
+    run = make_run(tmp_path / "run", frame=frame, data=[corpus.fingerprint()], data_specs=specs)
+    if not specs:
+        command = f"python -m circuitseer_core score --run r --data {data} --text prompt"
+        run.update(commands=[{"stage": "score", "command": command, "at": "2026-01-01"}])
     done = export(selected(run), None, tmp_path / "a.jsonl")
     result = verify(done.path)
     assert result.ok and not result.notes
