@@ -95,11 +95,13 @@ def make_pool(
 
     ``source`` and ``n_tokens`` may be absent: one unnamed source, lengths 0.
     """
+    if frame["id"].isna().any():
+        raise UserError(f"{int(frame['id'].isna().sum())} rows have no id")
     source = frame["source"] if "source" in frame else pd.Series("", index=frame.index)
-    codes, names = pd.factorize(source.fillna("").astype(str), sort=True)
+    codes, names = pd.factorize(_strings(source).fillna(""), sort=True)
     lengths = frame["n_tokens"] if "n_tokens" in frame else pd.Series(0.0, index=frame.index)
     return Pool(
-        ids=frame["id"].array,
+        ids=_strings(frame["id"]).array,
         names=tuple(str(name) for name in names),
         source=codes.astype(np.int64, copy=False),
         score=_floats(frame[scorer], scorer),
@@ -146,6 +148,11 @@ def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
         one, other = pool.ids[int(order[spot])], pool.ids[int(order[spot + 1])]
         if one == other:
             raise UserError(f"ids must be unique, {one!r} stands in the pool more than once")
+
+
+def _strings(column: pd.Series) -> pd.Series:
+    """The column as strings, nulls kept; numbers and categories are written out."""
+    return column if pd.api.types.is_string_dtype(column.dtype) else column.astype("string")
 
 
 def _floats(column: pd.Series, name: str) -> NDArray[np.float64]:

@@ -412,6 +412,18 @@ def test_normalised_text() -> None:
     assert hashes[0] == hashes[1] != 0 and not hashes[2:].any()
 
 
+def test_ids_and_sources_of_any_type() -> None:
+    pool = frame(np.ones(6), source=["a", "b", None, "a", "b", "a"])
+    plain = select(pool.assign(id=[str(i) for i in range(6)]), count=3, max_per_source=2)
+    typed = pool.assign(id=range(6), source=pool["source"].astype("category"))
+    drawn = select(typed, count=3, max_per_source=2)
+    assert drawn["id"].tolist() == [int(i) for i in plain["id"]]
+    objects = pool.assign(id=pd.Series([str(i) for i in range(6)], dtype=object))
+    assert select(objects, count=3, max_per_source=2)["id"].tolist() == plain["id"].tolist()
+    with pytest.raises(UserError, match="1 rows have no id"):
+        select(pool.assign(id=["a", None, "b", "c", "d", "e"]))
+
+
 def test_repeated_ids_are_refused() -> None:
     pool = frame(np.ones(3)).assign(id=["a", "b", "a"])
     with pytest.raises(UserError, match="'a' stands in the pool more than once"):
