@@ -81,6 +81,17 @@ class Run:
         run.update()
         return run
 
+    def discard_if_empty(self) -> None:
+        """Remove a run that failed before it held anything, so that bad input leaves no trace.
+
+        A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
+        """
+        ours = {"run.json", ".stage", "progress.json"}
+        if {p.name for p in self.path.iterdir()} <= ours:
+            for name in ours:
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
     @property
     def name(self) -> str:
         """The folder's name."""
@@ -88,40 +99,50 @@ class Run:
 
     @property
     def heads_path(self) -> Path:
+        """heads.parquet."""
         return self.path / "heads.parquet"
 
     @property
     def importance_dir(self) -> Path:
+        """Folder of the importance parts."""
         return self.path / "importance"
 
     @property
     def probe_path(self) -> Path:
+        """probe.parquet."""
         return self.path / "probe.parquet"
 
     @property
     def pool_path(self) -> Path:
+        """pool.parquet."""
         return self.path / "pool.parquet"
 
     @property
     def review_path(self) -> Path:
+        """review.jsonl."""
         return self.path / "review.jsonl"
 
     @property
     def progress_path(self) -> Path:
+        """progress.json."""
         return self.path / "progress.json"
 
     @property
     def log_path(self) -> Path:
+        """Output of jobs that the app started."""
         return self.path / "log.txt"
 
     @property
     def lock_path(self) -> Path:
+        """Who runs a job here: pid and start time."""
         return self.path / "lock"
 
     def scores_dir(self, name: str = "default") -> Path:
+        """Folder of one scoring."""
         return self.path / "scores" / name
 
     def selection_dir(self, name: str) -> Path:
+        """Folder of one selection."""
         return self.path / "selections" / name
 
     def reload(self) -> None:
@@ -146,7 +167,7 @@ class Run:
         return pd.concat([_read(p) for p in parts], ignore_index=True)
 
     def probe(self) -> pd.DataFrame:
-        """The probe (and contrast) samples: id, set, source, n_tokens, n_loss_tokens, base_loss, text."""
+        """Probe (and contrast) samples: id, set, source, n_tokens, n_loss_tokens, base_loss, …"""
         return self._table(self.probe_path, "probe", f"detect --run {self.path}")
 
     def pool(self) -> pd.DataFrame:
@@ -166,7 +187,7 @@ class Run:
         )
 
     def score_parts(self, name: str = "default") -> list[Path]:
-        """The Parquet shards of one scoring, in shard order. Raises UserError where there are none."""
+        """The Parquet shards of one scoring, in order; UserError where there is no such scoring."""
         self.scores_settings(name)
         return sorted(self.scores_dir(name).glob("part-*.parquet"))
 
