@@ -39,7 +39,6 @@ def filter_menu(store: ScoreStore, scorer: str) -> None:
         st.multiselect(
             "Source",
             list(names),
-            format_func=lambda name: f"{name} ({names[name]:,})",
             key="source",
             bind="query-params",
             placeholder="All sources",
@@ -49,9 +48,7 @@ def filter_menu(store: ScoreStore, scorer: str) -> None:
         low, high = cached.extent(store, "n_tokens")
         _range("tokens_from", "tokens_to", "Tokens", (f"{low:.0f}", f"{high:.0f}"), 1)
         _original(store)
-        st.pills(
-            "Marked by eye", MARKS, key="marked", bind="query-params", format_func=str.capitalize
-        )
+        st.pills("Marked by eye", MARKS, key="marked", bind="query-params")
         st.button("Clear all", on_click=clear, type="tertiary", icon=":material/close:", key="clr")
 
 

@@ -10,9 +10,10 @@ import streamlit as st
 
 from circuitseer_core.figures import scores as figures
 from circuitseer_core.query import ScoreStore
-from ui import source_data
+from ui import sample_filters, source_data
 from ui import store as cached
 from ui.charts import show_figure, theme
+from ui.sample_browse import close
 from ui.shell import go_to
 from ui.source_data import LEVELS, Summary
 
@@ -35,12 +36,12 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
         options = ["source", *cached.facets(store), "all rows"]
         if st.session_state.get("by") not in options:
             st.session_state.pop("by", None)
+        st.caption("by", width="content")
         by = st.selectbox(
             "Group by",
             options,
             key="by",
             bind="query-params",
-            format_func=lambda name: f"by {name}" if name != "all rows" else name,
             label_visibility="collapsed",
             width=190,
         )
@@ -210,13 +211,20 @@ def _follow(event: Any, found: Summary, scorer: str, group: str, labels: list[st
 
 
 def _open_rows(found: Summary, scorer: str, group: str, label: str, at: int) -> None:
+    """Show these rows in Samples: its filters are set, and so is the URL they are bound to."""
     edges = found.bins.edges
-    where: dict[str, Any] = {"source": label} if group == "source" else {}
-    if group not in ("source", "all rows"):
-        where = {"facet": group, "value": label}
-    low = None if at == 0 else f"{edges[at]:.9g}"
-    high = None if at == found.bins.count - 1 else f"{edges[at + 1]:.9g}"
-    go_to("samples", scorer=scorer, low=low, high=high, **where)
+    state = st.session_state
+    sample_filters.clear()
+    close()
+    if group == "source":
+        state["source"] = [label]
+    elif group != "all rows":
+        state["facet"], state["value"] = group, [label]
+    # The outermost bins also hold what lies beyond the edges.
+    state["low"] = None if at == 0 else float(f"{edges[at]:.9g}")
+    state["high"] = None if at == found.bins.count - 1 else float(f"{edges[at + 1]:.9g}")
+    state["view"] = "Browse"
+    go_to("samples")
 
 
 def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:

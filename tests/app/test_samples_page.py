@@ -1,0 +1,169 @@
+"""The Samples page in every state a run can be in, and what its widgets do to the rows shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from circuitseer_core import demo_data, review
+from circuitseer_core.runs import Run
+from tests.app.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
+from tests.synthetic import Shape
+
+
+@pytest.fixture
+def run(runs_home: Path) -> Run:
+    return synthetic(runs_home, shape=Shape(rows=300, sources=3))
+
+
+def test_without_any_run_it_says_what_to_do(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("ui.shell.DEMO_RUN", tmp_path / "no-demo")
+    page = open_page("samples")
+    assert "No run yet" in texts(page)
+
+
+def test_a_run_without_scores(runs_home: Path) -> None:
+    synthetic(runs_home, "half", Shape(detect_only=True))
+    assert "No scores yet" in texts(open_page("samples", "half"))
+
+
+def test_a_broken_run_is_one_line(run: Run) -> None:
+    broken_shard(run)
+    said = texts(open_page("samples", "made"))
+    assert "This run cannot be read" in said and "the scores cannot be read" in said
+    (run.path / "run.json").write_text("{", encoding="utf-8")
+    assert "This run cannot be read" in texts(open_page("samples", "made"))
+
+
+def test_browse_opens_the_highest_score(run: Run) -> None:
+    page = open_page("samples", "made")
+    scores = run.scores(columns=["id", "variance"]).sort_values("variance", ascending=False)
+    said = texts(page)
+    assert "300 samples" in said and f"**{scores['variance'].iloc[0]:.4g}**" in said
+    assert "percentile 100.0 · rank 1 of 300" in said
+
+
+def test_the_url_names_sample_and_scorer(run: Run) -> None:
+    frame = run.scores(columns=["id", "focus"]).sort_values("focus", ascending=False)
+    page = open_page("samples", "made", sample=frame["id"].iloc[9], scorer="focus")
+    assert "rank 10 of 300" in texts(page)
+    assert page.selectbox(key="scorer").value == "focus"
+    unknown = open_page("samples", "made", sample="nobody", scorer="nonsense")
+    assert "no sample has the id 'nobody'" in texts(unknown)
+    assert unknown.selectbox(key="scorer").value == "variance"
+
+
+def test_filters_act_on_all_rows(run: Run) -> None:
+    frame = run.scores(columns=["id", "source", "n_tokens", "variance"])
+    page = open_page("samples", "made")
+    page.multiselect(key="source").set_value(["source_01"])
+    page.number_input(key="tokens_from").set_value(50)
+    settled(page.run())
+    kept = frame[(frame["source"] == "source_01") & (frame["n_tokens"] >= 50)]
+    assert f"{len(kept)} of 300 match" in texts(page)
+    page.text_input(key="q").set_value("no such words anywhere")
+    assert "No sample matches" in texts(settled(page.run()))
+    page.button(key="clear_none").click()
+    assert "300 samples" in texts(settled(page.run()))
+
+
+def test_columns_of_the_data_are_filters(run: Run) -> None:
+    page = open_page("samples", "made")
+    page.selectbox(key="facet").set_value("level").run()
+    settled(page.multiselect(key="value").set_value(["3"]).run())
+    original = pd.concat([pd.read_parquet(p, columns=["original"]) for p in run.score_parts()])
+    count = int(original["original"].str.contains('"level": 3').sum())
+    assert f"{count} of 300 match" in texts(page)
+
+
+def test_going_to_a_rank_a_percentile_and_a_random_row(run: Run) -> None:
+    page = open_page("samples", "made")
+    settled(page.number_input(key="go_rank").set_value(40).run())
+    assert "rank 40 of 300" in texts(page) and "4 / 25" in texts(page)
+    settled(page.number_input(key="go_percentile").set_value(0.0).run())
+    assert "rank 300 of 300" in texts(page) and "25 / 25" in texts(page)
+    settled(page.button(key="go_random").click().run())
+    assert page.query_params["sample"]
+
+
+def test_pins_drops_and_tags_reach_the_run_folder(run: Run) -> None:
+    page = open_page("samples", "made")
+    top = run.scores(columns=["id", "variance"]).sort_values("variance")["id"].iloc[-1]
+    settled(page.button(key="pin_open").click().run())
+    assert review.load(run.path).pins == {top}
+    settled(page.button(key="drop_open").click().run())
+    assert (review.load(run.path).pins, review.load(run.path).drops) == (set(), {top})
+    settled(page.button(key="drop_open").click().run())
+    assert review.load(run.path).drops == set()
+    review.append(run.path, {"kind": "tag", "id": top, "tag": "odd"})
+    page = open_page("samples", "made", marked="tagged")
+    assert "1 of 300 match" in texts(page) and top in page.multiselect(key=f"tag_open_{top}").key
+
+
+def test_side_by_side_matches_source_and_length(run: Run) -> None:
+    page = open_page("samples", "made", view="Side by side")
+    said = [m.value for m in page.markdown if "score ·" in m.value]
+    assert said[0].startswith("High score") and said[1].startswith("Low score")
+    settled(page.number_input(key="pair").set_value(2).run())
+    again = [m.value for m in page.markdown if "score ·" in m.value]
+    assert again != said
+
+
+def test_blind_review_ends_in_a_number(run: Run) -> None:
+    page = open_page("samples", "made", view="Blind review")
+    assert "Agreement" not in texts(page) and "**" not in texts(page)  # no score in sight
+    for _ in range(4):
+        settled(page.button(key="verdict_left").click().run())
+    settled(page.button(key="verdict_tie").click().run())
+    told = review.load(run.path).verdicts
+    assert told["choice"].tolist() == ["left"] * 4 + ["tie"]
+    assert told["left_score"].notna().all() and len(set(told["left"])) > 1
+    rate, (low, high), n = review.agreement(told)
+    wanted = f"**{rate:.0%}** of {n} decided pairs, 95 % interval {low:.0%} to {high:.0%}"
+    assert wanted in texts(page) and "Ties: 1" in texts(page)
+    before = [t.value for t in page.text]
+    settled(page.button(key="skip").click().run())
+    assert [t.value for t in page.text] != before
+    assert len(review.load(run.path).verdicts) == 5
+
+
+def test_ids_stand_in_where_texts_are_absent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    without_texts(run)
+    monkeypatch.setattr(demo_data, "texts", dict)
+    page = open_page("samples", "made")
+    top = run.scores(columns=["id", "variance"]).sort_values("variance")["id"].iloc[-1]
+    assert top in [t.value for t in page.text]
+    assert "ids stand in for texts" in texts(page) and "pip install" in texts(page)
+    blind = open_page("samples", "made", view="Blind review")
+    assert "ids stand in for texts" in texts(blind) and "Which of the two" not in texts(blind)
+
+
+def test_the_bundled_demo_is_not_written_to(
+    run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ui.review_store.DEMO_RUN", run.path)
+    page = open_page("samples", "made", view="Blind review")
+    assert "read-only" in texts(page)
+    settled(page.button(key="copy_demo").click().run())
+    assert (runs_home / "demo-copy" / "run.json").is_file()
+    assert "Which of the two" in texts(page) and page.query_params["run"] == "demo-copy"
+
+
+def test_maths_is_rendered_only_when_asked(run: Run) -> None:
+    page = open_page("samples", "made")
+    plain = len(page.markdown)
+    settled(page.toggle(key="maths").set_value(True).run())
+    assert len(page.markdown) == plain + 1
+
+
+def test_torch_stays_out(run: Run) -> None:
+    import sys
+
+    held = {name for name in sys.modules if name.split(".")[0] == "torch"}
+    for view in ("Browse", "Side by side", "Blind review"):
+        open_page("samples", "made", view=view)
+    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held

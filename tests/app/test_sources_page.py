@@ -1,0 +1,72 @@
+"""The Sources page: every figure, every grouping, and the way from a bar to its rows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuitseer_core.runs import Run
+from tests.app.opened import (
+    broken_shard,
+    open_page,
+    settled,
+    synthetic,
+    table,
+    texts,
+    without_texts,
+)
+from tests.synthetic import Shape
+
+
+@pytest.fixture
+def run(runs_home: Path) -> Run:
+    return synthetic(runs_home, shape=Shape(rows=400, sources=4))
+
+
+@pytest.mark.parametrize("shape", ["Histogram", "Cumulative", "Boxes"])
+@pytest.mark.parametrize("by", ["source", "topic", "all rows"])
+def test_every_figure_by_every_grouping(run: Run, shape: str, by: str) -> None:
+    page = open_page("sources", "made", shape=shape, by=by)
+    stats = table(page, "median")
+    groups = {"source": 4 + 1, "topic": 5 + 1, "all rows": 1}
+    assert len(stats) == groups[by]
+    assert stats["rows"].max() == 400 and np.isfinite(stats["median"]).all()
+    page.toggle(key="log_scale").set_value(True)
+    settled(page.run())
+
+
+def test_the_words_follow_the_numbers(run: Run) -> None:
+    said = texts(open_page("sources", "made", scorer="length"))
+    assert "Spearman **+1.00**" in said and "Length drives this score" in said
+    assert "has no random-head control" in said
+    said = texts(open_page("sources", "made", scorer="variance"))
+    assert "Random heads rank the rows nearly alike" in said  # the synthetic controls do
+
+
+def test_a_bar_leads_to_its_rows(run: Run) -> None:
+    page = open_page("sources", "made", scorer="focus")
+    page.selectbox(key="bar_group").set_value("source_02")
+    page.selectbox(key="bar_bin").set_value(8)
+    page.button(key="bar_open").click()
+    settled(page.run())
+    assert page.title[0].value == "Samples"
+    frame = run.scores(columns=["source", "focus"])
+    low, high = (float(page.number_input(key=name).value) for name in ("low", "high"))
+    inside = frame[(frame["source"] == "source_02") & frame["focus"].between(low, high)]
+    assert 0 < len(inside) < 60 and f"{len(inside)} of 400 match" in texts(page)
+
+
+def test_many_sources_are_cut_to_the_largest(runs_home: Path) -> None:
+    synthetic(runs_home, "many", Shape(rows=900, sources=30))
+    page = open_page("sources", "many")
+    assert len(page.multiselect(key="groups_shown").options) == 30
+    settled(page.multiselect(key="groups_shown").set_value(["source_29"]).run())
+
+
+def test_without_texts_or_with_a_broken_shard(run: Run) -> None:
+    without_texts(run)
+    settled(open_page("sources", "made"))
+    broken_shard(run)
+    assert "This run cannot be read" in texts(open_page("sources", "made"))
