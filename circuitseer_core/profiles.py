@@ -9,7 +9,7 @@ For one sample of T tokens and a group of heads H (arXiv 2510.18470):
    m_j = (1/T) sum_i mean_{h in H} A^h_ij. So memory is O(T x block) a head, never T x T.
 3. Along with it goes the profile w_j that the same heads would have if each query attended
    uniformly over the keys it may see. Under a plain causal mask w_j = (1/T) sum_{i>=j} 1/i, a
-   closed form; else (sliding windows) it is summed from the mask, once for all layers that share it.
+   closed form; else (sliding windows) it is summed from the mask, once for all layers alike.
 4. The forward pass ends at the deepest observed layer, before that layer's own attention.
 
 Several groups (the reasoning heads and their random controls) share one pass.
@@ -110,6 +110,7 @@ class ProfileObserver(Intervention):
         self._block_bytes = block_bytes
 
     def before(self, call: AttentionCall) -> None:
+        """Add one layer; raise StopForward at the deepest."""
         layer = self.plan.layers.get(call.layer)
         if layer is not None:
             self._observe(call, layer)

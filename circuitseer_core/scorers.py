@@ -11,7 +11,7 @@ For one sample of T tokens, with A^h the attention of head h and H the set of re
    1 over the n kept: x. Score n^2 Var(x).
 4. ``divergence``: w is the profile that the same heads would have under undifferentiated attention
    (arXiv 2410.13708, eq. 7), restricted and renormalised likewise. Score sum_j (x_j - w_j)^2 / w_j:
-   the chi-square distance from undifferentiated attention; 0 for a head that does not differentiate.
+   the chi-square distance from undifferentiated attention; 0 where heads do not differentiate.
 
 Axes: B samples, G groups of heads, T tokens (right-padded).
 """
