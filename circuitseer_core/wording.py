@@ -11,8 +11,10 @@ def percent(share: float, digits: int = 0) -> str:
     if not math.isfinite(share):
         return "n/a"
     text = f"{100 * share:.{digits}f}"
-    if digits < 2 and float(text) in (0.0, 100.0) and float(text) != 100 * share:
-        return percent(share, digits + 1)
+    if float(text) in (0.0, 100.0):
+        if digits < 2 and abs(float(text) - 100 * share) > 1e-9:
+            return percent(share, digits + 1)
+        text = "100" if float(text) else "under 0.01" if abs(share) > 1e-11 else "0"
     return text.replace("-", "−") + " %"
 
 

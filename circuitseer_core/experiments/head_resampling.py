@@ -1,0 +1,129 @@
+"""Scores of a few samples under many sets of heads, in one observed pass.
+
+A score depends on the mean profile over its set of heads. So every head that is in any of the sets
+is observed on its own, once, and the sets' profiles are means of those: many sets cost no more
+forward passes than one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.budgets import rows_of
+from circuitseer_core.distributions import correlation, ranks
+from circuitseer_core.errors import UserError
+from circuitseer_core.evidence import ATTENTION_SCORERS
+from circuitseer_core.experiments.random_heads import drawn, shared
+from circuitseer_core.hashing import gumbels, hash64
+from circuitseer_core.heads import Head
+from circuitseer_core.runs import Run
+
+if TYPE_CHECKING:
+    from circuitseer_core.encoding import ScoredText
+    from circuitseer_core.experiments.stability import Options
+    from circuitseer_core.model import ReferenceModel
+
+Floats = NDArray[np.float64]
+BATCH_TOKENS = 2048
+
+
+def rescored(
+    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], options: Options
+) -> dict[str, Any]:
+    """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
+
+    Returns:
+        rows, sets, and means over the sets: spearman, overlap_soft, overlap_top.
+
+    Raises:
+        UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
+    """
+    from circuitseer_core.encoding import encode_texts
+    from circuitseer_core.model import load_model
+
+    if options.scorer not in ATTENTION_SCORERS:
+        known = ", ".join(ATTENTION_SCORERS)
+        raise UserError(f"{options.scorer!r} is no attention scorer: choose {known}")
+    settings = run.scores_settings(options.scores)
+    ids, texts = _texts(run, options)
+    info = run.manifest["model"]
+    reference, _ = load_model(
+        info["id"], dtype=info["dtype"], device=options.device, revision=info.get("revision")
+    )
+    encoded = encode_texts(reference.tokenizer, texts, int(settings["max_length"]))
+    scores = scores_under(reference, encoded, [chosen, *sets], options.scorer)
+    known_rows = np.isfinite(scores).all(axis=1)
+    scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
+    k = rows_of(options.fraction, len(scores))
+    first = scores[:, 0]
+    soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
+    others = list(scores[:, 1:].T)
+    return {
+        "rows": len(scores),
+        "sets": len(others),
+        "scorer": options.scorer,
+        "fraction": options.fraction,
+        "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
+        "overlap_soft": _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others),
+        "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
+    }
+
+
+def scores_under(
+    reference: ReferenceModel,
+    encoded: Sequence[ScoredText],
+    sets: Sequence[Sequence[Head]],
+    scorer: str,
+) -> Floats:
+    """(n, sets) scores of n encoded texts by the mean profile of each set of heads."""
+    import torch
+
+    from circuitseer_core.batches import group_by_tokens, pad
+    from circuitseer_core.profiles import HeadPlan, observe
+    from circuitseer_core.scorers import attention_scores
+
+    union = sorted({head for heads in sets for head in heads})
+    plan = HeadPlan([[head] for head in union], reference.device)
+    mixing = np.zeros((len(sets), len(union)), dtype=np.float32)  # (sets, heads)
+    for row, heads in enumerate(sets):
+        mixing[row, [union.index(head) for head in heads]] = 1 / len(heads)
+    out = np.full((len(encoded), len(sets)), np.nan)
+    for group in group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS):
+        batch = [encoded[i] for i in group]
+        lengths = np.array([len(text.ids) for text in batch], dtype=np.int64)
+        special = np.zeros((len(batch), int(lengths.max())), dtype=bool)
+        for row, text in enumerate(batch):
+            special[row, : lengths[row]] = text.special
+        ids = pad([text.ids for text in batch], reference.device)
+        found = observe(reference, ids, torch.tensor(lengths, device=reference.device), plan)
+        profiles, flat = (
+            np.einsum("sh,bht->bst", mixing, tensor.cpu().numpy())
+            for tensor in (found.observed, found.flat)
+        )
+        out[group] = attention_scores(profiles, flat, lengths, special)[scorer]
+    return out
+
+
+def _texts(run: Run, options: Options) -> tuple[list[str], list[str]]:
+    """Ids and scored texts of ``rescore`` samples of smallest hash that have a text."""
+    from circuitseer_core.scored import scored_text
+    from circuitseer_core.texts import chosen_texts
+
+    every = run.scores(options.scores, ["id"])["id"].tolist()
+    order = np.argsort(hash64(options.seed, "rescore-sample", every), kind="stable")
+    picked = [every[i] for i in order[: options.rescore]]
+    which = str(run.scores_settings(options.scores).get("text", "prompt"))
+    rows = chosen_texts(run, options.scores, picked).to_pylist()
+    pairs = [(r["id"], scored_text(which, r["prompt"], r["response"])) for r in rows]
+    known = [(i, text) for i, text in pairs if text]
+    if len(known) < 2:
+        raise UserError("too few of the scored samples have their text at hand")
+    return [i for i, _ in known], [text for _, text in known]
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(list(values)))

@@ -1,0 +1,166 @@
+"""How far length drives each scorer.
+
+1. Spearman of every scorer with the number of scored tokens, over all rows and by source.
+2. The same of the random-head controls, and Spearman of the scorer with its controls.
+3. With a reference (worked steps, a level, any number): Spearman with it, and the partial rank
+   correlation at fixed length, r_xy·z = (r_xy − r_xz r_yz) / √((1 − r_xz²)(1 − r_yz²)), for the
+   reasoning heads and for the controls. A score that says something about the question and not
+   about its length, and says it because of *these* heads, shows in the difference of the last two.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from circuitseer_core.distributions import correlation, partial, ranks
+from circuitseer_core.errors import UserError
+from circuitseer_core.evidence import CONTROLS
+from circuitseer_core.experiments.references import (
+    Reference,
+    column_of,
+    count_in_responses,
+    worked_steps,
+)
+from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
+from circuitseer_core.runs import Run
+from circuitseer_core.wording import count, signed
+
+Floats = NDArray[np.float64]
+
+NAME = "length"
+LEAST_ROWS = 20
+"""Sources with fewer rows get no line: a rank correlation of so few says nothing."""
+PLAIN = ("length", "random")
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate length``."""
+
+    scores: str = Field("default", description="which scoring")
+    count: str | None = Field(None, description="a text to count in the response as reference")
+    column: str | None = Field(None, description="a numeric column as reference")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module. Without a reference asked for, ``<<`` is counted where it is.
+
+    Raises:
+        UserError: no scores, or no such column.
+    """
+    chosen = Options.of(**options)
+    if chosen.count and chosen.column:
+        raise UserError("give count or column, not both")
+    scorers = [s for s in run.scores_settings(chosen.scores)["scorers"] if s not in PLAIN]
+    frame = run.scores(chosen.scores)
+    reference = _reference(run, chosen)
+    table = length_table(frame, scorers, reference)
+    everything = table[table["source"] == "all"].set_index("scorer").drop(columns="source")
+    numbers = {
+        "rows": len(frame),
+        "reference": reference.label if reference else None,
+        "scorers": everything.to_dict("index"),
+    }
+    verdict = _verdict(everything, reference)
+    title = "How far does length drive the scores?"
+    return ExperimentResult(NAME, title, verdict, numbers, table)
+
+
+def _reference(run: Run, options: Options) -> Reference | None:
+    if options.count:
+        return count_in_responses(run, options.scores, options.count)
+    if options.column:
+        return column_of(run, options.scores, options.column)
+    return worked_steps(run, options.scores)
+
+
+def length_table(
+    frame: pd.DataFrame, scorers: Sequence[str], reference: Reference | None
+) -> pd.DataFrame:
+    """A row a scorer and source (``all`` first): scorer, source, rows, length, control, …
+
+    ``length``: Spearman with n_tokens. ``control``: Spearman with the random-head scores, and
+    ``control_length`` theirs with n_tokens (means of the draws). With a reference: ``reference``,
+    ``reference_at_length`` (partial) and ``control_reference_at_length``.
+    """
+    groups = {"all": np.arange(len(frame))}
+    for name, rows in frame.groupby("source", observed=True).indices.items():
+        if len(rows) >= LEAST_ROWS:
+            groups[str(name)] = rows
+    if len(groups) == 2:
+        groups = {"all": groups["all"]}
+    values = None if reference is None else reference.values
+    return pd.DataFrame(
+        [
+            {"scorer": scorer, "source": name}
+            | _line(frame.iloc[rows], scorer, None if values is None else values[rows])
+            for scorer in scorers
+            for name, rows in groups.items()
+        ]
+    )
+
+
+def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[str, Any]:
+    score, tokens = _floats(frame, scorer), _floats(frame, "n_tokens")
+    line = {"rows": int(np.isfinite(score).sum()), **_against(score, tokens, reference)}
+    controls = [
+        _floats(frame, name)
+        for name in (f"control_{scorer}_{i}" for i in range(CONTROLS))
+        if name in frame
+    ]
+    theirs = [_against(control, tokens, reference) for control in controls]
+    line["control"] = _mean([_spearman(score, control) for control in controls])
+    for key in ("length", "reference_at_length"):
+        if key in line:
+            line[f"control_{key}"] = _mean([other[key] for other in theirs])
+    return line
+
+
+def _against(score: Floats, tokens: Floats, reference: Floats | None) -> dict[str, float]:
+    """Spearman with length, with the reference, and the latter at fixed length."""
+    found = {"length": _spearman(score, tokens)}
+    if reference is not None:
+        use = np.isfinite(score) & np.isfinite(tokens) & np.isfinite(reference)
+        x, z, y = (ranks(v[use]) for v in (score, tokens, reference))
+        plain = correlation(x, y)
+        found["reference"] = plain
+        found["reference_at_length"] = partial(plain, correlation(x, z), correlation(y, z))
+    return found
+
+
+def _spearman(one: Floats, other: Floats) -> float:
+    use = np.isfinite(one) & np.isfinite(other)
+    return correlation(ranks(one[use]), ranks(other[use]))
+
+
+def _floats(frame: pd.DataFrame, name: str) -> Floats:
+    return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
+
+
+def _mean(values: Sequence[float]) -> float:
+    known = [value for value in values if math.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _verdict(table: pd.DataFrame, reference: Reference | None) -> str:
+    ordered = table.reindex(table["length"].abs().sort_values(ascending=False).index)
+    parts = [f"{name} {signed(row['length'])}" for name, row in ordered.iterrows()]
+    text = (
+        f"Spearman with the number of tokens over {count(int(table['rows'].max()), 'row')}: "
+        f"{', '.join(parts)}."
+    )
+    if reference is not None and "reference_at_length" in table:
+        lines = []
+        for name, row in table.iterrows():
+            line = f"{name} {signed(row['reference_at_length'])}"
+            if math.isfinite(row["control_reference_at_length"]):
+                line += f" (random heads {signed(row['control_reference_at_length'])})"
+            lines.append(line)
+        text += f" With the {reference.label} at fixed length: {', '.join(lines)}."
+    return text

@@ -1,0 +1,140 @@
+"""Do the reasoning heads say anything that random heads of the same layers do not?
+
+On the rows that carry controls, for every attention scorer and each of the three control draws:
+
+1. Spearman of the score with the control's score.
+2. Overlap of the subsets drawn with both: softly (the same noise for both, so that only the scores
+   differ) and by top-k.
+
+Two yardsticks: the controls against each other (how alike are *any* two sets of heads?), and a
+second soft draw from the same scores under another seed.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from circuitseer_core.budgets import rows_of
+from circuitseer_core.distributions import correlation, ranks
+from circuitseer_core.errors import UserError
+from circuitseer_core.evidence import ATTENTION_SCORERS, CONTROLS
+from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
+from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.keys import draw_hashes, key_order, remix, sampling_keys
+from circuitseer_core.runs import Run
+from circuitseer_core.wording import count, percent, signed
+
+Floats = NDArray[np.float64]
+
+NAME = "random-heads"
+AS_ALIKE = 0.02
+"""Correlations closer than this count as equal."""
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate random-heads``."""
+
+    scores: str = Field("default", description="which scoring")
+    fraction: float = Field(0.1, gt=0, le=1, description="share of the rows to draw")
+    temperature: float = Field(1.0, ge=0, description="temperature of the soft draw")
+    seed: int = Field(0, description="seed of the draw")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: the scoring has no controls.
+    """
+    chosen = Options.of(**options)
+    known = run.scores_settings(chosen.scores)["scorers"]
+    scorers = [s for s in ATTENTION_SCORERS if s in known]
+    columns = ["id", *scorers, *(f"control_{s}_{i}" for s in scorers for i in range(CONTROLS))]
+    frame = run.scores(chosen.scores)
+    frame = frame[[name for name in columns if name in frame]].dropna()
+    names = [name for name in columns if name.startswith("control_") and name in frame]
+    if not names or len(frame) < 2:
+        raise UserError(f"scoring {chosen.scores!r} has no random-head controls")
+    hashes = draw_hashes(frame["id"].tolist(), chosen.seed)
+    noise, other = to_gumbels(hashes), to_gumbels(remix(hashes, 1))
+    lines, summary = [], {}
+    for scorer in scorers:
+        found = compare(frame, scorer, noise, other, chosen)
+        lines += found.pop("lines")
+        summary[scorer] = found
+    numbers = {"rows": len(frame), "chance": chosen.fraction, "scorers": summary}
+    title = "Do random heads give the same scores?"
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, pd.DataFrame(lines))
+
+
+def compare(
+    frame: pd.DataFrame, scorer: str, noise: Floats, other: Floats, options: Options
+) -> dict[str, Any]:
+    """One scorer against its controls; ``noise`` and ``other`` (N,) are two seeds' Gumbel noise."""
+    score = frame[scorer].to_numpy(dtype=np.float64)
+    controls = {
+        i: frame[name].to_numpy(dtype=np.float64)
+        for i in range(CONTROLS)
+        if (name := f"control_{scorer}_{i}") in frame
+    }
+    k = rows_of(options.fraction, len(frame))
+    soft = drawn(score, noise, options.temperature, k)
+    top = drawn(score, noise, 0.0, k)
+    ranked = {i: ranks(values) for i, values in controls.items()}
+    lines = []
+    for i, control in controls.items():
+        theirs = drawn(control, noise, options.temperature, k)
+        lines.append(
+            {
+                "scorer": scorer,
+                "control": i,
+                "rows": len(frame),
+                "spearman": correlation(ranks(score), ranked[i]),
+                "overlap_soft": shared(soft, theirs),
+                "overlap_top": shared(top, drawn(control, noise, 0.0, k)),
+            }
+        )
+    among = [correlation(ranked[a], ranked[b]) for a, b in combinations(controls, 2)]
+    again = drawn(score, other, options.temperature, k)
+    return {
+        "lines": lines,
+        "spearman": float(np.mean([line["spearman"] for line in lines])),
+        "spearman_among_controls": float(np.mean(among)) if among else None,
+        "overlap_soft": float(np.mean([line["overlap_soft"] for line in lines])),
+        "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
+        "overlap_other_seed": shared(soft, again),
+    }
+
+
+def drawn(score: Floats, noise: Floats, temperature: float, k: int) -> NDArray[np.int64]:
+    """(k,) rows of a draw."""
+    return key_order(sampling_keys(score, noise, temperature), noise)[:k]
+
+
+def shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+    """Share of ``one`` that is in ``other``."""
+    return len(np.intersect1d(one, other)) / max(1, len(one))
+
+
+def _verdict(numbers: dict[str, Any]) -> str:
+    text = [f"On {count(numbers['rows'], 'row')} with controls:"]
+    for scorer, found in numbers["scorers"].items():
+        among = found["spearman_among_controls"]
+        line = f"{scorer}: Spearman with random heads {signed(found['spearman'])}"
+        if among is not None:
+            line += f" (random heads among themselves {signed(among)})"
+        line += (
+            f", soft subsets share {percent(found['overlap_soft'])} and top ones "
+            f"{percent(found['overlap_top'])} (another seed "
+            f"{percent(found['overlap_other_seed'])}, chance {percent(numbers['chance'])})"
+        )
+        if among is not None and found["spearman"] >= among - AS_ALIKE:
+            line += "; the reasoning heads stand out no more than any random set"
+        text.append(line + ".")
+    return " ".join(text)

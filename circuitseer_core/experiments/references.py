@@ -1,0 +1,114 @@
+"""A number beside each scored row that says something about the question: steps, level, …"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import Run
+from circuitseer_core.scored import json_object
+
+Floats = NDArray[np.float64]
+STEP_MARK = "<<"
+"""Opens every worked operation in answers of GSM8K's format."""
+
+
+@dataclass(frozen=True)
+class Reference:
+    """``values`` (N,), NaN where unknown, in data order, and what they are."""
+
+    label: str
+    values: Floats
+
+
+def count_in_responses(run: Run, scoring: str, mark: str) -> Reference:
+    """How often ``mark`` stands in each response; NaN where there is no response."""
+    label = f"count of {mark} in the response"
+    return Reference(label, _from_text(run, scoring, "response", _counter(mark)))
+
+
+def column_of(run: Run, scoring: str, name: str) -> Reference:
+    """A numeric column: of the scores, or else of the original rows.
+
+    Raises:
+        UserError: neither has it, or it holds no number; names the original columns there are.
+    """
+    parts = run.score_parts(scoring)
+    schema = pq.read_schema(parts[0]).names if parts else []
+    if name in schema and name not in ("id", "source", "profile", "prompt", "response"):
+        values = run.scores(scoring, [name])[name].to_numpy(dtype=np.float64, na_value=np.nan)
+        return Reference(f"column {name}", values)
+    seen: set[str] = set()
+
+    def value(original: str) -> float:
+        row = json_object(original)
+        seen.update(row)
+        return _number(row.get(name))
+
+    values = _from_text(run, scoring, "original", value)
+    if name not in seen:
+        raise UserError(f"the rows have no column {name!r}; found: {', '.join(sorted(seen))}")
+    if not np.isfinite(values).any():
+        raise UserError(f"column {name!r} holds no numbers")
+    return Reference(f"column {name}", values)
+
+
+def worked_steps(run: Run, scoring: str) -> Reference | None:
+    """Counts of ``<<`` where the responses have any, else None."""
+    found = count_in_responses(run, scoring, STEP_MARK)
+    return found if np.nansum(found.values) > 0 else None
+
+
+def _counter(mark: str) -> Callable[[str], float]:
+    return lambda text: float(text.count(mark))
+
+
+def _number(value: Any) -> float:
+    """A number, or text that is one; NaN for anything else, and for true and false."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return float("nan")
+    try:
+        return float(value)
+    except ValueError:
+        return float("nan")
+
+
+def _from_text(run: Run, scoring: str, column: str, value: Callable[[str], float]) -> Floats:
+    """``value`` of every row's text, a batch in memory at a time; demo texts come by id."""
+    parts = run.score_parts(scoring)
+    chunks = [_part_values(part, column, value) for part in parts]
+    values = np.concatenate([np.empty(0), *chunks])
+    if np.isfinite(values).any():
+        return values
+    from circuitseer_core import demo_data
+
+    texts = demo_data.texts()
+    ids = run.scores(scoring, ["id"])["id"]
+    if column == "response":
+        known = {key: sample.response for key, sample in texts.items()}
+        found = (known.get(str(i)) for i in ids)
+        return np.array([np.nan if t is None else value(t) for t in found])
+    import json
+
+    originals = {key: json.dumps(sample.original, default=str) for key, sample in texts.items()}
+    rows = (originals.get(str(i)) for i in ids)
+    return np.array([np.nan if row is None else value(row) for row in rows])
+
+
+def _part_values(part: Path, column: str, value: Callable[[str], float]) -> Floats:
+    with pq.ParquetFile(part) as parquet:
+        if column not in parquet.schema_arrow.names:
+            return np.full(parquet.metadata.num_rows, np.nan)
+        texts: Iterator[str | None] = (
+            text
+            for batch in parquet.iter_batches(8192, columns=[column])
+            for text in batch.column(0).to_pylist()
+        )
+        return np.array([np.nan if t is None else value(t) for t in texts], dtype=np.float64)

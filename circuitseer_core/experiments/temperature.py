@@ -1,0 +1,138 @@
+"""What the temperature does to a draw from this run's scores.
+
+For every τ the same pool is drawn with the same noise: effective sample size (as a share of the
+rows), lift of the mean score over the pool's, overlap with top-k (τ = 0), with a uniform draw of
+other noise and with another seed, and how far the sources move (total variation distance) and the
+mean length (relative).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field, field_validator
+
+from circuitseer_core.candidates import sift
+from circuitseer_core.experiments.random_heads import shared
+from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
+from circuitseer_core.keys import draw_hashes, effective_size, remix
+from circuitseer_core.runs import Run
+from circuitseer_core.sampling import Drawing, draw
+from circuitseer_core.select_run import load_pool, run_rules
+from circuitseer_core.settings import LengthControl, SelectionSettings
+from circuitseer_core.wording import percent
+
+NAME = "temperature"
+SWEEP = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, math.inf)
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate temperature``."""
+
+    scores: str = Field("default", description="which scoring")
+    scorer: str = Field("variance", description="the column to draw by")
+    fraction: float = Field(0.1, gt=0, le=1, description="share of the rows to draw")
+    temperatures: tuple[float, ...] = Field(SWEEP, description="values of τ, separated by commas")
+    length_control: LengthControl = Field("none", description="none or within-bins")
+    seed: int = Field(0, description="seed of the draws")
+
+    @field_validator("temperatures", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no such scoring or scorer, or scores with which soft sampling is not defined.
+    """
+    chosen = Options.of(**options)
+    draws = _Draws(run, chosen)
+    top, uniform = draws(0.0), draws(math.inf, noise=2)
+    lines = []
+    for temperature in chosen.temperatures:
+        drawing = draws(temperature)
+        line = describe(drawing)
+        line["overlap_top"] = shared(drawing.chosen, top.chosen)
+        line["overlap_uniform"] = shared(drawing.chosen, uniform.chosen)
+        line["overlap_other_seed"] = shared(drawing.chosen, draws(temperature, noise=1).chosen)
+        lines.append(line)
+    table = pd.DataFrame(lines)
+    numbers = {
+        "rows": len(top.pool),
+        "drawn": len(top.chosen),
+        "scorer": chosen.scorer,
+        # Text for τ, because JSON has no infinity.
+        "by_temperature": {f"{line['temperature']:g}": _rest(line) for line in lines},
+    }
+    title = "What does the temperature do to this draw?"
+    return ExperimentResult(NAME, title, _verdict(table, chosen), numbers, table)
+
+
+class _Draws:
+    """Draws from one pool, sifted and hashed once."""
+
+    def __init__(self, run: Run, options: Options) -> None:
+        self.base = {
+            "scores": options.scores,
+            "scorer": options.scorer,
+            "fraction": options.fraction,
+            "length_control": options.length_control,
+            "seed": options.seed,
+        }
+        settings = SelectionSettings.of(**self.base)
+        self.pool = load_pool(run, settings)
+        self.rules = run_rules(run, settings)
+        self.sifted = sift(self.pool, self.rules)
+        self.hashes = draw_hashes(self.pool.ids, options.seed)
+
+    def __call__(self, temperature: float, noise: int = 0) -> Drawing:
+        """A draw; ``noise`` above 0 is another seed's."""
+        settings = SelectionSettings.of(**self.base, temperature=temperature)
+        hashes = self.hashes if noise == 0 else remix(self.hashes, noise)
+        return draw(self.pool, settings, self.rules, sifted=self.sifted, hashes=hashes)
+
+
+def describe(drawing: Drawing) -> dict[str, float]:
+    """temperature, ess_share, lift, source_shift and length_shift of a draw."""
+    pool, chosen = drawing.pool, drawing.chosen
+    sources = len(pool.names)
+    before = np.bincount(pool.source, minlength=sources) / len(pool)
+    after = np.bincount(pool.source[chosen], minlength=sources) / len(chosen)
+    return {
+        "temperature": drawing.temperature,
+        "ess_share": effective_size(drawing.chances) / len(pool),
+        "lift": _gain(pool.score, chosen),
+        "source_shift": float(np.abs(after - before).sum() / 2),
+        "length_shift": _gain(pool.length, chosen),
+    }
+
+
+def _gain(values: NDArray[np.float64], chosen: NDArray[np.int64]) -> float:
+    """Relative change of the mean; NaN where the pool's mean is not above 0."""
+    mean = float(values.mean())
+    return float(values[chosen].mean()) / mean - 1 if mean > 0 else float("nan")
+
+
+def _rest(line: dict[str, float]) -> dict[str, float]:
+    return {key: value for key, value in line.items() if key != "temperature"}
+
+
+def _verdict(table: pd.DataFrame, options: Options) -> str:
+    parts = []
+    for line in table.itertuples():
+        if line.temperature in (0.0, 0.5, 1.0, 2.0, math.inf) or len(table) <= 5:
+            name = "∞" if math.isinf(line.temperature) else f"{line.temperature:g}"
+            side = "below" if line.lift < 0 else "above"
+            parts.append(
+                f"τ = {name}: effective sample size {percent(line.ess_share)}, mean score "
+                f"{percent(abs(line.lift), 1)} {side} the pool's, {percent(line.overlap_top)} "
+                f"shared with top-k, sources moved by {percent(line.source_shift, 1)}"
+            )
+    return f"Drawing {percent(options.fraction)} by {options.scorer}. " + ". ".join(parts) + "."
