@@ -7,7 +7,6 @@ rows pass through once, as a stream, and leave 8 bytes each.
 from __future__ import annotations
 
 import hashlib
-import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ from numpy.typing import NDArray
 from circuitseer_core.errors import UserError
 from circuitseer_core.fields import Fields, RowProblem, prompt_and_response, recognise
 
-_SPACE = re.compile(r"\s+")
 _LINE_FILES = {".txt", ".ids", ".list", ""}
 _ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
 
@@ -36,7 +34,9 @@ class NameList:
 
 def normalise(text: str) -> str:
     """The text in one case, one Unicode form (NFKC) and single spaces."""
-    return _SPACE.sub(" ", unicodedata.normalize("NFKC", text).casefold()).strip()
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+    return " ".join(text.casefold().split())
 
 
 def text_hash(text: str) -> int:
