@@ -38,7 +38,7 @@ _GAIN = 1.03
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Losses of one (batch, layer): delta (H, B) nats; noise: clean copies against the clean pass."""
+    """One (batch, layer): delta (H, B) nats; noise: clean copies minus the clean pass."""
 
     delta: Tensor
     noise: list[float]
@@ -70,7 +70,7 @@ class Ablator:
         self._kept: tuple[Batch, CleanPass] | None = None
 
     def measure(self, batch: Batch, layer: int, heads: Sequence[int], *, noise: bool) -> Measured:
-        """Loss changes of ``heads`` of ``layer``; splits the batch when one variant does not fit."""
+        """Loss changes of ``heads`` of ``layer``; splits a batch that does not fit."""
         try:
             return self._measure(batch, layer, heads, noise=noise)
         except torch.OutOfMemoryError as error:
@@ -170,7 +170,7 @@ def _rate(ablator: Ablator, batch: Batch, layer: int, copies: int) -> float:
 
 
 def batch_budget(stack_tokens: int, heads_per_layer: float) -> int:
-    """Tokens a sample batch may have so that one stack holds a layer's variants and a clean copy."""
+    """Tokens of a sample batch such that a stack holds a layer's variants and a clean copy."""
     return max(1, int(stack_tokens / (heads_per_layer + 1)))
 
 

@@ -54,6 +54,7 @@ class AttentionCall:
 
     @property
     def n_heads(self) -> int:
+        """Query heads of this layer."""
         return self.query.shape[1]
 
     @property
@@ -62,7 +63,7 @@ class AttentionCall:
         return self.query.shape[1] // self.key.shape[1]
 
     def visible(self, rows: Tensor, heads: Tensor, start: int, stop: int) -> Tensor:
-        """Which keys queries ``start:stop`` of the given (row, head) pairs may see: (N, q, stop) bool.
+        """Keys that queries ``start:stop`` of N (row, head) pairs may see: (N, q, stop) bool.
 
         Keys from ``stop`` on are left out: no causal query sees them.
         """
@@ -102,7 +103,7 @@ class AttentionCall:
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
 
     def undifferentiated(self, rows: Tensor, heads: Tensor) -> Tensor:
-        """Output of N heads under uniform attention over their visible keys: (N, T, Dv), float32."""
+        """Output of N heads that attend uniformly to their visible keys: (N, T, Dv), float32."""
         values = self.value[rows, heads // self.group_size].float()
         length = values.shape[1]
         if self.mask is None:
@@ -123,7 +124,7 @@ class Intervention:
         return output
 
 
-class StopForward(Exception):  # noqa: N818 - control flow: nothing deeper is needed
+class StopForward(Exception):
     """Raised by an intervention once nothing deeper in the model is needed."""
 
 
@@ -236,6 +237,7 @@ class Ablation(Intervention):
         self.mode, self.epsilon, self.means = mode, epsilon, means
 
     def after(self, call: AttentionCall, output: Tensor) -> Tensor:
+        """Replace the targets' outputs in this layer."""
         if call.layer not in self.targets:
             return output
         row_list, head_list = self.targets[call.layer]
@@ -261,5 +263,5 @@ class Ablation(Intervention):
 
 
 AttentionInterface.register(NAME, attention_forward)
-# Without a mask function of the same name the mask would silently be None and sliding windows vanish.
+# Without a mask function of the same name the mask is silently None and sliding windows vanish.
 AttentionMaskInterface.register(NAME, sdpa_mask)

@@ -29,10 +29,12 @@ class Encoded:
 
     @property
     def n_tokens(self) -> int:
+        """Tokens in all."""
         return len(self.ids)
 
     @property
     def n_loss_tokens(self) -> int:
+        """Tokens whose loss counts."""
         return len(self.ids) - self.loss_from
 
 
@@ -54,6 +56,7 @@ class Batch:
 
     @property
     def size(self) -> int:
+        """B, the number of samples."""
         return self.ids.shape[0]
 
     def halves(self) -> tuple[Batch, Batch]:
@@ -91,7 +94,7 @@ def group_by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
 
 
 def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
-    """Right-pad to (B, T). The pad id is 0: causal attention never looks at it from a real token."""
+    """Right-pad to (B, T) with 0: under causal attention no real token sees the padding."""
     longest = max(len(s) for s in sequences)
     ids = torch.zeros(len(sequences), longest, dtype=torch.long)
     for row, sequence in enumerate(sequences):
@@ -102,7 +105,9 @@ def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
 def loss_batch(samples: Sequence[Encoded], device: torch.device) -> Batch:
     """Stack encoded samples for a loss computation."""
     ids = pad([s.ids for s in samples], device)
-    rows, positions, targets = [], [], []
+    rows: list[int] = []
+    positions: list[int] = []
+    targets: list[int] = []
     for row, sample in enumerate(samples):
         rows.extend([row] * sample.n_loss_tokens)
         positions.extend(range(sample.loss_from - 1, sample.n_tokens - 1))

@@ -9,44 +9,17 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import click
 import typer
 from pydantic import BaseModel, ValidationError
-
-from typer.core import TyperGroup
 
 from circuitseer_core import cli_options as opt
 from circuitseer_core.errors import Cancelled, UserError
 
-class ManyValues(TyperGroup):
-    """Lets a repeatable option take several values at once: ``--data A B`` is ``--data A --data B``."""
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Spread the values before Click sees them; commands with arguments are left alone."""
-        name, command, rest = super().resolve_command(ctx, args)
-        params = command.params if command is not None else []
-        if any(isinstance(p, click.Argument) for p in params):
-            return name, command, rest
-        many = {o for p in params if getattr(p, "multiple", False) for o in p.opts}
-        spread: list[str] = []
-        current: str | None = None
-        for word in rest:
-            if word.startswith("--"):
-                current = word if word in many else None
-            elif current is not None and spread[-1] != current:
-                spread.append(current)
-            spread.append(word)
-        return name, command, spread
-
-
 app = typer.Typer(
-    cls=ManyValues,
     name="circuitseer",
     help="Find a model's reasoning heads, score every sample by them, draw the subset.",
     no_args_is_help=True,
@@ -59,13 +32,29 @@ Settings = TypeVar("Settings", bound=BaseModel)
 def main() -> None:
     """Entry point: run a command; failures a person can mend are one line."""
     try:
-        app(standalone_mode=True)
+        app(spread_values(sys.argv[1:]))
     except UserError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
         sys.exit(1)
     except (Cancelled, KeyboardInterrupt) as stop:
         typer.secho(str(stop) or "cancelled", err=True, fg="yellow")
         sys.exit(130)
+
+
+def spread_values(words: Sequence[str]) -> list[str]:
+    """Let repeatable options take several values at once: ``--data A B`` is ``--data A --data B``.
+
+    Typer has no such option; without this a shell glob would need one ``--data`` a file.
+    """
+    spread: list[str] = []
+    current: str | None = None
+    for word in words:
+        if word.startswith("--"):
+            current = word if word in opt.REPEATABLE else None
+        elif current is not None and spread[-1] != current:
+            spread.append(current)
+        spread.append(word)
+    return spread
 
 
 def build(kind: Callable[..., Settings], **options: Any) -> Settings:
@@ -198,7 +187,9 @@ def select(
     length_control: Annotated[str, typer.Option(help="none or within-bins.")] = "none",
     stratify: Annotated[str, typer.Option(help="none, proportional or equal, by source.")] = "none",
     max_per_source: Annotated[int | None, typer.Option(help="Cap per source.")] = None,
-    exclude: Annotated[list[str] | None, typer.Option(help="File of ids or texts to leave out.")] = None,
+    exclude: Annotated[
+        list[str] | None, typer.Option(help="File of ids or texts to leave out.")
+    ] = None,
     include: Annotated[list[str] | None, typer.Option(help="File of ids or texts to take.")] = None,
     exclude_tag: Annotated[list[str] | None, typer.Option(help="Leave out tagged samples.")] = None,
     include_tag: Annotated[list[str] | None, typer.Option(help="Take tagged samples.")] = None,
@@ -246,7 +237,7 @@ def export(
 
     if format is not None and format not in FORMATS:
         raise UserError(f"--format {format}: choose {', '.join(FORMATS)}")
-    done = write(Run.open(run), selection, out, format, push)  # type: ignore[arg-type]
+    done = write(Run.open(run), selection, out, format, push)
     for note in done.notes:
         typer.echo(note)
     typer.echo(f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}")
@@ -257,9 +248,7 @@ def export(
 @app.command()
 def verify(
     path: Annotated[Path, typer.Argument(help="The exported file or folder.")],
-    run: Annotated[
-        Path | None, typer.Option(help="The run folder, where it has moved.")
-    ] = None,
+    run: Annotated[Path | None, typer.Option(help="The run folder, where it has moved.")] = None,
 ) -> None:
     """Derive an exported subset again from its manifest; exit 1 on any difference."""
     from circuitseer_core.verify import verify as check

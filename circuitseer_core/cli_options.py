@@ -7,6 +7,17 @@ from typing import Annotated
 
 import typer
 
+REPEATABLE = {
+    "--probe",
+    "--contrast",
+    "--data",
+    "--exclude",
+    "--include",
+    "--exclude-tag",
+    "--include-tag",
+}
+"""Options that may be given several times, or several values at once."""
+
 Run = Annotated[Path, typer.Option("--run", help="The run folder.", show_default=False)]
 Data = Annotated[
     list[str],

@@ -11,6 +11,7 @@ import importlib.util
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 from circuitseer_core.errors import UserError
 
@@ -59,6 +60,7 @@ def model_folder() -> Path:
 def _convert(source: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
+    model: Any
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     location = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     try:

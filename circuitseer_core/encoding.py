@@ -64,6 +64,7 @@ class ScoredText:
 
     @property
     def truncated(self) -> bool:
+        """Whether tokens were cut off."""
         return self.n_full > len(self.ids)
 
 

@@ -74,7 +74,7 @@ def head_table(
         field: heads that got the whole probe; None where all did. The others are ``raced_out`` and
             rank behind every finalist.
         noise_floor: spread of a clean sample's loss over repeated clean runs, in nats. A head whose
-            mean is within two standard errors of that noise (2 * floor / sqrt(n)) is ``below_noise``.
+            mean is within twice its standard error, 2 * floor / sqrt(n), is ``below_noise``.
     """
     table = summarise(importance)
     pairs = list(zip(table["layer"], table["head"], strict=True))
@@ -135,7 +135,7 @@ def select_heads(
         rank_by: ``importance`` (the paper) or ``specificity`` (needs a contrast set).
 
     Raises:
-        UserError: malformed rule, unknown heads, a set wider than racing's final field, no contrast.
+        UserError: malformed rule, unknown heads, a set wider than the final field, no contrast.
     """
     if rank_by not in ("importance", "specificity"):
         raise UserError(f"cannot rank by {rank_by!r}: choose importance or specificity")
@@ -159,8 +159,8 @@ def select_heads(
         if kept["raced_out"].any():
             finalists = int((~heads["raced_out"]).sum())
             raise UserError(
-                f"only {finalists} heads were measured on the whole probe: detect with --mode exact "
-                "for a wider set"
+                f"only {finalists} heads were measured on the whole probe: "
+                "detect with --mode exact for a wider set"
             )
     return [(int(a), int(b)) for a, b in zip(kept["layer"], kept["head"], strict=True)]
 
@@ -263,7 +263,7 @@ def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:
 
 
 def source_agreement(by_source: pd.DataFrame, share: str | float = 0.05) -> pd.DataFrame:
-    """For every pair of sources: source_a, source_b, spearman of the maps, overlap of the top sets."""
+    """Every pair of sources: source_a, source_b, spearman of maps, overlap of top sets."""
     maps = by_source.pivot(index=["layer", "head"], columns="source", values="importance").dropna()
     top = head_count(share, max(1, len(maps)))
     rows = []

@@ -1,6 +1,6 @@
 """Stage 1: how much does the loss rise when one head attends to everything alike?
 
-1. Build the probe: candidates from the user's data, their clean losses, the highest kept (probe.py).
+1. Build the probe: candidates from the user's data, those of highest clean loss (probe.py).
 2. For every head (l, h) and probe sample: delta_loss = L(A[l,h] <- U) - L(clean), U being
    undifferentiated attention (attention.py), L the mean cross-entropy in nats of the response
    tokens. Layers below l are not recomputed (replay.py).
@@ -216,7 +216,7 @@ class _Detection:
         return schedule(n_samples, n_heads, head_stats.head_count(self.settings.share, n_heads))
 
     def _ablator(self, samples: list[Encoded]) -> Ablator:
-        """The engine, with its self-check done and its budget found (or pinned by an earlier try)."""
+        """The engine: self-check done, budget found (or pinned by an earlier try)."""
         record = self.run.manifest["detect"]
         with torch.inference_mode():
             ablation = self._mode(samples)

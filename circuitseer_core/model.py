@@ -60,10 +60,12 @@ class ReferenceModel:
 
     @property
     def device(self) -> torch.device:
+        """Where the weights are."""
         return next(self.model.parameters()).device
 
     @property
     def dtype(self) -> torch.dtype:
+        """Precision of the weights."""
         dtype: torch.dtype = next(self.model.parameters()).dtype
         return dtype
 
@@ -99,7 +101,7 @@ class ReferenceModel:
         The model's own forward does it, around a body that hands back ``hidden``: so final
         soft-caps, logit scales and the like are the model's, without a branch here.
         """
-        states = _BodyOutput(last_hidden_state=hidden[None])  # type: ignore[arg-type]
+        states = _BodyOutput(last_hidden_state=hidden[None])
         dummy = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
         with replaced_forward(self.body, lambda *args, **kwargs: states):
             logits: Tensor = self.model(input_ids=dummy, use_cache=False).logits
@@ -179,7 +181,7 @@ def resolve_device(device: str) -> torch.device:
 
 
 def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
-    """``auto`` is fp32 on a CPU (bf16 noise is larger than most heads' effect) and bf16 on a GPU."""
+    """``auto`` is bf16 on a GPU, else fp32 (bf16 noise exceeds most heads' effect)."""
     if dtype == "auto":
         return torch.float32 if device.type == "cpu" else torch.bfloat16
     if dtype not in DTYPES:
@@ -211,7 +213,8 @@ def load_model(
         raise UserError(f"model {spec!r} cannot be loaded: {_first_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
-    reference = ReferenceModel(model.to(on), tokenizer, name=spec)
+    model.to(device=on)
+    reference = ReferenceModel(model, tokenizer, name=spec)
     return reference, describe(reference, source, revision)
 
 

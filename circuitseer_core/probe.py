@@ -42,7 +42,7 @@ class Pool:
 
 
 def draw_pool(corpus: Corpus, size: int, seed: int) -> tuple[list[Sample], int, list[Reject]]:
-    """At most ``size`` samples of smallest hash, in hash order; memory does not grow with the data."""
+    """At most ``size`` samples of smallest hash, in hash order; memory stays bounded."""
     heap: list[tuple[int, str, Sample]] = []
     rejects: list[Reject] = []
     seen = 0

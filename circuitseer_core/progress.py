@@ -75,8 +75,9 @@ class Progress:
         """Count ``n`` units that an earlier attempt finished; they do not enter the rate."""
         self.done += n
         self._resumed += n
-        self._bar.initial += n
-        self._bar.update(n)
+        if not self._bar.disable:  # a disabled bar has no such state
+            self._bar.initial += n
+            self._bar.update(n)
 
     def resize(self, total: int) -> None:
         """Change the total, for work whose amount becomes known on the way."""

@@ -6,7 +6,7 @@
 
 The schedule is fixed before the race. Bounds with a guaranteed risk eliminate almost nothing at
 these sample sizes (delta losses are heavy-tailed), whereas on measured tables this schedule finds
-13.8 of 14 heads at 30 % of the cost of 14 samples; benchmarks/importance.py repeats that measurement.
+13.8 of 14 heads at 30 % of the cost; benchmarks/importance.py repeats that measurement.
 """
 
 from __future__ import annotations

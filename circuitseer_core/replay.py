@@ -32,7 +32,7 @@ LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
 
 @dataclass(frozen=True, slots=True)
 class CleanPass:
-    """The clean run of one batch: ``inputs[l]`` (B, T, d) enters layer l; ``losses`` (B,) float64."""
+    """One batch run clean: ``inputs[l]`` (B, T, d) enters layer l; ``losses`` (B,) float64."""
 
     inputs: list[Tensor]
     losses: Tensor
@@ -69,7 +69,7 @@ def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> 
 
 
 def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Tensor:
-    """Mean loss of every sample in every stacked variant: (V, B) float64 from hidden (V*B, T, d)."""
+    """Mean loss of every sample in every variant: (V, B) float64 from hidden (V*B, T, d)."""
     variants = hidden.shape[0] // batch.size
     picked = hidden.unflatten(0, (variants, batch.size))[:, batch.rows, batch.positions]
     losses = token_losses(reference, picked.flatten(0, 1), batch.targets.repeat(variants))

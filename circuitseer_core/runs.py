@@ -61,7 +61,7 @@ class Run:
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open an existing run. Raises UserError where ``path`` is no run or its manifest is broken."""
+        """Open an existing run; UserError where ``path`` is none or its manifest is broken."""
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
@@ -69,7 +69,7 @@ class Run:
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
-        """Open the run at ``path``, or make a new one there. An unrelated, non-empty folder is refused."""
+        """Open the run at ``path``, or make one there; a folder of another kind is refused."""
         path = Path(path)
         if (path / "run.json").is_file():
             return cls.open(path)
