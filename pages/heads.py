@@ -19,7 +19,7 @@ head_panel.stale_notice(run, choice)
 left, right = folding_columns([1.3, 1], "heads", gap="large")
 with left:
     column, title = head_panel.choose_value(heads)
-    picked = head_map(
+    head_map(
         heads,
         key="map",
         theme=theme(),
@@ -28,10 +28,8 @@ with left:
         scale=head_panel.colour_scale(),
         kept=choice.heads,
         picked=head_panel.picked(heads),
+        on_pick=head_panel.pick,
     )
-    if picked and picked != head_panel.picked(heads):
-        head_panel.pick(*picked)
-        st.rerun()
     head_panel.map_footer(heads, choice, column, title)
 with right:
     head_panel.detail(run, heads, choice)

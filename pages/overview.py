@@ -33,7 +33,7 @@ for number, (column, step) in enumerate(
                 verb = "Open" if step.state == "done" else "Choose the budget"
                 link_to(step.page, verb, icon=":material/arrow_forward:")
             elif ready:
-                link_to("runs", "Run this step", icon=":material/play_circle:", stage=step.page)
+                link_to("runs", "Run this step", icon=":material/play_circle:", stage=step.plan)
             else:
                 st.caption(f"Needs step {number - 1}.")
         ready = step.state == "done"

@@ -9,15 +9,12 @@ from ui.shell import current_run, page_header, run_keys
 
 page_header("Runs", "Every stage runs as a process of its own: closing this page stops nothing.")
 run = current_run()
-if "stage" in st.query_params and "runs_view" not in st.session_state:
-    st.session_state["runs_view"] = "Start"
-if "runs_view" not in st.session_state:
-    st.session_state["runs_view"] = "Watch" if run is not None else "Start"
+start_first = run is None or "stage" in st.query_params
 view = st.segmented_control(
     "View",
     ["Watch", "Start"],
+    default="Start" if start_first else "Watch",
     required=True,
-    format_func={"Watch": "Run in view", "Start": "New run"}.__getitem__,
     key="runs_view",
     bind="query-params",
     label_visibility="collapsed",

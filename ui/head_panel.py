@@ -17,7 +17,7 @@ from ui import head_tables
 from ui.charts import download_menu, show_figure, theme
 from ui.shell import link_to
 
-RULES = {"share": "Share", "count": "Count", "lcb": "Lower bound > 0"}
+RULES = {"Share": "share", "Count": "count", "Lower bound": "lcb"}
 
 
 @dataclass(frozen=True)
@@ -36,15 +36,14 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
         kind = st.segmented_control(
             "Keep by",
             list(RULES),
-            default="share",
+            default="Share",
             required=True,
-            format_func=RULES.__getitem__,
             key="rule",
             bind="query-params",
             help="Share and count take the heads of highest importance. The lower bound keeps "
             "every head whose 95 % interval lies above 0.",
         )
-        rule = _rule(kind or "share", heads)
+        rule = _rule(RULES[kind or "Share"], heads)
         rank_by = "importance"
         if "specificity" in heads:
             rank_by = st.segmented_control(
@@ -120,7 +119,7 @@ def stale_notice(run: Run, choice: Choice) -> None:
                     "runs",
                     "Rescore with this set",
                     icon=":material/refresh:",
-                    stage="score",
+                    stage="Score and draw",
                     heads=choice.rule,
                     rank_by=choice.rank_by,
                 )
@@ -194,8 +193,8 @@ def _from_url(name: str) -> int | None:
 
 
 def pick(layer: int, head: int) -> None:
-    """Make a head the one in view from the next script run on."""
-    st.session_state["_pick"] = (layer, head)
+    """Make a head the one in view (from a callback, before its widgets exist in the run)."""
+    st.session_state["layer"], st.session_state["head"] = layer, head
 
 
 def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
@@ -226,7 +225,7 @@ def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 def _inputs(heads: pd.DataFrame) -> Head:
     """Number inputs for layer and head: the keyboard's way, and part of the link."""
     layers, width = grid(heads).shape
-    layer, head = st.session_state.pop("_pick", None) or picked(heads)
+    layer, head = picked(heads)
     st.session_state["layer"], st.session_state["head"] = layer, head
     first, second = st.columns(2)
     first.number_input("Layer", 0, layers - 1, key="layer", bind="query-params")

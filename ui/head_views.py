@@ -12,7 +12,7 @@ from ui import head_tables
 from ui.charts import show_figure, theme
 from ui.compare_runs import compare_with
 from ui.head_panel import Choice, pick
-from ui.shell import run_keys, run_label
+from ui.shell import run_keys
 
 MAX_MAPS = 4
 
@@ -23,12 +23,18 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     shown = heads.sort_values(["raced_out", "rank"], ignore_index=True)
     cells = list(zip(shown["layer"], shown["head"], strict=True))
     shown.insert(0, "kept", [cell in kept for cell in cells])
-    event = st.dataframe(
+
+    def row_picked() -> None:
+        rows = st.session_state["heads_table"]["selection"]["rows"]
+        if rows:
+            pick(*map(int, cells[rows[0]]))
+
+    st.dataframe(
         shown,
         hide_index=True,
         height=420,
         key="heads_table",
-        on_select="rerun",
+        on_select=row_picked,
         selection_mode="single-row",
         alt="All heads with importance, standard error and rank",
         column_order=[
@@ -57,12 +63,6 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             "below_noise": st.column_config.CheckboxColumn("Below noise", width="small"),
         },
     )
-    rows = event["selection"]["rows"]
-    if rows and st.session_state.get("_table_row") != rows[0]:
-        st.session_state["_table_row"] = rows[0]
-        pick(*map(int, cells[rows[0]]))
-        st.rerun()
-    st.session_state["_table_row"] = rows[0] if rows else None
 
 
 def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
@@ -166,7 +166,5 @@ def compare(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         return
     if st.session_state.get("other") not in [None, *others]:
         del st.session_state["other"]
-    other = st.selectbox(
-        "Compare with", others, format_func=run_label, key="other", bind="query-params", width=320
-    )
+    other = st.selectbox("Compare with", others, key="other", bind="query-params", width=320)
     compare_with(run, heads, choice, other)

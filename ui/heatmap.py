@@ -7,7 +7,7 @@ focus it, move with the arrow keys, pick with Enter. The script is ui/heatmap.js
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -37,17 +37,24 @@ def head_map(
     scale: str = "sqrt",
     kept: Sequence[Head] = (),
     picked: Head | None = None,
-) -> Head | None:
-    """Draw the map; returns the cell clicked in this script run, else None.
+    on_pick: Callable[[int, int], None],
+) -> None:
+    """Draw the map; ``on_pick`` gets layer and head of a click, before the script runs again.
 
-    Heads with ``raced_out`` are drawn faint, ``kept`` ones outlined, ``picked`` framed.
+    Heads with ``raced_out`` are dots without a colour, ``kept`` ones outlined, ``picked`` framed.
     """
     values = grid(heads, value)
     limit = limit_of(values)
     positions, labels = scale_ticks(limit, scale)
     colour = np.nan_to_num((squash(values, limit, scale) + 1) * 127, nan=255)
     extra = [c for c in ("stderr", "n", "rank") if c in heads]
-    result = _component(
+
+    def clicked() -> None:
+        pick = st.session_state[key].pick
+        if pick:
+            on_pick(int(pick["layer"]), int(pick["head"]))
+
+    _component(
         key=key,
         data={
             "shape": list(values.shape),
@@ -64,14 +71,8 @@ def head_map(
                 n: getattr(theme, n) for n in ("paper", "ink", "muted", "faint", "mark", "accent")
             },
         },
-        on_pick_change=_ignore,
+        on_pick_change=clicked,
     )
-    pick = result.pick
-    return (int(pick["layer"]), int(pick["head"])) if pick else None
-
-
-def _ignore() -> None:
-    """The pick is read from the component's result; a callback only makes it a known trigger."""
 
 
 def _rounded(values: np.ndarray) -> list[float | None]:

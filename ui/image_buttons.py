@@ -34,7 +34,16 @@ export default function (component) {
     if (!format || !plot || !plot._context) return;
     plot._context.toImageButtonOptions = { ...plot._context.toImageButtonOptions, format };
     const camera = plot.querySelector('.modebar-btn[data-title*="ownload"]');
-    if (camera) camera.click();
+    if (!camera) return;
+    // Any click outside the menu closes it: the camera's is not let out, and the one on the link
+    // that plotly makes for the file is stopped on its way (the download itself goes on).
+    const quiet = (click) => {
+      if (!click.target.hasAttribute || !click.target.hasAttribute('download')) return;
+      click.stopPropagation();
+      window.removeEventListener('click', quiet, true);
+    };
+    window.addEventListener('click', quiet, true);
+    camera.dispatchEvent(new MouseEvent('click', { bubbles: false }));
   };
   const row = parentElement.querySelector('.row');
   row.addEventListener('click', press);

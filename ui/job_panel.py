@@ -31,9 +31,9 @@ def _panel(path: Path, was_live: bool) -> None:
     if was_live and not status.live:
         # run_every is fixed for a full run: one rerun ends the polling.
         st.rerun()
-    with st.container(border=True, key="job_panel"):
+    with st.container(border=True, key="card_job"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.subheader(path.name, anchor=False)
+            st.markdown(f"**{path.name}**", width="content")
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             st.space("stretch")
@@ -93,7 +93,8 @@ def _bar(stage: str, progress: dict[str, Any] | None) -> None:
         st.progress(0.0, text="Loading the model and the data …")
         return
     done, total = float(progress["done"]), float(progress["total"])
-    words = f"{progress['stage']}: {done:,.0f} of {total:,.0f} {progress.get('unit', '')}"
+    unit = str(progress.get("unit", "")).replace(" x ", " × ")
+    words = f"{done:,.0f} of {total:,.0f} {unit}"
     if progress.get("rate"):
         words += f", {progress['rate']:,.1f} a second"
     if progress.get("eta_s") is not None:

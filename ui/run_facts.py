@@ -13,8 +13,9 @@ from circuitseer_core import jobs
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import Run
 from circuitseer_core.signatures import Signature, warnings
+from ui import run_form
 from ui.shell import link_to, open_run, run_keys, run_label, run_path
-from ui.words import ago, duration, short_model
+from ui.words import BADGES, ago, duration, short_model
 
 
 @dataclass(frozen=True)
@@ -26,6 +27,11 @@ class Step:
     state: str
     text: str
     facts: list[str] = field(default_factory=list)
+
+    @property
+    def plan(self) -> str:
+        """What the Runs page's form calls the work that this step is part of."""
+        return run_form.EVERYTHING if self.page == "heads" else run_form.SCORE
 
 
 def steps(run: Run) -> list[Step]:
@@ -129,14 +135,18 @@ def runs_table() -> pd.DataFrame:
             job = jobs.status(run.path).state
             row |= {
                 "model": short_model(str(run.manifest.get("model", {}).get("id", "–"))),
-                "state": job if job not in {"none", "done"} else run.manifest.get("state", "new"),
+                "state": _word(job if job not in {"none", "done"} else run.manifest["state"]),
                 "created": ago(run.manifest.get("created")),
-                **run.stage_state(),
+                **{stage: _word(state) for stage, state in run.stage_state().items()},
             }
-        except UserError:
-            row |= {"model": "–", "state": "broken", "created": ""}
+        except (UserError, KeyError):
+            row |= {"model": "–", "state": _word("broken"), "created": ""}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _word(state: str) -> str:
+    return BADGES[state][1] if state in BADGES else state
 
 
 def pick_run(table: pd.DataFrame, key: str) -> None:

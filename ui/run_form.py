@@ -16,35 +16,31 @@ from ui.data_input import choose_data, choose_fields, preview
 from ui.shell import BUNDLED, open_run
 from ui.words import duration, short_model
 
-PLANS = {
-    "all": "Detect, score, draw",
-    "detect": "Detect only",
-    "score": "Score and draw",
-}
+# Shown as they are: a bound widget's link carries the label, not the value behind it.
+EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
 MODELS = {"demo": f"{demo.MODEL_NAME} (embedded)", "hub": "Hugging Face Hub", "folder": "Folder"}
 
 
 def form(run: Run | None) -> None:
     """The whole form. ``run`` is the one in view: it can be scored again."""
     own = run is not None and st.session_state.get("run_key") != BUNDLED
-    plans = [p for p in PLANS if p != "score" or (own and run.heads_path.is_file())]  # type: ignore[union-attr]
-    if st.session_state.get("stage") not in plans:
-        st.session_state["stage"] = plans[0]
+    again = [SCORE] if own and run is not None and run.heads_path.is_file() else []
+    plans = [EVERYTHING, DETECT, *again]
     plan = st.segmented_control(
         "What to run",
         plans,
+        default=EVERYTHING,
         required=True,
-        format_func=PLANS.__getitem__,
         key="stage",
         bind="query-params",
         help="“Score and draw” goes on in the run in view, with the heads it found.",
     )
-    if plan == "score" and run is not None:
+    if plan == SCORE and run is not None:
         path: Path | None = run.path
         st.caption(f"In run **{run.name}**, with the heads measured there.")
         steps = _score_steps(run.path, run)
     else:
-        path, steps = _detect_steps(plan or "all")
+        path, steps = _detect_steps(plan or EVERYTHING)
     if steps is None or path is None:
         return
     with st.expander("The commands this runs", icon=":material/terminal:", key="commands"):
@@ -87,7 +83,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     contrast = _contrast() if settings.pop("use_contrast") else []
     _cost(model, settings, bool(contrast))
     steps = [launch.detect_step(path, model, probe, contrast, **settings, **fields)]
-    if plan == "all":
+    if plan == EVERYTHING:
         more = _score_steps(path, None)
         ready = ready and more is not None
         steps += more or []
@@ -187,5 +183,11 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
     words = f"{found.evaluations:,} evaluations (a head ablated on a sample)"
     if found.seconds is not None:
         source = "as measured in an earlier run" if found.measured else "a guess for 2 CPU cores"
-        words += f", about {duration(found.seconds)} ({source})"
+        words += f", about {duration(_coarse(found.seconds))} ({source})"
     st.info(f"Detection: {words}.", icon=":material/timer:")
+
+
+def _coarse(seconds: float) -> float:
+    """No more precision than an estimate has: whole minutes, then tens of minutes."""
+    step = 600 if seconds > 7200 else 60 if seconds > 180 else 10
+    return max(step, round(seconds / step) * step)

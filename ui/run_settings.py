@@ -8,6 +8,7 @@ import streamlit as st
 
 from circuitseer_core.runs import Run
 
+_RANKS = ["importance", "specificity"]
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
 
@@ -126,21 +127,20 @@ def _machine() -> dict[str, Any]:
 
 def scoring(run: Run | None) -> dict[str, Any]:
     """Options of ``score``; a link from the Heads page brings the set along."""
-    if "heads" in st.query_params and "set_heads" not in st.session_state:
-        st.session_state["set_heads"] = st.query_params["heads"]
-        st.session_state["set_rank_by"] = st.query_params.get("rank_by", "importance")
+    st.session_state.setdefault("set_heads", st.query_params.get("heads", "0.05"))
+    rank_by = st.query_params.get("rank_by", "importance")
+    st.session_state.setdefault("set_rank_by", rank_by if rank_by in _RANKS else _RANKS[0])
     with st.expander("Scoring settings", icon=":material/tune:", key="score_settings"):
         first, second, third = st.columns(3)
         heads = first.text_input(
             "Heads",
-            "0.05",
             key="set_heads",
             help="A share (0.05), a count (14), lcb, or a list as in 18.8,7.2.",
             **KEEP,
         )
         rank_by = second.selectbox(
             "Rank by",
-            ["importance", "specificity"],
+            _RANKS,
             key="set_rank_by",
             help="Specificity needs a contrast set.",
             **KEEP,

@@ -1,0 +1,124 @@
+"""A real server on a free loopback port, and a real Chromium that may talk to nobody else."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+
+from tests.synthetic import Shape, make_run
+from tests.tiny_models import save_tiny
+
+ROOT = Path(__file__).parents[2]
+CHROMIUM = "/usr/bin/chromium"
+ARGS = [
+    *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
+    *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
+]
+
+# Generous, because CI machines are small and busy; speed is benchmarks/app.py's business.
+expect.set_options(timeout=30_000)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything in this folder drives a browser, and is skipped where there is none."""
+    here = Path(__file__).parent
+    for item in items:
+        if here in Path(item.fspath).parents:
+            item.add_marker(pytest.mark.browser)
+            if not Path(CHROMIUM).exists():
+                item.add_marker(pytest.mark.skip(reason=f"{CHROMIUM} is not installed"))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running app: its address and its folder of runs."""
+
+    url: str
+    runs: Path
+
+
+def start_server(runs: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the app on a free loopback port; returns once it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
+        cwd=ROOT,
+        env=os.environ | {"CIRCUITSEER_RUNS": str(runs), "OMP_NUM_THREADS": "1"} | environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    url = f"http://127.0.0.1:{port}"
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                return process, url
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    process.kill()
+    raise AssertionError("the app did not come up")
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama in a folder, with its tokenizer."""
+    return save_tiny(tmp_path_factory.mktemp("models") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One app for all browser tests, with three runs: ``large`` (80 x 64), ``small``, ``other``."""
+    runs = tmp_path_factory.mktemp("runs")
+    make_run(runs / "other", Shape(contrast=True), seed=5)
+    make_run(runs / "large", Shape(rows=300, layers=80, heads=64, probe=12), seed=1)
+    make_run(runs / "small", Shape(contrast=True), seed=2)
+    process, url = start_server(runs)
+    yield Server(url, runs)
+    process.terminate()
+    process.wait(timeout=20)
+    shutil.rmtree(runs, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """Debian's Chromium; Playwright never fetches a browser of its own."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def page(chromium: Browser, server: Server) -> Iterator[Page]:
+    """A fresh tab; the test fails if it asked anybody but the server for anything."""
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 1000}, accept_downloads=True, base_url=server.url
+    )
+    foreign: list[str] = []
+
+    def note(request: Request) -> None:
+        own = (server.url, server.url.replace("http", "ws"), "data:", "blob:", "about:")
+        if not request.url.startswith(own):
+            foreign.append(request.url)
+
+    context.on("request", note)
+    page = context.new_page()
+    page.set_default_timeout(30_000)
+    yield page
+    context.close()
+    assert not foreign, f"requests left localhost: {foreign[:3]}"

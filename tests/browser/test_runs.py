@@ -1,0 +1,143 @@
+"""Starting, watching and stopping a run through the page."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from circuitseer_core import jobs
+from circuitseer_core.runs import Run
+from tests.browser.conftest import Server
+
+SLOW = """
+import json, os, sys, time
+run, n = sys.argv[sys.argv.index("--run") + 1], 60
+for i in range(n):
+    report = {"stage": sys.argv[1], "state": "running", "done": i, "total": n, "unit": "samples",
+              "rate": 5.0, "eta_s": (n - i) / 5, "message": "", "pid": os.getpid(), "updated": ""}
+    with open(run + "/next", "w") as out:
+        json.dump(report, out)
+    os.replace(run + "/next", run + "/progress.json")
+    print("at", i, flush=True)
+    time.sleep(0.2)
+"""
+
+
+@pytest.fixture
+def slow_job(server: Server, tmp_path: Path) -> Path:
+    """A run whose job takes 12 seconds a step and does nothing."""
+    script = tmp_path / "slow.py"
+    script.write_text(SLOW, encoding="utf-8")
+    run = server.runs / f"slow-{time.monotonic_ns()}"
+    steps = [["detect", "--run", str(run)], ["score", "--run", str(run)]]
+    jobs.start(run, steps, program=[sys.executable, str(script)])
+    return run
+
+
+def test_progress_shows_and_cancel_ends_the_process(page: Page, slow_job: Path) -> None:
+    page.goto(f"/runs?run={slow_job.name}")
+    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    child = json.loads((slow_job / "job.json").read_text())["child"]["pid"]
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_text("Cancelled").first).to_be_visible()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    assert not Path(f"/proc/{child}").exists() or not os.path.isdir("/proc")
+    Run.open(slow_job)
+    page.get_by_role("button", name="Resume").click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_a_second_tab_sees_the_same_job(page: Page, slow_job: Path) -> None:
+    page.goto(f"/runs?run={slow_job.name}")
+    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    second = page.context.new_page()
+    second.goto(f"/runs?run={slow_job.name}")
+    expect(second.get_by_text("of 60 samples")).to_be_visible()
+    second.get_by_role("button", name="Cancel").click()
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+
+
+def test_start_on_the_tiny_model_refresh_and_watch_it_finish(
+    page: Page, server: Server, tiny_model: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "sums.jsonl"
+    rows = [
+        {"question": f"What is {i} plus {i + 1}?", "answer": f"It is {2 * i + 1}."}
+        for i in range(40)
+    ]
+    data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    page.goto("/runs?runs_view=Start")
+    page.get_by_role("radio", name="Folder", exact=True).click()
+    fill(page, "Folder", str(tiny_model))
+    fill(page, "Name of the run", "from-the-form")
+    for key in ("probe", "data"):
+        card = page.locator(f".st-key-card_{key}")
+        card.get_by_role("radio", name="Files or folders").click()
+        box = card.get_by_label("Datasets, one a line")
+        box.fill(f"sums={data}")
+        box.press("Control+Enter")
+        expect(card.get_by_text("40 rows")).to_be_visible()
+    page.get_by_text("Detection settings").click()
+    fill(page, "Probe samples", "6")
+    page.get_by_role("button", name="Start", exact=True).click()
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("See the results")).to_be_visible(timeout=120_000)
+    run = Run.open(server.runs / "from-the-form")
+    assert run.stage_state() == {"detect": "done", "score": "done", "select": "done"}
+    page.get_by_text("See the results").click()
+    expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
+    expect(page.locator('[data-testid="stException"]')).to_have_count(0)
+
+
+def test_a_preview_says_what_is_wrong_before_anything_is_started(
+    page: Page, tmp_path: Path
+) -> None:
+    data = tmp_path / "answers-missing.jsonl"
+    data.write_text('{"question": "What is 2 + 2?"}\n', encoding="utf-8")
+    page.goto("/runs?runs_view=Start")
+    card = page.locator(".st-key-card_probe")
+    card.get_by_role("radio", name="Files or folders").click()
+    box = card.get_by_label("Datasets, one a line")
+    box.fill(str(tmp_path / "nowhere.jsonl"))
+    box.press("Control+Enter")
+    expect(card.get_by_text("nowhere.jsonl").last).to_be_visible()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_have_count(0)
+    box.fill(str(data))
+    box.press("Control+Enter")
+    expect(card.get_by_text("has a response")).to_be_visible()
+    expect(page.get_by_role("button", name="Start", exact=True)).to_have_count(0)
+
+
+def test_rename_and_delete(page: Page, server: Server, slow_job: Path) -> None:
+    jobs.cancel(slow_job)
+    page.goto(f"/runs?run={slow_job.name}")
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
+    page.get_by_role("button", name="Rename").click()
+    fill(page, "New name", "renamed-run")
+    page.locator(".st-key-do_rename button").click()
+    expect(page.locator(".st-key-card_job").get_by_text("renamed-run")).to_be_visible()
+    assert (server.runs / "renamed-run" / "run.json").is_file()
+    page.get_by_role("button", name="Delete").click()
+    page.get_by_role("button", name="Delete for good").click()
+    expect(page.locator(".st-key-card_job").get_by_text("renamed-run")).to_have_count(0)
+    assert not (server.runs / "renamed-run").exists()
+
+
+def fill(page: Page, label: str, text: str) -> None:
+    """Type into a text or number box and commit it."""
+    box = page.get_by_role("textbox", name=label, exact=True).or_(
+        page.get_by_role("spinbutton", name=label, exact=True)
+    )
+    box.fill(text)
+    box.press("Enter")

@@ -1,0 +1,231 @@
+"""Journeys over samples in a real browser: find, read token by token, judge, take away."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from playwright.sync_api import Page, expect
+
+from circuitseer_core import review
+from circuitseer_core.runs import Run
+from tests.browser.conftest import ROOT, Server
+from tests.synthetic import Shape, make_run
+
+expect.set_options(timeout=20_000)  # machines that test are busy machines
+
+HOSTILE = (
+    "<script>document.title='owned'</script><style>body{display:none}</style>"
+    "![](http://evil.example/pixel.png) [click](javascript:alert(1)) <b>bold</b> "
+    r"$\frac{1}{ \( \] $$ unclosed \href{javascript:alert(1)}{x} $x^2$ `tick` # head :smile: "
+)
+
+
+@pytest.fixture(scope="module")
+def journey(server: Server) -> Run:
+    return Run.open(make_run(server.runs / "journey", Shape(rows=300, sources=3), seed=4))
+
+
+@pytest.fixture(scope="module")
+def hostile(server: Server) -> Run:
+    """A run whose every text, source and id would like to be markup."""
+    run = Run.open(make_run(server.runs / "hostile", Shape(rows=40, sources=2), seed=6))
+    for part in run.score_parts():
+        frame = pd.read_parquet(part)
+        frame["prompt"] = [HOSTILE + p for p in frame["prompt"]]
+        frame["response"] = HOSTILE
+        frame["source"] = [f"<i>{s}</i>" for s in frame["source"]]
+        frame["id"] = [f"<b>{i}</b>" for i in frame["id"]]
+        frame["original"] = json.dumps({"<u>level</u>": "<s>1</s>", "note": HOSTILE})
+        frame.to_parquet(part, index=False)
+    return run
+
+
+@pytest.fixture(scope="module")
+def long(server: Server) -> Run:
+    """A run of few samples, one of them 2,000 tokens long."""
+    run = Run.open(make_run(server.runs / "long", Shape(rows=12, sources=1), seed=8))
+    part = run.score_parts()[0]
+    frame = pd.read_parquet(part)
+    row = int(frame["variance"].argmax())
+    profile = np.random.default_rng(0).random(2000)
+    frame.at[row, "prompt"] = " ".join(["four"] * 2000)
+    frame.at[row, "n_tokens"] = 2000
+    frame.at[row, "profile"] = (profile / profile.sum()).astype("float16")
+    frame.at[row, "token_starts"] = (np.arange(2000) * 5).astype("int32")
+    frame.at[row, "special_mask"] = np.zeros(2000, bool)
+    frame.to_parquet(part, index=False)
+    return run
+
+
+def open_page(page: Page, name: str, query: str, ready: str) -> None:
+    page.goto(f"/{name}?{query}")
+    expect(page.get_by_role("heading", name=name.capitalize(), exact=True)).to_be_visible()
+    expect(page.locator(ready).first).to_be_visible()
+
+
+def settle(page: Page) -> None:
+    """Wait until no script run is going on."""
+    page.wait_for_timeout(150)
+    expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
+
+
+def test_filter_then_sample_then_token(page: Page, journey: Run) -> None:
+    frame = journey.scores(columns=["id", "source", "variance"])
+    inside = frame[frame["source"] == "source_01"].sort_values("variance", ascending=False)
+    open_page(page, "samples", "run=journey&source=source_01", ".row")
+    expect(page.get_by_text(f"{len(inside)} of 300 match")).to_be_visible()
+    page.locator(".row").nth(3).click()
+    wanted = inside["id"].iloc[3]
+    expect(page).to_have_url(re.compile("sample=" + wanted.replace("/", "(/|%2F)")))
+    expect(page.locator(".row.chosen .rank")).to_have_text("4")
+    token = page.locator(".token").nth(5)
+    token.hover()
+    expect(page.locator(".tip")).to_contain_text("#5")
+    token.click()
+    expect(page.locator(".token.picked")).to_have_count(1)
+    expect(page.get_by_text("token 5: receives")).to_be_visible()
+    page.reload()
+    expect(page.locator(".row.chosen .rank")).to_have_text("4")
+
+
+def test_the_keyboard_does_what_a_click_does(page: Page, journey: Run) -> None:
+    open_page(page, "samples", "run=journey", ".row")
+    page.locator(".row").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("Enter")
+    expect(page.locator(".row.chosen .rank")).to_have_text("3")
+    expect(page.get_by_text("rank 3 of 300")).to_be_visible()
+    page.locator(".token").first.focus()
+    for key in ("ArrowRight", "ArrowRight", "Enter"):
+        page.keyboard.press(key)
+    expect(page.get_by_text("token 2: receives")).to_be_visible()
+
+
+def test_two_thousand_tokens_show_and_answer(page: Page, long: Run) -> None:
+    open_page(page, "samples", "run=long", ".token")
+    expect(page.locator(".token")).to_have_count(2000)
+    page.locator(".token").nth(1999).click()
+    expect(page.get_by_text("token 1999: receives")).to_be_visible()
+    top = page.locator(".st-key-token_box")
+    assert top.evaluate("e => e.scrollHeight > e.clientHeight")
+
+
+def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) -> None:
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    for query, ready in (
+        ("run=hostile", ".token"),
+        ("run=hostile&view=Side+by+side", ".token"),
+        ("run=hostile&view=Blind+review", ".st-key-blind_A"),
+    ):
+        open_page(page, "samples", query, ready)
+        settle(page)
+        assert page.title() != "owned"
+        expect(page.locator("body")).to_be_visible()
+        main = page.locator("[data-testid=stMain]")
+        for tag in ("script", "b", "i", "u", "s", "img[src*=evil]", "a[href^=javascript]"):
+            found = main.locator(tag).filter(has_text=re.compile("owned|bold|level|source"))
+            expect(found).to_have_count(0)
+        holder = page.locator(ready).first if "blind" in ready else page.locator(".tokens").first
+        expect(holder).to_contain_text("<style>body{display:none}")
+    open_page(page, "samples", "run=hostile", ".token")
+    page.get_by_text("Render maths").click()
+    box = page.locator(".st-key-maths_open")
+    expect(box.get_by_text("<script>")).to_be_visible()
+    expect(box.locator(".katex")).not_to_have_count(0)
+    expect(box.locator("img, b, script, a, h1, em, code")).to_have_count(0)
+    page.get_by_text("Response, all scores, original row").click()
+    expect(page.locator("body")).to_be_visible()
+    for name in ("sources", "export"):
+        open_page(page, name, "run=hostile", ".js-plotly-plot")
+        settle(page)
+        assert page.title() != "owned"
+        assert page.locator(".js-plotly-plot b, .js-plotly-plot i").count() == 0
+    assert not errors
+
+
+def test_blind_review_by_keyboard_ends_in_an_agreement(page: Page, journey: Run) -> None:
+    open_page(page, "samples", "run=journey&view=Blind+review", ".st-key-blind_A")
+    shown = page.locator(".st-key-blind_A, .st-key-blind_B").all_inner_texts()
+    scores = journey.scores(columns=["variance"])["variance"]
+    assert not any(f"{score:.4g}" in text for score in scores.head(50) for text in shown)
+    for done, key in enumerate("abtab", start=1):
+        page.keyboard.press(key)
+        expect(page.get_by_text("Last pair: you said")).to_be_visible()
+        for _ in range(40):
+            if len(review.load(journey.path).verdicts) >= done:
+                break
+            page.wait_for_timeout(50)
+        settle(page)
+    told = review.load(journey.path).verdicts
+    assert told["choice"].tolist() == ["left", "right", "tie", "left", "right"]
+    _, (low, _), n = review.agreement(told)
+    expect(page.get_by_text(f"of {n} decided pairs, 95 % interval {low:.0%}")).to_be_visible()
+
+
+def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
+    open_page(page, "sources", "run=journey&by=source", ".js-plotly-plot .points path")
+    settle(page)
+    bars = page.locator(".js-plotly-plot").first.locator(".bars .points path")
+    box = bars.nth(6).bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
+    expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
+    expect(page.get_by_text(re.compile(r"^\d+ of 300 match"))).to_be_visible()
+    expect(page).to_have_url(re.compile("source="))
+    expect(page).to_have_url(re.compile("low=|high="))
+
+
+def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_path: Path) -> None:
+    open_page(page, "export", "run=journey", ".js-plotly-plot")
+    before = page.get_by_test_id("stMetric").nth(4).inner_text()
+    page.get_by_role("button", name="top-k", exact=True).click()
+    expect(page.get_by_test_id("stMetric").nth(4)).to_contain_text("100%")
+    assert "100%" not in before
+    slider = page.get_by_role("slider").first
+    slider.focus()
+    slider.press("ArrowRight")
+    expect(page.get_by_text("τ = 0.05").first).to_be_visible()
+    page.get_by_label("Name", exact=True).fill("by-hand")
+    page.get_by_label("Name", exact=True).press("Enter")
+    settle(page)
+    page.get_by_role("button", name="Draw and keep it").click()
+    expect(page.get_by_text("Kept as shown: by-hand")).to_be_visible(timeout=60_000)
+    for form, name in (("JSON Lines", "by-hand.jsonl"), ("Parquet", "by-hand.parquet")):
+        page.get_by_role("radio", name=form).click()
+        settle(page)
+        with page.expect_download() as waiting:
+            page.get_by_role("button", name="Export", exact=True).click()
+        got = Path(waiting.value.path()).read_bytes()
+        assert waiting.value.suggested_filename == name
+        out = tmp_path / name
+        command = ["export", "--run", str(journey.path), "--selection", "by-hand"]
+        subprocess.run(
+            [sys.executable, "-m", "circuitseer_core", *command, "--out", str(out)],
+            cwd=ROOT, check=True, capture_output=True,
+        )  # fmt: skip
+        assert got == out.read_bytes() and len(got) > 1000
+    kept = journey.selection("by-hand")["settings"]
+    assert kept["temperature"] == 0.05
+
+
+def test_values_survive_other_pages(page: Page, journey: Run) -> None:
+    open_page(page, "export", "run=journey&scorer=focus", ".js-plotly-plot")
+    page.get_by_label("Seed", exact=True).fill("7")
+    page.get_by_label("Seed", exact=True).press("Enter")
+    settle(page)
+    page.get_by_role("link", name="Sources").click()
+    expect(page.get_by_role("heading", name="Sources", exact=True)).to_be_visible()
+    assert "scorer=focus" in page.url
+    page.get_by_role("link", name="Export").click()
+    expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
+    assert "run=journey" in page.url
