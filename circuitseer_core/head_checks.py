@@ -42,7 +42,9 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     ratio = float(effect[best] / limit[best]) if limit[best] > 0 else float("inf")
     strongest = f"Removing the strongest head raises the loss by {plain(effect[best])} nats"
     noise = f"rounding noise alone can do {plain(float(limit[best]))} nats"
-    stand = f"{above} of the {len(picked)} chosen heads stand above the noise"
+    if limit[best] == 0:
+        noise = "repeated clean runs gave the same loss to the last digit"
+    stand = f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise"
     number = ratio if np.isfinite(ratio) else None
     if effect[best] <= 0 or ratio < NOISE_MULTIPLE or above < len(picked) / 2:
         text = (
@@ -52,6 +54,10 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
         return Signature("head-effect", "warn", "No head stands out", text, number, "heads")
     text = f"{strongest}; {noise}. {stand[0].upper()}{stand[1:]}."
     return Signature("head-effect", "good", "Heads stand above the noise", text, number, "heads")
+
+
+def _stands(number: int) -> str:
+    return "stands" if number == 1 else "stand"
 
 
 def set_stability(facts: Evidence) -> Signature | None:
@@ -73,6 +79,11 @@ def set_stability(facts: Evidence) -> Signature | None:
         f"If the probe were drawn anew, {percent(overlap)} of the {k} chosen heads would be "
         f"expected to be chosen again ({how})."
     )
+    if k == 1:
+        text = (
+            "If the probe were drawn anew, the one chosen head would be chosen again with "
+            f"probability {percent(overlap)} ({how})."
+        )
     if overlap < STABLE_SHARE:
         text += f" Below {percent(STABLE_SHARE)} the set depends on the probe: take more samples."
         title = "The chosen heads are not stable"
@@ -139,9 +150,8 @@ def probe_against_pool(facts: Evidence) -> Signature | None:
     probe, pool = _shares(facts.probe["source"]), _shares(facts.pool["source"])
     gap, name, ours, theirs = _furthest(probe, pool)
     text = (
-        f"The sources of the probe and of the pool it was chosen from differ by {percent(gap)} "
-        f"(0: the same mix, 100: none in common); the largest gap is {name}: {percent(ours)} of "
-        f"the probe, {percent(theirs)} of the pool."
+        f"{_distance(gap)} of the probe and of the pool it was chosen from; the largest gap is "
+        f"{name}: {percent(ours)} of the probe, {percent(theirs)} of the pool."
     )
     if gap > FAR:
         text += " The heads are those of its main source; draw the probe stratified by source."
@@ -168,9 +178,8 @@ def probe_against_data(facts: Evidence) -> Signature | None:
         return Signature("probe-data", "info", title, text, 1.0, "sources")
     gap, name, ours, theirs = _furthest(probe, data)
     text = (
-        f"The sources of the probe and of the scored data differ by {percent(gap)} (0: the same "
-        f"mix, 100: none in common); the largest gap is {name}: {percent(ours)} of the probe, "
-        f"{percent(theirs)} of the scored rows."
+        f"{_distance(gap)} of the probe and of the scored data; the largest gap is {name}: "
+        f"{percent(ours)} of the probe, {percent(theirs)} of the scored rows."
     )
     if gap > FAR:
         title = "The probe is unlike the scored data"
@@ -200,6 +209,13 @@ def probe_overlap(facts: Evidence) -> Signature | None:
     )
     title = "Probe samples are among the scored data"
     return Signature("probe-overlap", "warn", title, text, float(shared), "samples")
+
+
+def _distance(gap: float) -> str:
+    """How a sentence about a total variation distance begins."""
+    if gap < 0.005:
+        return "No distance to speak of between the sources"
+    return f"A distance of {percent(gap)} (0: same mix, 100: none in common) between the sources"
 
 
 def _shares(sources: pd.Series) -> pd.Series:

@@ -138,7 +138,7 @@ def _statistics(statistics: pd.DataFrame) -> Html:
     columns = ["source", "rows", "mean", "sd", "p5", "median", "p95", "median tokens"]
     rows = [
         [r.group, f"{r.rows:,}", *(plain(v, 3) for v in (r.mean, r.sd, r.p5, r.median, r.p95)),
-         plain(r.tokens, 3)]
+         f"{r.tokens:,.0f}"]
         for r in statistics.itertuples(index=False, name="Row")
     ]  # fmt: skip
     return table(columns, rows, numeric=range(1, len(columns)))

@@ -177,7 +177,7 @@ figcaption{font-size:13px;max-width:84ch;margin-top:6px}
 table{border-collapse:collapse;font-size:13.5px;font-variant-numeric:tabular-nums}
 th{font-weight:500;text-align:left;vertical-align:bottom}
 th,td{padding:5px 18px 5px 0;border-bottom:1px solid var(--grid)}
-.number{text-align:right}
+.number{text-align:right;white-space:nowrap}
 dl{display:grid;grid-template-columns:minmax(120px,max-content) 1fr;gap:4px 20px;
  margin:10px 0 20px;font-size:14px}
 dd{margin:0;overflow-wrap:anywhere}
