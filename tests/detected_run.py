@@ -14,7 +14,7 @@ from circuitseer_core.model import load_model
 from circuitseer_core.runs import Run
 from tests.tiny_models import save_tiny
 
-WORDS = "Tom has apples and buys more so how many does he now have in all the baskets".split()
+TEXT = "Tom has apples and buys more so how many does he now have in all the baskets"
 
 
 def detected_run(folder: Path, kind: str = "llama", **options: Any) -> Run:
@@ -35,7 +35,7 @@ def questions(count: int, seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     rows = []
     for i in range(count):
-        text = " ".join(rng.choice(WORDS, int(rng.integers(2, 40))))
+        text = " ".join(rng.choice(TEXT.split(), int(rng.integers(2, 40))))
         row = {"id": i, "source": ("gsm", "aqua")[i % 2], "question": f"{i}. {text}?"}
         if i % 7:
             row["answer"] = f"{i} + {i} = {2 * i}, so {2 * i}"
