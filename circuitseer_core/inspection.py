@@ -186,13 +186,17 @@ def _heads(
 
 
 def _token_texts(tokenizer: Any, text: str, encoded: ScoredText) -> list[tuple[str, int]]:
-    """Each token's piece of the text; special tokens and parts of a character by their own name."""
+    """Each token's piece of the text; together they are the text (up to where it was cut).
+
+    Special tokens stand in no text and go by their name. Where several tokens share a character,
+    the last of them shows it and the others are empty.
+    """
     ends = [*encoded.starts[1:], len(text)]
     out = []
     for i, (token, start, end) in enumerate(zip(encoded.ids, encoded.starts, ends, strict=True)):
-        last_of_cut = encoded.truncated and i == len(ends) - 1
-        piece = "" if encoded.special[i] or last_of_cut else text[start:end]
-        out.append((piece or str(tokenizer.decode([token])), start))
+        end_unknown = encoded.truncated and i == len(ends) - 1
+        named = encoded.special[i] or end_unknown
+        out.append((str(tokenizer.decode([token])) if named else text[start:end], start))
     return out
 
 
