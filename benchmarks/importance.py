@@ -1,0 +1,453 @@
+"""Stage 1 against how it is usually written, in one run on one machine.
+
+    python benchmarks/importance.py [--data FILE] [--samples 16] [--layers 6] [--bf16]
+
+(a) TransformerLens TransformerBridge, a pattern hook per head (where it is installed);
+(b) plain Transformers: one forward a head with hooks, ``model(ids).logits`` (SDPA on a CPU, eager
+    on a GPU);
+(c) ours, ``--mode exact``; (d) ours, ``--mode racing``: the real ``detect`` with its files.
+
+(a) and (b) cost the same for every head, so they are timed on all heads of ``--layers`` layers,
+interleaved, and scaled; (c) and (d) run whole. Losses are over response tokens. Prints a table and
+writes benchmarks/results/importance.json. The floor is what exact cannot avoid: the replayed layers
+and the LM head at loss positions, at this machine's own matmul rate.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import psutil
+import torch
+from torch import Tensor
+
+from circuitseer_core.ablator import find_stack_tokens
+from circuitseer_core.batches import Batch, Encoded, loss_batch
+from circuitseer_core.corpus import Corpus, Sample
+from circuitseer_core.encoding import encode_for_loss
+from circuitseer_core.heads import head_count, select_heads
+from circuitseer_core.importance import DetectSettings, detect
+from circuitseer_core.model import ReferenceModel, load_model
+from circuitseer_core.racing import race
+from circuitseer_core.replay import AblationMode
+from circuitseer_core.runs import Run
+
+RESULTS = Path(__file__).parent / "results"
+QWEN_MATH_1_5B = {
+    "hidden_size": 1536,
+    "num_hidden_layers": 28,
+    "num_attention_heads": 12,
+    "num_key_value_heads": 2,
+    "intermediate_size": 8960,
+    "vocab_size": 151936,
+    "tie_word_embeddings": True,
+}
+Losses = Callable[[Batch, int, int], Tensor]
+
+
+def main() -> None:
+    """Parse options, run the contenders, print and write the table."""
+    options = parse()
+    reference = load(options.model, options.dtype)
+    samples, rows = choose_samples(reference, options.data, options.samples, options.max_tokens)
+    heads = len(reference.heads)
+    print(f"{len(samples)} samples, {sum(s.n_tokens for s in samples)} tokens, {heads} heads")
+    result: dict[str, Any] = {
+        "machine": machine(reference),
+        "options": vars(options) | {"data": ""},
+    }
+    rate = matmul_rate(reference)
+    floor = unavoidable_flops(reference, samples)
+    contenders = {"b": plain_hooks(reference)}
+    if (bridge := transformer_lens(reference)) is not None:
+        contenders = {"a": bridge} | contenders
+    timed = time_per_head(reference, samples, contenders, options.layers, options.batch)
+    ours = {mode: run_ours(reference, rows, options, mode) for mode in ("exact", "racing")}
+    result |= {
+        "floor_flops": floor,
+        "matmul_flops": rate,
+        "reference": timed["seconds"],
+        "ours": {},
+    }
+    for mode, run in ours.items():
+        result["ours"][mode] = run["numbers"] | {
+            "floor_fraction": floor / rate / run["numbers"]["seconds"] if mode == "exact" else None
+        }
+    result["max_difference"] = difference(ours["exact"]["table"], timed["delta"])
+    result["overlap"] = len(set(ours["exact"]["heads"]) & set(ours["racing"]["heads"]))
+    result["recall"] = recall(ours["exact"]["table"])
+    if options.bf16:
+        low = load(options.model, "bf16")
+        result["ours"]["exact bf16"] = run_ours(low, rows, options, "exact")["numbers"]
+    report(result, heads, sum(s.n_tokens for s in samples))
+    RESULTS.mkdir(exist_ok=True)
+    name = f"importance-{reference.device.type}.json"
+    (RESULTS / name).write_text(json.dumps(result, indent=2) + "\n")
+
+
+def parse() -> argparse.Namespace:
+    """Options; the defaults are the bars' setting."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--model", default="demo", help="demo, a folder, or qwen-math-1.5b (random)"
+    )
+    parser.add_argument("--data", default="demo", help="DATA spec with responses")
+    parser.add_argument("--samples", type=int, default=16)
+    parser.add_argument("--max-tokens", type=int, default=192)
+    parser.add_argument("--layers", type=int, default=6, help="layers on which (a), (b) are timed")
+    parser.add_argument("--batch", type=int, default=4, help="samples a batch for (a), (b)")
+    parser.add_argument("--stack-tokens", type=int, default=None)
+    parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--bf16", action="store_true", help="also ours in bf16")
+    return parser.parse_args()
+
+
+def load(spec: str, dtype: str) -> ReferenceModel:
+    """A model by spec, or random weights of a real model's shape on the GPU."""
+    if spec != "qwen-math-1.5b":
+        return load_model(spec, dtype=dtype)[0]
+    from transformers import AutoModelForCausalLM, Qwen2Config
+
+    from circuitseer_core.attention import NAME
+
+    tokenizer = load_model("demo")[0].tokenizer
+    with torch.device("cuda"):
+        model = AutoModelForCausalLM.from_config(
+            Qwen2Config(**QWEN_MATH_1_5B), attn_implementation=NAME, dtype=torch.bfloat16
+        )
+    return ReferenceModel(model, tokenizer, name=spec)
+
+
+def choose_samples(
+    reference: ReferenceModel, data: str, n: int, longest: int
+) -> tuple[list[Encoded], list[Sample]]:
+    """The first ``n`` samples that fit, encoded plainly."""
+    encoded: list[Encoded] = []
+    rows: list[Sample] = []
+    for sample in Corpus([data]):
+        if not isinstance(sample, Sample):
+            continue
+        one = encode_for_loss(reference.tokenizer, sample, template="plain")
+        if isinstance(one, Encoded) and one.n_tokens <= longest:
+            encoded.append(one)
+            rows.append(sample)
+        if len(rows) == n:
+            break
+    return encoded, rows
+
+
+def response_losses(logits: Tensor, batch: Batch) -> Tensor:
+    """Mean response loss of every sample from full logits, as people write it."""
+    picked = logits[batch.rows, batch.positions].float()
+    losses = torch.nn.functional.cross_entropy(picked, batch.targets, reduction="none")
+    sums = torch.zeros(batch.size, dtype=torch.float64).index_add_(
+        0, batch.rows.cpu(), losses.double().cpu()
+    )
+    return sums / batch.counts
+
+
+def plain_hooks(reference: ReferenceModel) -> Losses:
+    """(b): hooks on v_proj and o_proj of one layer, one full forward pass a head."""
+    model = reference.model
+    implementation = "sdpa" if reference.device.type == "cpu" else "eager"
+    config = model.config
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    group = config.num_attention_heads // config.num_key_value_heads
+
+    def losses(batch: Batch, layer: int, head: int) -> Tensor:
+        attention = reference.layers[layer].self_attn
+        kept: dict[str, Tensor] = {}
+
+        def keep_values(module: Any, args: Any, output: Tensor) -> None:
+            kept["v"] = output
+
+        def replace(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            kv = head // group
+            values = kept["v"][..., kv * width : (kv + 1) * width].float()
+            counts = torch.arange(1, values.shape[1] + 1, device=values.device)[:, None]
+            out = args[0].clone()
+            out[..., head * width : (head + 1) * width] = (values.cumsum(1) / counts).to(out.dtype)
+            return (out,)
+
+        hooks = []
+        if head >= 0:
+            hooks.append(attention.v_proj.register_forward_hook(keep_values))
+            hooks.append(attention.o_proj.register_forward_pre_hook(replace))
+        ours = config._attn_implementation
+        model.set_attn_implementation(implementation)
+        try:
+            return response_losses(model(batch.ids, use_cache=False).logits, batch)
+        finally:
+            model.set_attn_implementation(ours)
+            for hook in hooks:
+                hook.remove()
+
+    return losses
+
+
+def transformer_lens(reference: ReferenceModel) -> Losses | None:
+    """(a): TransformerBridge with a hook on the attention pattern; None where not installed."""
+    try:
+        from transformer_lens.model_bridge import TransformerBridge
+    except ImportError:
+        return None
+    from circuitseer_core import demo
+
+    if reference.name != "demo":
+        return None
+    from transformers import AutoModelForCausalLM
+
+    folder = str(demo.model_folder())
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=reference.dtype, attn_implementation="eager"
+    )
+    bridge = TransformerBridge.boot_transformers(
+        folder, hf_model=model, tokenizer=reference.tokenizer
+    )
+
+    def losses(batch: Batch, layer: int, head: int) -> Tensor:
+        def uniform(pattern: Tensor, hook: Any) -> Tensor:
+            length = pattern.shape[-1]
+            matrix = torch.ones(length, length, device=pattern.device).tril()
+            pattern = pattern.clone()
+            pattern[:, head] = (matrix / matrix.sum(-1, keepdim=True)).to(pattern.dtype)
+            return pattern
+
+        hooks = [(f"blocks.{layer}.attn.hook_pattern", uniform)] if head >= 0 else []
+        return response_losses(bridge.run_with_hooks(batch.ids, fwd_hooks=hooks), batch)
+
+    return losses
+
+
+def time_per_head(
+    reference: ReferenceModel,
+    samples: list[Encoded],
+    contenders: dict[str, Losses],
+    n_layers: int,
+    batch_size: int,
+) -> dict[str, Any]:
+    """Seconds for all heads, scaled from ``n_layers`` layers, and the measured loss changes."""
+    layers = np.linspace(0, len(reference.layers) - 1, n_layers).round().astype(int).tolist()
+    ordered = sorted(samples, key=lambda s: s.n_tokens)
+    batches = [
+        loss_batch(ordered[i : i + batch_size], reference.device)
+        for i in range(0, len(ordered), batch_size)
+    ]
+    spent = dict.fromkeys(contenders, 0.0)
+    peak = dict.fromkeys(contenders, 0.0)
+    rows: list[tuple[str, str, int, int, float]] = []
+    units = 0
+    with torch.inference_mode():
+        clean = {k: [run(b, 0, -1) for b in batches] for k, run in contenders.items()}
+        for layer in layers:
+            for head in range(reference.heads_per_layer[layer]):
+                units += 1
+                for name, run in contenders.items():  # in turn: a slow spell hits all alike
+                    with memory_peak(reference) as memory:
+                        began = time.perf_counter()
+                        found = [run(b, layer, head) for b in batches]
+                        synchronise(reference)
+                        spent[name] += time.perf_counter() - began
+                    peak[name] = max(peak[name], memory["gib"])
+                    for batch, losses, base in zip(batches, found, clean[name], strict=True):
+                        deltas = (losses - base).tolist()
+                        rows += [
+                            (name, i, layer, head, d)
+                            for i, d in zip(batch.sample_ids, deltas, strict=True)
+                        ]
+    scale = len(reference.heads) / units
+    seconds = {k: {"seconds": v * scale, "peak_gib": peak[k]} for k, v in spent.items()}
+    frame = pd.DataFrame(rows, columns=["contender", "id", "layer", "head", "delta"])
+    return {"seconds": seconds, "delta": frame}
+
+
+def run_ours(
+    reference: ReferenceModel, rows: list[Sample], options: argparse.Namespace, mode: str
+) -> dict[str, Any]:
+    """The real stage 1 on these samples, files and all; the search for a budget is timed apart."""
+    with tempfile.TemporaryDirectory() as folder:
+        data = Path(folder) / "probe.jsonl"
+        lines = [json.dumps({"id": s.id, "prompt": s.prompt, "response": s.response}) for s in rows]
+        data.write_text("\n".join(lines))
+        encoded = [encode_for_loss(reference.tokenizer, s, template="plain") for s in rows]
+        usable = [s for s in encoded if isinstance(s, Encoded)]
+        began = time.perf_counter()
+        with torch.inference_mode():
+            stack = options.stack_tokens or find_stack_tokens(reference, usable, AblationMode())
+        search = time.perf_counter() - began
+        settings = DetectSettings(
+            model=reference.name,
+            probe=[f"bench={data}"],
+            probe_size=len(rows),
+            probe_criterion="random",
+            template="plain",
+            mode="racing" if mode == "racing" else "exact",
+            stack_tokens=stack,
+        )
+        run = Run.create(Path(folder) / "run")
+        with memory_peak(reference) as memory:
+            began = time.perf_counter()
+            heads = detect(run, settings, reference=reference, show=False)
+            synchronise(reference)
+            seconds = time.perf_counter() - began
+        table = run.importance()
+    table["id"] = table["id"].str.removeprefix("bench/")
+    numbers = {
+        "seconds": seconds,
+        "peak_gib": memory["gib"],
+        "budget_search_seconds": search,
+        "stack_tokens": stack,
+        "noise_floor": run.manifest["detect"]["noise_floor"],
+        "evaluations": len(table),
+    }
+    return {"numbers": numbers, "table": table, "heads": select_heads(heads, "0.05")}
+
+
+def difference(exact: pd.DataFrame, others: pd.DataFrame) -> dict[str, float]:
+    """Largest |difference| of a loss change between ours and each contender."""
+    both = others.merge(exact, on=["id", "layer", "head"])
+    if len(both) != len(others):
+        raise AssertionError("the contenders did not measure the same samples")
+    gap = (both["delta"] - both["delta_loss"]).abs()
+    return {str(k): float(v) for k, v in gap.groupby(both["contender"]).max().items()}
+
+
+def recall(exact: pd.DataFrame, seeds: int = 200) -> dict[str, float]:
+    """How many of exact's heads racing finds, over random orders of the same samples."""
+    matrix = exact.pivot(index="id", columns=["layer", "head"], values="delta_loss").to_numpy()
+    wanted = head_count("0.05", matrix.shape[1])
+    true = set(np.argsort(-matrix.mean(0), kind="stable")[:wanted])
+    rng = np.random.default_rng(0)
+    found = [
+        len(true & set(race(matrix[rng.permutation(len(matrix))], wanted)[0].tolist()))
+        for _ in range(seeds)
+    ]
+    return {
+        "wanted": wanted,
+        "mean": float(np.mean(found)),
+        "p5": float(np.percentile(found, 5)),
+        "orders": seeds,
+    }
+
+
+def unavoidable_flops(reference: ReferenceModel, samples: list[Encoded]) -> float:
+    """Multiply-adds x 2 of exact: layers l..L for every head of l, LM head at loss positions."""
+    matrices = [
+        sum(p.numel() for p in layer.parameters() if p.ndim == 2) for layer in reference.layers
+    ]
+    head = reference.model.get_output_embeddings().weight.numel()
+    width = reference.model.config.hidden_size
+    total = 0.0
+    for layer, n_heads in enumerate(reference.heads_per_layer):
+        for sample in samples:
+            t = sample.n_tokens
+            attention = 2 * t * (t + 1) / 2 * width * (len(matrices) - layer)
+            linear = t * sum(matrices[layer:]) + sample.n_loss_tokens * head
+            total += n_heads * 2 * (linear + attention)
+    return total
+
+
+def matmul_rate(reference: ReferenceModel, size: int = 2048) -> float:
+    """Best FLOP/s of a square matmul in the model's dtype."""
+    size = size if reference.device.type == "cpu" else 8192
+    a = torch.randn(size, size, device=reference.device, dtype=reference.dtype)
+    best = float("inf")
+    for _ in range(8):
+        began = time.perf_counter()
+        a @ a
+        synchronise(reference)
+        best = min(best, time.perf_counter() - began)
+    return 2 * size**3 / best
+
+
+def synchronise(reference: ReferenceModel) -> None:
+    """Wait for the GPU."""
+    if reference.device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+@contextmanager
+def memory_peak(reference: ReferenceModel) -> Iterator[dict[str, float]]:
+    """Peak memory inside the block in GiB: allocated on the GPU, else resident (sampled)."""
+    peak = {"gib": 0.0}
+    if reference.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+        yield peak
+        peak["gib"] = torch.cuda.max_memory_allocated() / 2**30
+        return
+    stop = threading.Event()
+    process = psutil.Process()
+
+    def watch() -> None:
+        while not stop.wait(0.02):
+            peak["gib"] = max(peak["gib"], process.memory_info().rss / 2**30)
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        stop.set()
+        thread.join()
+
+
+def machine(reference: ReferenceModel) -> dict[str, Any]:
+    """What the numbers were taken on."""
+    packages = {}
+    for name in ("torch", "transformers", "transformer-lens", "numpy"):
+        try:
+            packages[name] = version(name)
+        except PackageNotFoundError:
+            packages[name] = "not installed"
+    device = (
+        torch.cuda.get_device_name() if reference.device.type == "cuda" else platform.processor()
+    )
+    return {
+        "device": device or platform.machine(),
+        "cores": os.cpu_count(),
+        "threads": torch.get_num_threads(),
+        "python": platform.python_version(),
+        "packages": packages,
+    }
+
+
+def report(result: dict[str, Any], heads: int, tokens: int) -> None:
+    """Print the table."""
+    names = {
+        "a": "(a) TransformerLens, hook a head",
+        "b": "(b) Transformers, hooks a head",
+        "exact": "(c) exact",
+        "racing": "(d) racing",
+        "exact bf16": "(c) exact, bf16",
+    }
+    rows = {names[k]: v for k, v in (result["reference"] | result["ours"]).items()}
+    base = [result["reference"].get(k, {}).get("seconds") for k in ("a", "b")]
+    print(f"{'':34}{'seconds':>9}{'tok·heads/s':>13}{'GiB':>7}{'vs (a)':>8}{'vs (b)':>8}")
+    for name, row in rows.items():
+        s = row["seconds"]
+        ratios = "".join(f"{b / s:7.2f}x" if b else f"{'—':>8}" for b in base)
+        print(f"{name:34}{s:9.1f}{heads * tokens / s:13,.0f}{row['peak_gib']:7.2f}{ratios}")
+    print(f"largest |difference| of a loss change: {result['max_difference']}")
+    print(
+        f"racing's heads among exact's: {result['overlap']}; recall over orders: {result['recall']}"
+    )
+    fraction = result["ours"]["exact"]["floor_fraction"]
+    flops, rate = result["floor_flops"] / 1e12, result["matmul_flops"] / 1e9
+    print(f"unavoidable {flops:.2f} TFLOP at {rate:.0f} GFLOP/s: exact at {fraction:.0%} of that")
+
+
+if __name__ == "__main__":
+    main()
