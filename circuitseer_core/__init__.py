@@ -1,1 +1,30 @@
-"""CircuitSeer: find a model's reasoning heads, score every sample by them, draw the subset."""
+"""CircuitSeer: find a model's reasoning heads, score every sample by them, draw the subset.
+
+The verbs of the command line, for a notebook: :func:`detect`, :func:`score`, :func:`select`,
+:func:`load_run`. They load what they need when called: importing this package, opening a run and
+selecting need neither torch nor transformers.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from circuitseer_core.notebook import detect, load_run, score
+    from circuitseer_core.sampling import select
+
+__all__ = ["detect", "load_run", "score", "select"]
+
+_HOME = {
+    "detect": "circuitseer_core.notebook",
+    "score": "circuitseer_core.notebook",
+    "load_run": "circuitseer_core.notebook",
+    "select": "circuitseer_core.sampling",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)

@@ -94,7 +94,7 @@ def test_inspect_prints_json(made: Path) -> None:
 def test_report_and_validate(made: Path, tmp_path: Path) -> None:
     code, output = call("report", "--run", made / "run", "--out", tmp_path / "report.html")
     assert code == 0, output
-    assert (tmp_path / "report.html").read_text().startswith("<!DOCTYPE html>")
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
     code, output = call("validate", "--run", made / "run", "list")
     assert code == 0 and "length" in output
     code, output = call("validate", "--run", made / "run", "length")
@@ -161,3 +161,23 @@ def test_demo_files_match_the_contract(made: Path) -> None:
     progress = run.progress()
     assert progress is not None
     assert {"stage", "done", "total", "rate", "eta_s", "message"} <= set(progress)
+
+
+def test_the_verbs_in_python_do_what_the_commands_do(made: Path, tmp_path: Path) -> None:
+    import circuitseer_core as cs
+
+    run = cs.detect(
+        tmp_path / "run",
+        model=str(made / "model"),
+        probe=str(made / "probe.jsonl"),
+        probe_size=6,
+        show=False,
+    )
+    by_command = Run.open(made / "run").heads()
+    pd.testing.assert_frame_equal(run.heads(), by_command, check_exact=False, atol=1e-6)
+    scores = cs.score(run.path, data=str(made / "a.jsonl"), heads="2", show=False)
+    chosen = cs.select(scores, scorer="variance", fraction=0.2, seed=3)
+    assert len(scores) == 30 and len(chosen) == 6
+    assert cs.load_run(run.path).stage_state()["score"] == "done"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = cs.nothing
