@@ -12,7 +12,8 @@ run = require_run("score")
 store = require_store(run)
 st.html(ROOT / "ui" / "samples.css")
 
-left, right = st.columns([3, 8], gap="large")
+with st.container(key="grid2_draw"):
+    left, right = st.columns([3, 8], gap="large")
 settings = found = None
 with left, st.container(key="draw_settings"):
     try:

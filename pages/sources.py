@@ -18,7 +18,8 @@ with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
 source_views.distribution(store, scorer, shape, group, log, shares)
 with st.expander("Statistics", expanded=True, key="statistics_box"):
     source_views.statistics(source_data.summary(store, scorer, group, log), group)
-left, right = st.columns(2, gap="large")
+with st.container(key="grid2_sources"):
+    left, right = st.columns(2, gap="large")
 with left:
     source_views.length(store, scorer, log)
 with right:

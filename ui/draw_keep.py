@@ -62,6 +62,8 @@ def take_away(run: Run) -> None:
     if not names:
         st.caption("Nothing is kept yet: draw and keep a subset first.")
         return
+    if st.session_state.pop("just_kept", False) or "export_name" not in st.session_state:
+        st.session_state["export_name"] = names[0]  # the newest
     with st.container(horizontal=True, vertical_alignment="bottom", key="export_bar"):
         name = st.selectbox("Selection", names, key="export_name", width=220)
         form: Any = st.segmented_control(
@@ -134,6 +136,7 @@ def _watch(run: Run, live: bool) -> None:
             message = (status.progress or {}).get("message") or "drawing"
             st.caption(f"{message} … {status.seconds:.0f} s")
         elif live:
+            st.session_state["just_kept"] = True
             st.rerun()
         elif status.state == "failed" and status.steps and status.steps[-1][0] == "select":
             st.text(status.error or "The draw failed: see the run's log on the Runs page.")

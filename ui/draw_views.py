@@ -39,7 +39,9 @@ def numbers(found: Effect) -> None:
             "Share of the subset that another seed would take too; expected, for large pools",
         ),
     )
-    for column, (label, value, text) in zip(st.columns(len(cells)), cells, strict=True):
+    with st.container(key="grid4_draw"):
+        columns = st.columns(len(cells))
+    for column, (label, value, text) in zip(columns, cells, strict=True):
         column.metric(label, value, help=text)
 
 
@@ -69,7 +71,8 @@ def words(found: Effect) -> None:
 
 def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
     """Share drawn by score, score and length before and after, sources before and after."""
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="grid2_drawn"):
+        left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Who is drawn**")
         overall = found.rows / found.pool_rows
@@ -82,7 +85,8 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
     with right:
         st.markdown("**Length before and after**")
         _before_after("length", "tokens", found)
-    left, right = st.columns(2, gap="medium")
+    with st.container(key="grid2_after"):
+        left, right = st.columns(2, gap="medium")
     with left:
         st.markdown("**Score before and after**")
         _before_after("score", settings.scorer, found)
@@ -101,6 +105,7 @@ def first_rows(run: Run, store: ScoreStore, settings: SelectionSettings, count: 
         key="first_rows",
         column_config={
             "rank": st.column_config.NumberColumn("rank", width=50),
+            "id": st.column_config.TextColumn("id", width=150),
             "score": st.column_config.NumberColumn("score", format="%.4g", width=80),
             "tokens": st.column_config.NumberColumn("tokens", width=70),
             "text": st.column_config.TextColumn("text", width="large"),

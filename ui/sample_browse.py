@@ -35,7 +35,8 @@ def browse(run: Run, store: ScoreStore, scorer: str) -> None:
         )
     rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
     total = cached.count(store, rows)
-    left, right = st.columns([5, 8], gap="large")
+    with st.container(key="grid2_browse"):
+        left, right = st.columns([4, 7], gap="medium")
     with left:
         first = _list(store, rows, total, scorer, lowest == "Highest first", judged)
     with right:
@@ -80,25 +81,20 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     sample = store.sample(sample_id)
     key = "open"
     with st.container(horizontal=True, vertical_alignment="center", key="detail_head"):
-        with st.container(gap=None):
-            st.caption(literal(f"{sample.source}  ·  {sample.id}"))
-            st.markdown(detail.headline(store, sample, scorer))
-        with st.container(horizontal=True, horizontal_alignment="right", width="content"):
-            detail.mark_buttons(run, sample, judged, key=key)
-            st.button(
-                "Compare",
-                icon=":material/compare:",
-                help="Side by side with a sample of the same source and length whose score is far",
-                key="compare_this",
-                on_click=_compare,
-                args=[sample_id],
-            )
+        st.caption(literal(f"{sample.source}  ·  {sample.id}"), width="stretch")
+        detail.mark_buttons(run, sample, judged, key=key)
+        st.button(
+            "",
+            icon=":material/compare:",
+            help="Side by side with a sample of the same source and length whose score is far",
+            key="compare_this",
+            on_click=_compare,
+            args=[sample_id],
+        )
+    st.markdown(detail.headline(store, sample, scorer))
     look = detail.look_controls()
     picked = detail.picked_span(sample, key)
-    with st.container(key="token_box"):
-        detail.tokens_of(run, sample, look, key=key, picked=picked)
-    if not look.maths and sample.text:
-        st.caption(detail.token_line(sample, picked))
+    detail.tokens_of(run, sample, look, key=key, picked=picked, box="token_box")
     detail.profile_figure(sample, key=key, picked=picked)
     with st.expander("One head's attention, token by token", key="attention_matrix") as matrix:
         live_head.attention_figure(run, sample, key="matrix")

@@ -21,7 +21,7 @@ from ui.maths import to_markdown
 from ui.store import NO_TEXTS
 from ui.tokens import token_view
 
-COLOURS = ("Received attention", "Variance contribution", "One head")
+COLOURS = ("Attention", "Variance", "One head")
 
 
 @dataclass(frozen=True)
@@ -44,9 +44,11 @@ def look_controls() -> Look:
             key="colour",
             persist_state="session",
             label_visibility="collapsed",
+            help="Colour tokens by the attention they receive from the scored heads, by their part "
+            "in the variance of it, or by the attention they receive from one head",
         )
         sink = st.toggle(
-            "Leave the sink out",
+            "Leave sink out",
             value=True,
             key="leave_out_sink",
             persist_state="session",
@@ -75,9 +77,12 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
 
 
 def tokens_of(
-    run: Run, sample: ScoredSample, look: Look, *, key: str, picked: int | None = None
+    run: Run, sample: ScoredSample, look: Look, *, key: str, box: str, picked: int | None = None
 ) -> None:
-    """The text with its tokens coloured, and one line that says what the colours leave out."""
+    """The text with its tokens coloured, and below it what the colours and the picked token say.
+
+    ``key`` tells several samples on a page apart; ``box`` is the key of the scrolling frame.
+    """
     if look.maths:
         with st.container(key=f"maths_{key}"):
             st.markdown(to_markdown(sample.text or sample.id))
@@ -91,7 +96,7 @@ def tokens_of(
         return
     spans = _spans(sample)
     profile = sample.profile.astype(np.float64)
-    if look.colour == "One head":
+    if look.colour == COLOURS[2]:
         found = live_head.profile(run, sample, key=key)
         if found is None:
             return
@@ -103,16 +108,17 @@ def tokens_of(
     def pick(span: int) -> None:
         st.session_state[f"token_{key}"] = (sample.id, span)
 
-    token_view(
-        sample,
-        spans,
-        shading,
-        [f"{v:.3g} % {unit}" for v in merged],
-        key=f"tokens_{key}",
-        picked=picked,
-        on_pick=pick,
-    )
-    st.caption(_scale_line(shading, unit))
+    with st.container(key=box):
+        token_view(
+            sample,
+            spans,
+            shading,
+            [f"{v:.3g} % {unit}" for v in merged],
+            key=f"tokens_{key}",
+            picked=picked,
+            on_pick=pick,
+        )
+    st.caption(_scale_line(shading, unit) + "  \n" + token_line(sample, picked))
 
 
 def picked_span(sample: ScoredSample, key: str) -> int | None:
@@ -189,7 +195,7 @@ def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: st
     if not review_store.writable(run):
         review_store.offer_copy(run, "Pins, drops and tags need a run of your own.")
         return
-    with st.container(horizontal=True, gap="small", vertical_alignment="center"):
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", width="content"):
         for word, icon, ids in (
             ("pin", "keep", judged.pins),
             ("drop", "block", judged.drops),
@@ -236,7 +242,7 @@ def _spans(sample: ScoredSample) -> Spans:
 
 
 def _values(profile: NDArray[np.float64], colour: str) -> tuple[NDArray[np.float64], str]:
-    if colour == "Variance contribution":
+    if colour == COLOURS[1]:
         return contributions(profile) * 100, "of the variance"
     return profile * 100, "of the attention"
 

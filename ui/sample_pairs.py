@@ -39,9 +39,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
             st.markdown(f"{word} score · {detail.headline(store, sample, scorer)}")
             st.caption(literal(f"{sample.source}  ·  {sample.id}"))
             picked = detail.picked_span(sample, word)
-            detail.tokens_of(run, sample, look, key=word, picked=picked)
-            if picked is not None:
-                st.caption(detail.token_line(sample, picked))
+            detail.tokens_of(run, sample, look, key=word, picked=picked, box=f"token_box_{word}")
             detail.profile_figure(sample, key=word, picked=picked)
             if review_store.writable(run):
                 detail.mark_buttons(run, sample, judged, key=word)

@@ -23,7 +23,9 @@ MOST = 24
 
 def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
     """The row above the figure: shape, grouping, log scale, shares."""
-    with st.container(horizontal=True, vertical_alignment="center", gap="medium", key="shape_bar"):
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="shape_bar", width="content"
+    ):
         shape = st.segmented_control(
             "Figure",
             SHAPES,
@@ -117,7 +119,7 @@ def statistics(found: Summary, group: str) -> None:
         found.table,
         hide_index=True,
         key="statistics",
-        height=min(38 + 35 * len(found.table), 480),
+        height="content" if len(found.table) < 14 else 480,
         column_config={
             "group": st.column_config.TextColumn(group),
             "rows": st.column_config.NumberColumn("rows", format="localized"),

@@ -78,7 +78,7 @@ def histogram_by_group(
     fig.update_xaxes(row=groups, col=1, showticklabels=True, title_text=x_title, **_ticks(bins))
     fig.update_layout(
         template=template(theme), height=groups * row_height + 62, showlegend=False, bargap=0,
-        margin={"l": 150, "r": 74, "t": 8, "b": 44},
+        margin={"l": 128, "r": 64, "t": 8, "b": 44},
     )  # fmt: skip
     return fig
 
@@ -187,7 +187,7 @@ def against_controls(
     for row in (*range(1, len(labels)), 0):
         chosen = row == 0
         fig.add_scatter(
-            x=_positions(bins), y=shares[row], mode="lines", name=labels[row],
+            x=_positions(bins), y=shares[row], mode="lines", name=labels[row], legendrank=row,
             line={
                 "shape": "hvh",
                 "color": theme.categorical[0] if chosen else theme.muted,
