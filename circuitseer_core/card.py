@@ -11,6 +11,7 @@ from typing import Any
 
 from circuitseer_core.chat import llama_factory_entry
 
+_UNIFORM, _LENGTH, _CONTROL = 0.9, 0.5, 0.95
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -31,7 +32,7 @@ def dataset_card(manifest: Mapping[str, Any], file_name: str, data_files: str) -
         marker(file_name),
         f"# {_title(manifest)}",
         _how(manifest),
-        "## The draw in numbers\n\n" + _numbers(manifest),
+        "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
         "## Sources\n\n" + _sources(manifest),
         "## Columns\n\n" + _columns(manifest),
         "## Reproduce\n\n" + _reproduce(manifest, file_name),
@@ -138,7 +139,31 @@ def _numbers(manifest: Mapping[str, Any]) -> str:
         ("overlap with other seeds, mean", _percent(overlap["seeds_mean"])),
         ("Spearman of score and length", _number(length["spearman"])),
     ]  # fmt: skip
+    if control := d.get("control"):
+        rows.append(("Spearman of the score and random heads' score", _number(control["spearman"])))
     return _table(("measure", "value"), rows)
+
+
+def _caveats(manifest: Mapping[str, Any]) -> str:
+    """What a reader should know before trusting the subset, in words, where a number says so."""
+    d = manifest["diagnostics"]
+    found = []
+    if d["ess_share"] > _UNIFORM:
+        found.append(
+            f"The draw is nearly uniform: its effective sample size is {_percent(d['ess_share'])} "
+            "of the pool, so the subset is close to a random one."
+        )
+    rho = d["length"]["spearman_controlled"]
+    if rho is not None and abs(rho) > _LENGTH:
+        which = "longer" if rho > 0 else "shorter"
+        found.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
+    control = d.get("control")
+    if control and control["spearman"] > _CONTROL:
+        found.append(
+            "Random heads of the same layers rank the samples almost alike: Spearman "
+            f"{control['spearman']:+.2f} on {control['rows']:,} rows."
+        )
+    return "".join(f"\n\n{text}" for text in found)
 
 
 def _sources(manifest: Mapping[str, Any]) -> str:

@@ -25,7 +25,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core import review
 from circuitseer_core.candidates import REASONS, Pool, Rules, make_pool
-from circuitseer_core.diagnostics import diagnose
+from circuitseer_core.diagnostics import diagnose, spearman
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
 from circuitseer_core.hashing import hash64
@@ -89,7 +89,7 @@ def select_run(
         "lists": {"sha256": lists_hash(lists), "rows": len(lists), "files": _list_files(settings)},
         "pool_hash": pool_hash(everyone),
         "ids_hash": ids_hash(frame["id"]),
-        "diagnostics": diagnose(drawing),
+        "diagnostics": diagnose(drawing) | {"control": control_correlation(run, settings)},
         "command": settings.command(run.path),
         "versions": versions(),
     }
@@ -124,6 +124,27 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
         tokens=budget_tokens(frame, settings, text),
         prompt=pool_prompts(run, settings.scores) if prompts else None,
     )
+
+
+def control_correlation(run: Run, settings: SelectionSettings) -> dict[str, Any] | None:
+    """Rank correlation of the scorer with itself on random heads of the same layers.
+
+    The mean over the control draws, and the rows they were computed on; None for a scorer without
+    controls. Near 1 the choice of heads hardly matters to the scores.
+    """
+    have = pq.read_schema(run.score_parts(settings.scores)[0]).names
+    controls = [name for name in have if name.startswith(f"control_{settings.scorer}_")]
+    if not controls:
+        return None
+    frame = run.scores(settings.scores, [settings.scorer, *controls]).astype(np.float64)
+    found = []
+    for name in controls:
+        both = frame[[settings.scorer, name]].dropna().to_numpy()
+        rho = spearman(both[:, 0], both[:, 1]) if len(both) > 2 else None
+        found += [] if rho is None else [(rho, len(both))]
+    if not found:
+        return None
+    return {"spearman": float(np.mean([r for r, _ in found])), "rows": max(n for _, n in found)}
 
 
 def run_rules(run: Run, settings: SelectionSettings) -> Rules:

@@ -225,6 +225,23 @@ def test_card_has_front_matter_and_the_numbers(run: Run, tmp_path: Path) -> None
         assert f"| {entry['source']} | {entry['pool']} | {entry['rows']} |" in body
 
 
+def test_card_says_what_speaks_against_the_subset(tmp_path: Path) -> None:
+    rows = make_rows(80)
+    frame = score_frame(rows)
+    frame["variance"] = 100.0 + frame["n_tokens"]
+    frame["control_variance_0"] = frame["variance"] * 2
+    frame["control_variance_1"] = frame["variance"].where(frame.index % 2 == 0)
+    run = selected(make_run(tmp_path / "run", frame=frame))
+    assert run.selection("default")["diagnostics"]["control"]["rows"] == 80
+    text = export(run, None, tmp_path / "a.jsonl").card.read_text()
+    assert "The draw is nearly uniform: its effective sample size is 9" in text
+    assert "The draw favours longer texts: Spearman +1.00 with the token count." in text
+    assert "Random heads of the same layers rank the samples almost alike: Spearman +1.00" in text
+    other = selected(make_run(tmp_path / "other", rows))
+    plain = export(other, None, tmp_path / "b" / "a.jsonl").card.read_text()
+    assert "nearly uniform" not in plain and "favours" not in plain and "Random heads" not in plain
+
+
 def test_a_readme_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("my project\n")
     done = export(run, None, tmp_path / "a.jsonl")
