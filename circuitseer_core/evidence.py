@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 from numpy.typing import NDArray
 
+from circuitseer_core.controls import DRAWS
 from circuitseer_core.distributions import correlation, ranks
 from circuitseer_core.errors import UserError
 from circuitseer_core.heads import Head, select_heads
@@ -24,8 +25,6 @@ from circuitseer_core.runs import Run
 
 Floats = NDArray[np.float64]
 
-ATTENTION_SCORERS = ("variance", "raw_variance", "focus", "divergence")
-CONTROLS = 3
 RANKED_ROWS = 100_000
 """Rank correlations of more rows than this are taken on a random part of them."""
 
@@ -165,14 +164,14 @@ class Evidence:
         """The scoring's numbers, or None before the first finished shard."""
         table = self._read_scores(
             ["source", "n_tokens", self.scorer]
-            + [f"control_{self.scorer}_{i}" for i in range(CONTROLS)]
+            + [f"control_{self.scorer}_{i}" for i in range(DRAWS)]
         )
         if table is None or self.scorer not in table.column_names or not table.num_rows:
             return None
         source = _column(table, "source")
         codes, names = pd.factorize(source) if source is not None else (None, [])
         nothing = np.full(table.num_rows, np.nan)
-        controls = [_floats(table, f"control_{self.scorer}_{i}") for i in range(CONTROLS)]
+        controls = [_floats(table, f"control_{self.scorer}_{i}") for i in range(DRAWS)]
         score, tokens = _floats(table, self.scorer), _floats(table, "n_tokens")
         return Scored(
             score=nothing if score is None else score,

@@ -145,8 +145,8 @@ def probe_against_pool(facts: Evidence) -> Signature | None:
     """Probe sources far from those of the pool it was chosen from (hard samples cluster)."""
     if facts.probe is None or facts.pool is None or not len(facts.probe) or not len(facts.pool):
         return None
-    if facts.pool["source"].nunique() < 2:
-        return None
+    if facts.pool["source"].nunique() < 2 or len(facts.pool) <= len(facts.probe):
+        return None  # one source, or a probe that is the whole pool
     probe, pool = _shares(facts.probe["source"]), _shares(facts.pool["source"])
     gap, name, ours, theirs = _furthest(probe, pool)
     text = (

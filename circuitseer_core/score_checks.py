@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from circuitseer_core.evidence import ATTENTION_SCORERS, Evidence, Rank, Scored, rank_correlation
+from circuitseer_core.evidence import Evidence, Rank, Scored, rank_correlation
+from circuitseer_core.scorers import ATTENTION_SCORERS
 from circuitseer_core.verdicts import Signature
 from circuitseer_core.wording import count, percent, signed
 

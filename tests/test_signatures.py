@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from circuitseer_core.evidence import Evidence, rank_correlation
@@ -123,13 +124,15 @@ class TestProbe:
         assert signature is not None and (signature.severity, signature.number) == ("good", 0.0)
 
     def test_one_sided_probe_warns_with_the_distance(self, run: Run) -> None:
-        add_detection(run, strong(), sources=["a"] * 16, pool_sources=["a", "b", "b", "b"])
+        add_detection(run, strong(), sources=["a"] * 16, pool_sources=["a", "b", "b", "b"] * 5)
         signature = found(run, "probe-pool")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.75)  # ½(|1 − ¼| + |0 − ¾|)
 
-    def test_pool_of_one_source_says_nothing(self, run: Run) -> None:
-        add_detection(run, strong())
+    def test_pool_of_one_source_or_all_of_it_says_nothing(self, run: Run) -> None:
+        add_detection(run, strong(), pool_sources=["a"] * 40)
+        assert found(run, "probe-pool") is None
+        add_detection(run, strong(), sources=["a", "b"] * 8)
         assert found(run, "probe-pool") is None
 
     @pytest.mark.parametrize(
@@ -301,6 +304,8 @@ class TestAnyRun:
 
     def test_every_check_on_a_whole_run(self, tmp_path: Path) -> None:
         path = synthetic.make_run(tmp_path / "whole", synthetic.Shape(contrast=True, racing=True))
+        pool = pd.read_parquet(path / "pool.parquet")
+        pd.concat([pool, pool.assign(id=pool["id"] + "b")]).to_parquet(path / "pool.parquet")
         signatures = warnings(Run.open(path))
         assert {s.key for s in signatures} == set(CHECKS)
         order = [s.severity for s in signatures]

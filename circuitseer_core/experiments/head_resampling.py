@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from circuitseer_core.budgets import rows_of
 from circuitseer_core.distributions import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.evidence import ATTENTION_SCORERS
 from circuitseer_core.experiments.random_heads import drawn, shared
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.heads import Head
 from circuitseer_core.runs import Run
+from circuitseer_core.scorers import ATTENTION_SCORERS
 
 if TYPE_CHECKING:
     from circuitseer_core.encoding import ScoredText

@@ -19,9 +19,9 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from circuitseer_core.controls import DRAWS
 from circuitseer_core.distributions import correlation, partial, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.evidence import CONTROLS
 from circuitseer_core.experiments.references import (
     Reference,
     column_of,
@@ -30,6 +30,7 @@ from circuitseer_core.experiments.references import (
 )
 from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
 from circuitseer_core.runs import Run
+from circuitseer_core.scorers import PLAIN_SCORERS
 from circuitseer_core.wording import count, signed
 
 Floats = NDArray[np.float64]
@@ -37,7 +38,6 @@ Floats = NDArray[np.float64]
 NAME = "length"
 LEAST_ROWS = 20
 """Sources with fewer rows get no line: a rank correlation of so few says nothing."""
-PLAIN = ("length", "random")
 
 
 class Options(ExperimentOptions):
@@ -57,7 +57,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     if chosen.count and chosen.column:
         raise UserError("give count or column, not both")
-    scorers = [s for s in run.scores_settings(chosen.scores)["scorers"] if s not in PLAIN]
+    scorers = [s for s in run.scores_settings(chosen.scores)["scorers"] if s not in PLAIN_SCORERS]
     frame = run.scores(chosen.scores)
     reference = _reference(run, chosen)
     table = length_table(frame, scorers, reference)
@@ -111,7 +111,7 @@ def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[st
     line = {"rows": int(np.isfinite(score).sum()), **_against(score, tokens, reference)}
     controls = [
         _floats(frame, name)
-        for name in (f"control_{scorer}_{i}" for i in range(CONTROLS))
+        for name in (f"control_{scorer}_{i}" for i in range(DRAWS))
         if name in frame
     ]
     theirs = [_against(control, tokens, reference) for control in controls]

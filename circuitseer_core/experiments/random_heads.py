@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from circuitseer_core.budgets import rows_of
+from circuitseer_core.controls import DRAWS
 from circuitseer_core.distributions import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.evidence import ATTENTION_SCORERS, CONTROLS
 from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.keys import draw_hashes, key_order, remix, sampling_keys
 from circuitseer_core.runs import Run
+from circuitseer_core.scorers import ATTENTION_SCORERS
 from circuitseer_core.wording import count, percent, signed
 
 Floats = NDArray[np.float64]
@@ -55,7 +56,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     known = run.scores_settings(chosen.scores)["scorers"]
     scorers = [s for s in ATTENTION_SCORERS if s in known]
-    columns = ["id", *scorers, *(f"control_{s}_{i}" for s in scorers for i in range(CONTROLS))]
+    columns = ["id", *scorers, *(f"control_{s}_{i}" for s in scorers for i in range(DRAWS))]
     frame = run.scores(chosen.scores)
     frame = frame[[name for name in columns if name in frame]].dropna()
     names = [name for name in columns if name.startswith("control_") and name in frame]
@@ -80,7 +81,7 @@ def compare(
     score = frame[scorer].to_numpy(dtype=np.float64)
     controls = {
         i: frame[name].to_numpy(dtype=np.float64)
-        for i in range(CONTROLS)
+        for i in range(DRAWS)
         if (name := f"control_{scorer}_{i}") in frame
     }
     k = rows_of(options.fraction, len(frame))
