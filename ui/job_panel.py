@@ -28,8 +28,8 @@ def watch(run: Run) -> None:
 
 def _panel(path: Path, was_live: bool) -> None:
     status = jobs.status(path)
-    if was_live and not status.live:
-        # run_every is fixed for a full run: one rerun ends the polling.
+    if status.live != was_live:
+        # run_every is fixed for a full run: one rerun starts or ends the polling.
         st.rerun()
     with st.container(border=True, key="card_job"):
         with st.container(horizontal=True, vertical_alignment="center"):

@@ -83,7 +83,7 @@ def test_start_on_the_tiny_model_refresh_and_watch_it_finish(
     for key in ("probe", "data"):
         card = page.locator(f".st-key-card_{key}")
         card.get_by_role("radio", name="Files or folders").click()
-        box = card.get_by_label("Datasets, one a line")
+        box = card.get_by_role("textbox", name="Datasets, one a line")
         box.fill(f"sums={data}")
         box.press("Control+Enter")
         expect(card.get_by_text("40 rows")).to_be_visible()
@@ -108,7 +108,7 @@ def test_a_preview_says_what_is_wrong_before_anything_is_started(
     page.goto("/runs?runs_view=Start")
     card = page.locator(".st-key-card_probe")
     card.get_by_role("radio", name="Files or folders").click()
-    box = card.get_by_label("Datasets, one a line")
+    box = card.get_by_role("textbox", name="Datasets, one a line")
     box.fill(str(tmp_path / "nowhere.jsonl"))
     box.press("Control+Enter")
     expect(card.get_by_text("nowhere.jsonl").last).to_be_visible()

@@ -1,0 +1,92 @@
+"""The Runs page in Streamlit's test runner."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from tests.app.opened import open_page, settled, synthetic, texts
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    path = tmp_path / "sums.jsonl"
+    rows = [{"question": f"{i} + 1?", "answer": f"{i + 1}"} for i in range(30)]
+    rows.append({"question": "", "answer": "nothing asked"})
+    path.write_text("\n".join(json.dumps(r) for r in rows), encoding="utf-8")
+    return path
+
+
+def start_form(data: Path, tmp_path: Path) -> AppTest:
+    (tmp_path / "model").mkdir(exist_ok=True)
+    config = {"num_hidden_layers": 4, "num_attention_heads": 8, "hidden_size": 64}
+    (tmp_path / "model" / "config.json").write_text(json.dumps(config))
+    app = open_page("runs", runs_view="Start")
+    group(app, "model_kind").set_value("folder").run()
+    app.text_input(key="model_folder").set_value(str(tmp_path / "model")).run()
+    for key in ("probe", "data"):
+        group(app, f"{key}_kind").set_value("files").run()
+        app.text_area(key=f"{key}_files").set_value(f"sums={data}").run()
+    return settled(app)
+
+
+def group(app: AppTest, key: str):
+    return next(b for b in app.button_group if b.key == key)
+
+
+def test_the_preview_shows_rows_sources_and_rejects(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    assert "31 rows" in texts(app)
+    assert "sums" in texts(app)
+    assert any("would be rejected" in w.value for w in app.warning)
+
+
+def test_the_commands_are_shown_before_the_start(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    app.text_input(key="run_name").set_value("mine").run()
+    app.number_input(key="set_probe_size").set_value(12).run()
+    commands = [shlex.split(line) for line in app.code[0].value.splitlines()]
+    assert [c[3] for c in commands] == ["detect", "score", "select"]
+    assert f"--probe sums={data} " in " ".join(commands[0]) + " "
+    assert "--probe-size 12" in " ".join(commands[0])
+    assert all(str(Path("mine")) in " ".join(c) for c in commands)
+    assert any("evaluations" in info.value for info in app.info)
+
+
+def test_start_hands_the_commands_to_the_jobs(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = []
+    monkeypatch.setattr("circuitseer_core.jobs.start", lambda path, steps: started.append(steps))
+    app = start_form(data, tmp_path)
+    app.button(key="start").click().run()
+    assert [step[0] for step in started[0]] == ["detect", "score", "select"]
+
+
+def test_a_missing_file_or_model_is_a_line_and_no_start_button(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    app.text_area(key="probe_files").set_value(str(tmp_path / "gone.jsonl")).run()
+    assert any("gone.jsonl" in e.value for e in app.error)
+    assert "start" not in [b.key for b in app.button]
+    app.text_input(key="model_folder").set_value(str(tmp_path / "nowhere")).run()
+    assert any("config.json" in e.value for e in app.error)
+
+
+def test_a_taken_name_is_refused(data: Path, tmp_path: Path, runs_home: Path) -> None:
+    synthetic(runs_home, "taken")
+    app = start_form(data, tmp_path)
+    app.text_input(key="run_name").set_value("taken").run()
+    assert any("already" in e.value for e in app.error)
+
+
+def test_settings_are_kept_when_one_comes_back(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    app.number_input(key="set_probe_size").set_value(33).run()
+    app.switch_page("pages/overview.py").run()
+    app.switch_page("pages/runs.py").run()
+    group(app, "runs_view").set_value("Start").run()
+    assert settled(app).number_input(key="set_probe_size").value == 33

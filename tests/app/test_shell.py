@@ -1,0 +1,99 @@
+"""The shell: which run is in view, empty states, broken runs, and what a page may load."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from circuitseer_core.runs import DEMO_RUN
+from tests.app.opened import APP, open_page, settled, synthetic, texts
+from tests.synthetic import Shape
+
+PAGES = ["overview", "runs", "heads", "samples", "sources", "export"]
+
+
+@pytest.fixture
+def no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """As if the bundled run were not there."""
+    for module in ("ui.shell", "circuitseer_core.runs"):
+        monkeypatch.setattr(f"{module}.DEMO_RUN", tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_without_any_run_says_what_to_do(page: str, no_demo: None) -> None:
+    app = open_page(page)
+    assert app.title[0].value
+    if page != "runs":
+        assert "No run yet" in texts(app)
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_a_broken_run_folder_is_one_line_and_no_crash(page: str, runs_home: Path) -> None:
+    broken = runs_home / "broken"
+    broken.mkdir(parents=True)
+    (broken / "run.json").write_text("{not json", encoding="utf-8")
+    app = open_page(page, "broken")
+    if page != "runs":
+        assert "cannot be read" in texts(app)
+
+
+@pytest.mark.parametrize("page", ["overview", "heads"])
+def test_a_run_that_only_detected_shows_what_it_has(page: str, runs_home: Path) -> None:
+    synthetic(runs_home, shape=Shape(detect_only=True))
+    app = open_page(page, "made")
+    assert app.title[0].value in {"Overview", "Heads"}
+
+
+def test_the_newest_run_is_in_view_and_the_link_wins(runs_home: Path) -> None:
+    synthetic(runs_home, "first", Shape(detect_only=True))
+    synthetic(runs_home, "second", Shape(detect_only=True))
+    app = settled(AppTest.from_file(str(APP), default_timeout=60).run())
+    assert app.session_state["run_key"] == "second"
+    assert app.query_params["run"] == "second"
+    assert open_page("heads", "first").session_state["run_key"] == "first"
+
+
+def test_an_unknown_run_in_the_link_falls_back_and_says_so(runs_home: Path) -> None:
+    synthetic(runs_home, "real", Shape(detect_only=True))
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["run"] = "gone"
+    settled(app.run())
+    assert app.session_state["run_key"] == "real"
+    assert any("gone" in toast.value for toast in app.toast)
+
+
+def test_the_picker_changes_run_and_link(runs_home: Path) -> None:
+    synthetic(runs_home, "first", Shape(detect_only=True))
+    synthetic(runs_home, "second", Shape(detect_only=True))
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["run"] = "first"
+    settled(app.run()).sidebar.selectbox(key="run_choice").set_value("second").run()
+    settled(app)
+    assert app.session_state["run_key"] == "second"
+    assert app.query_params["run"] == "second"
+
+
+@pytest.mark.skipif(not (DEMO_RUN / "run.json").is_file(), reason="no bundled run in this tree")
+@pytest.mark.parametrize("page", PAGES)
+def test_the_bundled_run_is_in_view_when_there_is_no_other(page: str) -> None:
+    app = open_page(page)
+    assert app.session_state["run_key"] == "bundled-demo"
+
+
+def test_no_page_loads_torch(runs_home: Path) -> None:
+    """In a fresh interpreter, so that nothing else can have loaded it."""
+    synthetic(runs_home)
+    code = (
+        "import sys\n"
+        "from tests.app.opened import open_page\n"
+        f"for page in {PAGES!r}:\n    open_page(page, 'made')\n"
+        "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=APP.parent, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
