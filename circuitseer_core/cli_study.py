@@ -53,18 +53,24 @@ def register(
     def validate(
         run: opt.Run,
         experiment: Annotated[str, typer.Argument(help="Which; 'list' names them.")],
+        set: Annotated[
+            list[str] | None,
+            typer.Option(metavar="NAME=VALUE", help="An option of the experiment; repeatable."),
+        ] = None,
     ) -> None:
         """Run a validation experiment and say what it found."""
-        from circuitseer_core.experiments import EXPERIMENTS
+        from circuitseer_core.experiments import EXPERIMENTS, parse_options
         from circuitseer_core.runs import Run
 
         if experiment == "list":
             for name, known in EXPERIMENTS.items():
                 typer.echo(f"{name:16} {known.description}")
+                for option, meaning in known.options().items():
+                    typer.echo(f"{'':16}   {option}: {meaning}")
             return
         if experiment not in EXPERIMENTS:
             raise UserError(f"no experiment {experiment!r}: choose {', '.join(EXPERIMENTS)}")
-        result = EXPERIMENTS[experiment].run(Run.open(run))
+        result = EXPERIMENTS[experiment].run(Run.open(run), **parse_options(set or []))
         typer.echo(f"{result.title}\n{result.verdict}\n")
         typer.echo(result.table.to_string(index=False))
 

@@ -14,7 +14,7 @@ import pytest
 from scipy import stats
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS, saved_results
+from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
 from circuitseer_core.experiments.joint_ablation import loss_table, summary
 from circuitseer_core.experiments.stability import Estimates
 from circuitseer_core.hashing import gumbels
@@ -46,6 +46,13 @@ class TestRegistry:
         with pytest.raises(UserError, match="option fraction: Input should be less than or equal"):
             EXPERIMENTS["random-heads"].run(run, fraction="2")
         assert not (run.path / "experiments").exists()
+
+    def test_options_as_text(self) -> None:
+        assert parse_options(["fraction=0.2", "length-control = none", "count=a=b"]) == {
+            "fraction": "0.2", "length_control": "none", "count": "a=b",
+        }  # fmt: skip
+        with pytest.raises(UserError, match="'fraction' is not NAME=VALUE"):
+            parse_options(["fraction"])
 
     def test_results_are_kept(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})

@@ -7,9 +7,14 @@ torch only when they run.
 
 from __future__ import annotations
 
-from circuitseer_core.experiments.result import Experiment, ExperimentResult, saved_results
+from circuitseer_core.experiments.result import (
+    Experiment,
+    ExperimentResult,
+    parse_options,
+    saved_results,
+)
 
-__all__ = ["EXPERIMENTS", "Experiment", "ExperimentResult", "saved_results"]
+__all__ = ["EXPERIMENTS", "Experiment", "ExperimentResult", "parse_options", "saved_results"]
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment

@@ -49,7 +49,7 @@ class Options(ExperimentOptions):
     @field_validator("data", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:

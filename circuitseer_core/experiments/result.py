@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -36,6 +37,17 @@ class ExperimentOptions(BaseModel):
                 raise UserError(f"no option {name!r} here; there are: {known}") from error
             message = first["msg"].removeprefix("Value error, ")
             raise UserError(f"option {name}: {message}") from error
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, str]:
+    """``["fraction=0.2", "seed=1"]`` as options. Raises UserError where one has no ``=``."""
+    options = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"{pair!r} is not NAME=VALUE")
+        options[name.strip().replace("-", "_")] = value.strip()
+    return options
 
 
 @dataclass(frozen=True, slots=True)
