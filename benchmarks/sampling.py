@@ -186,6 +186,7 @@ def report(rows: int, runs: dict[str, list[dict[str, float]]]) -> None:
         "python": platform.python_version(),
         "machine": platform.machine(),
         "cores": CORES,
+        "load_average": round(os.getloadavg()[0], 1),
         **{name: version(name) for name in ("numpy", "pandas", "pyarrow")},
     }
     slowest = max(best[n]["seconds"] for n in ("select_files", "select_frame"))
@@ -238,7 +239,9 @@ def markdown(rows: int, best: dict[str, dict[str, Any]], machine: dict[str, Any]
         "",
         (
             f"Python {machine['python']}, numpy {machine['numpy']}, pandas {machine['pandas']}, "
-            f"pyarrow {machine['pyarrow']}, {machine['machine']}."
+            f"pyarrow {machine['pyarrow']}, {machine['machine']}; load average "
+            f"{machine['load_average']} at the end (above {CORES} other work slowed the clock, and "
+            "CPU seconds are the fairer measure)."
         ),
         "",
     ]
