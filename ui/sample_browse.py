@@ -96,9 +96,12 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     picked = detail.picked_span(sample, key)
     detail.tokens_of(run, sample, look, key=key, picked=picked, box="token_box")
     detail.profile_figure(sample, key=key, picked=picked)
-    with st.expander("One head's attention, token by token", key="attention_matrix") as matrix:
-        live_head.attention_figure(run, sample, key="matrix")
-    del matrix
+    matrix = st.expander(
+        "One head's attention, token by token", key="attention_matrix", on_change="rerun"
+    )
+    if matrix.open:  # nothing of the model is touched while it is folded
+        with matrix:
+            live_head.attention_figure(run, sample, key="matrix")
     detail.original_columns(sample, store)
 
 

@@ -1,0 +1,60 @@
+"""One head on one sample: the live model is asked for, once, and agrees with the run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.app.opened import open_page, settled, texts
+
+PROBLEMS = [
+    {"id": f"{i}", "question": f"Tom has {i} 🎉 and {2 * i} pears. How many in all?",
+     "answer": f"He has {3 * i}.", "level": i % 3}
+    for i in range(12)
+]  # fmt: skip
+
+
+@pytest.fixture
+def scored(runs_home: Path, tmp_path: Path) -> Path:
+    from circuitseer_core import detect, score
+    from tests.tiny_models import save_tiny
+
+    data = tmp_path / "toy.jsonl"
+    data.write_text("\n".join(map(json.dumps, PROBLEMS)), encoding="utf-8")
+    model = save_tiny(tmp_path / "model")
+    detect(model=str(model), probe=[str(data)], run=runs_home / "tiny", probe_size=4)
+    score(run=runs_home / "tiny", data=[f"toy={data}"])
+    return runs_home / "tiny"
+
+
+def test_one_head_is_shown_only_when_asked_for(scored: Path) -> None:
+    page = open_page("samples", "tiny", sample="toy/3")
+    assert "rank" in texts(page)
+    page.segmented_control(key="colour").set_value("One head")
+    settled(page.run())
+    assert "it takes the model" in texts(page) and "Full colour" not in texts(page)
+    settled(page.button(key="live_open").click().run())
+    assert "Full colour" in texts(page)
+    assert "torch" in sys.modules
+    settled(page.number_input(key="layer_open").set_value(0).run())
+    assert "Full colour" in texts(page)
+
+
+def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> None:
+    from circuitseer_core.inspection import inspect_sample
+    from circuitseer_core.query import ScoreStore
+    from circuitseer_core.runs import Run
+    from circuitseer_core.spans import split_spans
+
+    run = Run.open(scored)
+    sample = ScoreStore(run).sample("toy/3")
+    seen = inspect_sample(run, "toy/3")
+    assert np.abs(seen.profile - sample.profile).max() < 1e-3  # stored as float16
+    spans = split_spans(sample.text, sample.token_starts, sample.special)
+    assert "".join(label for label, special in zip(spans.labels, spans.special, strict=True)
+                   if not special) == sample.text  # fmt: skip
+    assert any("🎉" in label for label in spans.labels)
