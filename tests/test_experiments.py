@@ -228,6 +228,7 @@ class TestTemperature:
             score.sum() ** 2 / (score**2).sum() / 300
         )
         assert table.loc[np.inf, "ess_share"] == pytest.approx(1.0)
+        assert table.loc[np.inf, ["overlap_uniform", "overlap_other_seed"]].max() < 0.35
         assert abs(table.loc[np.inf, "lift"]) < abs(table.loc[0.0, "lift"]) / 5
 
     def test_a_draw_is_the_selection_of_the_same_settings(self, run: Run) -> None:

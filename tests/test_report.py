@@ -6,6 +6,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -186,6 +187,16 @@ def test_markup_is_escaped_unless_it_is_markup() -> None:
     assert tag("p", "<", Html("<b>x</b>"), class_='a"b') == '<p class="a&quot;b">&lt;<b>x</b></p>'
     assert "<td>&lt;i&gt;</td>" in table(["x"], [["<i>"]])
     assert "<title>&lt;x&gt;</title>" in page("<x>", [], Figures())
+
+
+def test_no_figure_can_close_the_script_that_holds_it() -> None:
+    figure = SimpleNamespace(
+        layout=SimpleNamespace(height=None), to_json=lambda: '{"data": "</script><script>x"}'
+    )
+    figures = Figures()
+    figures.add(figure, figure, "a caption")  # type: ignore[arg-type]
+    parsed = read(figures.scripts())
+    assert parsed.tags == ["script"] * 3 and parsed.words == ["\n", "\n"]
 
 
 @pytest.mark.browser
