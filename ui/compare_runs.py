@@ -54,7 +54,7 @@ def _same_architecture(
     names: tuple[str, str],
 ) -> None:
     pairs = pair_heads(heads, theirs, kept, names)
-    spearman = pairs["importance_a"].corr(pairs["importance_b"], method="spearman")
+    spearman = pairs["importance_a"].rank().corr(pairs["importance_b"].rank())
     shared = len(set(kept[0]) & set(kept[1]))
     smaller = max(1, min(len(kept[0]), len(kept[1])))
     with st.container(horizontal=True, key="compare_facts"):

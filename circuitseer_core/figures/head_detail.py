@@ -37,7 +37,7 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     # A golden-ratio sequence spreads the points evenly and the same way every time.
     jitter = (np.arange(len(deltas)) * 0.618034) % 1.0 - 0.5
     fig.add_trace(
-        go.Scattergl(
+        go.Scatter(
             x=deltas["delta_loss"],
             y=row + 0.5 * jitter,
             mode="markers",

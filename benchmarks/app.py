@@ -1,0 +1,263 @@
+"""The app on a run of 1,000,000 scored samples, 20 sources and 80x64 heads, in Chromium.
+
+    python benchmarks/app.py [--rows 1000000] [--keep FOLDER] [--repeats 3]
+
+The run is made of random numbers (tests/synthetic.py). For every page: *cold* is the first visit
+after the server started, in a fresh browser profile; *warm* a reload in the same profile, the best
+of the repeats. "Paint" is the time until the page's heading and its main content are on the
+screen, "settled" until the script is idle and nothing is stale or a placeholder. A widget change
+counts until settled. Bars: paint 2.5 s cold and 1 s warm, any change 1 s, memory 1.5 GiB.
+
+Prints a table and writes benchmarks/results/app.json and app.md. Timings on a busy machine say
+little: the load average at the start is part of the result.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import platform
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+from playwright.sync_api import Browser, Page, TimeoutError, sync_playwright
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from tests.browser.conftest import ARGS, CHROMIUM, start_server  # noqa: E402
+from tests.synthetic import Shape, make_run  # noqa: E402
+
+RESULTS = ROOT / "benchmarks" / "results"
+PAINT_COLD, PAINT_WARM, CHANGE, GIB = 2.5, 1.0, 1.0, 1.5
+
+SETTLED = """() => {
+  const app = document.querySelector('[data-testid="stApp"]');
+  if (!app || app.dataset.testScriptState !== 'notRunning') return false;
+  return !document.querySelector('[data-testid="stSkeleton"], [data-stale="true"]');
+}"""
+
+
+@dataclass(frozen=True)
+class Visit:
+    """A page: its address, what must be on the screen, and changes to make there."""
+
+    path: str
+    ready: str
+    changes: dict[str, Callable[[Page], None]] = field(default_factory=dict)
+
+
+def radio(name: str) -> Callable[[Page], None]:
+    """Choose an option of a segmented control."""
+    return lambda page: page.get_by_role("radio", name=name, exact=True).first.click()
+
+
+def number(label: str, value: str) -> Callable[[Page], None]:
+    """Type into a number box."""
+
+    def change(page: Page) -> None:
+        box = page.get_by_role("spinbutton", name=label, exact=True).first
+        box.fill(value)
+        box.press("Enter")
+
+    return change
+
+
+def nudge(key: str) -> Callable[[Page], None]:
+    """Move a slider by one step with the keyboard."""
+    return lambda page: page.locator(f".st-key-{key} input[type=range]").first.press("ArrowRight")
+
+
+def choose(key: str, option: str) -> Callable[[Page], None]:
+    """Choose an option of a select box."""
+
+    def change(page: Page) -> None:
+        page.locator(f".st-key-{key} input").first.click()
+        page.get_by_role("option", name=option, exact=True).click()
+
+    return change
+
+
+def click_map(page: Page) -> None:
+    """Click a cell of the head map."""
+    box = page.locator("canvas[role=application]").bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 60, box["y"] + 100)
+
+
+def search(page: Page) -> None:
+    """Search all texts."""
+    box = page.locator(".st-key-q input")
+    box.fill("twice the area")
+    box.press("Enter")
+
+
+VISITS = {
+    "Overview": Visit("/", ".st-key-grid4_numbers"),
+    "Runs": Visit("/runs", ".st-key-card_job", {"open the form": radio("Start")}),
+    "Heads": Visit(
+        "/heads",
+        "[data-ready]",
+        {
+            "click a cell": click_map,
+            "type a head": number("Head", "33"),
+            "share slider": nudge("share"),
+            "by count": radio("Count"),
+            "stability": radio("Stability"),
+            "layers": radio("Layers"),
+            "sources": radio("Sources"),
+        },
+    ),
+    "Samples": Visit(
+        "/samples",
+        ".st-key-rows",
+        {"another scorer": choose("scorer", "focus"), "search": search},
+    ),
+    "Sources": Visit(
+        "/sources",
+        ".st-key-figure_histogram .js-plotly-plot",
+        {"another scorer": choose("scorer", "focus")},
+    ),
+    "Export": Visit(
+        "/export",
+        ".st-key-grid2_draw .js-plotly-plot",
+        {"temperature": nudge("temperature"), "seed": number("Seed", "7")},
+    ),
+}
+
+
+def settle(page: Page, started: float) -> float:
+    """Seconds from ``started`` until the script is idle and the page whole."""
+    page.wait_for_function(SETTLED, polling=20, timeout=120_000)
+    return time.perf_counter() - started
+
+
+def wait_for_start(page: Page) -> None:
+    """Until the page has asked for a new script run (it shows within a frame or two)."""
+    with contextlib.suppress(TimeoutError):
+        page.wait_for_function(f"() => !({SETTLED})()", polling=10, timeout=1_000)
+
+
+def visit(page: Page, url: str, what: Visit) -> tuple[float, float]:
+    """Seconds to paint and to settle."""
+    started = time.perf_counter()
+    page.goto(url + what.path + "?run=million")
+    page.locator("h1").first.wait_for(timeout=120_000)
+    page.locator(what.ready).first.wait_for(timeout=120_000)
+    painted = time.perf_counter() - started
+    return painted, settle(page, started)
+
+
+def measure_page(browser: Browser, url: str, what: Visit, repeats: int) -> dict[str, Any]:
+    """Cold and warm visits of one page and its changes."""
+    context = browser.new_context(viewport={"width": 1440, "height": 1000})
+    page = context.new_page()
+    cold = visit(page, url, what)
+    warm = min((visit(page, url, what) for _ in range(repeats)), default=cold)
+    changes = {}
+    for name, change in what.changes.items():
+        started = time.perf_counter()
+        change(page)
+        wait_for_start(page)
+        changes[name] = round(settle(page, started), 2)
+    context.close()
+    return {
+        "cold_paint": round(cold[0], 2),
+        "cold_settled": round(cold[1], 2),
+        "warm_paint": round(warm[0], 2),
+        "warm_settled": round(warm[1], 2),
+        "changes": changes,
+    }
+
+
+def measure(runs: Path, repeats: int, names: list[str]) -> dict[str, Any]:
+    """All pages, each cold visit on a server of its own; memory after visiting all on one."""
+    pages: dict[str, Any] = {}
+    chosen = {name: VISITS[name] for name in names}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        for name, what in chosen.items():
+            process, url = start_server(runs)
+            pages[name] = measure_page(browser, url, what, repeats)
+            process.terminate()
+            process.wait(timeout=20)
+        process, url = start_server(runs)
+        context = browser.new_context()
+        page, peak = context.new_page(), 0.0
+        for what in chosen.values():
+            visit(page, url, what)
+            for change in what.changes.values():
+                change(page)
+                wait_for_start(page)
+                settle(page, time.perf_counter())
+                peak = max(peak, psutil.Process(process.pid).memory_info().rss / 2**30)
+        process.terminate()
+        process.wait(timeout=20)
+        browser.close()
+    return {"pages": pages, "memory_gib": round(peak, 2)}
+
+
+def table(result: dict[str, Any]) -> str:
+    """The result as Markdown, values over their bar marked."""
+    lines = [
+        "| page | paint cold | settled cold | paint warm | settled warm | slowest change |",
+        "|---|---|---|---|---|---|",
+    ]
+    for name, page in result["pages"].items():
+        slow = max(page["changes"].items(), key=lambda item: item[1], default=("none", 0.0))
+        lines.append(
+            f"| {name} | {_marked(page['cold_paint'], PAINT_COLD)} | {page['cold_settled']} s | "
+            f"{_marked(page['warm_paint'], PAINT_WARM)} | {page['warm_settled']} s | "
+            f"{_marked(slow[1], CHANGE)} ({slow[0]}) |"
+        )
+    over = " (over)" if result["memory_gib"] > GIB else ""
+    lines.append(f"\nMemory of the app after all pages: {result['memory_gib']} GiB{over}.")
+    lines.append(f"Bars: {PAINT_COLD} s, {PAINT_WARM} s, {CHANGE} s, {GIB} GiB.")
+    lines.append(f"{result['machine']}; load average at the start {result['load']}.")
+    return "\n".join(lines)
+
+
+def _marked(seconds: float, bar: float) -> str:
+    return f"{seconds} s" if seconds <= bar else f"**{seconds} s**"
+
+
+def main() -> None:
+    """Make the run, measure, print, write."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--pages", default=",".join(VISITS), help="a comma-separated part of them")
+    parser.add_argument("--keep", type=Path, help="folder for the run, used again if it is there")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as scratch:
+        runs = options.keep or Path(scratch)
+        if not (runs / "million" / "run.json").is_file():
+            started = time.perf_counter()
+            shape = Shape(
+                rows=options.rows, sources=20, layers=80, heads=64, probe=300, profiles=20_000
+            )
+            make_run(runs / "million", shape)
+            print(f"run made in {time.perf_counter() - started:.0f} s")
+        load = round(os.getloadavg()[0], 1)
+        result = measure(runs, options.repeats, options.pages.split(",")) | {
+            "rows": options.rows,
+            "machine": f"{os.cpu_count()} cores, {platform.machine()}",
+            "load": load,
+        }
+    RESULTS.mkdir(parents=True, exist_ok=True)
+    (RESULTS / "app.json").write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
+    (RESULTS / "app.md").write_text(table(result) + "\n", encoding="utf-8")
+    print(json.dumps({k: v["changes"] for k, v in result["pages"].items()}, indent=2))
+    print(table(result))
+
+
+if __name__ == "__main__":
+    main()
