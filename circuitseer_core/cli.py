@@ -17,6 +17,8 @@ import typer
 from pydantic import BaseModel, ValidationError
 
 from circuitseer_core import cli_options as opt
+from circuitseer_core import cli_study
+from circuitseer_core.cli_options import quiet_libraries
 from circuitseer_core.errors import Cancelled, UserError
 
 app = typer.Typer(
@@ -71,14 +73,6 @@ def build(kind: Callable[..., Settings], **options: Any) -> Settings:
 def command_line() -> str:
     """This process's command, as a person would type it."""
     return shlex.join(["python", "-m", "circuitseer_core", *sys.argv[1:]])
-
-
-def quiet_libraries() -> None:
-    """Leave the terminal to our progress: the libraries' own bars and hints are noise here."""
-    import transformers
-
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
 
 
 @app.command()
@@ -276,6 +270,5 @@ def demo(
         typer.echo(line)
 
 
-from circuitseer_core import cli_study  # noqa: E402 - adds its commands to `app`
-
-cli_study.register(app, command_line=command_line, quiet=quiet_libraries)
+for study in cli_study.COMMANDS:
+    app.command()(study)

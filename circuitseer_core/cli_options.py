@@ -1,4 +1,4 @@
-"""Option types shared by the commands, so that one option reads the same everywhere."""
+"""What the commands share: option types, so that one option reads the same everywhere."""
 
 from __future__ import annotations
 
@@ -38,3 +38,11 @@ ResponseField = Annotated[str | None, typer.Option(help="Column of the response.
 SourceField = Annotated[str | None, typer.Option(help="Column of the source.")]
 IdField = Annotated[str | None, typer.Option(help="Column of the id.")]
 SetName = Annotated[str, typer.Option(help="Name of this scoring, for several side by side.")]
+
+
+def quiet_libraries() -> None:
+    """Leave the terminal to our progress: the libraries' own bars and hints are noise here."""
+    import transformers
+
+    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.disable_progress_bar()
