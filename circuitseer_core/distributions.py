@@ -151,10 +151,15 @@ def statistics(
 
 
 def ranks(values: Floats) -> Floats:
-    """(N,) mid-ranks from 1; NaN stays NaN."""
-    from scipy.stats import rankdata
-
-    return np.asarray(rankdata(values, nan_policy="omit"), dtype=np.float64)
+    """(N,) mid-ranks from 1; NaN stays NaN. One unstable sort: ties share a rank anyway."""
+    order = np.argsort(values)
+    known = int(np.isfinite(values).sum())
+    ordered = values[order[:known]]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[:known])
+    counts = np.diff(np.concatenate((starts, [known])))
+    found = np.full(len(values), np.nan)
+    found[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
+    return found
 
 
 def correlation(one: Floats, other: Floats) -> float:

@@ -149,8 +149,10 @@ class ScoreStore:
 
     def texts_of(self, ids: Sequence[str], snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id."""
+        files = self.frame(f"SELECT filename FROM samples WHERE {one_of('id', ids)}")["filename"]
         found = self.frame(
-            f"SELECT id, {self._snippet(snippet)} AS text FROM samples WHERE {one_of('id', ids)}"
+            f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
+            f"WHERE {one_of('filename', files)} AND {one_of('id', ids)}"
         )
         return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
 

@@ -14,7 +14,7 @@ st.html(ROOT / "ui" / "samples.css")
 
 with st.container(key="grid2_draw"):
     left, right = st.columns([3, 8], gap="large")
-settings = found = None
+settings = drawn = None
 with left, st.container(key="draw_settings"):
     try:
         settings = draw_settings.draw_settings(
@@ -26,20 +26,20 @@ with right:
     if settings is not None:
         try:
             with st.spinner(f"Drawing from {store.rows:,} rows …"):
-                found = draw_data.effect(run, store, settings)
+                drawn = draw_data.shown(run, store, settings)
         except UserError as error:
             st.text(str(error))
-    if settings is not None and found is not None:
-        draw_views.numbers(found)
-        draw_views.words(found)
-        draw_views.figures_of(run, store, settings, found)
-if settings is not None and found is not None:
+    if settings is not None and drawn is not None:
+        draw_views.numbers(drawn.effect)
+        draw_views.words(drawn.effect)
+        draw_views.figures_of(run, store, settings, drawn.effect)
+if settings is not None and drawn is not None:
     st.subheader("First rows", anchor=False)
-    draw_views.first_rows(run, store, settings)
+    draw_views.first_rows(drawn.head)
     st.subheader("Keep it", anchor=False)
     draw_keep.keep(run, settings)
     st.subheader("Take it away", anchor=False)
     draw_keep.take_away(run)
     if run.selections():
         st.subheader("Kept selections", anchor=False)
-        draw_keep.earlier(run, store, settings)
+        draw_keep.earlier(run, store, drawn)

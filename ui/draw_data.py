@@ -1,12 +1,15 @@
 """The draw in view, computed once for every state of the dial and kept in pieces.
 
 What each piece depends on decides what a turn of the dial costs: hashes of ids on the seed, the
-sifted pool on scorer and judgements by eye, top-k on neither temperature nor seed.
+sifted pool on judgements by eye and on which rows have a score, top-k on neither temperature nor
+seed.
 """
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -26,25 +29,22 @@ from circuitseer_core.settings import SelectionSettings
 from ui import store as cached
 from ui.store import HASH
 
-
-def _path(run: Run) -> str:
-    return str(run.path)
-
-
-_KEYS: dict[Any, Any] = HASH | {SelectionSettings: repr, Rules: hash, Run: _path}
-_ANY_DRAW = {"temperature": 1.0, "target_ess": None, "seed": 0}
+_KEYS: dict[Any, Any] = HASH | {SelectionSettings: repr, Rules: hash}
+_HEAD = 8
 
 
-def drawing(run: Run, store: ScoreStore, settings: SelectionSettings) -> Drawing:
+@dataclass(frozen=True)
+class Shown:
+    """A draw as the page shows it: numbers, first rows, and the row numbers of all drawn."""
+
+    effect: Effect
+    head: pd.DataFrame
+    rows: NDArray[np.int64]
+
+
+def shown(run: Run, store: ScoreStore, settings: SelectionSettings) -> Shown:
     """The draw that these settings make. Raises UserError where it is impossible."""
-    rules = select_run.run_rules(run, settings)
-    return _draw(store, _budget(settings), settings, rules)
-
-
-def effect(run: Run, store: ScoreStore, settings: SelectionSettings) -> Effect:
-    """The draw in numbers. Raises UserError where it is impossible."""
-    rules = select_run.run_rules(run, settings)
-    return _effect(store, _plain(settings), rules)
+    return _shown(store, _plain(settings), select_run.run_rules(run, settings))
 
 
 def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[dict[str, Any]]:
@@ -52,80 +52,71 @@ def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[
     return _simulated(store, _plain(settings), select_run.run_rules(run, settings))
 
 
-def first_rows(store: ScoreStore, drawn: Drawing, count: int) -> pd.DataFrame:
-    """The first ``count`` rows of a draw: rank, id, source, tokens, score, chance, text."""
-    chosen = drawn.chosen[:count]
-    ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
-    texts = store.texts_of(ids)
-    names = np.array(drawn.pool.names, dtype=object)
-    return pd.DataFrame(
-        {
-            "rank": np.arange(1, len(chosen) + 1),
-            "id": ids,
-            "source": names[drawn.pool.source[chosen]],
-            "tokens": drawn.pool.length[chosen].astype(int),
-            "score": drawn.pool.score[chosen],
-            "text": [" ".join(texts.get(i, "").split()) for i in ids],
-        }
-    )
-
-
-def overlaps(run: Run, drawn: Drawing, names: list[str]) -> dict[str, float]:
+def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dict[str, float]:
     """Share of the draw in view that each kept selection holds too."""
-    ids = pd.Series(drawn.pool.ids).iloc[drawn.chosen]
+    ids = _base(store)[0]["id"].iloc[drawn.rows]
     return {name: float(ids.isin(set(run.selection_ids(name)["id"])).mean()) for name in names}
 
 
 def _plain(settings: SelectionSettings) -> SelectionSettings:
-    """Settings without what no draw depends on, so that a new name costs nothing."""
+    """Settings without the name, on which no draw depends."""
     return settings.model_copy(update={"name": "preview"})
 
 
-def _budget(settings: SelectionSettings) -> SelectionSettings:
-    """Settings without temperature and seed: what the pool depends on."""
-    return _plain(settings).model_copy(update=_ANY_DRAW)
-
-
-def _draw(
-    store: ScoreStore, budget: SelectionSettings, settings: SelectionSettings, rules: Rules
-) -> Drawing:
-    pool, sifted = _pool(store, budget, rules)
-    return draw(pool, settings, rules, sifted=sifted, hashes=_hashes(store, settings.seed))
+def _pool_settings(settings: SelectionSettings) -> SelectionSettings:
+    """The part of the settings that the pool depends on."""
+    part = ("scorer", "tokens", "token_field", "duplicates")
+    return SelectionSettings.of(**{name: getattr(settings, name) for name in part})
 
 
 @st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=_KEYS)
-def _effect(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Effect:
-    budget = _budget(settings)
-    drawn = _draw(store, budget, settings, rules)
-    return preview.effect(drawn, _top(store, budget, rules))
+def _shown(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Shown:
+    drawn = _draw(store, settings, rules)
+    fixed = settings.model_copy(update={"temperature": 1.0, "target_ess": None, "seed": 0})
+    top = _top(store, fixed, rules, drawn)
+    return Shown(preview.effect(drawn, top), _head(store, drawn), drawn.rows)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
-def _top(store: ScoreStore, budget: SelectionSettings, rules: Rules) -> NDArray[np.int64]:
-    return preview.top_rows(_draw(store, budget, budget, rules))
+def _top(
+    store: ScoreStore, settings: SelectionSettings, rules: Rules, _drawn: Drawing
+) -> NDArray[np.int64]:
+    """Top-k under these limits; ``_drawn`` is any draw under them, whatever its dial and seed."""
+    return preview.top_rows(_drawn)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_KEYS)
 def _simulated(
     store: ScoreStore, settings: SelectionSettings, rules: Rules
 ) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = diagnose(_draw(store, _budget(settings), settings, rules))[
-        "sources"
-    ]
+    found: list[dict[str, Any]] = diagnose(_draw(store, settings, rules))["sources"]
     return found
 
 
+def _draw(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Drawing:
+    pool, finite = _pool(store, _pool_settings(settings))
+    sifted = _sifted(store, settings.duplicates, rules, finite, pool)
+    return draw(pool, settings, rules, sifted=sifted, hashes=_hashes(store, settings.seed))
+
+
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=_KEYS)
-def _pool(store: ScoreStore, budget: SelectionSettings, rules: Rules) -> tuple[Pool, Sifted]:
+def _pool(store: ScoreStore, settings: SelectionSettings) -> tuple[Pool, str]:
+    """The pool, and a digest of which of its rows have a score."""
     base, prompts = _base(store)
+    score = cached.numbers(store, settings.scorer)
     pool = preview.pool_of(
         base,
-        cached.numbers(store, budget.scorer),
-        budget,
+        score,
+        settings,
         str(store.settings.get("text", "prompt")),
-        prompts if budget.duplicates == "remove" else None,
+        prompts if settings.duplicates == "remove" else None,
     )
-    return pool, sift(pool, rules)
+    return pool, hashlib.blake2b(np.packbits(np.isfinite(score)).tobytes()).hexdigest()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
+def _sifted(store: ScoreStore, duplicates: str, rules: Rules, finite: str, _pool: Pool) -> Sifted:
+    return sift(_pool, rules)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
@@ -143,8 +134,24 @@ def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
     base, _ = _base(store)
     found = draw_hashes(base["id"].array, seed)
     if seed == 0:  # ids are unique or not whatever the seed
-        pool, _ = _pool(
-            store, SelectionSettings.of(scorer=store.scorers[0]), Rules(duplicates=False)
-        )
-        check_unique(pool, found)
+        plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
+        check_unique(_pool(store, plain)[0], found)
     return found
+
+
+def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:
+    """The first rows of a draw: rank, id, source, tokens, score, text."""
+    chosen = drawn.chosen[:_HEAD]
+    ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
+    texts = store.texts_of(ids)
+    names = np.array(drawn.pool.names, dtype=object)
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(chosen) + 1),
+            "id": ids,
+            "source": names[drawn.pool.source[chosen]],
+            "tokens": drawn.pool.length[chosen].astype(int),
+            "score": drawn.pool.score[chosen],
+            "text": [" ".join(texts.get(i, "").split()) for i in ids],
+        }
+    )

@@ -16,6 +16,7 @@ from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
 from circuitseer_core.settings import SelectionSettings
 from ui import draw_data, draw_settings, review_store
+from ui.draw_data import Shown
 
 FORMATS = {
     "jsonl": "JSON Lines",
@@ -85,12 +86,12 @@ def take_away(run: Run) -> None:
     _write_folder(run, name, form)
 
 
-def earlier(run: Run, store: ScoreStore, settings: SelectionSettings) -> None:
+def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
     """Kept selections, comparable: settings, diagnostics, overlap with the draw in view."""
     names = run.selections()
     if not names:
         return
-    shared = draw_data.overlaps(run, draw_data.drawing(run, store, settings), names)
+    shared = draw_data.overlaps(run, store, drawn, names)
     rows = [_row(run.selection(name)) | {"shared": shared[name]} for name in names]
     st.dataframe(
         pd.DataFrame(rows),

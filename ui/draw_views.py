@@ -95,9 +95,8 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
         _sources(run, store, settings, found)
 
 
-def first_rows(run: Run, store: ScoreStore, settings: SelectionSettings, count: int = 8) -> None:
+def first_rows(frame: pd.DataFrame) -> None:
     """The subset's head, best key first."""
-    frame = draw_data.first_rows(store, draw_data.drawing(run, store, settings), count)
     st.dataframe(
         frame,
         hide_index=True,

@@ -122,14 +122,11 @@ def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, flo
         return None
     values = numbers[found.codes]
     use = np.isfinite(values) & np.isfinite(cached.numbers(store, scorer))
-    ranked = [
-        dist.ranks(column_values[use])
-        for column_values in (
-            cached.numbers(store, scorer),
-            values,
-            cached.numbers(store, "n_tokens"),
-        )
-    ]
+    if use.all():
+        ranked = [_ranks(store, scorer), dist.ranks(values), _ranks(store, "n_tokens")]
+    else:
+        columns = (cached.numbers(store, scorer), values, cached.numbers(store, "n_tokens"))
+        ranked = [dist.ranks(column[use]) for column in columns]
     plain = dist.correlation(ranked[0], ranked[1])
     fixed = dist.partial(
         plain, dist.correlation(ranked[0], ranked[2]), dist.correlation(ranked[1], ranked[2])

@@ -8,10 +8,9 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
-from plotly.subplots import make_subplots
 
 from circuitseer_core.distributions import Bins
-from circuitseer_core.figures.style import Theme, colorbar, figure, template
+from circuitseer_core.figures.style import Theme, colorbar, figure
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -43,42 +42,49 @@ def histogram_by_group(
         density: share of the group's rows instead of rows.
         row_height: pixels a group.
     """
-    groups = len(labels)
-    fig = make_subplots(rows=groups, cols=1, shared_xaxes=True, vertical_spacing=0)
-    sizes = counts.sum(axis=1)
-    shares = counts / np.maximum(sizes, 1)[:, None]
-    heights = shares if density else counts
-    top = float(heights.max(initial=0)) or 1.0
-    edges = [list(pair) for pair in zip(bins.edges[:-1], bins.edges[1:], strict=True)]
-    for g, label in enumerate(labels):
-        fig.add_bar(
-            x=_positions(bins),
-            y=heights[g],
-            width=_widths(bins),
-            row=g + 1,
-            col=1,
-            name=label,
-            marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
-            customdata=[[label, *e, int(c)] for e, c in zip(edges, counts[g], strict=True)],
-            hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
-            "<br>%{customdata[3]:,} rows<extra></extra>",
-        )
-        if np.isfinite(medians[g]):
-            at = float(np.log10(medians[g])) if bins.log and medians[g] > 0 else float(medians[g])
-            fig.add_scatter(
-                x=[at, at], y=[0, top * 0.9], mode="lines", hoverinfo="skip", row=g + 1, col=1,
-                line={"color": theme.mark, "width": 1.5},
-            )  # fmt: skip
-        fig.update_yaxes(
-            row=g + 1, range=[0, top * 1.06], showgrid=False, showticklabels=False,
-            title={"text": ""}, showline=False,
-        )  # fmt: skip
-        _row_label(fig, g, groups, label, f"{int(sizes[g]):,}", theme)
-    fig.update_xaxes(showgrid=True, gridcolor=theme.grid, showticklabels=False)
-    fig.update_xaxes(row=groups, col=1, showticklabels=True, title_text=x_title, **_ticks(bins))
+    groups, sizes = len(labels), counts.sum(axis=1)
+    heights = counts / np.maximum(sizes, 1)[:, None] if density else counts.astype(np.float64)
+    heights *= 0.88 / (float(heights.max(initial=0)) or 1.0)
+    floors = np.arange(groups - 1, -1, -1)  # one axis for all rows: subplots are slow to build
+    fig = figure(theme, height=groups * row_height + 62, showlegend=False, bargap=0)
+    shown = counts > 0
+    edges = np.stack([bins.edges[:-1], bins.edges[1:]], axis=1)
+    fig.add_bar(
+        x=np.tile(_positions(bins), (groups, 1))[shown],
+        y=heights[shown],
+        base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
+        width=np.tile(_widths(bins), (groups, 1))[shown],
+        marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
+        customdata=[
+            [labels[g], float(edges[i][0]), float(edges[i][1]), int(counts[g, i])]
+            for g, i in np.argwhere(shown)
+        ],
+        hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
+        "<br>%{customdata[3]:,} rows<extra></extra>",
+    )
+    usable = np.isfinite(medians) & ((medians > 0) | (not bins.log))
+    across = np.log10(medians[usable]) if bins.log else medians[usable]
+    fig.add_scatter(
+        x=[v for x in across for v in (x, x, None)],
+        y=[v for y in floors[usable] for v in (y, y + 0.88, None)],
+        mode="lines", hoverinfo="skip", line={"color": theme.mark, "width": 1.5},
+    )  # fmt: skip
+    fig.update_xaxes(title_text=x_title, showgrid=True, **_ticks(bins))
+    fig.update_yaxes(
+        range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
+        ticktext=[_plain(n if len(n) <= 22 else n[:21] + "…") for n in labels],
+        ticklabelstandoff=8,
+    )  # fmt: skip
+    size_font = {"size": 11, "color": theme.muted}
     fig.update_layout(
-        template=template(theme), height=groups * row_height + 62, showlegend=False, bargap=0,
-        margin={"l": 128, "r": 64, "t": 8, "b": 44},
+        annotations=[
+            {
+                "x": 1, "xref": "paper", "xanchor": "left", "xshift": 10, "y": float(floor) + 0.4,
+                "yanchor": "middle", "text": f"{int(n):,}", "showarrow": False, "font": size_font,
+            }
+            for floor, n in zip(floors, sizes, strict=True)
+        ],
+        margin={"l": 8, "r": 64, "t": 8, "b": 8},
     )  # fmt: skip
     return fig
 
@@ -248,19 +254,3 @@ def _line_style(index: int, theme: Theme) -> tuple[str, str]:
 def _plain(label: str) -> str:
     """A label that plotly cannot take for markup."""
     return label.replace("&", "&amp;").replace("<", "&lt;")
-
-
-def _row_label(
-    fig: go.Figure, index: int, groups: int, label: str, size: str, theme: Theme
-) -> None:
-    """The group's name at the left of its row, its rows at the right."""
-    name = label if len(label) <= 20 else label[:19] + "…"
-    middle = 1 - (index + 0.5) / groups
-    common = {"xref": "paper", "yref": "paper", "y": middle, "showarrow": False}
-    common["yanchor"] = "middle"
-    fig.add_annotation(
-        x=0, xanchor="right", xshift=-12, text=_plain(name), font={"size": 12}, **common
-    )
-    fig.add_annotation(
-        x=1, xanchor="left", xshift=10, text=size, font={"size": 11, "color": theme.muted}, **common
-    )
