@@ -275,7 +275,7 @@ class ScoreStore:
             "given.response AS response, given.original AS original) "
             "FROM stored LEFT JOIN given USING (id)"
         )
-        return True
+        return self._one("SELECT 1 FROM stored SEMI JOIN given USING (id) LIMIT 1") is not None
 
     def where(self, rows: Filter) -> tuple[str, list[Any]]:
         """The filter as SQL; a text is searched once and its hits are kept for later pages."""

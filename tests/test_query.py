@@ -203,6 +203,7 @@ def test_a_run_without_texts_takes_them_by_id(numbers_only: Run) -> None:
     ids = bare.page(Filter(), scorer="variance", limit=60)["id"].tolist()
     assert bare.page(Filter(), scorer="variance", limit=1)["text"].iloc[0] == ""
     texts = {i: Text(f"What is {n}?", "it is", {"level": n % 3}) for n, i in enumerate(ids[:40])}
+    assert not ScoreStore(numbers_only, texts={"another/id": Text("what?")}).has_texts
     store = ScoreStore(numbers_only, texts=texts)
     assert store.has_texts
     assert store.count(Filter(text="what IS 7?")) == 1
