@@ -13,7 +13,7 @@ from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import Z95, Head, grid, importance_map, signed
 from circuitseer_core.heads import finalists, select_heads
 from circuitseer_core.runs import Run
-from ui import head_tables
+from ui import head_tables, live_head
 from ui.charts import download_menu, show_figure, theme
 from ui.shell import link_to
 
@@ -213,13 +213,26 @@ def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         name=f"delta_loss_L{layer}_H{head}",
         alt=f"ΔL of layer {layer}, head {head} on every probe sample, by source",
     )
-    link_to(
-        "samples",
-        "See this head's attention on a sample",
-        icon=":material/arrow_forward:",
-        layer=layer,
-        head=head,
+    _on_a_sample(run, layer, head)
+
+
+def _on_a_sample(run: Run, layer: int, head: int) -> None:
+    """This head's attention on one scored sample; the model is loaded only if asked for."""
+    if run.stage_state()["score"] == "missing":
+        return
+    box = st.expander(
+        "This head's attention on a sample",
+        icon=":material/grid_on:",
+        key="head_sample",
+        on_change="rerun",
     )
+    if not box.open:
+        return
+    with box:
+        first = head_tables.first_sample(run)
+        sample = st.text_input("Sample id", first, key="head_sample_id", persist_state="session")
+        live_head.head_on_sample(run, sample.strip() or first, (layer, head), key="heads")
+        link_to("samples", "Open in Samples", icon=":material/arrow_forward:", sample=sample)
 
 
 def _inputs(heads: pd.DataFrame) -> Head:

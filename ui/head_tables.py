@@ -50,6 +50,12 @@ def source_agreement(run: Run) -> pd.DataFrame:
     return _source_agreement(str(run.path), _stamp(run.heads_path))
 
 
+def first_sample(run: Run) -> str:
+    """The id of the first scored sample."""
+    part = pq.ParquetFile(run.score_parts(run.scorings()[0])[0])
+    return str(next(part.iter_batches(1, columns=["id"]))["id"][0])
+
+
 def _stamp(path: Path) -> float:
     return path.stat().st_mtime
 

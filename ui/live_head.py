@@ -22,6 +22,7 @@ from ui.charts import show_figure, theme
 def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] | None:
     """(T,) attention that each token receives from the head chosen; None until it was computed."""
     head = _choose(run, key)
+    _ask(run, key)
     seen = _seen(run, sample.id, head)
     if seen is None:
         return None
@@ -35,7 +36,18 @@ def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] 
 def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:
     """The T x T attention of one head, on demand."""
     head = _choose(run, key)
-    seen = _seen(run, sample.id, head)
+    _ask(run, key)
+    _draw(run, sample.id, head, key)
+
+
+def head_on_sample(run: Run, sample_id: str, head: tuple[int, int], *, key: str) -> None:
+    """The T x T attention of a given head on a sample named by its id, on demand."""
+    _ask(run, key)
+    _draw(run, sample_id, head, key)
+
+
+def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
+    seen = _seen(run, sample_id, head)
     if seen is None:
         return
     tokens = [str(t[0] if isinstance(t, tuple | list) else t.text) for t in seen.tokens]
@@ -48,7 +60,7 @@ def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:
             title=f"Head {head[0]}.{head[1]}",
         ),
         key=f"attention_{key}",
-        name=f"attention {head[0]}.{head[1]} {sample.id}".replace("/", "_"),
+        name=f"attention {head[0]}.{head[1]} {sample_id}".replace("/", "_"),
         alt=f"Attention of head {head[0]}.{head[1]}: queries down, keys across",
     )
 
@@ -78,15 +90,18 @@ def _choose(run: Run, key: str) -> tuple[int, int]:
             persist_state="session",
             width=120,
         )
-        wanted = (str(run.path), int(layer), int(head))
-        if not st.session_state.get("live_model"):
-            st.button(
-                "Load the model and look",
-                key=f"live_{key}",
-                icon=":material/memory:",
-                on_click=lambda: st.session_state.update(live_model=wanted[0]),
-            )
     return int(layer), int(head)
+
+
+def _ask(run: Run, key: str) -> None:
+    """The button without which nothing is loaded."""
+    if st.session_state.get("live_model") != str(run.path):
+        st.button(
+            "Load the model and look",
+            key=f"live_{key}",
+            icon=":material/memory:",
+            on_click=lambda: st.session_state.update(live_model=str(run.path)),
+        )
 
 
 def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:

@@ -15,98 +15,109 @@ KEEP: dict[str, Any] = {"persist_state": "session"}
 def detection() -> dict[str, Any]:
     """Options of ``detect`` (and ``use_contrast``)."""
     with st.expander("Detection settings", icon=":material/tune:", key="detect_settings"):
-        first, second, third = st.columns(3)
-        mode = first.segmented_control(
-            "Mode",
-            ["racing", "exact"],
-            default="racing",
-            required=True,
-            key="set_mode",
-            help="Exact measures every head on every probe sample. Racing drops hopeless heads "
-            "after a pilot: about a fifth of the work.",
-            **KEEP,
-        )
-        size = second.number_input(
-            "Probe samples",
-            1,
-            10_000,
-            64,
-            key="set_probe_size",
-            help="More samples, smaller intervals. The paper uses 300.",
-            **KEEP,
-        )
-        pool = third.number_input(
-            "Chosen from",
-            1,
-            100_000,
-            2_000,
-            key="set_probe_pool",
-            help="So many random samples get a clean loss first.",
-            **KEEP,
-        )
-        criterion = first.selectbox(
-            "Probe criterion",
-            ["loss", "random", "stratified"],
-            key="set_criterion",
-            help="loss takes the samples of highest clean loss (the paper); stratified draws "
-            "evenly from the sources.",
-            **KEEP,
-        )
-        ablation = second.selectbox(
-            "Ablation",
-            ["uniform", "zero", "mean", "scaled"],
-            key="set_ablation",
-            help="uniform replaces the head's attention by the running mean (the paper).",
-            **KEEP,
-        )
-        epsilon = 0.0
-        if ablation == "scaled":
-            epsilon = second.number_input("Epsilon", 1e-4, 1.0, 0.1, key="set_epsilon", **KEEP)
-        loss = third.selectbox(
-            "Loss on",
-            ["response", "all"],
-            key="set_loss",
-            help="Mean cross-entropy over the response's tokens, or over all.",
-            **KEEP,
-        )
-        template = first.selectbox(
-            "Template",
-            ["auto", "chat", "plain"],
-            key="set_template",
-            help="auto is chat where the tokenizer has a chat template.",
-            **KEEP,
-        )
-        longest = second.number_input(
-            "Longest sample (tokens)",
-            16,
-            131_072,
-            None,
-            key="set_max_length",
-            placeholder="model's limit",
-            help="Longer samples are left out of the probe.",
-            **KEEP,
-        )
-        seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="set_seed", **KEEP)
-        use_contrast = st.toggle(
+        columns = st.columns(3)
+        options = _probe(*columns) | _ablation(*columns)
+        options["use_contrast"] = st.toggle(
             "Measure a contrast set too",
             key="set_contrast",
             help="The same ablation on text that needs no reasoning. Tells heads that serve "
             "reasoning from heads that any text needs; doubles the work.",
             **KEEP,
         )
+    return options | _machine()
+
+
+def _probe(first: Any, second: Any, third: Any) -> dict[str, Any]:
+    """On how many samples, and which."""
+    mode = first.segmented_control(
+        "Mode",
+        ["racing", "exact"],
+        default="racing",
+        required=True,
+        key="set_mode",
+        help="Exact measures every head on every probe sample. Racing drops hopeless heads "
+        "after a pilot: about a fifth of the work.",
+        **KEEP,
+    )
+    size = second.number_input(
+        "Probe samples",
+        1,
+        10_000,
+        64,
+        key="set_probe_size",
+        help="More samples, smaller intervals. The paper uses 300.",
+        **KEEP,
+    )
+    pool = third.number_input(
+        "Chosen from",
+        1,
+        100_000,
+        2_000,
+        key="set_probe_pool",
+        help="So many random samples get a clean loss first.",
+        **KEEP,
+    )
+    criterion = first.selectbox(
+        "Probe criterion",
+        ["loss", "random", "stratified"],
+        key="set_criterion",
+        help="loss takes the samples of highest clean loss (the paper); stratified draws "
+        "evenly from the sources.",
+        **KEEP,
+    )
     return {
         "mode": mode,
         "probe_size": int(size),
         "probe_pool": max(int(pool), int(size)),
         "probe_criterion": criterion,
+    }
+
+
+def _ablation(first: Any, second: Any, third: Any) -> dict[str, Any]:
+    """What is done to a head, and on which tokens it is felt."""
+    ablation = second.selectbox(
+        "Ablation",
+        ["uniform", "zero", "mean", "scaled"],
+        key="set_ablation",
+        help="uniform replaces the head's attention by the running mean (the paper).",
+        **KEEP,
+    )
+    epsilon = 0.0
+    if ablation == "scaled":
+        epsilon = second.number_input("Epsilon", 1e-4, 1.0, 0.1, key="set_epsilon", **KEEP)
+    loss = third.selectbox(
+        "Loss on",
+        ["response", "all"],
+        key="set_loss",
+        help="Mean cross-entropy over the response's tokens, or over all.",
+        **KEEP,
+    )
+    template = first.selectbox(
+        "Template",
+        ["auto", "chat", "plain"],
+        key="set_template",
+        help="auto is chat where the tokenizer has a chat template.",
+        **KEEP,
+    )
+    longest = second.number_input(
+        "Longest sample (tokens)",
+        16,
+        131_072,
+        None,
+        key="set_max_length",
+        placeholder="model's limit",
+        help="Longer samples are left out of the probe.",
+        **KEEP,
+    )
+    seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="set_seed", **KEEP)
+    return {
         "ablation": ablation,
         "epsilon": float(epsilon),
         "loss_tokens": loss,
         "template": template,
         "max_length": longest,
         "seed": int(seed),
-        "use_contrast": use_contrast,
-    } | _machine()
+    }
 
 
 def _machine() -> dict[str, Any]:
