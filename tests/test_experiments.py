@@ -229,15 +229,22 @@ class TestTemperature:
         )
         assert table.loc[np.inf, "ess_share"] == pytest.approx(1.0)
         assert table.loc[np.inf, ["overlap_uniform", "overlap_other_seed"]].max() < 0.35
+        # Ten uniform draws of 30 rows: their lift is chance, and its spread is that of a mean.
+        chance = score.std() / score.mean() * np.sqrt((1 - 30 / 300) / 30)
+        assert table.loc[np.inf, "lift_sd"] == pytest.approx(chance, rel=0.6)
+        assert abs(table.loc[np.inf, "lift"]) < 3 * chance / np.sqrt(10)
         assert abs(table.loc[np.inf, "lift"]) < abs(table.loc[0.0, "lift"]) / 5
 
     def test_a_draw_is_the_selection_of_the_same_settings(self, run: Run) -> None:
         add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300), "source": ["a", "b", "c"] * 100})
         written = select_run(run, SelectionSettings.of(temperature=0.5, fraction=0.2, seed=4))
-        found = EXPERIMENTS["temperature"].run(run, temperatures="0.5", fraction=0.2, seed=4)
+        found = EXPERIMENTS["temperature"].run(
+            run, temperatures="0.5", fraction=0.2, seed=4, seeds=1
+        )
         (line,) = found.table.to_dict("records")
         diagnostics = written["diagnostics"]
         assert line["lift"] == pytest.approx(diagnostics["score"]["lift"])
+        assert np.isnan(line["lift_sd"])
         assert line["ess_share"] == pytest.approx(diagnostics["ess_share"])
         assert line["overlap_top"] == pytest.approx(diagnostics["overlap"]["top_k"])
         shift = sum(abs(s["share"] - s["pool_share"]) for s in diagnostics["sources"]) / 2

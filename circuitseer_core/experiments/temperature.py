@@ -1,14 +1,16 @@
 """What the temperature does to a draw from this run's scores.
 
-For every τ the same pool is drawn with the same noise: effective sample size (as a share of the
-rows), lift of the mean score over the pool's, overlap with top-k (τ = 0), with a uniform draw of
-other noise and with another seed, and how far the sources move (total variation distance) and the
-mean length (relative).
+For every τ the same pool is drawn with a number of seeds (the same ones for every τ): effective
+sample size (as a share of the rows), lift of the mean score over the pool's with its spread over
+the seeds, overlap with top-k (τ = 0), with a uniform draw of other noise and with the next seed,
+and how far the sources move (total variation distance) and the mean length (relative). One draw of
+a few rows says little: what the seeds differ by is the noise of drawing.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -24,7 +26,7 @@ from circuitseer_core.runs import Run
 from circuitseer_core.sampling import Drawing, draw
 from circuitseer_core.select_run import load_pool, run_rules
 from circuitseer_core.settings import LengthControl, SelectionSettings
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 
 NAME = "temperature"
 SWEEP = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, math.inf)
@@ -38,7 +40,8 @@ class Options(ExperimentOptions):
     fraction: float = Field(0.1, gt=0, le=1, description="share of the rows to draw")
     temperatures: tuple[float, ...] = Field(SWEEP, description="values of τ, separated by commas")
     length_control: LengthControl = Field("none", description="none or within-bins")
-    seed: int = Field(0, description="seed of the draws")
+    seeds: int = Field(10, ge=1, description="draws a temperature")
+    seed: int = Field(0, description="the first seed; the others follow from it")
 
     @field_validator("temperatures", mode="before")
     @classmethod
@@ -54,15 +57,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     draws = _Draws(run, chosen)
-    top, uniform = draws(0.0), draws(math.inf, noise=2)
-    lines = []
-    for temperature in chosen.temperatures:
-        drawing = draws(temperature)
-        line = describe(drawing)
-        line["overlap_top"] = shared(drawing.chosen, top.chosen)
-        line["overlap_uniform"] = shared(drawing.chosen, uniform.chosen)
-        line["overlap_other_seed"] = shared(drawing.chosen, draws(temperature, noise=1).chosen)
-        lines.append(line)
+    top, uniform = draws(0.0), draws(math.inf, noise=chosen.seeds + 1)
+    lines = [_line(draws, tau, chosen.seeds, top, uniform) for tau in chosen.temperatures]
     table = pd.DataFrame(lines)
     numbers = {
         "rows": len(top.pool),
@@ -99,6 +95,27 @@ class _Draws:
         return draw(self.pool, settings, self.rules, sifted=self.sifted, hashes=hashes)
 
 
+def _line(
+    draws: _Draws, temperature: float, seeds: int, top: Drawing, uniform: Drawing
+) -> dict[str, float]:
+    """One temperature: means over the seeds, and the standard deviation of the lift."""
+    # At τ = 0 noise only breaks ties: one draw is all there is to see.
+    drawn = [draws(temperature, noise=i) for i in range(1 if temperature == 0 else seeds)]
+    each = pd.DataFrame([describe(drawing) for drawing in drawn])
+    line = {str(name): float(value) for name, value in each.mean().items()}
+    line["lift_sd"] = float(each["lift"].std(ddof=1))
+    following = [*drawn[1:], draws(temperature, noise=len(drawn))]
+    pairs = zip(drawn, following, strict=True)
+    line["overlap_top"] = _mean(shared(d.chosen, top.chosen) for d in drawn)
+    line["overlap_uniform"] = _mean(shared(d.chosen, uniform.chosen) for d in drawn)
+    line["overlap_other_seed"] = _mean(shared(d.chosen, other.chosen) for d, other in pairs)
+    return line
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
 def describe(drawing: Drawing) -> dict[str, float]:
     """temperature, ess_share, lift, source_shift and length_shift of a draw."""
     pool, chosen = drawing.pool, drawing.chosen
@@ -130,9 +147,14 @@ def _verdict(table: pd.DataFrame, options: Options) -> str:
         if line.temperature in (0.0, 0.5, 1.0, 2.0, math.inf) or len(table) <= 5:
             name = "∞" if math.isinf(line.temperature) else f"{line.temperature:g}"
             side = "below" if line.lift < 0 else "above"
-            parts.append(
+            spread = "" if math.isnan(line.lift_sd) else f" ± {percent(line.lift_sd, 1)}"
+            part = (
                 f"τ = {name}: effective sample size {percent(line.ess_share)}, mean score "
-                f"{percent(abs(line.lift), 1)} {side} the pool's, {percent(line.overlap_top)} "
-                f"shared with top-k, sources moved by {percent(line.source_shift, 1)}"
+                f"{percent(abs(line.lift), 1)}{spread} {side} the pool's, "
+                f"{percent(line.overlap_top)} shared with top-k"
             )
-    return f"Drawing {percent(options.fraction)} by {options.scorer}. " + ". ".join(parts) + "."
+            if table["source_shift"].any():
+                part += f", sources moved by {percent(line.source_shift, 1)}"
+            parts.append(part)
+    start = f"Drawing {percent(options.fraction)} by {options.scorer}, mean ± spread over "
+    return f"{start}{count(options.seeds, 'seed')}. " + ". ".join(parts) + "."
