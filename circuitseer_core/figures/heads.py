@@ -80,9 +80,9 @@ def importance_map(
     Raced-out heads are dots without a colour: their estimates rest on a pilot.
     """
     measured = heads[~heads["raced_out"]] if "raced_out" in heads else heads
-    values = np.full(grid(heads, value).shape, np.nan)
+    layers, width = (int(n) for n in grid(heads, value).shape)
+    values = np.full((layers, width), np.nan)
     values[measured["layer"], measured["head"]] = measured[value]
-    layers, width = values.shape
     fig = figure(
         theme,
         height=int(np.clip(layers * 16 + 60, 240, 1000)),
