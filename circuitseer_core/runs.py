@@ -213,9 +213,10 @@ class Run:
 
     def selections(self) -> list[str]:
         """Names of the selections drawn in this run, newest first."""
-        found = list(self.path.glob("selections/*/selection.json"))
-        found.sort(key=lambda p: p.stat().st_mtime, reverse=True)
-        return [p.parent.name for p in found]
+        found = self.path.glob("selections/*/selection.json")
+        # Not by file time: a copied or checked-out run has none worth the name.
+        dated = [(str(_load_json(p).get("created", "")), p.parent.name) for p in found]
+        return [name for _, name in sorted(dated, reverse=True)]
 
     def selection(self, name: str) -> dict[str, Any]:
         """selection.json: settings, the scoring used, diagnostics."""
