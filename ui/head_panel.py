@@ -44,23 +44,24 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
             "every head whose 95 % interval lies above 0.",
         )
         rule = _rule(RULES[kind or "Share"], heads)
-        rank_by = "importance"
+        rank_by: str | None = None
         if "specificity" in heads:
             rank_by = st.segmented_control(
                 "Rank by",
-                ["importance", "specificity"],
-                default="importance",
+                ["Importance", "Specificity"],
+                default="Importance",
                 required=True,
                 key="rank_by",
                 bind="query-params",
                 help="Specificity subtracts the effect on the contrast set, each relative to "
                 "its clean loss.",
             )
-        kept, problem = select(heads, rule, rank_by or "importance")
+        rank_by = (rank_by or "Importance").lower()
+        kept, problem = select(heads, rule, rank_by)
         st.metric("Heads kept", f"{len(kept):,} / {total:,}", width="content")
     if problem:
         st.warning(problem, icon=":material/info:")
-    return Choice(rule, rank_by or "importance", kept)
+    return Choice(rule, rank_by, kept)
 
 
 def select(heads: pd.DataFrame, rule: str, rank_by: str) -> tuple[list[Head], str | None]:

@@ -40,8 +40,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         column_order=[
             *("rank", "layer", "head", "importance", "stderr", "n", "kept"),
             *(c for c in ("contrast_importance", "specificity", "specificity_rank") if c in shown),
-            "raced_out",
-            "below_noise",
+            *(c for c in ("raced_out", "below_noise") if c in shown and shown[c].any()),
         ],
         column_config={
             "rank": st.column_config.NumberColumn("Rank", width="small"),

@@ -139,7 +139,7 @@ def _machine() -> dict[str, Any]:
 def scoring(run: Run | None) -> dict[str, Any]:
     """Options of ``score``; a link from the Heads page brings the set along."""
     st.session_state.setdefault("set_heads", st.query_params.get("heads", "0.05"))
-    rank_by = st.query_params.get("rank_by", "importance")
+    rank_by = st.query_params.get("rank_by", "importance").lower()
     st.session_state.setdefault("set_rank_by", rank_by if rank_by in _RANKS else _RANKS[0])
     with st.expander("Scoring settings", icon=":material/tune:", key="score_settings"):
         first, second, third = st.columns(3)
