@@ -19,6 +19,7 @@ import argparse
 import json
 import os
 import platform
+import sys
 import tempfile
 import threading
 import time
@@ -27,6 +28,10 @@ from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+sys.path.insert(0, str(ROOT))
 
 import numpy as np
 import pandas as pd
@@ -45,7 +50,6 @@ from circuitseer_core.racing import race
 from circuitseer_core.replay import AblationMode
 from circuitseer_core.runs import Run
 
-RESULTS = Path(__file__).parent / "results"
 QWEN_MATH_1_5B = {
     "hidden_size": 1536,
     "num_hidden_layers": 28,

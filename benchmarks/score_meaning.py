@@ -20,11 +20,11 @@ ROOT = Path(__file__).resolve().parents[1]
 TARGET = ROOT / "docs" / "what-the-scores-say.md"
 sys.path.insert(0, str(ROOT))
 
-import pandas as pd  # noqa: E402
+import pandas as pd
 
-from circuitseer_core.experiments import length  # noqa: E402
-from circuitseer_core.runs import Run, now  # noqa: E402
-from circuitseer_core.scoring import ScoreSettings, score  # noqa: E402
+from circuitseer_core.experiments import length
+from circuitseer_core.runs import Run, now
+from circuitseer_core.scoring import ScoreSettings, score
 
 NAME = "meaning"
 STEPS = "<<"

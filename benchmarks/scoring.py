@@ -34,17 +34,17 @@ ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
+import numpy as np
+import torch
 
-from circuitseer_core.batches import group_by_tokens  # noqa: E402
-from circuitseer_core.controls import control_heads  # noqa: E402
-from circuitseer_core.hashing import hash64  # noqa: E402
-from circuitseer_core.heads import head_count, parse_head_list, select_heads  # noqa: E402
-from circuitseer_core.model import Head, ReferenceModel, load_model, resolve_device  # noqa: E402
-from circuitseer_core.profiles import HeadPlan, Profiles, observe  # noqa: E402
-from circuitseer_core.runs import Run  # noqa: E402
-from circuitseer_core.scorers import attention_scores  # noqa: E402
+from circuitseer_core.batches import group_by_tokens
+from circuitseer_core.controls import control_heads
+from circuitseer_core.hashing import hash64
+from circuitseer_core.heads import head_count, parse_head_list, select_heads
+from circuitseer_core.model import Head, ReferenceModel, load_model, resolve_device
+from circuitseer_core.profiles import HeadPlan, Profiles, observe
+from circuitseer_core.runs import Run
+from circuitseer_core.scorers import attention_scores
 
 CONTENDERS = ("eager", "bare", "ours", "controls", "stop")
 MEMORY_LENGTHS = (512, 2048, 8192)

@@ -5,5 +5,5 @@ class UserError(Exception):
     """A failure the user can mend: its message is one clear line, shown without a traceback."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a request, not an error
+class Cancelled(Exception):
     """The user asked the run to stop; what is finished stays valid and a re-run goes on from it."""

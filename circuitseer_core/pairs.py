@@ -32,7 +32,8 @@ def matched_pairs(
     where, values = store.where(_with_score(rows, scorer))
     name = quoted(scorer)
     return store.frame(
-        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score FROM samples WHERE {where}), "
+        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score "
+        f"FROM samples WHERE {where}), "
         f"tops AS (SELECT * FROM scored ORDER BY score DESC, id LIMIT {int(limit)}) "
         "SELECT tops.id AS high, arg_min(scored.id, (scored.score, scored.id)) AS low, "
         "any_value(tops.score) AS high_score, min(scored.score) AS low_score "

@@ -61,9 +61,7 @@ def test_steps_run_in_order_and_the_log_shows_them(tmp_path: Path, program: list
     assert Run.open(path).name == "run"
 
 
-def test_cancel_reaches_a_runner_that_is_still_starting(
-    tmp_path: Path, program: list[str]
-) -> None:
+def test_cancel_reaches_a_runner_that_is_still_starting(tmp_path: Path, program: list[str]) -> None:
     path = tmp_path / "run"
     jobs.start(path, [["detect", "30"]], program=program)
     jobs.cancel(path)
