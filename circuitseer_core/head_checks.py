@@ -147,12 +147,9 @@ def probe_against_pool(facts: Evidence) -> Signature | None:
         return None
     if facts.pool["source"].nunique() < 2 or len(facts.pool) <= len(facts.probe):
         return None  # one source, or a probe that is the whole pool
-    probe, pool = _shares(facts.probe["source"]), _shares(facts.pool["source"])
-    gap, name, ours, theirs = _furthest(probe, pool)
-    text = (
-        f"{_distance(gap)} of the probe and of the pool it was chosen from; the largest gap is "
-        f"{name}: {percent(ours)} of the probe, {percent(theirs)} of the pool."
-    )
+    furthest = _furthest(_shares(facts.probe["source"]), _shares(facts.pool["source"]))
+    gap = furthest[0]
+    text = _distance("the probe and of the pool it was chosen from", furthest, "the pool")
     if gap > FAR:
         text += " The heads are those of its main source; draw the probe stratified by source."
         return Signature("probe-pool", "warn", "The probe is one-sided", text, gap, "heads")
@@ -176,11 +173,9 @@ def probe_against_data(facts: Evidence) -> Signature | None:
         )
         title = "Probe and scored data have different sources"
         return Signature("probe-data", "info", title, text, 1.0, "sources")
-    gap, name, ours, theirs = _furthest(probe, data)
-    text = (
-        f"{_distance(gap)} of the probe and of the scored data; the largest gap is {name}: "
-        f"{percent(ours)} of the probe, {percent(theirs)} of the scored rows."
-    )
+    furthest = _furthest(probe, data)
+    gap = furthest[0]
+    text = _distance("the probe and of the scored data", furthest, "the scored rows")
     if gap > FAR:
         title = "The probe is unlike the scored data"
         return Signature("probe-data", "warn", title, text, gap, "sources")
@@ -211,11 +206,15 @@ def probe_overlap(facts: Evidence) -> Signature | None:
     return Signature("probe-overlap", "warn", title, text, float(shared), "samples")
 
 
-def _distance(gap: float) -> str:
-    """How a sentence about a total variation distance begins."""
+def _distance(between: str, furthest: tuple[float, str, float, float], of: str) -> str:
+    """A sentence about a total variation distance; ``furthest`` is what ``_furthest`` gives."""
+    gap, name, ours, theirs = furthest
     if gap < 0.005:
-        return "No distance to speak of between the sources"
-    return f"A distance of {percent(gap)} (0: same mix, 100: none in common) between the sources"
+        return f"The sources of {between} have the same mix."
+    return (
+        f"The sources of {between} are {percent(gap)} apart (0: same mix, 100: none in common); "
+        f"the largest gap is {name}: {percent(ours)} of the probe, {percent(theirs)} of {of}."
+    )
 
 
 def _shares(sources: pd.Series) -> pd.Series:

@@ -214,6 +214,7 @@ def test_draws_in_a_browser_without_a_network(whole: Run, tmp_path: Path, scheme
             args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
         )
         view = browser.new_page(viewport={"width": 900, "height": 900}, color_scheme=scheme)
+        view.set_default_timeout(120_000)  # CI machines are small and busy
         view.on("request", lambda request: asked.append(request.url))
         view.on("pageerror", lambda error: troubles.append(str(error)))
         view.on("console", lambda said: troubles.append(said.text))
