@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+from circuitseer_core.demo import MODEL_NAME
+
 BADGES: dict[str, tuple[Any, str]] = {
     "done": ("green", "Done"),
     "running": ("blue", "Running"),
@@ -49,4 +51,4 @@ def duration(seconds: float) -> str:
 
 def short_model(name: str) -> str:
     """A model id without its owner, which is what tells models apart in a narrow place."""
-    return name.rstrip("/").rsplit("/", 1)[-1]
+    return MODEL_NAME if name == "demo" else name.rstrip("/").rsplit("/", 1)[-1]
