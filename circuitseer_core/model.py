@@ -206,7 +206,7 @@ def load_model(
     try:
         config = AutoConfig.from_pretrained(source, revision=revision)
         tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
-        model = AutoModelForCausalLM.from_pretrained(
+        model: Any = AutoModelForCausalLM.from_pretrained(
             source, config=config, revision=revision, dtype=precision, attn_implementation=NAME
         )
     except (OSError, ValueError, KeyError, ImportError) as error:

@@ -164,7 +164,14 @@ class Run:
         parts = [whole] if whole.is_file() else sorted(self.importance_dir.glob("part-*.parquet"))
         if not parts:
             raise UserError(f"{self.path} has no importances: run detect --run {self.path}")
-        return pd.concat([_read(p) for p in parts], ignore_index=True)
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pa.concat_tables([pq.read_table(p).replace_schema_metadata() for p in parts])
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{self.importance_dir} cannot be read: {error}") from error
+        return table.to_pandas()
 
     def probe(self) -> pd.DataFrame:
         """Probe (and contrast) samples: id, set, source, n_tokens, n_loss_tokens, base_loss, …"""
