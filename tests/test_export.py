@@ -12,7 +12,6 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from run_factory import make_rows, make_run, score_frame
 
 from circuitseer_core import demo_data, push
 from circuitseer_core.chat import to_messages
@@ -22,6 +21,7 @@ from circuitseer_core.export import export, export_bytes
 from circuitseer_core.runs import Run
 from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
+from tests.run_factory import make_rows, make_run, score_frame
 
 GROUP = [f"circuitseer_{name}" for name in ("score", "rank", "probability", "source")]
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from run_factory import make_rows, make_run, score_frame, write_scores
 
 from circuitseer_core import demo_data, review
 from circuitseer_core.corpus import Sample
@@ -18,6 +17,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.sampling import select
 from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
+from tests.run_factory import make_rows, make_run, score_frame, write_scores
 
 
 def test_a_selection_is_written_and_read_back(tmp_path: Path) -> None:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from run_factory import make_rows, make_run, score_frame, write_scores
 
 from circuitseer_core import demo_data, review
 from circuitseer_core.corpus import Corpus, Sample
@@ -24,6 +23,7 @@ from circuitseer_core.runs import Run
 from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
 from circuitseer_core.verify import verify
+from tests.run_factory import make_rows, make_run, score_frame, write_scores
 
 FORMATS = {"jsonl": "a.jsonl", "messages": "m.jsonl", "parquet": "a.parquet", "datasets": "folder"}
 
