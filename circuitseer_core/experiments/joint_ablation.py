@@ -115,7 +115,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
         seed=options.seed,
         template=record.get("template", "plain"),
         loss_tokens=record.get("settings", {}).get("loss_tokens", "response"),
-        max_length=default_max_length(reference.max_positions, record.get("max_length")),
+        max_length=default_max_length(reference.max_positions, None),
     )
     return pool.samples
 
