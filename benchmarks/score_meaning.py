@@ -50,10 +50,12 @@ def main() -> None:
     parser.add_argument("--run", required=True, type=Path)
     parser.add_argument("--data", required=True, action="append", help="name=file, repeatable")
     parser.add_argument("--steps-source", help="the source whose responses mark steps with <<")
+    parser.add_argument("--baselines", action="store_true", help="perplexity and IFD too")
     parser.add_argument("--out", type=Path, default=TARGET)
     options = parser.parse_args()
     run = Run.open(options.run)
-    settings = score(run, ScoreSettings(data=options.data, name=NAME, baselines=True))
+    asked = ScoreSettings(data=options.data, name=NAME, baselines=options.baselines)
+    settings = score(run, asked)
     found = length.run(run, scores=NAME, count=STEPS)
     scores = run.scores(NAME)
     text = page(found.table, settings, scores, options.data, options.steps_source)
@@ -76,6 +78,7 @@ def page(
     command = shlex.join(
         ["python", "benchmarks/score_meaning.py", "--run", "RUN", *given]
         + (["--steps-source", steps_source] if steps_source else [])
+        + (["--baselines"] if settings["baselines"] else [])
     )
     heads = ", ".join(f"{layer}.{head}" for layer, head in settings["heads"])
     sources = [s for s in table["source"].unique() if s != "all"]

@@ -25,7 +25,14 @@ from tests.tiny_models import save_tiny  # noqa: E402
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:
-    ray.init(num_cpus=2, num_gpus=0, include_dashboard=False, log_to_driver=False)
+    ray.init(
+        num_cpus=2,
+        num_gpus=0,
+        include_dashboard=False,
+        log_to_driver=False,
+        # A machine that is busy with other tests must not be taken for a dead one.
+        _system_config={"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 20},
+    )
     yield
     ray.shutdown()
 
