@@ -22,6 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 import pandas as pd
 
+from circuitseer_core import demo  # noqa: E402
 from circuitseer_core.experiments import length
 from circuitseer_core.runs import Run, now
 from circuitseer_core.scoring import ScoreSettings, score
@@ -73,6 +74,7 @@ def page(
 ) -> str:
     """The whole document."""
     model = settings["model"]
+    called = demo.MODEL_NAME if model["id"] == "demo" else model["id"]
     files = [f"{name}={Path(path).name}" for name, _, path in (d.partition("=") for d in data)]
     given = [word for file in files for word in ("--data", file)]
     command = shlex.join(
@@ -87,7 +89,7 @@ def page(
         "",
         "Rank correlations (Spearman) of every scorer, measured; no claim is made beyond them.",
         "",
-        f"- Model: {model['id']}, {model['dtype']}; {len(settings['heads'])} heads: {heads}.",
+        f"- Model: {called}, {model['dtype']}; {len(settings['heads'])} heads: {heads}.",
         f"- Data: {settings['rows']:,} prompts: {_counts(scores)}.",
         f"- Tokens of a prompt: {_quartiles(scores)}.",
         f"- {now()[:10]}, `{command}`",

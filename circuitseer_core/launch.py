@@ -1,4 +1,4 @@
-"""From choices in a form to the command lines of the stages (DESIGN: "Commands and files").
+"""From choices in a form to the command lines of the stages (docs/files.md).
 
 Pure: what is started is exactly what a person would type, so the app can show it before the start
 and a run's log says how to repeat it without the app.

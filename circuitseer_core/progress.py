@@ -1,7 +1,7 @@
 """One progress report, two readers: a bar in the terminal and ``progress.json`` in the run folder.
 
-The app starts stages as separate processes and watches them only through this file (DESIGN,
-"Long work"), so it is written atomically and at most twice a second.
+The app starts stages as separate processes and watches them only through this file
+(docs/files.md), so it is written atomically and at most twice a second.
 """
 
 from __future__ import annotations

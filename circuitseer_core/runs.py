@@ -1,6 +1,6 @@
 """The run folder: the only channel between the stages, the command line and the app.
 
-A run is a folder (DESIGN: "Commands and files"). Opening one needs neither torch nor duckdb, so
+A run is a folder (docs/files.md). Opening one needs neither torch nor duckdb, so
 a laptop can read what a GPU machine wrote. Every write is atomic; a killed job leaves a valid run.
 """
 
@@ -51,7 +51,7 @@ def now() -> str:
 class Run:
     """One run folder and its manifest, ``run.json``.
 
-    Tables are pandas frames with the columns of DESIGN; a stage that has not run yet raises
+    Tables are pandas frames with the columns of docs/files.md; a stage that has not run yet raises
     :class:`UserError` naming the command that makes it.
     """
 
@@ -220,10 +220,8 @@ class Run:
 
     def selections(self) -> list[str]:
         """Names of the selections drawn in this run, newest first."""
-        found = self.path.glob("selections/*/selection.json")
-        # Not by file time: a copied or checked-out run has none worth the name.
-        dated = [(str(_load_json(p).get("created", "")), p.parent.name) for p in found]
-        return [name for _, name in sorted(dated, reverse=True)]
+        found = list(self.path.glob("selections/*/selection.json"))
+        return [p.parent.name for p in sorted(found, key=_age, reverse=True)]
 
     def selection(self, name: str) -> dict[str, Any]:
         """selection.json: settings, the scoring used, diagnostics."""
@@ -265,6 +263,15 @@ class Run:
         if not path.is_file():
             raise UserError(missing)
         return _load_json(path)
+
+
+def _age(selection: Path) -> tuple[str, int]:
+    """When a selection was drawn. What it says comes first: copied files lose their times."""
+    try:
+        created = str(_load_json(selection).get("created", ""))
+    except UserError:  # broken: whoever opens it is told so
+        created = ""
+    return created, selection.stat().st_mtime_ns
 
 
 def _read_manifest(path: Path) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The columns of a shard (DESIGN, "Commands and files"), from the numbers of one window."""
+"""The columns of a shard (docs/files.md), from the numbers of one window."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class ScoredRows:
 
 
 def score_table(rows: ScoredRows, seed: int) -> pa.Table:
-    """One Arrow table, columns as DESIGN lists them; NaN becomes null."""
+    """One Arrow table, columns as docs/files.md lists them; NaN becomes null."""
     ids = [sample.id for sample in rows.samples]
     lengths = np.array([len(text.ids) for text in rows.texts], dtype=np.int32)
     columns: dict[str, pa.Array] = {

@@ -1,4 +1,4 @@
-"""A form's choices become exactly the command lines of DESIGN, and a cost before the start."""
+"""A form's choices become exactly the documented command lines, and a cost before the start."""
 
 from __future__ import annotations
 

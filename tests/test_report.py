@@ -197,36 +197,3 @@ def test_no_figure_can_close_the_script_that_holds_it() -> None:
     figures.add(figure, figure, "a caption")  # type: ignore[arg-type]
     parsed = read(figures.scripts())
     assert parsed.tags == ["script"] * 3 and parsed.words == ["\n", "\n"]
-
-
-@pytest.mark.browser
-@pytest.mark.skipif(not CHROMIUM.exists(), reason=f"{CHROMIUM} is not installed")
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_draws_in_a_browser_without_a_network(whole: Run, tmp_path: Path, scheme: str) -> None:
-    from playwright.sync_api import sync_playwright
-
-    out = report(whole, tmp_path / "report.html")
-    asked: list[str] = []
-    troubles: list[str] = []
-    with sync_playwright() as play:
-        browser = play.chromium.launch(
-            executable_path=str(CHROMIUM),
-            args=["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
-        )
-        view = browser.new_page(viewport={"width": 900, "height": 900}, color_scheme=scheme)
-        view.set_default_timeout(120_000)  # CI machines are small and busy
-        view.on("request", lambda request: asked.append(request.url))
-        view.on("pageerror", lambda error: troubles.append(str(error)))
-        view.on("console", lambda said: troubles.append(said.text))
-        view.goto(out.as_uri())
-        view.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 9")
-        ground = view.evaluate("getComputedStyle(document.body).backgroundColor")
-        paper = view.evaluate(
-            "document.querySelector('.plot .main-svg').style.background || "
-            "getComputedStyle(document.querySelector('.plot .main-svg')).backgroundColor"
-        )
-        wide = view.evaluate("document.documentElement.scrollWidth")
-        browser.close()
-    assert asked == [out.as_uri()] and troubles == []
-    assert ground == paper == {"light": "rgb(255, 255, 255)", "dark": "rgb(17, 22, 29)"}[scheme]
-    assert wide <= 900

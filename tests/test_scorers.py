@@ -18,7 +18,7 @@ from circuitseer_core.scorers import ATTENTION_SCORERS, attention_scores, random
 
 
 def naive(profile: list[float], flat: list[float], special: list[bool]) -> dict[str, float]:
-    """DESIGN's table, for one sample, in plain Python."""
+    """The table of docs/method.md, for one sample, in plain Python."""
     n = len(profile)
 
     def variance(values: list[float]) -> float:

@@ -62,6 +62,23 @@ def histogram_by_group(
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>%{customdata[3]:,} rows<extra></extra>",
     )
+    _mark_medians(fig, medians, bins, floors, theme)
+    fig.update_xaxes(title_text=x_title, showgrid=True, **_ticks(bins))
+    fig.update_yaxes(
+        range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
+        ticktext=[_plain(n if len(n) <= 22 else n[:21] + "…") for n in labels],
+        ticklabelstandoff=8,
+    )  # fmt: skip
+    fig.update_layout(
+        annotations=_row_sizes(floors, sizes, theme), margin={"l": 8, "r": 64, "t": 8, "b": 8}
+    )
+    return fig
+
+
+def _mark_medians(
+    fig: go.Figure, medians: Floats, bins: Bins, floors: NDArray[np.int64], theme: Theme
+) -> None:
+    """A short upright line at every group's median, where the axis can show it."""
     usable = np.isfinite(medians) & ((medians > 0) | (not bins.log))
     across = np.log10(medians[usable]) if bins.log else medians[usable]
     fig.add_scatter(
@@ -69,24 +86,18 @@ def histogram_by_group(
         y=[v for y in floors[usable] for v in (y, y + 0.88, None)],
         mode="lines", hoverinfo="skip", line={"color": theme.mark, "width": 1.5},
     )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, showgrid=True, **_ticks(bins))
-    fig.update_yaxes(
-        range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
-        ticktext=[_plain(n if len(n) <= 22 else n[:21] + "…") for n in labels],
-        ticklabelstandoff=8,
-    )  # fmt: skip
-    size_font = {"size": 11, "color": theme.muted}
-    fig.update_layout(
-        annotations=[
-            {
-                "x": 1, "xref": "paper", "xanchor": "left", "xshift": 10, "y": float(floor) + 0.4,
-                "yanchor": "middle", "text": f"{int(n):,}", "showarrow": False, "font": size_font,
-            }
-            for floor, n in zip(floors, sizes, strict=True)
-        ],
-        margin={"l": 8, "r": 64, "t": 8, "b": 8},
-    )  # fmt: skip
-    return fig
+
+
+def _row_sizes(floors: NDArray[np.int64], sizes: Counts, theme: Theme) -> list[dict[str, object]]:
+    """The number of rows of every group, at the right end of its bars."""
+    font = {"size": 11, "color": theme.muted}
+    return [
+        {
+            "x": 1, "xref": "paper", "xanchor": "left", "xshift": 10, "y": float(floor) + 0.4,
+            "yanchor": "middle", "text": f"{int(n):,}", "showarrow": False, "font": font,
+        }
+        for floor, n in zip(floors, sizes, strict=True)
+    ]  # fmt: skip
 
 
 def ecdf_by_group(
