@@ -22,7 +22,7 @@ sys.path.insert(0, str(ROOT))
 
 import pandas as pd
 
-from circuitseer_core import demo  # noqa: E402
+from circuitseer_core import demo
 from circuitseer_core.experiments import length
 from circuitseer_core.runs import Run, now
 from circuitseer_core.scoring import ScoreSettings, score
