@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pandas as pd
 import streamlit as st
 
 from circuitseer_core.errors import UserError
@@ -202,16 +201,3 @@ def _jump(sample_id: str | None, place: int | None) -> None:
     open_sample(sample_id)
     if place is not None:
         st.session_state["page_no"] = (place - 1) // PAGE + 1
-
-
-def marked_frame(judged: ReviewState) -> pd.DataFrame:
-    """All marks as a table: id, pinned, dropped, tags."""
-    ids = sorted(review_store.marks(judged, "any"))
-    return pd.DataFrame(
-        {
-            "id": ids,
-            "pinned": [i in judged.pins for i in ids],
-            "dropped": [i in judged.drops for i in ids],
-            "tags": [", ".join(sorted(judged.tags.get(i, ()))) for i in ids],
-        }
-    )

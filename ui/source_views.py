@@ -106,7 +106,7 @@ def distribution(
         on_select="rerun",
         config={"scrollZoom": False},
     )
-    _follow(event, found, scorer, group, labels)
+    _follow(event, found, group, labels)
 
 
 def statistics(found: Summary, group: str) -> None:
@@ -191,14 +191,14 @@ def _shown(found: Summary) -> list[int]:
     return [found.labels.index(name) for name in chosen] or list(range(MOST))
 
 
-def _follow(event: Any, found: Summary, scorer: str, group: str, labels: list[str]) -> None:
+def _follow(event: Any, found: Summary, group: str, labels: list[str]) -> None:
     """From a bar, clicked or chosen by keyboard, to its rows in Samples."""
     points = event.selection.points if event else []
     hit = next((p for p in points if "customdata" in p), None)
     if hit is not None:
         label, low = hit["customdata"][:2]
         at = int(np.argmin(np.abs(found.bins.edges[:-1] - float(low))))
-        _open_rows(found, scorer, group, str(label), at)
+        _open_rows(found, group, str(label), at)
     with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):
         label = st.selectbox("Group", labels, key="bar_group")
         edges = found.bins.edges
@@ -209,24 +209,21 @@ def _follow(event: Any, found: Summary, scorer: str, group: str, labels: list[st
             key="bar_bin",
         )
         if st.button("Open in Samples", key="bar_open"):
-            _open_rows(found, scorer, group, str(label), int(at))
+            _open_rows(found, group, str(label), int(at))
 
 
-def _open_rows(found: Summary, scorer: str, group: str, label: str, at: int) -> None:
-    """Show these rows in Samples: its filters are set, and so is the URL they are bound to."""
+def _open_rows(found: Summary, group: str, label: str, at: int) -> None:
+    """Show these rows in Samples, the filters in the URL; the scorer stays there by itself."""
     edges = found.bins.edges
-    state = st.session_state
+    where = {"source": label} if group == "source" else {}
+    if group not in ("source", "all rows"):
+        where = {"facet": group, "value": label}
+    # The outermost bins also hold what lies beyond the edges.
+    low = None if at == 0 else f"{edges[at]:.9g}"
+    high = None if at == found.bins.count - 1 else f"{edges[at + 1]:.9g}"
     sample_filters.clear()
     close()
-    if group == "source":
-        state["source"] = [label]
-    elif group != "all rows":
-        state["facet"], state["value"] = group, [label]
-    # The outermost bins also hold what lies beyond the edges.
-    state["low"] = None if at == 0 else float(f"{edges[at]:.9g}")
-    state["high"] = None if at == found.bins.count - 1 else float(f"{edges[at + 1]:.9g}")
-    state["view"] = "Browse"
-    go_to("samples")
+    go_to("samples", low=low, high=high, **where)
 
 
 def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:

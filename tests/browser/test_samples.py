@@ -164,6 +164,8 @@ def test_blind_review_by_keyboard_ends_in_an_agreement(page: Page, journey: Run)
     shown = page.locator(".st-key-blind_A, .st-key-blind_B").all_inner_texts()
     scores = journey.scores(columns=["variance"])["variance"]
     assert not any(f"{score:.4g}" in text for score in scores.head(50) for text in shown)
+    expect(page.get_by_role("button", name="Skip Shortcut S")).to_be_visible()
+    settle(page)
     for done, key in enumerate("abtab", start=1):
         page.keyboard.press(key)
         expect(page.get_by_text("Last pair: you said")).to_be_visible()
