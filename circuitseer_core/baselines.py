@@ -12,7 +12,7 @@ Logits exist at loss positions only, in chunks.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
@@ -29,7 +29,12 @@ Floats = NDArray[np.float64]
 
 
 def baseline_scores(
-    reference: ReferenceModel, samples: Sequence[Sample], *, template: str, token_budget: int
+    reference: ReferenceModel,
+    samples: Sequence[Sample],
+    *,
+    template: str,
+    token_budget: int,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> dict[str, Floats]:
     """``perplexity`` and ``ifd`` of n samples, (n,) each; NaN where they are not defined.
 
@@ -38,6 +43,7 @@ def baseline_scores(
 
     Args:
         template: ``chat`` or ``plain``, resolved.
+        on_batch: called after every batch, as a sign of life.
     """
     conditional: list[Encoded | None] = []
     alone: list[Encoded | None] = []
@@ -46,8 +52,8 @@ def baseline_scores(
         short = isinstance(given, Encoded) and given.n_tokens <= reference.max_positions
         conditional.append(given if isinstance(given, Encoded) and short else None)
         alone.append(_alone(reference, given) if isinstance(given, Encoded) and short else None)
-    given_losses = response_losses(reference, conditional, token_budget)
-    alone_losses = response_losses(reference, alone, token_budget)
+    given_losses = response_losses(reference, conditional, token_budget, on_batch)
+    alone_losses = response_losses(reference, alone, token_budget, on_batch)
     perplexity, ifd = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
     for i, (given_loss, alone_loss) in enumerate(zip(given_losses, alone_losses, strict=True)):
         if given_loss is not None:
@@ -59,7 +65,10 @@ def baseline_scores(
 
 
 def response_losses(
-    reference: ReferenceModel, samples: Sequence[Encoded | None], token_budget: int
+    reference: ReferenceModel,
+    samples: Sequence[Encoded | None],
+    token_budget: int,
+    on_batch: Callable[[], None] = lambda: None,
 ) -> list[Floats | None]:
     """Loss in nats of every loss token of each sample; None for None, and where one sample alone
     is more than memory holds."""
@@ -76,6 +85,7 @@ def response_losses(
             ends = np.cumsum([present[k][1].n_loss_tokens for k in group])
             for k, mine in zip(group, np.split(losses, ends[:-1]), strict=True):
                 out[present[k][0]] = mine
+            on_batch()
     return out
 
 

@@ -79,7 +79,7 @@ class LocalEngine:
 
             def count(n: int, left: list[int] = left) -> None:
                 left[0] -= n
-                progress.advance(n)
+                progress.advance(n, None if n else "baselines")
 
             table, note = scorer.score(encoded, count)
             if book.token_budget is not None:

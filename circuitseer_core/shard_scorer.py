@@ -101,7 +101,8 @@ class ShardScorer:
         """One shard: its table and its note.
 
         Args:
-            on_progress: called with the number of samples just done (negative: to be done again).
+            on_progress: called with the number of samples just done (negative: to be done again;
+                0: a batch of baselines, for samples that were counted already).
 
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
@@ -115,7 +116,7 @@ class ShardScorer:
 
             try:
                 results = self._run(encoded, count)
-                baselines = self._baselines(encoded.samples)
+                baselines = self._baselines(encoded.samples, lambda: on_progress(0))
                 break
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
@@ -227,11 +228,17 @@ class ShardScorer:
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
 
-    def _baselines(self, samples: Sequence[Sample]) -> dict[str, Floats]:
+    def _baselines(
+        self, samples: Sequence[Sample], on_batch: Callable[[], None]
+    ) -> dict[str, Floats]:
         if self.plan.template is None:
             return {}
         return baseline_scores(
-            self.reference, samples, template=self.plan.template, token_budget=self.token_budget
+            self.reference,
+            samples,
+            template=self.plan.template,
+            token_budget=self.token_budget,
+            on_batch=on_batch,
         )
 
     def _shard(
