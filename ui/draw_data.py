@@ -29,7 +29,12 @@ from circuitseer_core.settings import SelectionSettings
 from ui import store as cached
 from ui.store import HASH
 
-_KEYS: dict[Any, Any] = HASH | {SelectionSettings: repr, Rules: hash}
+
+def _path(run: Run) -> str:
+    return str(run.path)
+
+
+_KEYS: dict[Any, Any] = HASH | {SelectionSettings: repr, Rules: hash, Run: _path}
 _HEAD = 8
 
 
@@ -54,8 +59,11 @@ def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[
 
 def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dict[str, float]:
     """Share of the draw in view that each kept selection holds too."""
-    ids = _base(store)[0]["id"].iloc[drawn.rows]
-    return {name: float(ids.isin(set(run.selection_ids(name)["id"])).mean()) for name in names}
+    found = {}
+    for name in names:
+        written = (run.selection_dir(name) / "selection.json").stat().st_mtime_ns
+        found[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
+    return found
 
 
 def _plain(settings: SelectionSettings) -> SelectionSettings:
@@ -137,6 +145,13 @@ def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
         plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
         check_unique(_pool(store, plain)[0], found)
     return found
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_KEYS)
+def _kept(store: ScoreStore, run: Run, name: str, written: int) -> NDArray[np.bool_]:
+    """(N,) whether a kept selection holds the row; ``written`` tells its versions apart."""
+    kept = set(run.selection_ids(name)["id"])
+    return _base(store)[0]["id"].isin(kept).to_numpy(dtype=bool)
 
 
 def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:
