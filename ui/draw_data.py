@@ -151,7 +151,7 @@ def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
 def _kept(store: ScoreStore, run: Run, name: str, written: int) -> NDArray[np.bool_]:
     """(N,) whether a kept selection holds the row; ``written`` tells its versions apart."""
     kept = set(run.selection_ids(name)["id"])
-    return _base(store)[0]["id"].isin(kept).to_numpy(dtype=bool)
+    return np.asarray(_base(store)[0]["id"].isin(kept), dtype=bool)
 
 
 def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:
