@@ -8,24 +8,19 @@
 (c) ours, ``--mode exact``; (d) ours, ``--mode racing``: the real ``detect`` with its files.
 
 (a) and (b) cost the same for every head, so they are timed on all heads of ``--layers`` layers,
-interleaved, and scaled; (c) and (d) run whole. Losses are over response tokens. Prints a table and
-writes benchmarks/results/importance.json. The floor is what exact cannot avoid: the replayed layers
-and the LM head at loss positions, at this machine's own matmul rate.
+interleaved, half before and half after ours, and scaled; (c) and (d) run whole. Losses are over
+response tokens. Prints a table and writes benchmarks/results/importance-DEVICE.json. The floor is
+what exact cannot avoid: the replayed layers and the LM head at loss positions, at this machine's
+own matmul rate.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -35,31 +30,21 @@ sys.path.insert(0, str(ROOT))
 
 import numpy as np
 import pandas as pd
-import psutil
 import torch
-from torch import Tensor
 
+from benchmarks.machine import described, matmul_rate, memory_peak, synchronise
+from benchmarks.one_head_at_a_time import Losses, plain_hooks, transformer_lens
+from benchmarks.shapes import load
 from circuitseer_core.ablator import find_stack_tokens
-from circuitseer_core.batches import Batch, Encoded, loss_batch
+from circuitseer_core.batches import Encoded, loss_batch
 from circuitseer_core.corpus import Corpus, Sample
 from circuitseer_core.encoding import encode_for_loss
 from circuitseer_core.heads import head_count, select_heads
 from circuitseer_core.importance import DetectSettings, detect
-from circuitseer_core.model import ReferenceModel, load_model
+from circuitseer_core.model import ReferenceModel
 from circuitseer_core.racing import race
 from circuitseer_core.replay import AblationMode
 from circuitseer_core.runs import Run
-
-QWEN_MATH_1_5B = {
-    "hidden_size": 1536,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 12,
-    "num_key_value_heads": 2,
-    "intermediate_size": 8960,
-    "vocab_size": 151936,
-    "tie_word_embeddings": True,
-}
-Losses = Callable[[Batch, int, int], Tensor]
 
 
 def main() -> None:
@@ -70,16 +55,21 @@ def main() -> None:
     heads = len(reference.heads)
     print(f"{len(samples)} samples, {sum(s.n_tokens for s in samples)} tokens, {heads} heads")
     result: dict[str, Any] = {
-        "machine": machine(reference),
+        "machine": described(
+            reference.device, ("torch", "transformers", "transformer-lens", "numpy")
+        ),
         "options": vars(options) | {"data": ""},
     }
-    rate = matmul_rate(reference)
+    rate = matmul_rate(reference.device, reference.dtype)
     floor = unavoidable_flops(reference, samples)
     contenders = {"b": plain_hooks(reference)}
     if (bridge := transformer_lens(reference)) is not None:
         contenders = {"a": bridge} | contenders
-    timed = time_per_head(reference, samples, contenders, options.layers, options.batch)
+    layers = np.linspace(0, len(reference.layers) - 1, options.layers).round().astype(int).tolist()
+    before = time_per_head(reference, samples, contenders, layers[::2], options.batch)
     ours = {mode: run_ours(reference, rows, options, mode) for mode in ("exact", "racing")}
+    after = time_per_head(reference, samples, contenders, layers[1::2], options.batch)
+    timed = together(before, after, heads)
     result |= {
         "floor_flops": floor,
         "matmul_flops": rate,
@@ -119,22 +109,6 @@ def parse() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def load(spec: str, dtype: str) -> ReferenceModel:
-    """A model by spec, or random weights of a real model's shape on the GPU."""
-    if spec != "qwen-math-1.5b":
-        return load_model(spec, dtype=dtype)[0]
-    from transformers import AutoModelForCausalLM, Qwen2Config
-
-    from circuitseer_core.attention import NAME
-
-    tokenizer = load_model("demo")[0].tokenizer
-    with torch.device("cuda"):
-        model = AutoModelForCausalLM.from_config(
-            Qwen2Config(**QWEN_MATH_1_5B), attn_implementation=NAME, dtype=torch.bfloat16
-        )
-    return ReferenceModel(model, tokenizer, name=spec)
-
-
 def choose_samples(
     reference: ReferenceModel, data: str, n: int, longest: int
 ) -> tuple[list[Encoded], list[Sample]]:
@@ -153,98 +127,14 @@ def choose_samples(
     return encoded, rows
 
 
-def response_losses(logits: Tensor, batch: Batch) -> Tensor:
-    """Mean response loss of every sample from full logits, as people write it."""
-    picked = logits[batch.rows, batch.positions].float()
-    losses = torch.nn.functional.cross_entropy(picked, batch.targets, reduction="none")
-    sums = torch.zeros(batch.size, dtype=torch.float64).index_add_(
-        0, batch.rows.cpu(), losses.double().cpu()
-    )
-    return sums / batch.counts
-
-
-def plain_hooks(reference: ReferenceModel) -> Losses:
-    """(b): hooks on v_proj and o_proj of one layer, one full forward pass a head."""
-    model = reference.model
-    implementation = "sdpa" if reference.device.type == "cpu" else "eager"
-    config = model.config
-    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
-    group = config.num_attention_heads // config.num_key_value_heads
-
-    def losses(batch: Batch, layer: int, head: int) -> Tensor:
-        attention = reference.layers[layer].self_attn
-        kept: dict[str, Tensor] = {}
-
-        def keep_values(module: Any, args: Any, output: Tensor) -> None:
-            kept["v"] = output
-
-        def replace(module: Any, args: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-            kv = head // group
-            values = kept["v"][..., kv * width : (kv + 1) * width].float()
-            counts = torch.arange(1, values.shape[1] + 1, device=values.device)[:, None]
-            out = args[0].clone()
-            out[..., head * width : (head + 1) * width] = (values.cumsum(1) / counts).to(out.dtype)
-            return (out,)
-
-        hooks = []
-        if head >= 0:
-            hooks.append(attention.v_proj.register_forward_hook(keep_values))
-            hooks.append(attention.o_proj.register_forward_pre_hook(replace))
-        ours = config._attn_implementation
-        model.set_attn_implementation(implementation)
-        try:
-            return response_losses(model(batch.ids, use_cache=False).logits, batch)
-        finally:
-            model.set_attn_implementation(ours)
-            for hook in hooks:
-                hook.remove()
-
-    return losses
-
-
-def transformer_lens(reference: ReferenceModel) -> Losses | None:
-    """(a): TransformerBridge with a hook on the attention pattern; None where not installed."""
-    try:
-        from transformer_lens.model_bridge import TransformerBridge
-    except ImportError:
-        return None
-    from circuitseer_core import demo
-
-    if reference.name != "demo":
-        return None
-    from transformers import AutoModelForCausalLM
-
-    folder = str(demo.model_folder())
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=reference.dtype, attn_implementation="eager"
-    )
-    bridge = TransformerBridge.boot_transformers(
-        folder, hf_model=model, tokenizer=reference.tokenizer
-    )
-
-    def losses(batch: Batch, layer: int, head: int) -> Tensor:
-        def uniform(pattern: Tensor, hook: Any) -> Tensor:
-            length = pattern.shape[-1]
-            matrix = torch.ones(length, length, device=pattern.device).tril()
-            pattern = pattern.clone()
-            pattern[:, head] = (matrix / matrix.sum(-1, keepdim=True)).to(pattern.dtype)
-            return pattern
-
-        hooks = [(f"blocks.{layer}.attn.hook_pattern", uniform)] if head >= 0 else []
-        return response_losses(bridge.run_with_hooks(batch.ids, fwd_hooks=hooks), batch)
-
-    return losses
-
-
 def time_per_head(
     reference: ReferenceModel,
     samples: list[Encoded],
     contenders: dict[str, Losses],
-    n_layers: int,
+    layers: list[int],
     batch_size: int,
 ) -> dict[str, Any]:
-    """Seconds for all heads, scaled from ``n_layers`` layers, and the measured loss changes."""
-    layers = np.linspace(0, len(reference.layers) - 1, n_layers).round().astype(int).tolist()
+    """Seconds spent on all heads of ``layers``, their number, and the measured loss changes."""
     ordered = sorted(samples, key=lambda s: s.n_tokens)
     batches = [
         loss_batch(ordered[i : i + batch_size], reference.device)
@@ -260,10 +150,10 @@ def time_per_head(
             for head in range(reference.heads_per_layer[layer]):
                 units += 1
                 for name, run in contenders.items():  # in turn: a slow spell hits all alike
-                    with memory_peak(reference) as memory:
+                    with memory_peak(reference.device) as memory:
                         began = time.perf_counter()
                         found = [run(b, layer, head) for b in batches]
-                        synchronise(reference)
+                        synchronise(reference.device)
                         spent[name] += time.perf_counter() - began
                     peak[name] = max(peak[name], memory["gib"])
                     for batch, losses, base in zip(batches, found, clean[name], strict=True):
@@ -272,10 +162,21 @@ def time_per_head(
                             (name, i, layer, head, d)
                             for i, d in zip(batch.sample_ids, deltas, strict=True)
                         ]
-    scale = len(reference.heads) / units
-    seconds = {k: {"seconds": v * scale, "peak_gib": peak[k]} for k, v in spent.items()}
     frame = pd.DataFrame(rows, columns=["contender", "id", "layer", "head", "delta"])
-    return {"seconds": seconds, "delta": frame}
+    return {"spent": spent, "peak": peak, "heads": units, "delta": frame}
+
+
+def together(before: dict[str, Any], after: dict[str, Any], heads: int) -> dict[str, Any]:
+    """Both halves' timings, scaled to all ``heads``; taken around ours, as machines drift."""
+    scale = heads / (before["heads"] + after["heads"])
+    seconds = {
+        k: {
+            "seconds": (before["spent"][k] + after["spent"][k]) * scale,
+            "peak_gib": max(before["peak"][k], after["peak"][k]),
+        }
+        for k in before["spent"]
+    }
+    return {"seconds": seconds, "delta": pd.concat([before["delta"], after["delta"]])}
 
 
 def run_ours(
@@ -302,10 +203,10 @@ def run_ours(
             stack_tokens=stack,
         )
         run = Run.create(Path(folder) / "run")
-        with memory_peak(reference) as memory:
+        with memory_peak(reference.device) as memory:
             began = time.perf_counter()
             heads = detect(run, settings, reference=reference, show=False)
-            synchronise(reference)
+            synchronise(reference.device)
             seconds = time.perf_counter() - began
         table = run.importance()
     table["id"] = table["id"].str.removeprefix("bench/")
@@ -362,70 +263,6 @@ def unavoidable_flops(reference: ReferenceModel, samples: list[Encoded]) -> floa
             linear = t * sum(matrices[layer:]) + sample.n_loss_tokens * head
             total += n_heads * 2 * (linear + attention)
     return total
-
-
-def matmul_rate(reference: ReferenceModel, size: int = 2048) -> float:
-    """Best FLOP/s of a square matmul in the model's dtype."""
-    size = size if reference.device.type == "cpu" else 8192
-    a = torch.randn(size, size, device=reference.device, dtype=reference.dtype)
-    best = float("inf")
-    for _ in range(8):
-        began = time.perf_counter()
-        a @ a
-        synchronise(reference)
-        best = min(best, time.perf_counter() - began)
-    return 2 * size**3 / best
-
-
-def synchronise(reference: ReferenceModel) -> None:
-    """Wait for the GPU."""
-    if reference.device.type == "cuda":
-        torch.cuda.synchronize()
-
-
-@contextmanager
-def memory_peak(reference: ReferenceModel) -> Iterator[dict[str, float]]:
-    """Peak memory inside the block in GiB: allocated on the GPU, else resident (sampled)."""
-    peak = {"gib": 0.0}
-    if reference.device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-        yield peak
-        peak["gib"] = torch.cuda.max_memory_allocated() / 2**30
-        return
-    stop = threading.Event()
-    process = psutil.Process()
-
-    def watch() -> None:
-        while not stop.wait(0.02):
-            peak["gib"] = max(peak["gib"], process.memory_info().rss / 2**30)
-
-    thread = threading.Thread(target=watch, daemon=True)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        stop.set()
-        thread.join()
-
-
-def machine(reference: ReferenceModel) -> dict[str, Any]:
-    """What the numbers were taken on."""
-    packages = {}
-    for name in ("torch", "transformers", "transformer-lens", "numpy"):
-        try:
-            packages[name] = version(name)
-        except PackageNotFoundError:
-            packages[name] = "not installed"
-    device = (
-        torch.cuda.get_device_name() if reference.device.type == "cuda" else platform.processor()
-    )
-    return {
-        "device": device or platform.machine(),
-        "cores": os.cpu_count(),
-        "threads": torch.get_num_threads(),
-        "python": platform.python_version(),
-        "packages": packages,
-    }
 
 
 def report(result: dict[str, Any], heads: int, tokens: int) -> None:

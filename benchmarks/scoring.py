@@ -20,13 +20,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import platform
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -37,11 +35,13 @@ sys.path.insert(0, str(ROOT))
 import numpy as np
 import torch
 
+from benchmarks.machine import described, matmul_rate
+from benchmarks.shapes import load
 from circuitseer_core.batches import group_by_tokens
 from circuitseer_core.controls import control_heads
 from circuitseer_core.hashing import hash64
 from circuitseer_core.heads import head_count, parse_head_list, select_heads
-from circuitseer_core.model import Head, ReferenceModel, load_model, resolve_device
+from circuitseer_core.model import Head, ReferenceModel
 from circuitseer_core.profiles import HeadPlan, Profiles, observe
 from circuitseer_core.runs import Run
 from circuitseer_core.scorers import attention_scores
@@ -52,16 +52,6 @@ CORPUS = 220_000
 """Prompts of the projection: the size of the paper's pool."""
 DEMO_TOP = "18.8,7.2,16.0,23.0"
 """The embedded model's largest heads on grade-school maths; the rest of the 5 % is hashed."""
-QWEN_MATH_1_5B = {
-    "vocab_size": 151_936,
-    "hidden_size": 1536,
-    "intermediate_size": 8960,
-    "num_hidden_layers": 28,
-    "num_attention_heads": 12,
-    "num_key_value_heads": 2,
-    "max_position_embeddings": 16_384,
-    "tie_word_embeddings": True,
-}
 Batch = tuple[torch.Tensor, torch.Tensor]
 """Right-padded ids (B, T) and lengths (B,)."""
 
@@ -73,8 +63,12 @@ def main() -> None:
         print(json.dumps(measure_memory(options)))
         return
     bench = Bench(options)
-    result: dict[str, Any] = {"machine": machine(bench), "heads": bench.heads, "speed": {}}
-    if bench.device.type == "cuda":
+    target = RESULTS / f"scoring-{bench.device.type}.json"
+    result: dict[str, Any] = {"machine": about(bench), "heads": bench.heads, "speed": {}}
+    if options.memory_only:
+        result = json.loads(target.read_text(encoding="utf-8"))
+        options.shapes = []
+    elif bench.device.type == "cuda":
         result["speed"]["prompts of 50-400 tokens"] = bench.speed(bench.prompts(), options.rounds)
         result["matmul"] = bench.matmul_share(result["speed"]["prompts of 50-400 tokens"])
     for size, length in options.shapes:
@@ -85,7 +79,6 @@ def main() -> None:
         result["memory"] = memory_table(options, bench)
     report(result)
     RESULTS.mkdir(exist_ok=True)
-    target = RESULTS / f"scoring-{bench.device.type}.json"
     target.write_text(json.dumps(result, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten: {target.relative_to(ROOT)}")
 
@@ -102,6 +95,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--shapes", default="8x128,4x512", help="samples x tokens of a batch")
     parser.add_argument("--lengths", default=",".join(map(str, MEMORY_LENGTHS)))
     parser.add_argument("--no-memory", action="store_true")
+    parser.add_argument("--memory-only", action="store_true", help="measure that part again")
     parser.add_argument("--contender", choices=CONTENDERS, help=argparse.SUPPRESS)
     options = parser.parse_args()
     pairs = [shape.split("x") for shape in options.shapes.split(",") if shape]
@@ -203,10 +197,7 @@ class Bench:
 
     def matmul_share(self, speed: dict[str, Any]) -> dict[str, float]:
         """How near the matmul rate of this device the scoring comes, and what a corpus takes."""
-        side = 8192
-        a = torch.randn(side, side, device=self.device, dtype=self.reference.dtype)
-        timed(lambda: (a @ a)[0, 0].item())
-        rate = 2 * side**3 / min(timed(lambda: (a @ a)[0, 0].item()) for _ in range(10))
+        rate = matmul_rate(self.device, self.reference.dtype)
         embedding = self.reference.model.get_input_embeddings().weight.numel()
         body = sum(p.numel() for p in self.reference.body.parameters()) - embedding
         tokens_per_second = speed["tokens_per_second"]["stop"]
@@ -217,27 +208,6 @@ class Bench:
             "corpus_prompts": CORPUS,
             "corpus_seconds": CORPUS * mean_tokens / tokens_per_second,
         }
-
-
-def load(spec: str, dtype: str, device: str) -> ReferenceModel:
-    """A model by spec, or random weights of a shape (no hub needed)."""
-    if spec not in ("qwen-math-1.5b", "tiny"):
-        return load_model(spec, dtype=dtype, device=device)[0]
-    from transformers import AutoModelForCausalLM, Qwen2Config
-
-    from circuitseer_core.attention import NAME
-    from circuitseer_core.model import resolve_dtype
-
-    on = resolve_device(device)
-    shape = dict(QWEN_MATH_1_5B)
-    if spec == "tiny":
-        shape |= {"hidden_size": 96, "intermediate_size": 192, "num_hidden_layers": 4}
-    config = Qwen2Config(**shape)
-    with on:
-        model = AutoModelForCausalLM.from_config(
-            config, attn_implementation=NAME, dtype=resolve_dtype(dtype, on)
-        )
-    return ReferenceModel(model, None, name=spec)
 
 
 def choose_heads(reference: ReferenceModel, options: argparse.Namespace) -> list[Head]:
@@ -307,35 +277,39 @@ def in_own_process(
 
 def measure_memory(options: argparse.Namespace) -> dict[str, Any]:
     """Peak bytes of this process (of the device's allocator on a GPU) for one long sample."""
-    import resource
-
     bench = Bench(options)
     bench.run(options.contender, bench.batch(1, options.lengths[0]))
     if bench.device.type == "cuda":
         return {"peak": torch.cuda.max_memory_allocated()}
+    return {"peak": peak_resident()}
+
+
+def peak_resident() -> int:
+    """Most bytes this process held. Linux's ru_maxrss would count its parent's before exec."""
+    status = Path("/proc/self/status")
+    if status.is_file():
+        line = next(x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
+    import resource
+
     unit = 1 if sys.platform == "darwin" else 1024
-    return {"peak": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit}
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def machine(bench: Bench) -> dict[str, Any]:
-    """Where this was measured."""
-    on = bench.device
-    return {
-        "device": torch.cuda.get_device_name(on) if on.type == "cuda" else platform.machine(),
-        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
-        "threads": torch.get_num_threads(),
+def about(bench: Bench) -> dict[str, Any]:
+    """Where this was measured, and on what."""
+    return described(bench.device, ("torch", "transformers")) | {
         "model": bench.reference.name,
         "dtype": str(bench.reference.dtype).removeprefix("torch."),
         "deepest": [bench.plain.deepest, len(bench.reference.layers)],
-        "versions": {name: version(name) for name in ("torch", "transformers")},
     }
 
 
 def report(result: dict[str, Any]) -> None:
     """The tables, for a terminal and for RESULTS.md."""
-    about = result["machine"]
-    print(f"{about['model']} {about['dtype']} on {about['device']}, {about['threads']} threads")
-    print(f"{len(result['heads'])} heads, deepest in layer {about['deepest'][0]}\n")
+    on = result["machine"]
+    print(f"{on['model']} {on['dtype']} on {on['device']}, {on['threads']} threads")
+    print(f"{len(result['heads'])} heads, deepest in layer {on['deepest'][0]}\n")
     print("| batch | " + " | ".join(f"{name} tok/s" for name in CONTENDERS) + " | ours / bare |")
     print("|---" * (len(CONTENDERS) + 2) + "|")
     for shape, row in result["speed"].items():

@@ -51,7 +51,7 @@ class Ablator:
         stack_tokens: tokens in one stacked forward pass; halves on out-of-memory.
         clean_in_stack: whether every stack carries its own clean copy. In low precision results
             depend on the batch's shape, and the copy cancels that; in float32 the clean pass agrees
-            with it to rounding, and one stack a batch carries a copy to measure just that.
+            with it to rounding, and some stacks carry a copy to measure just that.
     """
 
     def __init__(
@@ -199,7 +199,8 @@ def measure_field(
             units = batch.size * len(heads)
             if not is_complete(path, settings_hash, batch.sample_ids, heads):
                 with torch.inference_mode():
-                    measured = ablator.measure(batch, layer, heads, noise=layer == first)
+                    noise = layer == first or at == 0
+                    measured = ablator.measure(batch, layer, heads, noise=noise)
                 write_part(
                     path,
                     _rows(set_name, batch.sample_ids, layer, heads, measured.delta),

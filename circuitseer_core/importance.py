@@ -15,6 +15,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 from __future__ import annotations
 
 from collections import defaultdict
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -31,6 +32,7 @@ from circuitseer_core.ablator import (
     joint_loss,
     measure_field,
 )
+from circuitseer_core.allocator import freed_memory_kept
 from circuitseer_core.batches import Encoded, loss_batch
 from circuitseer_core.corpus import Corpus
 from circuitseer_core.detect_settings import DetectSettings
@@ -189,7 +191,9 @@ class _Detection:
         }
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):
-            self._race(self._ablator(samples["probe"]), samples, rounds)
+            on_cpu = self.reference.device.type == "cpu"
+            with freed_memory_kept() if on_cpu else nullcontext():
+                self._race(self._ablator(samples["probe"]), samples, rounds)
         importance, floor = merge_parts(self.run.importance_dir)
         finalists = None
         if self.settings.mode == "racing":
