@@ -29,13 +29,13 @@ def hash64(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.uint64]:
     """
     keyed = hashlib.blake2b(f"{domain}\x1f{seed}\x1f".encode(), digest_size=8)
 
-    def digests() -> Iterable[bytes]:
-        for sample_id in ids:
-            state = keyed.copy()
-            state.update(sample_id.encode("utf-8", "surrogatepass"))
-            yield state.digest()
-
-    return np.frombuffer(b"".join(digests()), dtype="<u8").astype(np.uint64, copy=False)
+    digests: list[bytes] = []
+    copy, keep = keyed.copy, digests.append  # looked up once: this loop runs once a sample
+    for sample_id in ids:
+        state = copy()
+        state.update(sample_id.encode("utf-8", "surrogatepass"))
+        keep(state.digest())
+    return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64, copy=False)
 
 
 def to_uniforms(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:

@@ -1,13 +1,9 @@
 """What a draw would do, fast enough to follow a dial: a million rows in well under a second.
 
-Nothing is drawn here that ``sampling.draw`` does not draw. What differs from a written selection:
-
-- Prompts are compared whatever their case by a hash that DuckDB computes, where the selection also
-  normalises blanks and Unicode (twenty times slower). Prompts that differ in these alone count as
-  several here and as one there.
-- Draws under other seeds are not simulated; above ``EXACT_ROWS`` rows the overlap with another seed
-  is its expectation. With κ the smallest key drawn, sample i is drawn with chance
-  π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
+Nothing is drawn here that ``sampling.draw`` does not draw; only draws under other seeds are not
+simulated. Above ``EXACT_ROWS`` rows the overlap with another seed is its expectation: with κ the
+smallest key drawn, sample i is drawn with chance π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws
+share Σπ_i² of Σπ_i samples.
 """
 
 from __future__ import annotations
@@ -24,7 +20,6 @@ from circuitseer_core.diagnostics import concentration
 from circuitseer_core.distributions import Bins, histogram, shared_bins
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.keys import key_order, remix, sampling_keys
-from circuitseer_core.query import ScoreStore
 from circuitseer_core.sampling import Drawing, budget_tokens
 from circuitseer_core.settings import SelectionSettings
 
@@ -59,16 +54,6 @@ class Effect:
     drawn: Floats
     score: tuple[Bins, Ints, Ints]
     length: tuple[Bins, Ints, Ints]
-
-
-def coarse_prompts(store: ScoreStore) -> NDArray[np.uint64] | None:
-    """(N,) hashes of prompts whatever their case, 0 where empty; None without texts."""
-    if not store.has_texts:
-        return None
-    frame = store.frame(
-        "SELECT CASE WHEN prompt = '' THEN 0 ELSE hash(lower(prompt)) END AS h FROM samples"
-    )
-    return frame["h"].fillna(0).to_numpy(dtype=np.uint64)
 
 
 def pool_of(

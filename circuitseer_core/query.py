@@ -73,7 +73,7 @@ class ScoreStore:
         self.parts = run.score_parts(name)
         if not self.parts:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
-        self.settings = run.scores_settings(name)
+        self.run, self.name, self.settings = run, name, run.scores_settings(name)
         self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from circuitseer_core.controls import DRAWS
 from circuitseer_core.corpus import Sample
 from circuitseer_core.encoding import ScoredText
+from circuitseer_core.matching import prompt_hashes
 from circuitseer_core.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
 
 Floats = NDArray[np.float64]
@@ -63,6 +64,7 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)
     columns["token_starts"] = _lists(offsets, [t.starts for t in rows.texts], np.int32)
     columns["special_mask"] = _lists(offsets, [t.special for t in rows.texts], np.bool_)
+    columns["prompt_hash"] = pa.array(prompt_hashes(s.prompt for s in rows.samples), pa.uint64())
     columns["prompt"] = pa.array([sample.prompt for sample in rows.samples], pa.string())
     columns["response"] = pa.array([sample.response for sample in rows.samples], pa.string())
     originals = [json.dumps(sample.original, ensure_ascii=False) for sample in rows.samples]

@@ -12,7 +12,17 @@ import pandas as pd
 import pyarrow as pa
 from numpy.typing import NDArray
 
-FIXED = frozenset({"id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"})
+FIXED = frozenset(
+    {
+        "id",
+        "source",
+        "n_tokens",
+        "n_tokens_full",
+        "n_response_tokens",
+        "truncated",
+        "prompt_hash",
+    }
+)
 """Columns of a shard that every row has and that are no score."""
 WIDE = frozenset({"profile", "token_starts", "special_mask", "prompt", "response", "original"})
 """Columns of a shard that are hundreds of times the size of a number."""

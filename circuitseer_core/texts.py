@@ -26,7 +26,7 @@ TEXT_COLUMNS = ["id", "prompt", "response", "original"]
 
 
 def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
-    """(N,) hashes of the normalised prompts of a scoring, in shard order, streamed batch by batch.
+    """(N,) hashes of the normalised prompts of a scoring, in shard order.
 
     None where neither the run nor the demo packages have any text.
     """
@@ -79,7 +79,11 @@ def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
 
 def _part_hashes(part: Path) -> NDArray[np.uint64]:
     with pq.ParquetFile(part) as parquet:
-        if "prompt" not in parquet.schema_arrow.names:
+        have = parquet.schema_arrow.names
+        if "prompt_hash" in have:
+            column = parquet.read(columns=["prompt_hash"]).column(0)
+            return np.asarray(column.to_numpy(), dtype=np.uint64)
+        if "prompt" not in have:  # a shard of other hands: ids and scores are all it must have
             return np.zeros(parquet.metadata.num_rows, np.uint64)
         batches = parquet.iter_batches(8192, columns=["prompt"])
         prompts = (text for batch in batches for text in batch.column(0).to_pylist())

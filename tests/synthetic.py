@@ -18,6 +18,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitseer_core.matching import prompt_hashes
 from circuitseer_core.runs import Run
 from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
@@ -359,4 +360,9 @@ def _texts(
         f'{{"level": {lv}, "topic": "{tp}", "answer": "{a % 997}"}}'
         for lv, tp, a in zip(level, topic, at.tolist(), strict=True)
     ]
-    return {"prompt": prompts, "response": responses, "original": original}
+    return {
+        "prompt_hash": prompt_hashes(prompts),
+        "prompt": prompts,
+        "response": responses,
+        "original": original,
+    }

@@ -9,11 +9,13 @@ from circuitseer_core import preview
 from circuitseer_core.candidates import Rules, sift
 from circuitseer_core.diagnostics import diagnose
 from circuitseer_core.keys import draw_hashes
+from circuitseer_core.matching import prompt_hashes
 from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
 from circuitseer_core.sampling import TOKEN_COLUMNS, draw
-from circuitseer_core.select_run import load_pool, select_run
+from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
+from circuitseer_core.texts import pool_prompts
 from tests.synthetic import Shape, make_run
 
 
@@ -28,7 +30,7 @@ def drawing(run: Run, **options):
     store = ScoreStore(run)
     base = store.table(["id", "source", *TOKEN_COLUMNS]).to_pandas()
     pool = preview.pool_of(
-        base, store.numbers("variance"), settings, "prompt", preview.coarse_prompts(store)
+        base, store.numbers("variance"), settings, "prompt", pool_prompts(run, "default")
     )
     return draw(
         pool,
@@ -90,9 +92,8 @@ def test_top_k_does_not_depend_on_the_dial(run: Run) -> None:
     assert set(preview.top_rows(one)) == set(preview.top_rows(other))
 
 
-def test_prompts_are_compared_whatever_their_case(run: Run) -> None:
-    store = ScoreStore(run)
-    coarse = preview.coarse_prompts(store)
-    exact = load_pool(run, SelectionSettings.of()).prompt
-    assert coarse is not None and exact is not None
-    assert len(np.unique(coarse)) == len(np.unique(exact))
+def test_prompts_are_compared_without_reading_them(run: Run) -> None:
+    stored = pool_prompts(run, "default")
+    prompts = run.scores("default", ["prompt"])["prompt"]
+    assert stored is not None
+    assert stored.tolist() == prompt_hashes(prompts).tolist()

@@ -33,7 +33,7 @@ CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in r
 COLUMNS = [
     *["id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"],
     *[*ATTENTION_SCORERS, "length", "random", *CONTROLS],
-    *["profile", "token_starts", "special_mask", "prompt", "response", "original"],
+    *["profile", "token_starts", "special_mask", "prompt_hash", "prompt", "response", "original"],
 ]
 
 

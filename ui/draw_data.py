@@ -8,7 +8,6 @@ seed.
 from __future__ import annotations
 
 import hashlib
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +25,7 @@ from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
 from circuitseer_core.sampling import TOKEN_COLUMNS, Drawing, draw
 from circuitseer_core.settings import SelectionSettings
+from circuitseer_core.texts import pool_prompts
 from ui import store as cached
 from ui.store import HASH
 
@@ -129,12 +129,9 @@ def _sifted(store: ScoreStore, duplicates: str, rules: Rules, finite: str, _pool
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
 def _base(store: ScoreStore) -> tuple[pd.DataFrame, NDArray[np.uint64] | None]:
-    """Ids, sources and token counts; and, side by side with reading them, prompts' hashes."""
-    with ThreadPoolExecutor(1) as other:
-        prompts = other.submit(preview.coarse_prompts, store)
-        columns = [c for c in ("id", "source", *TOKEN_COLUMNS) if c in store.columns]
-        frame = store.table(columns).to_pandas()
-        return frame, prompts.result()
+    """Ids, sources and token counts, and the prompts' hashes."""
+    columns = [c for c in ("id", "source", *TOKEN_COLUMNS) if c in store.columns]
+    return store.table(columns).to_pandas(), pool_prompts(store.run, store.name)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
