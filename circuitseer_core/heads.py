@@ -12,11 +12,13 @@ probe table (id, set, source, base_loss) and heads.parquet.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
 
@@ -254,22 +256,42 @@ def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:
     """Importance of every head on each source of the probe: source, layer, head, importance, …"""
     rows = importance[importance["set"] == "probe"]
     sources = probe.loc[probe["set"] == "probe"].set_index("id")["source"]
-    rows = rows.assign(source=sources.reindex(rows["id"]).to_numpy())
-    table = rows.groupby(["source", "layer", "head"])["delta_loss"].agg(["mean", "std", "count"])
-    table = table.reset_index().rename(columns={"mean": "importance", "count": "n"})
-    table["stderr"] = table.pop("std") / np.sqrt(table["n"])
-    return table
+    deltas = rows.pivot(index="id", columns=["layer", "head"], values="delta_loss")
+    cells = [(int(layer), int(head)) for layer, head in deltas.columns]
+    return per_source_of(deltas.to_numpy(), cells, sources.reindex(deltas.index).tolist())
+
+
+def per_source_of(
+    deltas: NDArray[np.float64], cells: Sequence[Head], sources: Sequence[str]
+) -> pd.DataFrame:
+    """:func:`per_source` of a matrix at hand: ``deltas`` (samples, heads), NaN where unmeasured."""
+    frames = []
+    of = np.asarray(sources, dtype=object)
+    layer, head = np.array(cells).T
+    for name in sorted(set(sources)):
+        part = deltas[of == name]
+        n = np.isfinite(part).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.nansum(part, axis=0) / n
+            spread = np.sqrt(np.nansum((part - mean) ** 2, axis=0) / (n - 1))
+        stderr = np.where(n > 1, spread / np.sqrt(np.maximum(n, 1)), np.nan)
+        columns = {"layer": layer, "head": head, "importance": mean, "n": n, "stderr": stderr}
+        frames.append(pd.DataFrame(columns)[n > 0].assign(source=name))
+    order = ["source", "layer", "head", "importance", "n", "stderr"]
+    table = pd.concat(frames, ignore_index=True)[order]
+    return table.sort_values(["source", "layer", "head"], ignore_index=True)
 
 
 def source_agreement(by_source: pd.DataFrame, share: str | float = 0.05) -> pd.DataFrame:
     """Every pair of sources: source_a, source_b, spearman of maps, overlap of top sets."""
     maps = by_source.pivot(index=["layer", "head"], columns="source", values="importance").dropna()
     top = head_count(share, max(1, len(maps)))
-    rows = []
     names = list(maps.columns)
+    spearman = maps.rank().corr().to_numpy()  # scipy.stats would take 1 s to import
+    best = {name: set(maps[name].nlargest(top).index) for name in names}
+    rows = []
     for i, a in enumerate(names):
-        for b in names[i + 1 :]:
-            rho = maps[a].rank().corr(maps[b].rank())  # Spearman; scipy.stats takes 1 s to import
-            shared = set(maps[a].nlargest(top).index) & set(maps[b].nlargest(top).index)
-            rows.append((a, b, float(rho), len(shared) / top, len(shared)))
+        for j, b in enumerate(names[i + 1 :], start=i + 1):
+            shared = len(best[a] & best[b])
+            rows.append((a, b, float(spearman[i, j]), shared / top, shared))
     return pd.DataFrame(rows, columns=["source_a", "source_b", "spearman", "overlap", "shared"])

@@ -16,6 +16,7 @@ from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
 from circuitseer_core.settings import SelectionSettings
 from ui import draw_data, draw_settings, review_store
+from ui.commands import show_commands
 from ui.draw_data import Shown
 
 FORMATS = {
@@ -51,10 +52,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
     _watch(run, status.live)
     if problem := st.session_state.pop("keep_problem", None):
         st.text(problem)
-    st.caption(
-        "The same by command:",
-    )
-    st.code(settings.command(run.path), language="bash", wrap_lines=True)
+    show_commands("The same by command", settings.command(run.path), key="draw_command")
 
 
 def take_away(run: Run) -> None:

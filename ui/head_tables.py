@@ -65,11 +65,6 @@ def _heads(path: str, stamp: float) -> pd.DataFrame:
     return Run.open(path).heads()
 
 
-@st.cache_resource(max_entries=4, show_spinner="Reading the per-sample importances …")
-def _importance(path: str, stamp: float) -> pd.DataFrame:
-    return Run.open(path).importance()
-
-
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _probe(path: str, stamp: float) -> pd.DataFrame:
     return Run.open(path).probe()
@@ -125,7 +120,10 @@ def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _per_source(path: str, stamp: float) -> pd.DataFrame:
-    return core.per_source(_importance(path, stamp), _probe(path, stamp))
+    ids, column, values = _matrix(path, stamp)
+    probe = _probe(path, stamp)
+    source = probe[probe["set"] == "probe"].set_index("id")["source"].reindex(ids)
+    return core.per_source_of(values, list(column), source.tolist())
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

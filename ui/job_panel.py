@@ -10,6 +10,7 @@ import streamlit as st
 from circuitseer_core import jobs, launch
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import Run
+from ui.commands import show_commands
 from ui.shell import BUNDLED, link_to, open_run
 from ui.words import BADGES, ago, duration
 
@@ -127,8 +128,7 @@ def _manage(run: Run, live: bool) -> None:
         st.error(problem, icon=":material/error:")
     commands = [launch.as_typed(step) for step in jobs.status(run.path).steps]
     if commands:
-        with st.expander("Commands of this job", icon=":material/terminal:", key="job_commands"):
-            st.code("\n".join(commands), language="bash")
+        show_commands("Commands of this job", "\n".join(commands), key="job_commands")
 
 
 def _rename(path: Path, name: str) -> None:

@@ -12,6 +12,7 @@ from circuitseer_core import cost, demo, jobs, launch
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import Run, list_runs, runs_home
 from ui import run_settings
+from ui.commands import show_commands
 from ui.data_input import choose_data, choose_fields, preview
 from ui.shell import BUNDLED, open_run
 from ui.words import duration, short_model
@@ -43,8 +44,8 @@ def form(run: Run | None) -> None:
         path, steps = _detect_steps(plan or EVERYTHING)
     if steps is None or path is None:
         return
-    with st.expander("The commands this runs", icon=":material/terminal:", key="commands"):
-        st.code("\n".join(launch.as_typed(step) for step in steps), language="bash")
+    typed = "\n".join(launch.as_typed(step) for step in steps)
+    show_commands("The commands this runs", typed, key="commands")
     st.button(
         "Start",
         type="primary",

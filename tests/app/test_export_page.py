@@ -57,6 +57,7 @@ def test_budgets_seeds_strata_and_length_control(run: Run) -> None:
 def test_the_first_rows_and_the_command_are_those_of_the_draw(run: Run) -> None:
     page = open_page("export", "made")
     page.number_input(key="seed").set_value(3)
+    page.session_state["draw_command"] = True  # the folded block, opened
     settled(page.run())
     select_run(run, SelectionSettings.of(seed=3))
     rows = table(page, "rank")

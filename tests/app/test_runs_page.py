@@ -49,6 +49,8 @@ def test_the_commands_are_shown_before_the_start(data: Path, tmp_path: Path) -> 
     app = start_form(data, tmp_path)
     app.text_input(key="run_name").set_value("mine").run()
     app.number_input(key="set_probe_size").set_value(12).run()
+    app.session_state["commands"] = True  # the folded block, opened
+    app.run()
     commands = [shlex.split(line) for line in app.code[0].value.splitlines()]
     assert [c[3] for c in commands] == ["detect", "score", "select"]
     assert f"--probe sums={data} " in " ".join(commands[0]) + " "
