@@ -28,14 +28,20 @@ def encode_for_loss(
 ) -> Encoded | str:
     """Prompt tokens + response tokens, tokenised apart and joined so that the boundary is exact.
 
-    Returns the encoded sample, or the reason why it cannot serve (no response, no loss tokens).
+    Returns the encoded sample, or the reason why it cannot serve (no response, no loss tokens, a
+    chat template that refuses the prompt).
     No EOS is added. With ``loss_tokens="all"`` every token but the first counts.
     """
     if sample.response is None and loss_tokens == "response":
         return "no response"
     if template == "chat":
+        from jinja2 import TemplateError  # what a template raises; there where templates are
+
         turn = [{"role": "user", "content": sample.prompt}]
-        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        try:
+            text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            return f"the chat template refuses it: {error}"
         prompt_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
     else:
         text = sample.prompt + "\n"

@@ -122,6 +122,21 @@ def test_templates() -> None:
     assert encode_for_loss(tokenizer, sample, template="plain") == "no response"
 
 
+def test_a_chat_template_may_refuse_a_prompt() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = (
+        "{% if 'secret' in messages[0]['content'] %}{{ raise_exception('no secrets') }}{% endif %}"
+        "{{ messages[0]['content'] }}"
+    )
+    for prompt, refused in (("a secret sum", True), ("a sum", False)):
+        sample = Sample("i", "s", prompt, "12 + 30 = 42", {})
+        found = encode_for_loss(tokenizer, sample, template="chat")
+        assert isinstance(found, str) == refused
+    assert "no secrets" in str(
+        encode_for_loss(tokenizer, Sample("i", "s", "secret", "1", {}), template="chat")
+    )
+
+
 def test_scored_texts_are_truncated_with_offsets() -> None:
     [one] = encode_texts(tiny_tokenizer(bos=True), ["Tom has 12 apples"], 4)
     assert len(one.ids) == len(one.starts) == len(one.special) == 4
