@@ -34,7 +34,7 @@ def baseline_scores(
     *,
     template: str,
     token_budget: int,
-    on_batch: Callable[[], None] = lambda: None,
+    on_batch: Callable[[int], None] = lambda n: None,
 ) -> dict[str, Floats]:
     """``perplexity`` and ``ifd`` of n samples, (n,) each; NaN where they are not defined.
 
@@ -43,7 +43,8 @@ def baseline_scores(
 
     Args:
         template: ``chat`` or ``plain``, resolved.
-        on_batch: called after every batch, as a sign of life.
+        on_batch: called after every batch with the number of samples whose prompt and response it
+            held (0: responses alone), as a sign of life.
     """
     conditional: list[Encoded | None] = []
     alone: list[Encoded | None] = []
@@ -53,7 +54,7 @@ def baseline_scores(
         conditional.append(given if isinstance(given, Encoded) and short else None)
         alone.append(_alone(reference, given) if isinstance(given, Encoded) and short else None)
     given_losses = response_losses(reference, conditional, token_budget, on_batch)
-    alone_losses = response_losses(reference, alone, token_budget, on_batch)
+    alone_losses = response_losses(reference, alone, token_budget, lambda n: on_batch(0))
     perplexity, ifd = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
     for i, (given_loss, alone_loss) in enumerate(zip(given_losses, alone_losses, strict=True)):
         if given_loss is not None:
@@ -68,7 +69,7 @@ def response_losses(
     reference: ReferenceModel,
     samples: Sequence[Encoded | None],
     token_budget: int,
-    on_batch: Callable[[], None] = lambda: None,
+    on_batch: Callable[[int], None] = lambda n: None,
 ) -> list[Floats | None]:
     """Loss in nats of every loss token of each sample; None for None, and where one sample alone
     is more than memory holds."""
@@ -85,7 +86,7 @@ def response_losses(
             ends = np.cumsum([present[k][1].n_loss_tokens for k in group])
             for k, mine in zip(group, np.split(losses, ends[:-1]), strict=True):
                 out[present[k][0]] = mine
-            on_batch()
+            on_batch(len(group))
     return out
 
 

@@ -74,12 +74,13 @@ class LocalEngine:
             if book.token_budget is None and encoded.texts:
                 progress.say("finding the batch size")
                 book.pin_budget(find_budget(scorer, encoded))
+                progress.say("with baselines" if scorer.plan.template else "")
             began = time.monotonic()
             left = [encoded.size]
 
             def count(n: int, left: list[int] = left) -> None:
                 left[0] -= n
-                progress.advance(n, None if n else "baselines")
+                progress.advance(n)
 
             table, note = scorer.score(encoded, count)
             if book.token_budget is not None:

@@ -102,7 +102,7 @@ class ShardScorer:
 
         Args:
             on_progress: called with the number of samples just done (negative: to be done again;
-                0: a batch of baselines, for samples that were counted already).
+                0: a sign of life). With baselines these count: they cost more than the profiles.
 
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
@@ -115,8 +115,9 @@ class ShardScorer:
                 on_progress(n)
 
             try:
-                results = self._run(encoded, count)
-                baselines = self._baselines(encoded.samples, lambda: on_progress(0))
+                alive = count if self.plan.template is None else lambda n: on_progress(0)
+                results = self._run(encoded, alive)
+                baselines = self._baselines(encoded.samples, count)
                 break
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
@@ -229,7 +230,7 @@ class ShardScorer:
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
 
     def _baselines(
-        self, samples: Sequence[Sample], on_batch: Callable[[], None]
+        self, samples: Sequence[Sample], on_batch: Callable[[int], None]
     ) -> dict[str, Floats]:
         if self.plan.template is None:
             return {}

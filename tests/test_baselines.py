@@ -53,7 +53,11 @@ def test_baselines_are_their_definitions(bos: bool, budget: int) -> None:
 
 
 def test_where_they_are_not_defined_they_are_null() -> None:
-    found = baseline_scores(tiny_model("llama"), SAMPLES, template="plain", token_budget=500)
+    told: list[int] = []
+    found = baseline_scores(
+        tiny_model("llama"), SAMPLES, template="plain", token_budget=500, on_batch=told.append
+    )
+    assert sum(told) == 3  # those with both losses; a sample counts once
     assert np.isfinite(found["perplexity"]).tolist() == [True, True, False, True, False]
     # Without a BOS nothing predicts a response's only token.
     assert np.isfinite(found["ifd"]).tolist() == [True, True, False, False, False]
