@@ -15,7 +15,6 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 from __future__ import annotations
 
 from collections import defaultdict
-from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -191,8 +190,7 @@ class _Detection:
         }
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):
-            on_cpu = self.reference.device.type == "cpu"
-            with freed_memory_kept() if on_cpu else nullcontext():
+            with freed_memory_kept(self.reference.device.type):
                 self._race(self._ablator(samples["probe"]), samples, rounds)
         importance, floor = merge_parts(self.run.importance_dir)
         finalists = None

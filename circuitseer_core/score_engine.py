@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from circuitseer_core.allocator import freed_memory_kept
 from circuitseer_core.errors import UserError
 from circuitseer_core.progress import Progress
 from circuitseer_core.runs import Run
@@ -67,6 +68,10 @@ class LocalEngine:
 
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do, window by window."""
+        with freed_memory_kept(self.reference.device.type):
+            self._score(book, progress)
+
+    def _score(self, book: ShardBook, progress: Progress) -> None:
         from circuitseer_core.shard_scorer import ShardScorer
 
         scorer = ShardScorer(self.reference, shard_plan(book))

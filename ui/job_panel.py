@@ -20,36 +20,37 @@ POLL_S = 1.0
 
 
 def watch(run: Run) -> None:
-    """The panel of one run; it renews itself while a process is at work."""
-    live = jobs.status(run.path).live
-    st.fragment(_panel, run_every=POLL_S if live else None)(run.path, live)
-    if st.session_state.get("run_key") != BUNDLED:
-        _manage(run, live)
-
-
-def _panel(path: Path, was_live: bool) -> None:
-    status = jobs.status(path)
-    if status.live != was_live:
-        # run_every is fixed for a full run: one rerun starts or ends the polling.
-        st.rerun()
+    """The panel of one run; its progress renews itself while a process is at work."""
+    status = jobs.status(run.path)
     with st.container(border=True, key="card_job"):
+        # The buttons stand outside the part that polls: a click on a button that is being redrawn
+        # at that moment is lost.
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{path.name}**", width="content")
+            st.markdown(f"**{run.path.name}**", width="content")
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             st.space("stretch")
-            _actions(path, status)
-        if status.state == "none":
-            st.caption("No job was started from the app for this run.")
-            return
-        st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
-        for index, step in enumerate(status.steps):
-            _step(index, step, status)
-        if status.error:
-            st.error(status.error, icon=":material/error:")
-        if status.state == "done":
-            link_to("overview", "See the results", icon=":material/arrow_forward:")
-        _log(path)
+            _actions(run.path, status)
+        st.fragment(_progress, run_every=POLL_S if status.live else None)(run.path, status.state)
+    if st.session_state.get("run_key") != BUNDLED:
+        _manage(run, status.live)
+
+
+def _progress(path: Path, shown: str) -> None:
+    status = jobs.status(path)
+    if status.state != shown:
+        st.rerun()  # the buttons and the polling belong to the page's full run
+    if status.state == "none":
+        st.caption("No job was started from the app for this run.")
+        return
+    st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
+    for index, step in enumerate(status.steps):
+        _step(index, step, status)
+    if status.error:
+        st.error(status.error, icon=":material/error:")
+    if status.state == "done":
+        link_to("overview", "See the results", icon=":material/arrow_forward:")
+    _log(path)
 
 
 def _actions(path: Path, status: jobs.JobStatus) -> None:
