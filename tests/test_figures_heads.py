@@ -106,8 +106,9 @@ def test_membership_shows_each_probability_and_the_cut(run: Run) -> None:
     found = bootstrap_membership(run.importance(), count=2, n_boot=50)
     table = run.heads().sort_values("rank").head(6).merge(found, how="left", on=["layer", "head"])
     fig = head_detail.membership(table, 2)
-    shown = [a.text for a in fig.layout.annotations]
-    assert shown == ["–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]]
+    assert list(fig.data[-1].text) == [
+        "–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]
+    ]
     assert any(s.y0 == 1.5 for s in fig.layout.shapes)
 
 

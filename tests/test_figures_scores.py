@@ -31,8 +31,9 @@ def test_histogram_rows(groups, theme, density: bool) -> None:
         counts, bins, ["a", "b", HOSTILE], theme, medians=np.array([3.0, 3.0, np.nan]),
         x_title="variance", density=density,
     )  # fmt: skip
-    bars, lines = fig.data
+    bars, lines, notes = fig.data
     assert sum(row[3] for row in bars.customdata) == counts.sum()
+    assert [int(t.replace(",", "")) for t in notes.text] == counts.sum(axis=1).tolist()
     assert len(lines.x) == 2 * 3  # the group without a median has no line
     row = np.asarray(bars.base) == 1  # the middle group
     shape = counts[1][counts[1] > 0] / (counts[1].sum() if density else 1)
@@ -72,7 +73,16 @@ def test_ecdf_and_boxes(groups) -> None:
     table = dist.statistics(values, values, codes, ["a", "b", HOSTILE])
     boxes = scores.boxes_by_group(table, LIGHT, x_title="v")
     assert np.allclose(boxes.data[0].median, table["median"])
-    assert not any("<script>" in name for name in boxes.data[0].y)
+    assert not any("<script>" in name for name in boxes.layout.yaxis.ticktext)
+
+
+def test_long_names_are_cut_where_they_are_shown_and_rows_stay_apart() -> None:
+    names = ["a-very-long-name-of-a-source-1", "a-very-long-name-of-a-source-2"]
+    table = pd.DataFrame({"source": names, "before": [0.7, 0.3], "after": [0.6, 0.4]})
+    fig = selection.shares_by_source(table, LIGHT)
+    assert list(fig.data[-1].y) == names
+    assert fig.layout.yaxis.ticktext == ("a-very-long-name-of-a…",) * 2
+    assert fig.layout.margin.l < 200
 
 
 def test_many_groups_stay_apart() -> None:

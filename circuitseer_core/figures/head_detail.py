@@ -9,7 +9,16 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuitseer_core.figures.heads import Z95, Head, grid, limit_of, squash
-from circuitseer_core.figures.style import LIGHT, Theme, figure
+from circuitseer_core.figures.style import (
+    LIGHT,
+    Theme,
+    figure,
+    note_right,
+    pin_margins,
+    plain,
+    room_for,
+    short,
+)
 
 
 def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -19,6 +28,7 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     """
     table = source_intervals(deltas)
     names = table["source"].tolist()
+    rows = [f"{short(r.source)}  ({r.n})" for r in table.itertuples()]
     fig = figure(
         theme,
         height=int(46 + 30 * len(names) + 40),
@@ -26,12 +36,12 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
         xaxis={"title": {"text": "ΔL (nats)"}, "showgrid": True},
         yaxis={
             "tickvals": list(range(len(names))),
-            "ticktext": [f"{r.source}  ({r.n})" for r in table.itertuples()],
+            "ticktext": [plain(r) for r in rows],
             "range": [len(names) - 0.5, -0.6],
             "showgrid": False,
         },
-        margin={"t": 8},
     )
+    pin_margins(fig, left=room_for(rows), top=8)
     fig.add_vline(x=0, line={"color": theme.faint, "width": 1})
     row = deltas["source"].map({name: i for i, name in enumerate(names)}).to_numpy()
     # A golden-ratio sequence spreads the points evenly and the same way every time.
@@ -97,7 +107,6 @@ def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.
             "range": [len(table) - 0.4, -0.6],
             "showgrid": False,
         },
-        margin={"t": 24, "r": 56},
     )
     fig.add_vline(x=0, line={"color": theme.faint, "width": 1})
     if 0 < n_kept < len(table):
@@ -122,17 +131,9 @@ def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.
             hovertemplate="ΔL %{x:+.4f}<extra></extra>",
         )
     )
-    for position, probability in enumerate(table["probability"]):
-        fig.add_annotation(
-            x=1,
-            xref="paper",
-            xanchor="left",
-            xshift=8,
-            y=position,
-            text="–" if pd.isna(probability) else f"{probability:.0%}",
-            showarrow=False,
-            font={"size": 11, "color": theme.muted},
-        )
+    chances = ["–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]]
+    note_right(fig, range(len(table)), chances, theme)
+    pin_margins(fig, left=room_for(labels), right=56, top=24)
     return fig
 
 

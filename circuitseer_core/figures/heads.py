@@ -14,7 +14,15 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
-from circuitseer_core.figures.style import LIGHT, Theme, colorbar, figure, template
+from circuitseer_core.figures.style import (
+    LIGHT,
+    Theme,
+    colorbar,
+    figure,
+    pin_margins,
+    plain,
+    template,
+)
 
 Head = tuple[int, int]
 Z95 = 1.959964
@@ -182,6 +190,7 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
         )
     )
     fig.add_hline(y=0, line={"color": theme.faint, "width": 1})
+    pin_margins(fig)
     return fig
 
 
@@ -221,6 +230,7 @@ def layer_marginals(
     fig.update_yaxes(title_text="Sum of ΔL", row=1, col=1)
     fig.update_yaxes(title_text="Kept", row=2, col=1, rangemode="tozero", nticks=4)
     fig.update_xaxes(title_text="Layer", row=2, col=1)
+    pin_margins(fig, top=8)
     return fig
 
 
@@ -245,14 +255,13 @@ def source_maps(
     fig = make_subplots(
         rows=1,
         cols=len(maps),
-        subplot_titles=list(maps),
+        subplot_titles=[plain(name) for name in maps],
         shared_yaxes=True,
         horizontal_spacing=0.03,
     )
     layers = next(iter(maps.values())).shape[0]
-    fig.update_layout(
-        template=template(theme), height=int(np.clip(layers * 9 + 110, 280, 760)), margin={"t": 36}
-    )
+    fig.update_layout(template=template(theme), height=int(np.clip(layers * 9 + 110, 280, 760)))
+    pin_margins(fig, left=48, right=64, top=36)
     for column, values in enumerate(maps.values(), start=1):
         last = "ΔL (nats)" if column == len(maps) else None
         fig.add_trace(_heat(values, limit, "sqrt", theme, colour_title=last), row=1, col=column)

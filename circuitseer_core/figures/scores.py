@@ -10,7 +10,16 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from circuitseer_core.distributions import Bins
-from circuitseer_core.figures.style import Theme, colorbar, figure
+from circuitseer_core.figures.style import (
+    Theme,
+    colorbar,
+    figure,
+    note_right,
+    pin_margins,
+    plain,
+    room_for,
+    short,
+)
 
 Counts = NDArray[np.int64]
 Floats = NDArray[np.float64]
@@ -45,6 +54,7 @@ def histogram_by_group(
     groups, sizes = len(labels), counts.sum(axis=1)
     heights = counts / np.maximum(sizes, 1)[:, None] if density else counts.astype(np.float64)
     heights *= 0.88 / (float(heights.max(initial=0)) or 1.0)
+    names = [short(n) for n in labels]
     floors = np.arange(groups - 1, -1, -1)  # one axis for all rows: subplots are slow to build
     fig = figure(theme, height=groups * row_height + 62, showlegend=False, bargap=0)
     shown = counts > 0
@@ -66,12 +76,11 @@ def histogram_by_group(
     fig.update_xaxes(title_text=x_title, showgrid=True, **_ticks(bins))
     fig.update_yaxes(
         range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
-        ticktext=[_plain(n if len(n) <= 22 else n[:21] + "…") for n in labels],
-        ticklabelstandoff=8,
+        ticktext=[plain(n) for n in names], ticklabelstandoff=8,
     )  # fmt: skip
-    fig.update_layout(
-        annotations=_row_sizes(floors, sizes, theme), margin={"l": 8, "r": 64, "t": 8, "b": 8}
-    )
+    rows = [f"{int(n):,}" for n in sizes]
+    note_right(fig, floors + 0.4, rows, theme)
+    pin_margins(fig, left=room_for(names), right=room_for(rows), top=8)
     return fig
 
 
@@ -88,18 +97,6 @@ def _mark_medians(
     )  # fmt: skip
 
 
-def _row_sizes(floors: NDArray[np.int64], sizes: Counts, theme: Theme) -> list[dict[str, object]]:
-    """The number of rows of every group, at the right end of its bars."""
-    font = {"size": 11, "color": theme.muted}
-    return [
-        {
-            "x": 1, "xref": "paper", "xanchor": "left", "xshift": 10, "y": float(floor) + 0.4,
-            "yanchor": "middle", "text": f"{int(n):,}", "showarrow": False, "font": font,
-        }
-        for floor, n in zip(floors, sizes, strict=True)
-    ]  # fmt: skip
-
-
 def ecdf_by_group(
     grid: Floats,
     levels: Floats,
@@ -111,13 +108,14 @@ def ecdf_by_group(
     height: int = 420,
 ) -> go.Figure:
     """Share of rows at or below each score: ``grid`` (G, Q) scores at the quantiles ``levels``."""
-    fig = figure(theme, height=height)
+    names = [short(n) for n in labels]
+    fig = figure(theme, height=max(height, 20 * len(names) + 70))
     for g, label in enumerate(labels):
         colour, dash = _line_style(g, theme)
         fig.add_scatter(
-            x=grid[g], y=levels, mode="lines", name=label,
+            x=grid[g], y=levels, mode="lines", name=plain(names[g]),
             line={"color": colour, "width": 1.6, "dash": dash},
-            hovertemplate=f"{_plain(label)}<br>%{{y:.1%}} of rows at or below %{{x:.4g}}"
+            hovertemplate=f"{plain(label)}<br>%{{y:.1%}} of rows at or below %{{x:.4g}}"
             "<extra></extra>",
         )  # fmt: skip
     positive = grid[np.isfinite(grid) & (grid > 0)]
@@ -126,6 +124,7 @@ def ecdf_by_group(
         fig.update_xaxes(range=[float(np.nanmin(grid)), float(np.nanquantile(grid, 0.995))])
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", range=[0, 1.005])
     fig.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"})
+    pin_margins(fig, right=room_for(names) + 40, top=8)
     return fig
 
 
@@ -133,16 +132,21 @@ def boxes_by_group(
     table: pd.DataFrame, theme: Theme, *, x_title: str, log: bool = False, row_height: int = 34
 ) -> go.Figure:
     """A box a group from the columns group, p5, p25, median, p75, p95: whiskers at 5 and 95 %."""
+    names = [short(g) for g in table["group"]]
     fig = figure(theme, height=len(table) * row_height + 62, showlegend=False)
     fig.add_box(
-        y=[_plain(g) for g in table["group"]],
+        y=np.arange(len(names)),
         q1=table["p25"], median=table["median"], q3=table["p75"],
         lowerfence=table["p5"], upperfence=table["p95"],
         orientation="h", whiskerwidth=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.4},
         marker={"color": theme.categorical[0]}, hoverinfo="x", width=0.5,
     )  # fmt: skip
     fig.update_xaxes(title_text=x_title, showgrid=True, type="log" if log else "linear")
-    fig.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
+    fig.update_yaxes(
+        autorange="reversed", showgrid=False, ticklabelstandoff=8,
+        tickvals=np.arange(len(names)), ticktext=[plain(n) for n in names],
+    )  # fmt: skip
+    pin_margins(fig, left=room_for(names), top=8)
     return fig
 
 
@@ -186,6 +190,7 @@ def score_against_length(
     )  # fmt: skip
     fig.update_xaxes(title_text="tokens", **_ticks(lengths))
     fig.update_yaxes(title_text=y_title, showgrid=False, **_ticks(scores))
+    pin_margins(fig, right=72)
     return fig
 
 
@@ -215,6 +220,7 @@ def against_controls(
         )  # fmt: skip
     fig.update_xaxes(title_text=x_title, **_ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")
+    pin_margins(fig)
     return fig
 
 
@@ -260,8 +266,3 @@ def _line_style(index: int, theme: Theme) -> tuple[str, str]:
     """Colour, then dash: twenty groups stay apart without twenty hues."""
     colours = theme.categorical
     return colours[index % len(colours)], ("solid", "dash", "dot")[index // len(colours) % 3]
-
-
-def _plain(label: str) -> str:
-    """A label that plotly cannot take for markup."""
-    return label.replace("&", "&amp;").replace("<", "&lt;")

@@ -8,8 +8,8 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from circuitseer_core.distributions import Bins
-from circuitseer_core.figures.scores import _plain, _positions, _ticks
-from circuitseer_core.figures.style import Theme, figure
+from circuitseer_core.figures.scores import _positions, _ticks
+from circuitseer_core.figures.style import Theme, figure, pin_margins, plain, room_for, short
 
 Floats = NDArray[np.float64]
 
@@ -20,7 +20,7 @@ def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30)
     ``table`` has source, before, after (shares from 0 to 1) and, where draws were simulated,
     expected_low and expected_high: the band that the dot should lie in if the draw is sound.
     """
-    names = [_plain(str(s)) for s in table["source"]]
+    names = [plain(str(s)) for s in table["source"]]
     fig = figure(theme, height=max(len(table), 3) * row_height + 78)
     if "expected_low" in table:
         fig.add_bar(
@@ -46,7 +46,12 @@ def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30)
     fig.update_xaxes(
         title_text="share of rows", tickformat=".3~p", showgrid=True, rangemode="tozero"
     )
-    fig.update_yaxes(autorange="reversed", showgrid=False, ticklabelstandoff=8)
+    labels = [short(str(s)) for s in table["source"]]
+    fig.update_yaxes(
+        autorange="reversed", showgrid=False, ticklabelstandoff=8,
+        tickvals=names, ticktext=[plain(n) for n in labels],
+    )  # fmt: skip
+    pin_margins(fig, left=room_for(labels))
     return fig
 
 
@@ -72,6 +77,7 @@ def before_after(
     fig.update_xaxes(title_text=x_title, **_ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".3~p", rangemode="tozero", nticks=5)
     fig.update_layout(hovermode="x")
+    pin_margins(fig)
     return fig
 
 
@@ -100,5 +106,5 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
     )  # fmt: skip
     fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
     fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
-    fig.update_layout(margin={"l": 8, "r": 8, "t": 12, "b": 8})
+    pin_margins(fig, top=12)
     return fig

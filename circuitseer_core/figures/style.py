@@ -8,6 +8,7 @@ Sequential and diverging palettes have exactly ten colours, which is what the ap
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +16,14 @@ import plotly.graph_objects as go
 
 FONT = "Inter, system-ui, sans-serif"
 MONO = "'JetBrains Mono', ui-monospace, monospace"
+
+LABEL_PX = 6.6
+"""Width of a letter of a tick label, on the wide side: Inter at 11 px."""
+LABEL_MOST = 22
+NUMBERS_LEFT = 68
+"""Left margin of an axis of numbers with a title."""
+TITLE_BELOW = 46
+"""Bottom margin of an axis with a title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +109,7 @@ def template(theme: Theme) -> go.layout.Template:
         "title": {"font": {"color": theme.muted, "size": 12}, "standoff": 8},
         "zeroline": False,
         "automargin": True,
+        "ticklabeloverflow": "allow",  # else plotly measures every label once more
         "ticks": "",
     }
     return go.layout.Template(
@@ -147,6 +157,52 @@ def figure(theme: Theme, *, height: int, **layout: Any) -> go.Figure:
     fig = go.Figure()
     fig.update_layout(template=template(theme), height=height, **layout)
     return fig
+
+
+def pin_margins(
+    fig: go.Figure,
+    *,
+    left: int = NUMBERS_LEFT,
+    right: int = 8,
+    top: int = 28,
+    bottom: int = TITLE_BELOW,
+) -> None:
+    """Fix the margins in pixels. Plotly finds them by itself by drawing a figure twice."""
+    fig.update_xaxes(automargin=False)
+    fig.update_yaxes(automargin=False)
+    fig.update_layout(margin={"l": left, "r": right, "t": top, "b": bottom})
+
+
+def note_right(
+    fig: go.Figure, heights: Iterable[float], notes: Sequence[str], theme: Theme
+) -> None:
+    """Write a note beside the right end of each row; needs a right margin (:func:`room_for`).
+
+    One text trace on an axis of its own: an annotation a row takes plotly as long as all bars.
+    """
+    fig.update_layout(
+        xaxis2={"overlaying": "x", "range": [0, 1], "visible": False, "fixedrange": True}
+    )
+    fig.add_scatter(
+        x=[1] * len(notes), y=list(heights), xaxis="x2", mode="text", text=list(notes),
+        textposition="middle right", textfont={"size": 11, "color": theme.muted},
+        cliponaxis=False, hoverinfo="skip", showlegend=False,
+    )  # fmt: skip
+
+
+def short(label: str) -> str:
+    """A label that cannot push a figure aside: at most 22 characters."""
+    return label if len(label) <= LABEL_MOST else label[: LABEL_MOST - 1] + "…"
+
+
+def plain(label: str) -> str:
+    """A label that plotly cannot take for markup."""
+    return label.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def room_for(labels: Sequence[str]) -> int:
+    """Pixels that the longest of an axis' labels takes, at the template's size."""
+    return 16 + round(LABEL_PX * max(map(len, labels), default=0))
 
 
 def colorbar(theme: Theme, title: str) -> dict[str, Any]:

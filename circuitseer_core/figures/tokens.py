@@ -9,7 +9,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from circuitseer_core.figures.style import Theme, colorbar, figure
+from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins
 
 
 def profile_bars(
@@ -69,7 +69,7 @@ def profile_bars(
             x=int(token), y=top, text=f"{received[token]:.1f}×", showarrow=False, xanchor="left",
             yanchor="top", xshift=4, font={"size": 11, "color": theme.muted},
         )  # fmt: skip
-    fig.update_layout(margin={"l": 8, "r": 8, "t": 10, "b": 8})
+    pin_margins(fig, top=10)
     return fig
 
 
