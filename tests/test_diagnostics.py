@@ -153,4 +153,7 @@ def test_degenerate_pools_have_diagnostics(scores: list[float]) -> None:
     frame = pd.DataFrame({"id": [f"i{i}" for i in range(len(scores))], "variance": scores})
     pool = make_pool(frame, "variance", tokens=np.ones(len(scores), dtype=np.int64))
     made = draw(pool, SelectionSettings.of(fraction=0.5), Rules())
-    json.dumps(diagnose(made, seeds=3), allow_nan=False)
+    found = diagnose(made, seeds=3)
+    json.dumps(found, allow_nan=False)
+    positive = sum(score > 0 for score in scores) or len(scores)
+    assert found["ess"] == pytest.approx(positive)

@@ -194,6 +194,7 @@ def test_finished_runners_are_reaped(tmp_path: Path, program: list[str]) -> None
     pid = json.loads((path / "lock").read_text())["pid"]
     wait_for(lambda: state(path) == "done")
     wait_for(lambda: jobs.reap() is None and not psutil.pid_exists(pid))
+    assert not psutil.pid_exists(pid)
 
 
 def test_log_tail_shows_the_last_state_of_a_bar(tmp_path: Path) -> None:
