@@ -14,6 +14,10 @@ from circuitseer_core.settings import SelectionSettings
 from ui import draw_data
 from ui.charts import show_figure, theme
 
+BEFORE_AFTER = ("Sources", "Length", "Score")
+HEADING = 44
+"""Pixels of a figure's heading, so that neighbours start at one height."""
+
 
 def numbers(found: Effect) -> None:
     """The row of metrics."""
@@ -70,11 +74,15 @@ def words(found: Effect) -> None:
 
 
 def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
-    """Share drawn by score, score and length before and after, sources before and after."""
+    """Share drawn by score; beside it sources, length or score before and after.
+
+    One of the three at a time: every figure on the page is drawn anew at every turn of the dial.
+    """
     with st.container(key="grid2_drawn"):
         left, right = st.columns(2, gap="medium")
     with left:
-        st.markdown("**Who is drawn**")
+        with st.container(height=HEADING, border=False, vertical_alignment="center"):
+            st.markdown("**Who is drawn**")
         overall = found.rows / found.pool_rows
         show_figure(
             figures.drawn_share(found.drawn, overall, 100 * (1 - overall), theme()),
@@ -83,16 +91,25 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
             alt="Share of rows drawn by percentile of the score",
         )
     with right:
-        st.markdown("**Length before and after**")
-        _before_after("length", "tokens", found)
-    with st.container(key="grid2_after"):
-        left, right = st.columns(2, gap="medium")
-    with left:
-        st.markdown("**Score before and after**")
-        _before_after("score", settings.scorer, found)
-    with right:
-        st.markdown("**Sources before and after**")
-        _sources(run, store, settings, found)
+        with st.container(
+            height=HEADING, border=False, horizontal=True, vertical_alignment="center"
+        ):
+            st.markdown("**Before and after**", width="content")
+            which = st.segmented_control(
+                "Before and after, by",
+                BEFORE_AFTER,
+                default=BEFORE_AFTER[0],
+                required=True,
+                key="before_after",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+        if which == "Length":
+            _before_after("length", "tokens", found)
+        elif which == "Score":
+            _before_after("score", settings.scorer, found)
+        else:
+            _sources(run, store, settings, found)
 
 
 def first_rows(frame: pd.DataFrame) -> None:

@@ -106,5 +106,5 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
     )  # fmt: skip
     fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
     fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
-    pin_margins(fig, top=12)
+    pin_margins(fig, top=12, right=18)
     return fig

@@ -20,6 +20,8 @@ from tests.synthetic import Shape, make_run
 
 expect.set_options(timeout=60_000)  # machines that test are busy machines
 
+FIGURE = ".st-key-figure_histogram .js-plotly-plot, .st-key-figure_drawn .js-plotly-plot"
+
 HOSTILE = (
     "<script>document.title='owned'</script><style>body{display:none}</style>"
     "![](http://evil.example/pixel.png) [click](javascript:alert(1)) <b>bold</b> "
@@ -152,7 +154,7 @@ def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) ->
     page.get_by_text("Response, all scores, original row").click()
     assert shown(page)
     for name in ("sources", "export"):
-        open_page(page, name, "run=hostile", ".js-plotly-plot")
+        open_page(page, name, "run=hostile", FIGURE)
         settle(page)
         assert page.title() != "owned"
         assert page.locator(".js-plotly-plot b, .js-plotly-plot i").count() == 0
@@ -181,9 +183,9 @@ def test_blind_review_by_keyboard_ends_in_an_agreement(page: Page, journey: Run)
 
 
 def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
-    open_page(page, "sources", "run=journey&by=source", ".js-plotly-plot .points path")
+    open_page(page, "sources", "run=journey&by=source", ".st-key-figure_histogram .points path")
     settle(page)
-    bars = page.locator(".js-plotly-plot").first.locator(".bars .points path")
+    bars = page.locator(FIGURE).first.locator(".bars .points path")
     box = bars.nth(6).bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] - 2)
@@ -195,7 +197,7 @@ def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
 
 
 def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_path: Path) -> None:
-    open_page(page, "export", "run=journey", ".js-plotly-plot")
+    open_page(page, "export", "run=journey", FIGURE)
     before = page.get_by_test_id("stMetric").nth(4).inner_text()
     page.get_by_role("button", name="top-k", exact=True).click()
     expect(page.get_by_test_id("stMetric").nth(4)).to_contain_text("100%")
@@ -228,7 +230,7 @@ def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_pa
 
 
 def test_values_survive_other_pages(page: Page, journey: Run) -> None:
-    open_page(page, "export", "run=journey&scorer=focus", ".js-plotly-plot")
+    open_page(page, "export", "run=journey&scorer=focus", FIGURE)
     page.get_by_label("Seed", exact=True).fill("7")
     page.get_by_label("Seed", exact=True).press("Enter")
     settle(page)
