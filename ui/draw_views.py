@@ -15,8 +15,6 @@ from ui import draw_data
 from ui.charts import show_figure, theme
 
 BEFORE_AFTER = ("Sources", "Length", "Score")
-HEADING = 44
-"""Pixels of a figure's heading, so that neighbours start at one height."""
 
 
 def numbers(found: Effect) -> None:
@@ -81,7 +79,7 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
     with st.container(key="grid2_drawn"):
         left, right = st.columns(2, gap="medium")
     with left:
-        with st.container(height=HEADING, border=False, vertical_alignment="center"):
+        with st.container(key="heading_drawn"):
             st.markdown("**Who is drawn**")
         overall = found.rows / found.pool_rows
         show_figure(
@@ -91,8 +89,9 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
             alt="Share of rows drawn by percentile of the score",
         )
     with right:
-        with st.container(
-            height=HEADING, border=False, horizontal=True, vertical_alignment="center"
+        with (
+            st.container(key="heading_before_after"),
+            st.container(horizontal=True, vertical_alignment="center"),
         ):
             st.markdown("**Before and after**", width="content")
             which = st.segmented_control(
