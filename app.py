@@ -1,5 +1,10 @@
-"""The app's front door: page registry, look and run picker. All else is in pages/ and ui/."""
+"""The app's front door, twice: the server that Streamlit starts, the script it runs for a page."""
 
-from ui import shell
+import streamlit as st
 
-shell.enter().run()
+from ui import server, shell
+
+app = st.App(__file__, lifespan=server.ready, middleware=server.MIDDLEWARE)
+
+if __name__ == "__main__":
+    shell.enter().run()

@@ -16,7 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.hashing import hash64
+from circuitseer_core.keys import draw_hashes
 
 NO_TEXT = np.uint64(0)
 """The prompt hash of a row whose prompt is not known: equal to nothing."""
@@ -142,12 +142,12 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
 
 def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
     """Raise UserError where two rows share an id: the same noise would move both at once."""
-    order = np.argsort(hashes)
-    twins = np.flatnonzero(np.diff(hashes[order]) == 0)
-    for spot in twins:
-        one, other = pool.ids[int(order[spot])], pool.ids[int(order[spot + 1])]
-        if one == other:
-            raise UserError(f"ids must be unique, {one!r} stands in the pool more than once")
+    ordered = np.sort(hashes)
+    for twin in np.unique(ordered[1:][ordered[1:] == ordered[:-1]]):
+        ids = [pool.ids[int(row)] for row in np.flatnonzero(hashes == twin)]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise UserError(f"ids must be unique, {name!r} stands in the pool more than once")
 
 
 def _strings(column: pd.Series) -> pd.Series:
@@ -185,7 +185,7 @@ def _repeats(
     if pool.prompt is None:
         return repeats
     rows = np.flatnonzero(eligible & (pool.prompt != NO_TEXT))
-    rows = rows[np.argsort(pool.prompt[rows], kind="stable")]
+    rows = rows[np.argsort(pool.prompt[rows])]
     same = np.diff(pool.prompt[rows]) == 0
     if not same.any():
         return repeats
@@ -195,8 +195,10 @@ def _repeats(
     rows = rows[inside]
     taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
     ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
-    luck = hash64(0, "duplicate", ids)
-    by_id = np.argsort(np.argsort(np.array(ids, dtype=object), kind="stable"), kind="stable")
-    rows = rows[np.lexsort((by_id, luck, ~wanted[rows], pool.prompt[rows]))]
+    luck = draw_hashes(ids, 0, domain="duplicate")
+    # Two ids share a hash about once in 1e4 pools of a million: only then is the name asked.
+    shared = len(np.unique(luck)) < len(luck)
+    names = np.argsort(np.argsort(np.array(ids, dtype=object))) if shared else np.zeros(len(ids))
+    rows = rows[np.lexsort((names, luck, ~wanted[rows], pool.prompt[rows]))]
     repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
     return repeats

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core.budgets import Groups, Limits, choose, enough
-from circuitseer_core.hashing import to_gumbels
-from circuitseer_core.keys import effective_size, key_order, remix, sampling_keys
+from circuitseer_core.hashing import remix, to_gumbels
+from circuitseer_core.keys import effective_size, key_order, sampling_keys
 from circuitseer_core.sampling import Drawing
 
 Floats = NDArray[np.float64]

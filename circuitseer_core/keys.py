@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.hashing import hash64
+from circuitseer_core.hashing import id_hashes, reseed
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -33,22 +33,18 @@ _HASH_CHUNK = 1 << 18
 _TEMPERATURES = (1e-9, 1e6)
 
 
-def draw_hashes(ids: Sequence[str], seed: int, domain: str = DRAW_DOMAIN) -> NDArray[np.uint64]:
-    """(N,) hashes that carry the draw's randomness, in chunks so that 10 million ids fit."""
+def pool_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
+    """(N,) ``id_hashes`` of a pool, in chunks so that 10 million ids fit."""
     parts = [
-        hash64(seed, domain, _as_list(ids[start : start + _HASH_CHUNK]))
+        id_hashes(_as_list(ids[start : start + _HASH_CHUNK]))
         for start in range(0, len(ids), _HASH_CHUNK)
     ]
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
-def remix(hashes: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
-    """(N,) fresh hashes out of stored ones: splitmix64 (Steele et al., OOPSLA 2014), number ≥ 0."""
-    with np.errstate(over="ignore"):
-        state = hashes + np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return state ^ (state >> np.uint64(31))
+def draw_hashes(ids: Sequence[str], seed: int, domain: str = DRAW_DOMAIN) -> NDArray[np.uint64]:
+    """(N,) hashes that carry the draw's randomness: ``reseed`` of ``pool_hashes``."""
+    return reseed(pool_hashes(ids), seed, domain)
 
 
 def sampling_keys(scores: Floats, noise: Floats, temperature: float) -> Floats:
@@ -95,7 +91,7 @@ def key_order(
     if top is not None and 0 < top < len(keys):
         edge = np.partition(keys, len(keys) - top)[len(keys) - top]
         rows = np.flatnonzero(keys >= edge)
-    order = rows[np.argsort(-keys[rows], kind="stable")]
+    order = rows[np.argsort(-keys[rows])]  # not stable: ties are put in order below
     runs = _equal_runs(keys[order])
     if runs is None:
         return order

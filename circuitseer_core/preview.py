@@ -18,8 +18,8 @@ from circuitseer_core.budgets import choose
 from circuitseer_core.candidates import Pool, make_pool
 from circuitseer_core.diagnostics import concentration
 from circuitseer_core.distributions import Bins, histogram, shared_bins
-from circuitseer_core.hashing import to_gumbels
-from circuitseer_core.keys import key_order, remix, sampling_keys
+from circuitseer_core.hashing import remix, to_gumbels
+from circuitseer_core.keys import key_order, sampling_keys
 from circuitseer_core.sampling import Drawing, budget_tokens
 from circuitseer_core.settings import SelectionSettings
 

@@ -28,8 +28,8 @@ from circuitseer_core.candidates import REASONS, Pool, Rules, make_pool
 from circuitseer_core.diagnostics import diagnose, spearman
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
-from circuitseer_core.hashing import hash64
-from circuitseer_core.keys import draw_hashes, remix
+from circuitseer_core.hashing import hash64, remix
+from circuitseer_core.keys import draw_hashes
 from circuitseer_core.matching import read_list
 from circuitseer_core.runs import Run, now
 from circuitseer_core.sampling import (

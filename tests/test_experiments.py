@@ -17,7 +17,8 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
 from circuitseer_core.experiments.joint_ablation import loss_table, summary
 from circuitseer_core.experiments.stability import Estimates
-from circuitseer_core.hashing import gumbels
+from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.keys import draw_hashes
 from circuitseer_core.runs import Run
 from circuitseer_core.select_run import select_run
 from circuitseer_core.settings import SelectionSettings
@@ -184,7 +185,7 @@ class TestRandomHeads:
         assert table.loc[1, "spearman"] == pytest.approx(
             spearman(columns["variance"], columns["control_variance_1"])
         )
-        noise = gumbels(5, "select", [f"gsm/{i}" for i in range(400)])
+        noise = to_gumbels(draw_hashes([f"gsm/{i}" for i in range(400)], 5))
         ours = set(np.argsort(-(np.log(columns["variance"]) + noise))[:40])
         theirs = set(np.argsort(-(np.log(columns["control_variance_1"]) + noise))[:40])
         assert table.loc[1, "overlap_soft"] == pytest.approx(len(ours & theirs) / 40)
@@ -198,7 +199,7 @@ class TestRandomHeads:
         columns = self.frame()
         add_scores(run, columns)
         select_run(run, SelectionSettings.of(seed=2, duplicates="keep"))
-        noise = gumbels(2, "select", [f"gsm/{i}" for i in range(400)])
+        noise = to_gumbels(draw_hashes([f"gsm/{i}" for i in range(400)], 2))
         rows = drawn(columns["variance"], noise, 1.0, 40)
         assert run.selection_ids("default")["id"].tolist() == [f"gsm/{i}" for i in rows]
 

@@ -108,7 +108,7 @@ def test_the_draw_is_the_same_on_every_machine() -> None:
     assert drawn["id"].tolist() == GOLDEN
 
 
-GOLDEN = ["s/1", "s/7", "s/3", "s/0", "s/10"]  # BLAKE2b by hand, in plain Python
+GOLDEN = ["s/8", "s/11", "s/7", "s/9", "s/10"]  # the hashes by hand, in plain Python
 
 
 @settings(max_examples=40, deadline=None)

@@ -13,6 +13,7 @@ from circuitseer_core.figures.style import DARK, LIGHT, Theme
 from ui.image_buttons import image_buttons
 
 Table: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
+Figure: TypeAlias = go.Figure | Callable[[], go.Figure]
 
 
 def theme() -> Theme:
@@ -52,11 +53,12 @@ def show_figure(
 
 
 def download_menu(
-    fig: go.Figure, key: str, data: Table | None, *, name: str, preview: bool = False
+    figure: Figure, key: str, data: Table | None, *, name: str, preview: bool = False
 ) -> None:
     """The download popover of a figure; nothing in it is computed until it is opened.
 
-    ``preview`` draws the figure inside the menu: for what is on the page in another form.
+    ``preview`` draws the figure inside the menu: for what is on the page in another form, and
+    ``figure`` may then be a function.
     """
     menu = st.popover(
         "Download",
@@ -67,6 +69,7 @@ def download_menu(
     )
     if not menu.open:
         return
+    fig = figure() if callable(figure) else figure
     with menu:
         if preview:
             with st.container(key=f"figure_{key}", width=620):

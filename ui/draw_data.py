@@ -1,8 +1,8 @@
 """The draw in view, computed once for every state of the dial and kept in pieces.
 
-What each piece depends on decides what a turn of the dial costs: hashes of ids on the seed, the
-sifted pool on judgements by eye and on which rows have a score, top-k on neither temperature nor
-seed.
+What each piece depends on decides what a turn of the dial costs: hashes of ids on nothing but the
+ids, the sifted pool on judgements by eye and on which rows have a score, top-k on neither
+temperature nor seed.
 """
 
 from __future__ import annotations
@@ -13,13 +13,16 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 import streamlit as st
 from numpy.typing import NDArray
 
 from circuitseer_core import preview, select_run
 from circuitseer_core.candidates import Pool, Rules, Sifted, check_unique, sift
 from circuitseer_core.diagnostics import diagnose
-from circuitseer_core.keys import draw_hashes
+from circuitseer_core.hashing import reseed
+from circuitseer_core.keys import DRAW_DOMAIN, pool_hashes
 from circuitseer_core.preview import Effect
 from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
@@ -136,19 +139,24 @@ def _base(store: ScoreStore) -> tuple[pd.DataFrame, NDArray[np.uint64] | None]:
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
 def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
-    base, _ = _base(store)
-    found = draw_hashes(base["id"].array, seed)
-    if seed == 0:  # ids are unique or not whatever the seed
-        plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
-        check_unique(_pool(store, plain)[0], found)
+    return reseed(_id_hashes(store), seed, DRAW_DOMAIN)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
+def _id_hashes(store: ScoreStore) -> NDArray[np.uint64]:
+    """What the noise of every seed is made of, and slow to make; every id found to be unique."""
+    found = pool_hashes(_base(store)[0]["id"].array)
+    plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
+    check_unique(_pool(store, plain)[0], found)
     return found
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_KEYS)
 def _kept(store: ScoreStore, run: Run, name: str, written: int) -> NDArray[np.bool_]:
     """(N,) whether a kept selection holds the row; ``written`` tells its versions apart."""
-    kept = set(run.selection_ids(name)["id"])
-    return np.asarray(_base(store)[0]["id"].isin(kept), dtype=bool)
+    kept = run.selection_ids(name)["id"].array
+    found = pc.is_in(pa.array(_base(store)[0]["id"].array), value_set=pa.array(kept))
+    return np.asarray(found, dtype=bool)
 
 
 def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:

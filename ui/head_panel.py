@@ -17,6 +17,8 @@ from ui import head_tables, live_head
 from ui.charts import download_menu, show_figure, theme
 from ui.shell import link_to
 
+SHARE = 5.0
+"""Per cent of all heads that the paper keeps."""
 RULES = {"Share": "share", "Count": "count", "Lower bound": "lcb"}
 
 
@@ -80,21 +82,21 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
     """
     total, full = len(heads), len(finalists(heads))
     if kind == "share":
-        most = max(1.0, min(50.0, int(200 * full / total) / 2))
-        if st.session_state.get("share", 5.0) > most:
+        most = _most(heads)
+        if st.session_state.get("share", SHARE) > most:
             st.session_state["share"] = most
         percent = st.slider(
             "Share of all heads (%)",
             0.5,
             most,
-            min(5.0, most),
+            min(SHARE, most),
             0.5,
             key="share",
             bind="query-params",
             format="%.1f",
             width=300,
         )
-        return str(Decimal(str(percent)) / 100)
+        return _share(percent)
     if kind == "count":
         default = min(full, max(1, -(-total // 20)))
         if st.session_state.get("count", default) > full:
@@ -104,6 +106,20 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
         )
         return str(int(count))
     return "lcb"
+
+
+def default_rule(heads: pd.DataFrame) -> str:
+    """The rule that the page opens with."""
+    return _share(min(SHARE, _most(heads)))
+
+
+def _most(heads: pd.DataFrame) -> float:
+    """The end of the share's slider, in per cent."""
+    return max(1.0, min(50.0, int(200 * len(finalists(heads)) / len(heads)) / 2))
+
+
+def _share(percent: float) -> str:
+    return str(Decimal(str(percent)) / 100)
 
 
 def stale_notice(run: Run, choice: Choice) -> None:
@@ -171,21 +187,32 @@ def map_footer(heads: pd.DataFrame, choice: Choice, column: str, title: str) -> 
     if raced:
         notes += f" Dots: {raced} heads raced out on a pilot, estimates only."
     st.caption(notes)
-    figure = importance_map(
-        heads, value=column, title=title, kept=choice.heads, scale=colour_scale(), theme=theme()
+    scale, look = colour_scale(), theme()
+    download_menu(
+        lambda: importance_map(
+            heads, value=column, title=title, kept=choice.heads, scale=scale, theme=look
+        ),
+        "head_map",
+        heads,
+        name="head_importance",
+        preview=True,
     )
-    download_menu(figure, "head_map", heads, name="head_importance", preview=True)
 
 
 def picked(heads: pd.DataFrame) -> Head:
     """The head in view: from the link or the last click, else the one of rank 1."""
-    best = heads.loc[heads["rank"].idxmin()]
     layers, width = grid(heads).shape
     layer = st.session_state.get("layer", _from_url("layer"))
     head = st.session_state.get("head", _from_url("head"))
     if layer is None or head is None or not (0 <= layer < layers and 0 <= head < width):
-        layer, head = int(best["layer"]), int(best["head"])
+        return best(heads)
     return int(layer), int(head)
+
+
+def best(heads: pd.DataFrame) -> Head:
+    """The head of rank 1."""
+    row = heads.loc[heads["rank"].idxmin()]
+    return int(row["layer"]), int(row["head"])
 
 
 def _from_url(name: str) -> int | None:

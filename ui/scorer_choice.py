@@ -20,6 +20,11 @@ MEANING = {
 }
 
 
+def default_scorer(store: ScoreStore) -> str:
+    """The score that the pages open with."""
+    return "variance" if "variance" in store.scorers else store.scorers[0]
+
+
 def choose_scorer(
     store: ScoreStore, *, width: int | Literal["stretch"] = 200, visible: bool = False
 ) -> str:
@@ -30,7 +35,7 @@ def choose_scorer(
     chosen = st.selectbox(
         "Score",
         options,
-        index=options.index("variance") if "variance" in options else 0,
+        index=options.index(default_scorer(store)),
         key="scorer",
         bind="query-params",
         width=width,

@@ -27,8 +27,6 @@ _SECTIONS = {
     "Select": [("export", "Export", "file_export")],
 }
 
-_WITH_FIGURES = {"sources", "export"}
-
 
 def pages() -> dict[str, list[Any]]:
     """The page registry, in the order of the work."""
@@ -66,18 +64,8 @@ def enter() -> Any:
         size="large",
     )
     page = st.navigation({k: v for k, v in pages().items() if v}, expanded=True)
-    if page.url_path in _WITH_FIGURES:
-        _preload_plotly()
     _pick_run()
     return page
-
-
-def _preload_plotly() -> None:
-    """Have the browser fetch and start its plotting code, 4.6 MB, while the page is computed."""
-    import plotly.graph_objects as go
-
-    with st.container(key="preload"):
-        st.plotly_chart(go.Figure(), theme=None, key="preload_figure")
 
 
 def page_header(title: str, caption: str | None = None) -> None:

@@ -31,18 +31,26 @@ NO_TEXTS = (
 def require_store(run: Run) -> ScoreStore:
     """The scores in view, or an empty state and the end of this script run."""
     try:
-        names = run.scorings()
-        name = st.session_state.get("scoring")
-        if name not in names:
-            name = names[0] if names else "default"
-        parts = run.score_parts(name)
-        if not parts:
-            empty_state("No scores yet", "Scoring has not finished its first part yet.")
-            st.stop()
-        return _open(str(run.path), name, stamp(parts))
+        store = open_store(run, st.session_state.get("scoring"))
     except UserError as error:
         broken_state(error)
         st.stop()
+    if store is None:
+        empty_state("No scores yet", "Scoring has not finished its first part yet.")
+        st.stop()
+    return store
+
+
+def open_store(run: Run, name: str | None = None) -> ScoreStore | None:
+    """The scoring of this name, else the newest; None before its first finished shard.
+
+    Raises UserError where it cannot be read.
+    """
+    names = run.scorings()
+    if name not in names:
+        name = names[0] if names else "default"
+    parts = run.score_parts(name)
+    return _open(str(run.path), name, stamp(parts)) if parts else None
 
 
 def numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:

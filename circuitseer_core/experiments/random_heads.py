@@ -25,8 +25,8 @@ from circuitseer_core.controls import DRAWS
 from circuitseer_core.distributions import correlation, ranks
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
-from circuitseer_core.hashing import to_gumbels
-from circuitseer_core.keys import draw_hashes, key_order, remix, sampling_keys
+from circuitseer_core.hashing import remix, to_gumbels
+from circuitseer_core.keys import draw_hashes, key_order, sampling_keys
 from circuitseer_core.runs import Run
 from circuitseer_core.scorers import ATTENTION_SCORERS
 from circuitseer_core.wording import count, percent, signed

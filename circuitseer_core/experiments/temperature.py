@@ -21,7 +21,8 @@ from pydantic import Field, field_validator
 from circuitseer_core.candidates import sift
 from circuitseer_core.experiments.random_heads import shared
 from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
-from circuitseer_core.keys import draw_hashes, effective_size, remix
+from circuitseer_core.hashing import remix
+from circuitseer_core.keys import draw_hashes, effective_size
 from circuitseer_core.runs import Run
 from circuitseer_core.sampling import Drawing, draw
 from circuitseer_core.select_run import load_pool, run_rules
