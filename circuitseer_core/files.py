@@ -1,4 +1,4 @@
-"""Files that are either whole or absent: write beside the target, then rename over it."""
+"""Files that are either whole or absent (written aside, then renamed), and where caches live."""
 
 from __future__ import annotations
 
@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+
+
+def cache_home() -> Path:
+    """What is made once a machine: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
+    return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
 
 
 @contextmanager

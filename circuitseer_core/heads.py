@@ -240,16 +240,22 @@ def bootstrap_membership(
     n_heads = importance[["layer", "head"]].drop_duplicates().shape[0]
     wanted = count if count is not None else head_count(share, n_heads)
     matrix = sample_matrix(importance, candidates=candidates)
-    values = matrix.to_numpy()
-    wanted = min(wanted, values.shape[1])
+    found = bootstrap_membership_of(matrix.to_numpy(), wanted, n_boot, seed)
+    return matrix.columns.to_frame(index=False).assign(probability=found)
+
+
+def bootstrap_membership_of(
+    deltas: NDArray[np.float64], count: int, n_boot: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """(H,) probability of each head to be among the ``count`` best of (samples, H) ``deltas``."""
+    wanted = min(count, deltas.shape[1])
     rng = np.random.default_rng(seed)
-    hits = np.zeros(values.shape[1])
+    hits = np.zeros(deltas.shape[1])
     for _ in range(n_boot):
-        weights = rng.multinomial(len(values), np.full(len(values), 1 / len(values)))
-        means = weights @ values
+        weights = rng.multinomial(len(deltas), np.full(len(deltas), 1 / len(deltas)))
+        means = weights @ deltas
         hits[np.argpartition(-means, wanted - 1)[:wanted]] += 1
-    pairs = matrix.columns.to_frame(index=False)
-    return pairs.assign(probability=hits / n_boot)
+    return hits / n_boot
 
 
 def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:

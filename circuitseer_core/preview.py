@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from circuitseer_core.budgets import choose
 from circuitseer_core.candidates import Pool, make_pool
 from circuitseer_core.diagnostics import concentration
-from circuitseer_core.distributions import Bins, histogram, shared_bins
+from circuitseer_core.distributions import Bins, bin_of, shared_bins
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.keys import key_order, sampling_keys
 from circuitseer_core.sampling import Drawing, budget_tokens
@@ -89,13 +89,47 @@ def top_rows(drawing: Drawing) -> Ints:
     return choose(key_order(keys, noise, drawing.pool.ids), drawing.groups, drawing.limits)
 
 
-def effect(drawing: Drawing, top: Ints) -> Effect:
-    """Reduce a draw to what the Export page shows; ``top`` are the rows of top-k."""
+@dataclass(frozen=True)
+class Places:
+    """The bins of a pool and the bin of each of its (n,) rows: the same for every draw from it.
+
+    ``score`` and ``length``: (bins, bin of every row). ``percentile``: the number of bins of equal
+    rows, low scores first, and the bin of every row.
+    """
+
+    score: tuple[Bins, Ints]
+    length: tuple[Bins, Ints]
+    percentile: tuple[int, Ints]
+
+
+def places(drawing: Drawing) -> Places:
+    """Bins of the pool behind a draw, whatever its temperature, budget and seed."""
+    score, lengths = drawing.pool.score, drawing.pool.length
+    score_bins = shared_bins(score, PERCENTILE_BINS)
+    length_bins = shared_bins(lengths, PERCENTILE_BINS, log=bool((lengths > 0).all()))
+    # At most 40 bins of equal rows, and no fewer than 50 rows in each: smaller ones show noise.
+    count = max(5, min(PERCENTILE_BINS, len(score) // 50))
+    edges = np.quantile(drawing.weight, np.linspace(0, 1, count + 1)[1:-1])
+    return Places(
+        (score_bins, bin_of(score, score_bins)),
+        (length_bins, bin_of(lengths, length_bins)),
+        (count, np.searchsorted(edges, drawing.weight, side="right")),
+    )
+
+
+def effect(drawing: Drawing, top: Ints, placed: Places | None = None) -> Effect:
+    """Reduce a draw to what the Export page shows.
+
+    Args:
+        drawing: the draw.
+        top: rows of top-k under the same limits (``top_rows``).
+        placed: ``places`` of any draw from the same pool, where they are at hand.
+    """
+    placed = placed or places(drawing)
     pool, chosen = drawing.pool, drawing.chosen
     picked = np.zeros(len(pool), dtype=bool)
     picked[chosen] = True
     mean = float(pool.score.mean())
-    lengths = pool.length
     return Effect(
         rows=len(chosen),
         pool_rows=len(pool),
@@ -107,9 +141,9 @@ def effect(drawing: Drawing, top: Ints) -> Effect:
         overlap_top=float(picked[top].sum()) / len(chosen),
         overlap_seed=_overlap_seed(drawing, picked),
         sources=_sources(pool, chosen),
-        drawn=_drawn_share(drawing.weight, picked),
-        score=_before_after(pool.score, picked, log=False),
-        length=_before_after(lengths, picked, log=bool((lengths > 0).all())),
+        drawn=_drawn_share(*placed.percentile, chosen),
+        score=_before_after(*placed.score, chosen),
+        length=_before_after(*placed.length, chosen),
     )
 
 
@@ -152,23 +186,15 @@ def _sources(pool: Pool, chosen: Ints) -> pd.DataFrame:
     return found.reset_index(drop=True)
 
 
-def _drawn_share(weight: Floats, picked: NDArray[np.bool_]) -> Floats:
-    """Share drawn in bins of equal rows, low scores first; NaN where ties leave one empty.
-
-    At most 40 bins, and no fewer than 50 rows in each: smaller ones would show noise.
-    """
-    bins = max(5, min(PERCENTILE_BINS, len(weight) // 50))
-    edges = np.quantile(weight, np.linspace(0, 1, bins + 1)[1:-1])
-    place = np.searchsorted(edges, weight, side="right")
+def _drawn_share(bins: int, place: Ints, chosen: Ints) -> Floats:
+    """Share drawn of each bin; NaN where ties leave one empty."""
     rows = np.bincount(place, minlength=bins)
-    drawn = np.bincount(place[picked], minlength=bins)
+    drawn = np.bincount(place[chosen], minlength=bins)
     with np.errstate(invalid="ignore"):
         return drawn / np.where(rows > 0, rows, np.nan)
 
 
-def _before_after(
-    values: Floats, picked: NDArray[np.bool_], *, log: bool
-) -> tuple[Bins, Ints, Ints]:
-    bins = shared_bins(values, PERCENTILE_BINS, log=log)
-    both = histogram(values, picked.astype(np.int32), 2, bins)
-    return bins, both.sum(axis=0), both[1]
+def _before_after(bins: Bins, place: Ints, chosen: Ints) -> tuple[Bins, Ints, Ints]:
+    after = place[chosen]
+    counts = [np.bincount(part[part >= 0], minlength=bins.count) for part in (place, after)]
+    return bins, counts[0], counts[1]

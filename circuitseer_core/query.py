@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.dataset as ds
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
@@ -82,6 +83,7 @@ class ScoreStore:
             self._connection.execute(f"SET memory_limit = {literal(memory)}")
             self._connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
             self._dataset = ds.dataset([str(p) for p in self.parts], format="parquet")
+            self._ends = np.cumsum([pq.read_metadata(p).num_rows for p in self.parts])
             self.columns: list[str] = list(self._dataset.schema.names)
             self.has_texts = self._define_view(texts or {})
             self.rows = int(self._one("SELECT count(*) FROM samples")[0])
@@ -147,9 +149,14 @@ class ScoreStore:
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
 
-    def texts_of(self, ids: Sequence[str], snippet: int = 240) -> dict[str, str]:
-        """The first ``snippet`` characters of each sample's text, by id."""
-        files = self.frame(f"SELECT filename FROM samples WHERE {one_of('id', ids)}")["filename"]
+    def texts_of(
+        self, ids: Sequence[str], rows: Sequence[int], snippet: int = 240
+    ) -> dict[str, str]:
+        """The first ``snippet`` characters of each sample's text, by id.
+
+        ``rows``: their places in data order, which say in which shards to look.
+        """
+        files = [str(self.parts[i]) for i in np.unique(np.searchsorted(self._ends, rows, "right"))]
         found = self.frame(
             f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
             f"WHERE {one_of('filename', files)} AND {one_of('id', ids)}"

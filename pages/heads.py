@@ -5,7 +5,7 @@ import streamlit as st
 from ui import head_panel, head_tables, head_views
 from ui.charts import theme
 from ui.heatmap import head_map
-from ui.shell import folding_columns, page_header, require_run
+from ui.shell import folding_columns, head_start, page_header, require_run
 
 page_header(
     "Heads",
@@ -30,6 +30,7 @@ with left:
         picked=head_panel.picked(heads),
         on_pick=head_panel.pick,
     )
+    head_start()
     head_panel.map_footer(heads, choice, column, title)
 with right:
     head_panel.detail(run, heads, choice)

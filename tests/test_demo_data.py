@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -148,6 +150,32 @@ def test_texts_by_id() -> None:
 @present
 def test_a_name_does_not_hide_the_sources() -> None:
     assert len({sample.source for sample in Corpus(["mine=demo"])}) == 8
+
+
+def test_the_rows_are_kept_and_a_broken_file_is_made_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "cache"))
+    demo_data.rows.cache_clear()
+    built = demo_data.rows()
+    (kept,) = (tmp_path / "cache").iterdir()
+    demo_data.rows.cache_clear()
+    with monkeypatch.context() as never:
+        never.setattr(demo_data, "_champ_rows", lambda: pytest.fail("built again"))
+        assert demo_data.rows() == built
+    kept.write_text("[half")
+    demo_data.rows.cache_clear()
+    assert demo_data.rows() == built
+    assert json.loads(kept.read_text()) == list(built)
+
+
+def test_a_cache_folder_that_cannot_be_written_loses_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "file" / "cache"))
+    demo_data.rows.cache_clear()
+    assert len(demo_data.rows()) == 1410
 
 
 def test_without_the_packages_one_line_says_what_to_install(

@@ -91,11 +91,6 @@ def choose_fields(key: str) -> dict[str, str]:
         return given
 
 
-def demo_preview() -> Preview:
-    """What the form shows of the embedded data. Raises UserError where it is not installed."""
-    return _preview(("demo",), (), ())
-
-
 def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bool) -> bool:
     """Show what the specs hold; returns whether a run could start on them."""
     if not specs:

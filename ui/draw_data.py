@@ -85,7 +85,10 @@ def _shown(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Show
     drawn = _draw(store, settings, rules)
     fixed = settings.model_copy(update={"temperature": 1.0, "target_ess": None, "seed": 0})
     top = _top(store, fixed, rules, drawn)
-    return Shown(preview.effect(drawn, top), _head(store, drawn), drawn.rows)
+    kept = ("scorer", "tokens", "token_field", "duplicates", "length_control")
+    pool = SelectionSettings.of(**{name: getattr(settings, name) for name in kept})
+    placed = _places(store, pool, rules, drawn)
+    return Shown(preview.effect(drawn, top, placed), _head(store, drawn), drawn.rows)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
@@ -94,6 +97,14 @@ def _top(
 ) -> NDArray[np.int64]:
     """Top-k under these limits; ``_drawn`` is any draw under them, whatever its dial and seed."""
     return preview.top_rows(_drawn)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=_KEYS)
+def _places(
+    store: ScoreStore, settings: SelectionSettings, rules: Rules, _drawn: Drawing
+) -> preview.Places:
+    """Bins of the pool; ``_drawn`` is any draw from it."""
+    return preview.places(_drawn)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_KEYS)
@@ -163,7 +174,7 @@ def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:
     """The first rows of a draw: rank, id, source, tokens, score, text."""
     chosen = drawn.chosen[:_HEAD]
     ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
-    texts = store.texts_of(ids)
+    texts = store.texts_of(ids, drawn.rows[:_HEAD])
     names = np.array(drawn.pool.names, dtype=object)
     return pd.DataFrame(
         {

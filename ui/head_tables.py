@@ -104,18 +104,12 @@ def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
     ids, column, values = _matrix(path, stamp)
     table = _heads(path, stamp)
     near = table[~table["raced_out"]].nsmallest(max(3 * n_kept, n_kept + 64), "rank")
-    cells = list(near[["layer", "head"]].itertuples(index=False, name=None))
-    deltas = values[:, [column[cell] for cell in cells]]
-    rows = pd.DataFrame(
-        {
-            "id": np.repeat(ids.to_numpy(), len(cells)),
-            "set": "probe",
-            "layer": np.tile([layer for layer, _ in cells], len(ids)),
-            "head": np.tile([head for _, head in cells], len(ids)),
-            "delta_loss": deltas.ravel(),
-        }
-    )
-    return core.bootstrap_membership(rows, count=n_kept)
+    near = near[["layer", "head"]].sort_values(["layer", "head"], ignore_index=True)
+    cells = near.itertuples(index=False, name=None)
+    deltas = values[np.argsort(ids)][:, [column[cell] for cell in cells]]
+    whole = ~np.isnan(deltas).any(axis=0)
+    found = core.bootstrap_membership_of(deltas[:, whole], n_kept)
+    return near[whole].assign(probability=found)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -1,4 +1,4 @@
-"""Compute what the app shows at first, before anybody opens it: the newest run, the form's preview.
+"""Compute what the app shows at first, before anybody opens it, for the newest run.
 
 Only the caches of the pages' own functions are filled, so nothing here can show anything else
 than the pages would; where somebody is faster, they wait for the computation under way.
@@ -16,7 +16,7 @@ from circuitseer_core.heads import select_heads
 from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
 from circuitseer_core.settings import SelectionSettings
-from ui import data_input, draw_data, head_panel, head_tables, run_facts, source_data
+from ui import draw_data, head_panel, head_tables, run_facts, source_data
 from ui import store as cached
 from ui.scorer_choice import default_scorer
 from ui.shell import run_keys, run_path
@@ -26,8 +26,8 @@ MOST_ROWS = 3_000_000
 _WORKERS = 2
 
 
-def read_ahead() -> None:
-    """Fill the caches, the slowest first. What cannot be read is left for the pages to say."""
+def newest_run() -> None:
+    """The run that the app opens with. What cannot be read is left for the pages to say."""
     with ThreadPoolExecutor(_WORKERS, "read-ahead") as pool:
         for task in [pool.submit(task) for task in _tasks()]:
             with contextlib.suppress(UserError):
@@ -35,13 +35,14 @@ def read_ahead() -> None:
 
 
 def _tasks() -> list[Callable[[], object]]:
-    """What to compute for the run that the app opens with."""
-    found: list[Callable[[], object]] = [data_input.demo_preview]
+    """What to compute for a run, the slowest first."""
+    found: list[Callable[[], object]] = []
     with contextlib.suppress(UserError):
-        run = Run.open(run_path(run_keys()[0])) if run_keys() else None
-        if run is None:
+        keys = run_keys()
+        if not keys:
             return found
-        found.insert(0, partial(run_facts.signatures, run))
+        run = Run.open(run_path(keys[0]))
+        found.append(partial(run_facts.signatures, run))
         if run.heads_path.is_file():
             found.insert(0, partial(_heads, run))
         store = cached.open_store(run)

@@ -8,6 +8,7 @@ deep link, and ``page_header`` mends that.
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from circuitseer_core.runs import DEMO_RUN, Run, list_runs, runs_home
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
+
+HEAD_START = 0.3
+"""Seconds."""
 
 _SECTIONS = {
     "": [("overview", "Overview", "space_dashboard"), ("runs", "Runs", "play_circle")],
@@ -64,6 +68,8 @@ def enter() -> Any:
         size="large",
     )
     page = st.navigation({k: v for k, v in pages().items() if v}, expanded=True)
+    st.session_state["_arrived"] = st.session_state.get("_page") != page.url_path
+    st.session_state["_page"] = page.url_path
     _pick_run()
     return page
 
@@ -77,6 +83,16 @@ def page_header(title: str, caption: str | None = None) -> None:
     st.title(title, anchor=False)
     if caption:
         st.caption(caption)
+
+
+def head_start() -> None:
+    """Where somebody has just come to this page: let the browser draw what it has so far.
+
+    Else it starts on the figures and tables below first, whose code takes it a second and more,
+    and the page's main figure appears last. Later runs of the script do not wait.
+    """
+    if st.session_state.get("_arrived"):
+        time.sleep(HEAD_START)
 
 
 def folding_columns(spec: int | list[float], key: str, *, gap: Any = "small") -> list[Any]:
