@@ -97,10 +97,18 @@ def histogram2d(x: Floats, y: Floats, x_bins: Bins, y_bins: Bins) -> Ints:
 def by_group(values: Floats, codes: NDArray[np.int32], groups: int) -> list[Floats]:
     """The finite values of every group, sorted: a list of ``groups`` arrays."""
     use = np.isfinite(values) & (codes >= 0)
+    if groups == 1:
+        return [np.sort(values[use])]
     kept, kept_codes = values[use], codes[use].astype(np.int16)
     order = np.argsort(kept_codes, kind="stable")
     ends = np.cumsum(np.bincount(kept_codes, minlength=groups))[:-1]
     return [np.sort(part) for part in np.split(kept[order], ends)]
+
+
+def by_group_and_all(values: Floats, codes: NDArray[np.int32], groups: int) -> list[Floats]:
+    """:func:`by_group`, and last the values of every row that has a group."""
+    everything = np.where(codes >= 0, 0, -1).astype(np.int32)
+    return [*by_group(values, codes, groups), *by_group(values, everything, 1)]
 
 
 def quantiles(sorted_values: Sequence[Floats], levels: Floats) -> Floats:
@@ -121,22 +129,23 @@ def statistics(
     codes: NDArray[np.int32],
     labels: Sequence[str],
     parts: Sequence[Floats] | None = None,
+    lengths: Sequence[Floats] | None = None,
 ) -> pd.DataFrame:
     """One row a group: group, rows, mean, sd, p5, p25, median, p75, p95, tokens, tokens_p95.
 
     ``sd`` is the population's; ``tokens`` is the median token count. The last row, ``all``, is of
-    every row that has a group. ``parts`` saves the work of :func:`by_group` where it was done.
+    every row that has a group. ``parts`` (of the scores) and ``lengths`` (of the tokens, that of
+    all rows last) save the work of :func:`by_group` where it was done.
     """
     scores = list(parts) if parts is not None else by_group(values, codes, len(labels))
-    lengths = by_group(tokens, codes, len(labels))
+    lengths = by_group_and_all(tokens, codes, len(labels)) if lengths is None else lengths
     names = list(labels)
     if len(names) > 1:
         everything = np.where(codes >= 0, 0, -1).astype(np.int32)
         scores += by_group(values, everything, 1)
-        lengths += by_group(tokens, everything, 1)
         names.append("all")
     levels = quantiles(scores, np.array([0.05, 0.25, 0.5, 0.75, 0.95]))
-    token_levels = quantiles(lengths, np.array([0.5, 0.95]))
+    token_levels = quantiles(lengths, np.array([0.5, 0.95]))[: len(names)]
     return pd.DataFrame(
         {
             "group": names,
@@ -159,6 +168,16 @@ def ranks(values: Floats) -> Floats:
     counts = np.diff(np.concatenate((starts, [known])))
     found = np.full(len(values), np.nan)
     found[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
+    return found
+
+
+def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
+    """(N,) :func:`ranks` of ``numbers[codes]``, without a sort; code -1 is NaN."""
+    distinct, place = np.unique(numbers, return_inverse=True)
+    known = codes >= 0
+    counts = np.bincount(place[codes[known]], minlength=len(distinct))
+    found = np.full(len(codes), np.nan)
+    found[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
     return found
 
 

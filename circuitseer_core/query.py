@@ -150,7 +150,7 @@ class ScoreStore:
         return numbers.merge(texts, on="id", how="left", sort=False)
 
     def texts_of(
-        self, ids: Sequence[str], rows: Sequence[int], snippet: int = 240
+        self, ids: Sequence[str], rows: NDArray[np.int64], snippet: int = 240
     ) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id.
 

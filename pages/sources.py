@@ -15,6 +15,7 @@ st.html(ROOT / "ui" / "samples.css")
 with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
     shape, group, log, shares = source_views.controls(store)
     scorer = choose_scorer(store)
+source_data.begin_below(store, scorer, log)
 source_views.distribution(store, scorer, shape, group, log, shares)
 with st.expander("Statistics", expanded=True, key="statistics_box"):
     source_views.statistics(source_data.summary(store, scorer, group, log), group)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy import stats
 
 from circuitseer_core import distributions as dist
@@ -85,3 +88,25 @@ def test_partial_correlation_removes_the_third() -> None:
     r = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (x, z), (y, z))]
     assert r[0] > 0.45 and abs(dist.partial(*r)) < 0.03
     assert np.isnan(dist.partial(1.0, 1.0, 0.5))
+
+
+@given(st.lists(st.integers(-1, 4), min_size=1, max_size=60))
+def test_ranks_of_codes_are_ranks_of_their_numbers(rows: list[int]) -> None:
+    codes = np.array(rows, dtype=np.int32)
+    numbers = np.array([2.0, -1.0, 2.0, 7.5, 0.0])  # two labels may stand for one number
+    plain = dist.ranks(np.where(codes >= 0, numbers[codes], np.nan))
+    np.testing.assert_array_equal(dist.ranks_of_codes(codes, numbers), plain)
+
+
+def test_statistics_with_and_without_the_work_at_hand() -> None:
+    rng = np.random.default_rng(0)
+    values, tokens = rng.random(300), rng.integers(1, 90, 300).astype(float)
+    codes = rng.integers(-1, 3, 300).astype(np.int32)
+    plain = dist.statistics(values, tokens, codes, ("a", "b", "c"))
+    parts = dist.by_group(values, codes, 3)
+    lengths = dist.by_group_and_all(tokens, codes, 3)
+    pd.testing.assert_frame_equal(
+        plain, dist.statistics(values, tokens, codes, ("a", "b", "c"), parts, lengths)
+    )
+    one = dist.statistics(values, tokens, np.zeros(300, np.int32), ("all rows",))
+    assert one["group"].tolist() == ["all rows"] and one["tokens"].item() == np.median(tokens)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from ui.store import HASH
 Floats = NDArray[np.float64]
 
 LEVELS = np.linspace(0, 1, 201)
+_BESIDE = ThreadPoolExecutor(1, "sources")
 _LENGTH_BINS = 44
 _SCORE_BINS = 40
 
@@ -54,6 +56,15 @@ class Control:
     rows: int
 
 
+def begin_below(store: ScoreStore, scorer: str, log: bool) -> None:
+    """Start on the lower half of the page while the upper one is made.
+
+    The page's own calls find it in the cache or wait for it there.
+    """
+    for part in (length_map, control):
+        _BESIDE.submit(part, store, scorer, log)
+
+
 @st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
 def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
     """Distributions of ``scorer`` by ``group``."""
@@ -65,7 +76,7 @@ def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
         bins,
         dist.histogram(values, codes.codes, len(codes.labels), bins),
         dist.quantiles(parts, LEVELS),
-        dist.statistics(values, tokens, codes.codes, codes.labels, parts),
+        dist.statistics(values, tokens, codes.codes, codes.labels, parts, _lengths(store, group)),
         codes.labels,
     )
 
@@ -117,16 +128,16 @@ def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, flo
     """
     found = cached.groups(store, column)
     try:
-        numbers = np.array([float(label) for label in found.labels] + [np.nan])
+        numbers = np.array([float(label) for label in found.labels])
     except ValueError:
         return None
-    values = numbers[found.codes]
-    use = np.isfinite(values) & np.isfinite(cached.numbers(store, scorer))
+    use = (found.codes >= 0) & np.isfinite(cached.numbers(store, scorer))
     if use.all():
-        ranked = [_ranks(store, scorer), dist.ranks(values), _ranks(store, "n_tokens")]
+        ranked = [_ranks(store, scorer), _ranks(store, "n_tokens")]
     else:
-        columns = (cached.numbers(store, scorer), values, cached.numbers(store, "n_tokens"))
-        ranked = [dist.ranks(column[use]) for column in columns]
+        both = (cached.numbers(store, scorer), cached.numbers(store, "n_tokens"))
+        ranked = [dist.ranks(column[use]) for column in both]
+    ranked.insert(1, dist.ranks_of_codes(found.codes[use], numbers))
     plain = dist.correlation(ranked[0], ranked[1])
     fixed = dist.partial(
         plain, dist.correlation(ranked[0], ranked[2]), dist.correlation(ranked[1], ranked[2])
@@ -144,6 +155,13 @@ def _is_number(text: str) -> bool:
         return bool(np.isfinite(float(text)))
     except ValueError:
         return False
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
+def _lengths(store: ScoreStore, group: str) -> list[Floats]:
+    """Token counts by group and of all rows, sorted: the same whatever the scorer."""
+    codes = _grouping(store, group)
+    return dist.by_group_and_all(cached.numbers(store, "n_tokens"), codes.codes, len(codes.labels))
 
 
 def _grouping(store: ScoreStore, group: str) -> Groups:
