@@ -163,6 +163,10 @@ class ScoreStore:
         )
         return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
 
+    def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of some rows, given by their places in data order."""
+        return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
+
     def table(self, columns: list[str]) -> pa.Table:
         """Whole columns of all rows, in data order."""
         return self._dataset.to_table(columns=columns)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from circuitseer_core import distributions as dist
 from circuitseer_core.evidence import Evidence, Scored
 from circuitseer_core.figures import heads as head_figures
+from circuitseer_core.figures import lengths as length_figures
 from circuitseer_core.figures import scores as score_figures
 from circuitseer_core.figures import selection as selection_figures
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
@@ -155,7 +156,7 @@ def _length_map(scored: Scored, scorer: str, figures: Figures) -> Html:
     counts = dist.histogram2d(tokens, score, lengths, scores)
     return _both(
         figures,
-        lambda theme: score_figures.score_against_length(
+        lambda theme: length_figures.score_against_length(
             counts, lengths, scores, theme, medians=medians, y_title=scorer
         ),
         f"{scorer} against the number of tokens; the line is the median at each length.",

@@ -2,7 +2,7 @@
 
 import streamlit as st
 
-from ui import source_data, source_views
+from ui import length_views, source_data, source_views
 from ui.scorer_choice import choose_scorer
 from ui.shell import ROOT, page_header, require_run
 from ui.store import require_store
@@ -22,6 +22,6 @@ with st.expander("Statistics", expanded=True, key="statistics_box"):
 with st.container(key="grid2_sources"):
     left, right = st.columns(2, gap="large")
 with left:
-    source_views.length(store, scorer, log)
+    length_views.length(store, scorer, log)
 with right:
     source_views.controls_figure(store, scorer, log)

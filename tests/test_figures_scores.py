@@ -9,8 +9,9 @@ import pandas as pd
 import pytest
 
 from circuitseer_core import distributions as dist
+from circuitseer_core.figures import lengths as length_figures
 from circuitseer_core.figures import review, scores, selection, tokens
-from circuitseer_core.figures.style import DARK, LIGHT
+from circuitseer_core.figures.style import DARK, LIGHT, Theme
 
 HOSTILE = '<b onmouseover="x">& <script>'
 
@@ -97,7 +98,7 @@ def test_score_against_length_and_controls(groups) -> None:
     values, _, bins, counts = groups
     lengths = dist.shared_bins(values * 10, 20, log=True)
     cells = dist.histogram2d(values * 10, values, lengths, bins)
-    fig = scores.score_against_length(
+    fig = length_figures.score_against_length(
         cells, lengths, bins, LIGHT, medians=np.full(20, 2.0), y_title="v"
     )
     heat = fig.data[0]
@@ -152,3 +153,29 @@ def test_agreement_interval() -> None:
     told = review.agreement_interval(0.75, 0.5, 0.9, LIGHT)
     assert told.data[1].x == (0.75,)
     assert len(review.agreement_interval(float("nan"), 0, 1, LIGHT).data) == 1
+
+
+@pytest.mark.parametrize("theme", [LIGHT, DARK])
+def test_points_by_group(theme: Theme) -> None:
+    across = np.array([10.0, 20.0, 30.0, 40.0, 50.0])
+    up, ids = across / 10, ["a", "b", "<i>c", "d", "e"]
+    codes = np.array([2, 0, 1, -1, 0], dtype=np.int32)
+
+    fig = length_figures.points_by_group(
+        across, up, codes, ("2", "10", "1"), ids, theme, y_title="focus"
+    )
+    drawn = sorted(fig.data, key=lambda trace: trace.legendrank)
+    assert [trace.name for trace in drawn] == ["1", "2", "10", "none"]  # numbers in order
+    assert [trace.customdata.tolist() for trace in drawn] == [["a"], ["b", "e"], ["<i>c"], ["d"]]
+    assert drawn[2].text[0] == "&lt;i>c" and list(drawn[1].x) == [20.0, 50.0]
+    colours = [trace.marker.color for trace in drawn]
+    assert colours == sorted(set(colours), key=colours.index)  # all apart
+    assert fig.data[0].name == "none"  # below the others
+
+    names = tuple(f"topic {i}" for i in range(12))
+    many = length_figures.points_by_group(
+        across, up, np.array([0, 8, 9, 11, -1], dtype=np.int32), names, ids, theme, y_title="f"
+    )
+    assert len(many.data) == 10
+    rest = next(trace for trace in many.data if trace.name == "other")
+    assert rest.customdata.tolist() == ["<i>c", "d", "e"]

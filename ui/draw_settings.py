@@ -9,13 +9,15 @@ import streamlit as st
 from circuitseer_core.query import ScoreStore
 from circuitseer_core.review import ReviewState
 from circuitseer_core.settings import SelectionSettings
-from ui.scorer_choice import choose_scorer
+from ui.scorer_choice import choose_scorer, default_scorer
 
 INF = float("inf")
 DIAL = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0,
         1.25, 1.6, 2.0, 2.5, 3.3, 5.0, 7.0, 10.0, 20.0, INF)  # fmt: skip
 """Stops of the temperature dial: τ = 1 stands in the middle."""
 BUDGETS = ("Share", "Rows", "Tokens")
+PERCENT = 10.0
+"""Share of the rows that the page opens with, the paper's."""
 
 
 def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> SelectionSettings:
@@ -52,6 +54,11 @@ def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> Selectio
     with st.expander("More", key="more_settings"):
         options |= _more(judged)
     return SelectionSettings.of(**options)
+
+
+def default_settings(store: ScoreStore) -> SelectionSettings:
+    """The settings that the page opens with."""
+    return SelectionSettings.of(scorer=default_scorer(store), fraction=PERCENT / 100)
 
 
 def set_dial(value: float) -> None:
@@ -157,7 +164,7 @@ def _budget(store: ScoreStore) -> dict[str, Any]:
         )  # fmt: skip
         return {"tokens": int(tokens), "token_field": counted}
     percent = st.number_input(
-        "Percent of the rows", 0.01, 100.0, 10.0, 1.0, key="budget_percent", format="%g",
+        "Percent of the rows", 0.01, 100.0, PERCENT, 1.0, key="budget_percent", format="%g",
         persist_state="session", label_visibility="collapsed", icon=":material/percent:",
     )  # fmt: skip
     return {"fraction": round(percent / 100, 6)}

@@ -15,9 +15,9 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.heads import select_heads
 from circuitseer_core.query import ScoreStore
 from circuitseer_core.runs import Run
-from circuitseer_core.settings import SelectionSettings
 from ui import draw_data, head_panel, head_tables, run_facts, source_data
 from ui import store as cached
+from ui.draw_settings import default_settings
 from ui.scorer_choice import default_scorer
 from ui.shell import run_keys, run_path
 
@@ -53,7 +53,7 @@ def _tasks() -> list[Callable[[], object]]:
 
 def _draw(run: Run, store: ScoreStore) -> None:
     """Export: the paper's draw of a tenth, and what it shares with kept selections."""
-    drawn = draw_data.shown(run, store, SelectionSettings.of(scorer=default_scorer(store)))
+    drawn = draw_data.shown(run, store, default_settings(store))
     draw_data.overlaps(run, store, drawn, run.selections())
 
 

@@ -19,6 +19,8 @@ Floats = NDArray[np.float64]
 
 LEVELS = np.linspace(0, 1, 201)
 _BESIDE = ThreadPoolExecutor(1, "sources")
+POINTS = 2_000
+"""Most rows shown one by one: more hide each other, and each is a node in the page."""
 _LENGTH_BINS = 44
 _SCORE_BINS = 40
 
@@ -43,6 +45,17 @@ class LengthMap:
     counts: NDArray[np.int64]
     medians: Floats
     spearman: float
+
+
+@dataclass(frozen=True)
+class Points:
+    """Single rows: token count, score, group and id of each."""
+
+    tokens: Floats
+    scores: Floats
+    codes: NDArray[np.int32]
+    labels: tuple[str, ...]
+    ids: list[str]
 
 
 @dataclass(frozen=True)
@@ -95,6 +108,22 @@ def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
         dist.histogram2d(tokens, values, lengths, scores),
         medians,
         dist.correlation(_ranks(store, scorer), _ranks(store, "n_tokens")),
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def points(store: ScoreStore, scorer: str, group: str) -> Points:
+    """Rows at even steps through the data, so that every part of it is there."""
+    rows = np.linspace(0, store.rows - 1, min(POINTS, store.rows)).round().astype(np.int64)
+    values, tokens = cached.numbers(store, scorer)[rows], cached.numbers(store, "n_tokens")[rows]
+    known = np.isfinite(values) & (tokens > 0)
+    codes = cached.groups(store, group)
+    return Points(
+        tokens[known],
+        values[known],
+        codes.codes[rows][known],
+        codes.labels,
+        store.ids_at(rows[known]),
     )
 
 

@@ -1,4 +1,4 @@
-"""The pieces of the Sources page: distributions by group, length, and the random-head control."""
+"""The pieces of the Sources page: distributions by group, and the random-head control."""
 
 from __future__ import annotations
 
@@ -10,12 +10,13 @@ import streamlit as st
 
 from circuitseer_core.figures import scores as figures
 from circuitseer_core.query import ScoreStore
-from ui import sample_filters, source_data
+from ui import length_views, sample_filters, source_data
 from ui import store as cached
 from ui.charts import show_figure, theme
 from ui.sample_browse import close
 from ui.shell import go_to
 from ui.source_data import LEVELS, Summary
+from ui.words import correlation
 
 SHAPES = ("Histogram", "Cumulative", "Boxes")
 MOST = 24
@@ -130,46 +131,31 @@ def statistics(found: Summary, group: str) -> None:
     )
 
 
-def length(store: ScoreStore, scorer: str, log: bool) -> None:
-    """Score against token count, with the rank correlation, plain and beside a column."""
-    found = source_data.length_map(store, scorer, log)
-    st.subheader("Score against length", anchor=False)
-    rho = found.spearman
-    st.markdown(f"Spearman **{_signed(rho)}**. {_length_words(rho)}")
-    show_figure(
-        figures.score_against_length(
-            found.counts, found.lengths, found.scores, theme(), medians=found.medians,
-            y_title=scorer, height=380,
-        ),
-        key="length_map",
-        data=lambda: pd.DataFrame(
-            found.counts,
-            index=found.scores.centres.round(6),
-            columns=[f"{c:.1f} tokens" for c in found.lengths.centres],
-        ).rename_axis(scorer).reset_index(),
-        alt=f"Rows by token count and {scorer}; the line is the median score at each length",
-    )  # fmt: skip
-    columns = source_data.number_columns(store)
-    if columns:
-        _partial(store, scorer, columns)
-
-
 def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
     """The chosen heads' score against that of random heads of the same layers."""
-    st.subheader("Chosen heads against random ones", anchor=False)
+    with (
+        st.container(key="heading_controls"),
+        st.container(horizontal=True, vertical_alignment="center"),
+    ):
+        st.subheader("Chosen heads against random ones", anchor=False)
     found = source_data.control(store, scorer, log)
     if found is None:
         st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
         return
     mean = float(np.mean(found.spearman))
     st.markdown(
-        f"Spearman **{_signed(mean)}** with the same score from random heads (mean of "
+        f"Spearman **{correlation(mean)}** with the same score from random heads (mean of "
         f"{len(found.spearman)} draws, {found.rows:,} rows). {_control_words(mean)}"
     )
     centres = found.bins.centres
     show_figure(
         figures.against_controls(
-            found.counts, found.bins, found.names, theme(), x_title=scorer, height=380
+            found.counts,
+            found.bins,
+            found.names,
+            theme(),
+            x_title=scorer,
+            height=length_views.HEIGHT,
         ),
         key="controls",
         data=lambda: pd.DataFrame(found.counts.T, columns=list(found.names)).assign(score=centres),
@@ -226,40 +212,12 @@ def _open_rows(found: Summary, group: str, label: str, at: int) -> None:
     go_to("samples", low=low, high=high, **where)
 
 
-def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Spearman of the score with", width="content")
-        column = st.selectbox(
-            "Column", columns, key="partial_column", label_visibility="collapsed", width=150
-        )
-        found = source_data.with_column(store, scorer, str(column))
-        if found is not None:
-            plain, fixed, rows = found
-            st.caption(
-                f"{_signed(plain)}; at fixed length {_signed(fixed)} (partial, {rows:,} rows).",
-                width="stretch",
-            )
-
-
 def _histogram_table(found: Summary) -> pd.DataFrame:
     edges = found.bins.edges
     frame = pd.DataFrame(found.counts.T, columns=list(found.labels))
     frame.insert(0, "from", edges[:-1])
     frame.insert(1, "to", edges[1:])
     return frame
-
-
-def _signed(value: float) -> str:
-    return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
-
-
-def _length_words(rho: float) -> str:
-    if np.isnan(rho):
-        return "The score or the length is the same everywhere."
-    if abs(rho) > 0.5:
-        way = "long" if rho > 0 else "short"
-        return f"Length drives this score: a draw by it prefers {way} samples."
-    return "Length does not drive this score."
 
 
 def _control_words(rho: float) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
+
 from circuitseer_core.demo import MODEL_NAME
 
 BADGES: dict[str, tuple[Any, str]] = {
@@ -52,3 +54,8 @@ def duration(seconds: float) -> str:
 def short_model(name: str) -> str:
     """A model id without its owner, which is what tells models apart in a narrow place."""
     return MODEL_NAME if name == "demo" else name.rstrip("/").rsplit("/", 1)[-1]
+
+
+def correlation(value: float) -> str:
+    """A correlation with its sign and two digits; "undefined" for NaN."""
+    return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")

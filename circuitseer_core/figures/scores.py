@@ -10,9 +10,9 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from circuitseer_core.distributions import Bins
+from circuitseer_core.figures.axes import positions, ticks, widths
 from circuitseer_core.figures.style import (
     Theme,
-    colorbar,
     figure,
     note_right,
     pin_margins,
@@ -60,10 +60,10 @@ def histogram_by_group(
     shown = counts > 0
     edges = np.stack([bins.edges[:-1], bins.edges[1:]], axis=1)
     fig.add_bar(
-        x=np.tile(_positions(bins), (groups, 1))[shown],
+        x=np.tile(positions(bins), (groups, 1))[shown],
         y=heights[shown],
         base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
-        width=np.tile(_widths(bins), (groups, 1))[shown],
+        width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
         customdata=[
             [labels[g], float(edges[i][0]), float(edges[i][1]), int(counts[g, i])]
@@ -73,7 +73,7 @@ def histogram_by_group(
         "<br>%{customdata[3]:,} rows<extra></extra>",
     )
     _mark_medians(fig, medians, bins, floors, theme)
-    fig.update_xaxes(title_text=x_title, showgrid=True, **_ticks(bins))
+    fig.update_xaxes(title_text=x_title, showgrid=True, **ticks(bins))
     fig.update_yaxes(
         range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
         ticktext=[plain(n) for n in names], ticklabelstandoff=8,
@@ -150,50 +150,6 @@ def boxes_by_group(
     return fig
 
 
-def score_against_length(
-    counts: Counts,
-    lengths: Bins,
-    scores: Bins,
-    theme: Theme,
-    *,
-    medians: Floats,
-    y_title: str,
-    height: int = 420,
-) -> go.Figure:
-    """Rows by token count (across) and score (up), with the median score at each length.
-
-    Args:
-        counts: (By, Bx); empty cells stay blank, colours follow log(1 + rows).
-        lengths: Bx bins of token counts.
-        scores: By bins of scores.
-        theme: colours.
-        medians: (Bx,) median score at each length, NaN where there is no row.
-        y_title: what the scores are.
-        height: pixels.
-    """
-    fig = figure(theme, height=height, showlegend=False)
-    top = max(int(counts.max(initial=1)), 1)
-    ticks = [10**k for k in range(9) if 10**k <= top]
-    fig.add_heatmap(
-        x=_positions(lengths), y=_positions(scores),
-        z=np.where(counts > 0, np.log10(np.maximum(counts, 1)), np.nan),
-        customdata=counts, colorscale=_upper(theme),
-        colorbar=colorbar(theme, "rows")
-        | {"tickvals": [float(np.log10(t)) for t in ticks], "ticktext": [f"{t:,}" for t in ticks]},
-        hovertemplate="%{customdata:,} rows<extra></extra>", hoverongaps=False,
-    )  # fmt: skip
-    usable = np.isfinite(medians) & ((medians > 0) | (not scores.log))
-    heights = np.log10(medians[usable]) if scores.log else medians[usable]
-    fig.add_scatter(
-        x=_positions(lengths)[usable], y=heights, mode="lines",
-        line={"color": theme.categorical[1], "width": 2}, hoverinfo="skip",
-    )  # fmt: skip
-    fig.update_xaxes(title_text="tokens", **_ticks(lengths))
-    fig.update_yaxes(title_text=y_title, showgrid=False, **_ticks(scores))
-    pin_margins(fig, right=72)
-    return fig
-
-
 def against_controls(
     counts: Counts,
     bins: Bins,
@@ -209,7 +165,7 @@ def against_controls(
     for row in (*range(1, len(labels)), 0):
         chosen = row == 0
         fig.add_scatter(
-            x=_positions(bins), y=shares[row], mode="lines", name=labels[row], legendrank=row,
+            x=positions(bins), y=shares[row], mode="lines", name=labels[row], legendrank=row,
             line={
                 "shape": "hvh",
                 "color": theme.categorical[0] if chosen else theme.muted,
@@ -218,48 +174,10 @@ def against_controls(
             },
             hovertemplate="%{y:.1%} of rows<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, **_ticks(bins))
+    fig.update_xaxes(title_text=x_title, **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")
     pin_margins(fig)
     return fig
-
-
-def _positions(bins: Bins) -> Floats:
-    """Where bins stand on the axis: plotly's own log axis cannot hold bars of even width."""
-    return np.log10(bins.centres) if bins.log else bins.centres
-
-
-def _widths(bins: Bins) -> Floats:
-    edges = np.log10(bins.edges) if bins.log else bins.edges
-    return np.diff(edges) * 0.94
-
-
-def _ticks(bins: Bins) -> dict[str, object]:
-    """Ticks of an axis made by :func:`_positions`: values, not their logarithms."""
-    if not bins.log:
-        return {}
-    low, high = float(np.log10(bins.edges[0])), float(np.log10(bins.edges[-1]))
-    steps = (1,) if high - low > 4 else (1, 3) if high - low > 1.6 else (1, 2, 5)
-    values = [m * 10.0**k for k in range(int(low) - 2, int(high) + 2) for m in steps]
-    inside = [v for v in values if bins.edges[0] <= v <= bins.edges[-1]]
-    return {
-        "tickvals": [float(np.log10(v)) for v in inside],
-        "ticktext": [_short(v) for v in inside],
-    }
-
-
-def _short(value: float) -> str:
-    if 1e-3 <= value < 1e4:
-        return f"{value:,.10g}"
-    mantissa, exponent = f"{value:.0e}".split("e")
-    power = f"10<sup>{int(exponent)}</sup>"
-    return power if mantissa == "1" else f"{mantissa}·{power}"
-
-
-def _upper(theme: Theme) -> list[list[object]]:
-    """The sequential scale without its palest end, which would vanish into the paper."""
-    colours = theme.sequential[1:]
-    return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
 
 
 def _line_style(index: int, theme: Theme) -> tuple[str, str]:

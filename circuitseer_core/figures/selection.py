@@ -8,7 +8,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from circuitseer_core.distributions import Bins
-from circuitseer_core.figures.scores import _positions, _ticks
+from circuitseer_core.figures.axes import positions, ticks
 from circuitseer_core.figures.style import Theme, figure, pin_margins, plain, room_for, short
 
 Floats = NDArray[np.float64]
@@ -69,12 +69,12 @@ def before_after(
     for counts, name in ((before, "pool"), (after, "subset")):
         line = {"shape": "hvh", "color": theme.categorical[0], "width": 2 if name != "pool" else 0}
         fig.add_scatter(
-            x=_positions(bins), y=counts / max(int(counts.sum()), 1), name=name, mode="lines",
+            x=positions(bins), y=counts / max(int(counts.sum()), 1), name=name, mode="lines",
             line=line, fill="tozeroy" if name == "pool" else None,
             fillcolor=theme.faint if name == "pool" else None,
             hovertemplate=f"{name} %{{y:.2%}}<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, **_ticks(bins))
+    fig.update_xaxes(title_text=x_title, **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".3~p", rangemode="tozero", nticks=5)
     fig.update_layout(hovermode="x")
     pin_margins(fig)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -70,3 +71,28 @@ def test_without_texts_or_with_a_broken_shard(run: Run) -> None:
     settled(open_page("sources", "made"))
     broken_shard(run)
     assert "This run cannot be read" in texts(open_page("sources", "made"))
+
+
+def test_points_take_the_colours_of_a_column(run: Run) -> None:
+    page = open_page("sources", "made", colour="topic")
+    assert "Click a row to read it." in texts(page)
+    figures = "".join(chart.proto.spec for chart in page.get("plotly_chart"))
+    topics = {
+        str(row["topic"]) for row in map(json.loads, run.scores(columns=["original"])["original"])
+    }
+    assert len(topics) == 5 and all(f'"name":"{topic}"' in figures for topic in topics)
+    page.selectbox(key="colour").set_value("all rows")
+    assert "Click a row to read it." not in texts(settled(page.run()))
+
+
+def test_a_colour_that_this_run_has_not_is_forgotten(run: Run) -> None:
+    page = open_page("sources", "made", colour="no such column")
+    assert page.selectbox(key="colour").value == "all rows"
+
+
+def test_another_score_keeps_the_lower_half_right(run: Run) -> None:
+    """It is computed beside the upper half: the same numbers must come out."""
+    said = texts(open_page("sources", "made", scorer="focus"))
+    frame = run.scores(columns=["focus", "n_tokens"])
+    rho = frame["focus"].corr(frame["n_tokens"], method="spearman")
+    assert f"Spearman **{rho:+.2f}**".replace("-", "−") in said

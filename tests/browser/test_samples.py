@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import numpy as np
 import pandas as pd
@@ -194,6 +195,27 @@ def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
     expect(page.get_by_text(re.compile(r"^\d+ of 300 match"))).to_be_visible()
     expect(page).to_have_url(re.compile("source="))
     expect(page).to_have_url(re.compile("low=|high="))
+
+
+def test_a_point_leads_to_its_sample(page: Page, journey: Run) -> None:
+    open_page(page, "sources", "run=journey&colour=source", ".st-key-figure_length_points .point")
+    settle(page)
+    scores = journey.scores(columns=["id", "variance"]).set_index("id")["variance"]
+    points = page.locator(".st-key-figure_length_points .scatterlayer .point")
+    assert points.count() == len(scores)
+    points.nth(int(points.count()) - 1).click(force=True)
+    page.wait_for_url(re.compile(r"/samples\?.*sample="))
+    found = re.search(r"sample=([^&]+)", page.url)
+    assert found is not None and unquote(found[1]) in scores.index
+    expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
+
+
+def test_plotly_is_on_its_way_before_the_page_asks(page: Page, server: Server) -> None:
+    with page.expect_response(re.compile("PlotlyChart")) as fetched:
+        page.goto(f"{server.url}/sources?run=bundled-demo")
+    assert fetched.value.status == 200
+    links = page.request.get(f"{server.url}/sources").headers["link"]
+    assert Path(fetched.value.url).name in links and "modulepreload" in links
 
 
 def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_path: Path) -> None:

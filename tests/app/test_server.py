@@ -1,0 +1,96 @@
+"""What the server does by itself: it reads the newest run ahead, and names Plotly in a header."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from starlette.types import Message, Receive, Scope, Send
+
+from circuitseer_core import distributions, heads, preview
+from tests.app.opened import broken_shard, open_page, synthetic
+from tests.synthetic import Shape
+from ui import read_ahead, server
+from ui.script_hints import ScriptHints, scripts
+
+
+def _never(*_args: Any, **_kwargs: Any) -> Any:
+    raise AssertionError("computed again")
+
+
+def test_what_was_read_ahead_is_what_the_pages_ask_for(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    older = synthetic(runs_home, "older")
+    synthetic(runs_home, "newer", Shape(rows=300, sources=3))
+    os.utime(older.path, (1, 1))
+    for file in older.path.rglob("*"):
+        os.utime(file, (1, 1))
+    read_ahead.newest_run()
+
+    monkeypatch.setattr(preview, "effect", _never)
+    monkeypatch.setattr(distributions, "by_group", _never)
+    monkeypatch.setattr(heads, "bootstrap_membership_of", _never)
+    monkeypatch.setattr("ui.run_facts.warnings", _never)
+    for page in ("overview", "heads", "sources", "export"):
+        open_page(page, "newer")
+    with pytest.raises(
+        AssertionError
+    ):  # what was not read ahead is computed, so this test can fail
+        open_page("export", "older")
+
+
+@pytest.mark.parametrize("state", ["none", "broken", "scoreless"])
+def test_runs_that_cannot_be_read_are_left_to_the_pages(runs_home: Path, state: str) -> None:
+    if state != "none":
+        run = synthetic(runs_home)
+        if state == "broken":
+            broken_shard(run)
+        else:
+            for part in run.score_parts():
+                part.unlink()
+    read_ahead.newest_run()
+
+
+def test_the_server_answers_although_reading_ahead_fails(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail() -> None:
+        raise ZeroDivisionError("a fault of ours")
+
+    async def start() -> str:
+        async with server.ready(None):
+            return "serving"
+
+    monkeypatch.setattr(read_ahead, "newest_run", fail)
+    assert asyncio.run(start()) == "serving"
+    assert "reading ahead failed" in caplog.text and "a fault of ours" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "hinted"),
+    [("/sources", True), ("/base/export", True), ("/", False), ("/heads", False)],
+)
+def test_plotly_is_named_where_figures_come_first(path: str, hinted: bool) -> None:
+    async def page(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "headers": [(b"content-type", b"text/html")]})
+        await send({"type": "http.response.body", "body": b"page"})
+
+    sent: list[Message] = []
+
+    async def keep(message: Message) -> None:
+        sent.append(message)
+
+    async def receive() -> Message:
+        return {"type": "http.request"}
+
+    asyncio.run(ScriptHints(page)({"type": "http", "path": path}, receive, keep))
+    links = [value.decode() for name, value in sent[0]["headers"] if name == b"link"]
+    assert sent[1]["body"] == b"page"
+    (file,) = scripts()
+    root = path.rpartition("/")[0]
+    wanted = [f"<{root}/static/js/{file}>; rel=modulepreload; crossorigin"]
+    assert links == (wanted if hinted else [])
