@@ -232,9 +232,9 @@ def markdown(rows: int, best: dict[str, dict[str, Any]], machine: dict[str, Any]
         "",
         (
             f"Goal, the whole of `select` within {SECONDS_GOAL:.0f} s and {GIB_GOAL:.0f} GiB: "
-            f"{'met' if met else 'missed'}. Most of `select`'s time goes into one BLAKE2b hash an "
-            "id, which is what makes its subset independent of row order, shards and machine; "
-            "numpy's calls have no such property."
+            f"{'met' if met else 'missed'}. `select` hashes every id, which is what makes its "
+            "subset independent of row order, shards and machine; numpy's calls have no such "
+            "property."
         ),
         "",
         (
