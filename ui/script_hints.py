@@ -1,8 +1,9 @@
-"""Tell the browser with a page's address that the page will need Plotly.
+"""Tell the browser with a page's address which scripts its main content will need.
 
-Streamlit's front end asks for the 4.7 MB of it when the first figure arrives. Named in a
-``Link: rel=modulepreload`` header they are fetched while Streamlit itself still starts. All other
-scripts of a page, some seventy small ones, gain nothing by it (benchmarks/RESULTS.md).
+Streamlit's front end asks for the script of a widget or a figure when the first one arrives. Named
+in ``Link: rel=modulepreload`` headers, what the eye waits for is fetched while Streamlit itself
+still starts. Naming all of a page's seventy scripts gains nothing: they only stand in each other's
+way (docs/decisions.md).
 """
 
 from __future__ import annotations
@@ -13,18 +14,24 @@ from pathlib import Path
 import streamlit as st
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-_PAGES = {"sources", "export"}
-"""Pages that open with a figure; on Heads the map, which needs no Plotly, comes first."""
+_COMPONENT = ("BidiComponent", "serialization", "recordbatch", "_arrayReduce")
+_PAGES = {
+    "heads": (*_COMPONENT, "Slider", "ButtonGroup", "Metric"),
+    "samples": (*_COMPONENT, "TextInput", "ButtonGroup", "Button"),
+    "sources": ("PlotlyChart",),
+    "export": ("PlotlyChart",),
+}
+"""Names of Streamlit's scripts. One that a later Streamlit lacks is left out: nothing breaks."""
 
 
 class ScriptHints:
-    """ASGI middleware that adds the header to these pages."""
+    """ASGI middleware that adds the headers to these pages."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass everything on, with one more header where the answer is such a page."""
+        """Pass everything on, with more headers where the answer is such a page."""
         root, _, page = str(scope.get("path", "")).rpartition("/")
         if scope["type"] != "http" or page not in _PAGES:
             await self.app(scope, receive, send)
@@ -32,21 +39,21 @@ class ScriptHints:
 
         async def send_hinted(message: Message) -> None:
             if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *_links(root)]
+                message["headers"] = [*message["headers"], *_links(root, page)]
             await send(message)
 
         await self.app(scope, receive, send_hinted)
 
 
-def _links(root: str) -> list[tuple[bytes, bytes]]:
+def _links(root: str, page: str) -> list[tuple[bytes, bytes]]:
     return [
         (b"link", f"<{root}/static/js/{name}>; rel=modulepreload; crossorigin".encode("ascii"))
-        for name in scripts()
+        for name in scripts(page)
     ]
 
 
 @cache
-def scripts() -> tuple[str, ...]:
-    """The file that Plotly is in; none where a later Streamlit names it otherwise."""
+def scripts(page: str) -> tuple[str, ...]:
+    """The files, whose names carry a digest, of a page's scripts."""
     folder = Path(st.__file__).parent / "static" / "static" / "js"
-    return tuple(file.name for file in folder.glob("PlotlyChart.*.js"))
+    return tuple(file.name for name in _PAGES[page] for file in folder.glob(f"{name}.*.js"))

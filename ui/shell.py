@@ -21,7 +21,7 @@ ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
 
-HEAD_START = 0.3
+HEAD_START = 0.4
 """Seconds."""
 
 _SECTIONS = {

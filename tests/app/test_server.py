@@ -71,10 +71,16 @@ def test_the_server_answers_although_reading_ahead_fails(
 
 
 @pytest.mark.parametrize(
-    ("path", "hinted"),
-    [("/sources", True), ("/base/export", True), ("/", False), ("/heads", False)],
+    ("path", "names"),
+    [
+        ("/sources", ["PlotlyChart"]),
+        ("/base/export", ["PlotlyChart"]),
+        ("/heads", ["BidiComponent", "Slider"]),
+        ("/", []),
+        ("/static/js/sources.js", []),
+    ],
 )
-def test_plotly_is_named_where_figures_come_first(path: str, hinted: bool) -> None:
+def test_scripts_are_named_where_the_eye_waits_for_them(path: str, names: list[str]) -> None:
     async def page(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "headers": [(b"content-type", b"text/html")]})
         await send({"type": "http.response.body", "body": b"page"})
@@ -90,7 +96,7 @@ def test_plotly_is_named_where_figures_come_first(path: str, hinted: bool) -> No
     asyncio.run(ScriptHints(page)({"type": "http", "path": path}, receive, keep))
     links = [value.decode() for name, value in sent[0]["headers"] if name == b"link"]
     assert sent[1]["body"] == b"page"
-    (file,) = scripts()
-    root = path.rpartition("/")[0]
-    wanted = [f"<{root}/static/js/{file}>; rel=modulepreload; crossorigin"]
-    assert links == (wanted if hinted else [])
+    root, _, page_name = path.rpartition("/")
+    files = scripts(page_name) if names else ()
+    assert links == [f"<{root}/static/js/{f}>; rel=modulepreload; crossorigin" for f in files]
+    assert all(any(file.startswith(f"{name}.") for file in files) for name in names)
