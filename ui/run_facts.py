@@ -113,7 +113,7 @@ def signatures(run: Run) -> list[Signature]:
     return _signatures(str(run.path), _stamp(run.path))
 
 
-@st.cache_data(max_entries=16, show_spinner="Checking the run for known failures …")
+@st.cache_data(max_entries=16, show_spinner=False)
 def _signatures(path: str, stamp: float) -> list[Signature]:
     return warnings(Run.open(path))
 
@@ -162,7 +162,8 @@ def show_signatures(run: Run) -> None:
     if not run.heads_path.is_file():
         st.caption("Nothing computed yet that could be checked.")
         return
-    found = signatures(run)
+    with st.spinner("Checking the run for known failures …"):
+        found = signatures(run)
     shown = [s for s in found if s.severity != "good"]
     for signature in shown:
         icon, colour = _LOOKS[signature.severity]
