@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 import time
 from pathlib import Path
@@ -131,3 +132,13 @@ def test_torch_stays_out(run: Run) -> None:
     held = {name for name in sys.modules if name.split(".")[0] == "torch"}
     open_page("export", "made")
     assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held
+
+
+def test_sources_length_and_score_before_and_after_take_turns(run: Run) -> None:
+    page = open_page("export", "made")
+    axes = {"Sources": "share of rows", "Length": "tokens", "Score": "variance"}
+    for name, title in axes.items():
+        settled(page.segmented_control(key="before_after").set_value(name).run())
+        figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
+        assert len(figures) == 2  # who is drawn, and one of the three
+        assert figures[1]["layout"]["xaxis"]["title"]["text"] == title
