@@ -179,3 +179,7 @@ def test_points_by_group(theme: Theme) -> None:
     assert len(many.data) == 10
     rest = next(trace for trace in many.data if trace.name == "other")
     assert rest.customdata.tolist() == ["<i>c", "d", "e"]
+    whole = length_figures.points_by_group(
+        across, up, np.zeros(5, dtype=np.int32), names, ids, theme, y_title="f"
+    )
+    assert "other" not in [trace.name for trace in whole.data]  # nothing is grey, so no legend

@@ -75,6 +75,7 @@ def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
     """Single rows in the colours of a column; a click opens the row in Samples."""
     found = source_data.points(store, scorer, colour)
     labels = np.array([*found.labels, ""], dtype=object)  # the last serves code -1
+    column = colour if colour not in ("id", "n_tokens", scorer) else f"{colour} of the data"
     event = show_figure(
         figures.points_by_group(
             found.tokens, found.scores, found.codes, found.labels, found.ids, theme(),
@@ -82,7 +83,7 @@ def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
         ),
         key="length_points",
         data=lambda: pd.DataFrame(
-            {"id": found.ids, colour: labels[found.codes], "n_tokens": found.tokens}
+            {"id": found.ids, column: labels[found.codes], "n_tokens": found.tokens}
         ).assign(**{scorer: found.scores}),
         alt=f"{len(found.ids):,} rows by token count and {scorer}, coloured by {colour}",
         on_select="rerun",

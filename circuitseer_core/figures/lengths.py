@@ -105,6 +105,8 @@ def points_by_group(
     for rank in (len(groups) - 1, *range(len(groups) - 1)):  # those without a colour lie below
         name, members, colour = groups[rank]
         rows = np.flatnonzero(np.isin(codes, members))
+        if rank == len(groups) - 1 and not len(rows):
+            continue
         fig.add_scatter(
             x=tokens[rows], y=scores[rows], customdata=names[rows], mode="markers",
             name=plain(short(name)), legendrank=rank,
