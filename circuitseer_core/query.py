@@ -14,7 +14,7 @@ from __future__ import annotations
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.filters import FINITE, Filter, json_value, literal, matching, one_of, quoted
+from circuitseer_core.groups import FACET_VALUES, Groups, encode, values_of
 from circuitseer_core.runs import Run
 from circuitseer_core.scored import (
     FIXED,
@@ -35,20 +36,8 @@ from circuitseer_core.scored import (
     HasText,
     ScoredSample,
     from_row,
-    json_object,
     texts_table,
 )
-
-FACET_VALUES = 50
-"""Most values offered for one column of the original rows."""
-
-
-@dataclass(frozen=True)
-class Groups:
-    """A column as small integers: ``labels[codes[i]]`` is row i's value, code -1 where none."""
-
-    codes: NDArray[np.int32]
-    labels: tuple[str, ...]
 
 
 class ScoreStore:
@@ -237,15 +226,7 @@ class ScoreStore:
         else:
             query = f"SELECT {json_value(column)} AS v FROM samples"
             values = self._connection.cursor().sql(query).to_arrow_table().column(0)
-        encoded = pa.chunked_array([values.combine_chunks().dictionary_encode()]).chunk(0)
-        codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
-        names = [str(v) for v in encoded.dictionary.to_pylist()]
-        sizes = np.bincount(codes[codes >= 0], minlength=len(names))
-        order = sorted(range(len(names)), key=lambda i: (-sizes[i], names[i]))
-        order = order if column == "source" else order[:FACET_VALUES]
-        renumbered = np.full(len(names) + 1, -1, dtype=np.int32)  # the last slot serves code -1
-        renumbered[order] = np.arange(len(order), dtype=np.int32)
-        return Groups(renumbered[codes], tuple(names[i] for i in order))
+        return encode(values, None if column == "source" else FACET_VALUES)
 
     def facets(self) -> dict[str, list[str]]:
         """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted.
@@ -257,17 +238,7 @@ class ScoreStore:
             "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
             f"WHERE n % {step} = 0"
         )
-        seen: dict[str, set[str]] = {}
-        for value in frame["original"]:
-            for key, item in json_object(value).items():
-                if isinstance(item, str | int | float | bool):
-                    text = str(item).lower() if isinstance(item, bool) else str(item)
-                    seen.setdefault(key, set()).add(text)
-        return {
-            key: sorted(values, key=lambda v: (len(v), v) if v.isdigit() else (99, v))
-            for key, values in sorted(seen.items())
-            if 2 <= len(values) <= FACET_VALUES and max(map(len, values)) <= 60
-        }
+        return values_of(frame["original"])
 
     def _define_view(self, texts: Mapping[str, HasText]) -> bool:
         listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"

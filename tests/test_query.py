@@ -13,8 +13,9 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.filters import Filter, json_value, quoted
+from circuitseer_core.groups import FACET_VALUES
 from circuitseer_core.pairs import TOLERANCE, matched_pairs, partner, review_pair
-from circuitseer_core.query import FACET_VALUES, ScoreStore, stamp
+from circuitseer_core.query import ScoreStore, stamp
 from circuitseer_core.runs import Run
 from tests.synthetic import Shape, make_run
 

@@ -11,7 +11,8 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from circuitseer_core import distributions as dist
-from circuitseer_core.query import Groups, ScoreStore
+from circuitseer_core.groups import Groups
+from circuitseer_core.query import ScoreStore
 from ui import store as cached
 from ui.store import HASH
 

@@ -17,8 +17,9 @@ from circuitseer_core import demo_data
 from circuitseer_core.corpus import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.filters import Filter
+from circuitseer_core.groups import Groups
 from circuitseer_core.pairs import matched_pairs
-from circuitseer_core.query import Groups, ScoreStore, stamp
+from circuitseer_core.query import ScoreStore, stamp
 from circuitseer_core.runs import Run
 from ui.shell import broken_state, empty_state
 
