@@ -15,6 +15,9 @@ def open_heads(page: Page, run: str, extra: str = "") -> None:
     page.goto(f"/heads?run={run}{extra}")
     expect(page.get_by_role("heading", name="Heads", exact=True)).to_be_visible()
     expect(page.locator("[data-ready]")).to_be_visible()
+    # The map comes first; what stands above it may still move it until the script has ended.
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
 
 
 def cell_at(page: Page, layers: int, heads: int, layer: int, head: int) -> tuple[float, float]:
