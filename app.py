@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui import server, shell
+from ui import shell
+from ui.server import lifespan as server
 
 app = st.App(__file__, lifespan=server.ready, middleware=server.MIDDLEWARE)
 

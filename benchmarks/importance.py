@@ -35,16 +35,18 @@ import torch
 from benchmarks.machine import described, matmul_rate, memory_peak, synchronise
 from benchmarks.one_head_at_a_time import Losses, plain_hooks, transformer_lens
 from benchmarks.shapes import load
-from circuitseer_core.ablator import find_stack_tokens
-from circuitseer_core.batches import Encoded, loss_batch
-from circuitseer_core.corpus import Corpus, Sample
-from circuitseer_core.encoding import encode_for_loss
-from circuitseer_core.heads import head_count, select_heads
-from circuitseer_core.importance import DetectSettings, detect
-from circuitseer_core.model import ReferenceModel
-from circuitseer_core.racing import race
-from circuitseer_core.replay import AblationMode
-from circuitseer_core.runs import Run
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import Sample
+from circuitseer_core.detection.ablation import AblationMode
+from circuitseer_core.detection.ablator import find_stack_tokens
+from circuitseer_core.detection.detect import detect
+from circuitseer_core.detection.heads import head_count, select_heads
+from circuitseer_core.detection.racing import race
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.model.batches import loss_batch
+from circuitseer_core.model.encoding import Encoded, encode_for_loss
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.folder import Run
 
 
 def main() -> None:

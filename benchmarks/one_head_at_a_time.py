@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from circuitseer_core import demo
-from circuitseer_core.batches import Batch
-from circuitseer_core.model import ReferenceModel
+from circuitseer_core.model import demo
+from circuitseer_core.model.batches import Batch
+from circuitseer_core.model.reference import ReferenceModel
 
 Losses = Callable[[Batch, int, int], Tensor]
 

@@ -120,12 +120,12 @@ def prepare(name: str, data: Path) -> Any:
     import pandas as pd
 
     if name == "select_files":
-        from circuitseer_core.sampling import select
+        from circuitseer_core.selection.select import select
 
         return lambda: len(select(data, fraction=FRACTION))
     if name == "select_frame":
         frame = pd.read_parquet(data)
-        from circuitseer_core.sampling import select
+        from circuitseer_core.selection.select import select
 
         return lambda: len(select(frame, fraction=FRACTION))
     if name == "diagnose":
@@ -134,7 +134,7 @@ def prepare(name: str, data: Path) -> Any:
     k = round(FRACTION * len(scores))
     if name == "draw":
         from circuitseer_core.hashing import to_gumbels
-        from circuitseer_core.keys import key_order, sampling_keys
+        from circuitseer_core.selection.gumbel import key_order, sampling_keys
 
         hashes = np.random.default_rng(1).integers(0, 2**64, len(scores), dtype=np.uint64)
 
@@ -159,10 +159,11 @@ def prepare_diagnose(data: Path) -> Any:
     """A finished draw, to be diagnosed."""
     import pandas as pd
 
-    from circuitseer_core.candidates import Rules, make_pool
-    from circuitseer_core.diagnostics import diagnose
-    from circuitseer_core.sampling import draw
-    from circuitseer_core.settings import SelectionSettings
+    from circuitseer_core.selection.diagnostics import diagnose
+    from circuitseer_core.selection.draw import draw
+    from circuitseer_core.selection.pool import make_pool
+    from circuitseer_core.selection.settings import SelectionSettings
+    from circuitseer_core.selection.sift import Rules
 
     frame = pd.read_parquet(data)
     pool = make_pool(frame, "variance", tokens=frame["n_tokens"].to_numpy("int64"))

@@ -22,10 +22,11 @@ sys.path.insert(0, str(ROOT))
 
 import pandas as pd
 
-from circuitseer_core import demo
 from circuitseer_core.experiments import length
-from circuitseer_core.runs import Run, now
-from circuitseer_core.scoring import ScoreSettings, score
+from circuitseer_core.model import demo
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.scoring.score import score
+from circuitseer_core.scoring.settings import ScoreSettings
 
 NAME = "meaning"
 STEPS = "<<"

@@ -37,14 +37,15 @@ import torch
 
 from benchmarks.machine import described, matmul_rate
 from benchmarks.shapes import load
-from circuitseer_core.batches import group_by_tokens
-from circuitseer_core.controls import control_heads
+from circuitseer_core.aliases import Head
+from circuitseer_core.detection.heads import head_count, parse_head_list, select_heads
 from circuitseer_core.hashing import hash64
-from circuitseer_core.heads import head_count, parse_head_list, select_heads
-from circuitseer_core.model import Head, ReferenceModel
-from circuitseer_core.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.runs import Run
-from circuitseer_core.scorers import attention_scores
+from circuitseer_core.model.batches import group_by_tokens
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.control_heads import control_heads
+from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
+from circuitseer_core.scoring.scorers import attention_scores
 
 CONTENDERS = ("eager", "bare", "ours", "controls", "stop")
 MEMORY_LENGTHS = (512, 2048, 8192)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from circuitseer_core.attention import NAME
-from circuitseer_core.model import ReferenceModel, load_model, resolve_device, resolve_dtype
+from circuitseer_core.model.attention import NAME
+from circuitseer_core.model.loading import load_model, resolve_device, resolve_dtype
+from circuitseer_core.model.reference import ReferenceModel
 
 QWEN_MATH_1_5B = {
     "vocab_size": 151_936,
@@ -28,7 +29,7 @@ def load(spec: str, dtype: str = "auto", device: str = "auto") -> ReferenceModel
         return load_model(spec, dtype=dtype, device=device)[0]
     from transformers import AutoModelForCausalLM, AutoTokenizer, Qwen2Config
 
-    from circuitseer_core import demo
+    from circuitseer_core.model import demo
 
     on = resolve_device(device)
     with on:

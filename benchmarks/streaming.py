@@ -20,11 +20,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
 import torch
+from tests.detected_run import detected_run
 
 from benchmarks.machine import described
-from circuitseer_core.score_settings import ScoreSettings
-from circuitseer_core.scoring import score
-from tests.detected_run import detected_run
+from circuitseer_core.scoring.score import score
+from circuitseer_core.scoring.settings import ScoreSettings
 
 
 def main() -> None:

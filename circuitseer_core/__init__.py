@@ -11,16 +11,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from circuitseer_core.notebook import detect, load_run, score
-    from circuitseer_core.sampling import select
+    from circuitseer_core.api import detect, load_run, score
+    from circuitseer_core.selection.select import select
 
 __all__ = ["detect", "load_run", "score", "select"]
 
 _HOME = {
-    "detect": "circuitseer_core.notebook",
-    "score": "circuitseer_core.notebook",
-    "load_run": "circuitseer_core.notebook",
-    "select": "circuitseer_core.sampling",
+    "detect": "circuitseer_core.api",
+    "score": "circuitseer_core.api",
+    "load_run": "circuitseer_core.api",
+    "select": "circuitseer_core.selection.select",
 }
 
 

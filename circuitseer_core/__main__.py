@@ -1,6 +1,6 @@
 """``python -m circuitseer_core``."""
 
-from circuitseer_core.cli import main
+from circuitseer_core.cli.main import main
 
 if __name__ == "__main__":
     main()

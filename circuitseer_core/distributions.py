@@ -14,8 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from circuitseer_core.aliases import Floats, Ints
 
 TAIL = 0.001
 """Share of rows at either end that the bins leave to the outermost bin."""
@@ -157,44 +156,3 @@ def statistics(
             "tokens_p95": token_levels[:, 1],
         }
     )
-
-
-def ranks(values: Floats) -> Floats:
-    """(N,) mid-ranks from 1; NaN stays NaN. One unstable sort: ties share a rank anyway."""
-    order = np.argsort(values)
-    known = int(np.isfinite(values).sum())
-    ordered = values[order[:known]]
-    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[:known])
-    counts = np.diff(np.concatenate((starts, [known])))
-    found = np.full(len(values), np.nan)
-    found[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
-    return found
-
-
-def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
-    """(N,) :func:`ranks` of ``numbers[codes]``, without a sort; code -1 is NaN."""
-    distinct, place = np.unique(numbers, return_inverse=True)
-    known = codes >= 0
-    counts = np.bincount(place[codes[known]], minlength=len(distinct))
-    found = np.full(len(codes), np.nan)
-    found[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
-    return found
-
-
-def correlation(one: Floats, other: Floats) -> float:
-    """Pearson's r over rows where both are known; NaN where either is constant or n < 3.
-
-    Of ranks (see :func:`ranks`) it is Spearman's, where the same rows are known in both.
-    """
-    use = np.isfinite(one) & np.isfinite(other)
-    if use.sum() < 3:
-        return float("nan")
-    x, y = one[use] - one[use].mean(), other[use] - other[use].mean()
-    norm = float(np.sqrt((x @ x) * (y @ y)))
-    return float(x @ y) / norm if norm > 0 else float("nan")
-
-
-def partial(xy: float, xz: float, yz: float) -> float:
-    """Correlation of x and y with z held fixed, from the three plain ones; NaN if undefined."""
-    left = (1 - xz**2) * (1 - yz**2)
-    return (xy - xz * yz) / left**0.5 if left > 1e-12 else float("nan")

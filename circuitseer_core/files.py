@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 
 def cache_home() -> Path:
@@ -47,3 +52,34 @@ def write_parquet(target: Path, frame: pd.DataFrame) -> None:
     """Write a frame as Parquet (zstd) atomically."""
     with atomic_path(target) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+def read_table_rows(
+    files: Sequence[Path], rows: NDArray[np.int64], columns: list[str] | None
+) -> pa.Table:
+    """Rows, numbered through all ``files``, in the given order; other row groups are not read."""
+    ordered = np.sort(rows)
+    start = 0
+    parts = []
+    for file in files:
+        with pq.ParquetFile(file) as parquet:
+            for group in range(parquet.num_row_groups):
+                stop = start + parquet.metadata.row_group(group).num_rows
+                low, high = np.searchsorted(ordered, [start, stop])
+                if high > low:
+                    table = parquet.read_row_group(group, columns=columns)
+                    parts.append(table.take(ordered[low:high] - start))
+                start = stop
+    back = np.empty(len(rows), dtype=np.int64)
+    back[np.argsort(rows, kind="stable")] = np.arange(len(rows))
+    return pa.concat_tables(parts, promote_options="permissive").take(back)
+
+
+def replace_folder(new: Path, target: Path) -> None:
+    """Put a finished folder in the place of another on the same file system."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    old = target.with_name(f".{target.name}.{os.getpid()}.old")
+    if target.exists():
+        os.rename(target, old)
+    os.rename(new, target)
+    shutil.rmtree(old, ignore_errors=True)

@@ -3,14 +3,18 @@
 import streamlit as st
 
 from circuitseer_core.errors import UserError
-from ui import draw_data, draw_keep, draw_settings, draw_views, review_store
+from ui import judgements as review_store
+from ui.cached_scores import require_store
+from ui.export import draw as draw_data
+from ui.export import keep as draw_keep
+from ui.export import settings as draw_settings
+from ui.export import views as draw_views
 from ui.shell import ROOT, page_header, require_run
-from ui.store import require_store
 
 page_header("Export", "Draw a subset by the score, see what the draw does, take it away.")
 run = require_run("score")
 store = require_store(run)
-st.html(ROOT / "ui" / "samples.css")
+st.html(ROOT / "ui" / "pages.css")
 
 with st.container(key="grid2_draw"):
     left, right = st.columns([3, 8], gap="large")

@@ -2,10 +2,12 @@
 
 import streamlit as st
 
-from ui import head_panel, head_tables, head_views
-from ui.charts import theme
-from ui.heatmap import head_map
+from ui.heads import panel as head_panel
+from ui.heads import tables as head_tables
+from ui.heads import views as head_views
 from ui.shell import folding_columns, head_start, page_header, require_run
+from ui.widgets.charts import theme
+from ui.widgets.head_map import head_map
 
 page_header(
     "Heads",

@@ -2,7 +2,8 @@
 
 import streamlit as st
 
-from ui import run_facts
+from ui.overview import facts as run_facts
+from ui.runs.table import pick_run, runs_table
 from ui.shell import folding_columns, link_to, page_header, require_run
 from ui.words import BADGES
 
@@ -40,12 +41,12 @@ for number, (column, step) in enumerate(
 
 warnings_slot = st.container()
 st.subheader("Runs", anchor=False)
-table = run_facts.runs_table()
+table = runs_table()
 st.dataframe(
     table,
     hide_index=True,
     key="overview_runs",
-    on_select=lambda: run_facts.pick_run(table, "overview_runs"),
+    on_select=lambda: pick_run(table, "overview_runs"),
     selection_mode="single-row",
     column_order=["run", "model", "state", "detect", "score", "select", "created"],
     column_config={

@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui import run_facts
-from ui.job_panel import watch
-from ui.run_form import form
+from ui.runs.form import form
+from ui.runs.job_panel import watch
+from ui.runs.table import pick_run, runs_table
 from ui.shell import current_run, page_header, run_keys
 
 page_header("Runs", "Every stage runs as a process of its own: closing this page stops nothing.")
@@ -27,12 +27,12 @@ if run is not None:
     watch(run)
 if run_keys():
     st.subheader("All runs", anchor=False)
-    table = run_facts.runs_table()
+    table = runs_table()
     st.dataframe(
         table,
         hide_index=True,
         key="all_runs",
-        on_select=lambda: run_facts.pick_run(table, "all_runs"),
+        on_select=lambda: pick_run(table, "all_runs"),
         selection_mode="single-row",
         column_order=["run", "model", "state", "detect", "score", "select", "created"],
         column_config={name: name.capitalize() for name in table.columns},

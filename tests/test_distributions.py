@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from circuitseer_core import correlation as corr
 from circuitseer_core import distributions as dist
 
 
@@ -75,10 +76,10 @@ def test_statistics_agree_with_numpy(data) -> None:
 def test_rank_correlation_is_scipys(data) -> None:
     values, tokens, _ = data
     use = np.isfinite(values)
-    mine = dist.correlation(dist.ranks(values[use]), dist.ranks(tokens[use]))
+    mine = corr.correlation(corr.ranks(values[use]), corr.ranks(tokens[use]))
     assert mine == pytest.approx(stats.spearmanr(values[use], tokens[use]).statistic)
-    assert np.isnan(dist.correlation(np.ones(5), np.arange(5.0)))
-    assert np.isnan(dist.correlation(np.arange(2.0), np.arange(2.0)))
+    assert np.isnan(corr.correlation(np.ones(5), np.arange(5.0)))
+    assert np.isnan(corr.correlation(np.arange(2.0), np.arange(2.0)))
 
 
 def test_partial_correlation_removes_the_third() -> None:
@@ -86,16 +87,16 @@ def test_partial_correlation_removes_the_third() -> None:
     z = rng.normal(size=20_000)
     x, y = z + rng.normal(size=z.size), z + rng.normal(size=z.size)
     r = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (x, z), (y, z))]
-    assert r[0] > 0.45 and abs(dist.partial(*r)) < 0.03
-    assert np.isnan(dist.partial(1.0, 1.0, 0.5))
+    assert r[0] > 0.45 and abs(corr.partial(*r)) < 0.03
+    assert np.isnan(corr.partial(1.0, 1.0, 0.5))
 
 
 @given(st.lists(st.integers(-1, 4), min_size=1, max_size=60))
 def test_ranks_of_codes_are_ranks_of_their_numbers(rows: list[int]) -> None:
     codes = np.array(rows, dtype=np.int32)
     numbers = np.array([2.0, -1.0, 2.0, 7.5, 0.0])  # two labels may stand for one number
-    plain = dist.ranks(np.where(codes >= 0, numbers[codes], np.nan))
-    np.testing.assert_array_equal(dist.ranks_of_codes(codes, numbers), plain)
+    plain = corr.ranks(np.where(codes >= 0, numbers[codes], np.nan))
+    np.testing.assert_array_equal(corr.ranks_of_codes(codes, numbers), plain)
 
 
 def test_statistics_with_and_without_the_work_at_hand() -> None:

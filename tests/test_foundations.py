@@ -13,15 +13,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from circuitseer_core import hashing
-from circuitseer_core.batches import Encoded, group_by_tokens, loss_batch
-from circuitseer_core.corpus import Sample
-from circuitseer_core.encoding import encode_for_loss, encode_texts, resolve_template
+from circuitseer_core.data.sample import Sample
+from circuitseer_core.detection.probe import choose_probe
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.files import atomic_path, write_json
-from circuitseer_core.probe import choose_probe
-from circuitseer_core.runs import Run, list_runs
-from circuitseer_core.stage import working
-from tests.tiny_models import tiny_model, tiny_tokenizer
+from circuitseer_core.model.batches import group_by_tokens, loss_batch
+from circuitseer_core.model.encoding import Encoded, encode_for_loss, encode_texts, resolve_template
+from circuitseer_core.runs.folder import Run, list_runs
+from circuitseer_core.runs.stage import working
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 
 def test_hashes_are_pinned() -> None:

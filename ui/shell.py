@@ -15,7 +15,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs import DEMO_RUN, Run, list_runs, runs_home
+from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
 
 ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = "bundled-demo"

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from circuitseer_core.demo import MODEL_NAME
+from circuitseer_core.model.demo import MODEL_NAME
 
 BADGES: dict[str, tuple[Any, str]] = {
     "done": ("green", "Done"),

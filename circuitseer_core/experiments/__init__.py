@@ -7,7 +7,7 @@ torch only when they run.
 
 from __future__ import annotations
 
-from circuitseer_core.experiments.result import (
+from circuitseer_core.experiments.experiment import (
     Experiment,
     ExperimentResult,
     parse_options,

@@ -11,23 +11,20 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.budgets import rows_of
-from circuitseer_core.distributions import correlation, ranks
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.random_heads import drawn, shared
+from circuitseer_core.experiments.overlap import drawn, shared
 from circuitseer_core.hashing import gumbels, hash64
-from circuitseer_core.heads import Head
-from circuitseer_core.runs import Run
-from circuitseer_core.scorers import ATTENTION_SCORERS
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.selection.budgets import rows_of
 
 if TYPE_CHECKING:
-    from circuitseer_core.encoding import ScoredText
     from circuitseer_core.experiments.stability import Options
-    from circuitseer_core.model import ReferenceModel
-
-Floats = NDArray[np.float64]
+    from circuitseer_core.model.encoding import EncodedText
+    from circuitseer_core.model.reference import ReferenceModel
 BATCH_TOKENS = 2048
 
 
@@ -42,8 +39,8 @@ def rescored(
     Raises:
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
     """
-    from circuitseer_core.encoding import encode_texts
-    from circuitseer_core.model import load_model
+    from circuitseer_core.model.encoding import encode_texts
+    from circuitseer_core.model.loading import load_model
 
     if options.scorer not in ATTENTION_SCORERS:
         known = ", ".join(ATTENTION_SCORERS)
@@ -75,16 +72,16 @@ def rescored(
 
 def scores_under(
     reference: ReferenceModel,
-    encoded: Sequence[ScoredText],
+    encoded: Sequence[EncodedText],
     sets: Sequence[Sequence[Head]],
     scorer: str,
 ) -> Floats:
     """(n, sets) scores of n encoded texts by the mean profile of each set of heads."""
     import torch
 
-    from circuitseer_core.batches import group_by_tokens, pad
-    from circuitseer_core.profiles import HeadPlan, observe
-    from circuitseer_core.scorers import attention_scores
+    from circuitseer_core.model.batches import group_by_tokens, pad
+    from circuitseer_core.scoring.profiles import HeadPlan, observe
+    from circuitseer_core.scoring.scorers import attention_scores
 
     union = sorted({head for heads in sets for head in heads})
     plan = HeadPlan([[head] for head in union], reference.device)
@@ -110,15 +107,15 @@ def scores_under(
 
 def _texts(run: Run, options: Options) -> tuple[list[str], list[str]]:
     """Ids and scored texts of ``rescore`` samples of smallest hash that have a text."""
-    from circuitseer_core.scored import scored_text
-    from circuitseer_core.texts import chosen_texts
+    from circuitseer_core.data.sample import ScoredPart, scored_text
+    from circuitseer_core.runs.texts import chosen_texts
 
     every = run.scores(options.scores, ["id"])["id"].tolist()
     order = np.argsort(hash64(options.seed, "rescore-sample", every), kind="stable")
     picked = [every[i] for i in order[: options.rescore]]
-    which = str(run.scores_settings(options.scores).get("text", "prompt"))
+    part: ScoredPart = run.scores_settings(options.scores).get("text", "prompt")
     rows = chosen_texts(run, options.scores, picked).to_pylist()
-    pairs = [(r["id"], scored_text(which, r["prompt"], r["response"])) for r in rows]
+    pairs = [(r["id"], scored_text(part, r["prompt"], r["response"])) for r in rows]
     known = [(i, text) for i, text in pairs if text]
     if len(known) < 2:
         raise UserError("too few of the scored samples have their text at hand")

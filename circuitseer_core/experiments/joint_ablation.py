@@ -13,21 +13,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
-from circuitseer_core.evidence import Evidence
-from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
-from circuitseer_core.heads import Head, select_heads
-from circuitseer_core.runs import Run
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain
 
 if TYPE_CHECKING:
-    from circuitseer_core.batches import Encoded
-    from circuitseer_core.model import ReferenceModel
-
-Floats = NDArray[np.float64]
+    from circuitseer_core.model.encoding import Encoded
+    from circuitseer_core.model.reference import ReferenceModel
 
 NAME = "joint-ablation"
 
@@ -60,9 +58,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
-    from circuitseer_core.ablator import joint_loss
-    from circuitseer_core.model import load_model
-    from circuitseer_core.progress import Progress
+    from circuitseer_core.detection.joint import joint_loss
+    from circuitseer_core.model.loading import load_model
+    from circuitseer_core.runs.progress import Progress
 
     info = run.manifest["model"]
     reference, _ = load_model(
@@ -88,15 +86,15 @@ def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]
     stored = facts.settings.get("control_heads")
     if stored:
         return heads, [[(int(a), int(b)) for a, b in control] for control in stored]
-    from circuitseer_core.controls import control_heads
+    from circuitseer_core.scoring.control_heads import control_heads
 
     return heads, control_heads(heads, run.manifest["model"]["heads_per_layer"], options.seed)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
     """Encoded samples: of the stored set in hash order, or of other data."""
+    from circuitseer_core.detection.probe import encode_pool, samples_of
     from circuitseer_core.hashing import hash64
-    from circuitseer_core.probe import encode_pool, samples_of
 
     if not options.data:
         found = samples_of(run.probe(), options.set)
@@ -104,8 +102,8 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
             raise UserError(f"this run has no {options.set} set")
         keys = hash64(options.seed, "joint", [sample.id for sample in found])
         return [found[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
-    from circuitseer_core.corpus import Corpus
-    from circuitseer_core.encoding import default_max_length
+    from circuitseer_core.data.corpus import Corpus
+    from circuitseer_core.model.encoding import default_max_length
 
     record = run.manifest.get("detect", {})
     pool = encode_pool(

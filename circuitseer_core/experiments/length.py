@@ -16,24 +16,22 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from circuitseer_core.controls import DRAWS
-from circuitseer_core.distributions import correlation, partial, ranks
+from circuitseer_core.aliases import Floats
+from circuitseer_core.correlation import correlation, partial, ranks
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.references import (
     Reference,
     column_of,
     count_in_responses,
     worked_steps,
 )
-from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
-from circuitseer_core.runs import Run
-from circuitseer_core.scorers import PLAIN_SCORERS
+from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.scorers import PLAIN_SCORERS
 from circuitseer_core.wording import count, signed
-
-Floats = NDArray[np.float64]
 
 NAME = "length"
 LEAST_ROWS = 20

@@ -17,21 +17,20 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field
 
-from circuitseer_core.budgets import rows_of
-from circuitseer_core.controls import DRAWS
-from circuitseer_core.distributions import correlation, ranks
+from circuitseer_core.aliases import Floats
+from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.overlap import drawn, shared
 from circuitseer_core.hashing import remix, to_gumbels
-from circuitseer_core.keys import draw_hashes, key_order, sampling_keys
-from circuitseer_core.runs import Run
-from circuitseer_core.scorers import ATTENTION_SCORERS
+from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.selection.budgets import rows_of
+from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.wording import count, percent, signed
-
-Floats = NDArray[np.float64]
 
 NAME = "random-heads"
 AS_ALIKE = 0.02
@@ -111,16 +110,6 @@ def compare(
         "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
         "overlap_other_seed": shared(soft, again),
     }
-
-
-def drawn(score: Floats, noise: Floats, temperature: float, k: int) -> NDArray[np.int64]:
-    """(k,) rows of a draw."""
-    return key_order(sampling_keys(score, noise, temperature), noise)[:k]
-
-
-def shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
-    """Share of ``one`` that is in ``other``."""
-    return len(np.intersect1d(one, other)) / max(1, len(one))
 
 
 def _verdict(numbers: dict[str, Any]) -> str:

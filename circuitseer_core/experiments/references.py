@@ -9,13 +9,12 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs import Run
-from circuitseer_core.scored import json_object
+from circuitseer_core.json_io import json_object
+from circuitseer_core.runs.folder import Run
 
-Floats = NDArray[np.float64]
 STEP_MARK = "<<"
 """Opens every worked operation in answers of GSM8K's format."""
 
@@ -87,9 +86,9 @@ def _from_text(run: Run, scoring: str, column: str, value: Callable[[str], float
     values = np.concatenate([np.empty(0), *chunks])
     if np.isfinite(values).any():
         return values
-    from circuitseer_core import demo_data
+    from circuitseer_core.runs import texts as run_texts
 
-    texts = demo_data.texts()
+    texts = run_texts.demo_texts()
     ids = run.scores(scoring, ["id"])["id"]
     if column == "response":
         known = {key: sample.response for key, sample in texts.items()}

@@ -21,15 +21,15 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
-from circuitseer_core.distributions import correlation, ranks
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.correlation import correlation, ranks
+from circuitseer_core.detection.head_stability import sample_matrix
+from circuitseer_core.detection.heads import finalists, select_heads
 from circuitseer_core.errors import UserError
-from circuitseer_core.evidence import Evidence
-from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
-from circuitseer_core.heads import Head, finalists, sample_matrix, select_heads
-from circuitseer_core.runs import Run
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, percent, plain, signed
-
-Floats = NDArray[np.float64]
 
 NAME = "stability"
 CERTAIN = 0.95

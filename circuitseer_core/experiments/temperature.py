@@ -18,15 +18,16 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
-from circuitseer_core.candidates import sift
-from circuitseer_core.experiments.random_heads import shared
-from circuitseer_core.experiments.result import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.overlap import shared
 from circuitseer_core.hashing import remix
-from circuitseer_core.keys import draw_hashes, effective_size
-from circuitseer_core.runs import Run
-from circuitseer_core.sampling import Drawing, draw
-from circuitseer_core.select_run import load_pool, run_rules
-from circuitseer_core.settings import LengthControl, SelectionSettings
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.gumbel import draw_hashes, effective_size
+from circuitseer_core.selection.lists import run_rules
+from circuitseer_core.selection.pool import load_pool
+from circuitseer_core.selection.settings import LengthControl, SelectionSettings
+from circuitseer_core.selection.sift import sift
 from circuitseer_core.wording import count, percent
 
 NAME = "temperature"

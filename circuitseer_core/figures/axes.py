@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import Bins
-
-Floats = NDArray[np.float64]
 
 
 def positions(bins: Bins) -> Floats:

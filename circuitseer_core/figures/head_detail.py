@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from circuitseer_core.figures.heads import Z95, Head, grid, limit_of, squash
+from circuitseer_core.aliases import Head
+from circuitseer_core.figures.heads import Z95, grid, limit_of, squash
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,

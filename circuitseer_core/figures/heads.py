@@ -1,7 +1,7 @@
 """Figures of head importance: maps, the sorted curve, layers, sources, one head, two runs.
 
 All take frames with the columns of heads.parquet (layer, head, importance, stderr, …) or of the
-functions in circuitseer_core.heads, and return plotly figures. ΔL is in nats. Maps are signed:
+functions in ``detection``, and return plotly figures. ΔL is in nats. Maps are signed:
 blue for heads whose removal helps, orange for heads whose removal hurts, neutral at exactly 0.
 """
 
@@ -14,6 +14,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
@@ -24,7 +25,6 @@ from circuitseer_core.figures.style import (
     template,
 )
 
-Head = tuple[int, int]
 Z95 = 1.959964
 """Half width of a 95 % interval in standard errors (normal)."""
 

@@ -8,6 +8,7 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
 from circuitseer_core.figures.axes import positions, ticks
 from circuitseer_core.figures.style import (
@@ -20,9 +21,6 @@ from circuitseer_core.figures.style import (
     short,
 )
 
-Counts = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 LEGEND = 110
 """Pixels below the points for the axis' title and the legend."""
 NAMED = 9
@@ -30,7 +28,7 @@ NAMED = 9
 
 
 def score_against_length(
-    counts: Counts,
+    counts: Ints,
     lengths: Bins,
     scores: Bins,
     theme: Theme,

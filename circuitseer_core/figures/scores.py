@@ -9,6 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
 from circuitseer_core.figures.axes import positions, ticks, widths
 from circuitseer_core.figures.style import (
@@ -21,12 +22,9 @@ from circuitseer_core.figures.style import (
     short,
 )
 
-Counts = NDArray[np.int64]
-Floats = NDArray[np.float64]
-
 
 def histogram_by_group(
-    counts: Counts,
+    counts: Ints,
     bins: Bins,
     labels: Sequence[str],
     theme: Theme,
@@ -38,7 +36,7 @@ def histogram_by_group(
 ) -> go.Figure:
     """One row of bars a group, over shared bins, with the group's median marked.
 
-    Counts keep one scale for all rows, so areas compare; ``density`` scales every row to its own
+    Ints keep one scale for all rows, so areas compare; ``density`` scales every row to its own
     rows, so shapes compare.
 
     Args:
@@ -151,7 +149,7 @@ def boxes_by_group(
 
 
 def against_controls(
-    counts: Counts,
+    counts: Ints,
     bins: Bins,
     labels: Sequence[str],
     theme: Theme,

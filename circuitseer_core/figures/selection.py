@@ -7,11 +7,10 @@ import pandas as pd
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import Bins
 from circuitseer_core.figures.axes import positions, ticks
 from circuitseer_core.figures.style import Theme, figure, pin_margins, plain, room_for, short
-
-Floats = NDArray[np.float64]
 
 
 def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30) -> go.Figure:

@@ -10,13 +10,14 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core import jobs, review
-from circuitseer_core.export import export, export_bytes
-from circuitseer_core.runs import Run
-from circuitseer_core.select_run import select_run
-from circuitseer_core.settings import SelectionSettings
-from tests.app.opened import broken_shard, open_page, settled, synthetic, table, texts
-from tests.synthetic import Shape
+from circuitseer_core.export.write import export, export_bytes
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection import review
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.opened import broken_shard, open_page, settled, synthetic, table, texts
+from tests.support.synthetic import Shape
 
 
 @pytest.fixture

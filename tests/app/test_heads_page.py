@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core.heads import select_heads
-from tests.app.opened import open_page, settled, synthetic, table, texts
-from tests.synthetic import Shape
+from circuitseer_core.detection.heads import select_heads
+from tests.support.opened import open_page, settled, synthetic, table, texts
+from tests.support.synthetic import Shape
 
 
 def metric(app: AppTest, label: str) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.app.opened import open_page, settled, texts
+from tests.support.opened import open_page, settled, texts
 
 PROBLEMS = [
     {"id": f"{i}", "question": f"Tom has {i} 🎉 and {2 * i} pears. How many in all?",
@@ -21,7 +21,7 @@ PROBLEMS = [
 @pytest.fixture
 def scored(runs_home: Path, tmp_path: Path) -> Path:
     from circuitseer_core import detect, score
-    from tests.tiny_models import save_tiny
+    from tests.support.tiny_models import save_tiny
 
     data = tmp_path / "toy.jsonl"
     data.write_text("\n".join(map(json.dumps, PROBLEMS)), encoding="utf-8")
@@ -45,10 +45,10 @@ def test_one_head_is_shown_only_when_asked_for(scored: Path) -> None:
 
 
 def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> None:
-    from circuitseer_core.inspection import inspect_sample
-    from circuitseer_core.query import ScoreStore
-    from circuitseer_core.runs import Run
-    from circuitseer_core.spans import split_spans
+    from circuitseer_core.browse.spans import split_spans
+    from circuitseer_core.browse.store import ScoreStore
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.scoring.inspection import inspect_sample
 
     run = Run.open(scored)
     sample = ScoreStore(run).sample("toy/3")

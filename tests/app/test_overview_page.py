@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from circuitseer_core.signatures import warnings
-from tests.app.opened import open_page, synthetic, table, texts
-from tests.synthetic import Shape
+from circuitseer_core.signatures.catalogue import warnings
+from tests.support.opened import open_page, synthetic, table, texts
+from tests.support.synthetic import Shape
 
 
 def test_four_numbers_and_three_steps(runs_home: Path) -> None:

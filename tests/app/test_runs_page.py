@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from tests.app.opened import open_page, settled, synthetic, texts
+from tests.support.opened import open_page, settled, synthetic, texts
 
 
 @pytest.fixture
@@ -63,7 +63,9 @@ def test_start_hands_the_commands_to_the_jobs(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     started = []
-    monkeypatch.setattr("circuitseer_core.jobs.start", lambda path, steps: started.append(steps))
+    monkeypatch.setattr(
+        "circuitseer_core.runs.jobs.start", lambda path, steps: started.append(steps)
+    )
     app = start_form(data, tmp_path)
     app.button(key="start").click().run()
     assert [step[0] for step in started[0]] == ["detect", "score", "select"]

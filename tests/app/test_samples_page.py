@@ -7,10 +7,11 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from circuitseer_core import demo_data, review
-from circuitseer_core.runs import Run
-from tests.app.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
-from tests.synthetic import Shape
+from circuitseer_core.runs import texts as run_texts
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection import review
+from tests.support.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
+from tests.support.synthetic import Shape
 
 
 @pytest.fixture
@@ -133,7 +134,7 @@ def test_blind_review_ends_in_a_number(run: Run) -> None:
 
 def test_ids_stand_in_where_texts_are_absent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     without_texts(run)
-    monkeypatch.setattr(demo_data, "texts", dict)
+    monkeypatch.setattr(run_texts, "demo_texts", dict)
     page = open_page("samples", "made")
     top = run.scores(columns=["id", "variance"]).sort_values("variance")["id"].iloc[-1]
     assert top in [t.value for t in page.text]
@@ -145,7 +146,7 @@ def test_ids_stand_in_where_texts_are_absent(run: Run, monkeypatch: pytest.Monke
 def test_the_bundled_demo_is_not_written_to(
     run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ui.review_store.DEMO_RUN", run.path)
+    monkeypatch.setattr("ui.judgements.DEMO_RUN", run.path)
     page = open_page("samples", "made", view="Blind review")
     assert "read-only" in texts(page)
     settled(page.button(key="copy_demo").click().run())

@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 from starlette.types import Message, Receive, Scope, Send
 
-from circuitseer_core import distributions, heads, preview
-from tests.app.opened import broken_shard, open_page, synthetic
-from tests.synthetic import Shape
-from ui import read_ahead, server
-from ui.script_hints import ScriptHints, scripts
+from circuitseer_core import distributions
+from circuitseer_core.detection import head_stability
+from circuitseer_core.selection import effect
+from tests.support.opened import broken_shard, open_page, synthetic
+from tests.support.synthetic import Shape
+from ui.server import lifespan as server
+from ui.server import read_ahead
+from ui.server.script_hints import ScriptHints, scripts
 
 
 def _never(*_args: Any, **_kwargs: Any) -> Any:
@@ -31,10 +34,10 @@ def test_what_was_read_ahead_is_what_the_pages_ask_for(
         os.utime(file, (1, 1))
     read_ahead.newest_run()
 
-    monkeypatch.setattr(preview, "effect", _never)
+    monkeypatch.setattr(effect, "effect", _never)
     monkeypatch.setattr(distributions, "by_group", _never)
-    monkeypatch.setattr(heads, "bootstrap_membership_of", _never)
-    monkeypatch.setattr("ui.run_facts.warnings", _never)
+    monkeypatch.setattr(head_stability, "bootstrap_membership_of", _never)
+    monkeypatch.setattr("ui.overview.facts.warnings", _never)
     for page in ("overview", "heads", "sources", "export"):
         open_page(page, "newer")
     with pytest.raises(

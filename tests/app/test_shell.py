@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core.runs import DEMO_RUN
-from tests.app.opened import APP, open_page, settled, synthetic, texts
-from tests.synthetic import Shape
+from circuitseer_core.runs.folder import DEMO_RUN
+from tests.support.opened import APP, open_page, settled, synthetic, texts
+from tests.support.synthetic import Shape
 
 PAGES = ["overview", "runs", "heads", "samples", "sources", "export"]
 
@@ -19,7 +19,7 @@ PAGES = ["overview", "runs", "heads", "samples", "sources", "export"]
 @pytest.fixture
 def no_demo(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """As if the bundled run were not there."""
-    for module in ("ui.shell", "circuitseer_core.runs"):
+    for module in ("ui.shell", "circuitseer_core.runs.folder"):
         monkeypatch.setattr(f"{module}.DEMO_RUN", tmp_path / "nowhere")
 
 
@@ -89,7 +89,7 @@ def test_no_page_loads_torch(runs_home: Path) -> None:
     synthetic(runs_home)
     code = (
         "import sys\n"
-        "from tests.app.opened import open_page\n"
+        "from tests.support.opened import open_page\n"
         f"for page in {PAGES!r}:\n    open_page(page, 'made')\n"
         "assert not {'torch', 'transformers', 'datasets'} & set(sys.modules)\n"
     )

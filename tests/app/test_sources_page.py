@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuitseer_core.runs import Run
-from tests.app.opened import (
+from circuitseer_core.runs.folder import Run
+from tests.support.opened import (
     broken_shard,
     open_page,
     settled,
@@ -18,7 +18,7 @@ from tests.app.opened import (
     texts,
     without_texts,
 )
-from tests.synthetic import Shape
+from tests.support.synthetic import Shape
 
 
 @pytest.fixture

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
 
-from tests.synthetic import Shape, make_run
-from tests.tiny_models import save_tiny
+from tests.support.synthetic import Shape, make_run
+from tests.support.tiny_models import save_tiny
 
 ROOT = Path(__file__).parents[2]
 CHROMIUM = "/usr/bin/chromium"

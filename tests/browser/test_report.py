@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser
 
-from circuitseer_core.report import report
-from circuitseer_core.runs import Run
-from tests.test_report import whole
+from circuitseer_core.report.report import report
+from circuitseer_core.runs.folder import Run
+from tests.report.test_report import whole
 
 __all__ = ["whole"]
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from circuitseer_core import jobs
-from circuitseer_core.runs import Run
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
 
 SLOW = """

@@ -14,10 +14,10 @@ import pandas as pd
 import pytest
 from playwright.sync_api import Page, expect
 
-from circuitseer_core import review
-from circuitseer_core.runs import Run
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection import review
 from tests.browser.conftest import ROOT, Server
-from tests.synthetic import Shape, make_run
+from tests.support.synthetic import Shape, make_run
 
 expect.set_options(timeout=60_000)  # machines that test are busy machines
 

@@ -1,0 +1,96 @@
+"""Pairs of samples to hold side by side: of one source, of nearly one length, of different score.
+
+Length drives some scores, so a high and a low sample of different lengths mostly show that one is
+longer. Here the two may differ in length by a tenth at most.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from circuitseer_core.browse.filters import FINITE, Filter, quoted
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.hashing import hash64
+
+TOLERANCE = 0.1
+"""By what share of the first sample's token count the other's may differ."""
+
+_ATTEMPTS = 12
+
+
+def matched_pairs(
+    store: ScoreStore, rows: Filter, scorer: str, *, limit: int = 200
+) -> pd.DataFrame:
+    """High samples with their low partners: columns high, low, high_score, low_score.
+
+    Starts from the ``limit`` highest scores among ``rows``, in order; the partner is the lowest
+    score of the same source whose token count is within ``TOLERANCE``. A sample without a
+    lower-scoring partner is left out.
+    """
+    where, values = store.where(_with_score(rows, scorer))
+    name = quoted(scorer)
+    return store.frame(
+        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score "
+        f"FROM samples WHERE {where}), "
+        f"tops AS (SELECT * FROM scored ORDER BY score DESC, id LIMIT {int(limit)}) "
+        "SELECT tops.id AS high, arg_min(scored.id, (scored.score, scored.id)) AS low, "
+        "any_value(tops.score) AS high_score, min(scored.score) AS low_score "
+        "FROM tops JOIN scored ON scored.source = tops.source AND scored.score < tops.score "
+        f"AND scored.n_tokens BETWEEN tops.n_tokens * {1 - TOLERANCE} "
+        f"AND tops.n_tokens * {1 + TOLERANCE} "
+        "GROUP BY tops.id ORDER BY high_score DESC, high",
+        values,
+    )
+
+
+def partner(
+    store: ScoreStore, sample_id: str, scorer: str, *, rows: Filter | None = None
+) -> str | None:
+    """The sample of the same source and nearly the same length whose score lies furthest away.
+
+    None where no other row comes so near in length, or the sample has no score.
+    """
+    name = quoted(scorer)
+    own = store.frame(
+        f"SELECT source, n_tokens, {name} AS score FROM samples WHERE id = ?", [sample_id]
+    )
+    if own.empty or pd.isna(own["score"].iloc[0]):
+        return None
+    source, tokens, score = own.iloc[0]
+    where, values = store.where(_with_score(rows or Filter(), scorer))
+    found = store.frame(
+        f"SELECT id FROM samples WHERE {where} AND source = ? AND id <> ? "
+        f"AND n_tokens BETWEEN ? AND ? ORDER BY abs({name} - ?) DESC, id LIMIT 1",
+        [
+            *values,
+            str(source),
+            sample_id,
+            float(tokens * (1 - TOLERANCE)),
+            float(tokens * (1 + TOLERANCE)),
+            float(score),
+        ],
+    )
+    return None if found.empty else str(found["id"].iloc[0])
+
+
+def review_pair(
+    store: ScoreStore, scorer: str, number: int, *, name: str = ""
+) -> tuple[str, str] | None:
+    """The two ids of blind-review pair ``number``: a random sample and its partner.
+
+    The same for the same ``name`` (the run's), scorer and data; which of the two stands left is
+    left to a hash. None where a dozen samples in a row had no partner.
+    """
+    for attempt in range(_ATTEMPTS):
+        seed = int(hash64(number, "blind-review", [f"{name}\x1f{scorer}\x1f{attempt}"])[0])
+        first = store.at_random(_with_score(Filter(), scorer), seed)
+        second = partner(store, first, scorer) if first else None
+        if first and second:
+            return (first, second) if seed & 1 else (second, first)
+    return None
+
+
+def _with_score(rows: Filter, scorer: str) -> Filter:
+    return replace(rows, scores=(*rows.scores, (scorer, FINITE)))

@@ -1,0 +1,132 @@
+"""Pieces of text to show for tokens, and what to colour them by.
+
+A byte-level tokenizer may split one character over several tokens, so tokens are no units of
+text. Tokens that start at the same character are merged into one span; its value is the sum over
+its tokens. Special tokens stand in no text and become spans of their own.
+
+Colours are relative to the 99th percentile of the spans shown: one attention sink, which often
+takes more than half of all attention, would otherwise leave every other token blank.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats
+
+SPECIAL_LABEL = "•"
+CLIP = 0.99
+
+
+@dataclass(frozen=True)
+class Spans:
+    """``labels`` (S,) texts; ``owner`` (T,) the span of each token; ``special`` (S,) flags.
+
+    ``tail`` is text after the last token that was scored: what truncation cut off, else "".
+    Labels and ``tail`` together are the scored text, character for character.
+    """
+
+    labels: tuple[str, ...]
+    owner: NDArray[np.int64]
+    special: NDArray[np.bool_]
+    tail: str = ""
+
+    def merge(self, values: NDArray[np.floating]) -> Floats:
+        """(T,) values of tokens summed to (S,) values of spans."""
+        sums = np.bincount(self.owner, weights=values, minlength=len(self.labels))
+        return sums.astype(np.float64)
+
+    def first_token(self) -> NDArray[np.int64]:
+        """(S,) number of each span's first token."""
+        return np.searchsorted(self.owner, np.arange(len(self.labels)))
+
+
+def split_spans(
+    text: str,
+    starts: NDArray[np.int32],
+    special: NDArray[np.bool_],
+    *,
+    truncated: bool = False,
+) -> Spans:
+    """Cut ``text`` at the tokens' character offsets ``starts`` (T,), ascending.
+
+    Text before the first token belongs to the first span. Of a truncated text the last token's
+    end is unknown: it is taken to end at the next space, and the rest becomes the tail.
+    """
+    labels: list[str] = []
+    flags: list[bool] = []
+    begins: list[int] = []
+    owner = np.zeros(len(starts), dtype=np.int64)
+    for token, start in enumerate(starts.tolist()):
+        if special[token]:
+            labels.append(SPECIAL_LABEL)
+        elif not flags or flags[-1] or start > begins[-1]:
+            labels.append("")
+        else:
+            owner[token] = len(labels) - 1
+            continue
+        flags.append(bool(special[token]))
+        begins.append(start)
+        owner[token] = len(labels) - 1
+    plain = [i for i, flag in enumerate(flags) if not flag]
+    end = len(text)
+    if plain and truncated:
+        space = text.find(" ", begins[plain[-1]] + 1)
+        end = space if space >= 0 else len(text)
+    bounds = [0 if n == 0 else begins[i] for n, i in enumerate(plain)] + [end]
+    for n, i in enumerate(plain):
+        labels[i] = text[bounds[n] : bounds[n + 1]]
+    return Spans(tuple(labels), owner, np.array(flags, dtype=bool), text[end:] if plain else "")
+
+
+def contributions(profile: NDArray[np.floating]) -> Floats:
+    """(T,) each token's share of the score's variance: (a_j − 1)² / Σ_k (a_k − 1)², a = T·m.
+
+    The shares sum to 1; a perfectly even profile, which has no variance, gives zeros.
+    """
+    received = profile.astype(np.float64) * len(profile)
+    squares = (received - received.mean()) ** 2 if len(profile) else received
+    total = squares.sum()
+    return squares / total if total > 0 else np.zeros_like(squares)
+
+
+@dataclass(frozen=True)
+class Shade:
+    """How strongly to colour every span.
+
+    ``strength`` (S,) in [0, 1], ``top`` the value that has strength 1, ``left_out`` (S,) spans that
+    the scale leaves out (first and special tokens), ``left_out_share`` their part of the sum,
+    ``clipped`` how many spans lie above ``top``.
+    """
+
+    strength: Floats
+    top: float
+    left_out: NDArray[np.bool_]
+    left_out_share: float
+    clipped: int
+
+
+def shade(values: Floats, spans: Spans, *, leave_out_sink: bool = True) -> Shade:
+    """Scale (S,) span values to colours, from 0 to the 99th percentile of the spans kept.
+
+    ``leave_out_sink`` drops the first token and special tokens from the scale, where models park
+    attention that they have no use for.
+    """
+    left_out = spans.special.copy() if leave_out_sink else np.zeros(len(values), dtype=bool)
+    if leave_out_sink and len(spans.owner):
+        left_out[spans.owner[0]] = True
+    kept = values[~left_out]
+    top = float(np.quantile(kept, CLIP)) if kept.size else 0.0
+    top = top if top > 0 else float(kept.max(initial=0.0))
+    strength = np.clip(values / top, 0.0, 1.0) if top > 0 else np.zeros_like(values)
+    total = float(values.sum())
+    return Shade(
+        strength=np.where(left_out, 0.0, strength),
+        top=top,
+        left_out=left_out,
+        left_out_share=float(values[left_out].sum()) / total if total > 0 else 0.0,
+        clipped=int((kept > top).sum()),
+    )

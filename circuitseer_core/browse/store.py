@@ -1,0 +1,334 @@
+"""Ask questions of a scoring without loading it: DuckDB over the Parquet shards of a run.
+
+The app shows one page of a million rows at a time. So filters, order and paging happen in SQL,
+which reads only the columns that a question touches, and whole columns are fetched as arrays for
+figures. Texts and profiles, hundreds of times the size of the numbers, are read for the rows in
+view alone.
+
+Runs that hold numbers but no texts (the bundled demo) are joined with texts given by id, so that
+search and columns of the original rows work there as everywhere.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from circuitseer_core.browse.filters import (
+    FINITE,
+    Filter,
+    json_value,
+    literal,
+    matching,
+    one_of,
+    quoted,
+)
+from circuitseer_core.browse.groupings import FACET_VALUES, Groups, encode, values_of
+from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.columns import FIXED, WIDE
+from circuitseer_core.runs.folder import Run
+
+
+class ScoreStore:
+    """The rows of one scoring. Safe to share between threads.
+
+    Args:
+        run: the run folder.
+        name: which scoring.
+        texts: texts by id, used only where the run itself holds none.
+        memory: the most that DuckDB may use before it spills to a temporary folder.
+
+    Raises:
+        UserError: no such scoring, no finished shard, or a shard that cannot be read.
+    """
+
+    def __init__(
+        self,
+        run: Run,
+        name: str = "default",
+        texts: Mapping[str, HasText] | None = None,
+        memory: str = "512MB",
+    ) -> None:
+        self.parts = run.score_parts(name)
+        if not self.parts:
+            raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
+        self.run, self.name, self.settings = run, name, run.scores_settings(name)
+        self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
+        self._lock = threading.Lock()
+        self._hits: dict[str, str] = {}
+        self._connection = duckdb.connect()
+        try:
+            self._connection.execute(f"SET memory_limit = {literal(memory)}")
+            self._connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
+            self._dataset = ds.dataset([str(p) for p in self.parts], format="parquet")
+            self._ends = np.cumsum([pq.read_metadata(p).num_rows for p in self.parts])
+            self.columns: list[str] = list(self._dataset.schema.names)
+            self.has_texts = self._define_view(texts or {})
+            self.rows = int(self._one("SELECT count(*) FROM samples")[0])
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            raise UserError(f"{run.path}: the scores cannot be read: {_line(error)}") from error
+
+    @property
+    def scorers(self) -> list[str]:
+        """Score columns in file order, without the random-head controls."""
+        return [c for c in self.columns if c not in FIXED | WIDE and not c.startswith("control_")]
+
+    def controls(self, scorer: str) -> list[str]:
+        """Columns with the same score from random heads, in order."""
+        return [c for c in self.columns if c.startswith(f"control_{scorer}_")]
+
+    def sources(self) -> pd.DataFrame:
+        """source, rows: most rows first."""
+        return self.frame(
+            "SELECT source, count(*) AS rows FROM samples GROUP BY 1 ORDER BY 2 DESC, 1"
+        )
+
+    def extent(self, column: str) -> tuple[float, float]:
+        """Smallest and largest finite value of a number column; (0, 0) where there is none."""
+        name = quoted(self._known(column))
+        low, high = self._one(
+            f"SELECT min({name}), max({name}) FROM samples WHERE isfinite({name}::DOUBLE)"
+        )
+        return (float(low or 0.0), float(high or 0.0))
+
+    def count(self, rows: Filter) -> int:
+        """How many rows the filter admits."""
+        if rows.empty:
+            return self.rows
+        where, values = self.where(rows)
+        return int(self._one(f"SELECT count(*) FROM samples WHERE {where}", values)[0])
+
+    def page(
+        self,
+        rows: Filter,
+        *,
+        scorer: str,
+        descending: bool = True,
+        offset: int = 0,
+        limit: int = 25,
+        snippet: int = 240,
+    ) -> pd.DataFrame:
+        """One page: id, source, n_tokens, score, text (the first ``snippet`` characters).
+
+        Ordered by score, ties by id; rows without a score come last. Two queries: a sort that
+        carries texts along is ten times slower, and the second reads only the shards concerned.
+        """
+        where, values = self.where(rows)
+        name = quoted(self._known(scorer))
+        numbers = self.frame(
+            f"SELECT id, source, n_tokens, {name} AS score, filename FROM samples WHERE {where} "
+            f"ORDER BY {_ordering(name, descending)} LIMIT {int(limit)} OFFSET {int(offset)}",
+            values,
+        )
+        texts = self.frame(
+            f"SELECT id, {self._snippet(snippet)} AS text "
+            f"FROM samples WHERE {one_of('filename', numbers.pop('filename'))} "
+            f"AND {one_of('id', numbers['id'])}"
+        )
+        return numbers.merge(texts, on="id", how="left", sort=False)
+
+    def texts_of(
+        self, ids: Sequence[str], rows: NDArray[np.int64], snippet: int = 240
+    ) -> dict[str, str]:
+        """The first ``snippet`` characters of each sample's text, by id.
+
+        ``rows``: their places in data order, which say in which shards to look.
+        """
+        files = [str(self.parts[i]) for i in np.unique(np.searchsorted(self._ends, rows, "right"))]
+        found = self.frame(
+            f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
+            f"WHERE {one_of('filename', files)} AND {one_of('id', ids)}"
+        )
+        return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
+
+    def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of some rows, given by their places in data order."""
+        return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
+
+    def table(self, columns: list[str]) -> pa.Table:
+        """Whole columns of all rows, in data order."""
+        return self._dataset.to_table(columns=columns)
+
+    def at_rank(self, rows: Filter, scorer: str, rank: int) -> str | None:
+        """The id of rank ``rank`` (1 = highest score) among the rows; None past either end."""
+        return self._at(rows, scorer, rank - 1, self.count(self._scored(rows, scorer)))
+
+    def at_percentile(self, rows: Filter, scorer: str, percentile: float) -> str | None:
+        """The id whose score stands at ``percentile`` (0 lowest, 100 highest) among the rows."""
+        total = self.count(self._scored(rows, scorer))
+        share = 1 - min(max(percentile, 0.0), 100.0) / 100
+        return self._at(rows, scorer, round((total - 1) * share), total)
+
+    def at_random(self, rows: Filter, seed: int) -> str | None:
+        """A row drawn evenly: the one whose hash of (seed, id) is smallest; None of no rows.
+
+        The hash is DuckDB's: the same row for the same seed until DuckDB is upgraded.
+        """
+        where, values = self.where(rows)
+        found = self._one(
+            f"SELECT arg_min(id, hash(concat(?, id))) FROM samples WHERE {where}",
+            [f"{seed}\x1f", *values],
+        )
+        return None if found[0] is None else str(found[0])
+
+    def rank(self, sample_id: str, scorer: str, rows: Filter | None = None) -> tuple[int, int]:
+        """(rank, scored rows): rank 1 is the highest score, (0, 0) where the sample has none.
+
+        Raises UserError for an unknown id.
+        """
+        name = quoted(self._known(scorer))
+        own = self._one(f"SELECT {name} FROM samples WHERE id = ?", [sample_id])
+        if own is None:
+            raise UserError(f"no sample has the id {sample_id!r}")
+        if own[0] is None or not np.isfinite(own[0]):
+            return 0, 0
+        where, values = self.where(self._scored(rows or Filter(), scorer))
+        above, total = self._one(
+            f"SELECT count(*) FILTER (({name} > ?) OR ({name} = ? AND id < ?)), count(*) "
+            f"FROM samples WHERE {where}",
+            [own[0], own[0], sample_id, *values],
+        )
+        return int(above) + 1, int(total)
+
+    def sample(self, sample_id: str) -> ScoredSample:
+        """One row with its profile and texts. Raises UserError for an unknown id."""
+        frame = self.frame("SELECT * FROM samples WHERE id = ? LIMIT 1", [sample_id])
+        if frame.empty:
+            raise UserError(f"no sample has the id {sample_id!r}")
+        scored = [c for c in self.columns if c not in FIXED | WIDE]
+        return from_row(frame.iloc[0], scored, self.settings.get("text", "prompt"))
+
+    def numbers(self, column: str) -> NDArray[np.float64]:
+        """One number column of all rows, in data order: (N,) float64, NaN where null."""
+        table = self._dataset.to_table(columns=[self._known(column)])
+        values = table.column(0).cast(pa.float64()).to_numpy()
+        return np.asarray(values, dtype=np.float64)
+
+    def groups(self, column: str = "source") -> Groups:
+        """``source``, or a column of the original rows, as codes in data order.
+
+        Labels are sorted by row count, most first; only the first ``FACET_VALUES`` values of a
+        column of the original rows keep a label, the others become -1.
+        """
+        if column == "source":
+            values = self._dataset.to_table(columns=["source"]).column(0)
+        else:
+            query = f"SELECT {json_value(column)} AS v FROM samples"
+            values = self._connection.cursor().sql(query).to_arrow_table().column(0)
+        return encode(values, None if column == "source" else FACET_VALUES)
+
+    def facets(self) -> dict[str, list[str]]:
+        """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted.
+
+        Found on at most 4,000 rows spread evenly over the data, so a rare value may be missing.
+        """
+        step = max(1, -(-self.rows // 4000))
+        frame = self.frame(
+            "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
+            f"WHERE n % {step} = 0"
+        )
+        return values_of(frame["original"])
+
+    def _define_view(self, texts: Mapping[str, HasText]) -> bool:
+        listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"
+        self._connection.execute(
+            f"CREATE VIEW stored AS SELECT * FROM read_parquet({listed}, filename = true)"
+        )
+        own = self._one("SELECT prompt IS NOT NULL OR response IS NOT NULL FROM stored LIMIT 1")
+        if (own is not None and own[0]) or not texts:
+            self._connection.execute("CREATE VIEW samples AS SELECT * FROM stored")
+            return bool(own is not None and own[0])
+        given = texts_table(texts)
+        self._connection.register("given_texts", given)
+        self._connection.execute("CREATE TABLE given AS SELECT * FROM given_texts")
+        self._connection.execute(
+            "CREATE VIEW samples AS SELECT stored.* REPLACE (given.prompt AS prompt, "
+            "given.response AS response, given.original AS original) "
+            "FROM stored LEFT JOIN given USING (id)"
+        )
+        return self._one("SELECT 1 FROM stored SEMI JOIN given USING (id) LIMIT 1") is not None
+
+    def where(self, rows: Filter) -> tuple[str, list[Any]]:
+        """The filter as SQL; a text is searched once and its hits are kept for later pages."""
+        for scorer, _ in rows.scores:
+            self._known(scorer)
+        if not rows.text:
+            return rows.where()
+        with self._lock:
+            if rows.text not in self._hits:
+                if len(self._hits) >= 8:
+                    oldest = next(iter(self._hits))
+                    self._one(f"DROP TABLE {self._hits.pop(oldest)}")
+                table = f"hits_{abs(hash(rows.text))}_{len(self._hits)}"
+                self._one(
+                    f"CREATE OR REPLACE TABLE {table} AS SELECT id FROM samples "
+                    f"WHERE {matching(rows.text)}"
+                )
+                self._hits[rows.text] = table
+        return rows.where(self._hits[rows.text])
+
+    def _scored(self, rows: Filter, scorer: str) -> Filter:
+        return replace(rows, scores=(*rows.scores, (self._known(scorer), FINITE)))
+
+    def _at(self, rows: Filter, scorer: str, place: int, total: int) -> str | None:
+        """The id at ``place`` (0 = highest score) of the ``total`` rows with a score."""
+        if not 0 <= place < total:
+            return None
+        where, values = self.where(self._scored(rows, scorer))
+        name = quoted(scorer)
+        upper = place <= total // 2  # the shorter way round: a top-N is cheaper than a full sort
+        order = f"{name} DESC, id ASC" if upper else f"{name} ASC, id DESC"
+        offset = place if upper else total - 1 - place
+        found = self._one(
+            f"SELECT id FROM samples WHERE {where} ORDER BY {order} LIMIT 1 OFFSET {offset}", values
+        )
+        return str(found[0])
+
+    def _snippet(self, length: int) -> str:
+        column = "response" if self.settings.get("text") == "response" else "prompt"
+        return f"coalesce(substr({column}, 1, {int(length)}), '')"
+
+    def _known(self, column: str) -> str:
+        if column not in self.columns or column in WIDE:
+            known = ", ".join(self.scorers)
+            raise UserError(f"this scoring has no column {column!r} (its scores: {known})")
+        return column
+
+    def _one(self, query: str, values: Sequence[Any] = ()) -> Any:
+        try:
+            return self._connection.cursor().execute(query, list(values)).fetchone()
+        except duckdb.Error as error:
+            raise UserError(f"the scores cannot be read: {_line(error)}") from error
+
+    def frame(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
+        """The answer to any query over the view ``samples``. Raises UserError where it fails."""
+        try:
+            return self._connection.cursor().execute(query, list(values)).df()
+        except duckdb.Error as error:
+            raise UserError(f"the scores cannot be read: {_line(error)}") from error
+
+
+def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a scoring changes: name, bytes and modification time of every shard."""
+    return tuple((p.name, s.st_size, s.st_mtime_ns) for p in parts for s in [p.stat()])
+
+
+def _ordering(name: str, descending: bool) -> str:
+    return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST, id"
+
+
+def _line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

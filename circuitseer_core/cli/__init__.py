@@ -1,0 +1,1 @@
+"""The command line: ``circuitseer`` and ``python -m circuitseer_core``."""

@@ -1,0 +1,84 @@
+"""Commands that look at a run rather than make one: ablate, inspect, validate, report."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.options import quiet_libraries
+from circuitseer_core.errors import UserError
+
+
+def ablate(
+    run: opt.Run,
+    heads: Annotated[list[str], typer.Option(help='A set of heads, "l.h,l.h"; repeatable.')],
+    data: opt.Data,
+    limit: Annotated[int, typer.Option(help="At most so many samples, by hash.")] = 200,
+    device: opt.Device = "auto",
+) -> None:
+    """Loss with several heads ablated at once, on any data."""
+    from circuitseer_core.detection.joint import ablate_sets
+
+    quiet_libraries()
+    for line in ablate_sets(run, heads, data, limit=limit, device=device):
+        typer.echo(line)
+
+
+def inspect(
+    run: opt.Run,
+    id: Annotated[str, typer.Option(help="The sample's id.")],
+    layer: Annotated[int | None, typer.Option(help="One head's layer.")] = None,
+    head: Annotated[int | None, typer.Option(help="One head's index.")] = None,
+    name: opt.SetName = "default",
+) -> None:
+    """One sample's attention under the reasoning heads, from the live model, as JSON."""
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.scoring.inspection import inspect_sample
+
+    quiet_libraries()
+    found = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
+    typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+
+
+def validate(
+    run: opt.Run,
+    experiment: Annotated[str, typer.Argument(help="Which; 'list' names them.")],
+    set: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME=VALUE", help="An option of the experiment; repeatable."),
+    ] = None,
+) -> None:
+    """Run a validation experiment and say what it found."""
+    from circuitseer_core.experiments import EXPERIMENTS, parse_options
+    from circuitseer_core.runs.folder import Run
+
+    if experiment == "list":
+        for name, known in EXPERIMENTS.items():
+            typer.echo(f"{name:16} {known.description}")
+            for option, meaning in known.options().items():
+                typer.echo(f"{'':16}   {option}: {meaning}")
+        return
+    if experiment not in EXPERIMENTS:
+        raise UserError(f"no experiment {experiment!r}: choose {', '.join(EXPERIMENTS)}")
+    result = EXPERIMENTS[experiment].run(Run.open(run), **parse_options(set or []))
+    typer.echo(f"{result.title}\n{result.verdict}\n")
+    typer.echo(result.table.to_string(index=False))
+
+
+def report(
+    run: opt.Run,
+    out: Annotated[Path, typer.Option(help="The HTML file.", show_default=False)],
+) -> None:
+    """One self-contained HTML page about a run."""
+    from circuitseer_core.report.report import report as write
+    from circuitseer_core.runs.folder import Run
+
+    write(Run.open(run), out)
+    typer.echo(f"report: {out}")
+
+
+COMMANDS = (ablate, inspect, validate, report)

@@ -1,0 +1,96 @@
+"""Mid-ranks, rank correlation and partial rank correlation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats
+
+
+def ranks(values: Floats) -> Floats:
+    """(N,) mid-ranks from 1; NaN stays NaN. One unstable sort: ties share a rank anyway."""
+    order = np.argsort(values)
+    known = int(np.isfinite(values).sum())
+    ordered = values[order[:known]]
+    starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[:known])
+    counts = np.diff(np.concatenate((starts, [known])))
+    found = np.full(len(values), np.nan)
+    found[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
+    return found
+
+
+def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
+    """(N,) :func:`ranks` of ``numbers[codes]``, without a sort; code -1 is NaN."""
+    distinct, place = np.unique(numbers, return_inverse=True)
+    known = codes >= 0
+    counts = np.bincount(place[codes[known]], minlength=len(distinct))
+    found = np.full(len(codes), np.nan)
+    found[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
+    return found
+
+
+def correlation(one: Floats, other: Floats) -> float:
+    """Pearson's r over rows where both are known; NaN where either is constant or n < 3.
+
+    Of ranks (see :func:`ranks`) it is Spearman's, where the same rows are known in both.
+    """
+    use = np.isfinite(one) & np.isfinite(other)
+    if use.sum() < 3:
+        return float("nan")
+    x, y = one[use] - one[use].mean(), other[use] - other[use].mean()
+    norm = float(np.sqrt((x @ x) * (y @ y)))
+    return float(x @ y) / norm if norm > 0 else float("nan")
+
+
+def partial(xy: float, xz: float, yz: float) -> float:
+    """Correlation of x and y with z held fixed, from the three plain ones; NaN if undefined."""
+    left = (1 - xz**2) * (1 - yz**2)
+    return (xy - xz * yz) / left**0.5 if left > 1e-12 else float("nan")
+
+
+def spearman(one: Floats, other: Floats) -> float | None:
+    """Rank correlation (mid-ranks); None where one of the two is constant."""
+    ranked = [_ranks(values) for values in (one, other)]
+    centred = [r - r.mean() for r in ranked]
+    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
+    return float((centred[0] * centred[1]).sum() / norm) if norm > 0 else None
+
+
+def _ranks(values: Floats) -> Floats:
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    middle = np.cumsum(counts) - (counts - 1) / 2
+    return middle[inverse]
+
+
+RANKED_ROWS = 100_000
+"""Rank correlations of more rows than this are taken on a random part of them."""
+
+
+@dataclass(frozen=True)
+class Rank:
+    """Spearman's ``rho``, taken on ``used`` of the ``rows`` that have both values."""
+
+    rho: float
+    used: int
+    rows: int
+
+    @property
+    def sampled(self) -> bool:
+        """Whether it was taken on a part of the rows."""
+        return self.used < self.rows
+
+
+def rank_correlation(one: Floats, other: Floats, limit: int | None = None) -> Rank:
+    """Spearman over the rows where both are finite, on about ``limit`` of them at most (seeded).
+
+    ``limit`` is RANKED_ROWS where none is given.
+    """
+    limit = RANKED_ROWS if limit is None else limit
+    use = np.flatnonzero(np.isfinite(one) & np.isfinite(other))
+    rows = len(use)
+    if rows > limit:
+        use = use[np.random.default_rng(0).random(rows) < limit / rows]
+    return Rank(correlation(ranks(one[use]), ranks(other[use])), len(use), rows)

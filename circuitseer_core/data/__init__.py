@@ -1,0 +1,1 @@
+"""Any dataset in, one ``Sample`` record out, rejects with their reasons."""

@@ -1,0 +1,230 @@
+"""Any dataset in, one `Sample` record out; what cannot be used comes out as a `Reject`.
+
+A DATA spec is ``[name=]path`` (.jsonl, .json, .csv, .parquet, a folder of those or one written by
+``datasets.save_to_disk``), ``[name=]hf:dataset[:config][:split]``, or ``demo``. The name becomes
+the samples' source; without one it is the file's stem or the Hub id. A ``source`` column wins.
+
+Ids are unique within one pass: ``source/own_id`` where rows have an id, else ``source/`` and a
+hash of prompt and response. A repeated id gets an ordinal, ``#2``, ``#3`` …, in reading order.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from typing import Any
+
+from circuitseer_core.data.fields import Fields, Layout, RowProblem, prompt_and_response, recognise
+from circuitseer_core.data.formats import Row, Table
+from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.data.specs import _open
+from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import short_hash
+from circuitseer_core.json_io import jsonable
+
+__all__ = ["Corpus", "Fields", "FilePreview", "Preview", "Reject", "Sample"]
+
+PEEK_ROWS = 100
+
+
+@dataclass(frozen=True, slots=True)
+class FilePreview:
+    """How one file is read."""
+
+    name: str
+    source: str
+    columns: list[str]
+    layout: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A first look at a corpus: its files, the sources and rejects among their first rows."""
+
+    rows: int
+    files: list[FilePreview]
+    samples: list[Sample]
+    sources: dict[str, int]
+    rejects: list[Reject]
+
+
+class Corpus:
+    """One or several DATA specs as one re-iterable stream of samples.
+
+    Raises UserError on construction where a file is missing, unreadable or of an unknown format.
+    That no row has a prompt, or that there are no rows at all, shows with the first row, count
+    or preview (and so does all that concerns the Hub): UserError again, naming the fields found.
+    """
+
+    def __init__(self, specs: Sequence[str], fields: Fields | None = None) -> None:
+        if isinstance(specs, str) or not specs:
+            raise UserError("name at least one dataset")
+        self.fields = fields or Fields()
+        self._specs: list[tuple[str, list[Table]]] = [(spec, _open(spec)) for spec in specs]
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        """Stream every row in order: a Sample, or a Reject with its reason.
+
+        Memory: one batch of rows, and 8 bytes of hash (in a set) for each id seen.
+        """
+        self._check()
+        register = _Register()
+        for table in self._tables():
+            layouts: dict[tuple[str, ...], Layout | None] = {}
+            for row in table.rows():
+                yield self._convert(row, table, layouts, register)
+
+    def count(self) -> int:
+        """Rows, including those that will be rejected; the files' metadata where they have it."""
+        self._check()
+        return sum(self._counts)
+
+    def fingerprint(self) -> dict[str, Any]:
+        """What identifies the content, ready for JSON.
+
+        Returns:
+            ``{"sha256", "fields", "files": [{"source", "name", "bytes", "sha256"} …]}``; a Hub
+            dataset has id, config, split, revision in place of bytes and sha256. The outer
+            sha256 covers all the rest, in order.
+        """
+        files = [{"source": table.source} | table.fingerprint() for table in self._tables()]
+        content = {"fields": self.fields.named(), "files": files}
+        text = json.dumps(content, sort_keys=True, ensure_ascii=False)
+        return {"sha256": hashlib.sha256(text.encode()).hexdigest()} | content
+
+    def preview(self, rows: int = 20) -> Preview:
+        """Look at the first rows of every file: recognised fields, sources, samples, rejects.
+
+        Up to 100 rows a file are read; ``rows`` samples are returned, spread over the files.
+        """
+        self._check()
+        register = _Register()
+        files: list[FilePreview] = []
+        samples: list[list[Sample]] = []
+        rejects: list[Reject] = []
+        for table, count in zip(self._tables(), self._counts, strict=True):
+            layouts: dict[tuple[str, ...], Layout | None] = {}
+            head = list(islice(table.rows(), PEEK_ROWS))
+            entries = [self._convert(row, table, layouts, register) for row in head]
+            columns = list(dict.fromkeys(name for row in head for name in row.record or ()))
+            layout = next((found.describe() for found in layouts.values() if found), "no prompt")
+            files.append(FilePreview(table.name, table.source, columns, layout, count))
+            samples.append([entry for entry in entries if isinstance(entry, Sample)])
+            rejects += [entry for entry in entries if isinstance(entry, Reject)]
+        sources = Counter(sample.source for found in samples for sample in found)
+        turns = [s for n in range(PEEK_ROWS) for found in samples for s in found[n : n + 1]]
+        return Preview(sum(self._counts), files, turns[:rows], dict(sources), rejects)
+
+    def _tables(self) -> list[Table]:
+        return [table for _, tables in self._specs for table in tables]
+
+    @cached_property
+    def _counts(self) -> list[int]:
+        return [table.count() for table in self._tables()]
+
+    @cached_property
+    def _checked(self) -> bool:
+        for spec, tables in self._specs:
+            filled = [_has_prompt(table, self.fields) for table in tables]  # looks at every table
+            if True not in filled:
+                raise UserError(f"{spec} has no rows")
+        return True
+
+    def _check(self) -> None:
+        """Once: every file has rows with a recognisable prompt. Raises UserError."""
+        assert self._checked
+
+    def _convert(
+        self,
+        row: Row,
+        table: Table,
+        layouts: dict[tuple[str, ...], Layout | None],
+        register: _Register,
+    ) -> Sample | Reject:
+        if row.record is None:
+            return Reject(row.where, table.source, row.problem)
+        columns = tuple(row.record)
+        if columns not in layouts:
+            layouts[columns] = recognise(columns, self.fields)
+        layout = layouts[columns]
+        if layout is None:
+            return Reject(row.where, table.source, f"no prompt field among: {_listed(columns)}")
+        source = _label(row.record.get(layout.source or "")) or table.source
+        try:
+            prompt, response = prompt_and_response(row.record, layout)
+        except RowProblem as problem:
+            return Reject(row.where, source, str(problem))
+        own = _label(row.record.get(layout.id or "")) or short_hash(prompt, response or "")
+        sample_id = register.unique(f"{source}/{own}")
+        return Sample(sample_id, source, prompt, response, jsonable(row.record))
+
+
+class _Register:
+    """The ids given out so far, as 64-bit hashes. A false repeat (odds of 1 in 10^7 for a million
+    ids) only adds an ordinal that was not needed."""
+
+    def __init__(self) -> None:
+        self._seen: set[int] = set()
+        self._repeats: dict[int, int] = {}
+
+    def unique(self, wanted: str) -> str:
+        """``wanted``, or with the first free ordinal from #2 on."""
+        key = _key(wanted)
+        if key not in self._seen:
+            self._seen.add(key)
+            return wanted
+        ordinal = self._repeats.get(key, 1)
+        while True:
+            ordinal += 1
+            numbered = f"{wanted}#{ordinal}"
+            if (other := _key(numbered)) not in self._seen:
+                self._repeats[key] = ordinal
+                self._seen.add(other)
+                return numbered
+
+
+def _key(sample_id: str) -> int:
+    data = sample_id.encode("utf-8", "surrogatepass")
+    return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
+
+
+def _has_prompt(table: Table, fields: Fields) -> bool:
+    """False for a table without rows; UserError where none of its first rows has a prompt."""
+    head = list(islice(table.rows(), PEEK_ROWS))
+    if not head:
+        return False
+    records = [row.record for row in head if row.record is not None]
+    if not records:
+        raise UserError(f"no row of {table.name} can be read; {head[0].where}: {head[0].problem}")
+    columns = list(dict.fromkeys(name for record in records for name in record))
+    for option, name in fields.named().items():
+        if name not in columns:
+            found = _listed(columns)
+            raise UserError(f"{table.name} has no field {name!r} for the {option}; found: {found}")
+    if not any(recognise(tuple(record), fields) for record in records):
+        raise UserError(
+            f"no prompt field recognised in {table.name}; found: {_listed(columns)} "
+            "(name it with --prompt-field)"
+        )
+    return True
+
+
+def _label(value: Any) -> str | None:
+    """A source or id as text; None where the cell has none that could serve."""
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)  # pandas turns whole numbers beside a gap into floats
+    if isinstance(value, bool) or not isinstance(value, str | int):
+        return None
+    text = str(value).strip()
+    return text.encode("utf-8", "replace").decode("utf-8") or None
+
+
+def _listed(columns: Sequence[str]) -> str:
+    shown = ", ".join(map(str, columns[:20]))
+    return f"{shown} and {len(columns) - 20} more" if len(columns) > 20 else shown or "none"

@@ -1,0 +1,1 @@
+"""Stage 1: ablate every head, measure the loss, take the reasoning heads."""

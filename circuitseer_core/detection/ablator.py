@@ -1,0 +1,222 @@
+"""Measure loss changes of heads on samples, within memory, as resumable parts.
+
+The unit of work and of resume is (sample batch, layer): one atomic Parquet part. Stacks of variants
+are cut by a token budget that is found by timing (larger is not better on a CPU, whose caches it
+leaves) and halves when memory runs out.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import torch
+from torch import Tensor
+
+from circuitseer_core.detection.ablation import AblationMode
+from circuitseer_core.detection.importance_table import is_complete, part_path, write_part
+from circuitseer_core.detection.replay import CleanPass, run_clean, variant_losses
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
+from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.progress import Progress
+
+STACK_RANGE = {"cpu": (512, 4096), "cuda": (8192, 524288)}
+"""Smallest and largest stack, in tokens, that the search for a budget tries."""
+_GAIN = 1.03
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """One (batch, layer): delta (H, B) nats; noise: clean copies minus the clean pass."""
+
+    delta: Tensor
+    noise: list[float]
+
+
+class Ablator:
+    """Ablates heads of one reference model on batches of samples.
+
+    Attributes:
+        stack_tokens: tokens in one stacked forward pass; halves on out-of-memory.
+        clean_in_stack: whether every stack carries its own clean copy. In low precision results
+            depend on the batch's shape, and the copy cancels that; in float32 the clean pass agrees
+            with it to rounding, and some stacks carry a copy to measure just that.
+    """
+
+    def __init__(
+        self,
+        reference: ReferenceModel,
+        ablation: AblationMode,
+        *,
+        stack_tokens: int,
+        replay: bool = True,
+    ) -> None:
+        self.reference = reference
+        self.ablation = ablation
+        self.stack_tokens = stack_tokens
+        self.replay = replay
+        self.clean_in_stack = reference.dtype != torch.float32
+        self._kept: tuple[Batch, CleanPass] | None = None
+
+    def measure(self, batch: Batch, layer: int, heads: Sequence[int], *, noise: bool) -> Measured:
+        """Loss changes of ``heads`` of ``layer``; splits a batch that does not fit."""
+        try:
+            return self._measure(batch, layer, heads, noise=noise)
+        except torch.OutOfMemoryError as error:
+            if batch.size == 1:
+                longest = batch.lengths[0]
+                raise UserError(
+                    f"a sample of {longest} tokens does not fit in memory: lower --max-length"
+                ) from error
+        halves = [self.measure(h, layer, heads, noise=noise) for h in batch.halves()]
+        return Measured(
+            torch.cat([h.delta for h in halves], 1), [n for h in halves for n in h.noise]
+        )
+
+    def clean(self, batch: Batch) -> CleanPass:
+        """The clean pass of a batch, kept until another batch asks."""
+        if self._kept is None or self._kept[0] is not batch:
+            self._kept = None
+            self._kept = (batch, run_clean(self.reference, batch, keep_inputs=self.replay))
+        return self._kept[1]
+
+    def _measure(self, batch: Batch, layer: int, heads: Sequence[int], *, noise: bool) -> Measured:
+        clean = self.clean(batch)
+        deltas: list[Tensor] = []
+        spread: list[float] = []
+        todo = list(heads)
+        while todo:
+            with_clean = self.clean_in_stack or (noise and not deltas)
+            room = max(1, self.stack_tokens // batch.ids.numel() - with_clean)
+            stack: list[int | None] = [*([None] if with_clean else []), *todo[:room]]
+            try:
+                losses = variant_losses(
+                    self.reference,
+                    batch,
+                    clean if self.replay else None,
+                    layer,
+                    stack,
+                    self.ablation,
+                )
+            except torch.OutOfMemoryError:
+                if room == 1:
+                    raise
+                self._halve(batch)
+                continue
+            if with_clean:
+                spread.extend((losses[0] - clean.losses).tolist())
+            base = losses[0] if self.clean_in_stack else clean.losses
+            deltas.append(losses[int(with_clean) :] - base)
+            todo = todo[room:]
+        return Measured(torch.cat(deltas), spread)
+
+    def _halve(self, batch: Batch) -> None:
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        self.stack_tokens = max(batch.ids.numel(), min(self.stack_tokens, 2**30) // 2)
+
+
+def find_stack_tokens(
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    ablation: AblationMode,
+    *,
+    replay: bool = True,
+) -> int:
+    """The stack size, in tokens, of highest throughput on this machine; found by doubling.
+
+    Stops at the first doubling that gains less than 3 %, or that does not fit (then half of what
+    fitted is kept as headroom for longer samples).
+    """
+    smallest, largest = STACK_RANGE.get(reference.device.type, STACK_RANGE["cuda"])
+    ordered = sorted(samples, key=lambda s: s.n_tokens)
+    batch = loss_batch([ordered[len(ordered) // 2]], reference.device)
+    layers = [i for i, n in enumerate(reference.heads_per_layer) if n]
+    layer = layers[len(layers) // 2]
+    ablator = Ablator(reference, ablation, stack_tokens=largest, replay=replay)
+    best, best_rate, size = smallest, 0.0, smallest
+    while size <= largest:
+        try:
+            rate = _rate(ablator, batch, layer, max(1, size // batch.ids.numel()))
+        except torch.OutOfMemoryError:
+            return max(smallest, best // 2)
+        if rate < best_rate * _GAIN:
+            break
+        best, best_rate, size = size, rate, size * 2
+    return best
+
+
+def _rate(ablator: Ablator, batch: Batch, layer: int, copies: int) -> float:
+    """Stacked tokens a second, best of two after the clean pass."""
+    clean = ablator.clean(batch) if ablator.replay else None
+    stack: list[int | None] = [0] * copies
+    seconds = []
+    for _ in range(2):
+        began = time.perf_counter()
+        variant_losses(ablator.reference, batch, clean, layer, stack, ablator.ablation)
+        seconds.append(time.perf_counter() - began)
+    return copies * batch.ids.numel() / min(seconds)
+
+
+def batch_budget(stack_tokens: int, heads_per_layer: float) -> int:
+    """Tokens of a sample batch such that a stack holds a layer's variants and a clean copy."""
+    return max(1, int(stack_tokens / (heads_per_layer + 1)))
+
+
+def measure_field(
+    ablator: Ablator,
+    samples: Sequence[Encoded],
+    heads_by_layer: dict[int, list[int]],
+    *,
+    budget: int,
+    folder: Path,
+    set_name: str,
+    number: int,
+    settings_hash: str,
+    progress: Progress,
+) -> None:
+    """Measure ``heads_by_layer`` on ``samples``; skip the parts that are already there.
+
+    Writes one part a (batch, layer); ``number`` is the round of a race (0 where there is none).
+    """
+    groups = group_by_tokens([s.n_tokens for s in samples], budget)
+    for at, group in enumerate(groups):
+        batch = loss_batch([samples[i] for i in group], ablator.reference.device)
+        first = min(heads_by_layer, default=None)
+        for layer, heads in sorted(heads_by_layer.items()):
+            path = part_path(folder, set_name, number, at, layer)
+            units = batch.size * len(heads)
+            if not is_complete(path, settings_hash, batch.sample_ids, heads):
+                with torch.inference_mode():
+                    noise = layer == first or at == 0
+                    measured = ablator.measure(batch, layer, heads, noise=noise)
+                write_part(
+                    path,
+                    _rows(set_name, batch.sample_ids, layer, heads, measured.delta),
+                    settings_hash=settings_hash,
+                    noise=measured.noise,
+                )
+                progress.advance(units, f"{set_name} batch {at + 1}/{len(groups)}")
+            else:
+                progress.skip(units)
+
+
+def _rows(
+    set_name: str, ids: list[str], layer: int, heads: Sequence[int], delta: Tensor
+) -> pa.Table:
+    n = len(ids) * len(heads)
+    return pa.table(
+        {
+            "id": pa.array(ids * len(heads)),
+            "set": pa.array([set_name] * n),
+            "layer": pa.array(np.full(n, layer, dtype=np.int32)),
+            "head": pa.array(np.repeat(np.asarray(heads, dtype=np.int32), len(ids))),
+            "delta_loss": pa.array(delta.flatten().numpy()),
+        }
+    )

@@ -1,0 +1,107 @@
+"""How much work a detection is, before it is started: evaluations, and time where it can be told.
+
+An evaluation is one head ablated on one sample. With layer replay a head of layer l needs layers
+l…L only, so on average an evaluation is about half a forward pass. Time comes from a run of the
+same model on this machine where there is one (seconds per evaluation as measured, which holds
+everything), else from the tokens a CPU does per second in a model of that size: a coarse guess,
+and labelled as such.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from circuitseer_core.detection.heads import head_count
+from circuitseer_core.detection.racing import cost, schedule
+from circuitseer_core.runs.folder import Run
+
+CPU_TOKENS_PARAMETERS = 650 * 135e6
+"""Tokens a second times parameters: 650 tokens/s with 135 M parameters in fp32 on 2 CPU threads."""
+
+TOKENS_PER_SAMPLE = 150
+"""A typical worked problem with its solution; only used where nothing was measured."""
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """Layers, heads in all, parameters (None where unknown)."""
+
+    layers: int
+    heads: int
+    parameters: float | None
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """``evaluations`` (sample × head); ``seconds``, None where unknown; ``measured``: how known."""
+
+    evaluations: int
+    seconds: float | None
+    measured: bool
+
+
+def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
+    """The size of ``model`` unloaded: embedded, a folder's config.json, or an earlier run."""
+    if model == "demo":
+        return ModelSize(30, 270, 135e6)
+    config = Path(model) / "config.json"
+    if config.is_file():
+        return _from_config(json.loads(config.read_text(encoding="utf-8")))
+    for run in runs:
+        known = run.manifest.get("model", {})
+        if known.get("id") == model and known.get("heads_per_layer"):
+            heads = known["heads_per_layer"]
+            return ModelSize(len(heads), sum(heads), known.get("parameters"))
+    return None
+
+
+def detect_cost(
+    size: ModelSize,
+    *,
+    model: str,
+    probe_size: int,
+    mode: str,
+    contrast: bool,
+    runs: Iterable[Run],
+) -> Estimate:
+    """What detection with these settings takes."""
+    evaluations = probe_size * size.heads
+    if mode == "racing":
+        evaluations = cost(schedule(probe_size, size.heads, head_count("0.05", size.heads)))
+    if contrast:
+        evaluations += probe_size * size.heads
+    for run in runs:
+        rate = _measured(run, model)
+        if rate is not None:
+            return Estimate(evaluations, evaluations * rate, measured=True)
+    if not size.parameters:
+        return Estimate(evaluations, None, measured=False)
+    tokens = evaluations * TOKENS_PER_SAMPLE / 2
+    return Estimate(evaluations, tokens * size.parameters / CPU_TOKENS_PARAMETERS, measured=False)
+
+
+def _measured(run: Run, model: str) -> float | None:
+    """Seconds per evaluation in a finished detection of ``model``."""
+    detect: dict[str, Any] = run.manifest.get("detect", {})
+    if detect.get("settings", {}).get("model") != model or not detect.get("seconds"):
+        return None
+    if not run.heads_path.is_file():
+        return None
+    done = int(run.heads()["n"].sum())
+    return float(detect["seconds"]) / done if done else None
+
+
+def _from_config(config: dict[str, Any]) -> ModelSize | None:
+    config = config.get("text_config", config)
+    layers = config.get("num_hidden_layers") or config.get("n_layer")
+    heads = config.get("num_attention_heads") or config.get("n_head")
+    if not layers or not heads:
+        return None
+    width = config.get("hidden_size") or config.get("n_embd") or 0
+    # 12·width² a layer and the embedding: the textbook count, right to some tens of per cent.
+    parameters = layers * 12 * width**2 + config.get("vocab_size", 0) * width
+    return ModelSize(int(layers), int(layers) * int(heads), float(parameters) or None)

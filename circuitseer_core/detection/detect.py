@@ -1,0 +1,306 @@
+"""Stage 1: how much does the loss rise when one head attends to everything alike?
+
+1. Build the probe: candidates from the user's data, those of highest clean loss (probe.py).
+2. For every head (l, h) and probe sample: delta_loss = L(A[l,h] <- U) - L(clean), U being
+   undifferentiated attention (attention.py), L the mean cross-entropy in nats of the response
+   tokens. Layers below l are not recomputed (replay.py).
+3. ``exact`` runs every head on every sample; ``racing`` narrows the field on a fixed schedule
+   (racing.py).
+4. Importance is the mean over samples; the ceil(5 %) heads of highest importance are the reasoning
+   heads (heads.py). Every per-sample value is kept, so all later statistics need no second run.
+
+Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, eq. 7 (U).
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.detection import heads as head_stats
+from circuitseer_core.detection import probe as probes
+from circuitseer_core.detection.ablation import AblationMode, mean_outputs
+from circuitseer_core.detection.ablator import (
+    Ablator,
+    batch_budget,
+    find_stack_tokens,
+    measure_field,
+)
+from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
+from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.detection.racing import Round, cost, schedule, survivors
+from circuitseer_core.detection.replay import replay_is_exact
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import write_parquet
+from circuitseer_core.model.batches import loss_batch
+from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
+from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress
+
+__all__ = ["DetectSettings", "detect", "joint_loss"]
+
+POOL_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
+
+
+def detect(
+    run: Run,
+    settings: DetectSettings,
+    *,
+    reference: ReferenceModel | None = None,
+    show: bool = True,
+) -> pd.DataFrame:
+    """Measure the importance of every head and write heads.parquet.
+
+    A run that is done is left as it is; one that was stopped goes on from its finished parts.
+
+    Args:
+        reference: an already loaded model, for use from Python; else ``settings.model`` is loaded.
+
+    Returns:
+        heads.parquet.
+
+    Raises:
+        UserError: bad data or model, or a run folder made with another model or other settings.
+    """
+    _refuse_other_settings(run, settings)
+    if run.heads_path.is_file() and run.manifest.get("detect", {}).get("finished"):
+        return run.heads()
+    corpora = {"probe": Corpus(settings.probe, settings.fields)}
+    if settings.contrast:
+        corpora["contrast"] = Corpus(settings.contrast, settings.fields)
+    for corpus in corpora.values():
+        corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
+    if reference is None:
+        reference, info = load_model(
+            settings.model, dtype=settings.dtype, device=settings.device, revision=settings.revision
+        )
+        _refuse_other_model(run, asdict(info))
+        run.update(model=asdict(info))
+    run.update(detect=run.manifest.get("detect", {}) | {"settings": settings.model_dump()})
+    table = _prepare(run, settings, reference, corpora, show)
+    return _Detection(run, settings, reference, table, show).measure()
+
+
+def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
+    before = run.manifest.get("detect", {}).get("settings")
+    if before is None:
+        return
+    ours = settings.model_dump()
+    ignored = {"stack_tokens"}
+    changed = [k for k in ours if k not in ignored and before.get(k, ours[k]) != ours[k]]
+    if changed:
+        first = changed[0]
+        option = first.replace("_", "-")
+        raise UserError(
+            f"{run.path} was made with --{option} {before.get(first)!r}, not {ours[first]!r}: "
+            "choose another --run"
+        )
+
+
+def _refuse_other_model(run: Run, info: dict[str, Any]) -> None:
+    before = run.manifest.get("model")
+    if before is None:
+        return
+    for key in ("weights_hash", "dtype"):
+        if before.get(key) != info[key]:
+            raise UserError(
+                f"{run.path} holds numbers of {before.get('id')} ({before.get('dtype')}, weights "
+                f"{str(before.get('weights_hash'))[:8]}), not of {info['id']} ({info['dtype']}, "
+                f"weights {info['weights_hash'][:8]}): choose another --run"
+            )
+
+
+def _prepare(
+    run: Run,
+    settings: DetectSettings,
+    reference: ReferenceModel,
+    corpora: dict[str, Corpus],
+    show: bool,
+) -> pd.DataFrame:
+    """probe.parquet: from an earlier attempt, or built now."""
+    if run.probe_path.is_file():
+        return run.probe()
+    max_length = default_max_length(reference.max_positions, settings.max_length)
+    template = resolve_template(reference.tokenizer, settings.template)
+    record: dict[str, Any] = {"template": template, "max_length": max_length}
+    tables = []
+    for name, corpus in corpora.items():
+        pool = probes.encode_pool(
+            reference,
+            corpus,
+            size=settings.probe_pool,
+            seed=settings.seed,
+            template=template,
+            loss_tokens=settings.loss_tokens,
+            max_length=max_length,
+        )
+        by_loss = name == "probe" and settings.probe_criterion == "loss"
+        samples = pool.samples if by_loss else _without_losses(pool.samples, settings, name)
+        budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
+        with Progress(run, f"{name} pool", len(samples), unit="samples", show=show) as progress:
+            losses = probes.pool_losses(reference, samples, budget, progress)
+        criterion = "loss" if by_loss else "random"
+        chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
+        kept = [samples[i] for i in chosen]
+        tables.append(probes.probe_table(kept, losses[chosen], name))
+        if name == "probe":
+            columns = {"id": [s.id for s in samples], "source": [s.source for s in samples]}
+            write_parquet(run.pool_path, pd.DataFrame(columns | {"base_loss": losses}))
+        record[f"{name}_data"] = corpus.fingerprint()
+        record[f"{name}_left_out"] = pool.left_out
+        record[f"{name}_pool_seen"] = pool.n_seen
+    table = pd.concat(tables, ignore_index=True)
+    run.update(detect=run.manifest["detect"] | record)
+    write_parquet(run.probe_path, table)
+    return table
+
+
+def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:
+    """Where the criterion needs no losses, only the chosen samples are run."""
+    criterion = settings.probe_criterion if name == "probe" else "random"
+    unknown = np.zeros(len(samples))
+    chosen = probes.choose_probe(samples, unknown, criterion=criterion, size=settings.probe_size)
+    return [samples[i] for i in chosen]
+
+
+@dataclass(slots=True)
+class _Detection:
+    """The measuring part: rounds over the sets, then the table of heads."""
+
+    run: Run
+    settings: DetectSettings
+    reference: ReferenceModel
+    table: pd.DataFrame
+    show: bool
+
+    def measure(self) -> pd.DataFrame:
+        samples = {
+            name: probes.samples_of(self.table, name)
+            for name in ("probe", "contrast")
+            if (self.table["set"] == name).any()
+        }
+        rounds = self._rounds(min(len(s) for s in samples.values()))
+        if not is_merged(self.run.importance_dir):
+            with freed_memory_kept(self.reference.device.type):
+                self._race(self._ablator(samples["probe"]), samples, rounds)
+        importance, floor = merge_parts(self.run.importance_dir)
+        finalists = None
+        if self.settings.mode == "racing":
+            counts = importance.groupby(["layer", "head"]).size()
+            finalists = set(counts[counts == counts.max()].index)
+        heads = head_stats.head_table(importance, self.table, finalists, floor)
+        self.run.update(
+            detect=self.run.manifest["detect"]
+            | {
+                "finished": now(),
+                "noise_floor": floor,
+                "n_probe": len(samples["probe"]),
+                "n_heads": len(heads),
+                "evaluations": len(importance),
+            }
+        )
+        write_parquet(self.run.heads_path, heads)
+        return heads
+
+    def _rounds(self, n_samples: int) -> list[Round]:
+        n_heads = len(self.reference.heads)
+        if self.settings.mode == "exact":
+            return [Round(n_samples, n_heads)]
+        return schedule(n_samples, n_heads, head_stats.head_count(self.settings.share, n_heads))
+
+    def _ablator(self, samples: list[Encoded]) -> Ablator:
+        """The engine: self-check done, budget found (or pinned by an earlier try)."""
+        record = self.run.manifest["detect"]
+        with torch.inference_mode():
+            ablation = self._mode(samples)
+            replay = record.get("replay")
+            if replay is None:
+                check = loss_batch([max(samples, key=lambda s: s.n_tokens)], self.reference.device)
+                replay = replay_is_exact(self.reference, check)
+            stack = record.get("stack_tokens") or self.settings.stack_tokens
+            if stack is None:
+                stack = find_stack_tokens(self.reference, samples, ablation, replay=replay)
+        self.run.update(detect=record | {"replay": replay, "stack_tokens": stack})
+        return Ablator(self.reference, ablation, stack_tokens=stack, replay=replay)
+
+    def _mode(self, samples: list[Encoded]) -> AblationMode:
+        settings = self.settings
+        means = mean_outputs(self.reference, samples) if settings.ablation == "mean" else None
+        return AblationMode(settings.ablation, settings.epsilon, means)
+
+    def _race(
+        self, ablator: Ablator, samples: dict[str, list[Encoded]], rounds: list[Round]
+    ) -> None:
+        """Run the rounds; the last field is measured on every sample."""
+        field = self.reference.heads
+        total = cost(rounds) * len(samples) + self._rest(samples, rounds)
+        with Progress(self.run, "detect", total, unit="sample x head", show=self.show) as progress:
+            done = 0
+            for number, round_ in enumerate(rounds):
+                if number:
+                    field = self._narrowed(field, round_.keep, number)
+                last = number == len(rounds) - 1
+                for name, mine in samples.items():
+                    stop = len(mine) if last else round_.samples
+                    self._measure(ablator, name, mine[done:stop], field, number, progress)
+                done = round_.samples
+        if ablator.stack_tokens < self.run.manifest["detect"]["stack_tokens"]:
+            reduced = {"stack_tokens_reduced": ablator.stack_tokens}
+            self.run.update(detect=self.run.manifest["detect"] | reduced)
+
+    def _rest(self, samples: dict[str, list[Encoded]], rounds: list[Round]) -> int:
+        """Evaluations beyond the schedule, where one set has more samples than the other."""
+        return sum(len(s) - rounds[-1].samples for s in samples.values()) * rounds[-1].keep
+
+    def _measure(
+        self,
+        ablator: Ablator,
+        name: str,
+        samples: list[Encoded],
+        field: list[Head],
+        number: int,
+        progress: Progress,
+    ) -> None:
+        by_layer: dict[int, list[int]] = defaultdict(list)
+        for layer, head in field:
+            by_layer[layer].append(head)
+        stack = self.run.manifest["detect"]["stack_tokens"]
+        measure_field(
+            ablator,
+            samples,
+            dict(by_layer),
+            budget=batch_budget(stack, len(field) / len(by_layer)),
+            folder=self.run.importance_dir,
+            set_name=name,
+            number=number,
+            settings_hash=self.settings.fingerprint(),
+            progress=progress,
+        )
+
+    def _narrowed(self, field: list[Head], keep: int, number: int) -> list[Head]:
+        """The ``keep`` best heads of the field on the samples of the rounds before ``number``."""
+        importance = read_rounds(self.run.importance_dir, before=number)
+        if self.settings.rank_by == "specificity":
+            ours, theirs = (
+                head_stats.relative_importance(importance, self.table, name).set_index(
+                    ["layer", "head"]
+                )["ratio"]
+                for name in ("probe", "contrast")
+            )
+            estimate = ours - theirs
+        else:
+            table = head_stats.summarise(importance)
+            estimate = table.set_index(["layer", "head"])["importance"]
+        kept = survivors(estimate.reindex(pd.MultiIndex.from_tuples(field)).to_numpy(), keep)
+        return [field[i] for i in kept]

@@ -1,0 +1,106 @@
+"""How far a set of heads depends on the probe: bootstrap membership, agreement of sources."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.detection.heads import head_count
+
+
+def sample_matrix(
+    importance: pd.DataFrame, set_name: str = "probe", candidates: list[Head] | None = None
+) -> pd.DataFrame:
+    """delta_loss as a (sample x head) table; only heads that have every sample."""
+    rows = importance[importance["set"] == set_name]
+    table = rows.pivot(index="id", columns=["layer", "head"], values="delta_loss")
+    table = table.dropna(axis=1)
+    return table if candidates is None else table[[c for c in candidates if c in table.columns]]
+
+
+def bootstrap_membership(
+    importance: pd.DataFrame,
+    share: str | float = 0.05,
+    n_boot: int = 1000,
+    seed: int = 0,
+    candidates: list[Head] | None = None,
+    count: int | None = None,
+) -> pd.DataFrame:
+    """Probability that each head is among the top heads when the probe is resampled.
+
+    Args:
+        share: of all evaluated heads; ``count`` overrides it.
+        candidates: heads that may enter (racing's final field); None for all fully measured ones.
+
+    Returns:
+        layer, head, probability. The mean probability of the selected heads is the expected overlap
+        of two draws of the set with the chosen one.
+    """
+    n_heads = importance[["layer", "head"]].drop_duplicates().shape[0]
+    wanted = count if count is not None else head_count(share, n_heads)
+    matrix = sample_matrix(importance, candidates=candidates)
+    found = bootstrap_membership_of(matrix.to_numpy(), wanted, n_boot, seed)
+    return matrix.columns.to_frame(index=False).assign(probability=found)
+
+
+def bootstrap_membership_of(
+    deltas: NDArray[np.float64], count: int, n_boot: int = 1000, seed: int = 0
+) -> NDArray[np.float64]:
+    """(H,) probability of each head to be among the ``count`` best of (samples, H) ``deltas``."""
+    wanted = min(count, deltas.shape[1])
+    rng = np.random.default_rng(seed)
+    hits = np.zeros(deltas.shape[1])
+    for _ in range(n_boot):
+        weights = rng.multinomial(len(deltas), np.full(len(deltas), 1 / len(deltas)))
+        means = weights @ deltas
+        hits[np.argpartition(-means, wanted - 1)[:wanted]] += 1
+    return hits / n_boot
+
+
+def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:
+    """Importance of every head on each source of the probe: source, layer, head, importance, …"""
+    rows = importance[importance["set"] == "probe"]
+    sources = probe.loc[probe["set"] == "probe"].set_index("id")["source"]
+    deltas = rows.pivot(index="id", columns=["layer", "head"], values="delta_loss")
+    cells = [(int(layer), int(head)) for layer, head in deltas.columns]
+    return per_source_of(deltas.to_numpy(), cells, sources.reindex(deltas.index).tolist())
+
+
+def per_source_of(
+    deltas: NDArray[np.float64], cells: Sequence[Head], sources: Sequence[str]
+) -> pd.DataFrame:
+    """:func:`per_source` of a matrix at hand: ``deltas`` (samples, heads), NaN where unmeasured."""
+    frames = []
+    of = np.asarray(sources, dtype=object)
+    layer, head = np.array(cells).T
+    for name in sorted(set(sources)):
+        part = deltas[of == name]
+        n = np.isfinite(part).sum(axis=0)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            mean = np.nansum(part, axis=0) / n
+            spread = np.sqrt(np.nansum((part - mean) ** 2, axis=0) / (n - 1))
+        stderr = np.where(n > 1, spread / np.sqrt(np.maximum(n, 1)), np.nan)
+        columns = {"layer": layer, "head": head, "importance": mean, "n": n, "stderr": stderr}
+        frames.append(pd.DataFrame(columns)[n > 0].assign(source=name))
+    order = ["source", "layer", "head", "importance", "n", "stderr"]
+    table = pd.concat(frames, ignore_index=True)[order]
+    return table.sort_values(["source", "layer", "head"], ignore_index=True)
+
+
+def source_agreement(by_source: pd.DataFrame, share: str | float = 0.05) -> pd.DataFrame:
+    """Every pair of sources: source_a, source_b, spearman of maps, overlap of top sets."""
+    maps = by_source.pivot(index=["layer", "head"], columns="source", values="importance").dropna()
+    top = head_count(share, max(1, len(maps)))
+    names = list(maps.columns)
+    spearman = maps.rank().corr().to_numpy()  # scipy.stats would take 1 s to import
+    best = {name: set(maps[name].nlargest(top).index) for name in names}
+    rows = []
+    for i, a in enumerate(names):
+        for j, b in enumerate(names[i + 1 :], start=i + 1):
+            shared = len(best[a] & best[b])
+            rows.append((a, b, float(spearman[i, j]), shared / top, shared))
+    return pd.DataFrame(rows, columns=["source_a", "source_b", "spearman", "overlap", "shared"])

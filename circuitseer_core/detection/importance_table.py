@@ -1,0 +1,97 @@
+"""Parts of the importance table on disk: the unit of resume, and their merger at the end.
+
+A part holds the rows of one (sample batch, layer). Its metadata carries the hash of the settings it
+was made with, and the clean copies' deviations from which the noise floor is computed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitseer_core.files import atomic_path
+from circuitseer_core.runs.folder import MERGED
+
+_METADATA = b"circuitseer"
+
+
+def part_path(folder: Path, set_name: str, number: int, batch: int, layer: int) -> Path:
+    """Where the rows of one (round, batch, layer) go."""
+    return folder / f"part-{set_name}-r{number}-b{batch:05d}-l{layer:03d}.parquet"
+
+
+def write_part(path: Path, rows: pa.Table, *, settings_hash: str, noise: Sequence[float]) -> None:
+    """Write one part, atomically. ``noise``: clean copies minus clean pass, nats."""
+    note = json.dumps({"settings": settings_hash, "noise": list(noise)}).encode()
+    with atomic_path(path) as temporary:
+        pq.write_table(rows.replace_schema_metadata({_METADATA: note}), temporary)
+
+
+def is_complete(path: Path, settings_hash: str, ids: Sequence[str], heads: Sequence[int]) -> bool:
+    """Whether a part is whole and belongs to this very work; anything else is redone."""
+    if not path.is_file():
+        return False
+    try:
+        table = pq.read_table(path, columns=["id", "head"])
+    except (OSError, pa.ArrowException):
+        return False
+    return (
+        _note(table.schema).get("settings") == settings_hash
+        and table["id"].to_pylist() == list(ids) * len(heads)
+        and table["head"].to_pylist() == [h for h in heads for _ in ids]
+    )
+
+
+def read_rounds(folder: Path, *, before: int) -> pd.DataFrame:
+    """Rows of all rounds before number ``before``: what a race may narrow its field by.
+
+    Later rounds may already be there from an attempt that was stopped; using them would narrow
+    differently than the uninterrupted race did.
+    """
+    parts = [p for r in range(before) for p in sorted(folder.glob(f"part-*-r{r}-b*.parquet"))]
+    return pd.concat([pq.read_table(p).to_pandas() for p in parts], ignore_index=True)
+
+
+def is_merged(folder: Path) -> bool:
+    """Whether measuring is complete and the parts have become one file."""
+    return (folder / MERGED).is_file()
+
+
+def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
+    """Replace the parts in ``folder`` by one file with the same rows.
+
+    The merged file is in place before a part goes, so a kill in between loses nothing.
+
+    Returns:
+        The importance table, and the noise floor: the root mean square, in nats, of a sample's
+        clean loss repeated inside stacks against its clean pass.
+    """
+    merged = folder / MERGED
+    parts = [p for p in sorted(folder.glob("part-*.parquet")) if p != merged]
+    if not merged.is_file():
+        tables = [pq.read_table(p) for p in parts]
+        noise = [value for table in tables for value in _note(table.schema).get("noise", [])]
+        floor = float(np.sqrt(np.mean(np.square(noise)))) if noise else 0.0
+        note = json.dumps({"noise_floor": floor}).encode()
+        whole = pa.concat_tables([t.replace_schema_metadata() for t in tables])
+        with atomic_path(merged) as temporary:
+            pq.write_table(
+                whole.replace_schema_metadata({_METADATA: note}), temporary, compression="zstd"
+            )
+    for part in parts:
+        part.unlink()
+    table = pq.read_table(merged)
+    return table.to_pandas(), float(_note(table.schema)["noise_floor"])
+
+
+def _note(schema: pa.Schema) -> dict[str, Any]:
+    raw = (schema.metadata or {}).get(_METADATA)
+    note: dict[str, Any] = json.loads(raw) if raw else {}
+    return note

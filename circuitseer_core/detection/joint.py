@@ -1,0 +1,110 @@
+"""Ablate whole sets of heads at once: what the heads do together, not one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.detection.ablation import AblationMode
+from circuitseer_core.detection.heads import parse_head_list
+from circuitseer_core.detection.probe import encode_pool
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.attention import intervening
+from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
+from circuitseer_core.model.encoding import Encoded, default_max_length
+from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.losses import sample_losses
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
+
+
+def joint_loss(
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    head_sets: Sequence[Sequence[tuple[int, int]]],
+    *,
+    ablation: AblationMode | None = None,
+    stack_tokens: int = 4096,
+    on_samples: Callable[[int], object] | None = None,
+) -> NDArray[np.float64]:
+    """Loss of every sample with whole sets of heads ablated at once, by full forward passes.
+
+    Returns:
+        (len(head_sets) + 1, n) nats; row 0 is clean, row k has ``head_sets[k - 1]`` ablated.
+    """
+    out = np.full((len(head_sets) + 1, len(samples)), np.nan)
+    budget = max(1, stack_tokens // (len(head_sets) + 1))
+    with torch.inference_mode():
+        for group in group_by_tokens([s.n_tokens for s in samples], budget):
+            batch = loss_batch([samples[i] for i in group], reference.device)
+            sets = [[], *head_sets]
+            losses = set_losses(reference, batch, sets, ablation or AblationMode())
+            out[:, group] = losses.numpy()
+            if on_samples is not None:
+                on_samples(len(group))
+    return out
+
+
+def ablate_sets(
+    run_path: Path, head_texts: Sequence[str], data: Sequence[str], *, limit: int, device: str
+) -> Iterator[str]:
+    """Mean loss clean and under each set of heads, a line each; the model is the run's.
+
+    Raises:
+        UserError: no model in the run, unknown heads, or no usable sample.
+    """
+    run = Run.open(run_path)
+    info, record = run.manifest.get("model"), run.manifest.get("detect", {})
+    if info is None:
+        raise UserError(f"{run.path} has no model yet: run detect --run {run.path}")
+    sets = [parse_head_list(text) for text in head_texts]
+    corpus = Corpus(list(data))
+    corpus.count()
+    reference, _ = load_model(
+        info["id"], dtype=info["dtype"], device=device, revision=info.get("revision")
+    )
+    known = set(reference.heads)
+    unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
+    if unknown:
+        raise UserError(f"the model has no head {', '.join(unknown)}")
+    pool = encode_pool(
+        reference,
+        corpus,
+        size=limit,
+        seed=0,
+        template=record.get("template", "plain"),
+        loss_tokens=record.get("settings", {}).get("loss_tokens", "response"),
+        max_length=record.get("max_length", default_max_length(reference.max_positions, None)),
+    )
+    with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
+        losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
+    yield f"clean: {losses[0].mean():.4f} nats over {losses.shape[1]} samples"
+    for text, row in zip(head_texts, losses[1:], strict=True):
+        delta = row - losses[0]
+        error = delta.std(ddof=1) / np.sqrt(len(delta)) if len(delta) > 1 else float("nan")
+        yield f"{text}: {row.mean():.4f} nats ({delta.mean():+.4f} ± {error:.4f})"
+
+
+def set_losses(
+    reference: ReferenceModel,
+    batch: Batch,
+    head_sets: Sequence[Sequence[tuple[int, int]]],
+    ablation: AblationMode,
+) -> Tensor:
+    """Losses with whole sets of heads ablated at once, (sets, B) float64; an empty set is clean."""
+    targets: dict[int, tuple[list[int], list[int]]] = {}
+    for v, heads in enumerate(head_sets):
+        for layer, head in heads:
+            rows, which = targets.setdefault(layer, ([], []))
+            rows.extend(range(v * batch.size, (v + 1) * batch.size))
+            which.extend([head] * batch.size)
+    with intervening(ablation.plan(targets)):
+        hidden = reference.hidden(batch.ids.repeat(len(head_sets), 1))
+    return sample_losses(reference, hidden, batch)

@@ -1,0 +1,180 @@
+"""The probe: the samples on which every head is ablated.
+
+1. From at most ``probe_pool`` random samples of the user's data, take clean losses.
+2. Keep the ``probe_size`` of highest loss (the paper's criterion), or draw at random, or by source.
+
+Random always means "by a stable hash of (seed, id)": the same data gives the same probe on any
+machine, in any row order.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import hash64
+from circuitseer_core.model.batches import group_by_tokens, loss_batch
+from circuitseer_core.model.encoding import Encoded, encode_for_loss
+from circuitseer_core.model.losses import clean_losses
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.progress import Progress
+
+Entry = Sample | Reject
+CRITERIA = ("loss", "random", "stratified")
+
+
+@dataclass(slots=True)
+class Pool:
+    """Encoded candidates in hash order, and why others were left out."""
+
+    samples: list[Encoded]
+    left_out: dict[str, int] = field(default_factory=dict)
+    n_seen: int = 0
+
+
+def draw_pool(corpus: Corpus, size: int, seed: int) -> tuple[list[Sample], int, list[Reject]]:
+    """At most ``size`` samples of smallest hash, in hash order; memory stays bounded."""
+    heap: list[tuple[int, str, Sample]] = []
+    rejects: list[Reject] = []
+    seen = 0
+    for chunk in _chunks(corpus, 4096):
+        samples = [s for s in chunk if isinstance(s, Sample)]
+        rejects.extend(s for s in chunk if isinstance(s, Reject) and len(rejects) < 1000)
+        seen += len(samples)
+        keys = hash64(seed, "pool", [s.id for s in samples])
+        for key, sample in zip(keys.tolist(), samples, strict=True):
+            entry = (-key, sample.id, sample)
+            if len(heap) < size:
+                heapq.heappush(heap, entry)
+            elif entry > heap[0]:
+                heapq.heapreplace(heap, entry)
+    return [s for _, _, s in sorted(heap, reverse=True)], seen, rejects
+
+
+def _chunks(items: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
+    iterator = iter(items)
+    while chunk := list(islice(iterator, size)):
+        yield chunk
+
+
+def encode_pool(
+    reference: ReferenceModel,
+    corpus: Corpus,
+    *,
+    size: int,
+    seed: int,
+    template: str,
+    loss_tokens: str,
+    max_length: int,
+) -> Pool:
+    """Draw and encode the pool. Over-long samples are left out, not truncated.
+
+    Raises:
+        UserError: nothing is left, with the most frequent reason.
+    """
+    drawn, seen, rejects = draw_pool(corpus, size, seed)
+    pool = Pool([], n_seen=seen)
+    reasons: list[str] = [r.reason for r in rejects]
+    for sample in drawn:
+        encoded = encode_for_loss(
+            reference.tokenizer, sample, template=template, loss_tokens=loss_tokens
+        )
+        if isinstance(encoded, str):
+            reasons.append(encoded)
+        elif encoded.n_tokens > max_length:
+            reasons.append(f"longer than {max_length} tokens")
+        else:
+            pool.samples.append(encoded)
+    counts = pd.Series(reasons, dtype=object).value_counts()
+    pool.left_out = {str(reason): int(n) for reason, n in counts.items()}
+    if not pool.samples:
+        why = next(iter(pool.left_out), "the data is empty")
+        hint = "; --loss-tokens all works without responses" if why == "no response" else ""
+        raise UserError(f"no sample can serve as a probe: {why}{hint}")
+    return pool
+
+
+def pool_losses(
+    reference: ReferenceModel, samples: list[Encoded], budget: int, progress: Progress
+) -> NDArray[np.float64]:
+    """Mean clean loss of every sample, (n,) nats."""
+    losses = np.full(len(samples), np.nan)
+    with torch.inference_mode():
+        for group in group_by_tokens([s.n_tokens for s in samples], budget):
+            batch = loss_batch([samples[i] for i in group], reference.device)
+            losses[group] = clean_losses(reference, batch).numpy()
+            progress.advance(len(group))
+    return losses
+
+
+def choose_probe(
+    samples: list[Encoded], losses: NDArray[np.float64], *, criterion: str, size: int
+) -> list[int]:
+    """Indices of the probe among pool samples (which stand in hash order), in hash order.
+
+    ``loss``: highest clean loss; ``random``: the first by hash; ``stratified``: sources in equal
+    shares as far as they reach, each by hash. Samples whose loss is not finite are never chosen.
+    """
+    if criterion not in CRITERIA:
+        raise UserError(f"unknown probe criterion {criterion!r}: choose {', '.join(CRITERIA)}")
+    usable = [i for i in range(len(samples)) if np.isfinite(losses[i])]
+    if not usable:
+        raise UserError("the model's clean loss is not finite on any probe sample")
+    if criterion == "loss":
+        ordered = sorted(usable, key=lambda i: (-losses[i], samples[i].id))
+        return sorted(ordered[:size])
+    if criterion == "random":
+        return usable[:size]
+    queues: dict[str, list[int]] = {}
+    for index in usable:
+        queues.setdefault(samples[index].source, []).append(index)
+    chosen: list[int] = []
+    depth = 0
+    while len(chosen) < min(size, len(usable)):
+        layer = [queue[depth] for _, queue in sorted(queues.items()) if depth < len(queue)]
+        chosen.extend(layer[: size - len(chosen)])
+        depth += 1
+    return sorted(chosen)
+
+
+def probe_table(samples: list[Encoded], losses: Iterable[float], set_name: str) -> pd.DataFrame:
+    """probe.parquet rows; ``token_ids`` and ``loss_from`` let a resumed run skip the data."""
+    return pd.DataFrame(
+        {
+            "id": [s.id for s in samples],
+            "set": set_name,
+            "source": [s.source for s in samples],
+            "n_tokens": [s.n_tokens for s in samples],
+            "n_loss_tokens": [s.n_loss_tokens for s in samples],
+            "base_loss": list(losses),
+            "text": [s.text for s in samples],
+            "token_ids": [s.ids for s in samples],
+            "loss_from": [s.loss_from for s in samples],
+        }
+    )
+
+
+def samples_of(table: pd.DataFrame, set_name: str) -> list[Encoded]:
+    """The encoded samples of one set, back from probe.parquet, in its order."""
+    rows = table[table["set"] == set_name]
+    return [
+        Encoded(i, source, [int(t) for t in ids], int(first), text)
+        for i, source, ids, first, text in zip(
+            rows["id"],
+            rows["source"],
+            rows["token_ids"],
+            rows["loss_from"],
+            rows["text"],
+            strict=True,
+        )
+    ]

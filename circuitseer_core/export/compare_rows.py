@@ -1,0 +1,124 @@
+"""The rows of an exported file against rows built anew from the run."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitseer_core.export.rows import Subset
+from circuitseer_core.export.schema import find_columns, tables
+
+_SHOWN = 3
+
+
+class _Unreadable(Exception):
+    """The file is not of its format any more."""
+
+
+def compare_rows(subset: Subset, target: Path, form: str, prefix: str) -> tuple[list[str], int]:
+    """Go through both side by side.
+
+    Returns:
+        One line for each of the first rows that differ (and one that counts the others), and the
+        number of rows that are the same.
+    """
+    expected = subset.ids["id"].tolist()
+    told: list[str] = []
+    same = count = 0
+    pairs = zip_longest(_expected(subset, form), _READERS[form](target))
+    try:
+        for number, (wanted, found) in enumerate(pairs, start=1):
+            problem = _row_problem(wanted, found, prefix)
+            if problem is None:
+                same += 1
+                continue
+            count += 1
+            if count <= _SHOWN:
+                name = f" ({expected[number - 1]})" if number <= len(expected) else ""
+                told.append(f"row {number}{name}: {problem}")
+    except _Unreadable as error:
+        return [*told, str(error)], same
+    if count > _SHOWN:
+        told.append(f"and {count - _SHOWN} more rows differ")
+    return told, same
+
+
+def _expected(subset: Subset, form: str) -> Iterator[dict[str, Any]]:
+    if form == "messages":
+        return subset.messages()
+    if form == "jsonl":
+        return subset.rows()
+    columns = find_columns(subset.rows)
+    return (row for table in tables(subset.rows(), columns) for row in table.to_pylist())
+
+
+def _row_problem(
+    wanted: Mapping[str, Any] | None, found: Mapping[str, Any] | None, prefix: str
+) -> str | None:
+    """What is wrong with a row, or None."""
+    if found is None:
+        return "is missing from the export"
+    if wanted is None:
+        return "does not belong to the subset"
+    for name in [*wanted, *(name for name in found if name not in wanted)]:
+        if name not in found:
+            return f"has no column {name!r}"
+        if name not in wanted:
+            return f"has a column {name!r} that the data has not"
+        if not _same(wanted[name], found[name], name.startswith(prefix)):
+            return f"{name!r} is not what the run gives"
+    return None
+
+
+def _same(one: Any, other: Any, rounded: bool) -> bool:
+    if rounded and isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, rel_tol=1e-9)
+    return bool(one == other)
+
+
+def _read_lines(target: Path) -> Iterator[dict[str, Any]]:
+    with target.open("rb") as file:
+        for text in file:
+            try:
+                row = json.loads(text)
+            except ValueError:
+                row = {}
+            yield row if isinstance(row, dict) else {}
+
+
+def _read_parquet(target: Path) -> Iterator[dict[str, Any]]:
+    try:
+        with pq.ParquetFile(target) as parquet:
+            yield from _rows_of(parquet.iter_batches(2048))
+    except (pa.ArrowException, OSError) as error:
+        raise _Unreadable(f"{target.name} is no Parquet file any more: {error}") from error
+
+
+def _read_folder(target: Path) -> Iterator[dict[str, Any]]:
+    try:
+        state = json.loads((target / "state.json").read_text(encoding="utf-8"))
+        for entry in state["_data_files"]:
+            with pa.memory_map(str(target / entry["filename"])) as source:
+                yield from _rows_of(pa.ipc.open_stream(source))
+    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
+        raise _Unreadable(f"{target.name} is no datasets folder any more: {error}") from error
+
+
+def _rows_of(found: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    for batch in found:
+        yield from batch.to_pylist()
+
+
+_READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
+    "jsonl": _read_lines,
+    "messages": _read_lines,
+    "parquet": _read_parquet,
+    "datasets": _read_folder,
+}

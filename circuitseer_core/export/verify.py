@@ -1,0 +1,281 @@
+"""Does an exported subset still follow from its run and its manifest?
+
+1. The manifest's seal and the files' hashes: has anything been edited since the export?
+2. The run: is it there, with the same model, heads and settings?
+3. The pool: are the scored rows, and the data files behind them, the ones drawn from?
+4. The draw, done again from the manifest's settings: the same ids in the same order?
+5. The rows, built again from the run's texts: the same cells?
+
+Every kind of difference has its own message; all that are found are told. Chances are compared to
+nine digits, since another machine's logarithm may differ in the last one.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.fields import Fields
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.compare_rows import compare_rows
+from circuitseer_core.export.manifest import (
+    FOLDER_MANIFEST,
+    SUFFIX,
+    file_entry,
+    manifest_path,
+    read_manifest,
+    seal,
+)
+from circuitseer_core.export.rows import make_subset
+from circuitseer_core.runs.folder import Run, runs_home
+from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.lists import stored_rules
+from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.select_run import ids_frame, ids_hash
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.sift import Rules
+
+
+@dataclass(slots=True)
+class VerifyResult:
+    """``ok`` where nothing differs; ``messages``: one line a difference, ``kinds`` beside them.
+
+    Kinds: manifest, file, run, settings, pool, data, lists, draw, rows. ``notes`` say what could
+    not be compared. ``rows`` counts the exported rows that were derived again.
+    """
+
+    messages: list[str] = field(default_factory=list)
+    kinds: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rows: int = 0
+
+    @property
+    def ok(self) -> bool:
+        """Whether everything that was compared is the same."""
+        return not self.messages
+
+    def add(self, kind: str, message: str) -> None:
+        """Record a difference."""
+        self.kinds.append(kind)
+        self.messages.append(message)
+
+
+def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
+    """Compare an export with what its run gives now.
+
+    Args:
+        path: the exported file or folder, or its manifest.
+        run: the run folder, where it is no longer where the manifest says.
+
+    Raises:
+        UserError: there is nothing at ``path``, or no manifest by it.
+    """
+    target, where = _locate(Path(path))
+    manifest = read_manifest(where)
+    result = VerifyResult()
+    if seal(manifest) != manifest.get("seal"):
+        result.add("manifest", f"{where.name} was edited after the export: its seal is broken")
+    _check_files(target, manifest, result)
+    try:
+        opened = _open_run(manifest, where, run)
+    except UserError as error:
+        result.add("run", str(error))
+        return result
+    _check_run(opened, manifest, result)
+    try:
+        _check_draw(opened, target, manifest, result)
+    except UserError as error:
+        result.add("draw", f"the subset cannot be derived again: {error}")
+    return result
+
+
+def _locate(path: Path) -> tuple[Path, Path]:
+    """(data, manifest) for either of them. Raises UserError where neither is there."""
+    if path.name == FOLDER_MANIFEST:
+        return path.parent, path
+    if path.name.endswith(SUFFIX) and path.is_file():
+        return path.with_name(path.name.removesuffix(SUFFIX)), path
+    where = manifest_path(path)
+    if not path.exists() and not where.is_file():
+        raise UserError(f"there is no export at {path}")
+    return path, where
+
+
+def _check_files(target: Path, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+    """Hash every data file as it lies there."""
+    for entry in manifest["files"]:
+        whole = manifest["export"]["format"] == "datasets"
+        file = target / entry["name"] if whole else target
+        if not file.is_file():
+            result.add("file", f"{file} is missing")
+            continue
+        now = file_entry(file, file.parent)
+        if now["sha256"] != entry["sha256"]:
+            result.add("file", f"{file.name} was changed after the export (its hash is another)")
+
+
+def _open_run(manifest: Mapping[str, Any], where: Path, given: str | Path | None) -> Run:
+    """The manifest's run: where it was, beside the export as it was, or among the runs."""
+    if given is not None:
+        return Run.open(given)
+    named = manifest["run"]
+    beside = named.get("path_from_here")
+    places = [Path(named["path"]), runs_home() / str(named["name"])]
+    if beside:
+        places.insert(0, where.parent / beside)
+        if where.name == FOLDER_MANIFEST:
+            places.insert(0, where.parent.parent / beside)
+    for place in places:
+        if (place / "run.json").is_file():
+            return Run.open(place)
+    raise UserError(
+        f"the run {named['name']!r} is not at {named['path']}: without it the subset cannot be "
+        "derived again (say where it is with --run)"
+    )
+
+
+def _check_run(run: Run, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+    """The scoring's model and heads, and the settings of the stored selection."""
+    selection = manifest["selection"]
+    scores = selection["settings"].get("scores", "default")
+    try:
+        scoring = run.scores_settings(scores)
+    except UserError as error:
+        result.add("run", str(error))
+        return
+    model, then = scoring.get("model") or {}, manifest.get("model") or {}
+    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
+        if model.get(key) != then.get(key):
+            result.add("run", f"the run's model has {key} {model.get(key)}, not {then.get(key)}")
+    if scoring.get("heads") != manifest.get("heads"):
+        result.add("run", "the run was scored with other heads than the manifest names")
+    _check_data(run, scoring, scores, manifest, result)
+    if selection["name"] not in run.selections():
+        result.notes.append(f"the run has no selection {selection['name']!r} any more")
+        return
+    stored = run.selection(selection["name"])
+    if stored.get("created") != selection.get("created"):
+        result.notes.append(f"selection {selection['name']!r} was drawn again since the export")
+        return
+    for key, value in stored["settings"].items():
+        other = selection["settings"].get(key)
+        if other != value:
+            label = key.replace("_", " ")
+            result.add("settings", f"the {label} is {other} in the manifest, {value} in the run")
+
+
+def _data_specs(run: Run, scoring: Mapping[str, Any], scores: str) -> list[str]:
+    """Where the scored data was: as the scoring says, else as the command that made it did."""
+    if scoring.get("data_specs"):
+        return [str(spec) for spec in scoring["data_specs"]]
+    for entry in reversed(run.manifest.get("commands") or []):
+        words = shlex.split(str(entry.get("command") or ""))
+        if entry.get("stage") != "score" or "--data" not in words:
+            continue
+        name = words[words.index("--name") + 1] if "--name" in words[:-1] else "default"
+        if name == scores:
+            return _values_of("--data", words)
+    return []
+
+
+def _values_of(option: str, words: list[str]) -> list[str]:
+    """Every value of an option that may be given several times and take several values."""
+    values: list[str] = []
+    taking = False
+    for word in words:
+        if word.startswith("--"):
+            taking = word == option
+        elif taking:
+            values.append(word)
+    return values
+
+
+def _check_data(
+    run: Run,
+    scoring: Mapping[str, Any],
+    scores: str,
+    manifest: Mapping[str, Any],
+    result: VerifyResult,
+) -> None:
+    """The data files, where the run says which they were and they are still there."""
+    if scoring.get("data") != manifest.get("data"):
+        result.add("data", "the run was scored on other data than the manifest names")
+    specs = _data_specs(run, scoring, scores)
+    local = [spec for spec in specs if "hf:" not in spec]
+    if not specs or len(local) < len(specs) or not manifest.get("data"):
+        result.notes.append("the data behind the scores was not read again")
+        return
+    stored = manifest["data"]
+    known = [stored] if isinstance(stored, Mapping) else list(stored)
+    then = {f["name"]: f for entry in known for f in entry.get("files", [entry])}
+    fields = Fields(**next((e["fields"] for e in known if e.get("fields")), {}))
+    try:
+        now = Corpus(local, fields).fingerprint()["files"]
+    except UserError as error:
+        result.notes.append(f"the data behind the scores cannot be read again: {error}")
+        return
+    for file in now:
+        before = then.get(file["name"], {})
+        if before and file.get("sha256") != before.get("sha256"):
+            result.add("data", f"data file {file['name']} has changed since it was scored")
+
+
+def _check_draw(run: Run, target: Path, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+    """Draw again and compare pool, ids and rows."""
+    selection = manifest["selection"]
+    settings = SelectionSettings.of(**selection["settings"])
+    rules = _rules(run, selection, settings, result)
+    compared = bool(selection["counts"].get("duplicate"))
+    if not selection.get("prompts_compared"):
+        rules = replace(rules, duplicates=False)
+    pool = load_pool(run, settings, prompts=compared and rules.duplicates)
+    if compared and pool.prompt is None:
+        raise UserError(
+            "duplicates were removed by their texts, and the run's texts are not at hand"
+        )
+    if pool_hash(pool) != selection.get("pool_hash"):
+        was = int(selection["counts"]["rows"])
+        change = "other scores" if len(pool) == was else f"{len(pool):,} rows, {was:,} then"
+        result.add("pool", f"the pool has changed since the draw ({change})")
+    frame = ids_frame(draw(pool, settings, rules))
+    if ids_hash(frame["id"]) != selection["ids_hash"]:
+        result.add("draw", _other_subset(run, selection, frame, settings))
+        return
+    if target.exists():
+        form, prefix = manifest["export"]["format"], manifest["export"]["prefix"]
+        subset = make_subset(run, settings.scores, frame, form)
+        differences, result.rows = compare_rows(subset, target, form, prefix)
+        for difference in differences:
+            result.add("rows", difference)
+
+
+def _rules(
+    run: Run, selection: Mapping[str, Any], settings: SelectionSettings, result: VerifyResult
+) -> Rules:
+    """The lists as they stood at the draw; empty ones need no file."""
+    if not selection["lists"]["rows"]:
+        return Rules(duplicates=settings.duplicates == "remove")
+    rules, found = stored_rules(run, selection["name"], settings)
+    if found != selection["lists"]["sha256"]:
+        result.add("lists", "the lists kept with the selection are not the ones drawn with")
+    return rules
+
+
+def _other_subset(
+    run: Run, selection: Mapping[str, Any], frame: pd.DataFrame, settings: SelectionSettings
+) -> str:
+    text = f"the manifest's settings (seed {settings.seed}) draw another subset than was exported"
+    stored = set()
+    if selection["name"] in run.selections():
+        kept = run.selection_ids(selection["name"])["id"]
+        stored = set(kept) if ids_hash(kept) == selection["ids_hash"] else set()
+    if not stored:
+        return text
+    missing = len(stored - set(frame["id"]))
+    return f"{text}: {missing} of {len(stored)} samples differ"

@@ -1,0 +1,265 @@
+"""A selection out into the world: data, manifest and dataset card, each whole or not at all.
+
+Formats: ``jsonl`` (JSON Lines), ``parquet``, ``datasets`` (a folder for ``load_from_disk``) and
+``messages`` (chat as JSON Lines, see chat.py). Beside a file NAME lie ``NAME.manifest.json`` and
+``README.md``; a README.md that is not ours is never touched (the card is then ``NAME.README.md``).
+Inside a ``datasets`` folder lie ``circuitseer.manifest.json`` and ``README.md``.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.card import dataset_card, marker
+from circuitseer_core.export.chat import llama_factory_entry
+from circuitseer_core.export.manifest import (
+    FOLDER_MANIFEST,
+    file_entry,
+    make_manifest,
+    manifest_path,
+    write_manifest,
+)
+from circuitseer_core.export.push import hub_token, push_files
+from circuitseer_core.export.rows import FORMATS, Format, Subset, line_bytes, load_subset
+from circuitseer_core.export.schema import Columns, find_columns, tables
+from circuitseer_core.files import atomic_path, replace_folder, write_json, write_text
+from circuitseer_core.runs.folder import Run
+
+__all__ = ["FORMATS", "Exported", "Format", "export", "export_bytes"]
+
+_SUFFIXES: dict[str, tuple[str, ...]] = {
+    "jsonl": (".jsonl", ".ndjson", ".json"),
+    "messages": (".jsonl", ".ndjson", ".json"),
+    "parquet": (".parquet",),
+}
+_KNOWN = {".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".arrow"}
+
+
+@dataclass(frozen=True, slots=True)
+class Exported:
+    """What was written: the data (a file, or a folder for ``datasets``), and what lies by it."""
+
+    path: Path
+    manifest: Path
+    card: Path
+    rows: int
+    bytes: int
+    notes: tuple[str, ...] = field(default=())
+    address: str | None = None
+
+
+def export(
+    run: Run,
+    selection: str | None,
+    out: str | Path,
+    format: Format | None = None,
+    push: str | None = None,
+) -> Exported:
+    """Write one selection.
+
+    Args:
+        selection: its name; the one drawn last by default.
+        out: a file, or a folder (for ``datasets``, always); in an existing folder the file gets the
+            selection's name.
+        format: by default what the name of ``out`` says, else ``jsonl``.
+        push: a Hub dataset repository, ``owner/name``, to put it into as well.
+
+    Raises:
+        UserError: no such selection, texts are missing, the target is not ours to replace or cannot
+            be written, or the Hub refuses.
+    """
+    name = selection or _last_selection(run)
+    settled = _form(format, Path(out))
+    target = _target(Path(out), settled, name, str(out))
+    if push is not None:
+        hub_token()  # before any work is done
+    subset = load_subset(run, name, settled)
+    try:
+        if settled == "datasets":
+            done = _export_folder(run, name, subset, target)
+        else:
+            done = _export_file(run, name, subset, target, settled)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+    if push is None:
+        return done
+    return Exported(**{**_fields(done), "address": push_files(push, _hub_files(done))})
+
+
+def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
+    """The file that ``export`` would write, as bytes: what the app's download button hands out.
+
+    Raises:
+        UserError: as ``export``; also for ``datasets``, which is a folder.
+    """
+    subset = load_subset(run, selection, form)
+    if form == "parquet":
+        sink = pa.BufferOutputStream()
+        _write_parquet(sink, subset, find_columns(subset.rows))
+        return bytes(sink.getvalue())
+    if form == "datasets":
+        raise UserError("a datasets folder is not one file: export it, or take parquet")
+    return b"".join(line_bytes(subset, form))
+
+
+def _export_file(run: Run, name: str, subset: Subset, target: Path, form: Format) -> Exported:
+    details: dict[str, Any] = {"prefix": subset.prefix}
+    with atomic_path(target) as temporary:
+        if form == "parquet":
+            columns = find_columns(subset.rows)
+            details["columns_as_json"] = list(columns.as_json)
+            _write_parquet(temporary, subset, columns)
+        else:
+            details |= {"left_out": subset.left_out} if form == "messages" else {}
+            with temporary.open("wb") as file:
+                file.writelines(line_bytes(subset, form))
+        entry = {**file_entry(temporary, temporary.parent), "name": target.name}
+    manifest = make_manifest(
+        run, name, form=form, target=target, rows=len(subset), details=details, files=[entry]
+    )
+    path = manifest_path(target)
+    write_manifest(path, manifest)
+    card = _card_path(target)
+    write_text(card, dataset_card(manifest, target.name, target.name))
+    notes = _register(target) if form == "messages" else ()
+    return Exported(target, path, card, len(subset), int(entry["bytes"]), notes)
+
+
+def _export_folder(run: Run, name: str, subset: Subset, target: Path) -> Exported:
+    try:
+        import datasets
+    except ImportError as error:
+        raise UserError(
+            "a datasets folder needs the datasets library: pip install datasets"
+        ) from error
+    columns = find_columns(subset.rows)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        table = pa.concat_tables(tables(subset.rows(), columns))
+        data = datasets.Dataset(table, fingerprint=str(run.selection(name)["ids_hash"])[:16])
+        with _quiet(datasets):
+            data.save_to_disk(str(aside))
+        files = [file_entry(path, aside) for path in sorted(aside.rglob("*")) if path.is_file()]
+        details = {"prefix": subset.prefix, "columns_as_json": list(columns.as_json)}
+        manifest = make_manifest(
+            run,
+            name,
+            form="datasets",
+            target=target,
+            rows=len(subset),
+            details=details,
+            files=files,
+        )
+        write_manifest(aside / FOLDER_MANIFEST, manifest)
+        write_text(aside / "README.md", dataset_card(manifest, target.name, "*.arrow"))
+        replace_folder(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+    size = sum(int(entry["bytes"]) for entry in files)
+    card = target / "README.md"
+    return Exported(target, target / FOLDER_MANIFEST, card, len(subset), size)
+
+
+def _write_parquet(sink: Any, subset: Subset, columns: Columns) -> None:
+    with pq.ParquetWriter(sink, columns.schema, compression="zstd") as writer:
+        for table in tables(subset.rows(), columns):
+            writer.write_table(table)
+
+
+def _last_selection(run: Run) -> str:
+    names = run.selections()
+    if not names:
+        raise UserError(f"{run.path} has no selection yet: run select --run {run.path}")
+    return names[0]
+
+
+def _form(form: Format | None, out: Path) -> Format:
+    if form is None:
+        return "parquet" if out.suffix.lower() == ".parquet" else "jsonl"
+    if form not in get_args(Format):
+        raise UserError(f"no format {form!r}; there are {', '.join(FORMATS)}")
+    return form
+
+
+def _target(out: Path, form: Format, name: str, given: str) -> Path:
+    """The file or folder to write. Raises UserError where something else would be overwritten."""
+    if form == "datasets":
+        if out.is_file():
+            raise UserError(f"{out} is a file: a datasets export is a folder")
+        if out.is_dir() and any(out.iterdir()) and not (out / FOLDER_MANIFEST).is_file():
+            raise UserError(f"{out} is not empty and no earlier export: choose another --out")
+        return out
+    if out.is_dir() or given.endswith(("/", os.sep)):
+        middle = ".messages" if form == "messages" else ""
+        return out / f"{name}{middle}{_SUFFIXES[form][0]}"
+    suffix = out.suffix.lower()
+    if suffix in _KNOWN and suffix not in _SUFFIXES[form]:
+        raise UserError(
+            f"{out.name} does not look like {form}: name it {out.stem}{_SUFFIXES[form][0]}"
+        )
+    return out
+
+
+def _card_path(target: Path) -> Path:
+    """README.md beside the file, unless one is there that is not this file's card."""
+    readme = target.with_name("README.md")
+    if not readme.exists():
+        return readme
+    text = readme.read_text(encoding="utf-8", errors="replace") if readme.is_file() else ""
+    ours = marker(target.name) in text
+    return readme if ours else target.with_name(f"{target.name}.README.md")
+
+
+def _register(target: Path) -> tuple[str, ...]:
+    """Add the file to LLaMA-Factory's dataset_info.json beside it, which other entries keep."""
+    path = target.with_name("dataset_info.json")
+    entries: dict[str, Any] = {}
+    if path.exists():
+        try:
+            entries = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            entries = {"": None}
+        if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
+            return (f"{path} is not LLaMA-Factory's: add the entry from the card to yours",)
+    entry = llama_factory_entry(target.name)
+    key = target.name.split(".")[0]
+    if entries.get(key, entry) != entry:
+        return (f"{path} has another {key!r}: add the entry from the card under another name",)
+    write_json(path, {**entries, key: entry})
+    return ()
+
+
+def _hub_files(done: Exported) -> dict[str, Path]:
+    if done.path.is_dir():
+        found = sorted(path for path in done.path.rglob("*") if path.is_file())
+        return {path.relative_to(done.path).as_posix(): path for path in found}
+    return {done.path.name: done.path, done.manifest.name: done.manifest, "README.md": done.card}
+
+
+def _fields(done: Exported) -> dict[str, Any]:
+    return {name: getattr(done, name) for name in Exported.__slots__}
+
+
+@contextlib.contextmanager
+def _quiet(datasets: Any) -> Iterator[None]:
+    """No bar of the library's own while saving."""
+    shown = datasets.is_progress_bar_enabled()
+    datasets.disable_progress_bars()
+    try:
+        yield
+    finally:
+        if shown:
+            datasets.enable_progress_bars()

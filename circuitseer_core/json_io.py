@@ -1,0 +1,56 @@
+"""Cells as they come from Parquet, Arrow or JSON, made fit for JSON."""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import json
+import math
+from collections.abc import Mapping
+from typing import Any
+
+
+def jsonable(value: Any) -> Any:
+    """The same value in JSON's types.
+
+    Dates and times become ISO 8601 text, durations seconds, bytes base64 text, decimals and
+    numpy scalars plain numbers, tuples and sets lists, mapping keys text. NaN and infinities,
+    which JSON lacks, become null; half a surrogate pair becomes U+FFFD, so that the text can be
+    written as UTF-8.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if type(value) is str:
+        if value.isascii():
+            return value
+        return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return float(value) if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {jsonable(str(key)): jsonable(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [jsonable(item) for item in value]
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, datetime.timedelta):
+        return value.total_seconds()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return base64.b64encode(value).decode("ascii")
+    if hasattr(value, "tolist"):  # numpy scalars and arrays
+        return jsonable(value.tolist())
+    if hasattr(value, "is_finite"):  # Decimal
+        return float(value) if value.is_finite() else None
+    return jsonable(str(value))
+
+
+def json_object(value: Any) -> dict[str, Any]:
+    """A JSON object from its text; empty where there is none."""
+    if not isinstance(value, str):
+        return {}
+    try:
+        parsed = json.loads(value)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}

@@ -1,0 +1,100 @@
+"""Encoded samples, grouped into right-padded batches by a token budget.
+
+Batches are cut from length-sorted samples, so that padding is small, and depend on nothing but
+the lengths and the budget: a resumed run with the pinned budget sees the very same batches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from circuitseer_core.model.encoding import Encoded
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """B samples, right-padded to T tokens; n loss positions over all of them.
+
+    Shapes: ids (B, T); rows, positions, targets (n,): the logits of sample ``rows[k]`` at
+    ``positions[k]`` predict ``targets[k]``; counts (B,) loss tokens a sample, float64.
+    """
+
+    sample_ids: list[str]
+    ids: Tensor
+    rows: Tensor
+    positions: Tensor
+    targets: Tensor
+    counts: Tensor
+    lengths: list[int]
+
+    @property
+    def size(self) -> int:
+        """B, the number of samples."""
+        return self.ids.shape[0]
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """The batch in two, for when memory does not hold it whole."""
+        middle = self.size // 2
+        return self._slice(0, middle), self._slice(middle, self.size)
+
+    def _slice(self, start: int, stop: int) -> Batch:
+        mine = (self.rows >= start) & (self.rows < stop)
+        lengths = self.lengths[start:stop]
+        return Batch(
+            sample_ids=self.sample_ids[start:stop],
+            ids=self.ids[start:stop, : max(lengths)],
+            rows=self.rows[mine] - start,
+            positions=self.positions[mine],
+            targets=self.targets[mine],
+            counts=self.counts[start:stop],
+            lengths=lengths,
+        )
+
+
+def group_by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
+    """Indices grouped so that (longest in group) x (group size) <= budget, shortest first.
+
+    A sample longer than the budget makes a group of its own. Ties keep their order.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    groups: list[list[int]] = []
+    for index in order:
+        if groups and lengths[index] * (len(groups[-1]) + 1) <= budget:
+            groups[-1].append(index)
+        else:
+            groups.append([index])
+    return groups
+
+
+def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
+    """Right-pad to (B, T) with 0: under causal attention no real token sees the padding."""
+    longest = max(len(s) for s in sequences)
+    ids = torch.zeros(len(sequences), longest, dtype=torch.long)
+    for row, sequence in enumerate(sequences):
+        ids[row, : len(sequence)] = torch.tensor(sequence)
+    return ids.to(device)
+
+
+def loss_batch(samples: Sequence[Encoded], device: torch.device) -> Batch:
+    """Stack encoded samples for a loss computation."""
+    ids = pad([s.ids for s in samples], device)
+    rows: list[int] = []
+    positions: list[int] = []
+    targets: list[int] = []
+    for row, sample in enumerate(samples):
+        rows.extend([row] * sample.n_loss_tokens)
+        positions.extend(range(sample.loss_from - 1, sample.n_tokens - 1))
+        targets.extend(sample.ids[sample.loss_from :])
+    return Batch(
+        sample_ids=[s.id for s in samples],
+        ids=ids,
+        rows=torch.tensor(rows, device=device),
+        positions=torch.tensor(positions, device=device),
+        targets=torch.tensor(targets, device=device),
+        counts=torch.tensor([s.n_loss_tokens for s in samples], dtype=torch.float64),
+        lengths=[s.n_tokens for s in samples],
+    )

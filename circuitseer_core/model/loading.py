@@ -1,0 +1,154 @@
+"""Loading a reference model, and the hashes by which a run knows that it is still the same one."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.model import demo
+from circuitseer_core.model.attention import NAME
+from circuitseer_core.model.reference import ReferenceModel
+
+if TYPE_CHECKING:
+    from circuitseer_core.model.reference import ReferenceModel
+
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+@dataclass(frozen=True)
+class ModelInfo:
+    """What a manifest says of the reference model."""
+
+    id: str
+    revision: str | None
+    architecture: str
+    weights_hash: str
+    tokenizer_hash: str
+    dtype: str
+    device: str
+    n_layers: int
+    heads_per_layer: list[int]
+    parameters: int
+
+
+def resolve_device(device: str) -> torch.device:
+    """``auto`` is CUDA, then Apple's MPS, then the CPU."""
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        resolved = torch.device(device)
+        torch.empty(1, device=resolved)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"device {device!r} cannot be used: {_first_line(error)}") from error
+    return resolved
+
+
+def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
+    """``auto`` is bf16 on a GPU, else fp32 (bf16 noise exceeds most heads' effect)."""
+    if dtype == "auto":
+        return torch.float32 if device.type == "cpu" else torch.bfloat16
+    if dtype not in DTYPES:
+        raise UserError(f"unknown dtype {dtype!r}: choose auto, {', '.join(DTYPES)}")
+    return DTYPES[dtype]
+
+
+def load_model(
+    spec: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None
+) -> tuple[ReferenceModel, ModelInfo]:
+    """Load and instrument a reference model.
+
+    Args:
+        spec: a Hub id, a local Transformers folder, or ``demo`` (the embedded default).
+
+    Raises:
+        UserError: unknown model, unusable device, or an architecture without reachable heads.
+    """
+    on = resolve_device(device)
+    precision = resolve_dtype(dtype, on)
+    source = str(demo.model_folder()) if spec == "demo" else spec
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision)
+        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        model: Any = AutoModelForCausalLM.from_pretrained(
+            source, config=config, revision=revision, dtype=precision, attn_implementation=NAME
+        )
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise UserError(f"model {spec!r} cannot be loaded: {_first_line(error)}") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
+    model.to(device=on)
+    reference = ReferenceModel(model, tokenizer, name=spec)
+    return reference, describe(reference, source, revision)
+
+
+def describe(reference: ReferenceModel, source: str, revision: str | None) -> ModelInfo:
+    """The manifest entry of a loaded model; hashes its weight files (about 1 s a gigabyte)."""
+    model = reference.model
+    names = {v: k for k, v in DTYPES.items()}
+    return ModelInfo(
+        id=reference.name,
+        revision=getattr(model.config, "_commit_hash", None) or revision,
+        architecture=type(model).__name__,
+        weights_hash=_weights_hash(source, revision),
+        tokenizer_hash=_tokenizer_hash(reference.tokenizer),
+        dtype=names.get(reference.dtype, str(reference.dtype)),
+        device=str(reference.device),
+        n_layers=len(reference.layers),
+        heads_per_layer=reference.heads_per_layer,
+        parameters=sum(p.numel() for p in model.parameters()),
+    )
+
+
+def _weights_hash(source: str, revision: str | None) -> str:
+    folder = Path(source)
+    if not folder.is_dir():
+        from huggingface_hub import snapshot_download
+
+        folder = Path(snapshot_download(source, revision=revision, local_files_only=True))
+    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".gguf"})
+    digest = hashlib.sha256()
+    for path in files:
+        digest.update(path.name.encode())
+        with path.open("rb") as handle:
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()
+
+
+def _tokenizer_hash(tokenizer: Any) -> str:
+    state = tokenizer.backend_tokenizer.to_str() + str(tokenizer.chat_template)
+    return hashlib.sha256(state.encode()).hexdigest()
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip() or type(error).__name__
+    return text.splitlines()[0][:300]
+
+
+def load_run_model(manifest: Mapping[str, Any], dtype: str, device: str) -> ReferenceModel:
+    """The model that a run's heads were found in.
+
+    Raises:
+        UserError: it cannot be loaded, or its weights or tokenizer have changed since.
+    """
+
+    known = manifest["model"]
+    reference, loaded = load_model(
+        known["id"], dtype=dtype, device=device, revision=known.get("revision")
+    )
+    info = asdict(loaded)
+    for key, what in (("weights_hash", "weights"), ("tokenizer_hash", "tokenizer")):
+        if known.get(key) != info[key]:
+            raise UserError(
+                f"{known['id']} has other {what} now ({info[key][:8]}) than when this run's heads "
+                f"were found ({str(known.get(key))[:8]}): detect again in another run"
+            )
+    return reference

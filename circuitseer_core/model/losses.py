@@ -1,0 +1,44 @@
+"""Cross-entropy in nats at the loss positions alone, a chunk of logits at a time."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from circuitseer_core.model.batches import Batch
+from circuitseer_core.model.reference import ReferenceModel
+
+LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
+"""Most memory one chunk of float32 logits may take."""
+
+
+def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy in nats of each target, (n,) float32, from final hidden states (n, d).
+
+    Logits exist for one chunk at a time: never a (batch, T, vocabulary) tensor.
+    """
+    vocab = reference.model.get_output_embeddings().weight.shape[0]
+    limit = LOGIT_BYTES.get(hidden.device.type, LOGIT_BYTES["cuda"])
+    rows = max(1, limit // (4 * vocab))
+    out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    for start in range(0, len(targets), rows):
+        stop = min(start + rows, len(targets))
+        logits = reference.logits(hidden[start:stop]).float()
+        chosen = logits.gather(1, targets[start:stop, None])[:, 0]
+        out[start:stop] = torch.logsumexp(logits, -1) - chosen
+    return out
+
+
+def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Tensor:
+    """Mean loss of every sample in every variant: (V, B) float64 from hidden (V*B, T, d)."""
+    variants = hidden.shape[0] // batch.size
+    picked = hidden.unflatten(0, (variants, batch.size))[:, batch.rows, batch.positions]
+    losses = token_losses(reference, picked.flatten(0, 1), batch.targets.repeat(variants))
+    sums = torch.zeros(variants, batch.size, dtype=torch.float64)
+    sums.index_add_(1, batch.rows.cpu(), losses.view(variants, -1).double().cpu())
+    return sums / batch.counts
+
+
+def clean_losses(reference: ReferenceModel, batch: Batch) -> Tensor:
+    """Mean clean loss of every sample, (B,) float64 nats."""
+    return sample_losses(reference, reference.hidden(batch.ids), batch)[0]

@@ -1,0 +1,299 @@
+"""The run folder: the only channel between the stages, the command line and the app.
+
+A run is a folder (docs/files.md). Opening one needs neither torch nor duckdb, so
+a laptop can read what a GPU machine wrote. Every write is atomic; a killed job leaves a valid run.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import write_json
+
+FORMAT = 1
+DEMO_RUN = Path(__file__).resolve().parents[2] / "assets" / "demo-run"
+"""The bundled demo run: numbers only, texts come from the installed data packages."""
+
+MERGED = "part-all.parquet"
+"""A finished detection's parts in one file: thousands of small ones would open slowly."""
+
+_WIDE_COLUMNS = {"profile", "token_starts", "special_mask", "prompt", "response", "original"}
+
+
+def runs_home() -> Path:
+    """Where runs live: ``$CIRCUITSEER_RUNS``, else ``./runs``."""
+    return Path(os.environ.get("CIRCUITSEER_RUNS", "runs"))
+
+
+def list_runs(home: Path | None = None) -> list[Path]:
+    """Run folders under ``home``, most recently changed first; an absent home is an empty list."""
+    home = home or runs_home()
+    if not home.is_dir():
+        return []
+    manifests = [p / "run.json" for p in home.iterdir() if (p / "run.json").is_file()]
+    manifests.sort(key=lambda m: m.stat().st_mtime, reverse=True)
+    return [m.parent for m in manifests]
+
+
+def now() -> str:
+    """The present moment as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+class Run:
+    """One run folder and its manifest, ``run.json``.
+
+    Tables are pandas frames with the columns of docs/files.md; a stage that has not run yet raises
+    :class:`UserError` naming the command that makes it.
+    """
+
+    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+        self.path = path
+        self.manifest = manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Run:
+        """Open an existing run; UserError where ``path`` is none or its manifest is broken."""
+        path = Path(path)
+        if not (path / "run.json").is_file():
+            raise UserError(f"{path} is not a run folder (it has no run.json)")
+        return cls(path, _read_manifest(path))
+
+    @classmethod
+    def create(cls, path: str | Path) -> Run:
+        """Open the run at ``path``, or make one there; a folder of another kind is refused."""
+        path = Path(path)
+        if (path / "run.json").is_file():
+            return cls.open(path)
+        if path.exists() and (not path.is_dir() or any(path.iterdir())):
+            leftovers = {p.name for p in path.iterdir()} if path.is_dir() else {path.name}
+            if leftovers - {"log.txt", "lock", "progress.json"}:
+                raise UserError(f"{path} exists and is not a run folder: choose another --run")
+        run = cls(path, {"format": FORMAT, "name": path.name, "created": now(), "state": "new"})
+        run.update()
+        return run
+
+    def discard_if_empty(self) -> None:
+        """Remove a run that failed before it held anything, so that bad input leaves no trace.
+
+        A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
+        """
+        ours = {"run.json", ".stage", "progress.json"}
+        if {p.name for p in self.path.iterdir()} <= ours:
+            for name in ours:
+                (self.path / name).unlink(missing_ok=True)
+            self.path.rmdir()
+
+    @property
+    def name(self) -> str:
+        """The folder's name."""
+        return self.path.name
+
+    @property
+    def heads_path(self) -> Path:
+        """heads.parquet."""
+        return self.path / "heads.parquet"
+
+    @property
+    def importance_dir(self) -> Path:
+        """Folder of the importance parts."""
+        return self.path / "importance"
+
+    @property
+    def probe_path(self) -> Path:
+        """probe.parquet."""
+        return self.path / "probe.parquet"
+
+    @property
+    def pool_path(self) -> Path:
+        """pool.parquet."""
+        return self.path / "pool.parquet"
+
+    @property
+    def review_path(self) -> Path:
+        """review.jsonl."""
+        return self.path / "review.jsonl"
+
+    @property
+    def progress_path(self) -> Path:
+        """progress.json."""
+        return self.path / "progress.json"
+
+    @property
+    def log_path(self) -> Path:
+        """Output of jobs that the app started."""
+        return self.path / "log.txt"
+
+    @property
+    def lock_path(self) -> Path:
+        """Who runs a job here: pid and start time."""
+        return self.path / "lock"
+
+    def scores_dir(self, name: str = "default") -> Path:
+        """Folder of one scoring."""
+        return self.path / "scores" / name
+
+    def selection_dir(self, name: str) -> Path:
+        """Folder of one selection."""
+        return self.path / "selections" / name
+
+    def reload(self) -> None:
+        """Read run.json again (another process may have written it)."""
+        self.manifest = _read_manifest(self.path)
+
+    def update(self, **sections: Any) -> None:
+        """Replace top-level sections of the manifest and write it, atomically."""
+        self.manifest.update(sections)
+        write_json(self.path / "run.json", self.manifest)
+
+    def heads(self) -> pd.DataFrame:
+        """heads.parquet: one row a head, sorted by layer and head."""
+        return self._table(self.heads_path, "heads", f"detect --run {self.path}")
+
+    def importance(self) -> pd.DataFrame:
+        """The per-sample table: id, set, layer, head, delta_loss (nats)."""
+        whole = self.importance_dir / MERGED
+        parts = [whole] if whole.is_file() else sorted(self.importance_dir.glob("part-*.parquet"))
+        if not parts:
+            raise UserError(f"{self.path} has no importances: run detect --run {self.path}")
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        try:
+            table = pa.concat_tables([pq.read_table(p).replace_schema_metadata() for p in parts])
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"{self.importance_dir} cannot be read: {error}") from error
+        return table.to_pandas()
+
+    def probe(self) -> pd.DataFrame:
+        """Probe (and contrast) samples: id, set, source, n_tokens, n_loss_tokens, base_loss, …"""
+        return self._table(self.probe_path, "probe", f"detect --run {self.path}")
+
+    def pool(self) -> pd.DataFrame:
+        """The pool the probe was drawn from: id, source, base_loss."""
+        return self._table(self.pool_path, "pool", f"detect --run {self.path}")
+
+    def scorings(self) -> list[str]:
+        """Names of the scorings in this run, ``default`` first."""
+        names = [p.parent.name for p in self.path.glob("scores/*/settings.json")]
+        return sorted(names, key=lambda n: (n != "default", n))
+
+    def scores_settings(self, name: str = "default") -> dict[str, Any]:
+        """settings.json of one scoring."""
+        return self._json(
+            self.scores_dir(name) / "settings.json",
+            f"{self.path} has no scores named {name!r}: run score --run {self.path} --name {name}",
+        )
+
+    def score_parts(self, name: str = "default") -> list[Path]:
+        """The Parquet shards of one scoring, in order; UserError where there is no such scoring."""
+        self.scores_settings(name)
+        return sorted(self.scores_dir(name).glob("part-*.parquet"))
+
+    def scores(self, name: str = "default", columns: list[str] | None = None) -> pd.DataFrame:
+        """Scores of every sample, in data order.
+
+        Without ``columns`` the wide ones (profile, token_starts, special_mask and texts) are left
+        out: they are hundreds of times the size of the numbers.
+        """
+        import pyarrow.parquet as pq
+
+        parts = self.score_parts(name)
+        if not parts:
+            raise UserError(f"{self.path}: scoring {name!r} has no finished shard yet")
+        if columns is None:
+            columns = [c for c in pq.read_schema(parts[0]).names if c not in _WIDE_COLUMNS]
+        return pd.concat([_read(p, columns) for p in parts], ignore_index=True)
+
+    def rejects(self, name: str = "default") -> pd.DataFrame:
+        """Rejected rows of one scoring: id (or file:line), source, reason; empty where none."""
+        path = self.scores_dir(name) / "rejects.parquet"
+        return _read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+
+    def selections(self) -> list[str]:
+        """Names of the selections drawn in this run, newest first."""
+        found = list(self.path.glob("selections/*/selection.json"))
+        return [p.parent.name for p in sorted(found, key=_age, reverse=True)]
+
+    def selection(self, name: str) -> dict[str, Any]:
+        """selection.json: settings, the scoring used, diagnostics."""
+        return self._json(
+            self.selection_dir(name) / "selection.json",
+            f"{self.path} has no selection named {name!r}: run select --run {self.path}",
+        )
+
+    def selection_ids(self, name: str) -> pd.DataFrame:
+        """ids.parquet of one selection."""
+        self.selection(name)
+        return _read(self.selection_dir(name) / "ids.parquet")
+
+    def progress(self) -> dict[str, Any] | None:
+        """progress.json, or None before the first job."""
+        if not self.progress_path.is_file():
+            return None
+        return self._json(self.progress_path, f"{self.progress_path} is missing")
+
+    def stage_state(self) -> dict[str, str]:
+        """``missing``, ``partial`` or ``done`` for detect, score and select."""
+        detect = "done" if self.heads_path.is_file() else "missing"
+        if detect == "missing" and any(self.importance_dir.glob("part-*.parquet")):
+            detect = "partial"
+        states = [self.scores_settings(n).get("state") for n in self.scorings()]
+        score = "done" if "done" in states else "partial" if states else "missing"
+        return {
+            "detect": detect,
+            "score": score,
+            "select": "done" if self.selections() else "missing",
+        }
+
+    def _table(self, path: Path, what: str, command: str) -> pd.DataFrame:
+        if not path.is_file():
+            raise UserError(f"{self.path} has no {what} table: run {command}")
+        return _read(path)
+
+    def _json(self, path: Path, missing: str) -> dict[str, Any]:
+        if not path.is_file():
+            raise UserError(missing)
+        return _load_json(path)
+
+
+def _age(selection: Path) -> tuple[str, int]:
+    """When a selection was drawn. What it says comes first: copied files lose their times."""
+    try:
+        created = str(_load_json(selection).get("created", ""))
+    except UserError:  # broken: whoever opens it is told so
+        created = ""
+    return created, selection.stat().st_mtime_ns
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    manifest = _load_json(path / "run.json")
+    if manifest.get("format") != FORMAT:
+        raise UserError(f"{path} was written in run format {manifest.get('format')}, not {FORMAT}")
+    return manifest
+
+
+def _load_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} cannot be read: it is not a JSON object")
+    return value
+
+
+def _read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
+    reader: Callable[..., pd.DataFrame] = pd.read_parquet
+    try:
+        return reader(path, columns=columns)
+    except (OSError, ValueError, KeyError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error

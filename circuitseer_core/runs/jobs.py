@@ -1,0 +1,324 @@
+"""Background jobs: stages run in processes of their own, and the run folder is the only channel.
+
+A job is a list of steps, each one command line of this package (detect, then score, …). The app
+starts one runner process per job, in its own session, so that closing the browser or the app kills
+nothing:
+
+1. :func:`start` takes the folder's guard, refuses if a live process holds ``RUN/lock``, starts
+   ``python -m circuitseer_core.runs.jobs RUN`` and writes its pid *and* start time into the lock
+   (a pid alone may have been given to another process since).
+2. The runner works through the steps of ``RUN/job.json``, output appended to ``RUN/log.txt``, and
+   stops at the first step that fails. It writes every change of state into job.json, atomically.
+3. :func:`cancel` signals the runner, which passes the signal on and kills after a grace period;
+   stages write atomically, so the folder stays valid and :func:`resume` is the same job again.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import write_json
+from circuitseer_core.runs.folder import Run, now
+
+PROGRAM = (sys.executable, "-m", "circuitseer_core")
+GRACE_S = 20.0
+"""Seconds between asking a step to stop and killing it."""
+
+_ROOT = Path(__file__).resolve().parents[2]
+_children: dict[int, subprocess.Popen[bytes]] = {}
+
+
+@dataclass(frozen=True)
+class JobStatus:
+    """What is known of a run's job.
+
+    ``state``: none, running, stopping, done, failed, cancelled, or interrupted (its process is
+    gone without having said why: killed, or the machine went down). ``step`` is the 0-based index
+    of the step in work or last worked on; ``seconds`` the time since the start, or the total.
+    """
+
+    state: str = "none"
+    steps: tuple[tuple[str, ...], ...] = ()
+    step: int = 0
+    error: str | None = None
+    started: str | None = None
+    seconds: float = 0.0
+    progress: dict[str, Any] | None = field(default=None, compare=False)
+
+    @property
+    def live(self) -> bool:
+        """Whether a process is at work."""
+        return self.state in {"running", "stopping"}
+
+    @property
+    def resumable(self) -> bool:
+        """Whether running the same steps again would go on from what is there."""
+        return bool(self.steps) and self.state in {"failed", "cancelled", "interrupted"}
+
+
+def start(
+    run_path: Path, steps: Sequence[Sequence[str]], *, program: Sequence[str] = PROGRAM
+) -> None:
+    """Start ``steps`` (arguments after ``python -m circuitseer_core``) for the run at ``run_path``.
+
+    Raises UserError where a job of this run is at work, or ``run_path`` is a folder of another
+    kind. ``program`` is what the arguments are given to.
+    """
+    run = Run.create(run_path)
+    with _guard(run.path):
+        if _is_live(_read(run.lock_path)) or status(run.path).live:
+            raise UserError(f"{run.name} has a job at work already")
+        job = {
+            "program": list(program),
+            "steps": [list(step) for step in steps],
+            "state": "running",
+            "step": 0,
+            "started": now(),
+            "started_s": time.time(),
+        }
+        (run.path / "cancel").unlink(missing_ok=True)
+        write_json(run.path / "job.json", job)
+        environment = os.environ | {
+            "PYTHONPATH": os.pathsep.join(
+                [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+            ),
+            "PYTHONUNBUFFERED": "1",
+        }
+        with run.log_path.open("ab") as log:
+            child = subprocess.Popen(
+                [sys.executable, "-m", "circuitseer_core.runs.jobs", str(run.path)],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+                env=environment,
+            )
+        _children[child.pid] = child
+        write_json(run.lock_path, _identity(child.pid))
+
+
+def resume(run_path: Path) -> None:
+    """Start the last job's steps again; finished work is kept, so it goes on where it stopped."""
+    job = _read(run_path / "job.json")
+    if not job.get("steps"):
+        raise UserError(f"{run_path.name} has no job to resume")
+    start(run_path, job["steps"], program=job.get("program", PROGRAM))
+
+
+def cancel(run_path: Path) -> None:
+    """Ask the job to stop; does nothing where none is at work. Returns at once.
+
+    The wish is also left in ``RUN/cancel``, for a runner that was still starting up and had no
+    signal handler yet.
+    """
+    for holder in (_read(run_path / "lock"), _read(run_path / "job.json").get("child", {})):
+        if _is_live(holder):
+            (run_path / "cancel").touch()
+            with _may_be_gone():
+                os.kill(holder["pid"], signal.SIGTERM)
+
+
+def status(run_path: Path) -> JobStatus:
+    """The state of the run's job, from its folder alone (any process may ask)."""
+    reap()
+    job = _read(run_path / "job.json")
+    if not job:
+        return JobStatus()
+    state = str(job.get("state", "interrupted"))
+    live = _is_live(_read(run_path / "lock")) or _is_live(job.get("child", {}))
+    if state in {"running", "stopping"} and not live:
+        # The runner may have finished between the two reads: what it wrote last decides.
+        job = _read(run_path / "job.json")
+        state = str(job.get("state"))
+        if state in {"running", "stopping"}:
+            state = "cancelled" if (run_path / "cancel").exists() else "interrupted"
+    began = float(job.get("started_s", 0.0))
+    return JobStatus(
+        state=state,
+        steps=tuple(tuple(step) for step in job.get("steps", [])),
+        step=int(job.get("step", 0)),
+        error=job.get("error"),
+        started=job.get("started"),
+        seconds=max(0.0, float(job.get("ended_s", time.time())) - began),
+        progress=_read(run_path / "progress.json") or None,
+    )
+
+
+def log_tail(run_path: Path, lines: int = 200) -> str:
+    """The last ``lines`` lines of log.txt, progress bars reduced to their last state."""
+    path = run_path / "log.txt"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as log:
+        log.seek(max(0, path.stat().st_size - 400 * lines))
+        text = log.read().decode("utf-8", errors="replace")
+    shown = [line.rstrip("\r").rsplit("\r", 1)[-1] for line in text.split("\n")]
+    return "\n".join(line.rstrip() for line in shown if line.strip())[-400 * lines :].lstrip("\n")
+
+
+def rename(run_path: Path, name: str) -> Path:
+    """Rename a run's folder; UserError for a bad or taken name, or while a job is at work."""
+    target = run_path.parent / check_name(name)
+    _refuse_live(run_path)
+    if target.exists():
+        raise UserError(f"there is a run named {name} already")
+    run_path.rename(target)
+    run = Run.open(target)
+    run.update(name=name)
+    return target
+
+
+def delete(run_path: Path) -> None:
+    """Delete a run folder with all that is in it; refused while a job is at work."""
+    if not (run_path / "run.json").is_file():
+        raise UserError(f"{run_path} is not a run folder")
+    _refuse_live(run_path)
+    shutil.rmtree(run_path)
+
+
+def check_name(name: str) -> str:
+    """``name`` if it can be a run's folder name, else UserError."""
+    bad = not name or name.startswith(".") or set(name) & set("/\\:\0") or len(name) > 100
+    if bad or name != name.strip():
+        raise UserError("a run's name needs 1 to 100 characters, no slash, colon or leading dot")
+    return name
+
+
+def reap() -> None:
+    """Collect finished runners started by this process, so that none stays a zombie."""
+    for pid, child in list(_children.items()):
+        if child.poll() is not None:
+            _children.pop(pid, None)
+
+
+def _refuse_live(run_path: Path) -> None:
+    if status(run_path).live:
+        raise UserError(f"{run_path.name} has a job at work: cancel it first")
+
+
+@contextmanager
+def _guard(folder: Path) -> Iterator[None]:
+    """One starter at a time in ``folder``, across threads and processes."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _may_be_gone() -> Iterator[None]:
+    """A process may end between the look at it and the signal to it."""
+    try:
+        yield
+    except ProcessLookupError:
+        return
+
+
+def _identity(pid: int) -> dict[str, Any]:
+    return {"pid": pid, "start_time": psutil.Process(pid).create_time()}
+
+
+def _is_live(holder: dict[str, Any]) -> bool:
+    """Whether the process described by ``holder`` (pid, start_time) still runs."""
+    if not holder.get("pid"):
+        return False
+    try:
+        process = psutil.Process(int(holder["pid"]))
+        same = abs(process.create_time() - float(holder.get("start_time", 0.0))) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """A JSON object, {} where there is none (or it is not one)."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+class _Runner:
+    """Works through one job's steps; the only writer of job.json after the start."""
+
+    def __init__(self, run_path: Path) -> None:
+        self.path = run_path
+        self.job = _read(run_path / "job.json")
+        self.stopping = (run_path / "cancel").exists()
+        self.child: subprocess.Popen[bytes] | None = None
+
+    def stop(self, signum: int, frame: object) -> None:
+        """Signal handler: pass the request on; the main loop does the rest."""
+        self.stopping = True
+        if self.child is not None and self.child.poll() is None:
+            self.child.terminate()
+
+    def write(self, **changes: Any) -> None:
+        self.job |= changes
+        write_json(self.path / "job.json", self.job)
+
+    def run(self) -> int:
+        """Run the steps in order; returns the exit code of the job."""
+        for index, step in enumerate(self.job["steps"]):
+            if self.stopping:
+                break
+            code = self.step(index, [*self.job["program"], *step])
+            if code != 0 and not self.stopping:
+                last = log_tail(self.path, 5).splitlines() or ["no output"]
+                self.finish("failed", error=f"{step[0]}: {last[-1]}")
+                return 1
+        self.finish("cancelled" if self.stopping else "done")
+        return 130 if self.stopping else 0
+
+    def step(self, index: int, command: list[str]) -> int:
+        """Run one command, killing it when a stop takes longer than the grace period."""
+        sys.stdout.write(f"\n$ {' '.join(command[1:])}\n")
+        sys.stdout.flush()
+        self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
+        self.write(state="running", step=index, child=_identity(self.child.pid), error=None)
+        deadline = None
+        while (code := self.child.poll()) is None:
+            if self.stopping and deadline is None:
+                deadline = time.monotonic() + GRACE_S
+                self.child.terminate()
+                self.write(state="stopping")
+            if deadline is not None and time.monotonic() > deadline:
+                self.child.kill()
+            time.sleep(0.1)
+        return code
+
+    def finish(self, state: str, error: str | None = None) -> None:
+        self.write(state=state, error=error, child={}, ended_s=time.time())
+        (self.path / "lock").unlink(missing_ok=True)
+
+
+def main(run_path: Path) -> int:
+    """The runner's entry point: ``python -m circuitseer_core.runs.jobs RUN``."""
+    runner = _Runner(run_path)
+    signal.signal(signal.SIGTERM, runner.stop)
+    signal.signal(signal.SIGINT, runner.stop)
+    with _guard(run_path):  # the starter still holds it while it writes the lock
+        pass
+    return runner.run()
+
+
+if __name__ == "__main__":
+    sys.exit(main(Path(sys.argv[1])))

@@ -1,0 +1,119 @@
+"""One progress report, two readers: a bar in the terminal and ``progress.json`` in the run folder.
+
+The app starts stages as separate processes and watches them only through this file
+(docs/files.md), so it is written atomically and at most twice a second.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from types import TracebackType
+
+from tqdm import tqdm
+
+from circuitseer_core.files import write_json
+from circuitseer_core.runs.folder import Run, now
+
+_WRITE_EVERY_S = 0.5
+
+
+class Progress:
+    """Progress of one stage, in units the stage names (samples, sample x heads).
+
+    Use as a context manager. ``total`` may be changed while running (racing narrows the field).
+    The rate leaves out what an earlier attempt had finished, so that a resumed run's ETA is honest.
+    """
+
+    def __init__(
+        self,
+        run: Run | None,
+        stage: str,
+        total: int,
+        *,
+        unit: str,
+        done: int = 0,
+        show: bool = True,
+    ) -> None:
+        self.run, self.stage, self.total, self.unit = run, stage, total, unit
+        self.done = self._resumed = done
+        self.message = ""
+        self._started = self._written = time.monotonic()
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=stage,
+            unit=" " + unit,
+            disable=not show,
+            dynamic_ncols=True,
+            smoothing=0.1,
+        )
+
+    def __enter__(self) -> Progress:
+        self._write("running")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        tb: TracebackType | None,
+    ) -> None:
+        self._bar.close()
+        self._write("done" if kind is None else "stopped")
+
+    def advance(self, n: int = 1, message: str | None = None) -> None:
+        """Record ``n`` more units done."""
+        self.done += n
+        self._bar.update(n)
+        if message is not None:
+            self.say(message)
+        if time.monotonic() - self._written >= _WRITE_EVERY_S:
+            self._write("running")
+
+    def skip(self, n: int) -> None:
+        """Count ``n`` units that an earlier attempt finished; they do not enter the rate."""
+        self.done += n
+        self._resumed += n
+        if not self._bar.disable:  # a disabled bar has no such state
+            self._bar.initial += n
+            self._bar.update(n)
+
+    def resize(self, total: int) -> None:
+        """Change the total, for work whose amount becomes known on the way."""
+        self.total = total
+        self._bar.total = total
+        self._bar.refresh()
+
+    def say(self, message: str) -> None:
+        """Set the short text beside the bar."""
+        self.message = message
+        self._bar.set_postfix_str(message, refresh=False)
+
+    @property
+    def rate(self) -> float:
+        """Units a second in this process."""
+        elapsed = time.monotonic() - self._started
+        return (self.done - self._resumed) / elapsed if elapsed > 0 else 0.0
+
+    def _write(self, state: str) -> None:
+        self._written = time.monotonic()
+        if self.run is None:
+            return
+        rate = self.rate
+        eta = (self.total - self.done) / rate if rate > 0 else None
+        write_json(
+            self.run.progress_path,
+            {
+                "stage": self.stage,
+                "state": state,
+                "done": self.done,
+                "total": self.total,
+                "unit": self.unit,
+                "rate": round(rate, 3),
+                "eta_s": None if eta is None else round(eta, 1),
+                "message": self.message,
+                "pid": os.getpid(),
+                "updated": now(),
+            },
+        )

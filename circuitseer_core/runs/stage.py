@@ -1,0 +1,80 @@
+"""One stage at work in a run folder: exclusive, recorded, and valid however it ends."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.runs.folder import Run, now
+
+_PACKAGES = ("circuitseer", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow")
+
+
+@contextmanager
+def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
+    """Hold the run for one stage and keep ``state`` in run.json true.
+
+    A second process that wants the same run gets a UserError instead of a race. SIGTERM (how a job
+    is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then stays valid.
+    """
+    handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise UserError(f"another process is at work in {run.path}") from error
+        run.reload()
+        history = [
+            *run.manifest.get("commands", []),
+            {"stage": stage, "command": command, "at": now()},
+        ]
+        run.update(state="running", versions=versions(), commands=history)
+        began = time.monotonic()
+        state = "failed"
+        try:
+            with _sigterm_cancels():
+                yield
+            state = "done"
+        except (KeyboardInterrupt, Cancelled) as stop:
+            state = "cancelled"
+            raise Cancelled(f"{stage} was cancelled; run it again to go on") from stop
+        finally:
+            seconds = {**run.manifest.get("seconds", {})}
+            seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 2)
+            run.update(state=state, seconds=seconds)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _sigterm_cancels() -> Iterator[None]:
+    def stop(signum: int, frame: Any) -> None:
+        raise Cancelled
+
+    try:
+        before = signal.signal(signal.SIGTERM, stop)
+    except ValueError:  # not the main thread (a notebook's executor): leave signals alone
+        yield
+        return
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages whose arithmetic or formats a run depends on."""
+    found = {}
+    for package in _PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,1 @@
+"""Stage 2: the attention that the reasoning heads pay, as profiles and scores of every sample."""

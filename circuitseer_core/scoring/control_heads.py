@@ -1,0 +1,80 @@
+"""Random heads of the same layers: what would any heads have said of these samples?
+
+A score that random heads give just as well says nothing of the reasoning heads. Three draws of
+control heads are observed in the same forward pass, on a hash-chosen subsample of the data.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.hashing import hash64, uniforms
+from circuitseer_core.runs.columns import DRAWS
+
+LIMIT = 20_000
+"""Most samples that carry controls: enough for a rank correlation to within 0.01."""
+
+
+def control_heads(
+    reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int
+) -> list[list[Head]]:
+    """Three draws of as many heads as there are reasoning heads, none of them a reasoning head.
+
+    Each draw takes, in every layer, as many heads as that layer has reasoning heads; where too few
+    are free there, the rest come from the nearest layer with free heads (the lower of two). A
+    draw never takes a head twice; it is smaller than the reasoning set only where the whole model
+    has too few other heads. The order of the dice is a stable hash of (seed, draw, head).
+    """
+    return [_draw(reasoning, heads_per_layer, seed, number) for number in range(DRAWS)]
+
+
+def _draw(
+    reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int, number: int
+) -> list[Head]:
+    taken = set(reasoning)
+    layers = range(len(heads_per_layer))
+    free = {
+        layer: _shuffled([(layer, h) for h in range(heads_per_layer[layer])], seed, number, taken)
+        for layer in layers
+    }
+    chosen: list[Head] = []
+    missing: list[int] = []
+    # Every layer serves its own need first, so that a neighbour's deficit cannot empty it.
+    for layer in layers:
+        wanted = sum(at == layer for at, _ in taken)
+        chosen += [free[layer].pop() for _ in range(min(wanted, len(free[layer])))]
+        missing += [layer] * (wanted - sum(at == layer for at, _ in chosen))
+    for layer in missing:
+        nearest = min(
+            (other for other in layers if free[other]),
+            key=lambda other: (abs(other - layer), other),
+            default=None,
+        )
+        if nearest is not None:
+            chosen.append(free[nearest].pop())
+    return sorted(chosen)
+
+
+def _shuffled(heads: list[Head], seed: int, number: int, taken: set[Head]) -> list[Head]:
+    names = [f"{layer}.{head}" for layer, head in heads]
+    keys = hash64(seed, f"control-heads-{number}", names)
+    order = np.argsort(keys, kind="stable")
+    return [heads[i] for i in order if heads[i] not in taken]
+
+
+def control_share(rows: int, limit: int = LIMIT) -> float:
+    """Share of ``rows`` that carries controls: 1 up to the limit, else five standard deviations
+    under it, so that a draw by hash stays within the limit without being counted."""
+    if rows <= limit:
+        return 1.0
+    return max(0.0, limit - 5 * math.sqrt(limit)) / rows
+
+
+def carries_controls(seed: int, ids: Iterable[str], share: float) -> NDArray[np.bool_]:
+    """(B,) which samples carry controls: a property of the id, whatever the sharding."""
+    return np.asarray(uniforms(seed, "control-subsample", ids) < share)

@@ -1,0 +1,141 @@
+"""Where windows become shards: in this process, or (ray_engine.py) on many devices at once.
+
+Both engines drive the same scorer over the same windows with the same pinned token budget, so they
+give the same numbers.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.windows import ahead
+
+if TYPE_CHECKING:
+    from circuitseer_core.model.reference import ReferenceModel
+    from circuitseer_core.scoring.window_scorer import ShardPlan, ShardScorer
+    from circuitseer_core.scoring.windows import EncodedWindow
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFacts:
+    """What a scoring has to know of the loaded model before it begins.
+
+    max_length: of a scored text, in tokens; template: of the baselines, ``chat`` or ``plain``.
+    """
+
+    dtype: str
+    device: str
+    heads_per_layer: list[int]
+    max_length: int
+    template: str
+
+
+class Engine(Protocol):
+    """Turns every window that has no shard into one."""
+
+    def facts(self) -> ModelFacts:
+        """What the loaded model says."""
+        ...
+
+    def run(self, book: ShardBook, progress: Progress) -> None:
+        """Do what the book has to do."""
+        ...
+
+
+class LocalEngine:
+    """Every window in this process; the next one is tokenised while one is in the model."""
+
+    def __init__(
+        self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
+    ) -> None:
+        self.run_folder, self.settings = run, settings
+        self.reference = reference or load_run_model(run.manifest, settings.dtype, settings.device)
+
+    def facts(self) -> ModelFacts:
+        """What the loaded model says."""
+        return model_facts(self.reference, self.run_folder.manifest, self.settings.max_length)
+
+    def run(self, book: ShardBook, progress: Progress) -> None:
+        """Do what the book has to do, window by window."""
+        with freed_memory_kept(self.reference.device.type):
+            self._score(book, progress)
+
+    def _score(self, book: ShardBook, progress: Progress) -> None:
+        from circuitseer_core.scoring.window_scorer import ShardScorer
+
+        scorer = ShardScorer(self.reference, shard_plan(book))
+        for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
+            if book.token_budget is None and encoded.texts:
+                progress.say("finding the batch size")
+                book.pin_budget(find_budget(scorer, encoded))
+                progress.say("with baselines" if scorer.plan.template else "")
+            began = time.monotonic()
+            left = [encoded.size]
+
+            def count(n: int, left: list[int] = left) -> None:
+                left[0] -= n
+                progress.advance(n)
+
+            table, note = scorer.score(encoded, count)
+            if book.token_budget is not None:
+                book.pin_budget(scorer.token_budget)
+            book.add(table, note)
+            rate = note.tokens / (time.monotonic() - began)
+            progress.advance(left[0], f"{rate:,.0f} tokens/s")
+
+
+def find_budget(scorer: ShardScorer, encoded: EncodedWindow) -> int:
+    """The token budget for texts like these; the scorer goes on with it."""
+    from circuitseer_core.model.memory import find_token_budget
+
+    typical = int(np.percentile([len(text.ids) for text in encoded.texts], 75))
+    device = scorer.reference.device
+    scorer.token_budget = find_token_budget(scorer.run_blank, typical, device)
+    return scorer.token_budget
+
+
+def model_facts(
+    reference: ReferenceModel, manifest: Mapping[str, Any], max_length: int | None
+) -> ModelFacts:
+    """Facts of a loaded model. Raises UserError where ``max_length`` is beyond its positions."""
+    from circuitseer_core.model.encoding import default_max_length, resolve_template
+    from circuitseer_core.model.loading import DTYPES
+
+    names = {dtype: name for name, dtype in DTYPES.items()}
+    template = manifest.get("detect", {}).get("template") or "auto"
+    return ModelFacts(
+        dtype=names.get(reference.dtype, str(reference.dtype)),
+        device=reference.device.type,
+        heads_per_layer=list(reference.heads_per_layer),
+        max_length=default_max_length(reference.max_positions, max_length),
+        template=resolve_template(reference.tokenizer, template),
+    )
+
+
+def shard_plan(book: ShardBook) -> ShardPlan:
+    """What a scorer needs to know, from settings.json."""
+    from circuitseer_core.scoring.window_scorer import ShardPlan
+
+    record = book.record
+    return ShardPlan(
+        heads=[(layer, head) for layer, head in record["heads"]],
+        control_heads=[[(la, he) for la, he in draw] for draw in record["control_heads"]],
+        control_share=record["control_share"],
+        text=record["text"],
+        max_length=record["max_length"],
+        token_budget=book.token_budget or 1,
+        seed=record["seed"],
+        template=record["template"],
+        settings_hash=book.mark,
+    )

@@ -1,0 +1,267 @@
+"""Scoring on many GPUs or many machines: Ray Data drives the scorer of shard_scorer.py.
+
+1. The driver counts the windows and sees which have no shard yet.
+2. One task, on the driver's machine, streams those windows (windows.py); tokenising is a task of
+   its own; a pool of actors, one GPU each, scores them.
+3. Finished shards come back to the driver, which writes them: no shared file system is needed.
+
+Windows, token budget and scorer are those of the local engine, so the numbers are the same. Ray
+restarts an actor that dies and gives its window to another.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pyarrow as pa
+import ray
+import ray.data
+from ray.data.block import BlockMetadata
+from ray.data.datasource import Datasource, ReadTask
+
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
+from circuitseer_core.scoring.engine import ModelFacts, find_budget, model_facts, shard_plan
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shards import Note, ShardBook
+from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
+
+if TYPE_CHECKING:
+    from circuitseer_core.scoring.window_scorer import ShardPlan
+
+Row = dict[str, Any]
+IN_FLIGHT = 2
+"""Windows given to an actor at a time: one in the model, one waiting."""
+
+
+class RayEngine:
+    """The engine behind ``--engine ray``. Raises UserError where the cluster cannot be reached."""
+
+    def __init__(self, run: Run, settings: ScoreSettings) -> None:
+        self.run_folder, self.settings = run, settings
+        if not ray.is_initialized():
+            _connect(settings.ray_address)
+        self._resources = {"num_gpus": 1} if _gpus() else {"num_cpus": 1}
+        self._probe: Any = None
+
+    def facts(self) -> ModelFacts:
+        """What the loaded model says, on a worker: the driver may have no GPU."""
+        facts: ModelFacts = _get(self._prober().facts.remote(self.settings.max_length))
+        return facts
+
+    def run(self, book: ShardBook, progress: Progress) -> None:
+        """Do what the book has to do, on all actors at once."""
+        todo: set[int] = set()
+        for window in book.to_do(progress.skip):
+            if book.token_budget is None:
+                progress.say("finding the batch size")
+                book.pin_budget(_get(self._prober().budget.remote(window, shard_plan(book))))
+            todo.add(window.index)
+        if self._probe is not None:
+            ray.kill(self._probe)  # its GPU is wanted
+            self._probe = None
+        if not todo:
+            return
+        try:
+            for row in self._rows(book, todo):
+                table, note = _unpack(row)
+                book.add(table, note)
+                progress.advance(note.entries)
+        except ray.exceptions.RayError as error:
+            raise _plain(error) from error
+
+    def _prober(self) -> Any:
+        if self._probe is None:
+            worker = ray.remote(_Probe).options(**self._resources)
+            options = self.settings
+            manifest = self.run_folder.manifest
+            self._probe = worker.remote(manifest, options.dtype, options.device, os.getcwd())
+        return self._probe
+
+    def _rows(self, book: ShardBook, todo: set[int]) -> Iterator[Row]:
+        """Scored windows in the order in which they are done, one row each."""
+        context = ray.data.DataContext.get_current()
+        context.target_max_block_size = 1  # one window a block: the unit of work and of retrying
+        context.enable_progress_bars = False  # progress is told by the driver
+        logging.getLogger("ray.data").setLevel(logging.WARNING)
+        plan, actors = shard_plan(book), min(_workers(), len(todo))
+        source = _WindowSource(self.settings, book.record["shard_rows"], todo, os.getcwd())
+        here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
+        read = ray.data.read_datasource(
+            source, override_num_blocks=1, num_cpus=0, label_selector=here
+        )
+        model = self.run_folder.manifest["model"]
+        encoded = read.map_batches(
+            _encode,
+            fn_args=(model["id"], model.get("revision"), plan.text, plan.max_length),
+            batch_size=1,
+            compute=ray.data.TaskPoolStrategy(size=actors),
+            num_cpus=0,  # where actors hold all CPUs, tokenising must not wait for them
+        )
+        settings = self.settings
+        scored = encoded.map_batches(
+            RayScorer,
+            fn_constructor_args=(
+                self.run_folder.manifest,
+                settings.dtype,
+                settings.device,
+                plan,
+                os.getcwd(),
+            ),
+            batch_size=1,
+            compute=ray.data.ActorPoolStrategy(
+                size=actors, max_tasks_in_flight_per_actor=IN_FLIGHT
+            ),
+            **self._resources,
+        )
+        yield from scored.iter_rows()
+
+
+class RayScorer:
+    """One actor: the run's model on one device, fed windows."""
+
+    def __init__(
+        self, manifest: Mapping[str, Any], dtype: str, device: str, plan: ShardPlan, cwd: str
+    ) -> None:
+        from circuitseer_core.scoring.window_scorer import ShardScorer
+
+        _enter(cwd)
+        self.scorer = ShardScorer(load_run_model(manifest, dtype, device), plan)
+
+    def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
+        """One window in (``window``: a pickled EncodedWindow), one shard out."""
+        encoded: EncodedWindow = pickle.loads(batch["window"][0])
+        table, note = self.scorer.score(encoded)
+        return {"table": [_table_bytes(table)], "note": [json.dumps(asdict(note))]}
+
+
+class _Probe:
+    """Answers what only a loaded model knows, before the pool of actors is there."""
+
+    def __init__(self, manifest: Mapping[str, Any], dtype: str, device: str, cwd: str) -> None:
+        _enter(cwd)
+        self.manifest = manifest
+        self.reference = load_run_model(manifest, dtype, device)
+
+    def facts(self, max_length: int | None) -> ModelFacts:
+        """See score_engine.model_facts."""
+        return model_facts(self.reference, self.manifest, max_length)
+
+    def budget(self, window: Window, plan: ShardPlan) -> int:
+        """The token budget for texts like this window's."""
+        from circuitseer_core.scoring.window_scorer import ShardScorer
+
+        scorer = ShardScorer(self.reference, plan)
+        encoded = scorer.encode(window)
+        return find_budget(scorer, encoded) if encoded.texts else plan.token_budget
+
+
+class _WindowSource(Datasource):
+    """The windows that are to be scored, as a Ray datasource: one task that streams them."""
+
+    def __init__(self, settings: ScoreSettings, rows: int, todo: set[int], cwd: str) -> None:
+        super().__init__()
+        self.settings, self.rows, self.todo, self.cwd = settings, rows, todo, cwd
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Not known beforehand."""
+        return None
+
+    def get_read_tasks(self, parallelism: int, *args: Any, **kwargs: Any) -> list[ReadTask]:
+        """A single task: the stream has one order."""
+        metadata = BlockMetadata(num_rows=None, size_bytes=None, exec_stats=None)
+        return [ReadTask(self._blocks, metadata)]
+
+    def _blocks(self) -> Iterator[pa.Table]:
+        _enter(self.cwd)
+        corpus = Corpus(self.settings.data, self.settings.fields)
+        for window in windows(corpus, self.rows):
+            if window.index in self.todo:
+                yield pa.table({"window": pa.array([pickle.dumps(window)], pa.binary())})
+
+
+def _encode(
+    batch: Mapping[str, Any], model: str, revision: str | None, text: ScoredPart, max_length: int
+) -> Mapping[str, Any]:
+    """Tokenise one window."""
+    window: Window = pickle.loads(batch["window"][0])
+    encoded = encode_window(_tokenizer(model, revision), window, text, max_length)
+    return {"window": [pickle.dumps(encoded)]}
+
+
+@lru_cache(maxsize=1)
+def _tokenizer(model: str, revision: str | None) -> Any:
+    from transformers import AutoTokenizer
+
+    from circuitseer_core.model import demo
+
+    source = str(demo.model_folder()) if model == "demo" else model
+    return AutoTokenizer.from_pretrained(source, revision=revision)
+
+
+def _connect(address: str | None) -> None:
+    try:
+        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        line = str(error).strip().splitlines()[0]
+        raise UserError(f"Ray at {address or 'this machine'} cannot be reached: {line}") from error
+
+
+def _gpus() -> int:
+    return int(ray.cluster_resources().get("GPU", 0))
+
+
+def _workers() -> int:
+    """Actors: one a GPU, else one a CPU of the cluster."""
+    return _gpus() or max(1, int(ray.cluster_resources().get("CPU", 1)))
+
+
+def _enter(cwd: str) -> None:
+    """Work where the driver works, so that relative paths mean the same; elsewhere stay put."""
+    if Path(cwd).is_dir():
+        os.chdir(cwd)
+
+
+def _get(reference: Any) -> Any:
+    try:
+        return ray.get(reference)
+    except ray.exceptions.RayError as error:
+        raise _plain(error) from error
+
+
+def _plain(error: BaseException) -> UserError:
+    """The one line a worker meant for a person, or the first line of what went wrong."""
+    inner: BaseException | None = error
+    while inner is not None:
+        if isinstance(inner, UserError):
+            return UserError(str(inner).splitlines()[-1])
+        inner = getattr(inner, "cause", None) or inner.__cause__
+    line = str(error).strip().splitlines()[-1]
+    return UserError(f"Ray: {line[:300]}; run again to go on")
+
+
+def _table_bytes(table: pa.Table) -> bytes:
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    return bytes(sink.getvalue().to_pybytes())
+
+
+def _unpack(row: Row) -> tuple[pa.Table, Note]:
+    with pa.ipc.open_stream(row["table"]) as reader:
+        table = reader.read_all()
+    note = json.loads(row["note"])
+    note["rejects"] = [tuple(reject) for reject in note["rejects"]]
+    return table, Note(**note)

@@ -1,0 +1,140 @@
+"""Settings of stage 2: what was asked for, and what a scoring is pinned to once it has begun."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from circuitseer_core.data.fields import Fields
+from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import short_hash
+from circuitseer_core.scoring.control_heads import LIMIT
+
+SHARD_ROWS = {"cpu": 512, "cuda": 4096}
+"""Rows of a shard, the unit of resume: what a kill may cost should be minutes, not an hour."""
+
+
+class ScoreSettings(BaseModel):
+    """What ``score`` computes. Names follow the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: list[str] = Field(min_length=1)
+    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    text: Literal["prompt", "response", "full"] = "prompt"
+    heads: str = "0.05"
+    rank_by: Literal["importance", "specificity"] = "importance"
+    baselines: bool = False
+    max_length: int | None = Field(None, ge=2)
+    dtype: str = "auto"
+    device: str = "auto"
+    engine: Literal["local", "ray"] = "local"
+    ray_address: str | None = None
+    seed: int = 0
+    prompt_field: str | None = None
+    response_field: str | None = None
+    source_field: str | None = None
+    id_field: str | None = None
+    controls: int = Field(LIMIT, ge=0)
+    """Most samples that carry the random-head controls."""
+    shard_rows: int | None = Field(None, ge=1)
+    token_budget: int | None = Field(None, ge=1)
+    """Tokens of a batch; found by timing where not given."""
+
+    @property
+    def fields(self) -> Fields:
+        """The explicit field names, for reading the data."""
+        return Fields(
+            prompt=self.prompt_field,
+            response=self.response_field,
+            source=self.source_field,
+            id=self.id_field,
+        )
+
+
+# What the numbers depend on, and how a person calls it. A resumed scoring must agree in all of it.
+_IDENTITY = {
+    "heads": "--heads",
+    "text": "--text",
+    "model": "the model",
+    "data": "--data",
+    "baselines": "--baselines",
+    "seed": "--seed",
+    "control_limit": "the number of controls",
+}
+# Found or defaulted at the first start and pinned from then on; only an explicit wish can differ.
+_PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the rows of a shard"}
+
+
+def identity(
+    settings: ScoreSettings,
+    heads: Sequence[tuple[int, int]],
+    model: Mapping[str, Any],
+    data: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The part of settings.json that another scoring under the same name must share."""
+    return {
+        "heads": [list(head) for head in heads],
+        "heads_rule": settings.heads,
+        "rank_by": settings.rank_by,
+        "text": settings.text,
+        "model": dict(model),
+        "data": [dict(data)],
+        "data_specs": list(settings.data),
+        "baselines": settings.baselines,
+        "seed": settings.seed,
+        "control_limit": settings.controls,
+    }
+
+
+def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], ask: ScoreSettings) -> None:
+    """Raise UserError where a scoring of this name was made with other settings."""
+    other = [
+        label for key, label in _IDENTITY.items() if _essence(before, key) != _essence(wanted, key)
+    ]
+    for key, label in _PINNED.items():
+        asked = getattr(ask, key)
+        if asked not in (None, "auto") and asked != before.get(key):
+            other.append(label)
+    if other:
+        raise UserError(
+            f"scoring {ask.name!r} of this run was made with other settings ({', '.join(other)}): "
+            "choose another --name"
+        )
+
+
+def _essence(record: Mapping[str, Any], key: str) -> Any:
+    value = record.get(key)
+    if key == "model" and isinstance(value, Mapping):
+        return value.get("weights_hash"), value.get("tokenizer_hash")
+    if key == "data" and isinstance(value, list):
+        return [entry.get("sha256", entry) for entry in value]
+    return value
+
+
+def fingerprint(record: Mapping[str, Any]) -> str:
+    """Hash of all that a shard's numbers depend on, from a complete settings record.
+
+    The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
+    """
+    keys = [*_IDENTITY, *_PINNED, "control_heads", "control_share", "template"]
+    essence = {key: _essence(record, key) for key in keys}
+    return short_hash(json.dumps(essence, sort_keys=True, ensure_ascii=False))
+
+
+def read_record(folder: Path) -> dict[str, Any] | None:
+    """settings.json of a scoring that was begun, else None. Raises UserError where it is broken."""
+    path = folder / "settings.json"
+    if not path.is_file():
+        return None
+    try:
+        record = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(record, dict):
+        raise UserError(f"{path} cannot be read: it is not a JSON object")
+    return record

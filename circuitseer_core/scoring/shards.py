@@ -1,0 +1,183 @@
+"""What is done and what is to do in one scoring: the meeting point of stream and shards.
+
+Shards of a scoring on disk: written whole, signed, checked before they are trusted.
+
+A shard is one Parquet file of one window's rows. Its metadata carries the hash of the settings, the
+shard's number and the window's rejects, so a shard is complete the moment its file appears. A file
+that is truncated, of another scoring or in another shard's place is redone, never read.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import Reject
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import atomic_path, write_json
+from circuitseer_core.scoring import shards
+from circuitseer_core.scoring.settings import fingerprint
+from circuitseer_core.scoring.windows import Window, windows
+
+
+class ShardBook:
+    """The shards of one scoring. Making one writes settings.json and clears away foreign shards.
+
+    Attributes:
+        record: settings.json.
+        mark: hash of the settings, which every shard carries.
+        count: windows seen so far; the number of shards once the stream is at its end.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], corpus: Corpus) -> None:
+        self.folder, self.record, self.corpus = folder, record, corpus
+        self.mark = fingerprint(record)
+        self.count = 0
+        write_json(folder / "settings.json", record)
+        shards.clean(folder, self.mark)
+
+    def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
+        """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
+        self.count = 0
+        for window in windows(self.corpus, self.record["shard_rows"]):
+            self.count += 1
+            note = shards.finished(self.folder, window.index, self.mark)
+            if note is not None and note.entries == window.size:
+                on_skip(window.size)
+            else:
+                yield window
+
+    @property
+    def token_budget(self) -> int | None:
+        """Tokens of a batch; None until it was found."""
+        budget: int | None = self.record["token_budget"]
+        return budget
+
+    def pin_budget(self, budget: int) -> None:
+        """Write the token budget down, so that a resumed run does the same arithmetic."""
+        if self.record["token_budget"] != budget:
+            self.record["token_budget"] = budget
+            write_json(self.folder / "settings.json", self.record)
+
+    def add(self, table: pa.Table, note: shards.Note) -> None:
+        """Write one finished shard."""
+        shards.write_part(self.folder, table, note)
+
+
+_METADATA = b"circuitseer"
+_ROW_GROUP = 512
+_REJECT_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "source", "reason")])
+
+
+@dataclass(frozen=True, slots=True)
+class Note:
+    """What a shard says of itself: settings hash, number, rows of data it stands for, rejects."""
+
+    settings: str
+    shard: int
+    entries: int
+    rows: int
+    tokens: int
+    token_budget: int
+    controls: int
+    rejects: list[tuple[str, str, str]] = field(default_factory=list)
+
+
+def part_path(folder: Path, index: int) -> Path:
+    """Where shard ``index`` goes."""
+    return folder / f"part-{index:05d}.parquet"
+
+
+def write_part(folder: Path, table: pa.Table, note: Note) -> None:
+    """Write one shard, atomically."""
+    metadata = {_METADATA: json.dumps(asdict(note), ensure_ascii=False).encode()}
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_path(part_path(folder, note.shard)) as temporary:
+        pq.write_table(
+            table.replace_schema_metadata(metadata),
+            temporary,
+            compression="zstd",
+            row_group_size=_ROW_GROUP,
+        )
+
+
+def read_note(path: Path) -> Note | None:
+    """The note of a shard; None where the file is absent, broken or nobody's shard."""
+    if not path.is_file():
+        return None
+    try:
+        with pq.ParquetFile(path) as parquet:
+            raw = (parquet.schema_arrow.metadata or {}).get(_METADATA)
+            rows = parquet.metadata.num_rows
+        note = Note(**json.loads(raw or b"{}"))
+    except (OSError, pa.ArrowException, ValueError, TypeError):
+        return None
+    return note if note.rows == rows else None
+
+
+def finished(folder: Path, index: int, settings_hash: str) -> Note | None:
+    """The note of shard ``index`` where it is whole and of this very scoring, else None."""
+    note = read_note(part_path(folder, index))
+    ours = note is not None and note.settings == settings_hash and note.shard == index
+    return note if ours else None
+
+
+def clean(folder: Path, settings_hash: str) -> None:
+    """Delete shards of another scoring and what a killed writer left behind."""
+    for path in folder.glob(".*.tmp"):
+        path.unlink(missing_ok=True)
+    for path in folder.glob("part-*.parquet"):
+        number = path.stem.removeprefix("part-")
+        if not number.isdigit() or finished(folder, int(number), settings_hash) is None:
+            path.unlink(missing_ok=True)
+
+
+def notes(folder: Path, settings_hash: str, count: int) -> Iterator[Note]:
+    """The notes of shards 0..count-1. Raises UserError where one is missing."""
+    for index in range(count):
+        note = finished(folder, index, settings_hash)
+        if note is None:
+            raise UserError(f"{part_path(folder, index)} is missing or broken: score again")
+        yield note
+
+
+def drop_beyond(folder: Path, count: int) -> None:
+    """Delete shards that the data has no rows for."""
+    known = {part_path(folder, index).name for index in range(count)}
+    for path in folder.glob("part-*.parquet"):
+        if path.name not in known:
+            path.unlink(missing_ok=True)
+
+
+def write_rejects(folder: Path, shards: Iterator[Note]) -> tuple[int, int, int, str]:
+    """Collect all shards' rejects into rejects.parquet, one shard at a time.
+
+    Returns:
+        Rows scored, rows rejected, tokens scored, the first reject's reason.
+    """
+    rows = rejected = tokens = 0
+    reason = ""
+    with (
+        atomic_path(folder / "rejects.parquet") as temporary,
+        pq.ParquetWriter(temporary, _REJECT_SCHEMA, compression="zstd") as writer,
+    ):
+        for note in shards:
+            rows, tokens = rows + note.rows, tokens + note.tokens
+            rejected += len(note.rejects)
+            if note.rejects:
+                reason = reason or note.rejects[0][2]
+                columns = [list(column) for column in zip(*note.rejects, strict=True)]
+                writer.write_table(pa.table(columns, schema=_REJECT_SCHEMA))
+    return rows, rejected, tokens, reason
+
+
+def reject_rows(rejects: Sequence[Reject]) -> list[tuple[str, str, str]]:
+    """Rejects as they stand in a note."""
+    return [(reject.where, reject.source, reject.reason) for reject in rejects]

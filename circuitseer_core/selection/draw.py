@@ -1,0 +1,129 @@
+"""Scores to subset: settings, and the draw from beginning to end.
+
+1. Sift the pool: exclusions, missing scores, duplicates (candidates.py).
+2. Take length out of the scores if asked (keys.py, ``control_length``).
+3. Fix the temperature, given or found for a target effective sample size.
+4. Key every sample and sort (keys.py); ``key_i = log s_i + τ·g_i``.
+5. Take keys from the top until the budget, its strata and its caps are met (budgets.py).
+
+Nothing here needs a model library: ``select`` works on a frame or on Parquet files on a laptop.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.selection.budgets import Groups, Limits, choose, enough, rows_of
+from circuitseer_core.selection.gumbel import (
+    draw_hashes,
+    key_order,
+    probabilities,
+    sampling_keys,
+    temperature_for,
+)
+from circuitseer_core.selection.length_control import control_length
+from circuitseer_core.selection.pool import Pool
+from circuitseer_core.selection.settings import (
+    SelectionSettings,
+)
+from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
+
+
+@dataclass(frozen=True, slots=True)
+class Drawing:
+    """A finished draw and all that its diagnostics need.
+
+    ``pool`` holds the n eligible rows and ``where`` (n,) their row numbers in the frame they came
+    from. ``weight`` (n,): scores after length control. ``hashes``, ``keys``, ``chances`` (n,).
+    ``chosen`` (k,): rows of ``pool`` in rank order.
+    """
+
+    pool: Pool
+    where: NDArray[np.int64]
+    sifted: Sifted
+    weight: NDArray[np.float64]
+    hashes: NDArray[np.uint64]
+    keys: NDArray[np.float64]
+    chances: NDArray[np.float64]
+    chosen: NDArray[np.int64]
+    temperature: float
+    groups: Groups
+    limits: Limits
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(k,) chosen rows of the original frame, in rank order."""
+        return self.where[self.chosen]
+
+
+def draw(
+    everyone: Pool,
+    settings: SelectionSettings,
+    rules: Rules,
+    *,
+    sifted: Sifted | None = None,
+    hashes: NDArray[np.uint64] | None = None,
+) -> Drawing:
+    """Draw a subset; see the head of this module.
+
+    ``sifted`` (of this pool and these rules) and ``hashes`` (N,) (``draw_hashes`` of all ids under
+    this seed, checked for twins) save their time to callers who draw again and again.
+
+    Raises:
+        UserError: nothing is left to draw from, the budget cannot be met, scores are negative,
+            ids repeat, or the must-haves alone exceed the budget.
+    """
+    sifted = sift(everyone, rules) if sifted is None else sifted
+    where = np.flatnonzero(sifted.reason == 0)
+    if not len(where):
+        raise UserError(f"nothing is left to draw from: {_explain(sifted.counts)}")
+    pool = everyone if len(where) == len(everyone) else everyone.take(where)
+    weight = pool.score
+    if settings.length_control == "within-bins":
+        if not np.isfinite(pool.length).all() or not pool.length.any():
+            raise UserError("length control needs the token count of every sample (n_tokens)")
+        weight = control_length(pool.score, pool.length)
+    temperature = settings.temperature
+    if settings.target_ess is not None:
+        temperature = temperature_for(weight, settings.target_ess)
+    if hashes is None:
+        hashes = draw_hashes(pool.ids, settings.seed)
+        check_unique(pool, hashes)
+    else:
+        hashes = hashes[where]
+    noise = to_gumbels(hashes)
+    keys = sampling_keys(weight, noise, temperature)
+    limits = _limits(settings, len(pool))
+    groups = Groups(pool.source, pool.tokens, sifted.first[where], len(pool.names))
+    order = key_order(keys, noise, pool.ids, top=enough(groups, limits))
+    del noise
+    chosen = choose(order, groups, limits)
+    if not len(chosen):
+        raise UserError(
+            f"the budget of {limits.tokens} tokens is smaller than the first sample drawn "
+            f"({int(pool.tokens[order[0]])} tokens)"
+        )
+    chances = probabilities(weight, temperature)
+    return Drawing(
+        pool, where, sifted, weight, hashes, keys, chances, chosen, temperature, groups, limits
+    )
+
+
+def _limits(settings: SelectionSettings, n: int) -> Limits:
+    rows = settings.count
+    if settings.share is not None:
+        rows = rows_of(settings.share, n)
+    if rows is not None and rows > n:
+        raise UserError(f"{rows} samples were asked for and {n} can be drawn")
+    return Limits(rows, settings.tokens, settings.stratify, settings.max_per_source)
+
+
+def _explain(counts: dict[str, int]) -> str:
+    kinds = {name: n for name, n in counts.items() if n and name not in ("rows", "eligible")}
+    parts = [f"{n} {name.replace('_', ' ')}" for name, n in kinds.items()]
+    return f"of {counts['rows']} rows, {', '.join(parts) or 'none'}"

@@ -1,0 +1,189 @@
+"""Naming samples: by id, or by text that is the same once case and spacing are set aside.
+
+Texts are compared as 64-bit hashes of their normalised form, so that the prompts of ten million
+rows pass through once, as a stream, and leave 8 bytes each.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
+from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection import review
+from circuitseer_core.selection.draw import Drawing
+from circuitseer_core.selection.pool import Pool
+from circuitseer_core.selection.settings import (
+    SelectionSettings,
+)
+from circuitseer_core.selection.sift import REASONS, Rules
+
+
+def list_rules(settings: SelectionSettings) -> Rules:
+    """The rules that the settings' exclude and include lists make; reads their files."""
+    out, wanted = read_list(settings.exclude), read_list(settings.include)
+    return Rules(
+        exclude_ids=out.ids,
+        exclude_texts=out.texts,
+        include_ids=wanted.ids,
+        include_texts=wanted.texts,
+        duplicates=settings.duplicates == "remove",
+    )
+
+
+_LINE_FILES = {".txt", ".ids", ".list", ""}
+_ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """Samples that lists name: ids, hashes of normalised texts, and what each file held."""
+
+    ids: frozenset[str] = frozenset()
+    texts: frozenset[int] = frozenset()
+    files: tuple[Mapping[str, Any], ...] = ()
+
+
+def read_list(entries: Sequence[str]) -> NameList:
+    """Read an exclude or include list.
+
+    An entry is a file, a folder of files, or an id. Text files name one id or one text a line
+    (each line is tried as both). Data files (JSON Lines, JSON, CSV, Parquet) and ``hf:`` datasets
+    name a row by its ``id`` and by its prompt, recognised as in any dataset.
+
+    Raises:
+        UserError: a file is missing or unreadable, or has neither ids nor prompts.
+    """
+    ids: set[str] = set()
+    texts: set[int] = set()
+    files: list[Mapping[str, Any]] = []
+    for entry in entries:
+        path = Path(entry).expanduser()
+        if not (entry.startswith("hf:") or path.exists()):
+            if path.suffix.lower() in _ROW_FILES | {".txt"}:
+                raise UserError(f"no such list file: {entry}")
+            ids.add(entry)
+            continue
+        if path.is_file() and path.suffix.lower() in _LINE_FILES:
+            new_ids, new_texts = _read_lines(path)
+        else:
+            new_ids, new_texts = _read_rows(entry, path)
+        if not new_ids and not new_texts:
+            raise UserError(f"{entry} names no sample: it has neither ids nor prompts")
+        ids |= new_ids
+        texts |= new_texts
+        files.append({"file": entry, "ids": len(new_ids), "texts": len(new_texts)} | _seal(path))
+    return NameList(frozenset(ids), frozenset(texts), tuple(files))
+
+
+def _read_lines(path: Path) -> tuple[set[str], set[int]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a list: {error}") from error
+    lines = {line.strip() for line in text.splitlines()} - {""}
+    return lines, {text_hash(line) for line in lines}
+
+
+def _read_rows(entry: str, path: Path) -> tuple[set[str], set[int]]:
+    from circuitseer_core.data.hub import HubTable
+    from circuitseer_core.data.specs import open_path
+
+    is_hub = entry.startswith("hf:")
+    tables = [HubTable(entry.removeprefix("hf:"), None)] if is_hub else open_path(path, None)
+    ids: set[str] = set()
+    texts: set[int] = set()
+    for table in tables:
+        for row in table.rows():
+            if row.record is None:
+                raise UserError(f"{row.where}: {row.problem}")
+            own = row.record.get("id")
+            if isinstance(own, str | int):
+                ids.add(str(own))
+            layout = recognise(tuple(row.record), Fields())
+            if layout is None:
+                continue
+            try:
+                texts.add(text_hash(prompt_and_response(row.record, layout)[0]))
+            except RowProblem:
+                continue  # a row without a prompt names nothing by text
+    return ids, texts
+
+
+def _seal(path: Path) -> dict[str, Any]:
+    """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
+    if not path.is_file():
+        return {}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+LIST_RULES = ("exclude", "drop", "include")
+
+
+def run_rules(run: Run, settings: SelectionSettings) -> Rules:
+    """The settings' lists, and what was pinned, dropped and tagged by eye in this run."""
+    rules = list_rules(settings)
+    state = review.load(run.path)
+    pins = state.pins if settings.review else set()
+    drops = state.drops if settings.review else set()
+    pins = pins | state.tagged(*settings.include_tags)
+    drops = drops | state.tagged(*settings.exclude_tags)
+    return replace(rules, include_ids=rules.include_ids | pins, dropped=frozenset(drops))
+
+
+def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rules, str]:
+    """The rules as a selection's ``lists.parquet`` kept them, and that file's content hash."""
+    path = run.selection_dir(name) / "lists.parquet"
+    if not path.is_file():
+        raise UserError(f"{path} is missing: the lists behind the selection are not known")
+    lists = pd.read_parquet(path)
+    named = {rule: frozenset(lists.loc[lists["rule"] == rule, "id"]) for rule in LIST_RULES}
+    rules = Rules(
+        exclude_ids=named["exclude"],
+        dropped=named["drop"],
+        include_ids=named["include"],
+        duplicates=settings.duplicates == "remove",
+    )
+    return rules, lists_hash(lists)
+
+
+def lists_frame(everyone: Pool, drawing: Drawing) -> pd.DataFrame:
+    """lists.parquet: id and rule (exclude, drop, include) of every row that a rule named."""
+    reason, first = drawing.sifted.reason, drawing.sifted.first
+    rows = {
+        "exclude": np.isin(reason, [REASONS.index("excluded_id"), REASONS.index("excluded_text")]),
+        "drop": reason == REASONS.index("dropped"),
+        "include": first,
+    }
+    parts = [
+        pd.DataFrame(
+            {"id": [str(everyone.ids[int(i)]) for i in np.flatnonzero(mask)], "rule": rule}
+        )
+        for rule, mask in rows.items()
+    ]
+    frame = pd.concat(parts, ignore_index=True).astype({"id": str, "rule": str})
+    return frame.sort_values(["rule", "id"], ignore_index=True)
+
+
+def lists_hash(lists: pd.DataFrame) -> str:
+    """SHA-256 over sorted (rule, id) lines."""
+    lines = sorted(
+        f"{rule}\t{sample}" for rule, sample in zip(lists["rule"], lists["id"], strict=True)
+    )
+    return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _list_files(settings: SelectionSettings) -> list[dict[str, Any]]:
+    found = []
+    for rule, entries in (("exclude", settings.exclude), ("include", settings.include)):
+        found += [{"rule": rule, **file} for file in read_list(entries).files]
+    return found

@@ -1,0 +1,137 @@
+"""``circuitseer_core.select``: a subset from a frame or from Parquet files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from circuitseer_core.data.prompts import prompt_hashes
+from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import read_table_rows
+from circuitseer_core.runs.columns import TOKEN_COLUMNS
+from circuitseer_core.selection.budgets import Stratify
+from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.lists import list_rules
+from circuitseer_core.selection.pool import budget_tokens, make_pool
+from circuitseer_core.selection.settings import (
+    Duplicates,
+    LengthControl,
+    SelectionSettings,
+    TokenField,
+)
+
+
+def select(
+    scores: pd.DataFrame | str | Path | Sequence[str | Path], *, scorer: str = "variance",
+    fraction: float | None = None, count: int | None = None, tokens: int | None = None,
+    token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
+    length_control: LengthControl = "none", stratify: Stratify = "none",
+    max_per_source: int | None = None, exclude: Iterable[str] | str = (),
+    include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
+    text: ScoredPart = "prompt",
+) -> pd.DataFrame:  # fmt: skip
+    """Draw a subset of scored samples.
+
+    Args:
+        scores: a frame, or Parquet files or folders of them. Columns: ``id`` and the scorer's;
+            ``source`` for strata and caps; ``n_tokens`` for length control (``n_tokens_full``,
+            ``n_response_tokens`` for token budgets); ``prompt`` for duplicates and lists of texts.
+        scorer: the column to draw by.
+        fraction, count, tokens: the budget, one of them; a tenth of the rows by default.
+        token_field: whose tokens a token budget counts.
+        temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
+        target_ess: choose τ such that the effective sample size is this share of the pool.
+        length_control: ``within-bins`` takes length out of the scores first.
+        stratify, max_per_source: share the budget over sources; rows a source may have at most.
+        exclude, include: ids, or files that name samples by id or by text.
+        duplicates: ``remove`` keeps one row of every normalised prompt.
+        seed: another seed, another draw.
+        text: which text was scored, as ``score --text`` has it.
+
+    Returns:
+        The chosen rows with all their columns, best key first, and ``key`` (log s + τ·g; the score
+        itself at τ = 0), ``probability`` (chance to be drawn first) and ``rank`` (from 1).
+        ``attrs["selection"]`` holds the temperature and the counts.
+
+    Raises:
+        UserError: a column is missing, an option is out of range, or the budget cannot be met.
+    """
+    settings = SelectionSettings.of(
+        scorer=scorer, fraction=fraction, count=count, tokens=tokens, token_field=token_field,
+        temperature=temperature, target_ess=target_ess, length_control=length_control,
+        stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
+        exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
+        include=(include,) if isinstance(include, str) else tuple(include),
+    )  # fmt: skip
+    return _selected(scores, settings, text)
+
+
+def _selected(
+    scores: pd.DataFrame | str | Path | Sequence[str | Path],
+    settings: SelectionSettings,
+    text: ScoredPart,
+) -> pd.DataFrame:
+    files = None if isinstance(scores, pd.DataFrame) else parquet_files(scores)
+    light = scores if isinstance(scores, pd.DataFrame) else _read_light(files or [], settings)
+    check_columns(light.columns, settings.scorer)
+    needs_text = settings.duplicates == "remove" or settings.exclude or settings.include
+    has_text = "prompt" in light and bool(needs_text)
+    prompt = prompt_hashes(light["prompt"]) if has_text else None
+    drawing = draw(
+        make_pool(
+            light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
+        ),
+        settings,
+        list_rules(settings),
+    )
+    rows = light.iloc[drawing.rows] if files is None else _read_rows(files, drawing.rows)
+    rows = rows.reset_index(drop=True).assign(
+        key=drawing.keys[drawing.chosen],
+        probability=drawing.chances[drawing.chosen],
+        rank=np.arange(1, len(drawing.chosen) + 1),
+    )
+    rows.attrs["selection"] = {
+        "temperature": drawing.temperature,
+        "counts": drawing.sifted.counts,
+    }
+    return rows
+
+
+def check_columns(columns: Iterable[str], scorer: str) -> None:
+    """Raise UserError where the id or the scorer's column is missing, naming those there are."""
+    have = list(columns)
+    for needed in ("id", scorer):
+        if needed not in have:
+            raise UserError(f"the scores have no column {needed!r}; found: {', '.join(have)}")
+
+
+def parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Parquet files, folders standing for those in them. Raises UserError where there is none."""
+    given = [paths] if isinstance(paths, str | Path) else list(paths)
+    files: list[Path] = []
+    for path in map(Path, given):
+        found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not found or not all(file.is_file() for file in found):
+            raise UserError(f"no Parquet file at {path}")
+        files += found
+    return files
+
+
+def _read_light(files: Sequence[Path], settings: SelectionSettings) -> pd.DataFrame:
+    """The columns that a draw looks at, from all files."""
+    have = pq.read_schema(files[0]).names
+    check_columns(have, settings.scorer)
+    wanted = {"id", "source", "prompt", settings.scorer, *TOKEN_COLUMNS}
+    columns = [name for name in have if name in wanted]
+    return pd.concat([pd.read_parquet(f, columns=columns) for f in files], ignore_index=True)
+
+
+def _read_rows(files: Sequence[Path], rows: NDArray[np.int64]) -> pd.DataFrame:
+    """All columns of the chosen rows alone, a row group in memory at a time, in the given order."""
+    return read_table_rows(files, rows, None).to_pandas()

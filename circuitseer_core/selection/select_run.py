@@ -1,0 +1,171 @@
+"""A selection of a run: drawn from its scores, written to ``RUN/selections/NAME``.
+
+Two passes: the first reads ids, sources, lengths and one scorer's column (and streams the prompts
+once, for duplicates and lists of texts, keeping 8 bytes a row); texts are fetched only when the
+subset is exported, for the chosen rows alone.
+
+What lists and judgements by eye came to is kept beside the subset (``lists.parquet``): both change
+after the draw, and the subset must be derivable without them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from circuitseer_core.correlation import spearman
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import replace_folder, write_json
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.stage import versions
+from circuitseer_core.selection.diagnostics import diagnose
+from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.lists import (
+    _list_files,
+    lists_frame,
+    lists_hash,
+    run_rules,
+)
+from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.settings import SelectionSettings
+
+if TYPE_CHECKING:
+    from circuitseer_core.runs.progress import Progress
+
+FORMAT = 1
+
+
+def select_run(
+    run: Run, settings: SelectionSettings, progress: Progress | None = None
+) -> dict[str, Any]:
+    """Draw, diagnose and write one selection; returns its ``selection.json``.
+
+    A selection of the same name is replaced, in one rename.
+
+    Raises:
+        UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
+    """
+    started = time.monotonic()
+    scoring = run.scores_settings(settings.scores)
+    if scoring.get("state", "done") != "done":
+        raise UserError(
+            f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
+        )
+    everyone = load_pool(run, settings)
+    _advance(progress, len(everyone), "drawing")
+    drawing = draw(everyone, settings, run_rules(run, settings))
+    frame = ids_frame(drawing)
+    lists = lists_frame(everyone, drawing)
+    summary = {
+        "format": FORMAT,
+        "name": settings.name,
+        "created": now(),
+        "settings": settings.model_dump(mode="json"),
+        "temperature": _plain(drawing.temperature),
+        "scores": settings.scores,
+        "text": scoring.get("text", "prompt"),
+        "counts": {
+            "rejected": int(scoring.get("rejected") or 0),
+            **drawing.sifted.counts,
+            "selected": len(frame),
+            "tokens": int(frame["tokens"].sum()),
+        },
+        "prompts_compared": everyone.prompt is not None,
+        "lists": {"sha256": lists_hash(lists), "rows": len(lists), "files": _list_files(settings)},
+        "pool_hash": pool_hash(everyone),
+        "ids_hash": ids_hash(frame["id"]),
+        "diagnostics": diagnose(drawing) | {"control": control_correlation(run, settings)},
+        "command": settings.command(run.path),
+        "versions": versions(),
+    }
+    summary["seconds"] = round(time.monotonic() - started, 3)
+    _write(run, settings.name, frame, lists, summary)
+    return summary
+
+
+def control_correlation(run: Run, settings: SelectionSettings) -> dict[str, Any] | None:
+    """Rank correlation of the scorer with itself on random heads of the same layers.
+
+    The mean over the control draws, and the rows they were computed on; None for a scorer without
+    controls. Near 1 the choice of heads hardly matters to the scores.
+    """
+    have = pq.read_schema(run.score_parts(settings.scores)[0]).names
+    controls = [name for name in have if name.startswith(f"control_{settings.scorer}_")]
+    if not controls:
+        return None
+    frame = run.scores(settings.scores, [settings.scorer, *controls]).astype(np.float64)
+    found = []
+    for name in controls:
+        both = frame[[settings.scorer, name]].dropna().to_numpy()
+        rho = spearman(both[:, 0], both[:, 1]) if len(both) > 2 else None
+        found += [] if rho is None else [(rho, len(both))]
+    if not found:
+        return None
+    return {"spearman": float(np.mean([r for r, _ in found])), "rows": max(n for _, n in found)}
+
+
+def ids_frame(drawing: Drawing) -> pd.DataFrame:
+    """ids.parquet, best first.
+
+    id, source, score, weight (score after length control), key, probability, rank (from 1),
+    n_tokens, tokens (as the budget counts them), included (a must-have).
+    """
+    pool, chosen = drawing.pool, drawing.chosen
+    names = np.array(pool.names, dtype=object)
+    return pd.DataFrame(
+        {
+            "id": pd.Series(pool.ids).iloc[chosen].to_numpy(dtype=object),
+            "source": names[pool.source[chosen]],
+            "score": pool.score[chosen],
+            "weight": drawing.weight[chosen],
+            "key": drawing.keys[chosen],
+            "probability": drawing.chances[chosen],
+            "rank": np.arange(1, len(chosen) + 1, dtype=np.int64),
+            "n_tokens": pool.length[chosen].astype(np.int64),
+            "tokens": pool.tokens[chosen],
+            "included": drawing.groups.first[chosen],
+        }
+    )
+
+
+def ids_hash(ids: Iterable[str]) -> str:
+    """SHA-256 over the ids in rank order, one a line."""
+    digest = hashlib.sha256()
+    for sample in ids:
+        digest.update(sample.encode("utf-8", "surrogatepass") + b"\n")
+    return digest.hexdigest()
+
+
+def _write(
+    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: dict[str, Any]
+) -> None:
+    """Write the three files aside, then put the folder in place."""
+    target = run.selection_dir(name)
+    aside = run.path / f".selection-{name}.{os.getpid()}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        frame.to_parquet(aside / "ids.parquet", index=False)
+        lists.to_parquet(aside / "lists.parquet", index=False)
+        write_json(aside / "selection.json", summary)
+        replace_folder(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _plain(temperature: float) -> float | str:
+    return "inf" if np.isinf(temperature) else temperature
+
+
+def _advance(progress: Progress | None, rows: int, message: str) -> None:
+    if progress is not None:
+        progress.resize(rows)
+        progress.advance(rows, message)

@@ -1,0 +1,122 @@
+"""Who may be drawn at all, and why the others may not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.pool import NO_TEXT, Pool
+
+REASONS = ("eligible", "dropped", "excluded_id", "excluded_text", "no_score", "duplicate")
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """What a person wants in or out, by id and by the hash of a normalised prompt."""
+
+    exclude_ids: frozenset[str] = frozenset()
+    exclude_texts: frozenset[int] = frozenset()
+    include_ids: frozenset[str] = frozenset()
+    include_texts: frozenset[int] = frozenset()
+    dropped: frozenset[str] = frozenset()
+    duplicates: bool = True
+
+    @property
+    def by_text(self) -> bool:
+        """Whether any rule needs the prompts."""
+        return bool(self.duplicates or self.exclude_texts or self.include_texts)
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    """``reason``: (N,) index into REASONS, 0 where a row may be drawn. ``first``: must-haves."""
+
+    reason: NDArray[np.int8]
+    first: NDArray[np.bool_]
+    counts: dict[str, int] = field(default_factory=dict)
+
+
+def sift(pool: Pool, rules: Rules) -> Sifted:
+    """Say of every row whether it may be drawn, and if not, why; see the head of this module."""
+    reason = np.zeros(len(pool), dtype=np.int8)
+    _mark(reason, _named(pool, rules.dropped), "dropped")
+    _mark(reason, _named(pool, rules.exclude_ids), "excluded_id")
+    if pool.prompt is not None:
+        out = np.fromiter(rules.exclude_texts, np.uint64, len(rules.exclude_texts))
+        # A second copy of an excluded question would smuggle it back in.
+        out = np.union1d(out, pool.prompt[reason > 0])
+        out = out[out != NO_TEXT]
+        if len(out):
+            _mark(reason, np.isin(pool.prompt, out), "excluded_text")
+    elif rules.exclude_texts and not (reason == REASONS.index("excluded_id")).any():
+        raise UserError("an exclude list that names texts needs prompts, and the pool has none")
+    wanted = _named(pool, rules.include_ids)
+    if rules.include_texts and pool.prompt is not None:
+        texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
+        wanted |= np.isin(pool.prompt, texts)
+    _mark(reason, ~np.isfinite(pool.score), "no_score")
+    if rules.duplicates and pool.prompt is not None:
+        _mark(reason, _repeats(pool, reason == 0, wanted), "duplicate")
+    first = wanted & (reason == 0)
+    counts = dict(zip(REASONS, np.bincount(reason, minlength=len(REASONS)).tolist(), strict=True))
+    counts = {"rows": len(pool), **counts, "included": int(first.sum())}
+    lost = wanted & (reason > 0) & (reason != REASONS.index("duplicate"))
+    counts["included_but_out"] = int(lost.sum())
+    return Sifted(reason=reason, first=first, counts=counts)
+
+
+def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
+    """Raise UserError where two rows share an id: the same noise would move both at once."""
+    ordered = np.sort(hashes)
+    for twin in np.unique(ordered[1:][ordered[1:] == ordered[:-1]]):
+        ids = [pool.ids[int(row)] for row in np.flatnonzero(hashes == twin)]
+        for name in ids:
+            if ids.count(name) > 1:
+                raise UserError(f"ids must be unique, {name!r} stands in the pool more than once")
+
+
+def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
+    reason[rows & (reason == 0)] = REASONS.index(name)
+
+
+def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
+    if not ids:
+        return np.zeros(len(pool), dtype=bool)
+    found: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    return found
+
+
+def _repeats(
+    pool: Pool, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Rows whose normalised prompt another eligible row has, all but one of each.
+
+    The one that stays is a must-have where there is one, else the one with the smallest hash of its
+    id: no source is favoured by its name, and the choice does not depend on row order or seed.
+    """
+    repeats = np.zeros(len(pool), dtype=bool)
+    if pool.prompt is None:
+        return repeats
+    rows = np.flatnonzero(eligible & (pool.prompt != NO_TEXT))
+    rows = rows[np.argsort(pool.prompt[rows])]
+    same = np.diff(pool.prompt[rows]) == 0
+    if not same.any():
+        return repeats
+    inside = np.zeros(len(rows), dtype=bool)
+    inside[1:] = same
+    inside[:-1] |= same
+    rows = rows[inside]
+    taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
+    ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
+    luck = draw_hashes(ids, 0, domain="duplicate")
+    # Two ids share a hash about once in 1e4 pools of a million: only then is the name asked.
+    shared = len(np.unique(luck)) < len(luck)
+    names = np.argsort(np.argsort(np.array(ids, dtype=object))) if shared else np.zeros(len(ids))
+    rows = rows[np.lexsort((names, luck, ~wanted[rows], pool.prompt[rows]))]
+    repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
+    return repeats

@@ -1,0 +1,55 @@
+"""Failure signatures: what may be wrong with a run, in sentences, each with its number.
+
+The method can fail quietly: heads that are noise, scores that measure length, a soft draw that is
+nearly uniform. Each check below looks for one such failure in what the run has stored; nothing here
+needs a model, and a run with only some stages done gets the checks that apply to it.
+
+| key | failure | number |
+|---|---|---|
+| ``head-effect`` | ΔL small everywhere against the noise floor | strongest ΔL ÷ noise |
+| ``head-stability`` | the chosen set would change with the probe | expected overlap, warn < 0.8 |
+| ``probe-pool`` | probe sources far from its pool's | total variation distance, warn > 0.3 |
+| ``probe-data`` | probe sources far from the scored data's | the same |
+| ``probe-overlap`` | probe samples among the scored rows | how many |
+| ``length`` | the score is length | Spearman, warn beyond ±0.5 |
+| ``random-heads`` | random heads score alike | mean Spearman, warn > 0.95 |
+| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, warn > 0.9 |
+| ``source-skew`` | the subset leans to one source | growth of its share |
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures import head_checks, score_checks
+from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.signatures.signature import Severity, Signature
+
+__all__ = ["CHECKS", "Severity", "Signature", "warnings"]
+
+CHECKS: dict[str, Callable[[Evidence], Signature | None]] = {
+    "head-effect": head_checks.effect_against_noise,
+    "head-stability": head_checks.set_stability,
+    "probe-pool": head_checks.probe_against_pool,
+    "probe-data": head_checks.probe_against_data,
+    "probe-overlap": head_checks.probe_overlap,
+    "length": score_checks.length_driven,
+    "random-heads": score_checks.like_random_heads,
+    "uniform-draw": score_checks.nearly_uniform,
+    "source-skew": score_checks.one_source_favoured,
+}
+_ORDER: dict[Severity, int] = {"warn": 0, "info": 1, "good": 2}
+
+
+def warnings(run: Run, *, scoring: str | None = None, scorer: str | None = None) -> list[Signature]:
+    """The failure signatures of a run: warnings first, then unclear ones, then what is fine.
+
+    Args:
+        run: with any stages done; what cannot be read is left out, never raised.
+        scoring: which scoring; ``default``, else the first there is.
+        scorer: which scorer; the newest selection's, else ``variance``.
+    """
+    facts = Evidence(run, scoring, scorer)
+    found = [signature for check in CHECKS.values() if (signature := check(facts)) is not None]
+    return sorted(found, key=lambda signature: _ORDER[signature.severity])

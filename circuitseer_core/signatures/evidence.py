@@ -1,0 +1,205 @@
+"""What the failure signatures look at, read once, only the columns needed, and never raising.
+
+A run may have any stage done, half done or broken. Every property here is ``None`` (or empty) where
+its table is missing or unreadable, so that one broken file costs its own checks and no others.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.folder import Run
+
+
+@dataclass(frozen=True)
+class Scored:
+    """One scoring's numbers, rows in data order.
+
+    ``score`` (N,) NaN where missing; ``tokens`` (N,); ``source`` (N,) numbers into ``names``, −1
+    where missing; ``controls``: the random-head scores, (N,) each, null outside their subsample.
+    """
+
+    score: Floats
+    tokens: Floats
+    source: NDArray[np.int64]
+    names: list[str]
+    controls: list[Floats]
+
+    def __len__(self) -> int:
+        """The number of scored rows."""
+        return len(self.score)
+
+
+class Evidence:
+    """Lazily read tables of one run.
+
+    Args:
+        run: the run.
+        scoring: which of its scorings; ``default``, else the first there is.
+        scorer: the column in question; that of the newest selection, else ``variance``.
+    """
+
+    def __init__(self, run: Run, scoring: str | None = None, scorer: str | None = None) -> None:
+        self.run = run
+        self._scoring = scoring
+        self._scorer = scorer
+
+    @cached_property
+    def heads(self) -> pd.DataFrame | None:
+        """heads.parquet."""
+        try:
+            table = self.run.heads()
+        except UserError:
+            return None
+        needed = {"layer", "head", "importance", "stderr", "n", "rank"}
+        return table if needed <= set(table.columns) and len(table) else None
+
+    @cached_property
+    def chosen(self) -> list[Head]:
+        """The reasoning heads: those the scores were computed with, else the default share."""
+        if self.settings.get("heads"):
+            return [(int(layer), int(head)) for layer, head in self.settings["heads"]]
+        if self.heads is None:
+            return []
+        try:
+            return select_heads(self.heads)
+        except (UserError, KeyError):
+            return []
+
+    @cached_property
+    def noise_floor(self) -> float | None:
+        """Spread of a repeated clean loss, in nats, as detection measured it."""
+        detect = self.run.manifest.get("detect")
+        value = detect.get("noise_floor") if isinstance(detect, dict) else None
+        return float(value) if isinstance(value, int | float) else None
+
+    @cached_property
+    def scoring(self) -> str | None:
+        """The scoring in question."""
+        if self._scoring is not None:
+            return self._scoring
+        names = self.run.scorings()
+        return names[0] if names else None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """settings.json of the scoring; empty without one."""
+        if self.scoring is None:
+            return {}
+        try:
+            return self.run.scores_settings(self.scoring)
+        except UserError:
+            return {}
+
+    @cached_property
+    def selection(self) -> dict[str, Any] | None:
+        """selection.json of the newest selection from this scoring (and scorer, if given)."""
+        for name in self.run.selections():
+            try:
+                found = self.run.selection(name)
+            except UserError:
+                continue
+            asked = self._scorer in (None, found.get("settings", {}).get("scorer"))
+            if found.get("scores", "default") == self.scoring and asked:
+                return found
+        return None
+
+    @cached_property
+    def scorer(self) -> str:
+        """The scorer in question."""
+        if self._scorer is not None:
+            return self._scorer
+        if self.selection is not None:
+            return str(self.selection.get("settings", {}).get("scorer", "variance"))
+        known = self.settings.get("scorers") or ["variance"]
+        return "variance" if "variance" in known else str(known[0])
+
+    @cached_property
+    def scored(self) -> Scored | None:
+        """The scoring's numbers, or None before the first finished shard."""
+        table = self._read_scores(
+            ["source", "n_tokens", self.scorer]
+            + [f"control_{self.scorer}_{i}" for i in range(DRAWS)]
+        )
+        if table is None or self.scorer not in table.column_names or not table.num_rows:
+            return None
+        source = _column(table, "source")
+        codes, names = pd.factorize(source) if source is not None else (None, [])
+        nothing = np.full(table.num_rows, np.nan)
+        controls = [_floats(table, f"control_{self.scorer}_{i}") for i in range(DRAWS)]
+        score, tokens = _floats(table, self.scorer), _floats(table, "n_tokens")
+        return Scored(
+            score=nothing if score is None else score,
+            tokens=nothing if tokens is None else tokens,
+            source=np.full(table.num_rows, -1) if codes is None else codes.astype(np.int64),
+            names=[str(name) for name in names],
+            controls=[c for c in controls if c is not None and np.isfinite(c).any()],
+        )
+
+    @cached_property
+    def probe(self) -> pd.DataFrame | None:
+        """id and source of the probe samples (not of the contrast set)."""
+        rows = self._small(self.run.probe_path, ["id", "set", "source"])
+        return None if rows is None else rows[rows["set"] == "probe"]
+
+    @cached_property
+    def pool(self) -> pd.DataFrame | None:
+        """id and source of the samples that the probe was chosen from."""
+        return self._small(self.run.pool_path, ["id", "source"])
+
+    def count_scored_ids(self, ids: list[str]) -> int | None:
+        """How many scored rows have one of these ids; None before the first shard."""
+        table = self._read_scores(["id"])
+        if table is None or "id" not in table.column_names:
+            return None
+        column = table["id"]
+        found = pc.is_in(column, value_set=pa.array(ids, column.type))
+        return int(pc.sum(found).as_py() or 0)
+
+    def _read_scores(self, columns: list[str]) -> pa.Table | None:
+        if self.scoring is None:
+            return None
+        files = [str(p) for p in sorted(self.run.scores_dir(self.scoring).glob("part-*.parquet"))]
+        if not files:
+            return None
+        try:
+            options = ds.ParquetReadOptions(dictionary_columns={"source"})
+            data = ds.dataset(files, format=ds.ParquetFileFormat(read_options=options))
+            return data.to_table(columns=[c for c in columns if c in data.schema.names])
+        except (OSError, pa.ArrowException):
+            return None
+
+    @staticmethod
+    def _small(path: Any, columns: list[str]) -> pd.DataFrame | None:
+        try:
+            return pd.read_parquet(path, columns=columns)
+        except (OSError, ValueError, KeyError, pa.ArrowException):
+            return None
+
+
+def _column(table: pa.Table, name: str) -> pd.Series | None:
+    return table[name].to_pandas() if name in table.column_names else None
+
+
+def _floats(table: pa.Table, name: str) -> Floats | None:
+    """A column as float64, NaN where null; None where it is missing or no number."""
+    if name not in table.column_names:
+        return None
+    try:
+        values = pc.cast(table[name], pa.float64()).to_numpy()
+    except pa.ArrowException:
+        return None
+    return np.asarray(values, dtype=np.float64)

@@ -1,0 +1,185 @@
+"""Failure signatures of scores and of the draw: length, controls, softness, sources."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from circuitseer_core.correlation import Rank, rank_correlation
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.signatures.evidence import Evidence, Scored
+from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.wording import count, percent, signed
+
+LENGTH_LIMIT = 0.5
+CONTROL_LIMIT = 0.95
+CONTROL_CLOSE = 0.8
+UNIFORM_LIMIT = 0.9
+SKEW_POINTS, SKEW_RATIO, SKEW_LEAST = 0.10, 1.5, 0.03
+"""A source is favoured when its share grows by 10 points, or by half and at least 3 points."""
+_CHANCE = 3.0  # standard errors within which a shift is chance
+
+
+def length_driven(facts: Evidence) -> Signature | None:
+    """|Spearman(score, length)| > 0.5."""
+    scored = facts.scored
+    if scored is None or facts.scorer in ("length", "random"):
+        return None
+    rank = rank_correlation(scored.score, scored.tokens)
+    if not math.isfinite(rank.rho):
+        return None
+    text = (
+        f"The rank correlation (Spearman) of {facts.scorer} with the number of tokens is "
+        f"{signed(rank.rho)}{_on(rank)}."
+    )
+    if abs(rank.rho) <= LENGTH_LIMIT:
+        title = "Length does not drive the score"
+        return Signature("length", "good", title, text, rank.rho, "sources")
+    which = "longer" if rank.rho > 0 else "shorter"
+    text = f"To a large part the score asks for {which} texts. {text}"
+    settings = (facts.selection or {}).get("settings", {})
+    title = "Length drives the score"
+    if settings.get("length_control") == "within-bins":
+        text += " The newest selection takes length out (length control within bins)."
+        return Signature("length", "info", title, text, rank.rho, "sources")
+    text += " Length control within bins takes it out of the draw."
+    return Signature("length", "warn", title, text, rank.rho, "sources")
+
+
+def like_random_heads(facts: Evidence) -> Signature | None:
+    """Spearman(score, random-head control) > 0.95, the mean over the control draws."""
+    scored = facts.scored
+    if scored is None or facts.scorer not in ATTENTION_SCORERS or not scored.controls:
+        return None
+    found = [rank_correlation(scored.score, control) for control in scored.controls]
+    found = [rank for rank in found if math.isfinite(rank.rho)]
+    if not found:
+        return None
+    rho = float(np.mean([rank.rho for rank in found]))
+    rows = max(rank.rows for rank in found)
+    part = f"a part of {count(rows, 'row')}" if rows < len(scored) else count(rows, "row")
+    text = (
+        f"Scores from as many randomly chosen heads of the same layers rank the samples almost "
+        f"alike: Spearman {signed(rho)}, the mean of {count(len(found), 'control')} on {part}."
+    )
+    if rho > CONTROL_LIMIT:
+        text += " Here the choice of heads hardly matters to the scores."
+        title = "Random heads give the same scores"
+        return Signature("random-heads", "warn", title, text, rho, "sources")
+    text = text.replace("almost alike", "alike to this degree")
+    if rho > CONTROL_CLOSE:
+        title = "Random heads give similar scores"
+        return Signature("random-heads", "info", title, text, rho, "sources")
+    title = "Random heads give other scores"
+    return Signature("random-heads", "good", title, text, rho, "sources")
+
+
+def nearly_uniform(facts: Evidence) -> Signature | None:
+    """Near-uniform draw: effective sample size above 90 % of the pool."""
+    found = _softness(facts)
+    if found is None:
+        return None
+    share, lift, temperature, whose = found
+    text = (
+        f"The effective sample size is {percent(share)} of the rows, where a uniform draw has 100 %"
+        f" ({whose})."
+    )
+    if lift is not None:
+        more = "above" if lift >= 0 else "below"
+        text += f" The mean score of the subset is {percent(abs(lift), 1)} {more} the pool's."
+    if math.isinf(temperature):
+        title = "The draw is uniform, as asked"
+        return Signature("uniform-draw", "info", title, text, share, "export")
+    if share > UNIFORM_LIMIT:
+        text += " The scores hardly steer it; a lower temperature makes them count for more."
+        return Signature(
+            "uniform-draw", "warn", "The draw is nearly uniform", text, share, "export"
+        )
+    return Signature("uniform-draw", "good", "The scores steer the draw", text, share, "export")
+
+
+def _softness(facts: Evidence) -> tuple[float, float | None, float, str] | None:
+    """(ESS/N, lift, temperature, of what) of the newest selection, else of a draw at τ = 1."""
+    diagnostics: dict[str, Any] = (facts.selection or {}).get("diagnostics", {})
+    if facts.selection is not None and "ess_share" in diagnostics:
+        lift = diagnostics.get("score", {}).get("lift")
+        whose = f"selection {facts.selection.get('name', '')!s}"
+        temperature = float(facts.selection.get("temperature", 1.0))
+        return float(diagnostics["ess_share"]), lift, temperature, f"{whose}, τ = {temperature:g}"
+    scored = facts.scored
+    if scored is None or not _soft(scored):
+        return None
+    score = scored.score[np.isfinite(scored.score)]
+    # With p = s/Σs, ESS = (Σs)²/Σs² and the expected score of a draw is Σs²/Σs.
+    total, squares = float(score.sum()), float(score @ score)
+    lift = squares * len(score) / total**2 - 1
+    whose = f"first draw from all {count(len(score), 'row')}, τ = 1"
+    return 1 / (1 + lift), lift, 1.0, whose
+
+
+def _soft(scored: Scored) -> bool:
+    """Whether a draw at τ = 1 is defined: no negative score, and one above 0."""
+    score = scored.score[np.isfinite(scored.score)]
+    return bool(len(score) and score.min() >= 0 and score.max() > 0)
+
+
+def one_source_favoured(facts: Evidence) -> Signature | None:
+    """Subset skewed to one source: the source whose share grows most from pool to subset."""
+    shares = _source_shares(facts)
+    if shares is None:
+        return None
+    names, before, after, drawn, whose = shares
+    if len(names) < 2:
+        return None
+    gain = after - before
+    top = int(np.argmax(gain))
+    chance = math.sqrt(before[top] * (1 - before[top]) / drawn) if drawn else 0.0
+    ratio = after[top] / before[top] if before[top] > 0 else math.inf
+    grows = gain[top] >= SKEW_POINTS or (ratio >= SKEW_RATIO and gain[top] >= SKEW_LEAST)
+    text = (
+        f"{names[top]} gains most: {percent(before[top])} of the pool, {percent(after[top])} of "
+        f"the subset ({whose})."
+    )
+    number = float(gain[top])
+    if not grows or gain[top] <= _CHANCE * chance:
+        title = "No source is favoured"
+        return Signature("source-skew", "good", title, text, number, "export")
+    settings = (facts.selection or {}).get("settings", {})
+    if settings.get("stratify") == "equal":
+        text += " Equal shares by source were asked for."
+        title = "Sources were evened out"
+        return Signature("source-skew", "info", title, text, number, "export")
+    text += " Stratify by source, or cap its rows, if the mix should stay as it was."
+    title = "The subset leans to one source"
+    return Signature("source-skew", "warn", title, text, number, "export")
+
+
+def _source_shares(facts: Evidence) -> tuple[list[str], Any, Any, int, str] | None:
+    """Names, shares before and after, rows drawn (0: expected shares), and of what draw."""
+    selection = facts.selection
+    entries = (selection or {}).get("diagnostics", {}).get("sources")
+    if selection is not None and entries:
+        names = [str(entry["source"]) for entry in entries]
+        before = np.array([entry["pool_share"] for entry in entries], dtype=float)
+        after = np.array([entry["share"] for entry in entries], dtype=float)
+        drawn = sum(int(entry["rows"]) for entry in entries)
+        return names, before, after, drawn, f"selection {selection.get('name', '')!s}"
+    scored = facts.scored
+    if scored is None or not scored.names or not _soft(scored):
+        return None
+    use = np.isfinite(scored.score) & (scored.source >= 0)
+    source, score = scored.source[use], scored.score[use]
+    rows = np.bincount(source, minlength=len(scored.names))
+    mass = np.bincount(source, weights=score, minlength=len(scored.names))
+    if not mass.sum() > 0:
+        return None
+    whose = "expected of a small draw at τ = 1"
+    return scored.names, rows / rows.sum(), mass / mass.sum(), 0, whose
+
+
+def _on(rank: Rank) -> str:
+    if rank.sampled:
+        return f" (on {rank.used:,} randomly chosen of {count(rank.rows, 'row')})"
+    return f" ({count(rank.rows, 'row')})"

@@ -1,0 +1,77 @@
+"""Spans give the text back character for character, and colours say what they leave out."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from circuitseer_core.browse.spans import SPECIAL_LABEL, contributions, shade, split_spans
+
+
+def spans_of(text: str, starts: list[int], special: list[int] = [], **more):  # noqa: B006
+    flags = np.zeros(len(starts), bool)
+    flags[special] = True
+    return split_spans(text, np.array(starts, np.int32), flags, **more)
+
+
+def test_bytes_of_one_character_become_one_span() -> None:
+    found = spans_of("aé🎉b", [0, 1, 1, 2, 2, 2, 3])
+    assert found.labels == ("a", "é", "🎉", "b")
+    assert found.owner.tolist() == [0, 1, 1, 2, 2, 2, 3]
+    merged = found.merge(np.array([0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.3]))
+    assert merged == pytest.approx([0.1, 0.3, 0.3, 0.3])
+    assert found.first_token().tolist() == [0, 1, 3, 6]
+
+
+def test_special_tokens_stand_apart_from_the_text() -> None:
+    found = spans_of("hi there", [0, 0, 2, 8], special=[0, 3])
+    assert found.labels == (SPECIAL_LABEL, "hi", " there", SPECIAL_LABEL)
+    assert found.special.tolist() == [True, False, False, True]
+
+
+def test_a_truncated_text_has_a_tail() -> None:
+    found = spans_of("one two three four", [0, 3, 7], truncated=True)
+    assert found.labels == ("one", " two", " three") and found.tail == " four"
+    assert spans_of("one two three four", [0, 3, 7]).tail == ""
+
+
+def test_nothing_at_all() -> None:
+    found = spans_of("", [])
+    assert found.labels == () and found.merge(np.array([])).tolist() == []
+    assert shade(np.array([]), found).top == 0
+    assert spans_of("", [0], special=[0]).labels == (SPECIAL_LABEL,)
+
+
+@given(
+    text=st.text(min_size=1, max_size=40),
+    cuts=st.lists(st.integers(0, 39), min_size=1, max_size=25),
+    truncated=st.booleans(),
+)
+def test_labels_and_tail_are_the_text(text: str, cuts: list[int], truncated: bool) -> None:
+    starts = sorted(min(c, len(text) - 1) for c in cuts)
+    found = spans_of(text, starts, truncated=truncated)
+    assert "".join(found.labels) + found.tail == text
+    assert (np.diff(found.owner) >= 0).all() and found.owner[-1] == len(found.labels) - 1
+    values = np.random.default_rng(0).random(len(starts))
+    assert found.merge(values).sum() == pytest.approx(values.sum())
+
+
+def test_contributions_are_shares_of_the_variance() -> None:
+    profile = np.array([0.5, 0.1, 0.1, 0.3])
+    received = 4 * profile
+    wanted = (received - 1) ** 2 / ((received - 1) ** 2).sum()
+    assert contributions(profile) == pytest.approx(wanted)
+    assert contributions(np.full(8, 1 / 8)).tolist() == [0.0] * 8
+
+
+def test_the_sink_is_left_out_or_clipped() -> None:
+    found = spans_of("x" * 200, list(range(200)))
+    values = np.concatenate([[60.0], np.linspace(0.1, 1, 199)])
+    out = shade(values, found)
+    assert out.left_out.tolist() == [True] + [False] * 199 and out.strength[0] == 0
+    assert out.top == pytest.approx(np.quantile(values[1:], 0.99))
+    assert out.left_out_share == pytest.approx(60 / values.sum())
+    kept = shade(values, found, leave_out_sink=False)
+    assert kept.clipped == 2 and kept.strength[0] == 1 and kept.strength[100] > 0.3

@@ -1,0 +1,183 @@
+"""The command line: four stages by hand on a tiny model, and one clear line for bad input."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+from circuitseer_core.cli import main as cli
+from circuitseer_core.runs.folder import Run
+from tests.support.data_files import write_data
+from tests.support.tiny_models import save_tiny
+
+
+def call(*words: object) -> tuple[int, str]:
+    """Exit code and output of one command, in this process."""
+    result = CliRunner().invoke(cli.app, cli.spread_values([str(w) for w in words]))
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        return 1, f"{type(result.exception).__name__}: {result.exception}"
+    return result.exit_code, result.output
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a model, two datasets, and a run through all four stages."""
+    tmp = tmp_path_factory.mktemp("cli")
+    save_tiny(tmp / "model", "llama", layers=2)
+    write_data(tmp / "probe.jsonl", 10)
+    write_data(tmp / "a.jsonl", 30)
+    (tmp / "b.jsonl").write_text(
+        "\n".join(
+            json.dumps({"question": f"How many apples are {i} apples and {i} pears?"})
+            for i in range(20)
+        )
+    )
+    run = tmp / "run"
+    steps = [
+        ("detect", "--model", tmp / "model", "--probe", tmp / "probe.jsonl", "--probe-size", 6),
+        ("score", "--data", tmp / "a.jsonl", f"pears={tmp / 'b.jsonl'}", "--heads", "2"),
+        ("select", "--fraction", 0.2, "--seed", 3),
+        ("export", "--out", tmp / "subset.jsonl"),
+    ]
+    for step in steps:
+        code, output = call(step[0], "--run", run, *step[1:])
+        assert code == 0, output
+    return tmp
+
+
+def test_the_four_stages(made: Path) -> None:
+    run = Run.open(made / "run")
+    assert run.stage_state() == {"detect": "done", "score": "done", "select": "done"}
+    scores = run.scores()
+    assert len(scores) == 50 and set(scores["source"]) == {"src0", "src1", "pears"}
+    assert {"variance", "raw_variance", "focus", "divergence", "length", "random"} <= set(scores)
+    assert {f"control_variance_{i}" for i in range(3)} <= set(scores)
+    rows = [json.loads(line) for line in (made / "subset.jsonl").read_text().splitlines()]
+    assert len(rows) == 10 and all("question" in row for row in rows)
+    manifest = json.loads((made / "run" / "run.json").read_text())
+    assert [c["stage"] for c in manifest["commands"]] == ["detect", "score", "select"]
+    assert manifest["state"] == "done" and manifest["model"]["heads_per_layer"] == [4, 4]
+
+
+def test_verify_passes_then_notices_tampering(made: Path, tmp_path: Path) -> None:
+    code, output = call("verify", made / "subset.jsonl")
+    assert code == 0 and "verified" in output
+    copy = tmp_path / "subset.jsonl"
+    call("export", "--run", made / "run", "--out", copy)
+    lines = copy.read_text().splitlines()
+    copy.write_text("\n".join(lines[1:]) + "\n")
+    code, output = call("verify", copy)
+    assert code == 1
+
+
+def test_joint_ablation(made: Path) -> None:
+    code, output = call(
+        "ablate", "--run", made / "run", "--heads", "0.1,1.2", "--data", made / "probe.jsonl"
+    )
+    assert code == 0 and "clean:" in output and "0.1,1.2:" in output
+
+
+def test_inspect_prints_json(made: Path) -> None:
+    sample = Run.open(made / "run").scores(columns=["id"])["id"].iloc[0]
+    code, output = call("inspect", "--run", made / "run", "--id", sample)
+    assert code == 0
+    found = json.loads(output[output.index("{") :])
+    assert found["tokens"] and found["heads"]
+
+
+def test_report_and_validate(made: Path, tmp_path: Path) -> None:
+    code, output = call("report", "--run", made / "run", "--out", tmp_path / "report.html")
+    assert code == 0, output
+    assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
+    code, output = call("validate", "--run", made / "run", "list")
+    assert code == 0 and "length" in output
+    code, output = call("validate", "--run", made / "run", "length")
+    assert code == 0, output
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("detect", "--model", "x", "--probe", "no.jsonl"), "no.jsonl"),
+        (("detect", "--model", "x", "--probe", "no.jsonl", "--mode", "fast"), "--mode"),
+        (("detect", "--model", "x", "--probe", "p", "--epsilon", "0.5"), "epsilon"),
+        (("score", "--data", "demo"), "not a run folder"),
+        (("select",), "not a run folder"),
+        (("export", "--out", "x.jsonl"), "not a run folder"),
+        (("export", "--out", "x.jsonl", "--format", "xml"), "xml"),
+    ],
+)
+def test_bad_input_is_one_line_and_leaves_nothing(
+    words: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    code, output = call(words[0], "--run", run, *words[1:])
+    assert code == 1 and message in output
+    assert not run.exists()
+
+
+def test_a_process_prints_one_line_and_exits_1(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "circuitseer_core", "select", "--run", str(tmp_path / "no")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+
+
+def test_empty_and_wrong_fields(tmp_path: Path) -> None:
+    save_tiny(tmp_path / "model", "llama")
+    empty = tmp_path / "empty.jsonl"
+    empty.write_text("")
+    odd = tmp_path / "odd.jsonl"
+    odd.write_text(json.dumps({"colour": "red", "shape": "round"}))
+    for data, message in ((empty, "empty"), (odd, "colour")):
+        code, output = call(
+            "detect", "--run", tmp_path / "run", "--model", tmp_path / "model", "--probe", data
+        )
+        assert code == 1 and message in output
+        assert not (tmp_path / "run").exists()
+
+
+def test_several_values_after_one_option() -> None:
+    spread = cli.spread_values(["score", "--data", "a", "b", "--name", "n", "--data", "c"])
+    assert spread == ["score", "--data", "a", "--data", "b", "--name", "n", "--data", "c"]
+
+
+def test_demo_files_match_the_contract(made: Path) -> None:
+    run = Run.open(made / "run")
+    probe = pd.read_parquet(run.probe_path)
+    columns = ["id", "set", "source", "n_tokens", "n_loss_tokens", "base_loss", "text"]
+    assert list(probe.columns[:7]) == columns
+    assert list(pd.read_parquet(run.pool_path).columns) == ["id", "source", "base_loss"]
+    part = pd.read_parquet(run.score_parts()[0])
+    wanted = {"id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"}
+    wanted |= {"profile", "token_starts", "special_mask", "prompt", "response", "original"}
+    assert wanted <= set(part.columns)
+    progress = run.progress()
+    assert progress is not None
+    assert {"stage", "done", "total", "rate", "eta_s", "message"} <= set(progress)
+
+
+def test_the_verbs_in_python_do_what_the_commands_do(made: Path, tmp_path: Path) -> None:
+    import circuitseer_core as cs
+
+    run = cs.detect(
+        tmp_path / "run",
+        model=str(made / "model"),
+        probe=str(made / "probe.jsonl"),
+        probe_size=6,
+        show=False,
+    )
+    by_command = Run.open(made / "run").heads()
+    pd.testing.assert_frame_equal(run.heads(), by_command, check_exact=False, atol=1e-6)
+    scores = cs.score(run.path, data=str(made / "a.jsonl"), heads="2", show=False)
+    chosen = cs.select(scores, scorer="variance", fraction=0.2, seed=3)
+    assert len(scores) == 30 and len(chosen) == 6
+    assert cs.load_run(run.path).stage_state()["score"] == "done"
+    with pytest.raises(AttributeError, match="nothing"):
+        _ = cs.nothing

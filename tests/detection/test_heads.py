@@ -1,0 +1,133 @@
+"""Head statistics against hand-made tables."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.detection import head_stability
+from circuitseer_core.detection import heads as stats
+from circuitseer_core.errors import UserError
+
+
+def table(delta: np.ndarray, set_name: str = "probe") -> pd.DataFrame:
+    """(samples, layers, heads) to the importance table."""
+    at = np.indices(delta.shape).reshape(3, -1)
+    return pd.DataFrame(
+        {
+            "id": [f"{set_name}{i}" for i in at[0]],
+            "set": set_name,
+            "layer": at[1],
+            "head": at[2],
+            "delta_loss": delta.ravel(),
+        }
+    )
+
+
+def probe_of(n: int, set_name: str = "probe", loss: float = 2.0) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": [f"{set_name}{i}" for i in range(n)],
+            "set": set_name,
+            "source": [f"src{i % 2}" for i in range(n)],
+            "base_loss": loss,
+        }
+    )
+
+
+@pytest.fixture
+def effects() -> np.ndarray:
+    rng = np.random.default_rng(0)
+    delta = rng.normal(0, 0.01, (8, 4, 5))
+    delta[:, 2, 3] += 1.0
+    delta[:, 0, 1] += 0.5
+    return delta
+
+
+@pytest.mark.parametrize(
+    ("share", "n", "count"),
+    [("0.05", 280, 14), (0.05, 280, 14), ("0.05", 270, 14), ("0.05", 336, 17), ("0.01", 4, 1),
+     ("0.07", 100, 7), ("1.0", 9, 9)],
+)  # fmt: skip
+def test_counts_are_exact_decimal_ceilings(share: str, n: int, count: int) -> None:
+    assert stats.head_count(share, n) == count
+
+
+def test_head_table(effects: np.ndarray) -> None:
+    heads = stats.head_table(table(effects), probe_of(8), None, 0.005)
+    best = heads.sort_values("rank").iloc[0]
+    assert (best["layer"], best["head"]) == (2, 3)
+    column = effects[:, 2, 3]
+    assert best["importance"] == pytest.approx(column.mean())
+    assert best["stderr"] == pytest.approx(column.std(ddof=1) / np.sqrt(8))
+    threshold = 2 * 0.005 / np.sqrt(8)
+    assert (heads["below_noise"] == (heads["importance"].abs() <= threshold)).all()
+    assert heads["below_noise"].any() and not best["below_noise"]
+
+
+def test_raced_out_heads_rank_last(effects: np.ndarray) -> None:
+    field = {(0, 0), (0, 1)}
+    heads = stats.head_table(table(effects), probe_of(8), field, 0.0)
+    assert heads.loc[~heads["raced_out"], "rank"].max() == 2
+    with pytest.raises(UserError, match="mode exact"):
+        stats.select_heads(heads, "3")
+    assert stats.select_heads(heads, "1") == [(0, 1)]
+
+
+def test_rules(effects: np.ndarray, tmp_path: object) -> None:
+    heads = stats.head_table(table(effects), probe_of(8), None, 0.0)
+    assert stats.select_heads(heads, "0.05") == [(2, 3)]
+    assert stats.select_heads(heads, "2") == [(2, 3), (0, 1)]
+    assert stats.select_heads(heads, "0.1,3.4") == [(0, 1), (3, 4)]
+    assert stats.select_heads(heads, "2.3") == [(2, 3)]
+    bounded = stats.select_heads(heads, "lcb")
+    above = heads[heads["importance"] - stats.Z95 * heads["stderr"] > 0]
+    assert len(bounded) == len(above) and bounded[:2] == [(2, 3), (0, 1)]
+    for bad in ("0", "-1", "21", "0.0", "x", "9.9", "1.2.3,"):
+        with pytest.raises(UserError):
+            stats.select_heads(heads, bad)
+    with pytest.raises(UserError, match="contrast"):
+        stats.select_heads(heads, "0.05", "specificity")
+
+
+def test_bootstrap_membership(effects: np.ndarray) -> None:
+    importance = table(effects)
+    member = head_stability.bootstrap_membership(importance, share="0.1", n_boot=300, seed=1)
+    member = member.set_index(["layer", "head"])["probability"]
+    assert member[(2, 3)] == member[(0, 1)] == 1.0
+    assert member.sum() == pytest.approx(2.0)
+    again = head_stability.bootstrap_membership(importance, share="0.1", n_boot=300, seed=1)
+    assert again["probability"].tolist() == member.tolist()
+
+
+def test_per_source_and_agreement(effects: np.ndarray) -> None:
+    effects = effects.copy()
+    effects[1::2, 3, 0] += 2.0
+    by_source = head_stability.per_source(table(effects), probe_of(8))
+    maps = by_source.set_index(["source", "layer", "head"])["importance"]
+    assert maps[("src1", 3, 0)] == pytest.approx(effects[1::2, 3, 0].mean())
+    assert maps[("src0", 3, 0)] == pytest.approx(effects[0::2, 3, 0].mean())
+    pair = head_stability.source_agreement(by_source, "0.1").iloc[0]
+    assert pair["shared"] == 1 and pair["overlap"] == 0.5
+
+
+def test_specificity_is_the_difference_of_ratio_estimators(effects: np.ndarray) -> None:
+    rng = np.random.default_rng(2)
+    other = rng.normal(0, 0.01, (8, 4, 5))
+    other[:, 2, 3] += 3.0  # needed by any text: important, not specific
+    importance = pd.concat([table(effects), table(other, "contrast")])
+    probe = pd.concat([probe_of(8, loss=2.0), probe_of(8, "contrast", loss=4.0)])
+    probe["base_loss"] += rng.uniform(0, 1, len(probe))
+    heads = stats.head_table(importance, probe, None, 0.0)
+    row = heads[(heads["layer"] == 2) & (heads["head"] == 3)].iloc[0]
+    losses = [probe.loc[probe["set"] == s, "base_loss"].to_numpy() for s in ("probe", "contrast")]
+    ratios = [effects[:, 2, 3].mean() / losses[0].mean(), other[:, 2, 3].mean() / losses[1].mean()]
+    assert row["specificity"] == pytest.approx(ratios[0] - ratios[1])
+    residuals = [
+        (d[:, 2, 3] - r * clean).std(ddof=1) / (clean.mean() * np.sqrt(8))
+        for d, r, clean in zip((effects, other), ratios, losses, strict=True)
+    ]
+    assert row["specificity_stderr"] == pytest.approx(np.hypot(*residuals))
+    assert row["rank"] == 1
+    assert stats.select_heads(heads, "1", "specificity") == [(0, 1)]

@@ -1,0 +1,230 @@
+"""Jobs: separate processes, one at a time, watched and stopped through the run folder alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+
+FAKE = """
+import sys, time
+kind, seconds = sys.argv[1], float(sys.argv[2])
+print("fake", kind, flush=True)
+if kind == "deaf":
+    import signal
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    print("deaf", flush=True)
+time.sleep(seconds)
+if kind == "fail":
+    sys.exit("the dataset is empty")
+"""
+
+
+@pytest.fixture
+def program(tmp_path: Path) -> list[str]:
+    script = tmp_path / "fake.py"
+    script.write_text(FAKE, encoding="utf-8")
+    return [sys.executable, str(script)]
+
+
+def wait_for(check: Callable[[], bool], seconds: float = 15.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < deadline, "waited in vain"
+        time.sleep(0.05)
+
+
+def state(path: Path) -> str:
+    return jobs.status(path).state
+
+
+def test_steps_run_in_order_and_the_log_shows_them(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "0"], ["score", "0"]], program=program)
+    wait_for(lambda: state(path) == "done")
+    log = jobs.log_tail(path)
+    assert log.index("fake detect") < log.index("fake score")
+    assert not (path / "lock").exists()
+    assert Run.open(path).name == "run"
+
+
+def test_cancel_reaches_a_runner_that_is_still_starting(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    jobs.cancel(path)
+    wait_for(lambda: not jobs.status(path).live)
+    assert state(path) == "cancelled"
+    assert "fake detect" not in jobs.log_tail(path)
+
+
+def test_a_failing_step_stops_the_job_and_says_why(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["fail", "0"], ["score", "0"]], program=program)
+    wait_for(lambda: state(path) == "failed")
+    status = jobs.status(path)
+    assert status.error == "fail: the dataset is empty"
+    assert status.step == 0 and status.resumable
+    assert "fake score" not in jobs.log_tail(path)
+
+
+def test_the_job_is_in_a_session_of_its_own(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    pid = json.loads((path / "lock").read_text())["pid"]
+    assert os.getsid(pid) == pid != os.getsid(0)
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+
+
+def test_cancel_ends_the_step_and_resume_runs_the_same_job(
+    tmp_path: Path, program: list[str]
+) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    wait_for(lambda: "fake detect" in jobs.log_tail(path))
+    child = json.loads((path / "job.json").read_text())["child"]["pid"]
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+    assert not psutil.pid_exists(child)
+    assert jobs.status(path).resumable
+    jobs.resume(path)
+    assert state(path) == "running"
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+
+
+def test_a_deaf_step_is_killed_after_the_grace_period(
+    tmp_path: Path, program: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "run"
+    Run.create(path)
+    job = {"program": program, "steps": [["deaf", "60"]], "started_s": time.time()}
+    (path / "job.json").write_text(json.dumps(job))
+    code = "import circuitseer_core.runs.jobs as j, sys, pathlib; j.GRACE_S = 0.5\n"
+    code += "sys.exit(j.main(pathlib.Path(sys.argv[1])))"
+    with (path / "log.txt").open("wb") as log:
+        runner = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=log, stderr=log)
+    wait_for(lambda: "deaf" in jobs.log_tail(path))
+    time.sleep(0.2)  # "fake deaf" comes just before the signal is ignored
+    runner.send_signal(signal.SIGTERM)
+    assert runner.wait(timeout=10) == 130
+    assert state(path) == "cancelled"
+
+
+def test_two_tabs_cannot_start_twice(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    Run.create(path)
+    outcomes: list[str] = []
+    gate = threading.Barrier(6)
+
+    def tab() -> None:
+        gate.wait()
+        try:
+            jobs.start(path, [["detect", "30"]], program=program)
+            outcomes.append("started")
+        except UserError:
+            outcomes.append("refused")
+
+    tabs = [threading.Thread(target=tab) for _ in range(6)]
+    for thread in tabs:
+        thread.start()
+    for thread in tabs:
+        thread.join()
+    jobs.cancel(path)
+    assert sorted(outcomes) == ["refused"] * 5 + ["started"]
+    wait_for(lambda: state(path) == "cancelled")
+
+
+def test_a_killed_job_reads_as_interrupted_and_can_be_resumed(
+    tmp_path: Path, program: list[str]
+) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    wait_for(lambda: "fake detect" in jobs.log_tail(path))
+    pid = json.loads((path / "lock").read_text())["pid"]
+    os.killpg(pid, signal.SIGKILL)
+    wait_for(lambda: state(path) == "interrupted")
+    jobs.resume(path)
+    assert state(path) == "running"
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+
+
+def test_an_orphaned_step_counts_as_running_and_can_be_cancelled(
+    tmp_path: Path, program: list[str]
+) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    wait_for(lambda: "fake detect" in jobs.log_tail(path))
+    os.kill(json.loads((path / "lock").read_text())["pid"], signal.SIGKILL)
+    time.sleep(0.2)
+    assert state(path) == "running"
+    with pytest.raises(UserError, match="at work"):
+        jobs.start(path, [["detect", "30"]], program=program)
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+
+
+def test_a_recycled_pid_is_not_taken_for_the_job(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    Run.create(path)
+    (path / "lock").write_text(json.dumps({"pid": os.getpid(), "start_time": 12345.0}))
+    (path / "job.json").write_text(json.dumps({"steps": [["detect"]], "state": "running"}))
+    assert state(path) == "interrupted"
+    jobs.start(path, [["detect", "0"]], program=program)
+    wait_for(lambda: state(path) == "done")
+
+
+def test_finished_runners_are_reaped(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "0"]], program=program)
+    pid = json.loads((path / "lock").read_text())["pid"]
+    wait_for(lambda: state(path) == "done")
+    wait_for(lambda: jobs.reap() is None and not psutil.pid_exists(pid))
+    assert not psutil.pid_exists(pid)
+
+
+def test_log_tail_shows_the_last_state_of_a_bar(tmp_path: Path) -> None:
+    (tmp_path / "log.txt").write_bytes(b"start\n 10%|#\r 50%|#####\r100%|##########\ndone\n")
+    assert jobs.log_tail(tmp_path) == "start\n100%|##########\ndone"
+
+
+def test_rename_and_delete_mind_a_live_job(tmp_path: Path, program: list[str]) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["detect", "30"]], program=program)
+    with pytest.raises(UserError, match="cancel it first"):
+        jobs.delete(path)
+    with pytest.raises(UserError, match="cancel it first"):
+        jobs.rename(path, "other")
+    jobs.cancel(path)
+    wait_for(lambda: state(path) == "cancelled")
+    renamed = jobs.rename(path, "other")
+    assert Run.open(renamed).manifest["name"] == "other"
+    jobs.delete(renamed)
+    assert not renamed.exists()
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", " x", "a:b", "x" * 101])
+def test_bad_names_are_refused(name: str) -> None:
+    with pytest.raises(UserError):
+        jobs.check_name(name)
+
+
+def test_delete_refuses_a_folder_that_is_no_run(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    with pytest.raises(UserError):
+        jobs.delete(tmp_path / "mine")
+    assert (tmp_path / "mine").is_dir()

@@ -1,0 +1,129 @@
+"""The Ray engine on a local two-actor Ray: the same numbers, also when an actor is killed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import psutil
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ray = pytest.importorskip("ray", reason="Ray is optional: pip install -r requirements-ray.txt")
+
+from circuitseer_core.errors import UserError  # noqa: E402
+from circuitseer_core.runs.folder import Run  # noqa: E402
+from circuitseer_core.scoring import shards  # noqa: E402
+from circuitseer_core.scoring.score import score  # noqa: E402
+from circuitseer_core.scoring.settings import ScoreSettings  # noqa: E402
+from tests.support.detected_run import detected_run, questions, write_rows  # noqa: E402
+from tests.support.tiny_models import save_tiny  # noqa: E402
+
+
+@pytest.fixture(scope="module", autouse=True)
+def cluster() -> Iterator[None]:
+    ray.init(
+        num_cpus=2,
+        num_gpus=0,
+        include_dashboard=False,
+        log_to_driver=False,
+        # A machine that is busy with other tests must not be taken for a dead one.
+        _system_config={"health_check_timeout_ms": 60_000, "health_check_failure_threshold": 20},
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="module")
+def calm(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """The same data scored in one process."""
+    folder = tmp_path_factory.mktemp("calm")
+    run = detected_run(folder)
+    data = write_rows(folder / "questions.jsonl", [*questions(58), {"question": "7"}])
+    score(run, settings(data, engine="local"), progress=False)
+    return run
+
+
+def settings(data: str, **options: Any) -> ScoreSettings:
+    defaults = {"engine": "ray", "heads": "3", "device": "cpu", "shard_rows": 6}
+    return ScoreSettings(data=[data], **(defaults | {"token_budget": 600} | options))
+
+
+def data_of(run: Run) -> str:
+    return str(run.path.parent / "questions.jsonl")
+
+
+def fresh(calm: Run, folder: Path) -> Run:
+    """A run with the same manifest and heads and no scores."""
+    run = Run.create(folder / "run")
+    run.update(**{k: calm.manifest[k] for k in ("model", "detect")})
+    run.heads_path.write_bytes(calm.heads_path.read_bytes())
+    return run
+
+
+def assert_same(one: Run, other: Run) -> None:
+    tables = [
+        pa.concat_tables([pq.read_table(p) for p in run.score_parts()]) for run in (one, other)
+    ]
+    assert tables[0].equals(tables[1])
+    pd.testing.assert_frame_equal(one.rejects(), other.rejects())
+
+
+def test_the_same_numbers_though_an_actor_was_killed_midway(
+    calm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, killed = fresh(calm, tmp_path), []
+    write = shards.write_part
+
+    def write_then_kill(folder: Path, table: pa.Table, note: shards.Note) -> None:
+        write(folder, table, note)
+        if not killed:
+            actors = [
+                p
+                for p in psutil.Process().children(recursive=True)
+                if any("RayScorer" in word for word in p.cmdline())
+            ]
+            killed.append(len(actors))
+            actors[0].kill()
+
+    monkeypatch.setattr(shards, "write_part", write_then_kill)
+    result = score(run, settings(data_of(calm)), progress=False)
+    assert killed == [2], "two actors were at work, and one of them was killed"
+    assert result["state"] == "done" and (result["rows"], result["rejected"]) == (58, 1)
+    assert len(run.score_parts()) == 10
+    assert_same(calm, run)
+
+
+def test_it_goes_on_where_the_local_engine_stopped(calm: Run, tmp_path: Path) -> None:
+    run = fresh(calm, tmp_path)
+    score(run, settings(data_of(calm), engine="local"), progress=False)
+    before = [p.stat().st_mtime_ns for p in run.score_parts()]
+    run.score_parts()[4].unlink()
+    score(run, settings(data_of(calm)), progress=False)
+    after = [p.stat().st_mtime_ns for p in run.score_parts()]
+    assert after[4] != before[4] and after[:4] + after[5:] == before[:4] + before[5:]
+    assert_same(calm, run)
+
+
+def test_facts_and_budget_come_from_a_worker(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    data = write_rows(tmp_path / "questions.jsonl", questions(12))
+    result = score(run, settings(data, token_budget=None, shard_rows=50), progress=False)
+    assert result["token_budget"] >= 1024 and result["rows"] == 12
+    assert (result["dtype"], result["model"]["device"], result["max_length"]) == (
+        "fp32",
+        "cpu",
+        512,
+    )
+
+
+def test_what_a_worker_has_to_say_is_one_line(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    data = write_rows(tmp_path / "questions.jsonl", questions(10))
+    save_tiny(tmp_path / "model", "llama", seed=5)
+    with pytest.raises(UserError, match="other weights now") as caught:
+        score(run, settings(data), progress=False)
+    assert "\n" not in str(caught.value)

@@ -1,0 +1,61 @@
+"""The stream as windows: where they end, and that only two are alive at a time."""
+
+from __future__ import annotations
+
+import gc
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.errors import UserError
+from circuitseer_core.scoring.windows import Window, ahead, windows
+
+
+def test_memory_does_not_grow_with_the_dataset() -> None:
+    """However many rows, no more than two windows of samples are alive at a time."""
+    alive: list[weakref.ref[Any]] = []
+    peak = 0
+
+    class Tracked(list):  # type: ignore[type-arg]
+        pass
+
+    def entries() -> Iterator[Any]:
+        for i in range(2000):
+            yield Sample(f"x/{i}", "x", "some words", None, {})
+
+    def encode(window: Window) -> Any:
+        tracked = Tracked(window.samples)
+        alive.append(weakref.ref(tracked))
+        return tracked
+
+    seen = 0
+    for encoded in ahead(map(encode, windows(entries(), 100))):
+        seen += len(encoded)
+        gc.collect()
+        peak = max(peak, sum(ref() is not None for ref in alive))
+    assert seen == 2000 and peak <= 3
+
+
+def test_windows_close_on_bytes_too() -> None:
+    entries = [Sample(f"x/{i}", "x", "w" * 1000, None, {}) for i in range(10)]
+    mixed = [*entries[:5], Reject("f:6", "x", "broken"), *entries[5:]]
+    cut = list(windows(mixed, rows=4, max_bytes=3000))
+    assert [w.index for w in cut] == list(range(len(cut)))
+    assert [w.size for w in cut] == [3, 4, 3, 1]
+    assert sum(len(w.rejects) for w in cut) == 1
+
+
+def test_what_the_stream_raises_is_raised_in_its_turn() -> None:
+    def items() -> Iterator[int]:
+        yield 1
+        yield 2
+        raise UserError("the file ends in the middle")
+
+    seen = []
+    with pytest.raises(UserError, match="ends in the middle"):
+        for item in ahead(items()):
+            seen.append(item)  # noqa: PERF402 - what was seen before the error matters
+    assert seen == [1, 2]

@@ -1,0 +1,157 @@
+"""Scores of the run in view, cached for all sessions of the app.
+
+Caches are keyed by the files behind them (name, size, time of every shard), so a run that is being
+scored or was scored again is read anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from circuitseer_core.browse.filters import Filter
+from circuitseer_core.browse.groupings import Groups
+from circuitseer_core.browse.pairs import matched_pairs
+from circuitseer_core.browse.store import ScoreStore, stamp
+from circuitseer_core.data.demo import INSTALL
+from circuitseer_core.data.sample import Sample
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import texts
+from circuitseer_core.runs.folder import Run
+from ui.shell import broken_state, empty_state
+
+NO_TEXTS = f"This run holds numbers only, so ids stand in for texts. To see the texts: `{INSTALL}`"
+
+
+def require_store(run: Run) -> ScoreStore:
+    """The scores in view, or an empty state and the end of this script run."""
+    try:
+        store = open_store(run, st.session_state.get("scoring"))
+    except UserError as error:
+        broken_state(error)
+        st.stop()
+    if store is None:
+        empty_state("No scores yet", "Scoring has not finished its first part yet.")
+        st.stop()
+    return store
+
+
+def open_store(run: Run, name: str | None = None) -> ScoreStore | None:
+    """The scoring of this name, else the newest; None before its first finished shard.
+
+    Raises UserError where it cannot be read.
+    """
+    names = run.scorings()
+    if name not in names:
+        name = names[0] if names else "default"
+    parts = run.score_parts(name)
+    return _open(str(run.path), name, stamp(parts)) if parts else None
+
+
+def numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+    """One number column of all rows; do not write into it."""
+    return _numbers(store, column)
+
+
+def groups(store: ScoreStore, column: str) -> Groups:
+    """Group codes of all rows; do not write into them."""
+    return _groups(store, column)
+
+
+def facets(store: ScoreStore) -> dict[str, list[str]]:
+    """Columns of the original rows that can be filtered by, with their values."""
+    return _facets(store)
+
+
+def extent(store: ScoreStore, column: str) -> tuple[float, float]:
+    """Smallest and largest value of a column."""
+    return _extent(store, column)
+
+
+def sources(store: ScoreStore) -> dict[str, int]:
+    """Rows by source, most first."""
+    return _sources(store)
+
+
+def _key(store: ScoreStore) -> Any:
+    return store.key
+
+
+HASH: dict[Any, Any] = {ScoreStore: _key, Filter: repr}
+"""How caches tell scores and filters apart."""
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _texts() -> dict[str, Sample]:
+    return texts.demo_texts()
+
+
+@st.cache_resource(max_entries=3, show_spinner=False)
+def _open(path: str, name: str, mark: tuple[tuple[str, int, int], ...]) -> ScoreStore:
+    run = Run.open(path)
+    store = ScoreStore(run, name)
+    return store if store.has_texts else ScoreStore(run, name, texts=_texts())
+
+
+@st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=HASH)
+def _numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+    return store.numbers(column)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
+def _groups(store: ScoreStore, column: str) -> Groups:
+    return store.groups(column)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
+def _facets(store: ScoreStore) -> dict[str, list[str]]:
+    return store.facets()
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)
+def _extent(store: ScoreStore, column: str) -> tuple[float, float]:
+    return store.extent(column)
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
+def _sources(store: ScoreStore) -> dict[str, int]:
+    frame = store.sources()
+    return {str(k): int(v) for k, v in zip(frame["source"], frame["rows"], strict=True)}
+
+
+def count(store: ScoreStore, rows: Filter) -> int:
+    """How many rows a filter admits."""
+    return _count(store, rows)
+
+
+def page(
+    store: ScoreStore, rows: Filter, scorer: str, descending: bool, offset: int, limit: int
+) -> pd.DataFrame:
+    """One page of rows (see ``ScoreStore.page``); do not write into it."""
+    return _page(store, rows, scorer, descending, offset, limit)
+
+
+@st.cache_resource(max_entries=256, show_spinner=False, hash_funcs=HASH)
+def _count(store: ScoreStore, rows: Filter) -> int:
+    return store.count(rows)
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)
+def _page(
+    store: ScoreStore, rows: Filter, scorer: str, descending: bool, offset: int, limit: int
+) -> pd.DataFrame:
+    return store.page(rows, scorer=scorer, descending=descending, offset=offset, limit=limit)
+
+
+def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
+    """Matched high and low samples (see ``pairs.matched_pairs``); do not write into it."""
+    return _matched(store, rows, scorer)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
+def _matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
+    return matched_pairs(store, rows, scorer)

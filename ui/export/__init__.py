@@ -1,0 +1,1 @@
+"""Export: the draw's dial, its effect, and taking it away."""

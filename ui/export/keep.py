@@ -1,0 +1,197 @@
+"""Keeping a draw: written by a job of its own, downloaded as the very bytes of ``export``."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.write import export, export_bytes
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.settings import SelectionSettings
+from ui import judgements as review_store
+from ui.export import draw as draw_data
+from ui.export import settings as draw_settings
+from ui.export.draw import Shown
+from ui.widgets.commands import show_commands
+
+FORMATS = {
+    "jsonl": "JSON Lines",
+    "parquet": "Parquet",
+    "messages": "Chat messages",
+    "datasets": "datasets folder",
+}
+_MIME = {"jsonl": "application/jsonl", "messages": "application/jsonl"}
+
+
+def keep(run: Run, settings: SelectionSettings) -> None:
+    """Draw and keep the subset under a name; then take it away."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="keep_bar"):
+        st.text_input("Name", value="default", key="selection_name", persist_state="session",
+                      width=220)  # fmt: skip
+        status = jobs.status(run.path)
+        busy = status.live
+        st.button(
+            "Draw and keep it",
+            type="primary",
+            icon=":material/done_all:",
+            key="keep",
+            disabled=busy or not review_store.writable(run),
+            on_click=_start,
+            args=[run, settings],
+        )
+        same = _kept_as_shown(run, settings)
+        if same:
+            st.caption(f"Kept as shown: {settings.name}", width="content")
+    if not review_store.offer_copy(run, "To keep a subset, make a copy."):
+        return
+    _watch(run, status.live)
+    if problem := st.session_state.pop("keep_problem", None):
+        st.text(problem)
+    show_commands("The same by command", settings.command(run.path), key="draw_command")
+
+
+def take_away(run: Run) -> None:
+    """Download or write one kept selection."""
+    names = run.selections()
+    if not names:
+        st.caption("Nothing is kept yet: draw and keep a subset first.")
+        return
+    if st.session_state.pop("just_kept", False) or "export_name" not in st.session_state:
+        st.session_state["export_name"] = names[0]  # the newest
+    with st.container(horizontal=True, vertical_alignment="bottom", key="export_bar"):
+        name = st.selectbox("Selection", names, key="export_name", width=220)
+        form: Any = st.segmented_control(
+            "Format", list(FORMATS), default="jsonl", required=True, key="format",
+            format_func=FORMATS.__getitem__, persist_state="session",
+        )  # fmt: skip
+        if form != "datasets":
+            suffix = "parquet" if form == "parquet" else "jsonl"
+            st.download_button(
+                "Export",
+                data=lambda: export_bytes(run, name, form),
+                file_name=f"{name}.{suffix}",
+                mime=_MIME.get(form, "application/octet-stream"),
+                on_click="ignore",
+                type="primary",
+                icon=":material/download:",
+                key="export",
+            )
+    _write_folder(run, name, form)
+
+
+def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
+    """Kept selections, comparable: settings, diagnostics, overlap with the draw in view."""
+    names = run.selections()
+    if not names:
+        return
+    shared = draw_data.overlaps(run, store, drawn, names)
+    rows = [_row(run.selection(name)) | {"shared": shared[name]} for name in names]
+    st.dataframe(
+        pd.DataFrame(rows),
+        hide_index=True,
+        height="content" if len(rows) < 10 else 380,
+        key="earlier",
+        column_config={
+            "rows": st.column_config.NumberColumn("rows", format="localized"),
+            "lift": st.column_config.NumberColumn("lift", format="percent"),
+            "effective": st.column_config.NumberColumn("effective size", format="percent"),
+            "shared": st.column_config.NumberColumn(
+                "shared with the draw above", format="percent",
+                help="Share of the draw in view that this selection holds too",
+            ),
+        },
+    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Selection to reopen", names, key="reopen", width=220)
+        st.button(
+            "Use its settings",
+            key="use_settings",
+            icon=":material/tune:",
+            on_click=draw_settings.load,
+            args=[run.selection(chosen)["settings"]],
+        )
+
+
+def _start(run: Run, settings: SelectionSettings) -> None:
+    words = shlex.split(settings.command(run.path))
+    try:
+        jobs.start(run.path, [words[3:]])  # after: python -m circuitseer_core
+    except UserError as error:
+        st.session_state["keep_problem"] = str(error)
+
+
+def _watch(run: Run, live: bool) -> None:
+    """Follow the job that draws, then draw the page anew."""
+
+    @st.fragment(run_every=0.5 if live else None)
+    def follow() -> None:
+        status = jobs.status(run.path)
+        if status.live:
+            message = (status.progress or {}).get("message") or "drawing"
+            st.caption(f"{message} … {status.seconds:.0f} s")
+        elif live:
+            st.session_state["just_kept"] = True
+            st.rerun()
+        elif status.state == "failed" and status.steps and status.steps[-1][0] == "select":
+            st.text(status.error or "The draw failed: see the run's log on the Runs page.")
+
+    follow()
+
+
+def _kept_as_shown(run: Run, settings: SelectionSettings) -> bool:
+    if settings.name not in run.selections():
+        return False
+    return bool(run.selection(settings.name)["settings"] == settings.model_dump(mode="json"))
+
+
+def _write_folder(run: Run, name: str, form: str) -> None:
+    """Data, manifest and dataset card into a folder of this machine."""
+    with st.container(horizontal=True, vertical_alignment="bottom", key="write_bar"):
+        suffix = {"parquet": ".parquet", "datasets": ""}.get(form, ".jsonl")
+        out = st.text_input(
+            "Or write it on this machine, with manifest and dataset card",
+            value=str(Path("exports") / f"{name}{suffix}"),
+            key=f"out_{name}_{form}",
+        )
+        if st.button("Write", key="write", icon=":material/folder:"):
+            try:
+                done = export(run, name, Path(out), form)  # type: ignore[arg-type]
+            except UserError as error:
+                st.session_state["written"] = str(error)
+            else:
+                st.session_state["written"] = (
+                    f"{done.rows:,} rows in {done.path}; manifest {done.manifest.name}, "
+                    f"card {done.card.name}"
+                )
+    if said := st.session_state.pop("written", None):
+        st.text(said)
+
+
+def _row(kept: dict[str, Any]) -> dict[str, Any]:
+    settings, found = kept["settings"], kept["diagnostics"]
+    budget = (
+        f"{settings['count']:,} rows"
+        if settings["count"]
+        else f"{settings['tokens']:,} tokens"
+        if settings["tokens"]
+        else f"{(settings['fraction'] or 0.1):.3%}".replace(".000%", "%")
+    )
+    control = "" if settings["length_control"] == "none" else ", length out"
+    return {
+        "name": kept["name"],
+        "drawn": str(kept["created"])[:16].replace("T", " "),
+        "scorer": settings["scorer"] + control,
+        "τ": str(kept["temperature"]),
+        "budget": budget,
+        "seed": settings["seed"],
+        "rows": kept["counts"]["selected"],
+        "lift": found["score"]["lift"],
+        "effective": found["ess_share"],
+    }

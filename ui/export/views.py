@@ -1,0 +1,177 @@
+"""What a draw does, as numbers and figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.figures import selection as figures
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.effect import Effect
+from circuitseer_core.selection.settings import SelectionSettings
+from ui.export import draw as draw_data
+from ui.widgets.charts import show_figure, theme
+
+BEFORE_AFTER = ("Sources", "Length", "Score")
+
+
+def numbers(found: Effect) -> None:
+    """The row of metrics."""
+    share = found.concentration["ess_share"]
+    cells = (
+        ("Rows", f"{found.rows:,}", f"of {found.pool_rows:,} that may be drawn"),
+        ("Tokens", _compact(found.tokens), f"{found.tokens:,} tokens, as the budget counts them"),
+        (
+            "Effective size",
+            f"{share:.0%}",
+            _spread(found),
+        ),
+        (
+            "Lift",
+            "n/a" if found.lift is None else f"{found.lift:+.1%}".replace("-", "−"),
+            "Mean score of the subset over the pool's. Top-k reaches "
+            + ("n/a." if found.top_lift is None else f"{found.top_lift:+.1%}."),
+        ),
+        ("In top-k", f"{found.overlap_top:.0%}", "Share of the subset that top-k takes"),
+        (
+            "Seed overlap",
+            f"{found.overlap_seed:.0%}",
+            "Share of the subset that another seed would take too; expected, for large pools",
+        ),
+    )
+    with st.container(key="grid4_draw"):
+        columns = st.columns(len(cells))
+    for column, (label, value, text) in zip(columns, cells, strict=True):
+        column.metric(label, value, help=text)
+
+
+def words(found: Effect) -> None:
+    """What a person should know about this draw before using it."""
+    said = []
+    share, taken = found.concentration["ess_share"], found.rows / found.pool_rows
+    if share > 0.9 and not np.isinf(found.temperature):
+        said.append(
+            f"This draw is nearly uniform: its effective size is {share:.0%} of the pool. A lower "
+            "temperature makes the score count."
+        )
+    if found.temperature == 0:
+        said.append("Top-k is not random: another seed changes ties alone.")
+    shift = (found.sources["after"] - found.sources["before"]).abs()
+    if len(shift) > 1 and shift.max() > 0.1:
+        worst = found.sources.loc[shift.idxmax()]
+        said.append(
+            f"{worst['source']} goes from {worst['before']:.0%} of the pool to "
+            f"{worst['after']:.0%} of the subset."
+        )
+    if taken > 0.999:
+        said.append("The budget takes every row: nothing is selected.")
+    for line in said:
+        st.text(line)
+
+
+def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
+    """Share drawn by score; beside it sources, length or score before and after.
+
+    One of the three at a time: every figure on the page is drawn anew at every turn of the dial.
+    """
+    with st.container(key="grid2_drawn"):
+        left, right = st.columns(2, gap="medium")
+    with left:
+        with st.container(key="heading_drawn"):
+            st.markdown("**Who is drawn**")
+        overall = found.rows / found.pool_rows
+        show_figure(
+            figures.drawn_share(found.drawn, overall, 100 * (1 - overall), theme()),
+            key="drawn",
+            data=pd.DataFrame({"share_drawn": found.drawn}).rename_axis("bin").reset_index(),
+            alt="Share of rows drawn by percentile of the score",
+        )
+    with right:
+        with (
+            st.container(key="heading_before_after"),
+            st.container(horizontal=True, vertical_alignment="center"),
+        ):
+            st.markdown("**Before and after**", width="content")
+            which = st.segmented_control(
+                "Before and after, by",
+                BEFORE_AFTER,
+                default=BEFORE_AFTER[0],
+                required=True,
+                key="before_after",
+                persist_state="session",
+                label_visibility="collapsed",
+            )
+        if which == "Length":
+            _before_after("length", "tokens", found)
+        elif which == "Score":
+            _before_after("score", settings.scorer, found)
+        else:
+            _sources(run, store, settings, found)
+
+
+def first_rows(frame: pd.DataFrame) -> None:
+    """The subset's head, best key first."""
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content",
+        key="first_rows",
+        column_config={
+            "rank": st.column_config.NumberColumn("rank", width=50),
+            "id": st.column_config.TextColumn("id", width=150),
+            "score": st.column_config.NumberColumn("score", format="%.4g", width=80),
+            "tokens": st.column_config.NumberColumn("tokens", width=70),
+            "text": st.column_config.TextColumn("text", width="large"),
+        },
+    )
+
+
+def _spread(found: Effect) -> str:
+    held = found.concentration
+    return (
+        f"1/Σp² = {held['ess']:,.0f} of {found.pool_rows:,}: 100 % is a uniform draw. Entropy "
+        f"{held['entropy']:.3f} nats, {held['entropy_share']:.1%} of the most possible."
+    )
+
+
+def _before_after(which: str, x_title: str, found: Effect) -> None:
+    bins, before, after = found.score if which == "score" else found.length
+    show_figure(
+        figures.before_after(before, after, bins, theme(), x_title=x_title),
+        key=f"before_after_{which}",
+        data=pd.DataFrame(
+            {"from": bins.edges[:-1], "to": bins.edges[1:], "pool": before, "subset": after}
+        ),
+        alt=f"Distribution of {x_title} in the pool and in the subset",
+    )
+
+
+def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
+    table = found.sources
+    if st.session_state.get("simulate"):
+        rows = pd.DataFrame(draw_data.simulated(run, store, settings)).set_index("source")
+        table = table.assign(
+            expected_low=rows["low"].reindex(table["source"]).to_numpy(),
+            expected_high=rows["high"].reindex(table["source"]).to_numpy(),
+        )
+    show_figure(
+        figures.shares_by_source(table, theme()),
+        key="shares",
+        data=table,
+        alt="Share of every source in the pool and in the subset",
+    )
+    st.toggle(
+        "Show what 200 other seeds would draw",
+        key="simulate",
+        persist_state="session",
+        help="Bands hold 95 % of the simulated shares. Takes some seconds on a large pool.",
+    )
+
+
+def _compact(count: int) -> str:
+    for size, unit in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
+        if count >= size:
+            return f"{count / (1e3 if unit == 'k' else size):.3g} {unit}"
+    return f"{count:,}"

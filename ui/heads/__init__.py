@@ -1,0 +1,1 @@
+"""Heads: the layer by head map and what stands behind a cell."""

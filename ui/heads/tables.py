@@ -1,0 +1,125 @@
+"""Head tables of a run, cached for all sessions of the app.
+
+Keys carry the time of the file behind each table, so a run that detects again is read anew. The
+frames are shared: nobody may write into them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+import streamlit as st
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.detection import head_stability
+from circuitseer_core.runs.folder import Run
+
+
+def heads(run: Run) -> pd.DataFrame:
+    """heads.parquet of the run."""
+    return _heads(str(run.path), _stamp(run.heads_path))
+
+
+def head_deltas(run: Run, layer: int, head: int) -> pd.DataFrame:
+    """Per-sample ΔL of one head on the probe: id, source, delta_loss."""
+    return _head_deltas(str(run.path), _stamp(run.heads_path), layer, head)
+
+
+def membership(run: Run, n_kept: int) -> pd.DataFrame:
+    """Bootstrap probability of heads to be among the ``n_kept`` best: layer, head, probability.
+
+    Only heads that stand a chance are drawn: those far below the cut never enter a resample, and
+    leaving them out keeps a slider quick on models with thousands of heads.
+    """
+    if n_kept < 1:
+        return pd.DataFrame({"layer": [], "head": [], "probability": []})
+    return _membership(str(run.path), _stamp(run.heads_path), n_kept)
+
+
+def per_source(run: Run) -> pd.DataFrame:
+    """Importance of every head by probe source."""
+    return _per_source(str(run.path), _stamp(run.heads_path))
+
+
+def source_agreement(run: Run) -> pd.DataFrame:
+    """Spearman and top-set overlap of every pair of sources."""
+    return _source_agreement(str(run.path), _stamp(run.heads_path))
+
+
+def first_sample(run: Run) -> str:
+    """The id of the first scored sample."""
+    part = pq.ParquetFile(run.score_parts(run.scorings()[0])[0])
+    return str(next(part.iter_batches(1, columns=["id"]))["id"][0])
+
+
+def _stamp(path: Path) -> float:
+    return path.stat().st_mtime
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _heads(path: str, stamp: float) -> pd.DataFrame:
+    return Run.open(path).heads()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _probe(path: str, stamp: float) -> pd.DataFrame:
+    return Run.open(path).probe()
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _matrix(path: str, stamp: float) -> tuple[pd.Index, dict[Head, int], np.ndarray]:
+    """Probe ΔL as (samples, heads) float64, NaN where a head was raced out before a sample."""
+    run = Run.open(path)
+    columns = ["id", "set", "layer", "head", "delta_loss"]
+    rows = pq.read_table(sorted(run.importance_dir.glob("part-*.parquet")), columns=columns)
+    frame = rows.filter(pc.equal(rows["set"], "probe")).to_pandas()
+    row, ids = pd.factorize(frame["id"])
+    cells = list(_heads(path, stamp)[["layer", "head"]].itertuples(index=False, name=None))
+    column = {cell: i for i, cell in enumerate(cells)}
+    width = int(frame["head"].max()) + 1
+    lookup = np.full((int(frame["layer"].max()) + 1) * width, -1)
+    for (layer, head), i in column.items():
+        lookup[layer * width + head] = i
+    values = np.full((len(ids), len(cells)), np.nan)
+    at = lookup[frame["layer"].to_numpy() * width + frame["head"].to_numpy()]
+    values[row, at] = frame["delta_loss"].to_numpy()
+    return pd.Index(ids), column, values
+
+
+@st.cache_resource(max_entries=256, show_spinner=False)
+def _head_deltas(path: str, stamp: float, layer: int, head: int) -> pd.DataFrame:
+    ids, column, values = _matrix(path, stamp)
+    probe = _probe(path, stamp)
+    source = probe[probe["set"] == "probe"].set_index("id")["source"]
+    frame = pd.DataFrame({"id": ids, "delta_loss": values[:, column[layer, head]]})
+    return frame.assign(source=source.reindex(ids).to_numpy()).dropna(subset="delta_loss")
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
+    ids, column, values = _matrix(path, stamp)
+    table = _heads(path, stamp)
+    near = table[~table["raced_out"]].nsmallest(max(3 * n_kept, n_kept + 64), "rank")
+    near = near[["layer", "head"]].sort_values(["layer", "head"], ignore_index=True)
+    cells = near.itertuples(index=False, name=None)
+    deltas = values[np.argsort(ids)][:, [column[cell] for cell in cells]]
+    whole = ~np.isnan(deltas).any(axis=0)
+    found = head_stability.bootstrap_membership_of(deltas[:, whole], n_kept)
+    return near[whole].assign(probability=found)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _per_source(path: str, stamp: float) -> pd.DataFrame:
+    ids, column, values = _matrix(path, stamp)
+    probe = _probe(path, stamp)
+    source = probe[probe["set"] == "probe"].set_index("id")["source"].reindex(ids)
+    return head_stability.per_source_of(values, list(column), source.tolist())
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _source_agreement(path: str, stamp: float) -> pd.DataFrame:
+    return head_stability.source_agreement(_per_source(path, stamp))

@@ -1,0 +1,169 @@
+"""The lower half of the Heads page: table, sparsity, layers, stability, sources, two runs."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.figures import heads as figures
+from circuitseer_core.figures.head_detail import membership
+from circuitseer_core.runs.folder import Run
+from ui.heads import tables as head_tables
+from ui.heads.compare import compare_with
+from ui.heads.panel import Choice, pick
+from ui.shell import run_keys
+from ui.widgets.charts import show_figure, theme
+
+MAX_MAPS = 4
+
+
+def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """All heads, best first; a row picked is the head in view."""
+    kept = set(choice.heads)
+    shown = heads.sort_values(["raced_out", "rank"], ignore_index=True)
+    cells = list(zip(shown["layer"], shown["head"], strict=True))
+    shown.insert(0, "kept", [cell in kept for cell in cells])
+
+    def row_picked() -> None:
+        rows = st.session_state["heads_table"]["selection"]["rows"]
+        if rows:
+            pick(*map(int, cells[rows[0]]))
+
+    st.dataframe(
+        shown,
+        hide_index=True,
+        height=420,
+        key="heads_table",
+        on_select=row_picked,
+        selection_mode="single-row",
+        alt="All heads with importance, standard error and rank",
+        column_order=[
+            *("rank", "layer", "head", "importance", "stderr", "n", "kept"),
+            *(c for c in ("contrast_importance", "specificity", "specificity_rank") if c in shown),
+            *(c for c in ("raced_out", "below_noise") if c in shown and shown[c].any()),
+        ],
+        column_config={
+            "rank": st.column_config.NumberColumn("Rank", width="small"),
+            "layer": st.column_config.NumberColumn("Layer", width="small"),
+            "head": st.column_config.NumberColumn("Head", width="small"),
+            "importance": st.column_config.ProgressColumn(
+                "ΔL (nats)",
+                format="%+.4f",
+                min_value=0.0,
+                max_value=float(max(shown["importance"].max(), 1e-9)),
+            ),
+            "stderr": st.column_config.NumberColumn("Std. error", format="%.4f"),
+            "n": st.column_config.NumberColumn("Samples", width="small"),
+            "kept": st.column_config.CheckboxColumn("Kept", width="small"),
+            "contrast_importance": st.column_config.NumberColumn("Contrast ΔL", format="%+.4f"),
+            "specificity": st.column_config.NumberColumn("Specificity", format="%+.4f"),
+            "specificity_rank": st.column_config.NumberColumn("Spec. rank", width="small"),
+            "raced_out": st.column_config.CheckboxColumn("Raced out", width="small"),
+            "below_noise": st.column_config.CheckboxColumn("Below noise", width="small"),
+        },
+    )
+
+
+def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """The sorted curve, and in words how much of the total the set carries."""
+    full = heads[~heads["raced_out"]] if "raced_out" in heads else heads
+    positive = full["importance"].clip(lower=0)
+    ordered = positive.sort_values(ascending=False)
+    share = ordered.head(len(choice.heads)).sum() / max(ordered.sum(), 1e-12)
+    half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
+    st.caption(
+        f"The {len(choice.heads)} kept heads carry {share:.0%} of all positive ΔL; "
+        f"{half} of {len(heads):,} carry half of it. Shaded: the kept ranks."
+    )
+    show_figure(
+        figures.sorted_curve(full, len(choice.heads), theme=theme()),
+        key="sorted_curve",
+        data=full.sort_values("rank"),
+        alt="Importance of heads sorted by rank",
+    )
+
+
+def layers(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """Where in depth the effect lies."""
+    show_figure(
+        figures.layer_marginals(heads, choice.heads, theme=theme()),
+        key="layer_marginals",
+        data=figures.layer_table(heads, choice.heads),
+        alt="Sum of importance and number of kept heads by layer",
+    )
+
+
+def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """Which heads around the cut would be in the set on another probe of the same kind."""
+    n_kept = len(choice.heads)
+    if not n_kept:
+        st.caption("No head is kept under this rule.")
+        return
+    probabilities = head_tables.membership(run, n_kept)
+    ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
+    joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
+    inside = probabilities["probability"].nlargest(n_kept).sum() / max(n_kept, 1)
+    st.caption(
+        f"Expected overlap of this set with that of another probe of the same size: "
+        f"**{inside:.0%}** (bootstrap over probe samples). Right: each head's probability of "
+        "being in the set. Dotted: the cut."
+    )
+    show_figure(
+        membership(joined, n_kept, theme=theme()),
+        key="membership",
+        data=joined,
+        alt="Importance with intervals and bootstrap probability of heads around the cut",
+    )
+
+
+def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """One map per probe source; two chosen give their difference as well."""
+    table = head_tables.per_source(run)
+    names = table.groupby("source", sort=False)["n"].max().sort_values(ascending=False).index
+    if len(names) < 2:
+        st.caption(f"The probe has one source only ({names[0]}): nothing to set side by side.")
+        return
+    chosen = st.multiselect(
+        "Sources",
+        list(names),
+        default=list(names[:2]),
+        max_selections=MAX_MAPS,
+        key="map_sources",
+        persist_state="session",
+        help=f"Up to {MAX_MAPS}. Exactly two also show their difference.",
+    )
+    if not chosen:
+        return
+    show_figure(
+        figures.source_maps(table, chosen, theme=theme()),
+        key="source_maps",
+        data=table[table["source"].isin(chosen)],
+        alt=f"Importance maps of {', '.join(chosen)}",
+    )
+    st.caption("How far sources agree on the heads: rank correlation, and overlap of the best 5 %.")
+    st.dataframe(
+        head_tables.source_agreement(run).assign(overlap=lambda t: 100 * t["overlap"]),
+        hide_index=True,
+        key="agreement",
+        column_config={
+            "source_a": "Source",
+            "source_b": "and",
+            "spearman": st.column_config.NumberColumn("Spearman", format="%+.2f"),
+            "overlap": st.column_config.NumberColumn("Overlap", format="%.0f %%"),
+            "shared": st.column_config.NumberColumn("Heads shared"),
+        },
+    )
+
+
+def compare(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """Another run beside this one: another model, or another probe."""
+    others = [key for key in run_keys() if key != st.session_state["run_key"]]
+    if not others:
+        st.caption(
+            "There is only one run. A second one, of another model or probe, can be set beside it."
+        )
+        return
+    if st.session_state.get("other") not in [None, *others]:
+        del st.session_state["other"]
+    other = st.selectbox("Compare with", others, key="other", bind="query-params", width=320)
+    compare_with(run, heads, choice, other)

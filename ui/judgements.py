@@ -1,0 +1,75 @@
+"""What has been judged by eye in the run in view: reading, writing, and a place to write to.
+
+The bundled demo is part of the program and stays as it is: judging its samples, or drawing from
+it, first makes a copy of it among the user's own runs.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.runs.folder import DEMO_RUN, Run, runs_home
+from circuitseer_core.selection import review
+from circuitseer_core.selection.review import ReviewState
+from ui.shell import open_run
+
+
+def state(run: Run) -> ReviewState:
+    """Pins, drops, tags and verdicts of the run, read anew."""
+    return review.load(run.path)
+
+
+def marks(judged: ReviewState, kind: str) -> set[str]:
+    """Ids that carry a mark: ``pinned``, ``dropped``, ``tagged``, or ``any`` of them."""
+    sets = {"pinned": judged.pins, "dropped": judged.drops, "tagged": set(judged.tags)}
+    return set().union(*sets.values()) if kind == "any" else sets[kind]
+
+
+def badge(judged: ReviewState, sample_id: str) -> str:
+    """The marks of one sample in words, "" where there are none."""
+    words = [
+        word
+        for word, ids in (("pinned", judged.pins), ("dropped", judged.drops))
+        if sample_id in ids
+    ]
+    return " · ".join(words + sorted(judged.tags.get(sample_id, ())))
+
+
+def write(run: Run, entry: Mapping[str, Any]) -> None:
+    """Append one judgement (a callback)."""
+    review.append(run.path, entry)
+
+
+def writable(run: Run) -> bool:
+    """Whether judgements and subsets may be kept in this run's folder."""
+    return run.path.resolve() != DEMO_RUN.resolve()
+
+
+def offer_copy(run: Run, what: str) -> bool:
+    """True where the run can be written to; else one line, a button that copies it, and False."""
+    if writable(run):
+        return True
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        st.caption(f"The bundled demo is read-only. {what}", width="content")
+        st.button(
+            "Copy it to my runs",
+            icon=":material/content_copy:",
+            on_click=_copy,
+            args=[run],
+            key="copy_demo",
+        )
+    return False
+
+
+def _copy(run: Run) -> None:
+    home = runs_home()
+    home.mkdir(parents=True, exist_ok=True)
+    name, number = "demo-copy", 2
+    while (home / name).exists():
+        name, number = f"demo-copy-{number}", number + 1
+    shutil.copytree(run.path, home / name)
+    open_run(name)

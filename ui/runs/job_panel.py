@@ -1,0 +1,147 @@
+"""Watching a run's job: progress of every step, log, cancel, resume, rename, delete."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import commands as launch
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from ui.shell import BUNDLED, link_to, open_run
+from ui.widgets.commands import show_commands
+from ui.words import BADGES, ago, duration
+
+STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
+ICONS = {"done": "check_circle", "waiting": "radio_button_unchecked"}
+POLL_S = 1.0
+
+
+def watch(run: Run) -> None:
+    """The panel of one run; its progress renews itself while a process is at work."""
+    status = jobs.status(run.path)
+    with st.container(border=True, key="card_job"):
+        # The buttons stand outside the part that polls: a click on a button that is being redrawn
+        # at that moment is lost.
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{run.path.name}**", width="content")
+            colour, word = BADGES[status.state]
+            st.badge(word, color=colour)
+            st.space("stretch")
+            _actions(run.path, status)
+        st.fragment(_progress, run_every=POLL_S if status.live else None)(run.path, status.state)
+    if st.session_state.get("run_key") != BUNDLED:
+        _manage(run, status.live)
+
+
+def _progress(path: Path, shown: str) -> None:
+    status = jobs.status(path)
+    if status.state != shown:
+        st.rerun()  # the buttons and the polling belong to the page's full run
+    if status.state == "none":
+        st.caption("No job was started from the app for this run.")
+        return
+    st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
+    for index, step in enumerate(status.steps):
+        _step(index, step, status)
+    if status.error:
+        st.error(status.error, icon=":material/error:")
+    if status.state == "done":
+        link_to("overview", "See the results", icon=":material/arrow_forward:")
+    _log(path)
+
+
+def _actions(path: Path, status: jobs.JobStatus) -> None:
+    if status.live:
+        st.button(
+            "Cancel",
+            icon=":material/stop_circle:",
+            on_click=jobs.cancel,
+            args=[path],
+            disabled=status.state == "stopping",
+            key="cancel",
+        )
+    elif status.resumable:
+        st.button("Resume", icon=":material/resume:", on_click=_resume, args=[path], key="resume")
+
+
+def _resume(path: Path) -> None:
+    try:
+        jobs.resume(path)
+    except UserError as error:
+        st.toast(str(error), icon=":material/error:")
+
+
+def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
+    """One line a step: waiting, its progress bar, done, or where it stopped."""
+    title = STEP_TITLES.get(step[0], step[0])
+    if index > status.step:
+        st.markdown(f":gray[:material/{ICONS['waiting']}: {title}]")
+    elif index < status.step or status.state == "done":
+        st.markdown(f":green[:material/{ICONS['done']}:] {title}")
+    elif status.live:
+        st.markdown(f":primary[:material/progress_activity:] **{title}**")
+        _bar(step[0], status.progress)
+    else:
+        colour, word = BADGES[status.state]
+        st.markdown(f":{colour}[:material/cancel:] {title}: {word.lower()}")
+
+
+def _bar(stage: str, progress: dict[str, Any] | None) -> None:
+    """The progress bar of the step in work, once its process has reported."""
+    if not progress or progress.get("state") != "running" or not progress.get("total"):
+        st.progress(0.0, text="Loading the model and the data …")
+        return
+    done, total = float(progress["done"]), float(progress["total"])
+    unit = str(progress.get("unit", "")).replace(" x ", " × ")
+    words = f"{done:,.0f} of {total:,.0f} {unit}"
+    if progress.get("rate"):
+        words += f", {progress['rate']:,.1f} a second"
+    if progress.get("eta_s") is not None:
+        words += f", {duration(progress['eta_s'])} left"
+    st.progress(min(1.0, done / total), text=words)
+
+
+def _log(path: Path) -> None:
+    with st.expander("Log", icon=":material/article:", key="log", expanded=False):
+        text = jobs.log_tail(path)
+        st.code(text or "empty", language=None, height=260, wrap_lines=True)
+
+
+def _manage(run: Run, live: bool) -> None:
+    """Rename, delete, and the commands that made the run."""
+    with st.container(horizontal=True, key="manage_bar"):
+        with st.popover("Rename", icon=":material/edit:", type="tertiary", disabled=live):
+            name = st.text_input("New name", run.name, key="new_name")
+            st.button("Rename", on_click=_rename, args=[run.path, name], key="do_rename")
+        with st.popover("Delete", icon=":material/delete:", type="tertiary", disabled=live):
+            st.markdown(f"Delete **{run.name}** with its heads, scores and selections?")
+            st.button(
+                "Delete for good",
+                type="primary",
+                on_click=_delete,
+                args=[run.path],
+                key="do_delete",
+            )
+    if problem := st.session_state.pop("manage_problem", None):
+        st.error(problem, icon=":material/error:")
+    commands = [launch.as_typed(step) for step in jobs.status(run.path).steps]
+    if commands:
+        show_commands("Commands of this job", "\n".join(commands), key="job_commands")
+
+
+def _rename(path: Path, name: str) -> None:
+    try:
+        open_run(jobs.rename(path, name.strip()).name)
+    except UserError as error:
+        st.session_state["manage_problem"] = str(error)
+
+
+def _delete(path: Path) -> None:
+    try:
+        jobs.delete(path)
+    except UserError as error:
+        st.session_state["manage_problem"] = str(error)

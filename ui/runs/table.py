@@ -1,0 +1,45 @@
+"""The table of runs, and which one is picked."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from ui.shell import open_run, run_keys, run_label, run_path
+from ui.words import BADGES, ago, short_model
+
+
+def runs_table() -> pd.DataFrame:
+    """All runs: key, run, model, state, detect, score, select, created."""
+    rows: list[dict[str, Any]] = []
+    for key in run_keys():
+        row: dict[str, Any] = {"key": key, "run": run_label(key)}
+        try:
+            run = Run.open(run_path(key))
+            job = jobs.status(run.path).state
+            row |= {
+                "model": short_model(str(run.manifest.get("model", {}).get("id", "–"))),
+                "state": _word(job if job not in {"none", "done"} else run.manifest["state"]),
+                "created": ago(run.manifest.get("created")),
+                **{stage: _word(state) for stage, state in run.stage_state().items()},
+            }
+        except (UserError, KeyError):
+            row |= {"model": "–", "state": _word("broken"), "created": ""}
+        rows.append(row)
+    return pd.DataFrame(rows)
+
+
+def _word(state: str) -> str:
+    return BADGES[state][1] if state in BADGES else state
+
+
+def pick_run(table: pd.DataFrame, key: str) -> None:
+    """Callback of a runs table: the row picked becomes the run in view."""
+    rows = st.session_state[key]["selection"]["rows"]
+    if rows:
+        open_run(str(table["key"].iloc[rows[0]]))

@@ -1,0 +1,1 @@
+"""Samples: browse, compare and judge scored samples."""

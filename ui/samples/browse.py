@@ -1,0 +1,182 @@
+"""Browse: the rows that match, one page at a time, beside the one that is open."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from circuitseer_core.browse.filters import Filter
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.review import ReviewState
+from ui import cached_scores as cached
+from ui import judgements as review_store
+from ui.samples import detail
+from ui.samples import filters as sample_filters
+from ui.samples.opened import close, open_sample, opened
+from ui.widgets import live_head
+from ui.widgets.markdown import literal
+from ui.widgets.tokens import sample_rows
+
+PAGE = 12
+
+
+def browse(run: Run, store: ScoreStore, scorer: str) -> None:
+    """The whole view: toolbar, list, detail."""
+    judged = review_store.state(run)
+    with st.container(horizontal=True, vertical_alignment="center", key="browse_bar"):
+        sample_filters.search_box()
+        sample_filters.filter_menu(store, scorer)
+        lowest = st.selectbox(
+            "Order",
+            ["Highest first", "Lowest first"],
+            key="order",
+            bind="query-params",
+            label_visibility="collapsed",
+            width=150,
+        )
+    rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
+    total = cached.count(store, rows)
+    with st.container(key="grid2_browse"):
+        left, right = st.columns([4, 7], gap="medium")
+    with left:
+        first = _list(store, rows, total, scorer, lowest == "Highest first", judged)
+    with right:
+        sample_id = opened() or first
+        if sample_id is None:
+            st.caption("No sample matches these filters.")
+            st.button("Clear filters", on_click=sample_filters.clear, key="clear_none")
+            return
+        try:
+            show(run, store, sample_id, scorer, judged)
+        except UserError as error:
+            st.text(str(error))
+            st.button("Close it", on_click=close, key="close_unknown")
+
+
+def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: ReviewState) -> None:
+    """One sample in full."""
+    sample = store.sample(sample_id)
+    key = "open"
+    with st.container(horizontal=True, vertical_alignment="center", key="detail_head"):
+        st.caption(literal(f"{sample.source}  ·  {sample.id}"), width="stretch")
+        detail.mark_buttons(run, sample, judged, key=key)
+        st.button(
+            "",
+            icon=":material/compare:",
+            help="Side by side with a sample of the same source and length whose score is far",
+            key="compare_this",
+            on_click=_compare,
+            args=[sample_id],
+        )
+    st.markdown(detail.headline(store, sample, scorer))
+    look = detail.look_controls()
+    picked = detail.picked_span(sample, key)
+    detail.tokens_of(run, sample, look, key=key, picked=picked, box="token_box")
+    detail.profile_figure(sample, key=key, picked=picked)
+    matrix = st.expander(
+        "One head's attention, token by token", key="attention_matrix", on_change="rerun"
+    )
+    if matrix.open:  # nothing of the model is touched while it is folded
+        with matrix:
+            live_head.attention_figure(run, sample, key="matrix")
+    detail.original_columns(sample, store)
+
+
+def _compare(sample_id: str) -> None:
+    st.session_state["view"] = "Side by side"
+    st.query_params["sample"] = sample_id
+
+
+def _list(
+    store: ScoreStore,
+    rows: Filter,
+    total: int,
+    scorer: str,
+    descending: bool,
+    judged: ReviewState,
+) -> str | None:
+    """The page of rows and its pager; returns the id of the first row."""
+    pages = max(1, -(-total // PAGE))
+    state = st.session_state
+    question = (rows, scorer, descending)
+    if state.get("page_question") != question:  # another question starts on page 1
+        state["page_question"] = question
+        state["page_no"] = 1
+    state["page_no"] = min(max(int(state.get("page_no", 1)), 1), pages)
+    number = state["page_no"]
+    with st.container(horizontal=True, vertical_alignment="center", key="pager"):
+        label = f"{total:,} of {store.rows:,} match" if total < store.rows else f"{total:,} samples"
+        st.caption(label, width="stretch")
+        st.button(
+            "", icon=":material/chevron_left:", key="previous", disabled=number <= 1,
+            type="tertiary", help="Previous page", on_click=_turn, args=[-1],
+        )  # fmt: skip
+        st.caption(f"{number:,} / {pages:,}", width="content")
+        st.button(
+            "", icon=":material/chevron_right:", key="next", disabled=number >= pages,
+            type="tertiary", help="Next page", on_click=_turn, args=[1],
+        )  # fmt: skip
+        _go_to(store, rows, scorer, total, pages, descending)
+    if not total:
+        return None
+    offset = (number - 1) * PAGE
+    page = cached.page(store, rows, scorer, descending, offset, PAGE)
+    first = str(page["id"].iloc[0])
+    sample_rows(
+        page,
+        key="rows",
+        first_rank=offset + 1,
+        chosen=opened() or first,
+        extent=cached.extent(store, scorer),
+        marks={i: review_store.badge(judged, i) for i in page["id"]},
+        on_choose=open_sample,
+    )
+    return first
+
+
+def _turn(step: int) -> None:
+    st.session_state["page_no"] += step
+
+
+def _go_to(
+    store: ScoreStore, rows: Filter, scorer: str, total: int, pages: int, descending: bool
+) -> None:
+    """Jump to a page, a rank, a percentile, or a row drawn at random."""
+    with st.popover("Go to", key="go_menu", width="content"):
+        state = st.session_state
+
+        def by_rank() -> None:
+            rank = int(state["go_rank"])
+            _jump(store.at_rank(rows, scorer, rank), rank if descending else total - rank + 1)
+
+        def by_percentile() -> None:
+            found = store.at_percentile(rows, scorer, float(state["go_percentile"]))
+            rank = store.rank(found, scorer, rows)[0] if found else 0
+            _jump(found, rank if descending else total - rank + 1)
+
+        def by_chance() -> None:
+            state["random_pick"] = state.get("random_pick", 0) + 1
+            _jump(store.at_random(rows, state["random_pick"]), None)
+
+        def by_page() -> None:
+            state["page_no"] = int(state["go_page"])
+
+        if not total:
+            st.caption("Nothing to go to.")
+            return
+        st.number_input("Rank (1 = highest score)", 1, total, 1, key="go_rank", on_change=by_rank)
+        st.number_input(
+            "Percentile (100 = highest score)", 0.0, 100.0, 50.0, 1.0,
+            key="go_percentile", on_change=by_percentile,
+        )  # fmt: skip
+        st.number_input("Page", 1, pages, 1, key="go_page", on_change=by_page)
+        st.button("A random sample", icon=":material/casino:", key="go_random", on_click=by_chance)
+
+
+def _jump(sample_id: str | None, place: int | None) -> None:
+    if sample_id is None:
+        return
+    open_sample(sample_id)
+    if place is not None:
+        st.session_state["page_no"] = (place - 1) // PAGE + 1

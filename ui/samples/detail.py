@@ -1,0 +1,279 @@
+"""One sample in full: its numbers, its tokens, its profile, the marks made by eye."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from circuitseer_core.browse.sample import ScoredSample
+from circuitseer_core.browse.spans import Shade, Spans, contributions, shade, split_spans
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.figures.tokens import profile_bars
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.review import ReviewState
+from ui import judgements as review_store
+from ui.cached_scores import NO_TEXTS
+from ui.widgets import live_head
+from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import to_markdown
+from ui.widgets.tokens import token_view
+
+COLOURS = ("Attention", "Variance", "One head")
+
+
+@dataclass(frozen=True)
+class Look:
+    """How tokens are coloured, chosen once for all samples on the page."""
+
+    colour: str
+    leave_out_sink: bool
+    maths: bool
+
+
+def look_controls() -> Look:
+    """The row of controls above the tokens."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        colour = st.segmented_control(
+            "Colour by",
+            COLOURS,
+            default=COLOURS[0],
+            required=True,
+            key="colour",
+            persist_state="session",
+            label_visibility="collapsed",
+            help="Colour tokens by the attention they receive from the scored heads, by their part "
+            "in the variance of it, or by the attention they receive from one head",
+        )
+        sink = st.toggle(
+            "Leave sink out",
+            value=True,
+            key="leave_out_sink",
+            persist_state="session",
+            help="Models park attention that they have no use for on the first token. Left in, "
+            "it swamps the colours of all others.",
+        )
+        maths = st.toggle(
+            "Render maths",
+            key="maths",
+            persist_state="session",
+            help="Show the text with its formulas rendered, without token colours.",
+        )
+    return Look(colour or COLOURS[0], sink, maths)
+
+
+def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
+    """The sample's score and where it stands, as one line of Markdown."""
+    score = sample.scores[scorer]
+    parts = [f"**{score:.4g}**" if np.isfinite(score) else "**no score**"]
+    rank, total = store.rank(sample.id, scorer)
+    if rank:
+        percentile = 100.0 * (total - rank) / max(total - 1, 1)
+        parts += [f"percentile {percentile:.1f}", f"rank {rank:,} of {total:,}"]
+    parts.append(f"{sample.n_tokens:,} tokens" + (" (truncated)" if sample.truncated else ""))
+    return " · ".join(parts)
+
+
+def tokens_of(
+    run: Run, sample: ScoredSample, look: Look, *, key: str, box: str, picked: int | None = None
+) -> None:
+    """The text with its tokens coloured, and below it what the colours and the picked token say.
+
+    ``key`` tells several samples on a page apart; ``box`` is the key of the scrolling frame.
+    """
+    if look.maths:
+        with st.container(key=f"maths_{key}"):
+            st.markdown(to_markdown(sample.text or sample.id))
+        return
+    if not sample.text:
+        st.text(sample.id)
+        return
+    if not len(sample.profile):
+        st.text(sample.text)
+        st.caption("This run keeps no profile for this sample, so its tokens have no colours.")
+        return
+    spans = _spans(sample)
+    profile = sample.profile.astype(np.float64)
+    if look.colour == COLOURS[2]:
+        found = live_head.profile(run, sample, key=key)
+        if found is None:
+            return
+        profile = found
+    values, unit = _values(profile, look.colour)
+    merged = spans.merge(values)
+    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink)
+
+    def pick(span: int) -> None:
+        st.session_state[f"token_{key}"] = (sample.id, span)
+
+    with st.container(key=box):
+        token_view(
+            sample,
+            spans,
+            shading,
+            [f"{v:.3g} % {unit}" for v in merged],
+            key=f"tokens_{key}",
+            picked=picked,
+            on_pick=pick,
+        )
+    st.caption(_scale_line(shading, unit) + "  \n" + token_line(sample, picked))
+
+
+def picked_span(sample: ScoredSample, key: str) -> int | None:
+    """The span of this sample that was clicked last, if any."""
+    held = st.session_state.get(f"token_{key}")
+    return held[1] if held and held[0] == sample.id else None
+
+
+def profile_figure(sample: ScoredSample, *, key: str, picked: int | None = None) -> None:
+    """Received attention by token as bars, its mean and standard deviation, and its download."""
+    if not len(sample.profile):
+        return
+    spans = _spans(sample)
+    labels = [spans.labels[i] if spans.labels else "" for i in spans.owner]
+    left_out = sample.special.copy()
+    left_out[:1] = True
+    token = int(spans.first_token()[picked]) if picked is not None else None
+    received = sample.profile.astype(np.float64) * len(sample.profile)
+    st.caption(
+        f"Attention received ÷ mean, by token. Standard deviation {received.std():.3g}, "
+        f"variance {received.var():.4g}."
+    )
+    show_figure(
+        profile_bars(
+            sample.profile, _visible(labels), theme(), left_out=left_out, picked=token, height=200
+        ),
+        key=f"profile_{key}",
+        data=lambda: _profile_table(sample, labels, received),
+        name=f"profile {sample.id}".replace("/", "_"),
+        alt="Bars: attention received by each token, relative to the mean",
+    )
+
+
+def token_line(sample: ScoredSample, picked: int | None) -> str:
+    """What is known of the picked span, in words."""
+    if picked is None or not len(sample.profile):
+        return (
+            "Click a token, or reach it with the arrow keys and press Enter, to read its numbers."
+        )
+    spans = _spans(sample)
+    received = spans.merge(sample.profile.astype(np.float64))
+    share = spans.merge(contributions(sample.profile))
+    order = np.argsort(-received, kind="stable")
+    place = int(np.flatnonzero(order == picked)[0]) + 1
+    count = int((spans.owner == picked).sum())
+    first = int(spans.first_token()[picked])
+    tokens = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
+    return (
+        f"{tokens}: receives {received[picked]:.3%} of all attention "
+        f"({received[picked] * len(sample.profile) / count:.2f} × the mean, "
+        f"place {place:,} of {len(received):,}) and makes up {share[picked]:.2%} of the variance."
+    )
+
+
+def original_columns(sample: ScoredSample, store: ScoreStore) -> None:
+    """Response, other scores and the row as it came, folded away."""
+    if not store.has_texts:
+        st.caption(NO_TEXTS)
+    with st.expander("Response, all scores, original row", key=f"more_{sample.id}"):
+        if sample.response:
+            st.caption("Response")
+            st.text(sample.response)
+        rows = [("scores", k, f"{v:.6g}") for k, v in sample.scores.items() if np.isfinite(v)]
+        rows += [("original row", str(k), str(v)) for k, v in sample.original.items()]
+        st.dataframe(
+            pd.DataFrame(rows, columns=["from", "column", "value"]),
+            hide_index=True,
+            height=min(38 + 35 * len(rows), 320),
+        )
+
+
+def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: str) -> None:
+    """Pin, drop and tag, as toggles that write to the run folder at once."""
+    if not review_store.writable(run):
+        review_store.offer_copy(run, "Pins, drops and tags need a run of your own.")
+        return
+    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", width="content"):
+        for word, icon, ids in (
+            ("pin", "keep", judged.pins),
+            ("drop", "block", judged.drops),
+        ):
+            on = sample.id in ids
+            st.button(
+                {"pin": ("Pin", "Pinned"), "drop": ("Drop", "Dropped")}[word][on],
+                icon=f":material/{icon}:",
+                type="primary" if on else "secondary",
+                key=f"{word}_{key}",
+                help={"pin": "Always in the subset", "drop": "Never in the subset"}[word],
+                on_click=review_store.write,
+                args=[run, {"kind": f"un{word}" if on else word, "id": sample.id}],
+            )
+        _tag_menu(run, sample.id, judged, key)
+
+
+def _tag_menu(run: Run, sample_id: str, judged: ReviewState, key: str) -> None:
+    tags = sorted(judged.tags.get(sample_id, ()))
+    label = ", ".join(tags) if tags else "Tag"
+    with st.popover(label if len(label) < 32 else f"{len(tags)} tags", icon=":material/sell:"):
+        known = sorted({tag for given in judged.tags.values() for tag in given})
+        name = f"tag_{key}_{sample_id}"
+
+        def save() -> None:
+            chosen = set(st.session_state[name])
+            for kind, changed in (("tag", chosen - set(tags)), ("untag", set(tags) - chosen)):
+                for tag in sorted(changed):
+                    review_store.write(run, {"kind": kind, "id": sample_id, "tag": tag})
+
+        st.multiselect(
+            "Tags of this sample",
+            known,
+            default=tags,
+            accept_new_options=True,
+            key=name,
+            on_change=save,
+            placeholder="Choose or type a tag",
+        )
+
+
+def _spans(sample: ScoredSample) -> Spans:
+    return split_spans(sample.text, sample.token_starts, sample.special, truncated=sample.truncated)
+
+
+def _values(profile: NDArray[np.float64], colour: str) -> tuple[NDArray[np.float64], str]:
+    if colour == COLOURS[1]:
+        return contributions(profile) * 100, "of the variance"
+    return profile * 100, "of the attention"
+
+
+def _scale_line(shading: Shade, unit: str) -> str:
+    parts = [f"Full colour: {shading.top:.2g} % {unit} (99th percentile)"]
+    if shading.left_out.any():
+        parts.append(
+            f"left out of the colours: the first token and special tokens, "
+            f"{shading.left_out_share:.0%} {unit}"
+        )
+    elif shading.clipped:
+        parts.append(f"{shading.clipped} lie above it and are clipped")
+    return "; ".join(parts) + "."
+
+
+def _visible(labels: list[str]) -> list[str]:
+    """Labels for hover text: plotly reads them as markup, so brackets are replaced."""
+    return [label.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "⏎") for label in labels]
+
+
+def _profile_table(
+    sample: ScoredSample, labels: list[str], received: NDArray[np.float64]
+) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "token": np.arange(len(received)),
+            "text": labels,
+            "profile": sample.profile,
+            "received_over_mean": received,
+            "variance_share": contributions(sample.profile),
+        }
+    )

@@ -1,0 +1,1 @@
+"""Sources: scores by source and by length, and against random heads."""

@@ -1,0 +1,205 @@
+"""What the Sources page shows, computed once a scorer and a grouping and kept for all sessions."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+from numpy.typing import NDArray
+
+from circuitseer_core import correlation as corr
+from circuitseer_core import distributions as dist
+from circuitseer_core.aliases import Floats
+from circuitseer_core.browse.groupings import Groups
+from circuitseer_core.browse.store import ScoreStore
+from ui import cached_scores as cached
+from ui.cached_scores import HASH
+
+LEVELS = np.linspace(0, 1, 201)
+_BESIDE = ThreadPoolExecutor(1, "sources")
+POINTS = 2_000
+"""Most rows shown one by one: more hide each other, and each is a node in the page."""
+_LENGTH_BINS = 44
+_SCORE_BINS = 40
+
+
+@dataclass(frozen=True)
+class Summary:
+    """Scores by group: counts at shared bins, quantiles, statistics."""
+
+    bins: dist.Bins
+    counts: NDArray[np.int64]
+    grid: Floats
+    table: pd.DataFrame
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class LengthMap:
+    """Rows by token count and score; ``spearman`` of the two."""
+
+    lengths: dist.Bins
+    scores: dist.Bins
+    counts: NDArray[np.int64]
+    medians: Floats
+    spearman: float
+
+
+@dataclass(frozen=True)
+class Points:
+    """Single rows: token count, score, group and id of each."""
+
+    tokens: Floats
+    scores: Floats
+    codes: NDArray[np.int32]
+    labels: tuple[str, ...]
+    ids: list[str]
+
+
+@dataclass(frozen=True)
+class Control:
+    """The score beside that of random heads, on the ``rows`` rows that have both."""
+
+    bins: dist.Bins
+    counts: NDArray[np.int64]
+    names: tuple[str, ...]
+    spearman: tuple[float, ...]
+    rows: int
+
+
+def begin_below(store: ScoreStore, scorer: str, log: bool) -> None:
+    """Start on the lower half of the page while the upper one is made.
+
+    The page's own calls find it in the cache or wait for it there.
+    """
+    for part in (length_map, control):
+        _BESIDE.submit(part, store, scorer, log)
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
+    """Distributions of ``scorer`` by ``group``."""
+    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
+    codes = _grouping(store, group)
+    bins = dist.shared_bins(values, log=log)
+    parts = dist.by_group(values, codes.codes, len(codes.labels))
+    return Summary(
+        bins,
+        dist.histogram(values, codes.codes, len(codes.labels), bins),
+        dist.quantiles(parts, LEVELS),
+        dist.statistics(values, tokens, codes.codes, codes.labels, parts, _lengths(store, group)),
+        codes.labels,
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
+    """The score against the token count."""
+    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
+    lengths = dist.shared_bins(tokens, _LENGTH_BINS, log=True)
+    scores = dist.shared_bins(values, _SCORE_BINS, log=log)
+    place = dist.bin_of(tokens, lengths).astype(np.int32)
+    medians = dist.quantiles(dist.by_group(values, place, lengths.count), np.array([0.5]))[:, 0]
+    return LengthMap(
+        lengths,
+        scores,
+        dist.histogram2d(tokens, values, lengths, scores),
+        medians,
+        corr.correlation(_ranks(store, scorer), _ranks(store, "n_tokens")),
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def points(store: ScoreStore, scorer: str, group: str) -> Points:
+    """Rows at even steps through the data, so that every part of it is there."""
+    rows = np.linspace(0, store.rows - 1, min(POINTS, store.rows)).round().astype(np.int64)
+    values, tokens = cached.numbers(store, scorer)[rows], cached.numbers(store, "n_tokens")[rows]
+    known = np.isfinite(values) & (tokens > 0)
+    codes = cached.groups(store, group)
+    return Points(
+        tokens[known],
+        values[known],
+        codes.codes[rows][known],
+        codes.labels,
+        store.ids_at(rows[known]),
+    )
+
+
+@st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
+def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
+    """Reasoning heads against random ones; None where this score has no control."""
+    names = store.controls(scorer)
+    if not names:
+        return None
+    columns = [cached.numbers(store, scorer)] + [cached.numbers(store, n) for n in names]
+    both = np.logical_and.reduce([np.isfinite(c) for c in columns])
+    columns = [c[both] for c in columns]
+    bins = dist.shared_bins(np.concatenate(columns), 60, log=log)
+    zeros = np.zeros(int(both.sum()), dtype=np.int32)
+    counts = np.concatenate([dist.histogram(c, zeros, 1, bins) for c in columns])
+    ranked = [corr.ranks(c) for c in columns]
+    return Control(
+        bins,
+        counts,
+        ("chosen heads", *(f"random heads {i + 1}" for i in range(len(names)))),
+        tuple(corr.correlation(ranked[0], r) for r in ranked[1:]),
+        int(both.sum()),
+    )
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
+def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, float, int] | None:
+    """Spearman of score and a column of numbers, plain and at fixed length, and the rows used.
+
+    None where the column does not hold numbers.
+    """
+    found = cached.groups(store, column)
+    try:
+        numbers = np.array([float(label) for label in found.labels])
+    except ValueError:
+        return None
+    use = (found.codes >= 0) & np.isfinite(cached.numbers(store, scorer))
+    if use.all():
+        ranked = [_ranks(store, scorer), _ranks(store, "n_tokens")]
+    else:
+        both = (cached.numbers(store, scorer), cached.numbers(store, "n_tokens"))
+        ranked = [corr.ranks(column[use]) for column in both]
+    ranked.insert(1, corr.ranks_of_codes(found.codes[use], numbers))
+    plain = corr.correlation(ranked[0], ranked[1])
+    fixed = corr.partial(
+        plain, corr.correlation(ranked[0], ranked[2]), corr.correlation(ranked[1], ranked[2])
+    )
+    return plain, fixed, int(use.sum())
+
+
+def number_columns(store: ScoreStore) -> list[str]:
+    """Columns of the original rows whose values all read as numbers."""
+    return [name for name, values in cached.facets(store).items() if all(map(_is_number, values))]
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return bool(np.isfinite(float(text)))
+    except ValueError:
+        return False
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
+def _lengths(store: ScoreStore, group: str) -> list[Floats]:
+    """Token counts by group and of all rows, sorted: the same whatever the scorer."""
+    codes = _grouping(store, group)
+    return dist.by_group_and_all(cached.numbers(store, "n_tokens"), codes.codes, len(codes.labels))
+
+
+def _grouping(store: ScoreStore, group: str) -> Groups:
+    if group == "all rows":
+        return Groups(np.zeros(store.rows, dtype=np.int32), ("all rows",))
+    return cached.groups(store, group)
+
+
+@st.cache_resource(max_entries=6, show_spinner=False, hash_funcs=HASH)
+def _ranks(store: ScoreStore, column: str) -> Floats:
+    return corr.ranks(cached.numbers(store, column))

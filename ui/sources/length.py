@@ -1,0 +1,127 @@
+"""The score against length on the Sources page: a density, or rows coloured by a column."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.figures import lengths as figures
+from ui import cached_scores as cached
+from ui.samples.opened import close
+from ui.shell import go_to
+from ui.sources import data as source_data
+from ui.widgets.charts import show_figure, theme
+from ui.words import correlation
+
+ALL_ROWS = "all rows"
+HEIGHT = 380
+"""Pixels of this figure and of the one beside it."""
+
+
+def length(store: ScoreStore, scorer: str, log: bool) -> None:
+    """Score against token count, with the rank correlation, plain and beside a column."""
+    found = source_data.length_map(store, scorer, log)
+    with (
+        st.container(key="heading_length"),
+        st.container(horizontal=True, vertical_alignment="center", gap="small"),
+    ):
+        st.subheader("Score against length", anchor=False, width="content")
+        st.space("stretch")
+        colour = _colour_by(store)
+    rho = found.spearman
+    st.markdown(f"Spearman **{correlation(rho)}**. {_length_words(rho)}")
+    if colour is None:
+        show_figure(
+            figures.score_against_length(
+                found.counts, found.lengths, found.scores, theme(), medians=found.medians,
+                y_title=scorer, height=HEIGHT,
+            ),
+            key="length_map",
+            data=lambda: pd.DataFrame(
+                found.counts,
+                index=found.scores.centres.round(6),
+                columns=[f"{c:.1f} tokens" for c in found.lengths.centres],
+            ).rename_axis(scorer).reset_index(),
+            alt=f"Rows by token count and {scorer}; the line is the median score at each length",
+        )  # fmt: skip
+    else:
+        _points(store, scorer, colour, log)
+    columns = source_data.number_columns(store)
+    if columns:
+        _partial(store, scorer, columns)
+
+
+def _colour_by(store: ScoreStore) -> str | None:
+    """The column that colours single rows; None for the density of all rows."""
+    options = [ALL_ROWS, "source", *cached.facets(store)]
+    if st.session_state.get("colour") not in options:
+        st.session_state.pop("colour", None)
+    st.caption("colour by", width="content")
+    chosen = st.selectbox(
+        "Colour by",
+        options,
+        key="colour",
+        bind="query-params",
+        label_visibility="collapsed",
+        width=150,
+        help="The density of all rows, or single rows in the colours of a column.",
+    )
+    return None if chosen == ALL_ROWS else str(chosen)
+
+
+def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
+    """Single rows in the colours of a column; a click opens the row in Samples."""
+    found = source_data.points(store, scorer, colour)
+    labels = np.array([*found.labels, ""], dtype=object)  # the last serves code -1
+    column = colour if colour not in ("id", "n_tokens", scorer) else f"{colour} of the data"
+    event = show_figure(
+        figures.points_by_group(
+            found.tokens, found.scores, found.codes, found.labels, found.ids, theme(),
+            y_title=scorer, log=log, height=HEIGHT,
+        ),
+        key="length_points",
+        data=lambda: pd.DataFrame(
+            {"id": found.ids, column: labels[found.codes], "n_tokens": found.tokens}
+        ).assign(**{scorer: found.scores}),
+        alt=f"{len(found.ids):,} rows by token count and {scorer}, coloured by {colour}",
+        on_select="rerun",
+    )  # fmt: skip
+    if len(found.ids) < store.rows:
+        st.caption(
+            f"{len(found.ids):,} of {store.rows:,} rows, at even steps. Click one to read it."
+        )
+    else:
+        st.caption("Click a row to read it.")
+    points = event.selection.points if event else []
+    hit = next((p for p in points if "customdata" in p), None)
+    if hit is not None:
+        chosen = hit["customdata"]
+        close()
+        go_to("samples", sample=chosen[0] if isinstance(chosen, list) else chosen)
+
+
+def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption("Spearman of the score with", width="content")
+        column = st.selectbox(
+            "Column", columns, key="partial_column", label_visibility="collapsed", width=150
+        )
+        found = source_data.with_column(store, scorer, str(column))
+        if found is not None:
+            plain, fixed, rows = found
+            st.caption(
+                f"{correlation(plain)}; at fixed length {correlation(fixed)} "
+                f"(partial, {rows:,} rows).",
+                width="stretch",
+            )
+
+
+def _length_words(rho: float) -> str:
+    if np.isnan(rho):
+        return "The score or the length is the same everywhere."
+    if abs(rho) > 0.5:
+        way = "long" if rho > 0 else "short"
+        return f"Length drives this score: a draw by it prefers {way} samples."
+    return "Length does not drive this score."

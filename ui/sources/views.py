@@ -1,0 +1,228 @@
+"""The pieces of the Sources page: distributions by group, and the random-head control."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.figures import scores as figures
+from ui import cached_scores as cached
+from ui.samples import filters as sample_filters
+from ui.samples.opened import close
+from ui.shell import go_to
+from ui.sources import data as source_data
+from ui.sources import length as length_views
+from ui.sources.data import LEVELS, Summary
+from ui.widgets.charts import show_figure, theme
+from ui.words import correlation
+
+SHAPES = ("Histogram", "Cumulative", "Boxes")
+MOST = 24
+
+
+def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
+    """The row above the figure: shape, grouping, log scale, shares."""
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="small", key="shape_bar", width="content"
+    ):
+        shape = st.segmented_control(
+            "Figure",
+            SHAPES,
+            default=SHAPES[0],
+            required=True,
+            key="shape",
+            bind="query-params",
+            label_visibility="collapsed",
+        )
+        options = ["source", *cached.facets(store), "all rows"]
+        if st.session_state.get("by") not in options:
+            st.session_state.pop("by", None)
+        st.caption("by", width="content")
+        by = st.selectbox(
+            "Group by",
+            options,
+            key="by",
+            bind="query-params",
+            label_visibility="collapsed",
+            width=190,
+        )
+        log = st.toggle("Log scale", key="log_scale", persist_state="session")
+        shares = st.toggle(
+            "Shares",
+            True,
+            key="shares",
+            persist_state="session",
+            disabled=shape != SHAPES[0],
+            help="Every group scaled to its own rows, so that shapes compare; else one count scale",
+        )
+    return shape or SHAPES[0], str(by), bool(log), bool(shares)
+
+
+def distribution(
+    store: ScoreStore, scorer: str, shape: str, group: str, log: bool, shares: bool
+) -> None:
+    """The figure by group, and the way from a bar to its rows."""
+    found = source_data.summary(store, scorer, group, log)
+    shown = _shown(found)
+    labels = [found.labels[i] for i in shown]
+    table = found.table.iloc[shown]
+    x_title = f"{scorer}, log scale" if log else scorer
+    if shape == "Boxes":
+        show_figure(
+            figures.boxes_by_group(table, theme(), x_title=x_title, log=log),
+            key="boxes",
+            data=found.table,
+            alt=f"Boxes of {scorer} by {group}: quartiles, whiskers at 5 and 95 %",
+        )
+        return
+    if shape == "Cumulative":
+        show_figure(
+            figures.ecdf_by_group(
+                found.grid[shown], LEVELS, labels, theme(), x_title=x_title, log=log
+            ),
+            key="ecdf",
+            data=lambda: (
+                pd.DataFrame(found.grid.T, columns=list(found.labels), index=LEVELS)
+                .rename_axis("share")
+                .reset_index()
+            ),
+            alt=f"Share of rows at or below each {scorer}, by {group}",
+        )
+        return
+    event = show_figure(
+        figures.histogram_by_group(
+            found.counts[shown],
+            found.bins,
+            labels,
+            theme(),
+            medians=table["median"].to_numpy(),
+            x_title=x_title,
+            density=shares,
+        ),
+        key="histogram",
+        data=lambda: _histogram_table(found),
+        alt=f"Histogram of {scorer} by {group}, shared bins",
+        on_select="rerun",
+        config={"scrollZoom": False},
+    )
+    _follow(event, found, group, labels)
+
+
+def statistics(found: Summary, group: str) -> None:
+    """One row a group."""
+    numbers = {
+        name: st.column_config.NumberColumn(name, format="%.4g")
+        for name in ("mean", "sd", "p5", "p25", "median", "p75", "p95")
+    }
+    st.dataframe(
+        found.table,
+        hide_index=True,
+        key="statistics",
+        height="content" if len(found.table) < 14 else 480,
+        column_config={
+            "group": st.column_config.TextColumn(group),
+            "rows": st.column_config.NumberColumn("rows", format="localized"),
+            "tokens": st.column_config.NumberColumn("tokens, median", format="%.0f"),
+            "tokens_p95": st.column_config.NumberColumn("tokens, p95", format="%.0f"),
+            **numbers,
+        },
+    )
+
+
+def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
+    """The chosen heads' score against that of random heads of the same layers."""
+    with (
+        st.container(key="heading_controls"),
+        st.container(horizontal=True, vertical_alignment="center"),
+    ):
+        st.subheader("Chosen heads against random ones", anchor=False)
+    found = source_data.control(store, scorer, log)
+    if found is None:
+        st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
+        return
+    mean = float(np.mean(found.spearman))
+    st.markdown(
+        f"Spearman **{correlation(mean)}** with the same score from random heads (mean of "
+        f"{len(found.spearman)} draws, {found.rows:,} rows). {_control_words(mean)}"
+    )
+    centres = found.bins.centres
+    show_figure(
+        figures.against_controls(
+            found.counts,
+            found.bins,
+            found.names,
+            theme(),
+            x_title=scorer,
+            height=length_views.HEIGHT,
+        ),
+        key="controls",
+        data=lambda: pd.DataFrame(found.counts.T, columns=list(found.names)).assign(score=centres),
+        alt=f"Distribution of {scorer} from the chosen heads and from random heads",
+    )
+
+
+def _shown(found: Summary) -> list[int]:
+    """Groups to draw: all up to 24, else those chosen, else the 24 largest."""
+    if len(found.labels) <= MOST:
+        return list(range(len(found.labels)))
+    chosen = st.multiselect(
+        f"The {MOST} largest of {len(found.labels)} groups are shown; choose others",
+        found.labels,
+        key="groups_shown",
+        persist_state="session",
+        max_selections=MOST,
+    )
+    return [found.labels.index(name) for name in chosen] or list(range(MOST))
+
+
+def _follow(event: Any, found: Summary, group: str, labels: list[str]) -> None:
+    """From a bar, clicked or chosen by keyboard, to its rows in Samples."""
+    points = event.selection.points if event else []
+    hit = next((p for p in points if "customdata" in p), None)
+    if hit is not None:
+        label, low = hit["customdata"][:2]
+        at = int(np.argmin(np.abs(found.bins.edges[:-1] - float(low))))
+        _open_rows(found, group, str(label), at)
+    with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):
+        label = st.selectbox("Group", labels, key="bar_group")
+        edges = found.bins.edges
+        at = st.selectbox(
+            "Scores",
+            list(range(found.bins.count)),
+            format_func=lambda i: f"{edges[i]:.4g} to {edges[i + 1]:.4g}",
+            key="bar_bin",
+        )
+        if st.button("Open in Samples", key="bar_open"):
+            _open_rows(found, group, str(label), int(at))
+
+
+def _open_rows(found: Summary, group: str, label: str, at: int) -> None:
+    """Show these rows in Samples, the filters in the URL; the scorer stays there by itself."""
+    edges = found.bins.edges
+    where = {"source": label} if group == "source" else {}
+    if group not in ("source", "all rows"):
+        where = {"facet": group, "value": label}
+    # The outermost bins also hold what lies beyond the edges.
+    low = None if at == 0 else f"{edges[at]:.9g}"
+    high = None if at == found.bins.count - 1 else f"{edges[at + 1]:.9g}"
+    sample_filters.clear()
+    close()
+    go_to("samples", low=low, high=high, **where)
+
+
+def _histogram_table(found: Summary) -> pd.DataFrame:
+    edges = found.bins.edges
+    frame = pd.DataFrame(found.counts.T, columns=list(found.labels))
+    frame.insert(0, "from", edges[:-1])
+    frame.insert(1, "to", edges[1:])
+    return frame
+
+
+def _control_words(rho: float) -> str:
+    if rho > 0.95:
+        return "Random heads rank the rows nearly alike: the choice of heads hardly matters here."
+    return "The choice of heads changes the ranking."

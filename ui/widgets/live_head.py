@@ -1,0 +1,130 @@
+"""One head on one sample: the only place where the app loads a model, and only if asked.
+
+Nothing is imported from torch until the button is pressed. What was computed is kept by run,
+sample and head, so looking at it again costs nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import streamlit as st
+from numpy.typing import NDArray
+
+from circuitseer_core.browse.sample import ScoredSample
+from circuitseer_core.errors import UserError
+from circuitseer_core.figures.tokens import attention_map
+from circuitseer_core.runs.folder import Run
+from ui.widgets.charts import show_figure, theme
+
+
+def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] | None:
+    """(T,) attention that each token receives from the head chosen; None until it was computed."""
+    head = _choose(run, key)
+    _ask(run, key)
+    seen = _seen(run, sample.id, head)
+    if seen is None:
+        return None
+    found = np.asarray(seen.profile, dtype=np.float64)
+    if len(found) != sample.n_tokens:
+        st.caption("The model now cuts this text into other tokens than when it was scored.")
+        return None
+    return found
+
+
+def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:
+    """The T x T attention of one head, on demand."""
+    head = _choose(run, key)
+    _ask(run, key)
+    _draw(run, sample.id, head, key)
+
+
+def head_on_sample(run: Run, sample_id: str, head: tuple[int, int], *, key: str) -> None:
+    """The T x T attention of a given head on a sample named by its id, on demand."""
+    _ask(run, key)
+    _draw(run, sample_id, head, key)
+
+
+def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
+    seen = _seen(run, sample_id, head)
+    if seen is None:
+        return
+    tokens = [str(t[0] if isinstance(t, tuple | list) else t.text) for t in seen.tokens]
+    attention = np.asarray(seen.attention)
+    show_figure(
+        attention_map(
+            attention.reshape(attention.shape[-2:]),
+            tokens,
+            theme(),
+            title=f"Head {head[0]}.{head[1]}",
+        ),
+        key=f"attention_{key}",
+        name=f"attention {head[0]}.{head[1]} {sample_id}".replace("/", "_"),
+        alt=f"Attention of head {head[0]}.{head[1]}: queries down, keys across",
+    )
+
+
+def _choose(run: Run, key: str) -> tuple[int, int]:
+    """Layer and head, by number; the first of the scored heads to begin with."""
+    scored = run.scores_settings(run.scorings()[0])["heads"]
+    model = run.manifest.get("model", {})
+    layers = int(model.get("n_layers", 1))
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        layer = st.number_input(
+            "Layer",
+            0,
+            max(layers - 1, 0),
+            int(scored[0][0]),
+            key=f"layer_{key}",
+            persist_state="session",
+            width=120,
+        )
+        heads = model.get("heads_per_layer", [1] * layers)[int(layer)]
+        head = st.number_input(
+            "Head",
+            0,
+            max(int(heads) - 1, 0),
+            min(int(scored[0][1]), int(heads) - 1),
+            key=f"head_{key}",
+            persist_state="session",
+            width=120,
+        )
+    return int(layer), int(head)
+
+
+def _ask(run: Run, key: str) -> None:
+    """The button without which nothing is loaded."""
+    if st.session_state.get("live_model") != str(run.path):
+        st.button(
+            "Load the model and look",
+            key=f"live_{key}",
+            icon=":material/memory:",
+            on_click=lambda: st.session_state.update(live_model=str(run.path)),
+        )
+
+
+def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
+    """What the head does on the sample, once the person asked for the live model of this run."""
+    if st.session_state.get("live_model") != str(run.path):
+        st.caption(
+            "A single head's attention is not stored: it takes the model, in this process, "
+            f"on {run.manifest.get('model', {}).get('device', 'this machine')}."
+        )
+        return None
+    model = run.manifest.get("model", {})
+    identity = tuple(str(model.get(k)) for k in ("id", "revision", "dtype", "device"))
+    try:
+        with st.spinner("Running the model on this sample …"):
+            return _inspect(str(run.path), identity, sample_id, *head)
+    except UserError as error:
+        st.session_state.pop("live_model", None)
+        st.text(str(error))
+        return None
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _inspect(path: str, identity: tuple[str, ...], sample_id: str, layer: int, head: int) -> Any:
+    from circuitseer_core.scoring import inspection
+
+    return inspection.inspect_sample(Run.open(path), sample_id, layer=layer, head=head)

@@ -1,0 +1,127 @@
+"""The token view and the list of samples: two small components of our own.
+
+Both take data, never markup: whatever a sample contains ends in ``textContent``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.sample import ScoredSample
+from circuitseer_core.browse.spans import Shade, Spans
+from ui.widgets.charts import theme
+
+_FOLDER = Path(__file__).parent
+
+
+def _component(name: str) -> Any:
+    return st.components.v2.component(
+        f"circuitseer_{name}",
+        css=(_FOLDER / f"{name}.css").read_text(encoding="utf-8"),
+        js=(_FOLDER / f"{name}.js").read_text(encoding="utf-8"),
+    )
+
+
+_TOKENS = _component("tokens")
+_ROWS = _component("rows")
+
+
+def token_view(
+    sample: ScoredSample,
+    spans: Spans,
+    shading: Shade,
+    tips: Sequence[str],
+    *,
+    key: str,
+    picked: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+) -> None:
+    """A sample's text with every span coloured by ``shading``; a click or Enter picks a span.
+
+    Args:
+        sample: whose tokens.
+        spans: S pieces of its text.
+        shading: how strongly to colour each.
+        tips: (S,) what to say when a span is hovered or reached by keyboard.
+        key: of the component.
+        picked: the span outlined.
+        on_pick: called with the number of the span clicked, before the next script run.
+    """
+
+    def chosen() -> None:
+        event = st.session_state[key].get("picked")
+        if event and on_pick and event["sample"] == sample.id:
+            on_pick(int(event["span"]))
+
+    _TOKENS(
+        key=key,
+        data={
+            "sample": sample.id,
+            "name": f"Tokens of {sample.id}",
+            "labels": list(spans.labels),
+            "special": spans.special.astype(int).tolist(),
+            "first": spans.first_token().tolist(),
+            "strength": np.round(shading.strength, 3).tolist(),
+            "left_out": shading.left_out.astype(int).tolist(),
+            "tips": list(tips),
+            "tail": spans.tail,
+            "hue": theme().categorical[1],
+            "picked": picked,
+        },
+        on_picked_change=chosen,
+    )
+
+
+def sample_rows(
+    page: pd.DataFrame,
+    *,
+    key: str,
+    first_rank: int,
+    chosen: str | None,
+    extent: tuple[float, float],
+    marks: dict[str, str],
+    on_choose: Callable[[str], None],
+) -> None:
+    """One page of samples (columns of ``ScoreStore.page``); a click or Enter opens a row.
+
+    Args:
+        page: the rows.
+        key: of the component.
+        first_rank: number of the first row.
+        chosen: id of the row shown as open.
+        extent: lowest and highest score, the ends of the little bars.
+        marks: what has been marked by eye, by id.
+        on_choose: called with the id, before the next script run.
+    """
+    low, high = extent
+    span = high - low if high > low else 1.0
+
+    def picked() -> None:
+        sample_id = st.session_state[key].get("chosen")
+        if sample_id:
+            on_choose(str(sample_id))
+
+    rows = [
+        {
+            "id": row.id,
+            "rank": f"{first_rank + i:,}",
+            "text": " ".join(str(row.text).split()) or row.id,
+            "meta": " · ".join(
+                part for part in (row.source, f"{row.n_tokens:,} tokens", marks.get(row.id)) if part
+            ),
+            "score": "none" if pd.isna(row.score) else f"{row.score:.4g}",
+            "share": 0.0 if pd.isna(row.score) else min(max((row.score - low) / span, 0.0), 1.0),
+        }
+        for i, row in enumerate(page.itertuples(index=False))
+    ]
+    _ROWS(
+        key=key,
+        data={"rows": rows, "chosen": chosen, "hue": theme().categorical[0]},
+        on_chosen_change=picked,
+    )
