@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from circuitseer_core.browse.filters import Filter
-from circuitseer_core.browse.groupings import Groups
+from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.pairs import matched_pairs
 from circuitseer_core.browse.store import ScoreStore, stamp
 from circuitseer_core.data.demo import INSTALL
@@ -57,7 +57,7 @@ def numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
     return _numbers(store, column)
 
 
-def groups(store: ScoreStore, column: str) -> Groups:
+def groups(store: ScoreStore, column: str) -> Grouping:
     """Group codes of all rows; do not write into them."""
     return _groups(store, column)
 
@@ -103,7 +103,7 @@ def _numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
-def _groups(store: ScoreStore, column: str) -> Groups:
+def _groups(store: ScoreStore, column: str) -> Grouping:
     return store.groups(column)
 
 

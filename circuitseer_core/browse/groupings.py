@@ -16,14 +16,14 @@ FACET_VALUES = 50
 
 
 @dataclass(frozen=True)
-class Groups:
+class Grouping:
     """A column as small integers: ``labels[codes[i]]`` is row i's value, code -1 where none."""
 
     codes: NDArray[np.int32]
     labels: tuple[str, ...]
 
 
-def encode(values: pa.ChunkedArray, most: int | None) -> Groups:
+def encode(values: pa.ChunkedArray, most: int | None) -> Grouping:
     """Groups of the values, most rows first; beyond the first ``most`` they have none."""
     encoded = pa.chunked_array([values.combine_chunks().dictionary_encode()]).chunk(0)
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
@@ -32,7 +32,7 @@ def encode(values: pa.ChunkedArray, most: int | None) -> Groups:
     order = sorted(range(len(names)), key=lambda i: (-sizes[i], names[i]))[:most]
     renumbered = np.full(len(names) + 1, -1, dtype=np.int32)  # the last slot serves code -1
     renumbered[order] = np.arange(len(order), dtype=np.int32)
-    return Groups(renumbered[codes], tuple(names[i] for i in order))
+    return Grouping(renumbered[codes], tuple(names[i] for i in order))
 
 
 def values_of(originals: Iterable[str]) -> dict[str, list[str]]:

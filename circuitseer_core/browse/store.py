@@ -35,7 +35,7 @@ from circuitseer_core.browse.filters import (
     one_of,
     quoted,
 )
-from circuitseer_core.browse.groupings import FACET_VALUES, Groups, encode, values_of
+from circuitseer_core.browse.groupings import FACET_VALUES, Grouping, encode, values_of
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import FIXED, WIDE
@@ -217,7 +217,7 @@ class ScoreStore:
         values = table.column(0).cast(pa.float64()).to_numpy()
         return np.asarray(values, dtype=np.float64)
 
-    def groups(self, column: str = "source") -> Groups:
+    def groups(self, column: str = "source") -> Grouping:
         """``source``, or a column of the original rows, as codes in data order.
 
         Labels are sorted by row count, most first; only the first ``FACET_VALUES`` values of a

@@ -22,7 +22,7 @@ from typing import Any
 from circuitseer_core.data.fields import Fields, Layout, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.formats import Row, Table
 from circuitseer_core.data.sample import Reject, Sample
-from circuitseer_core.data.specs import _open
+from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.json_io import jsonable
@@ -66,7 +66,7 @@ class Corpus:
         if isinstance(specs, str) or not specs:
             raise UserError("name at least one dataset")
         self.fields = fields or Fields()
-        self._specs: list[tuple[str, list[Table]]] = [(spec, _open(spec)) for spec in specs]
+        self._specs: list[tuple[str, list[Table]]] = [(spec, open_spec(spec)) for spec in specs]
 
     def __iter__(self) -> Iterator[Sample | Reject]:
         """Stream every row in order: a Sample, or a Reject with its reason.

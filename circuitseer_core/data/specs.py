@@ -1,4 +1,4 @@
-"""A path in, its tables out: one file, a folder of files, or a dataset saved to disk."""
+"""A DATA spec in, its tables out: demo, a Hub dataset, a file, a folder, a saved dataset."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from circuitseer_core.errors import UserError
 _NAMED = re.compile(r"([^=/\\:]+)=(.+)", re.DOTALL)
 
 
-def _open(spec: str) -> list[Table]:
+def open_spec(spec: str) -> list[Table]:
     """The tables of one DATA spec."""
     named = None if Path(spec).expanduser().exists() else _NAMED.fullmatch(spec)
     name, place = (named[1].strip(), named[2]) if named else (None, spec)

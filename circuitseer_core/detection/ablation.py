@@ -62,6 +62,19 @@ class Ablation(Intervention):
         return torch.matmul(pattern, call.value[rows, heads // call.group_size].float())
 
 
+@dataclass(frozen=True, slots=True)
+class AblationMode:
+    """What replaces a head's attention; see :class:`Ablation`."""
+
+    mode: str = "uniform"
+    epsilon: float = 0.0
+    means: dict[int, Tensor] | None = None
+
+    def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
+        """The intervention that ablates ``targets``: layer -> (rows, heads)."""
+        return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)
+
+
 class _OutputSum(Intervention):
     """Adds up head outputs over real tokens: layer -> (H, Dv), float64."""
 
@@ -91,16 +104,3 @@ def mean_outputs(
             reference.hidden(ids)
             n_tokens += int(lengths.sum())
     return {layer: (total / n_tokens).float() for layer, total in collector.sums.items()}
-
-
-@dataclass(frozen=True, slots=True)
-class AblationMode:
-    """What replaces a head's attention; see :class:`Ablation`."""
-
-    mode: str = "uniform"
-    epsilon: float = 0.0
-    means: dict[int, Tensor] | None = None
-
-    def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
-        """The intervention that ablates ``targets``: layer -> (rows, heads)."""
-        return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)

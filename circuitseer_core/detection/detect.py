@@ -136,7 +136,7 @@ def _prepare(
     record: dict[str, Any] = {"template": template, "max_length": max_length}
     tables = []
     for name, corpus in corpora.items():
-        pool = probes.encode_pool(
+        pool = probes.encode_candidates(
             reference,
             corpus,
             size=settings.probe_pool,
@@ -149,7 +149,7 @@ def _prepare(
         samples = pool.samples if by_loss else _without_losses(pool.samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
         with Progress(run, f"{name} pool", len(samples), unit="samples", show=show) as progress:
-            losses = probes.pool_losses(reference, samples, budget, progress)
+            losses = probes.candidate_losses(reference, samples, budget, progress)
         criterion = "loss" if by_loss else "random"
         chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
         kept = [samples[i] for i in chosen]

@@ -13,12 +13,12 @@ from torch import Tensor
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.heads import parse_head_list
-from circuitseer_core.detection.probe import encode_pool
+from circuitseer_core.detection.probe import encode_candidates
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
 from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length
-from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.losses import sample_losses
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
@@ -67,14 +67,12 @@ def ablate_sets(
     sets = [parse_head_list(text) for text in head_texts]
     corpus = Corpus(list(data))
     corpus.count()
-    reference, _ = load_model(
-        info["id"], dtype=info["dtype"], device=device, revision=info.get("revision")
-    )
+    reference = load_run_model(run.manifest, info["dtype"], device)
     known = set(reference.heads)
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
-    pool = encode_pool(
+    pool = encode_candidates(
         reference,
         corpus,
         size=limit,

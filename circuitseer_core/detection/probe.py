@@ -34,7 +34,7 @@ CRITERIA = ("loss", "random", "stratified")
 
 
 @dataclass(slots=True)
-class Pool:
+class Candidates:
     """Encoded candidates in hash order, and why others were left out."""
 
     samples: list[Encoded]
@@ -42,7 +42,7 @@ class Pool:
     n_seen: int = 0
 
 
-def draw_pool(corpus: Corpus, size: int, seed: int) -> tuple[list[Sample], int, list[Reject]]:
+def draw_candidates(corpus: Corpus, size: int, seed: int) -> tuple[list[Sample], int, list[Reject]]:
     """At most ``size`` samples of smallest hash, in hash order; memory stays bounded."""
     heap: list[tuple[int, str, Sample]] = []
     rejects: list[Reject] = []
@@ -67,7 +67,7 @@ def _chunks(items: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
         yield chunk
 
 
-def encode_pool(
+def encode_candidates(
     reference: ReferenceModel,
     corpus: Corpus,
     *,
@@ -76,14 +76,14 @@ def encode_pool(
     template: str,
     loss_tokens: str,
     max_length: int,
-) -> Pool:
-    """Draw and encode the pool. Over-long samples are left out, not truncated.
+) -> Candidates:
+    """Draw and encode the candidates. Over-long samples are left out, not truncated.
 
     Raises:
         UserError: nothing is left, with the most frequent reason.
     """
-    drawn, seen, rejects = draw_pool(corpus, size, seed)
-    pool = Pool([], n_seen=seen)
+    drawn, seen, rejects = draw_candidates(corpus, size, seed)
+    candidates = Candidates([], n_seen=seen)
     reasons: list[str] = [r.reason for r in rejects]
     for sample in drawn:
         encoded = encode_for_loss(
@@ -94,17 +94,17 @@ def encode_pool(
         elif encoded.n_tokens > max_length:
             reasons.append(f"longer than {max_length} tokens")
         else:
-            pool.samples.append(encoded)
+            candidates.samples.append(encoded)
     counts = pd.Series(reasons, dtype=object).value_counts()
-    pool.left_out = {str(reason): int(n) for reason, n in counts.items()}
-    if not pool.samples:
-        why = next(iter(pool.left_out), "the data is empty")
+    candidates.left_out = {str(reason): int(n) for reason, n in counts.items()}
+    if not candidates.samples:
+        why = next(iter(candidates.left_out), "the data is empty")
         hint = "; --loss-tokens all works without responses" if why == "no response" else ""
         raise UserError(f"no sample can serve as a probe: {why}{hint}")
-    return pool
+    return candidates
 
 
-def pool_losses(
+def candidate_losses(
     reference: ReferenceModel, samples: list[Encoded], budget: int, progress: Progress
 ) -> NDArray[np.float64]:
     """Mean clean loss of every sample, (n,) nats."""
@@ -120,7 +120,7 @@ def pool_losses(
 def choose_probe(
     samples: list[Encoded], losses: NDArray[np.float64], *, criterion: str, size: int
 ) -> list[int]:
-    """Indices of the probe among pool samples (which stand in hash order), in hash order.
+    """Indices of the probe among the candidates (which stand in hash order), in hash order.
 
     ``loss``: highest clean loss; ``random``: the first by hash; ``stratified``: sources in equal
     shares as far as they reach, each by hash. Samples whose loss is not finite are never chosen.

@@ -8,6 +8,7 @@ forward passes than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,14 +23,30 @@ from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 
 if TYPE_CHECKING:
-    from circuitseer_core.experiments.stability import Options
     from circuitseer_core.model.encoding import EncodedText
     from circuitseer_core.model.reference import ReferenceModel
+
 BATCH_TOKENS = 2048
 
 
+@dataclass(frozen=True, slots=True)
+class Rescoring:
+    """Which samples to score anew, and how subsets are drawn from the new scores.
+
+    rows: how many samples, of smallest hash under ``seed``; scores: the scoring they are from;
+    scorer: an attention scorer; fraction: share of them to draw; device: where the model runs.
+    """
+
+    rows: int
+    scores: str = "default"
+    scorer: str = "variance"
+    fraction: float = 0.1
+    device: str = "auto"
+    seed: int = 0
+
+
 def rescored(
-    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], options: Options
+    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], rescoring: Rescoring
 ) -> dict[str, Any]:
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
 
@@ -40,30 +57,28 @@ def rescored(
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
     """
     from circuitseer_core.model.encoding import encode_texts
-    from circuitseer_core.model.loading import load_model
+    from circuitseer_core.model.loading import load_run_model
 
-    if options.scorer not in ATTENTION_SCORERS:
+    if rescoring.scorer not in ATTENTION_SCORERS:
         known = ", ".join(ATTENTION_SCORERS)
-        raise UserError(f"{options.scorer!r} is no attention scorer: choose {known}")
-    settings = run.scores_settings(options.scores)
-    ids, texts = _texts(run, options)
-    info = run.manifest["model"]
-    reference, _ = load_model(
-        info["id"], dtype=info["dtype"], device=options.device, revision=info.get("revision")
-    )
+        raise UserError(f"{rescoring.scorer!r} is no attention scorer: choose {known}")
+    settings = run.scores_settings(rescoring.scores)
+    ids, texts = _texts(run, rescoring)
+    dtype = run.manifest["model"]["dtype"]
+    reference = load_run_model(run.manifest, dtype, rescoring.device)
     encoded = encode_texts(reference.tokenizer, texts, int(settings["max_length"]))
-    scores = scores_under(reference, encoded, [chosen, *sets], options.scorer)
+    scores = scores_under(reference, encoded, [chosen, *sets], rescoring.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
-    scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
-    k = rows_of(options.fraction, len(scores))
+    scores, noise = scores[known_rows], gumbels(rescoring.seed, "rescore", ids)[known_rows]
+    k = rows_of(rescoring.fraction, len(scores))
     first = scores[:, 0]
     soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
     others = list(scores[:, 1:].T)
     return {
         "rows": len(scores),
         "sets": len(others),
-        "scorer": options.scorer,
-        "fraction": options.fraction,
+        "scorer": rescoring.scorer,
+        "fraction": rescoring.fraction,
         "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
         "overlap_soft": _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others),
         "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
@@ -105,16 +120,16 @@ def scores_under(
     return out
 
 
-def _texts(run: Run, options: Options) -> tuple[list[str], list[str]]:
-    """Ids and scored texts of ``rescore`` samples of smallest hash that have a text."""
+def _texts(run: Run, rescoring: Rescoring) -> tuple[list[str], list[str]]:
+    """Ids and scored texts of ``rows`` samples of smallest hash that have a text."""
     from circuitseer_core.data.sample import ScoredPart, scored_text
     from circuitseer_core.runs.texts import chosen_texts
 
-    every = run.scores(options.scores, ["id"])["id"].tolist()
-    order = np.argsort(hash64(options.seed, "rescore-sample", every), kind="stable")
-    picked = [every[i] for i in order[: options.rescore]]
-    part: ScoredPart = run.scores_settings(options.scores).get("text", "prompt")
-    rows = chosen_texts(run, options.scores, picked).to_pylist()
+    every = run.scores(rescoring.scores, ["id"])["id"].tolist()
+    order = np.argsort(hash64(rescoring.seed, "rescore-sample", every), kind="stable")
+    picked = [every[i] for i in order[: rescoring.rows]]
+    part: ScoredPart = run.scores_settings(rescoring.scores).get("text", "prompt")
+    rows = chosen_texts(run, rescoring.scores, picked).to_pylist()
     pairs = [(r["id"], scored_text(part, r["prompt"], r["response"])) for r in rows]
     known = [(i, text) for i, text in pairs if text]
     if len(known) < 2:

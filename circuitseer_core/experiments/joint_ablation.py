@@ -59,13 +59,10 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
     from circuitseer_core.detection.joint import joint_loss
-    from circuitseer_core.model.loading import load_model
+    from circuitseer_core.model.loading import load_run_model
     from circuitseer_core.runs.progress import Progress
 
-    info = run.manifest["model"]
-    reference, _ = load_model(
-        info["id"], dtype=info["dtype"], device=chosen.device, revision=info.get("revision")
-    )
+    reference = load_run_model(run.manifest, run.manifest["model"]["dtype"], chosen.device)
     samples = _samples(run, reference, chosen)
     with Progress(None, "joint ablation", len(samples), unit="samples") as progress:
         losses = joint_loss(
@@ -93,7 +90,7 @@ def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
     """Encoded samples: of the stored set in hash order, or of other data."""
-    from circuitseer_core.detection.probe import encode_pool, samples_of
+    from circuitseer_core.detection.probe import encode_candidates, samples_of
     from circuitseer_core.hashing import hash64
 
     if not options.data:
@@ -106,7 +103,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.model.encoding import default_max_length
 
     record = run.manifest.get("detect", {})
-    pool = encode_pool(
+    pool = encode_candidates(
         reference,
         Corpus(list(options.data)),
         size=options.limit,

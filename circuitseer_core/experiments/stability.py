@@ -128,10 +128,22 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "rescored": None,
     }
     if chosen.rescore:
-        from circuitseer_core.experiments.head_resampling import rescored
+        from circuitseer_core.experiments.head_resampling import Rescoring, rescored
 
         picks = [[estimates.heads[i] for i in rows] for rows in sets[: chosen.sets]]
-        numbers["rescored"] = rescored(run, heads, picks, chosen)
+        numbers["rescored"] = rescored(
+            run,
+            heads,
+            picks,
+            Rescoring(
+                rows=chosen.rescore,
+                scores=chosen.scores,
+                scorer=chosen.scorer,
+                fraction=chosen.fraction,
+                device=chosen.device,
+                seed=chosen.seed,
+            ),
+        )
     title = "Would another probe choose the same heads?"
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from circuitseer_core.export.rows import Subset
+from circuitseer_core.export.rows import ExportedRows
 from circuitseer_core.export.schema import find_columns, tables
 
 _SHOWN = 3
@@ -22,7 +22,9 @@ class _Unreadable(Exception):
     """The file is not of its format any more."""
 
 
-def compare_rows(subset: Subset, target: Path, form: str, prefix: str) -> tuple[list[str], int]:
+def compare_rows(
+    subset: ExportedRows, target: Path, form: str, prefix: str
+) -> tuple[list[str], int]:
     """Go through both side by side.
 
     Returns:
@@ -50,7 +52,7 @@ def compare_rows(subset: Subset, target: Path, form: str, prefix: str) -> tuple[
     return told, same
 
 
-def _expected(subset: Subset, form: str) -> Iterator[dict[str, Any]]:
+def _expected(subset: ExportedRows, form: str) -> Iterator[dict[str, Any]]:
     if form == "messages":
         return subset.messages()
     if form == "jsonl":

@@ -33,7 +33,7 @@ GROUP = ("score", "rank", "probability", "source")
 
 
 @dataclass(frozen=True, slots=True)
-class Subset:
+class ExportedRows:
     """A selection with its texts.
 
     ``ids``: the columns of ids.parquet, in rank order. ``texts``: id, prompt, response, original
@@ -75,7 +75,7 @@ class Subset:
             yield dict(zip(names, row, strict=True))
 
 
-def load_subset(run: Run, name: str, form: Format = "jsonl") -> Subset:
+def load_rows(run: Run, name: str, form: Format = "jsonl") -> ExportedRows:
     """A stored selection with its texts, ready for one format.
 
     Raises:
@@ -89,13 +89,13 @@ def load_subset(run: Run, name: str, form: Format = "jsonl") -> Subset:
             f"selection {name!r} of {run.path} was altered after the draw: its ids.parquet is not "
             "the one selection.json was written with; draw it again"
         )
-    return make_subset(run, str(summary["scores"]), ids, form)
+    return exported_rows(run, str(summary["scores"]), ids, form)
 
 
-def make_subset(run: Run, scores: str, ids: pd.DataFrame, form: Format) -> Subset:
-    """Fetch the texts of these rows and settle the group's prefix; see ``load_subset``."""
+def exported_rows(run: Run, scores: str, ids: pd.DataFrame, form: Format) -> ExportedRows:
+    """Fetch the texts of these rows and settle the group's prefix; see ``load_rows``."""
     texts = chosen_texts(run, scores, ids["id"].tolist())
-    subset = Subset(ids, texts, _free_prefix(texts.column("original")))
+    subset = ExportedRows(ids, texts, _free_prefix(texts.column("original")))
     if form != "messages":
         return subset
     silent = texts.column("response").null_count
@@ -108,10 +108,10 @@ def make_subset(run: Run, scores: str, ids: pd.DataFrame, form: Format) -> Subse
     seen = dict.fromkeys(name for original in subset._originals() for name in original)
     left_out = {name: "types differ between rows" for name in seen if name in clashing}
     left_out |= {name: "read by trainers" for name in seen if name in RESERVED}
-    return Subset(ids, texts, subset.prefix, left_out)
+    return ExportedRows(ids, texts, subset.prefix, left_out)
 
 
-def line_bytes(subset: Subset, form: Format) -> Iterator[bytes]:
+def line_bytes(subset: ExportedRows, form: Format) -> Iterator[bytes]:
     """The subset as JSON Lines, UTF-8, one row a piece: the exact bytes of the exported file."""
     for row in subset.messages() if form == "messages" else subset.rows():
         yield line(row)

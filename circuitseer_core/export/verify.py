@@ -32,7 +32,7 @@ from circuitseer_core.export.manifest import (
     read_manifest,
     seal,
 )
-from circuitseer_core.export.rows import make_subset
+from circuitseer_core.export.rows import exported_rows
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.selection.draw import draw
 from circuitseer_core.selection.lists import stored_rules
@@ -249,7 +249,7 @@ def _check_draw(run: Run, target: Path, manifest: Mapping[str, Any], result: Ver
         return
     if target.exists():
         form, prefix = manifest["export"]["format"], manifest["export"]["prefix"]
-        subset = make_subset(run, settings.scores, frame, form)
+        subset = exported_rows(run, settings.scores, frame, form)
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
             result.add("rows", difference)

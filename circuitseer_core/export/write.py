@@ -31,7 +31,7 @@ from circuitseer_core.export.manifest import (
     write_manifest,
 )
 from circuitseer_core.export.push import hub_token, push_files
-from circuitseer_core.export.rows import FORMATS, Format, Subset, line_bytes, load_subset
+from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
 from circuitseer_core.files import atomic_path, replace_folder, write_json, write_text
 from circuitseer_core.runs.folder import Run
@@ -84,7 +84,7 @@ def export(
     target = _target(Path(out), settled, name, str(out))
     if push is not None:
         hub_token()  # before any work is done
-    subset = load_subset(run, name, settled)
+    subset = load_rows(run, name, settled)
     try:
         if settled == "datasets":
             done = _export_folder(run, name, subset, target)
@@ -103,7 +103,7 @@ def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
     Raises:
         UserError: as ``export``; also for ``datasets``, which is a folder.
     """
-    subset = load_subset(run, selection, form)
+    subset = load_rows(run, selection, form)
     if form == "parquet":
         sink = pa.BufferOutputStream()
         _write_parquet(sink, subset, find_columns(subset.rows))
@@ -113,7 +113,7 @@ def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
     return b"".join(line_bytes(subset, form))
 
 
-def _export_file(run: Run, name: str, subset: Subset, target: Path, form: Format) -> Exported:
+def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: Format) -> Exported:
     details: dict[str, Any] = {"prefix": subset.prefix}
     with atomic_path(target) as temporary:
         if form == "parquet":
@@ -136,7 +136,7 @@ def _export_file(run: Run, name: str, subset: Subset, target: Path, form: Format
     return Exported(target, path, card, len(subset), int(entry["bytes"]), notes)
 
 
-def _export_folder(run: Run, name: str, subset: Subset, target: Path) -> Exported:
+def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> Exported:
     try:
         import datasets
     except ImportError as error:
@@ -173,7 +173,7 @@ def _export_folder(run: Run, name: str, subset: Subset, target: Path) -> Exporte
     return Exported(target, target / FOLDER_MANIFEST, card, len(subset), size)
 
 
-def _write_parquet(sink: Any, subset: Subset, columns: Columns) -> None:
+def _write_parquet(sink: Any, subset: ExportedRows, columns: Columns) -> None:
     with pq.ParquetWriter(sink, columns.schema, compression="zstd") as writer:
         for table in tables(subset.rows(), columns):
             writer.write_table(table)

@@ -8,6 +8,8 @@ from typing import Any
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 
+TEMPLATES = ("auto", "chat", "plain")
+
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
@@ -34,7 +36,23 @@ class Encoded:
         return len(self.ids) - self.loss_from
 
 
-TEMPLATES = ("auto", "chat", "plain")
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """A text as tokens, plainly encoded (no chat template).
+
+    ``starts``: character offset of each token in the text; ``special``: True for the tokenizer's
+    own special tokens; ``n_full``: tokens before truncation.
+    """
+
+    ids: list[int]
+    starts: list[int]
+    special: list[bool]
+    n_full: int
+
+    @property
+    def truncated(self) -> bool:
+        """Whether tokens were cut off."""
+        return self.n_full > len(self.ids)
 
 
 def resolve_template(tokenizer: Any, template: str) -> str:
@@ -77,25 +95,6 @@ def encode_for_loss(
     if len(ids) <= loss_from:
         return "no loss tokens"
     return Encoded(sample.id, sample.source, ids, loss_from, text + response)
-
-
-@dataclass(frozen=True, slots=True)
-class EncodedText:
-    """A text as tokens, plainly encoded (no chat template).
-
-    ``starts``: character offset of each token in the text; ``special``: True for the tokenizer's
-    own special tokens; ``n_full``: tokens before truncation.
-    """
-
-    ids: list[int]
-    starts: list[int]
-    special: list[bool]
-    n_full: int
-
-    @property
-    def truncated(self) -> bool:
-        """Whether tokens were cut off."""
-        return self.n_full > len(self.ids)
 
 
 def encode_texts(tokenizer: Any, texts: list[str], max_length: int) -> list[EncodedText]:

@@ -1,11 +1,11 @@
-"""Keep freed memory for the next tensor of the same size.
+"""Memory: what a batch may take, what to do when it runs out, and reusing what was freed.
 
-The C library gives every large tensor fresh pages and hands them back when it is freed, so a loop
-over forward passes faults the same memory in again and again: up to a quarter of a stack's time on
-a CPU. Inside :func:`freed_memory_kept` large blocks come from the heap, which keeps them.
+How many tokens a batch takes is found by doubling until it is no faster, or memory runs out.
 
-
-How many tokens a batch takes: found by doubling until it is no faster, or memory runs out."""
+On a CPU the C library gives every large tensor fresh pages and hands them back when it is freed, so
+a loop over forward passes faults the same memory in again and again: up to a quarter of a stack's
+time. Inside :func:`freed_memory_kept` large blocks come from the heap, which keeps them.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +15,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
+
+START = 1024
+LIMITS = {"cpu": 16_384, "cuda": 131_072}
+GAIN = 1.05
+"""A doubled batch must be this much faster per token to be worth its memory."""
+LONG_ENOUGH_S = 0.4
+"""A batch that takes this long has no fixed cost left to spread."""
 
 # Names: mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
@@ -53,14 +60,6 @@ def _glibc() -> ctypes.CDLL | None:
     except (OSError, TypeError):
         return None
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
-
-
-START = 1024
-LIMITS = {"cpu": 16_384, "cuda": 131_072}
-GAIN = 1.05
-"""A doubled batch must be this much faster per token to be worth its memory."""
-LONG_ENOUGH_S = 0.4
-"""A batch that takes this long has no fixed cost left to spread."""
 
 
 def is_out_of_memory(error: BaseException) -> bool:

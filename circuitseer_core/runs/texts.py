@@ -27,16 +27,6 @@ from circuitseer_core.runs.columns import TEXT_COLUMNS
 from circuitseer_core.runs.folder import Run
 
 
-def demo_corpus() -> Iterator[Sample]:
-    """Every sample of the demo corpus, sources mixed. Raises UserError without the packages."""
-    return (entry for entry in Corpus(["demo"]) if isinstance(entry, Sample))
-
-
-def demo_texts() -> dict[str, Sample]:
-    """The demo samples by id; empty where the data packages are absent."""
-    return {} if available() else {sample.id: sample for sample in demo_corpus()}
-
-
 def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
     """(N,) hashes of the normalised prompts of a scoring, in shard order.
 
@@ -129,3 +119,13 @@ def _from_demo(table: pa.Table, run: Run) -> pa.Table:
         row["original"] = json.dumps(sample.original, ensure_ascii=False)
     text = pa.string()
     return pa.Table.from_pylist(rows, pa.schema([(name, text) for name in TEXT_COLUMNS]))
+
+
+def demo_corpus() -> Iterator[Sample]:
+    """Every sample of the demo corpus, sources mixed. Raises UserError without the packages."""
+    return (entry for entry in Corpus(["demo"]) if isinstance(entry, Sample))
+
+
+def demo_texts() -> dict[str, Sample]:
+    """The demo samples by id; empty where the data packages are absent."""
+    return {} if available() else {sample.id: sample for sample in demo_corpus()}

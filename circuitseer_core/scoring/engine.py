@@ -23,7 +23,7 @@ from circuitseer_core.scoring.windows import ahead
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
-    from circuitseer_core.scoring.window_scorer import ShardPlan, ShardScorer
+    from circuitseer_core.scoring.window_scorer import ShardPlan, WindowScorer
     from circuitseer_core.scoring.windows import EncodedWindow
 
 
@@ -72,9 +72,9 @@ class LocalEngine:
             self._score(book, progress)
 
     def _score(self, book: ShardBook, progress: Progress) -> None:
-        from circuitseer_core.scoring.window_scorer import ShardScorer
+        from circuitseer_core.scoring.window_scorer import WindowScorer
 
-        scorer = ShardScorer(self.reference, shard_plan(book))
+        scorer = WindowScorer(self.reference, shard_plan(book))
         for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
             if book.token_budget is None and encoded.texts:
                 progress.say("finding the batch size")
@@ -95,7 +95,7 @@ class LocalEngine:
             progress.advance(left[0], f"{rate:,.0f} tokens/s")
 
 
-def find_budget(scorer: ShardScorer, encoded: EncodedWindow) -> int:
+def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
     """The token budget for texts like these; the scorer goes on with it."""
     from circuitseer_core.model.memory import find_token_budget
 

@@ -84,7 +84,7 @@ class RayEngine:
 
     def _prober(self) -> Any:
         if self._probe is None:
-            worker = ray.remote(_Probe).options(**self._resources)
+            worker = ray.remote(_Worker).options(**self._resources)
             options = self.settings
             manifest = self.run_folder.manifest
             self._probe = worker.remote(manifest, options.dtype, options.device, os.getcwd())
@@ -135,10 +135,10 @@ class RayScorer:
     def __init__(
         self, manifest: Mapping[str, Any], dtype: str, device: str, plan: ShardPlan, cwd: str
     ) -> None:
-        from circuitseer_core.scoring.window_scorer import ShardScorer
+        from circuitseer_core.scoring.window_scorer import WindowScorer
 
         _enter(cwd)
-        self.scorer = ShardScorer(load_run_model(manifest, dtype, device), plan)
+        self.scorer = WindowScorer(load_run_model(manifest, dtype, device), plan)
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """One window in (``window``: a pickled EncodedWindow), one shard out."""
@@ -147,7 +147,7 @@ class RayScorer:
         return {"table": [_table_bytes(table)], "note": [json.dumps(asdict(note))]}
 
 
-class _Probe:
+class _Worker:
     """Answers what only a loaded model knows, before the pool of actors is there."""
 
     def __init__(self, manifest: Mapping[str, Any], dtype: str, device: str, cwd: str) -> None:
@@ -161,9 +161,9 @@ class _Probe:
 
     def budget(self, window: Window, plan: ShardPlan) -> int:
         """The token budget for texts like this window's."""
-        from circuitseer_core.scoring.window_scorer import ShardScorer
+        from circuitseer_core.scoring.window_scorer import WindowScorer
 
-        scorer = ShardScorer(self.reference, plan)
+        scorer = WindowScorer(self.reference, plan)
         encoded = scorer.encode(window)
         return find_budget(scorer, encoded) if encoded.texts else plan.token_budget
 

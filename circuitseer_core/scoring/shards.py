@@ -22,54 +22,8 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path, write_json
-from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.settings import fingerprint
 from circuitseer_core.scoring.windows import Window, windows
-
-
-class ShardBook:
-    """The shards of one scoring. Making one writes settings.json and clears away foreign shards.
-
-    Attributes:
-        record: settings.json.
-        mark: hash of the settings, which every shard carries.
-        count: windows seen so far; the number of shards once the stream is at its end.
-    """
-
-    def __init__(self, folder: Path, record: dict[str, Any], corpus: Corpus) -> None:
-        self.folder, self.record, self.corpus = folder, record, corpus
-        self.mark = fingerprint(record)
-        self.count = 0
-        write_json(folder / "settings.json", record)
-        shards.clean(folder, self.mark)
-
-    def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
-        """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
-        self.count = 0
-        for window in windows(self.corpus, self.record["shard_rows"]):
-            self.count += 1
-            note = shards.finished(self.folder, window.index, self.mark)
-            if note is not None and note.entries == window.size:
-                on_skip(window.size)
-            else:
-                yield window
-
-    @property
-    def token_budget(self) -> int | None:
-        """Tokens of a batch; None until it was found."""
-        budget: int | None = self.record["token_budget"]
-        return budget
-
-    def pin_budget(self, budget: int) -> None:
-        """Write the token budget down, so that a resumed run does the same arithmetic."""
-        if self.record["token_budget"] != budget:
-            self.record["token_budget"] = budget
-            write_json(self.folder / "settings.json", self.record)
-
-    def add(self, table: pa.Table, note: shards.Note) -> None:
-        """Write one finished shard."""
-        shards.write_part(self.folder, table, note)
-
 
 _METADATA = b"circuitseer"
 _ROW_GROUP = 512
@@ -181,3 +135,47 @@ def write_rejects(folder: Path, shards: Iterator[Note]) -> tuple[int, int, int, 
 def reject_rows(rejects: Sequence[Reject]) -> list[tuple[str, str, str]]:
     """Rejects as they stand in a note."""
     return [(reject.where, reject.source, reject.reason) for reject in rejects]
+
+
+class ShardBook:
+    """The shards of one scoring. Making one writes settings.json and clears away foreign shards.
+
+    Attributes:
+        record: settings.json.
+        mark: hash of the settings, which every shard carries.
+        count: windows seen so far; the number of shards once the stream is at its end.
+    """
+
+    def __init__(self, folder: Path, record: dict[str, Any], corpus: Corpus) -> None:
+        self.folder, self.record, self.corpus = folder, record, corpus
+        self.mark = fingerprint(record)
+        self.count = 0
+        write_json(folder / "settings.json", record)
+        clean(folder, self.mark)
+
+    def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
+        """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
+        self.count = 0
+        for window in windows(self.corpus, self.record["shard_rows"]):
+            self.count += 1
+            note = finished(self.folder, window.index, self.mark)
+            if note is not None and note.entries == window.size:
+                on_skip(window.size)
+            else:
+                yield window
+
+    @property
+    def token_budget(self) -> int | None:
+        """Tokens of a batch; None until it was found."""
+        budget: int | None = self.record["token_budget"]
+        return budget
+
+    def pin_budget(self, budget: int) -> None:
+        """Write the token budget down, so that a resumed run does the same arithmetic."""
+        if self.record["token_budget"] != budget:
+            self.record["token_budget"] = budget
+            write_json(self.folder / "settings.json", self.record)
+
+    def add(self, table: pa.Table, note: Note) -> None:
+        """Write one finished shard."""
+        write_part(self.folder, table, note)

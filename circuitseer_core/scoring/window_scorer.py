@@ -76,7 +76,7 @@ class _Results:
         return cls(scores, controls, [None] * n, {})
 
 
-class ShardScorer:
+class WindowScorer:
     """Scores windows with one model on one device.
 
     Attributes:

@@ -18,6 +18,59 @@ from circuitseer_core.data.sample import Reject, Sample, ScoredPart, scored_text
 from circuitseer_core.model.encoding import EncodedText, encode_texts
 from circuitseer_core.scoring.scorers import MIN_KEPT
 
+WINDOW_BYTES = 32 * 2**20
+"""Text at which a window is closed early, so that very long documents do not pile up."""
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """Rows of one shard, in data order."""
+
+    index: int
+    samples: list[Sample]
+    rejects: list[Reject]
+
+    @property
+    def size(self) -> int:
+        """Rows of the data, usable or not."""
+        return len(self.samples) + len(self.rejects)
+
+
+def windows(
+    entries: Iterable[Sample | Reject], rows: int, max_bytes: int = WINDOW_BYTES
+) -> Iterator[Window]:
+    """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text."""
+    index = 0
+    window = Window(index, [], [])
+    held = 0
+    for entry in entries:
+        if isinstance(entry, Reject):
+            window.rejects.append(entry)
+        else:
+            window.samples.append(entry)
+            held += len(entry.prompt) + len(entry.response or "")
+        if window.size >= rows or held >= max_bytes:
+            yield window
+            index += 1
+            window, held = Window(index, [], []), 0
+    if window.size:
+        yield window
+
+
+def ahead(items: Iterator[T]) -> Iterator[T]:
+    """The same items, each made in a thread while the one before it is in use.
+
+    Whatever ``items`` raises is raised here in its turn.
+    """
+    end = object()
+    with ThreadPoolExecutor(1, thread_name_prefix="circuitseer-ahead") as thread:
+        coming = thread.submit(next, items, end)
+        while (item := coming.result()) is not end:
+            coming = thread.submit(next, items, end)
+            yield item  # type: ignore[misc]
+
+
 _ENCODING_FAILURES = (TypeError, ValueError, UnicodeError, OverflowError)
 
 
@@ -96,56 +149,3 @@ def _response_tokens(tokenizer: Any, samples: Sequence[Sample]) -> list[int]:
         for i, ids in zip(having, encoded["input_ids"], strict=True):
             counts[i] = len(ids)
     return counts
-
-
-WINDOW_BYTES = 32 * 2**20
-"""Text at which a window is closed early, so that very long documents do not pile up."""
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Window:
-    """Rows of one shard, in data order."""
-
-    index: int
-    samples: list[Sample]
-    rejects: list[Reject]
-
-    @property
-    def size(self) -> int:
-        """Rows of the data, usable or not."""
-        return len(self.samples) + len(self.rejects)
-
-
-def windows(
-    entries: Iterable[Sample | Reject], rows: int, max_bytes: int = WINDOW_BYTES
-) -> Iterator[Window]:
-    """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text."""
-    index = 0
-    window = Window(index, [], [])
-    held = 0
-    for entry in entries:
-        if isinstance(entry, Reject):
-            window.rejects.append(entry)
-        else:
-            window.samples.append(entry)
-            held += len(entry.prompt) + len(entry.response or "")
-        if window.size >= rows or held >= max_bytes:
-            yield window
-            index += 1
-            window, held = Window(index, [], []), 0
-    if window.size:
-        yield window
-
-
-def ahead(items: Iterator[T]) -> Iterator[T]:
-    """The same items, each made in a thread while the one before it is in use.
-
-    Whatever ``items`` raises is raised here in its turn.
-    """
-    end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="circuitseer-ahead") as thread:
-        coming = thread.submit(next, items, end)
-        while (item := coming.result()) is not end:
-            coming = thread.submit(next, items, end)
-            yield item  # type: ignore[misc]

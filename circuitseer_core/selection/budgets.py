@@ -32,7 +32,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Groups:
+class Strata:
     """What limits look at: (N,) source numbers, tokens and must-haves; the number of sources."""
 
     source: Ints
@@ -50,13 +50,13 @@ def rows_of(fraction: float, n: int) -> int:
     return min(n, max(1, int(exact.to_integral_value(ROUND_HALF_UP))))
 
 
-def enough(groups: Groups, limits: Limits) -> int | None:
+def enough(strata: Strata, limits: Limits) -> int | None:
     """How many of the best rows settle a draw for certain; None where it may take all of them."""
-    plain = limits.stratify == "none" and limits.per_source is None and not groups.first.any()
+    plain = limits.stratify == "none" and limits.per_source is None and not strata.first.any()
     return limits.rows if plain else None
 
 
-def choose(order: Ints, groups: Groups, limits: Limits) -> Ints:
+def choose(order: Ints, strata: Strata, limits: Limits) -> Ints:
     """Take from ``order`` what ``limits`` allow; returns the chosen rows, best first.
 
     A count takes the first rows; a token budget takes rows up to the first that no longer fits.
@@ -66,26 +66,26 @@ def choose(order: Ints, groups: Groups, limits: Limits) -> Ints:
     Raises:
         UserError: the must-have samples alone exceed the budget.
     """
-    first = groups.first[order]
+    first = strata.first[order]
     if first.any():
         order = np.concatenate((order[first], order[~first]))
     if limits.per_source is None and limits.stratify == "none":
-        return _head(order, groups, limits)
-    spot = _spot_in_source(groups.source[order])
-    sizes = np.bincount(groups.source, minlength=groups.count)
-    musts = np.bincount(groups.source[groups.first], minlength=groups.count)
+        return _head(order, strata, limits)
+    spot = _spot_in_source(strata.source[order])
+    sizes = np.bincount(strata.source, minlength=strata.count)
+    musts = np.bincount(strata.source[strata.first], minlength=strata.count)
     cap = sizes if limits.per_source is None else np.minimum(sizes, limits.per_source)
     cap = np.maximum(cap, musts)  # a must-have outranks a cap
     if limits.stratify == "none":
-        return _head(order[spot < cap[groups.source[order]]], groups, limits)
+        return _head(order[spot < cap[strata.source[order]]], strata, limits)
     if limits.rows is not None:
-        _check_musts(int(groups.first.sum()), limits.rows, "rows")
+        _check_musts(int(strata.first.sum()), limits.rows, "rows")
         weights = sizes if limits.stratify == "proportional" else np.ones_like(sizes)
         quota = np.array(
             apportion(limits.rows, weights.tolist(), musts.tolist(), cap.tolist()), dtype=np.int64
         )
-        return order[spot < quota[groups.source[order]]]
-    return _token_strata(order[spot < cap[groups.source[order]]], groups, limits)
+        return order[spot < quota[strata.source[order]]]
+    return _token_strata(order[spot < cap[strata.source[order]]], strata, limits)
 
 
 def apportion(
@@ -131,25 +131,25 @@ def _largest_remainder(total: int, weights: Sequence[int]) -> list[int]:
     return shares
 
 
-def _head(order: Ints, groups: Groups, limits: Limits) -> Ints:
+def _head(order: Ints, strata: Strata, limits: Limits) -> Ints:
     """The first rows of ``order`` within the whole budget."""
-    musts = groups.first[order]
+    musts = strata.first[order]
     if limits.rows is not None:
         _check_musts(int(musts.sum()), limits.rows, "rows")
         return order[: limits.rows]
     budget = _token_budget(limits)
-    spent = np.cumsum(groups.tokens[order])
-    _check_musts(int(groups.tokens[order[musts]].sum()), budget, "tokens")
+    spent = np.cumsum(strata.tokens[order])
+    _check_musts(int(strata.tokens[order[musts]].sum()), budget, "tokens")
     return order[: int(np.searchsorted(spent, budget, side="right"))]
 
 
-def _token_strata(order: Ints, groups: Groups, limits: Limits) -> Ints:
+def _token_strata(order: Ints, strata: Strata, limits: Limits) -> Ints:
     """Each source fills its own share of the token budget, in key order."""
     budget = _token_budget(limits)
-    tokens = groups.tokens[order]
-    source = groups.source[order]
-    mass = [int(tokens[source == s].sum()) for s in range(groups.count)]
-    musts = [int(tokens[(source == s) & groups.first[order]].sum()) for s in range(groups.count)]
+    tokens = strata.tokens[order]
+    source = strata.source[order]
+    mass = [int(tokens[source == s].sum()) for s in range(strata.count)]
+    musts = [int(tokens[(source == s) & strata.first[order]].sum()) for s in range(strata.count)]
     _check_musts(sum(musts), budget, "tokens")
     weights = mass if limits.stratify == "proportional" else [int(m > 0) for m in mass]
     quota = apportion(budget, weights, musts, mass)

@@ -18,7 +18,7 @@ import numpy as np
 from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.correlation import spearman
 from circuitseer_core.hashing import remix, to_gumbels
-from circuitseer_core.selection.budgets import Groups, Limits, choose, enough
+from circuitseer_core.selection.budgets import Limits, Strata, choose, enough
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.gumbel import effective_size, key_order, sampling_keys
 
@@ -145,25 +145,25 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
     if n > SIMULATED_ROWS:
         part = np.flatnonzero(remix(drawing.hashes, 0) < np.uint64(2**64 * SIMULATED_ROWS / n))
         limits = _scaled(limits, len(part) / n)
-    groups = Groups(
-        drawing.groups.source[part],
-        drawing.groups.tokens[part],
-        drawing.groups.first[part],
-        drawing.groups.count,
+    strata = Strata(
+        drawing.strata.source[part],
+        drawing.strata.tokens[part],
+        drawing.strata.first[part],
+        drawing.strata.count,
     )
-    if limits.rows is not None and limits.rows < groups.first.sum():
-        limits = replace(limits, rows=int(groups.first.sum()))
+    if limits.rows is not None and limits.rows < strata.first.sum():
+        limits = replace(limits, rows=int(strata.first.sum()))
     weight, hashes = drawing.weight[part], drawing.hashes[part]
     was_drawn = np.zeros(n, dtype=bool)
     was_drawn[drawing.chosen] = True
     was_drawn = was_drawn[part]
-    shares = np.zeros((seeds, groups.count))
+    shares = np.zeros((seeds, strata.count))
     overlaps = np.zeros(seeds)
-    top = enough(groups, limits)
+    top = enough(strata, limits)
     for number, noise in enumerate(_noises(hashes, seeds)):
         keys = sampling_keys(weight, noise, drawing.temperature)
-        drawn = choose(key_order(keys, noise, top=top), groups, limits)
-        counts = np.bincount(groups.source[drawn], minlength=groups.count)
+        drawn = choose(key_order(keys, noise, top=top), strata, limits)
+        counts = np.bincount(strata.source[drawn], minlength=strata.count)
         shares[number] = counts / max(1, len(drawn))
         overlaps[number] = was_drawn[drawn].sum() / max(1, len(drawn))
     return _Simulation(len(part), len(part) / n, shares, overlaps)
@@ -189,9 +189,9 @@ def _scaled(limits: Limits, share: float) -> Limits:
 def _redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:
     """The rows that another temperature or other noise takes under the same limits."""
     keys = sampling_keys(drawing.weight, noise, temperature)
-    top = enough(drawing.groups, drawing.limits)
+    top = enough(drawing.strata, drawing.limits)
     order = key_order(keys, noise, drawing.pool.ids, top=top)
-    return choose(order, drawing.groups, drawing.limits)
+    return choose(order, drawing.strata, drawing.limits)
 
 
 def _means(score: Floats, chosen: Ints, top: Ints) -> dict[str, float | None]:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
-from circuitseer_core.selection.budgets import Groups, Limits, choose, enough, rows_of
+from circuitseer_core.selection.budgets import Limits, Strata, choose, enough, rows_of
 from circuitseer_core.selection.gumbel import (
     draw_hashes,
     key_order,
@@ -52,7 +52,7 @@ class Drawing:
     chances: NDArray[np.float64]
     chosen: NDArray[np.int64]
     temperature: float
-    groups: Groups
+    strata: Strata
     limits: Limits
 
     @property
@@ -99,10 +99,10 @@ def draw(
     noise = to_gumbels(hashes)
     keys = sampling_keys(weight, noise, temperature)
     limits = _limits(settings, len(pool))
-    groups = Groups(pool.source, pool.tokens, sifted.first[where], len(pool.names))
-    order = key_order(keys, noise, pool.ids, top=enough(groups, limits))
+    strata = Strata(pool.source, pool.tokens, sifted.first[where], len(pool.names))
+    order = key_order(keys, noise, pool.ids, top=enough(strata, limits))
     del noise
-    chosen = choose(order, groups, limits)
+    chosen = choose(order, strata, limits)
     if not len(chosen):
         raise UserError(
             f"the budget of {limits.tokens} tokens is smaller than the first sample drawn "
@@ -110,7 +110,7 @@ def draw(
         )
     chances = probabilities(weight, temperature)
     return Drawing(
-        pool, where, sifted, weight, hashes, keys, chances, chosen, temperature, groups, limits
+        pool, where, sifted, weight, hashes, keys, chances, chosen, temperature, strata, limits
     )
 
 

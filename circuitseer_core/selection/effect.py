@@ -57,7 +57,7 @@ def top_rows(drawing: Drawing) -> Ints:
     """The rows that top-k (τ = 0) takes under the same limits; the same for every τ > 0."""
     noise = to_gumbels(drawing.hashes)
     keys = sampling_keys(drawing.weight, noise, 0.0)
-    return choose(key_order(keys, noise, drawing.pool.ids), drawing.groups, drawing.limits)
+    return choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
 
 
 @dataclass(frozen=True)
@@ -127,7 +127,7 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
     if len(picked) <= EXACT_ROWS:
         noise = to_gumbels(remix(drawing.hashes, 1))
         keys = sampling_keys(drawing.weight, noise, temperature)
-        other = choose(key_order(keys, noise, drawing.pool.ids), drawing.groups, drawing.limits)
+        other = choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
         return float(picked[other].sum()) / k
     if np.isinf(temperature):
         return k / len(picked)
@@ -137,7 +137,7 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
     np.minimum.at(lowest, source[finite], drawing.keys[finite])
     with np.errstate(divide="ignore", over="ignore"):
         chance = -np.expm1(-np.exp((np.log(drawing.weight) - lowest[source]) / temperature))
-    chance[drawing.groups.first] = 1.0
+    chance[drawing.strata.first] = 1.0
     return float(np.square(chance).sum() / chance.sum())
 
 

@@ -27,21 +27,11 @@ from circuitseer_core.selection.settings import (
 )
 from circuitseer_core.selection.sift import REASONS, Rules
 
-
-def list_rules(settings: SelectionSettings) -> Rules:
-    """The rules that the settings' exclude and include lists make; reads their files."""
-    out, wanted = read_list(settings.exclude), read_list(settings.include)
-    return Rules(
-        exclude_ids=out.ids,
-        exclude_texts=out.texts,
-        include_ids=wanted.ids,
-        include_texts=wanted.texts,
-        duplicates=settings.duplicates == "remove",
-    )
-
-
 _LINE_FILES = {".txt", ".ids", ".list", ""}
 _ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
+
+
+LIST_RULES = ("exclude", "drop", "include")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,48 +75,16 @@ def read_list(entries: Sequence[str]) -> NameList:
     return NameList(frozenset(ids), frozenset(texts), tuple(files))
 
 
-def _read_lines(path: Path) -> tuple[set[str], set[int]]:
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path} cannot be read as a list: {error}") from error
-    lines = {line.strip() for line in text.splitlines()} - {""}
-    return lines, {text_hash(line) for line in lines}
-
-
-def _read_rows(entry: str, path: Path) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.hub import HubTable
-    from circuitseer_core.data.specs import open_path
-
-    is_hub = entry.startswith("hf:")
-    tables = [HubTable(entry.removeprefix("hf:"), None)] if is_hub else open_path(path, None)
-    ids: set[str] = set()
-    texts: set[int] = set()
-    for table in tables:
-        for row in table.rows():
-            if row.record is None:
-                raise UserError(f"{row.where}: {row.problem}")
-            own = row.record.get("id")
-            if isinstance(own, str | int):
-                ids.add(str(own))
-            layout = recognise(tuple(row.record), Fields())
-            if layout is None:
-                continue
-            try:
-                texts.add(text_hash(prompt_and_response(row.record, layout)[0]))
-            except RowProblem:
-                continue  # a row without a prompt names nothing by text
-    return ids, texts
-
-
-def _seal(path: Path) -> dict[str, Any]:
-    """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
-    if not path.is_file():
-        return {}
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-
-
-LIST_RULES = ("exclude", "drop", "include")
+def list_rules(settings: SelectionSettings) -> Rules:
+    """The rules that the settings' exclude and include lists make; reads their files."""
+    out, wanted = read_list(settings.exclude), read_list(settings.include)
+    return Rules(
+        exclude_ids=out.ids,
+        exclude_texts=out.texts,
+        include_ids=wanted.ids,
+        include_texts=wanted.texts,
+        duplicates=settings.duplicates == "remove",
+    )
 
 
 def run_rules(run: Run, settings: SelectionSettings) -> Rules:
@@ -187,3 +145,44 @@ def _list_files(settings: SelectionSettings) -> list[dict[str, Any]]:
     for rule, entries in (("exclude", settings.exclude), ("include", settings.include)):
         found += [{"rule": rule, **file} for file in read_list(entries).files]
     return found
+
+
+def _read_lines(path: Path) -> tuple[set[str], set[int]]:
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UserError(f"{path} cannot be read as a list: {error}") from error
+    lines = {line.strip() for line in text.splitlines()} - {""}
+    return lines, {text_hash(line) for line in lines}
+
+
+def _read_rows(entry: str, path: Path) -> tuple[set[str], set[int]]:
+    from circuitseer_core.data.hub import HubTable
+    from circuitseer_core.data.specs import open_path
+
+    is_hub = entry.startswith("hf:")
+    tables = [HubTable(entry.removeprefix("hf:"), None)] if is_hub else open_path(path, None)
+    ids: set[str] = set()
+    texts: set[int] = set()
+    for table in tables:
+        for row in table.rows():
+            if row.record is None:
+                raise UserError(f"{row.where}: {row.problem}")
+            own = row.record.get("id")
+            if isinstance(own, str | int):
+                ids.add(str(own))
+            layout = recognise(tuple(row.record), Fields())
+            if layout is None:
+                continue
+            try:
+                texts.add(text_hash(prompt_and_response(row.record, layout)[0]))
+            except RowProblem:
+                continue  # a row without a prompt names nothing by text
+    return ids, texts
+
+
+def _seal(path: Path) -> dict[str, Any]:
+    """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
+    if not path.is_file():
+        return {}
+    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}

@@ -1,10 +1,4 @@
-"""Who may be drawn at all: the pool as arrays, and what is taken out of it before the draw.
-
-In this order, and counted one by one: what was dropped by eye, what an exclude list names by id,
-what it names by text (with every row of the same normalised prompt), what has no finite score, and
-exact duplicates. Must-haves (include lists, pins) survive duplicates but not exclusions: keeping
-benchmark questions out of training data wins over every wish to have them in.
-"""
+"""The pool as arrays: every scored row, read from a frame, from a run, or from columns at hand."""
 
 from __future__ import annotations
 
@@ -29,70 +23,6 @@ from circuitseer_core.selection.gumbel import (
 from circuitseer_core.selection.settings import (
     SelectionSettings,
 )
-
-
-def budget_tokens(
-    frame: pd.DataFrame, settings: SelectionSettings, text: ScoredPart
-) -> NDArray[np.int64]:
-    """(N,) tokens of the prompt, the response or both, whichever text was scored; 0 where null.
-
-    ``n_tokens_full`` counts the scored text before truncation (``n_tokens``, after it, stands in
-    where it is missing), ``n_response_tokens`` the response.
-
-    Raises:
-        UserError: prompts' tokens are asked for and only responses were scored and counted.
-    """
-
-    def column(name: str) -> NDArray[np.int64]:
-        if name not in frame:
-            return np.zeros(len(frame), dtype=np.int64)
-        return frame[name].fillna(0).to_numpy(dtype=np.int64)
-
-    full = column("n_tokens_full" if "n_tokens_full" in frame else "n_tokens")
-    if settings.tokens is None:
-        return full  # not a budget, but the app and the card report the subset's tokens
-    if not {"n_tokens_full", "n_tokens"} & set(frame.columns):
-        raise UserError("a token budget needs the token counts (n_tokens_full or n_tokens)")
-    if text == "response":
-        if settings.token_field != "response":
-            raise UserError(
-                "responses were scored, so prompts' tokens are not known: use token-field response"
-            )
-        return full
-    if settings.token_field != "prompt" and "n_response_tokens" not in frame:
-        raise UserError("the responses' tokens are not known (no column n_response_tokens)")
-    response = column("n_response_tokens")
-    if text == "full":
-        parts = {"prompt": np.maximum(full - response, 0), "response": response, "both": full}
-    else:
-        parts = {"prompt": full, "response": response, "both": full + response}
-    return parts[settings.token_field]
-
-
-def pool_of(
-    base: pd.DataFrame,
-    score: Floats,
-    settings: SelectionSettings,
-    text: ScoredPart,
-    prompts: NDArray[np.uint64] | None,
-) -> Pool:
-    """The pool as ``load_pool`` makes it, from columns at hand.
-
-    Args:
-        base: id, source and token counts of all rows, in data order.
-        score: (N,) the scorer's column, in the same order.
-        settings: whose budget decides which tokens count.
-        text: which text was scored.
-        prompts: hashes by which duplicates are found, or None.
-    """
-    frame = base.assign(**{settings.scorer: score})
-    return make_pool(
-        frame,
-        settings.scorer,
-        tokens=budget_tokens(frame, settings, text),
-        prompt=prompts,
-    )
-
 
 NO_TEXT = np.uint64(0)
 """The prompt hash of a row whose prompt is not known: equal to nothing."""
@@ -159,18 +89,6 @@ def make_pool(
     )
 
 
-def _strings(column: pd.Series) -> pd.Series:
-    """The column as strings, nulls kept; numbers and categories are written out."""
-    return column if pd.api.types.is_string_dtype(column.dtype) else column.astype("string")
-
-
-def _floats(column: pd.Series, name: str) -> NDArray[np.float64]:
-    try:
-        return column.to_numpy(dtype=np.float64, na_value=np.nan)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"column {name} is not numeric") from error
-
-
 def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = None) -> Pool:
     """The whole pool of a scoring as arrays; ``prompts`` says whether to compare prompts too.
 
@@ -199,6 +117,69 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
     )
 
 
+def pool_of(
+    base: pd.DataFrame,
+    score: Floats,
+    settings: SelectionSettings,
+    text: ScoredPart,
+    prompts: NDArray[np.uint64] | None,
+) -> Pool:
+    """The pool as ``load_pool`` makes it, from columns at hand.
+
+    Args:
+        base: id, source and token counts of all rows, in data order.
+        score: (N,) the scorer's column, in the same order.
+        settings: whose budget decides which tokens count.
+        text: which text was scored.
+        prompts: hashes by which duplicates are found, or None.
+    """
+    frame = base.assign(**{settings.scorer: score})
+    return make_pool(
+        frame,
+        settings.scorer,
+        tokens=budget_tokens(frame, settings, text),
+        prompt=prompts,
+    )
+
+
+def budget_tokens(
+    frame: pd.DataFrame, settings: SelectionSettings, text: ScoredPart
+) -> NDArray[np.int64]:
+    """(N,) tokens of the prompt, the response or both, whichever text was scored; 0 where null.
+
+    ``n_tokens_full`` counts the scored text before truncation (``n_tokens``, after it, stands in
+    where it is missing), ``n_response_tokens`` the response.
+
+    Raises:
+        UserError: prompts' tokens are asked for and only responses were scored and counted.
+    """
+
+    def column(name: str) -> NDArray[np.int64]:
+        if name not in frame:
+            return np.zeros(len(frame), dtype=np.int64)
+        return frame[name].fillna(0).to_numpy(dtype=np.int64)
+
+    full = column("n_tokens_full" if "n_tokens_full" in frame else "n_tokens")
+    if settings.tokens is None:
+        return full  # not a budget, but the app and the card report the subset's tokens
+    if not {"n_tokens_full", "n_tokens"} & set(frame.columns):
+        raise UserError("a token budget needs the token counts (n_tokens_full or n_tokens)")
+    if text == "response":
+        if settings.token_field != "response":
+            raise UserError(
+                "responses were scored, so prompts' tokens are not known: use token-field response"
+            )
+        return full
+    if settings.token_field != "prompt" and "n_response_tokens" not in frame:
+        raise UserError("the responses' tokens are not known (no column n_response_tokens)")
+    response = column("n_response_tokens")
+    if text == "full":
+        parts = {"prompt": np.maximum(full - response, 0), "response": response, "both": full}
+    else:
+        parts = {"prompt": full, "response": response, "both": full + response}
+    return parts[settings.token_field]
+
+
 def pool_hash(pool: Pool) -> str:
     """32 hex digits over every row's id, source, score and tokens, whatever the rows' order."""
     rows = draw_hashes(pool.ids, 0, domain="pool")
@@ -209,3 +190,15 @@ def pool_hash(pool: Pool) -> str:
     with np.errstate(over="ignore"):
         sums = [int(remix(rows, number).sum(dtype=np.uint64)) for number in (1, 2)]
     return "".join(f"{value:016x}" for value in sums)
+
+
+def _strings(column: pd.Series) -> pd.Series:
+    """The column as strings, nulls kept; numbers and categories are written out."""
+    return column if pd.api.types.is_string_dtype(column.dtype) else column.astype("string")
+
+
+def _floats(column: pd.Series, name: str) -> NDArray[np.float64]:
+    try:
+        return column.to_numpy(dtype=np.float64, na_value=np.nan)
+    except (TypeError, ValueError) as error:
+        raise UserError(f"column {name} is not numeric") from error

@@ -131,7 +131,7 @@ def ids_frame(drawing: Drawing) -> pd.DataFrame:
             "rank": np.arange(1, len(chosen) + 1, dtype=np.int64),
             "n_tokens": pool.length[chosen].astype(np.int64),
             "tokens": pool.tokens[chosen],
-            "included": drawing.groups.first[chosen],
+            "included": drawing.strata.first[chosen],
         }
     )
 

@@ -1,4 +1,10 @@
-"""Who may be drawn at all, and why the others may not."""
+"""Who may be drawn at all, and why the others may not.
+
+In this order, and counted one by one: what was dropped by eye, what an exclude list names by id,
+what it names by text (with every row of the same normalised prompt), what has no finite score, and
+exact duplicates. Must-haves (include lists, pins) survive duplicates but not exclusions: keeping
+benchmark questions out of training data wins over every wish to have them in.
+"""
 
 from __future__ import annotations
 

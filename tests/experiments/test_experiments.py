@@ -407,17 +407,16 @@ class TestWithAModel:
             np.testing.assert_allclose(row, wanted[0], rtol=1e-5)
 
     def test_rescoring_with_the_same_heads_changes_nothing(self, measured: Path) -> None:
-        from circuitseer_core.experiments.head_resampling import rescored
-        from circuitseer_core.experiments.stability import Options
+        from circuitseer_core.experiments.head_resampling import Rescoring, rescored
 
         run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
-        options = Options.of(rescore=20, fraction=0.25)
+        rescoring = Rescoring(rows=20, fraction=0.25)
         chosen = [(0, 0), (1, 2)]
-        same = rescored(run, chosen, [chosen, chosen], options)
+        same = rescored(run, chosen, [chosen, chosen], rescoring)
         assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (
             20, pytest.approx(1.0), 1.0, 1.0,
         )  # fmt: skip
-        other = rescored(run, chosen, [[(0, 1), (1, 3)]], options)
+        other = rescored(run, chosen, [[(0, 1), (1, 3)]], rescoring)
         assert other["spearman"] < 0.99
 
     def test_stability_reports_the_rescoring(self, measured: Path) -> None:

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from circuitseer_core import correlation as corr
 from circuitseer_core import distributions as dist
 from circuitseer_core.aliases import Floats
-from circuitseer_core.browse.groupings import Groups
+from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.store import ScoreStore
 from ui import cached_scores as cached
 from ui.cached_scores import HASH
@@ -194,9 +194,9 @@ def _lengths(store: ScoreStore, group: str) -> list[Floats]:
     return dist.by_group_and_all(cached.numbers(store, "n_tokens"), codes.codes, len(codes.labels))
 
 
-def _grouping(store: ScoreStore, group: str) -> Groups:
+def _grouping(store: ScoreStore, group: str) -> Grouping:
     if group == "all rows":
-        return Groups(np.zeros(store.rows, dtype=np.int32), ("all rows",))
+        return Grouping(np.zeros(store.rows, dtype=np.int32), ("all rows",))
     return cached.groups(store, group)
 
 

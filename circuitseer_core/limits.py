@@ -1,0 +1,1 @@
+"""Every threshold from which a number is a warning, once: pages, card and report read these."""
