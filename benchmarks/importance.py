@@ -217,7 +217,7 @@ def run_ours(
         "peak_gib": memory["gib"],
         "budget_search_seconds": search,
         "stack_tokens": stack,
-        "noise_floor": run.manifest["detect"]["noise_floor"],
+        "noise_floor": run.detection.noise_floor,
         "evaluations": len(table),
     }
     return {"numbers": numbers, "table": table, "heads": select_heads(heads, "0.05")}

@@ -1,4 +1,4 @@
-"""Cells as they come from Parquet, Arrow or JSON, made fit for JSON."""
+"""JSON files in, and cells as they come from Parquet, Arrow or JSON made fit for JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,10 @@ import datetime
 import json
 import math
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
+
+from circuitseer_core.errors import UserError
 
 
 def jsonable(value: Any) -> Any:
@@ -54,3 +57,14 @@ def json_object(value: Any) -> dict[str, Any]:
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """The JSON object in a file. Raises UserError where it is missing, unreadable or no object."""
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    if not isinstance(value, dict):
+        raise UserError(f"{path} cannot be read: it is not a JSON object")
+    return value

@@ -21,6 +21,7 @@ from circuitseer_core.model.batches import group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded, encode_for_loss, encode_texts, resolve_template
 from circuitseer_core.runs.folder import Run, list_runs
 from circuitseer_core.runs.stage import working
+from tests.support.records import edit_run
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 
@@ -105,8 +106,8 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
 
 def test_runs(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r")
-    run.update(model={"id": "m"})
-    assert Run.open(tmp_path / "r").manifest["model"] == {"id": "m"}
+    edit_run(run, model={"id": "m"})
+    assert Run.open(tmp_path / "r").model.id == "m"
     assert list_runs(tmp_path) == [tmp_path / "r"]
     with pytest.raises(UserError, match="detect"):
         run.heads()
@@ -123,16 +124,16 @@ def test_runs(tmp_path: Path) -> None:
 def test_a_stage_holds_its_run(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r")
     with working(run, "detect"):
-        assert Run.open(run.path).manifest["state"] == "running"
+        assert Run.open(run.path).record.state == "running"
         with pytest.raises(UserError, match="another process"), working(run, "score"):
             pass
-    assert Run.open(run.path).manifest["state"] == "done"
+    assert Run.open(run.path).record.state == "done"
     with pytest.raises(Cancelled), working(run, "detect"):
         os.kill(os.getpid(), signal.SIGTERM)
-    assert Run.open(run.path).manifest["state"] == "cancelled"
+    assert Run.open(run.path).record.state == "cancelled"
     with pytest.raises(UserError), working(run, "detect"):
         raise UserError("bad")
-    assert Run.open(run.path).manifest["state"] == "failed"
+    assert Run.open(run.path).record.state == "failed"
 
 
 @given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200))

@@ -65,7 +65,7 @@ class ScoreStore:
         self.parts = run.score_parts(name)
         if not self.parts:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
-        self.run, self.name, self.settings = run, name, run.scores_settings(name)
+        self.run, self.name, self.settings = run, name, run.scoring(name)
         self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
@@ -209,7 +209,7 @@ class ScoreStore:
         if frame.empty:
             raise UserError(f"no sample has the id {sample_id!r}")
         scored = [c for c in self.columns if c not in FIXED | WIDE]
-        return from_row(frame.iloc[0], scored, self.settings.get("text", "prompt"))
+        return from_row(frame.iloc[0], scored, self.settings.text)
 
     def numbers(self, column: str) -> NDArray[np.float64]:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
@@ -298,7 +298,7 @@ class ScoreStore:
         return str(found[0])
 
     def _snippet(self, length: int) -> str:
-        column = "response" if self.settings.get("text") == "response" else "prompt"
+        column = "response" if self.settings.text == "response" else "prompt"
         return f"coalesce(substr({column}, 1, {int(length)}), '')"
 
     def _known(self, column: str) -> str:

@@ -66,7 +66,7 @@ def run_demo(path: Path, *, command: str | None = None) -> Iterator[str]:
     began = time.monotonic()
     done = export(run, SELECT.name, subset, "jsonl")
     clock("export", began)
-    yield f"{scored['rows']:,} samples scored; {done.rows:,} selected"
+    yield f"{scored.rows:,} samples scored; {done.rows:,} selected"
     yield f"subset: {done.path}"
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in took.items())
     yield f"time: {times}; together {sum(took.values()):.0f} s"

@@ -159,7 +159,7 @@ def score(
     folder = Run.open(run)
     with working(folder, "score", command_line()):
         result = score_run(folder, settings, progress=not quiet)
-    typer.echo(f"{result['rows']:,} samples scored, {result['rejected']:,} rejected")
+    typer.echo(f"{result.rows:,} samples scored, {result.rejected:,} rejected")
     typer.echo(f"next: python -m circuitseer_core select --run {run}")
 
 
@@ -207,8 +207,7 @@ def select(
     folder = Run.open(run)
     with working(folder, "select", command_line()):
         result = select_run(folder, settings)
-    counts = result["counts"]
-    typer.echo(f"{counts['selected']:,} samples selected ({counts['tokens']:,} tokens)")
+    typer.echo(f"{result.counts.selected:,} samples selected ({result.counts.tokens:,} tokens)")
     typer.echo(f"next: python -m circuitseer_core export --run {run} --selection {name} --out …")
 
 

@@ -52,10 +52,10 @@ def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
     if config.is_file():
         return _from_config(json.loads(config.read_text(encoding="utf-8")))
     for run in runs:
-        known = run.manifest.get("model", {})
-        if known.get("id") == model and known.get("heads_per_layer"):
-            heads = known["heads_per_layer"]
-            return ModelSize(len(heads), sum(heads), known.get("parameters"))
+        known = run.record.model
+        if known is not None and known.id == model and known.heads_per_layer:
+            heads = known.heads_per_layer
+            return ModelSize(len(heads), sum(heads), known.parameters)
     return None
 
 
@@ -72,8 +72,8 @@ def detect_cost(
     evaluations = probe_size * size.heads
     if mode == "racing":
         evaluations = cost(schedule(probe_size, size.heads, head_count("0.05", size.heads)))
-    if contrast:
-        evaluations += probe_size * size.heads
+    if contrast:  # the contrast set runs the same rounds on as many samples
+        evaluations *= 2
     for run in runs:
         rate = _measured(run, model)
         if rate is not None:
@@ -86,13 +86,11 @@ def detect_cost(
 
 def _measured(run: Run, model: str) -> float | None:
     """Seconds per evaluation in a finished detection of ``model``."""
-    detect: dict[str, Any] = run.manifest.get("detect", {})
-    if detect.get("settings", {}).get("model") != model or not detect.get("seconds"):
+    settings, evaluations = run.detection.settings, run.detection.evaluations
+    seconds = run.record.seconds.get("detect")
+    if settings is None or settings.model != model or not evaluations or not seconds:
         return None
-    if not run.heads_path.is_file():
-        return None
-    done = int(run.heads()["n"].sum())
-    return float(detect["seconds"]) / done if done else None
+    return seconds / evaluations
 
 
 def _from_config(config: dict[str, Any]) -> ModelSize | None:

@@ -15,8 +15,9 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -42,11 +43,12 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
-from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.loading import ModelInfo, load_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
 
@@ -74,7 +76,7 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     _refuse_other_settings(run, settings)
-    if run.heads_path.is_file() and run.manifest.get("detect", {}).get("finished"):
+    if run.heads_path.is_file() and run.detection.finished:
         return run.heads()
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
     if settings.contrast:
@@ -85,17 +87,20 @@ def detect(
         reference, info = load_model(
             settings.model, dtype=settings.dtype, device=settings.device, revision=settings.revision
         )
-        _refuse_other_model(run, asdict(info))
-        run.update(model=asdict(info))
-    run.update(detect=run.manifest.get("detect", {}) | {"settings": settings.model_dump()})
+        _refuse_other_model(run, info)
+        with run.editing() as record:
+            record.model = ModelRecord(**asdict(info))
+    with run.editing() as record:
+        record.detect = run.detection
+        record.detect.settings = DetectOptions(**settings.model_dump())
     table = _prepare(run, settings, reference, corpora, show)
     return _Detection(run, settings, reference, table, show).measure()
 
 
 def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
-    before = run.manifest.get("detect", {}).get("settings")
-    if before is None:
+    if run.detection.settings is None:
         return
+    before = run.detection.settings.to_json()
     ours = settings.model_dump()
     ignored = {"stack_tokens"}
     changed = [k for k in ours if k not in ignored and before.get(k, ours[k]) != ours[k]]
@@ -108,17 +113,16 @@ def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
         )
 
 
-def _refuse_other_model(run: Run, info: dict[str, Any]) -> None:
-    before = run.manifest.get("model")
+def _refuse_other_model(run: Run, info: ModelInfo) -> None:
+    before = run.record.model
     if before is None:
         return
-    for key in ("weights_hash", "dtype"):
-        if before.get(key) != info[key]:
-            raise UserError(
-                f"{run.path} holds numbers of {before.get('id')} ({before.get('dtype')}, weights "
-                f"{str(before.get('weights_hash'))[:8]}), not of {info['id']} ({info['dtype']}, "
-                f"weights {info['weights_hash'][:8]}): choose another --run"
-            )
+    if (before.weights_hash, before.dtype) != (info.weights_hash, info.dtype):
+        raise UserError(
+            f"{run.path} holds numbers of {before.id} ({before.dtype}, weights "
+            f"{str(before.weights_hash)[:8]}), not of {info.id} ({info.dtype}, weights "
+            f"{info.weights_hash[:8]}): choose another --run"
+        )
 
 
 def _prepare(
@@ -133,10 +137,11 @@ def _prepare(
         return run.probe()
     max_length = default_max_length(reference.max_positions, settings.max_length)
     template = resolve_template(reference.tokenizer, settings.template)
-    record: dict[str, Any] = {"template": template, "max_length": max_length}
+    detection = run.detection.model_copy()
+    detection.template, detection.max_length = template, max_length
     tables = []
     for name, corpus in corpora.items():
-        pool = probes.encode_candidates(
+        candidates = probes.encode_candidates(
             reference,
             corpus,
             size=settings.probe_pool,
@@ -146,7 +151,9 @@ def _prepare(
             max_length=max_length,
         )
         by_loss = name == "probe" and settings.probe_criterion == "loss"
-        samples = pool.samples if by_loss else _without_losses(pool.samples, settings, name)
+        samples = candidates.samples
+        if not by_loss:
+            samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
         with Progress(run, f"{name} pool", len(samples), unit="samples", show=show) as progress:
             losses = probes.candidate_losses(reference, samples, budget, progress)
@@ -157,11 +164,16 @@ def _prepare(
         if name == "probe":
             columns = {"id": [s.id for s in samples], "source": [s.source for s in samples]}
             write_parquet(run.pool_path, pd.DataFrame(columns | {"base_loss": losses}))
-        record[f"{name}_data"] = corpus.fingerprint()
-        record[f"{name}_left_out"] = pool.left_out
-        record[f"{name}_pool_seen"] = pool.n_seen
+        data = DataRecord(**corpus.fingerprint())
+        if name == "probe":
+            detection.probe_data, detection.probe_left_out = data, candidates.left_out
+            detection.probe_pool_seen = candidates.n_seen
+        else:
+            detection.contrast_data, detection.contrast_left_out = data, candidates.left_out
+            detection.contrast_pool_seen = candidates.n_seen
     table = pd.concat(tables, ignore_index=True)
-    run.update(detect=run.manifest["detect"] | record)
+    with run.editing() as record:
+        record.detect = detection
     write_parquet(run.probe_path, table)
     return table
 
@@ -200,18 +212,19 @@ class _Detection:
             counts = importance.groupby(["layer", "head"]).size()
             finalists = set(counts[counts == counts.max()].index)
         heads = head_stats.head_table(importance, self.table, finalists, floor)
-        self.run.update(
-            detect=self.run.manifest["detect"]
-            | {
-                "finished": now(),
-                "noise_floor": floor,
-                "n_probe": len(samples["probe"]),
-                "n_heads": len(heads),
-                "evaluations": len(importance),
-            }
-        )
+        with self._detection() as detection:
+            detection.finished, detection.noise_floor = now(), floor
+            detection.n_probe, detection.n_heads = len(samples["probe"]), len(heads)
+            detection.evaluations = len(importance)
         write_parquet(self.run.heads_path, heads)
         return heads
+
+    @contextmanager
+    def _detection(self) -> Iterator[DetectRecord]:
+        """The section ``detect`` of run.json, to be changed in the block."""
+        with self.run.editing() as record:
+            record.detect = record.detect or DetectRecord()
+            yield record.detect
 
     def _rounds(self, n_samples: int) -> list[Round]:
         n_heads = len(self.reference.heads)
@@ -221,17 +234,18 @@ class _Detection:
 
     def _ablator(self, samples: list[Encoded]) -> Ablator:
         """The engine: self-check done, budget found (or pinned by an earlier try)."""
-        record = self.run.manifest["detect"]
+        detection = self.run.detection
         with torch.inference_mode():
             ablation = self._mode(samples)
-            replay = record.get("replay")
+            replay = detection.replay
             if replay is None:
                 check = loss_batch([max(samples, key=lambda s: s.n_tokens)], self.reference.device)
                 replay = replay_is_exact(self.reference, check)
-            stack = record.get("stack_tokens") or self.settings.stack_tokens
+            stack = detection.stack_tokens or self.settings.stack_tokens
             if stack is None:
                 stack = find_stack_tokens(self.reference, samples, ablation, replay=replay)
-        self.run.update(detect=record | {"replay": replay, "stack_tokens": stack})
+        with self._detection() as detection:
+            detection.replay, detection.stack_tokens = replay, stack
         return Ablator(self.reference, ablation, stack_tokens=stack, replay=replay)
 
     def _mode(self, samples: list[Encoded]) -> AblationMode:
@@ -255,9 +269,15 @@ class _Detection:
                     stop = len(mine) if last else round_.samples
                     self._measure(ablator, name, mine[done:stop], field, number, progress)
                 done = round_.samples
-        if ablator.stack_tokens < self.run.manifest["detect"]["stack_tokens"]:
-            reduced = {"stack_tokens_reduced": ablator.stack_tokens}
-            self.run.update(detect=self.run.manifest["detect"] | reduced)
+        if ablator.stack_tokens < self._pinned_stack():
+            with self._detection() as detection:
+                detection.stack_tokens_reduced = ablator.stack_tokens
+
+    def _pinned_stack(self) -> int:
+        """Tokens of a stack as pinned at the first start; batches are cut by it."""
+        pinned = self.run.detection.stack_tokens
+        assert pinned is not None  # _ablator pins it before anything is measured
+        return pinned
 
     def _rest(self, samples: dict[str, list[Encoded]], rounds: list[Round]) -> int:
         """Evaluations beyond the schedule, where one set has more samples than the other."""
@@ -275,12 +295,11 @@ class _Detection:
         by_layer: dict[int, list[int]] = defaultdict(list)
         for layer, head in field:
             by_layer[layer].append(head)
-        stack = self.run.manifest["detect"]["stack_tokens"]
         measure_field(
             ablator,
             samples,
             dict(by_layer),
-            budget=batch_budget(stack, len(field) / len(by_layer)),
+            budget=batch_budget(self._pinned_stack(), len(field) / len(by_layer)),
             folder=self.run.importance_dir,
             set_name=name,
             number=number,

@@ -61,13 +61,11 @@ def ablate_sets(
         UserError: no model in the run, unknown heads, or no usable sample.
     """
     run = Run.open(run_path)
-    info, record = run.manifest.get("model"), run.manifest.get("detect", {})
-    if info is None:
-        raise UserError(f"{run.path} has no model yet: run detect --run {run.path}")
+    model, detection = run.model, run.detection
     sets = [parse_head_list(text) for text in head_texts]
     corpus = Corpus(list(data))
     corpus.count()
-    reference = load_run_model(run.manifest, info["dtype"], device)
+    reference = load_run_model(model, model.dtype, device)
     known = set(reference.heads)
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
@@ -77,9 +75,9 @@ def ablate_sets(
         corpus,
         size=limit,
         seed=0,
-        template=record.get("template", "plain"),
-        loss_tokens=record.get("settings", {}).get("loss_tokens", "response"),
-        max_length=record.get("max_length", default_max_length(reference.max_positions, None)),
+        template=detection.template or "plain",
+        loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
+        max_length=detection.max_length or default_max_length(reference.max_positions, None),
     )
     with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)

@@ -56,17 +56,17 @@ def rescored(
     Raises:
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
     """
-    from circuitseer_core.model.encoding import encode_texts
+    from circuitseer_core.model.encoding import default_max_length, encode_texts
     from circuitseer_core.model.loading import load_run_model
 
     if rescoring.scorer not in ATTENTION_SCORERS:
         known = ", ".join(ATTENTION_SCORERS)
         raise UserError(f"{rescoring.scorer!r} is no attention scorer: choose {known}")
-    settings = run.scores_settings(rescoring.scores)
+    scoring = run.scoring(rescoring.scores)
     ids, texts = _texts(run, rescoring)
-    dtype = run.manifest["model"]["dtype"]
-    reference = load_run_model(run.manifest, dtype, rescoring.device)
-    encoded = encode_texts(reference.tokenizer, texts, int(settings["max_length"]))
+    reference = load_run_model(run.model, run.model.dtype, rescoring.device)
+    longest = default_max_length(reference.max_positions, scoring.max_length)
+    encoded = encode_texts(reference.tokenizer, texts, longest)
     scores = scores_under(reference, encoded, [chosen, *sets], rescoring.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
     scores, noise = scores[known_rows], gumbels(rescoring.seed, "rescore", ids)[known_rows]
@@ -122,13 +122,13 @@ def scores_under(
 
 def _texts(run: Run, rescoring: Rescoring) -> tuple[list[str], list[str]]:
     """Ids and scored texts of ``rows`` samples of smallest hash that have a text."""
-    from circuitseer_core.data.sample import ScoredPart, scored_text
+    from circuitseer_core.data.sample import scored_text
     from circuitseer_core.runs.texts import chosen_texts
 
     every = run.scores(rescoring.scores, ["id"])["id"].tolist()
     order = np.argsort(hash64(rescoring.seed, "rescore-sample", every), kind="stable")
     picked = [every[i] for i in order[: rescoring.rows]]
-    part: ScoredPart = run.scores_settings(rescoring.scores).get("text", "prompt")
+    part = run.scoring(rescoring.scores).text
     rows = chosen_texts(run, rescoring.scores, picked).to_pylist()
     pairs = [(r["id"], scored_text(part, r["prompt"], r["response"])) for r in rows]
     known = [(i, text) for i, text in pairs if text]

@@ -62,7 +62,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     from circuitseer_core.model.loading import load_run_model
     from circuitseer_core.runs.progress import Progress
 
-    reference = load_run_model(run.manifest, run.manifest["model"]["dtype"], chosen.device)
+    reference = load_run_model(run.model, run.model.dtype, chosen.device)
     samples = _samples(run, reference, chosen)
     with Progress(None, "joint ablation", len(samples), unit="samples") as progress:
         losses = joint_loss(
@@ -80,12 +80,11 @@ def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]
     """The reasoning heads and their controls: those of the scoring, else freshly chosen."""
     facts = Evidence(run, options.scores if run.scorings() else None)
     heads = facts.chosen or select_heads(run.heads())
-    stored = facts.settings.get("control_heads")
-    if stored:
-        return heads, [[(int(a), int(b)) for a, b in control] for control in stored]
+    if facts.settings.control_heads:
+        return heads, facts.settings.control_heads
     from circuitseer_core.scoring.control_heads import control_heads
 
-    return heads, control_heads(heads, run.manifest["model"]["heads_per_layer"], options.seed)
+    return heads, control_heads(heads, run.model.heads_per_layer, options.seed)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
@@ -102,14 +101,14 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.data.corpus import Corpus
     from circuitseer_core.model.encoding import default_max_length
 
-    record = run.manifest.get("detect", {})
+    detection = run.detection
     pool = encode_candidates(
         reference,
         Corpus(list(options.data)),
         size=options.limit,
         seed=options.seed,
-        template=record.get("template", "plain"),
-        loss_tokens=record.get("settings", {}).get("loss_tokens", "response"),
+        template=detection.template or "plain",
+        loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
         max_length=default_max_length(reference.max_positions, None),
     )
     return pool.samples

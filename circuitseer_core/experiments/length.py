@@ -55,7 +55,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     if chosen.count and chosen.column:
         raise UserError("give count or column, not both")
-    scorers = [s for s in run.scores_settings(chosen.scores)["scorers"] if s not in PLAIN_SCORERS]
+    scorers = [s for s in run.scoring(chosen.scores).scorers if s not in PLAIN_SCORERS]
     frame = run.scores(chosen.scores)
     reference = _reference(run, chosen)
     table = length_table(frame, scorers, reference)

@@ -53,7 +53,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         UserError: the scoring has no controls.
     """
     chosen = Options.of(**options)
-    known = run.scores_settings(chosen.scores)["scorers"]
+    known = run.scoring(chosen.scores).scorers
     scorers = [s for s in ATTENTION_SCORERS if s in known]
     columns = ["id", *scorers, *(f"control_{s}_{i}" for s in scorers for i in range(DRAWS))]
     frame = run.scores(chosen.scores)

@@ -108,7 +108,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     facts = Evidence(run, chosen.scores if run.scorings() else None)
-    rank_by = str(facts.settings.get("rank_by", "importance"))
+    rank_by = facts.settings.rank_by
     heads = facts.chosen or select_heads(run.heads())
     estimates = Estimates(run, rank_by)
     if not set(heads) <= set(estimates.heads):

@@ -6,10 +6,14 @@ The front matter is the Hugging Face Hub's, so that the folder can be pushed as 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
+
+from huggingface_hub import DatasetCardData
 
 from circuitseer_core.export.chat import llama_factory_entry
+from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.selection.settings import SelectionSettings
 
 _UNIFORM, _LENGTH, _CONTROL = 0.9, 0.5, 0.95
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
@@ -20,7 +24,7 @@ def marker(file_name: str) -> str:
     return f"<!-- circuitseer card of {file_name} -->"
 
 
-def dataset_card(manifest: Mapping[str, Any], file_name: str, data_files: str) -> str:
+def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> str:
     """The card of an export, from its manifest.
 
     Args:
@@ -28,7 +32,7 @@ def dataset_card(manifest: Mapping[str, Any], file_name: str, data_files: str) -
         data_files: the pattern of data files for the Hub's viewer, relative to the card.
     """
     parts = [
-        _front_matter(manifest, file_name, data_files),
+        _front_matter(manifest, data_files),
         marker(file_name),
         f"# {_title(manifest)}",
         _how(manifest),
@@ -37,70 +41,57 @@ def dataset_card(manifest: Mapping[str, Any], file_name: str, data_files: str) -
         "## Columns\n\n" + _columns(manifest),
         "## Reproduce\n\n" + _reproduce(manifest, file_name),
     ]
-    if manifest["export"]["format"] == "messages":
+    if manifest.export.format == "messages":
         parts.append("## Train on it\n\n" + _trainers(file_name))
     return "\n\n".join(parts) + "\n"
 
 
-def _front_matter(manifest: Mapping[str, Any], file_name: str, data_files: str) -> str:
-    rows = int(manifest["export"]["rows"])
-    size = next((name for limit, name in _SIZES if rows < limit), "n>1M")
-    return "\n".join(
-        [
-            "---",
-            f"pretty_name: {json.dumps(_title(manifest), ensure_ascii=False)}",
-            "task_categories:",
-            "- text-generation",
-            "size_categories:",
-            f"- {size}",
-            "tags:",
-            "- circuitseer",
-            "- data-selection",
-            "- reasoning",
-            "configs:",
-            "- config_name: default",
-            "  data_files:",
-            "  - split: train",
-            f"    path: {json.dumps(data_files, ensure_ascii=False)}",
-            "---",
-        ]
+def _front_matter(manifest: ExportManifest, data_files: str) -> str:
+    """The Hub's metadata block, between its dashes."""
+    size = next((name for limit, name in _SIZES if manifest.export.rows < limit), "n>1M")
+    data = DatasetCardData(
+        pretty_name=_title(manifest),
+        task_categories=["text-generation"],
+        size_categories=[size],
+        tags=["circuitseer", "data-selection", "reasoning"],
+        configs=[
+            {"config_name": "default", "data_files": [{"split": "train", "path": data_files}]}
+        ],
     )
+    return f"---\n{data.to_yaml()}\n---"
 
 
-def _title(manifest: Mapping[str, Any]) -> str:
-    return f"{manifest['run']['name']}: {manifest['selection']['name']}"
+def _title(manifest: ExportManifest) -> str:
+    return f"{manifest.run.name}: {manifest.selection.name}"
 
 
-def _how(manifest: Mapping[str, Any]) -> str:
-    selection = manifest["selection"]
-    counts, settings = selection["counts"], selection["settings"]
-    model = manifest.get("model") or {}
-    heads = manifest.get("heads") or []
-    scoring = manifest["scoring"]
+def _how(manifest: ExportManifest) -> str:
+    selection, scoring, model = manifest.selection, manifest.scoring, manifest.model
+    counts, settings = selection.counts, SelectionSettings.of(**selection.settings.to_json())
     lines = [
         (
-            f"{counts['selected']:,} of {counts['rows']:,} scored samples, chosen by the attention "
+            f"{counts.selected:,} of {counts.rows:,} scored samples, chosen by the attention "
             "of a language model's reasoning heads with CircuitSeer."
         ),
         (
-            f"Scores: `{settings['scorer']}` over {len(heads)} heads of `{model.get('id')}`"
-            f"{_at(model.get('revision'))}, chosen by ablation (rule `{scoring.get('heads_rule')}`,"
-            f" ranked by {scoring.get('rank_by')}). Scored text: {scoring.get('text')}."
+            f"Scores: `{settings.scorer}` over {len(manifest.heads)} heads of "
+            f"{_model(model)}, chosen by ablation (rule `{scoring.heads_rule}`,"
+            f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
         ),
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
-            f"τ = {selection['temperature']}, {_budget(settings)}, seed {settings['seed']}; "
-            f"length control {settings['length_control']}, strata {settings['stratify']}."
+            f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
+            f"length control {settings.length_control}, strata {settings.stratify}."
         ),
     ]
     out = {
-        "rejected while scoring": counts.get("rejected"),
-        "without a score": counts.get("no_score"),
-        "dropped by eye": counts.get("dropped"),
-        "excluded by id": counts.get("excluded_id"),
-        "excluded by text": counts.get("excluded_text"),
-        "duplicates of another prompt": counts.get("duplicate"),
-        "included by wish": counts.get("included"),
+        "rejected while scoring": counts.rejected,
+        "without a score": counts.no_score,
+        "dropped by eye": counts.dropped,
+        "excluded by id": counts.excluded_id,
+        "excluded by text": counts.excluded_text,
+        "duplicates of another prompt": counts.duplicate,
+        "included by wish": counts.included,
     }
     named = [f"{n:,} {what}" for what, n in out.items() if n]
     if named:
@@ -109,82 +100,84 @@ def _how(manifest: Mapping[str, Any]) -> str:
     return "\n\n".join(lines)
 
 
-def _at(revision: object) -> str:
-    return f" (revision `{revision}`)" if revision else ""
+def _model(model: ModelRecord | None) -> str:
+    if model is None:
+        return "an unknown model"
+    return f"`{model.id}`" + (f" (revision `{model.revision}`)" if model.revision else "")
 
 
-def _budget(settings: Mapping[str, Any]) -> str:
-    if settings.get("tokens"):
-        return f"a budget of {settings['tokens']:,} tokens ({settings['token_field']})"
-    if settings.get("count"):
-        return f"a budget of {settings['count']:,} samples"
-    return f"a budget of {float(settings.get('fraction') or 0.1):.4g} of the pool"
+def _budget(settings: SelectionSettings) -> str:
+    if settings.tokens:
+        return f"a budget of {settings.tokens:,} tokens ({settings.token_field})"
+    if settings.count:
+        return f"a budget of {settings.count:,} samples"
+    return f"a budget of {settings.share or 0:.4g} of the pool"
 
 
-def _numbers(manifest: Mapping[str, Any]) -> str:
-    d = manifest["diagnostics"]
-    score, mass, overlap, length = d["score"], d["mass"], d["overlap"], d["length"]
+def _numbers(manifest: ExportManifest) -> str:
+    d = manifest.diagnostics
+    score, mass, overlap, length = d.score, d.mass, d.overlap, d.length
     rows = [
-        ("samples drawn / in the pool", f"{d['rows']:,} / {d['pool_rows']:,}"),
-        ("tokens drawn / in the pool", f"{d['tokens']:,} / {d['pool_tokens']:,}"),
-        ("effective sample size of the draw", f"{d['ess']:,.0f} ({_percent(d['ess_share'])})"),
-        ("entropy, as a share of uniform", _percent(d["entropy_share"])),
-        ("Gini of the chances", _number(d["gini"])),
-        ("mean score, subset / pool", f"{_number(score['subset'])} / {_number(score['pool'])}"),
-        ("lift over random", _percent(score["lift"])),
-        ("lift of top-k", _percent(score["top_k_lift"])),
-        ("share of the total score", _percent(mass["subset"])),
-        ("overlap with top-k", _percent(overlap["top_k"])),
-        ("overlap with a random draw", _percent(overlap["random"])),
-        ("overlap with other seeds, mean", _percent(overlap["seeds_mean"])),
-        ("Spearman of score and length", _number(length["spearman"])),
+        ("samples drawn / in the pool", f"{d.rows:,} / {d.pool_rows:,}"),
+        ("tokens drawn / in the pool", f"{d.tokens:,} / {d.pool_tokens:,}"),
+        ("effective sample size of the draw", f"{d.ess:,.0f} ({_percent(d.ess_share)})"),
+        ("entropy, as a share of uniform", _percent(d.entropy_share)),
+        ("Gini of the chances", _number(d.gini)),
+        ("mean score, subset / pool", f"{_number(score.subset)} / {_number(score.pool)}"),
+        ("lift over random", _percent(score.lift)),
+        ("lift of top-k", _percent(score.top_k_lift)),
+        ("share of the total score", _percent(mass.subset)),
+        ("overlap with top-k", _percent(overlap.top_k)),
+        ("overlap with a random draw", _percent(overlap.random)),
+        ("overlap with other seeds, mean", _percent(overlap.seeds_mean)),
+        ("Spearman of score and length", _number(length.spearman)),
     ]  # fmt: skip
-    if control := d.get("control"):
-        rows.append(("Spearman of the score and random heads' score", _number(control["spearman"])))
+    if control := d.control:
+        rows.append(("Spearman of the score and random heads' score", _number(control.spearman)))
     return _table(("measure", "value"), rows)
 
 
-def _caveats(manifest: Mapping[str, Any]) -> str:
+def _caveats(manifest: ExportManifest) -> str:
     """What a reader should know before trusting the subset, in words, where a number says so."""
-    d = manifest["diagnostics"]
+    d = manifest.diagnostics
     found = []
-    if d["ess_share"] > _UNIFORM:
+    if d.ess_share > _UNIFORM:
         found.append(
-            f"The draw is nearly uniform: its effective sample size is {_percent(d['ess_share'])} "
+            f"The draw is nearly uniform: its effective sample size is {_percent(d.ess_share)} "
             "of the pool, so the subset is close to a random one."
         )
-    rho = d["length"]["spearman_controlled"]
+    rho = d.length.spearman_controlled
     if rho is not None and abs(rho) > _LENGTH:
         which = "longer" if rho > 0 else "shorter"
         found.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
-    control = d.get("control")
-    if control and control["spearman"] > _CONTROL:
+    control = d.control
+    if control and control.spearman > _CONTROL:
         found.append(
             "Random heads of the same layers rank the samples almost alike: Spearman "
-            f"{control['spearman']:+.2f} on {control['rows']:,} rows."
+            f"{control.spearman:+.2f} on {control.rows:,} rows."
         )
     return "".join(f"\n\n{text}" for text in found)
 
 
-def _sources(manifest: Mapping[str, Any]) -> str:
+def _sources(manifest: ExportManifest) -> str:
     rows = [
         (
-            str(s["source"]).replace("|", "\\|"),
-            f"{s['pool']:,}",
-            f"{s['rows']:,}",
-            _percent(s["pool_share"]),
-            _percent(s["share"]),
-            f"{_percent(s['low'])} to {_percent(s['high'])}",
+            s.source.replace("|", "\\|"),
+            f"{s.pool:,}",
+            f"{s.rows:,}",
+            _percent(s.pool_share),
+            _percent(s.share),
+            f"{_percent(s.low)} to {_percent(s.high)}",
         )
-        for s in manifest["diagnostics"]["sources"]
+        for s in manifest.diagnostics.sources
     ]
     head = ("source", "pool", "drawn", "share of pool", "share of subset", "other seeds (95 %)")
     return _table(head, rows)
 
 
-def _columns(manifest: Mapping[str, Any]) -> str:
-    export = manifest["export"]
-    prefix = export["prefix"]
+def _columns(manifest: ExportManifest) -> str:
+    export = manifest.export
+    prefix = export.prefix
     lines = [
         "The original columns, untouched, and:",
         (
@@ -194,17 +187,17 @@ def _columns(manifest: Mapping[str, Any]) -> str:
             f"- `{prefix}source`: the dataset it came from"
         ),
     ]
-    if export.get("columns_as_json"):
-        named = ", ".join(f"`{name}`" for name in export["columns_as_json"])
+    if export.columns_as_json:
+        named = ", ".join(f"`{name}`" for name in export.columns_as_json)
         lines.append(f"Stored as JSON text, since their types differ between rows: {named}.")
-    if export.get("left_out"):
-        named = ", ".join(f"`{name}` ({why})" for name, why in export["left_out"].items())
+    if export.left_out:
+        named = ", ".join(f"`{name}` ({why})" for name, why in export.left_out.items())
         lines.append(f"Left out beside `messages`: {named}.")
     return "\n\n".join(lines)
 
 
-def _reproduce(manifest: Mapping[str, Any], file_name: str) -> str:
-    commands = "\n".join(str(command) for command in manifest["commands"])
+def _reproduce(manifest: ExportManifest, file_name: str) -> str:
+    commands = "\n".join(manifest.commands)
     return (
         f"```\n{commands}\npython -m circuitseer_core verify {file_name}\n```\n\n"
         "The manifest beside the data holds model, heads, settings, data fingerprints and hashes."

@@ -14,9 +14,23 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
+from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_json
+from circuitseer_core.export.rows import Format
+from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import (
+    AnyRecord,
+    DataRecord,
+    DetectRecord,
+    FileRecord,
+    ModelRecord,
+    Record,
+    ScoringRecord,
+)
+from circuitseer_core.runs.selection_records import Diagnostics, SelectionRecord
 from circuitseer_core.runs.stage import versions
 
 FORMAT = 1
@@ -31,99 +45,130 @@ def manifest_path(target: Path) -> Path:
     return target.with_name(target.name + SUFFIX)
 
 
-def make_manifest(
-    run: Run,
-    name: str,
-    *,
-    form: str,
-    target: Path,
-    rows: int,
-    details: Mapping[str, Any],
-    files: Sequence[Mapping[str, Any]],
-) -> dict[str, Any]:
-    """Everything about one export.
+class RunPlace(Record):
+    """Where the run of an export was: its path, and the way there from the manifest's folder."""
 
-    Args:
-        details: prefix of the added columns, columns stored as JSON, columns left out.
-        files: relative name, bytes and SHA-256 of every data file.
-    """
+    name: str
+    path: str
+    path_from_here: str | None = None
+    created: str | None = None
+
+
+class ExportDetails(Record):
+    """The exported data: format, rows, prefix of the added columns, and what became of others."""
+
+    format: Format
+    rows: int
+    prefix: str
+    columns_as_json: list[str] = Field(default_factory=list)
+    left_out: dict[str, str] = Field(default_factory=dict)
+
+
+class ExportManifest(Record):
+    """The manifest of one export."""
+
+    format: int
+    made_by: str
+    created: str = ""
+    run: RunPlace
+    model: ModelRecord | None = None
+    heads: list[Head] = Field(default_factory=list)
+    detect: DetectRecord | None = None
+    scoring: ScoringRecord = Field(default_factory=ScoringRecord)
+    data: list[DataRecord] | None = None
+    selection: SelectionRecord
+    diagnostics: Diagnostics
+    export: ExportDetails
+    files: list[FileRecord]
+    versions: dict[str, str] = Field(default_factory=dict)
+    commands: list[str] = Field(default_factory=list)
+    seal: str | None = None
+
+
+def make_manifest(
+    run: Run, name: str, *, target: Path, details: ExportDetails, files: Sequence[FileRecord]
+) -> ExportManifest:
+    """Everything about one export; ``files``: relative name, bytes and SHA-256 of every one."""
     summary = run.selection(name)
-    scoring = run.scores_settings(str(summary["scores"]))
-    detect = run.manifest.get("detect") or {}
-    selection = {k: v for k, v in summary.items() if k != "diagnostics"}
-    diagnostics = dict(summary.get("diagnostics") or {})
-    diagnostics.pop("distributions", None)
+    if summary.diagnostics is None:
+        raise UserError(f"selection {name!r} has no diagnostics: draw it again")
+    scoring, detection = run.scoring(summary.scores), run.detection
     command = ["python", "-m", "circuitseer_core", "export", "--run", str(run.path)]
-    command += ["--selection", name, "--out", str(target), "--format", form]
-    content = {
-        "format": FORMAT,
-        "made_by": "circuitseer",
-        "created": now(),
-        "run": {
-            "name": run.name,
-            "path": str(run.path),
-            "path_from_here": _relative(run.path, target),
-            "created": run.manifest.get("created"),
-        },
-        "model": scoring.get("model") or run.manifest.get("model"),
-        "heads": scoring.get("heads"),
-        "detect": {k: detect.get(k) for k in ("settings", "probe_data", "n_probe", "noise_floor")},
-        "scoring": {k: v for k, v in scoring.items() if k not in ("model", "heads", "data")},
-        "data": scoring.get("data"),
-        "selection": selection,
-        "diagnostics": diagnostics,
-        "export": {"format": form, "rows": rows, **details},
-        "files": list(files),
-        "versions": {**(run.manifest.get("versions") or {}), **versions()},
-        "commands": [*_earlier(run), str(summary.get("command")), shlex.join(command)],
-    }
-    return {**content, "seal": seal(content)}
+    command += ["--selection", name, "--out", str(target), "--format", details.format]
+    manifest = ExportManifest(
+        format=FORMAT,
+        made_by="circuitseer",
+        created=now(),
+        run=RunPlace(
+            name=run.name,
+            path=str(run.path),
+            path_from_here=_relative(run.path, target),
+            created=run.record.created,
+        ),
+        model=scoring.model or run.record.model,
+        heads=scoring.heads,
+        detect=DetectRecord(
+            settings=detection.settings,
+            probe_data=detection.probe_data,
+            n_probe=detection.n_probe,
+            noise_floor=detection.noise_floor,
+        ),
+        scoring=_without(scoring, "model", "heads", "data"),
+        data=scoring.data,
+        selection=_without(summary, "diagnostics"),
+        diagnostics=_without(summary.diagnostics, "distributions"),
+        export=details,
+        files=list(files),
+        versions=run.record.versions | versions(),
+        commands=[*_earlier(run), str(summary.command), shlex.join(command)],
+    )
+    manifest.seal = seal(manifest.to_json())
+    return manifest
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
-    """SHA-256 over the manifest's content, its seal aside."""
+    """SHA-256 over the manifest's content as JSON, its seal aside."""
     content = {k: v for k, v in manifest.items() if k != "seal"}
     text = json.dumps(content, sort_keys=True, ensure_ascii=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def write_manifest(path: Path, manifest: Mapping[str, Any]) -> None:
-    """Write the manifest atomically."""
-    write_json(path, manifest)
-
-
-def read_manifest(path: Path) -> dict[str, Any]:
-    """Read a manifest. Raises UserError where it is missing or is none."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise UserError(f"no manifest at {path}: only exports of this tool are verified") from error
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path} cannot be read as a manifest: {error}") from error
-    if not isinstance(value, dict) or value.get("made_by") != "circuitseer":
+def read_manifest(path: Path) -> tuple[ExportManifest, bool]:
+    """A manifest, and whether its seal holds. Raises UserError where it is missing or is none."""
+    if not path.is_file():
+        raise UserError(f"no manifest at {path}: only exports of this tool are verified")
+    content = read_json(path)
+    if content.get("made_by") != "circuitseer":
         raise UserError(f"{path} is not a manifest of an export")
-    if value.get("format") != FORMAT:
-        raise UserError(f"{path} has manifest format {value.get('format')}, not {FORMAT}")
-    return value
+    if content.get("format") != FORMAT:
+        raise UserError(f"{path} has manifest format {content.get('format')}, not {FORMAT}")
+    return ExportManifest.parse(content, path), seal(content) == content.get("seal")
 
 
-def file_entry(path: Path, base: Path) -> dict[str, Any]:
+def file_entry(path: Path, base: Path) -> FileRecord:
     """Name relative to ``base``, size in bytes and SHA-256 of a file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
-    return {
-        "name": path.relative_to(base).as_posix(),
-        "bytes": path.stat().st_size,
-        "sha256": digest.hexdigest(),
-    }
+    return FileRecord(
+        name=path.relative_to(base).as_posix(),
+        bytes=path.stat().st_size,
+        sha256=digest.hexdigest(),
+    )
+
+
+def _without(record: AnyRecord, *keys: str) -> AnyRecord:
+    """The record less some keys that it need not have."""
+    kept = {k: v for k, v in record.to_json().items() if k not in keys}
+    return type(record).model_validate(kept)
 
 
 def _earlier(run: Run) -> list[str]:
     """The commands behind the scores, as they were given: the last of each stage."""
-    last: dict[str, str] = {}
-    for entry in run.manifest.get("commands") or []:
-        if entry.get("command") and entry.get("stage") in ("detect", "score"):
-            last[entry["stage"]] = str(entry["command"])
+    last = {
+        entry.stage: entry.command
+        for entry in run.record.commands
+        if entry.command and entry.stage in ("detect", "score")
+    }
     return list(last.values())
 
 

@@ -84,12 +84,12 @@ def load_rows(run: Run, name: str, form: Format = "jsonl") -> ExportedRows:
     """
     summary = run.selection(name)
     ids = run.selection_ids(name)
-    if ids_hash(ids["id"]) != summary.get("ids_hash"):
+    if ids_hash(ids["id"]) != summary.ids_hash:
         raise UserError(
             f"selection {name!r} of {run.path} was altered after the draw: its ids.parquet is not "
             "the one selection.json was written with; draw it again"
         )
-    return exported_rows(run, str(summary["scores"]), ids, form)
+    return exported_rows(run, summary.scores, ids, form)
 
 
 def exported_rows(run: Run, scores: str, ids: pd.DataFrame, form: Format) -> ExportedRows:

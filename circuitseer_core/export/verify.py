@@ -12,11 +12,8 @@ nine digits, since another machine's logarithm may differ in the last one.
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -27,13 +24,15 @@ from circuitseer_core.export.compare_rows import compare_rows
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
     SUFFIX,
+    ExportManifest,
     file_entry,
     manifest_path,
     read_manifest,
-    seal,
 )
 from circuitseer_core.export.rows import exported_rows
 from circuitseer_core.runs.folder import Run, runs_home
+from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.draw import draw
 from circuitseer_core.selection.lists import stored_rules
 from circuitseer_core.selection.pool import load_pool, pool_hash
@@ -77,9 +76,9 @@ def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
         UserError: there is nothing at ``path``, or no manifest by it.
     """
     target, where = _locate(Path(path))
-    manifest = read_manifest(where)
+    manifest, intact = read_manifest(where)
     result = VerifyResult()
-    if seal(manifest) != manifest.get("seal"):
+    if not intact:
         result.add("manifest", f"{where.name} was edited after the export: its seal is broken")
     _check_files(target, manifest, result)
     try:
@@ -107,26 +106,26 @@ def _locate(path: Path) -> tuple[Path, Path]:
     return path, where
 
 
-def _check_files(target: Path, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -> None:
     """Hash every data file as it lies there."""
-    for entry in manifest["files"]:
-        whole = manifest["export"]["format"] == "datasets"
-        file = target / entry["name"] if whole else target
+    for entry in manifest.files:
+        whole = manifest.export.format == "datasets"
+        file = target / entry.name if whole else target
         if not file.is_file():
             result.add("file", f"{file} is missing")
             continue
         now = file_entry(file, file.parent)
-        if now["sha256"] != entry["sha256"]:
+        if now.sha256 != entry.sha256:
             result.add("file", f"{file.name} was changed after the export (its hash is another)")
 
 
-def _open_run(manifest: Mapping[str, Any], where: Path, given: str | Path | None) -> Run:
+def _open_run(manifest: ExportManifest, where: Path, given: str | Path | None) -> Run:
     """The manifest's run: where it was, beside the export as it was, or among the runs."""
     if given is not None:
         return Run.open(given)
-    named = manifest["run"]
-    beside = named.get("path_from_here")
-    places = [Path(named["path"]), runs_home() / str(named["name"])]
+    named = manifest.run
+    beside = named.path_from_here
+    places = [Path(named.path), runs_home() / named.name]
     if beside:
         places.insert(0, where.parent / beside)
         if where.name == FOLDER_MANIFEST:
@@ -135,120 +134,88 @@ def _open_run(manifest: Mapping[str, Any], where: Path, given: str | Path | None
         if (place / "run.json").is_file():
             return Run.open(place)
     raise UserError(
-        f"the run {named['name']!r} is not at {named['path']}: without it the subset cannot be "
+        f"the run {named.name!r} is not at {named.path}: without it the subset cannot be "
         "derived again (say where it is with --run)"
     )
 
 
-def _check_run(run: Run, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None:
     """The scoring's model and heads, and the settings of the stored selection."""
-    selection = manifest["selection"]
-    scores = selection["settings"].get("scores", "default")
+    selection = manifest.selection
     try:
-        scoring = run.scores_settings(scores)
+        scoring = run.scoring(selection.scores)
     except UserError as error:
         result.add("run", str(error))
         return
-    model, then = scoring.get("model") or {}, manifest.get("model") or {}
+    now, then = scoring.model, manifest.model
     for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
-        if model.get(key) != then.get(key):
-            result.add("run", f"the run's model has {key} {model.get(key)}, not {then.get(key)}")
-    if scoring.get("heads") != manifest.get("heads"):
+        if getattr(now, key, None) != getattr(then, key, None):
+            was, is_ = getattr(then, key, None), getattr(now, key, None)
+            result.add("run", f"the run's model has {key} {is_}, not {was}")
+    if scoring.heads != manifest.heads:
         result.add("run", "the run was scored with other heads than the manifest names")
-    _check_data(run, scoring, scores, manifest, result)
-    if selection["name"] not in run.selections():
-        result.notes.append(f"the run has no selection {selection['name']!r} any more")
+    _check_data(scoring, manifest, result)
+    if selection.name not in run.selections():
+        result.notes.append(f"the run has no selection {selection.name!r} any more")
         return
-    stored = run.selection(selection["name"])
-    if stored.get("created") != selection.get("created"):
-        result.notes.append(f"selection {selection['name']!r} was drawn again since the export")
+    stored = run.selection(selection.name)
+    if stored.created != selection.created:
+        result.notes.append(f"selection {selection.name!r} was drawn again since the export")
         return
-    for key, value in stored["settings"].items():
-        other = selection["settings"].get(key)
-        if other != value:
+    exported = selection.settings.to_json()
+    for key, value in stored.settings.to_json().items():
+        if exported.get(key) != value:
             label = key.replace("_", " ")
-            result.add("settings", f"the {label} is {other} in the manifest, {value} in the run")
+            result.add(
+                "settings",
+                f"the {label} is {exported.get(key)} in the manifest, {value} in the run",
+            )
 
 
-def _data_specs(run: Run, scoring: Mapping[str, Any], scores: str) -> list[str]:
-    """Where the scored data was: as the scoring says, else as the command that made it did."""
-    if scoring.get("data_specs"):
-        return [str(spec) for spec in scoring["data_specs"]]
-    for entry in reversed(run.manifest.get("commands") or []):
-        words = shlex.split(str(entry.get("command") or ""))
-        if entry.get("stage") != "score" or "--data" not in words:
-            continue
-        name = words[words.index("--name") + 1] if "--name" in words[:-1] else "default"
-        if name == scores:
-            return _values_of("--data", words)
-    return []
-
-
-def _values_of(option: str, words: list[str]) -> list[str]:
-    """Every value of an option that may be given several times and take several values."""
-    values: list[str] = []
-    taking = False
-    for word in words:
-        if word.startswith("--"):
-            taking = word == option
-        elif taking:
-            values.append(word)
-    return values
-
-
-def _check_data(
-    run: Run,
-    scoring: Mapping[str, Any],
-    scores: str,
-    manifest: Mapping[str, Any],
-    result: VerifyResult,
-) -> None:
+def _check_data(scoring: ScoringRecord, manifest: ExportManifest, result: VerifyResult) -> None:
     """The data files, where the run says which they were and they are still there."""
-    if scoring.get("data") != manifest.get("data"):
+    if scoring.data != (manifest.data or []):
         result.add("data", "the run was scored on other data than the manifest names")
-    specs = _data_specs(run, scoring, scores)
+    specs = scoring.data_specs
     local = [spec for spec in specs if "hf:" not in spec]
-    if not specs or len(local) < len(specs) or not manifest.get("data"):
+    if not specs or len(local) < len(specs) or not manifest.data:
         result.notes.append("the data behind the scores was not read again")
         return
-    stored = manifest["data"]
-    known = [stored] if isinstance(stored, Mapping) else list(stored)
-    then = {f["name"]: f for entry in known for f in entry.get("files", [entry])}
-    fields = Fields(**next((e["fields"] for e in known if e.get("fields")), {}))
+    then = {file.name: file for data in manifest.data for file in data.files}
+    fields = Fields(**next((data.fields for data in manifest.data if data.fields), {}))
     try:
-        now = Corpus(local, fields).fingerprint()["files"]
+        now = DataRecord(**Corpus(local, fields).fingerprint()).files
     except UserError as error:
         result.notes.append(f"the data behind the scores cannot be read again: {error}")
         return
     for file in now:
-        before = then.get(file["name"], {})
-        if before and file.get("sha256") != before.get("sha256"):
-            result.add("data", f"data file {file['name']} has changed since it was scored")
+        if file.name in then and file.sha256 != then[file.name].sha256:
+            result.add("data", f"data file {file.name} has changed since it was scored")
 
 
-def _check_draw(run: Run, target: Path, manifest: Mapping[str, Any], result: VerifyResult) -> None:
+def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: VerifyResult) -> None:
     """Draw again and compare pool, ids and rows."""
-    selection = manifest["selection"]
-    settings = SelectionSettings.of(**selection["settings"])
+    selection = manifest.selection
+    settings = SelectionSettings.of(**selection.settings.to_json())
     rules = _rules(run, selection, settings, result)
-    compared = bool(selection["counts"].get("duplicate"))
-    if not selection.get("prompts_compared"):
+    compared = bool(selection.counts.duplicate)
+    if not selection.prompts_compared:
         rules = replace(rules, duplicates=False)
     pool = load_pool(run, settings, prompts=compared and rules.duplicates)
     if compared and pool.prompt is None:
         raise UserError(
             "duplicates were removed by their texts, and the run's texts are not at hand"
         )
-    if pool_hash(pool) != selection.get("pool_hash"):
-        was = int(selection["counts"]["rows"])
+    if pool_hash(pool) != selection.pool_hash:
+        was = selection.counts.rows
         change = "other scores" if len(pool) == was else f"{len(pool):,} rows, {was:,} then"
         result.add("pool", f"the pool has changed since the draw ({change})")
     frame = ids_frame(draw(pool, settings, rules))
-    if ids_hash(frame["id"]) != selection["ids_hash"]:
+    if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
         return
     if target.exists():
-        form, prefix = manifest["export"]["format"], manifest["export"]["prefix"]
+        form, prefix = manifest.export.format, manifest.export.prefix
         subset = exported_rows(run, settings.scores, frame, form)
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
@@ -256,25 +223,25 @@ def _check_draw(run: Run, target: Path, manifest: Mapping[str, Any], result: Ver
 
 
 def _rules(
-    run: Run, selection: Mapping[str, Any], settings: SelectionSettings, result: VerifyResult
+    run: Run, selection: SelectionRecord, settings: SelectionSettings, result: VerifyResult
 ) -> Rules:
     """The lists as they stood at the draw; empty ones need no file."""
-    if not selection["lists"]["rows"]:
+    if selection.lists is None or not selection.lists.rows:
         return Rules(duplicates=settings.duplicates == "remove")
-    rules, found = stored_rules(run, selection["name"], settings)
-    if found != selection["lists"]["sha256"]:
+    rules, found = stored_rules(run, selection.name, settings)
+    if found != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")
     return rules
 
 
 def _other_subset(
-    run: Run, selection: Mapping[str, Any], frame: pd.DataFrame, settings: SelectionSettings
+    run: Run, selection: SelectionRecord, frame: pd.DataFrame, settings: SelectionSettings
 ) -> str:
     text = f"the manifest's settings (seed {settings.seed}) draw another subset than was exported"
     stored = set()
-    if selection["name"] in run.selections():
-        kept = run.selection_ids(selection["name"])["id"]
-        stored = set(kept) if ids_hash(kept) == selection["ids_hash"] else set()
+    if selection.name in run.selections():
+        kept = run.selection_ids(selection.name)["id"]
+        stored = set(kept) if ids_hash(kept) == selection.ids_hash else set()
     if not stored:
         return text
     missing = len(stored - set(frame["id"]))

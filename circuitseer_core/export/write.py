@@ -25,10 +25,10 @@ from circuitseer_core.export.card import dataset_card, marker
 from circuitseer_core.export.chat import llama_factory_entry
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
+    ExportDetails,
     file_entry,
     make_manifest,
     manifest_path,
-    write_manifest,
 )
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
@@ -114,26 +114,26 @@ def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
 
 
 def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: Format) -> Exported:
-    details: dict[str, Any] = {"prefix": subset.prefix}
+    details = ExportDetails(format=form, rows=len(subset), prefix=subset.prefix)
     with atomic_path(target) as temporary:
         if form == "parquet":
             columns = find_columns(subset.rows)
-            details["columns_as_json"] = list(columns.as_json)
+            details.columns_as_json = list(columns.as_json)
             _write_parquet(temporary, subset, columns)
         else:
-            details |= {"left_out": subset.left_out} if form == "messages" else {}
+            if form == "messages":
+                details.left_out = subset.left_out
             with temporary.open("wb") as file:
                 file.writelines(line_bytes(subset, form))
-        entry = {**file_entry(temporary, temporary.parent), "name": target.name}
-    manifest = make_manifest(
-        run, name, form=form, target=target, rows=len(subset), details=details, files=[entry]
-    )
+        entry = file_entry(temporary, temporary.parent)
+        entry.name = target.name
+    manifest = make_manifest(run, name, target=target, details=details, files=[entry])
     path = manifest_path(target)
-    write_manifest(path, manifest)
+    manifest.write(path)
     card = _card_path(target)
     write_text(card, dataset_card(manifest, target.name, target.name))
     notes = _register(target) if form == "messages" else ()
-    return Exported(target, path, card, len(subset), int(entry["bytes"]), notes)
+    return Exported(target, path, card, len(subset), int(entry.bytes or 0), notes)
 
 
 def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> Exported:
@@ -149,26 +149,29 @@ def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> E
     shutil.rmtree(aside, ignore_errors=True)
     try:
         table = pa.concat_tables(tables(subset.rows(), columns))
-        data = datasets.Dataset(table, fingerprint=str(run.selection(name)["ids_hash"])[:16])
+        data = datasets.Dataset(table, fingerprint=str(run.selection(name).ids_hash)[:16])
         with _quiet(datasets):
             data.save_to_disk(str(aside))
         files = [file_entry(path, aside) for path in sorted(aside.rglob("*")) if path.is_file()]
-        details = {"prefix": subset.prefix, "columns_as_json": list(columns.as_json)}
+        details = ExportDetails(
+            format="datasets",
+            rows=len(subset),
+            prefix=subset.prefix,
+            columns_as_json=list(columns.as_json),
+        )
         manifest = make_manifest(
             run,
             name,
-            form="datasets",
             target=target,
-            rows=len(subset),
             details=details,
             files=files,
         )
-        write_manifest(aside / FOLDER_MANIFEST, manifest)
+        manifest.write(aside / FOLDER_MANIFEST)
         write_text(aside / "README.md", dataset_card(manifest, target.name, "*.arrow"))
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-    size = sum(int(entry["bytes"]) for entry in files)
+    size = sum(int(entry.bytes or 0) for entry in files)
     card = target / "README.md"
     return Exported(target, target / FOLDER_MANIFEST, card, len(subset), size)
 

@@ -3,23 +3,28 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
 from circuitseer_core.model.attention import NAME
 from circuitseer_core.model.reference import ReferenceModel
 
-if TYPE_CHECKING:
-    from circuitseer_core.model.reference import ReferenceModel
-
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class PinnedModel(Protocol):
+    """What a run knows of its model: the id it was asked for, and the hashes that pin it."""
+
+    id: str
+    revision: str | None
+    weights_hash: str | None
+    tokenizer_hash: str | None
 
 
 @dataclass(frozen=True)
@@ -48,7 +53,7 @@ def resolve_device(device: str) -> torch.device:
         resolved = torch.device(device)
         torch.empty(1, device=resolved)
     except (RuntimeError, AssertionError) as error:
-        raise UserError(f"device {device!r} cannot be used: {_first_line(error)}") from error
+        raise UserError(f"device {device!r} cannot be used: {one_line(error)}") from error
     return resolved
 
 
@@ -82,12 +87,31 @@ def load_model(
             source, config=config, revision=revision, dtype=precision, attn_implementation=NAME
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"model {spec!r} cannot be loaded: {_first_line(error)}") from error
+        raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
     model.to(device=on)
     reference = ReferenceModel(model, tokenizer, name=spec)
     return reference, describe(reference, source, revision)
+
+
+def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceModel:
+    """The model that a run's heads were found in.
+
+    Raises:
+        UserError: it cannot be loaded, or its weights or tokenizer have changed since.
+    """
+    reference, info = load_model(known.id, dtype=dtype, device=device, revision=known.revision)
+    for what, now, then in (
+        ("weights", info.weights_hash, known.weights_hash),
+        ("tokenizer", info.tokenizer_hash, known.tokenizer_hash),
+    ):
+        if now != then:
+            raise UserError(
+                f"{known.id} has other {what} now ({now[:8]}) than when this run's heads were "
+                f"found ({str(then)[:8]}): detect again in another run"
+            )
+    return reference
 
 
 def describe(reference: ReferenceModel, source: str, revision: str | None) -> ModelInfo:
@@ -126,29 +150,3 @@ def _weights_hash(source: str, revision: str | None) -> str:
 def _tokenizer_hash(tokenizer: Any) -> str:
     state = tokenizer.backend_tokenizer.to_str() + str(tokenizer.chat_template)
     return hashlib.sha256(state.encode()).hexdigest()
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
-
-
-def load_run_model(manifest: Mapping[str, Any], dtype: str, device: str) -> ReferenceModel:
-    """The model that a run's heads were found in.
-
-    Raises:
-        UserError: it cannot be loaded, or its weights or tokenizer have changed since.
-    """
-
-    known = manifest["model"]
-    reference, loaded = load_model(
-        known["id"], dtype=dtype, device=device, revision=known.get("revision")
-    )
-    info = asdict(loaded)
-    for key, what in (("weights_hash", "weights"), ("tokenizer_hash", "tokenizer")):
-        if known.get(key) != info[key]:
-            raise UserError(
-                f"{known['id']} has other {what} now ({info[key][:8]}) than when this run's heads "
-                f"were found ({str(known.get(key))[:8]}): detect again in another run"
-            )
-    return reference

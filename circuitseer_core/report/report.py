@@ -7,7 +7,6 @@ without a network. What a stage has not produced yet is said in one line where i
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import saved_results
@@ -15,6 +14,7 @@ from circuitseer_core.files import write_text
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain
@@ -66,8 +66,8 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
 
 
 def _head(run: Run, facts_: Evidence) -> Html:
-    model = run.manifest.get("model") or {}
-    what = f"Reasoning heads of {model['id']}" if model.get("id") else "No model yet"
+    model = run.record.model
+    what = f"Reasoning heads of {model.id}" if model else "No model yet"
     line = f"{what}, and what was scored and selected with them."
     return join((tag("h1", run.name), paragraph(line, class_="muted")))
 
@@ -78,7 +78,7 @@ def _tiles(facts_: Evidence) -> Html:
         ("reasoning heads", f"{len(chosen)} of {len(heads)}" if heads is not None else "–"),
         ("samples scored", f"{len(facts_.scored):,}" if facts_.scored is not None else "–"),
         ("scorer", facts_.scorer if facts_.scored is not None else "–"),
-        ("samples selected", f"{selection['counts']['selected']:,}" if selection else "–"),
+        ("samples selected", f"{selection.counts.selected:,}" if selection else "–"),
     ]
     boxes = (tag("div", tag("b", value), tag("span", name), class_="tile") for name, value in tiles)
     return tag("div", *boxes, class_="tiles")
@@ -116,35 +116,35 @@ def _experiments(run: Run) -> Html:
 
 
 def _made(run: Run, facts_: Evidence) -> Html:
-    manifest = run.manifest
-    parts: list[object] = [facts(_model_facts(manifest)), facts(_detect_facts(manifest))]
-    if facts_.settings:
+    parts: list[object] = [
+        facts(_model_facts(run.record.model)),
+        facts(_detect_facts(run.detection)),
+    ]
+    if facts_.scoring is not None:
         parts.append(facts(_score_facts(facts_.settings)))
-    commands = [c if isinstance(c, str) else c.get("command") for c in manifest.get("commands", [])]
-    lines = list(dict.fromkeys(str(c) for c in commands if c))
-    if facts_.selection and facts_.selection.get("command") not in (None, *lines):
-        lines.append(str(facts_.selection["command"]))
+    lines = list(dict.fromkeys(c.command for c in run.record.commands if c.command))
+    if facts_.selection and facts_.selection.command not in (None, *lines):
+        lines.append(str(facts_.selection.command))
     if lines:
         parts.append(tag("pre", "\n".join(lines)))
     else:
         parts.append(paragraph("The run records no command lines."))
-    versions = manifest.get("versions") or {}
+    versions = run.record.versions
     if versions:
         parts.append(paragraph(", ".join(f"{k} {v}" for k, v in versions.items()), class_="muted"))
     return section("How it was made", "made", *parts)
 
 
-def _model_facts(manifest: dict[str, Any]) -> list[tuple[str, object]]:
-    model = manifest.get("model") or {}
-    if not model:
+def _model_facts(model: ModelRecord | None) -> list[tuple[str, object]]:
+    if model is None:
         return [("Model", "none yet")]
-    layers = model.get("heads_per_layer") or []
-    pairs: list[tuple[str, object]] = [("Model", model.get("id", "unknown"))]
-    if model.get("revision"):
-        pairs.append(("Revision", model["revision"]))
+    layers = model.heads_per_layer
+    pairs: list[tuple[str, object]] = [("Model", model.id)]
+    if model.revision:
+        pairs.append(("Revision", model.revision))
     pairs += [
-        ("Weights hash", str(model.get("weights_hash", "unknown"))[:16]),
-        ("Numbers", f"{model.get('dtype', '?')} on {model.get('device', '?')}"),
+        ("Weights hash", (model.weights_hash or "unknown")[:16]),
+        ("Numbers", f"{model.dtype} on {model.device}"),
     ]
     if layers:
         pairs.append(
@@ -153,50 +153,37 @@ def _model_facts(manifest: dict[str, Any]) -> list[tuple[str, object]]:
     return pairs
 
 
-def _detect_facts(manifest: dict[str, Any]) -> list[tuple[str, object]]:
-    detect = manifest.get("detect") or {}
-    settings = detect.get("settings") or {}
+def _detect_facts(detection: DetectRecord) -> list[tuple[str, object]]:
+    settings = detection.settings
     pairs: list[tuple[str, object]] = []
-    if "n_probe" in detect:
-        how = settings.get("probe_criterion")
-        chosen = f", chosen by {how}" if how else ""
-        pairs.append(("Probe", f"{count(int(detect['n_probe']), 'sample')}{chosen}"))
-    if settings.get("mode"):
-        pairs.append(("Ablation", f"{settings['mode']}, {settings.get('ablation', 'uniform')}"))
-    if "noise_floor" in detect:
-        pairs.append(("Noise floor", f"{plain(float(detect['noise_floor']))} nats a sample"))
-    pairs += [("Probe data", _file(entry)) for entry in _files(detect.get("probe_data"))]
+    if detection.n_probe is not None:
+        criterion = settings.probe_criterion if settings else None
+        chosen = f", chosen by {criterion}" if criterion else ""
+        pairs.append(("Probe", f"{count(detection.n_probe, 'sample')}{chosen}"))
+    if settings and settings.mode:
+        pairs.append(("Ablation", f"{settings.mode}, {settings.ablation}"))
+    if detection.noise_floor is not None:
+        pairs.append(("Noise floor", f"{plain(detection.noise_floor)} nats a sample"))
+    if detection.probe_data is not None:
+        pairs += [("Probe data", _file(file)) for file in detection.probe_data.files]
     return pairs
 
 
-def _score_facts(settings: dict[str, Any]) -> list[tuple[str, object]]:
-    heads = ", ".join(f"{layer}.{head}" for layer, head in settings.get("heads", []))
+def _score_facts(scoring: ScoringRecord) -> list[tuple[str, object]]:
     pairs: list[tuple[str, object]] = [
-        ("Scored text", settings.get("text", "prompt")),
-        ("Heads (layer.head)", heads),
-        ("Rule", f"{settings.get('heads_rule')} by {settings.get('rank_by', 'importance')}"),
-        ("Longest input", f"{settings.get('max_length', '?')} tokens"),
+        ("Scored text", scoring.text),
+        ("Heads (layer.head)", ", ".join(f"{layer}.{head}" for layer, head in scoring.heads)),
+        ("Rule", f"{scoring.heads_rule} by {scoring.rank_by}"),
+        ("Longest input", f"{scoring.max_length} tokens"),
     ]
-    pairs += [("Scored data", _file(entry)) for entry in _files(settings.get("data"))]
+    pairs += [("Scored data", _file(file)) for data in scoring.data for file in data.files]
     return pairs
 
 
-def _files(fingerprints: Any) -> list[dict[str, Any]]:
-    """The file entries of one fingerprint or several."""
-    several = fingerprints if isinstance(fingerprints, list) else [fingerprints]
-    found: list[dict[str, Any]] = []
-    for entry in several:
-        if isinstance(entry, dict):
-            found += [file for file in entry.get("files", [entry]) if isinstance(file, dict)]
-    return found
-
-
-def _file(entry: dict[str, Any]) -> str:
-    name = str(entry.get("name") or entry.get("source") or "data")
-    size = entry.get("bytes")
-    details = [f"{size:,} bytes"] if isinstance(size, int) else []
-    if entry.get("revision"):
-        details.append(f"revision {entry['revision']}")
-    if entry.get("sha256"):
-        details.append(f"sha256 {str(entry['sha256'])[:16]}…")
-    return f"{name} ({', '.join(details)})" if details else name
+def _file(file: FileRecord) -> str:
+    details = [f"{file.bytes:,} bytes"] if file.bytes is not None else []
+    if file.revision:
+        details.append(f"revision {file.revision}")
+    if file.sha256:
+        details.append(f"sha256 {file.sha256[:16]}…")
+    return f"{file.name} ({', '.join(details)})" if details else file.name

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -17,6 +17,7 @@ from circuitseer_core.figures import scores as score_figures
 from circuitseer_core.figures import selection as selection_figures
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
 from circuitseer_core.report.html import Figures, Html, paragraph, section, table
+from circuitseer_core.runs.selection_records import Diagnostics, Distribution, SourceShare
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.wording import count, percent, plain, signed
 
@@ -180,34 +181,42 @@ def _controls(scored: Scored, scorer: str, figures: Figures) -> Html:
 def selection_section(facts: Evidence, figures: Figures) -> Html:
     """The newest selection: sources, scores and lengths before and after, and the numbers."""
     chosen = facts.selection
-    if chosen is None:
+    if chosen is None or chosen.diagnostics is None:
         return _missing("Selection", "selection", "select")
-    found: dict[str, Any] = chosen["diagnostics"]
-    sources = _sources(found["sources"])
-    score, length = found["distributions"]["score"], found["distributions"]["length"]
-    settings = chosen["settings"]
+    drawn = chosen.diagnostics
+    sources = _sources(drawn.sources)
+    settings = chosen.settings
     return section(
         "Selection",
         "selection",
         paragraph(
-            f"{chosen['name']}: {count(chosen['counts']['selected'], 'sample')} of "
-            f"{found['pool_rows']:,}, drawn by {settings['scorer']} at τ = "
-            f"{chosen['temperature']}, seed {settings['seed']}."
+            f"{chosen.name}: {count(chosen.counts.selected, 'sample')} of "
+            f"{drawn.pool_rows:,}, drawn by {settings.scorer} at τ = "
+            f"{chosen.temperature:g}, seed {settings.seed}."
         ),
-        _numbers(found),
+        _numbers(drawn),
         _both(
             figures,
             lambda theme: selection_figures.shares_by_source(sources, theme),
             "Share of each source in the pool and in the subset; grey: where 95 % of simulated "
             "draws of the same kind lie.",
         ),
-        _before_after(figures, score, settings["scorer"], "Scores"),
-        _before_after(figures, length, "tokens", "Lengths"),
+        *(
+            _before_after(figures, distribution, axis, what)
+            for distribution, axis, what in (
+                (drawn.distributions.score, settings.scorer, "Scores"),
+                (drawn.distributions.length, "tokens", "Lengths"),
+            )
+        )
+        if drawn.distributions
+        else (),
     )
 
 
-def _sources(entries: list[dict[str, Any]]) -> pd.DataFrame:
-    rows = pd.DataFrame(entries).nlargest(MOST_SOURCES, "pool_share", keep="first")
+def _sources(entries: list[SourceShare]) -> pd.DataFrame:
+    rows = pd.DataFrame([entry.model_dump() for entry in entries]).nlargest(
+        MOST_SOURCES, "pool_share", keep="first"
+    )
     return pd.DataFrame(
         {
             "source": rows["source"],
@@ -219,33 +228,33 @@ def _sources(entries: list[dict[str, Any]]) -> pd.DataFrame:
     ).reset_index(drop=True)
 
 
-def _numbers(found: dict[str, Any]) -> Html:
-    score, mass, overlap = found["score"], found["mass"], found["overlap"]
+def _numbers(drawn: Diagnostics) -> Html:
+    score, mass, overlap = drawn.score, drawn.mass, drawn.overlap
     rows: list[list[object]] = [
-        ["effective sample size", percent(found["ess_share"]), "of the rows; 100 %: uniform"],
-        ["entropy", percent(found["entropy_share"]), "of the largest possible"],
-        ["overlap with top-k", percent(overlap["top_k"]), "the same budget at τ = 0"],
-        ["overlap with chance", percent(overlap["random_expected"]), "expected of a uniform draw"],
+        ["effective sample size", percent(drawn.ess_share), "of the rows; 100 %: uniform"],
+        ["entropy", percent(drawn.entropy_share), "of the largest possible"],
+        ["overlap with top-k", percent(overlap.top_k), "the same budget at τ = 0"],
+        ["overlap with chance", percent(overlap.random_expected), "expected of a uniform draw"],
     ]
-    if score["lift"] is not None:
-        top = f"top-k: {percent(score['top_k_lift'])}" if score["top_k_lift"] is not None else ""
-        rows.insert(0, ["mean score above the pool's", percent(score["lift"], 1), top])
-    if mass["subset"] is not None:
-        share = f"random: {percent(mass['random'])}"
-        rows.append(["share of the total score", percent(mass["subset"]), share])
-    if overlap["seeds_mean"] is not None:
-        rows.append(["overlap with other seeds", percent(overlap["seeds_mean"]), "mean"])
+    if score.lift is not None:
+        top = f"top-k: {percent(score.top_k_lift)}" if score.top_k_lift is not None else ""
+        rows.insert(0, ["mean score above the pool's", percent(score.lift, 1), top])
+    if mass.subset is not None:
+        share = f"random: {percent(mass.random)}"
+        rows.append(["share of the total score", percent(mass.subset), share])
+    if overlap.seeds_mean is not None:
+        rows.append(["overlap with other seeds", percent(overlap.seeds_mean), "mean"])
     return table(["", "", ""], rows, numeric=[1])
 
 
-def _before_after(figures: Figures, found: dict[str, Any], axis: str, what: str) -> Html:
-    bins = dist.Bins(np.asarray(found["edges"], dtype=np.float64), log=False)
-    before, after = (np.asarray(found[key], dtype=np.int64) for key in ("pool", "subset"))
+def _before_after(figures: Figures, drawn: Distribution, axis: str, what: str) -> Html:
+    bins = dist.Bins(np.asarray(drawn.edges, dtype=np.float64), log=False)
+    before, after = (np.asarray(counts, dtype=np.int64) for counts in (drawn.pool, drawn.subset))
     return _both(
         figures,
         lambda theme: selection_figures.before_after(before, after, bins, theme, x_title=axis),
-        f"{what} before (filled) and after (line): mean {plain(found['pool_mean'], 3)} in the "
-        f"pool, {plain(found['subset_mean'], 3)} in the subset.",
+        f"{what} before (filled) and after (line): mean {plain(drawn.pool_mean, 3)} in the "
+        f"pool, {plain(drawn.subset_mean, 3)} in the subset.",
     )
 
 

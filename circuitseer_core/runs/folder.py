@@ -6,26 +6,31 @@ a laptop can read what a GPU machine wrote. Every write is atomic; a killed job 
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_json
+from circuitseer_core.runs.columns import WIDE
+from circuitseer_core.runs.records import (
+    RUN_FORMAT,
+    DetectRecord,
+    ModelRecord,
+    ProgressRecord,
+    RunRecord,
+    ScoringRecord,
+)
+from circuitseer_core.runs.selection_records import SelectionRecord
 
-FORMAT = 1
 DEMO_RUN = Path(__file__).resolve().parents[2] / "assets" / "demo-run"
 """The bundled demo run: numbers only, texts come from the installed data packages."""
 
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
-
-_WIDE_COLUMNS = {"profile", "token_starts", "special_mask", "prompt", "response", "original"}
 
 
 def runs_home() -> Path:
@@ -49,23 +54,23 @@ def now() -> str:
 
 
 class Run:
-    """One run folder and its manifest, ``run.json``.
+    """One run folder and its ``record``, run.json.
 
     Tables are pandas frames with the columns of docs/files.md; a stage that has not run yet raises
     :class:`UserError` naming the command that makes it.
     """
 
-    def __init__(self, path: Path, manifest: dict[str, Any]) -> None:
+    def __init__(self, path: Path, record: RunRecord) -> None:
         self.path = path
-        self.manifest = manifest
+        self.record = record
 
     @classmethod
     def open(cls, path: str | Path) -> Run:
-        """Open an existing run; UserError where ``path`` is none or its manifest is broken."""
+        """Open an existing run; UserError where ``path`` is none or its run.json is broken."""
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
-        return cls(path, _read_manifest(path))
+        return cls(path, _read_run(path))
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
@@ -77,8 +82,8 @@ class Run:
             leftovers = {p.name for p in path.iterdir()} if path.is_dir() else {path.name}
             if leftovers - {"log.txt", "lock", "progress.json"}:
                 raise UserError(f"{path} exists and is not a run folder: choose another --run")
-        run = cls(path, {"format": FORMAT, "name": path.name, "created": now(), "state": "new"})
-        run.update()
+        run = cls(path, RunRecord(format=RUN_FORMAT, name=path.name, created=now(), state="new"))
+        run.record.write(path / "run.json")
         return run
 
     def discard_if_empty(self) -> None:
@@ -96,6 +101,18 @@ class Run:
     def name(self) -> str:
         """The folder's name."""
         return self.path.name
+
+    @property
+    def model(self) -> ModelRecord:
+        """The reference model. Raises UserError before the first detection."""
+        if self.record.model is None:
+            raise UserError(f"{self.path} has no model yet: run detect --run {self.path}")
+        return self.record.model
+
+    @property
+    def detection(self) -> DetectRecord:
+        """What detection wrote down; all unset before it."""
+        return self.record.detect or DetectRecord()
 
     @property
     def heads_path(self) -> Path:
@@ -116,11 +133,6 @@ class Run:
     def pool_path(self) -> Path:
         """pool.parquet."""
         return self.path / "pool.parquet"
-
-    @property
-    def review_path(self) -> Path:
-        """review.jsonl."""
-        return self.path / "review.jsonl"
 
     @property
     def progress_path(self) -> Path:
@@ -147,12 +159,15 @@ class Run:
 
     def reload(self) -> None:
         """Read run.json again (another process may have written it)."""
-        self.manifest = _read_manifest(self.path)
+        self.record = _read_run(self.path)
 
-    def update(self, **sections: Any) -> None:
-        """Replace top-level sections of the manifest and write it, atomically."""
-        self.manifest.update(sections)
-        write_json(self.path / "run.json", self.manifest)
+    @contextmanager
+    def editing(self) -> Iterator[RunRecord]:
+        """Change run.json: assign to the record in the block; it is written when the block ends."""
+        changed = self.record.model_copy(deep=True)
+        yield changed
+        changed.write(self.path / "run.json")
+        self.record = changed
 
     def heads(self) -> pd.DataFrame:
         """heads.parquet: one row a head, sorted by layer and head."""
@@ -186,16 +201,19 @@ class Run:
         names = [p.parent.name for p in self.path.glob("scores/*/settings.json")]
         return sorted(names, key=lambda n: (n != "default", n))
 
-    def scores_settings(self, name: str = "default") -> dict[str, Any]:
+    def scoring(self, name: str = "default") -> ScoringRecord:
         """settings.json of one scoring."""
-        return self._json(
-            self.scores_dir(name) / "settings.json",
-            f"{self.path} has no scores named {name!r}: run score --run {self.path} --name {name}",
-        )
+        path = self.scores_dir(name) / "settings.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.path} has no scores named {name!r}: "
+                f"run score --run {self.path} --name {name}"
+            )
+        return ScoringRecord.read(path)
 
     def score_parts(self, name: str = "default") -> list[Path]:
         """The Parquet shards of one scoring, in order; UserError where there is no such scoring."""
-        self.scores_settings(name)
+        self.scoring(name)
         return sorted(self.scores_dir(name).glob("part-*.parquet"))
 
     def scores(self, name: str = "default", columns: list[str] | None = None) -> pd.DataFrame:
@@ -210,7 +228,7 @@ class Run:
         if not parts:
             raise UserError(f"{self.path}: scoring {name!r} has no finished shard yet")
         if columns is None:
-            columns = [c for c in pq.read_schema(parts[0]).names if c not in _WIDE_COLUMNS]
+            columns = [c for c in pq.read_schema(parts[0]).names if c not in WIDE]
         return pd.concat([_read(p, columns) for p in parts], ignore_index=True)
 
     def rejects(self, name: str = "default") -> pd.DataFrame:
@@ -223,30 +241,30 @@ class Run:
         found = list(self.path.glob("selections/*/selection.json"))
         return [p.parent.name for p in sorted(found, key=_age, reverse=True)]
 
-    def selection(self, name: str) -> dict[str, Any]:
+    def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
-        return self._json(
-            self.selection_dir(name) / "selection.json",
-            f"{self.path} has no selection named {name!r}: run select --run {self.path}",
-        )
+        path = self.selection_dir(name) / "selection.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.path} has no selection named {name!r}: run select --run {self.path}"
+            )
+        return SelectionRecord.read(path)
 
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
         self.selection(name)
         return _read(self.selection_dir(name) / "ids.parquet")
 
-    def progress(self) -> dict[str, Any] | None:
+    def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""
-        if not self.progress_path.is_file():
-            return None
-        return self._json(self.progress_path, f"{self.progress_path} is missing")
+        return ProgressRecord.read(self.progress_path) if self.progress_path.is_file() else None
 
     def stage_state(self) -> dict[str, str]:
         """``missing``, ``partial`` or ``done`` for detect, score and select."""
         detect = "done" if self.heads_path.is_file() else "missing"
         if detect == "missing" and any(self.importance_dir.glob("part-*.parquet")):
             detect = "partial"
-        states = [self.scores_settings(n).get("state") for n in self.scorings()]
+        states = [self.scoring(n).state for n in self.scorings()]
         score = "done" if "done" in states else "partial" if states else "missing"
         return {
             "detect": detect,
@@ -259,36 +277,21 @@ class Run:
             raise UserError(f"{self.path} has no {what} table: run {command}")
         return _read(path)
 
-    def _json(self, path: Path, missing: str) -> dict[str, Any]:
-        if not path.is_file():
-            raise UserError(missing)
-        return _load_json(path)
-
 
 def _age(selection: Path) -> tuple[str, int]:
     """When a selection was drawn. What it says comes first: copied files lose their times."""
     try:
-        created = str(_load_json(selection).get("created", ""))
+        created = SelectionRecord.read(selection).created
     except UserError:  # broken: whoever opens it is told so
         created = ""
     return created, selection.stat().st_mtime_ns
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
-    manifest = _load_json(path / "run.json")
-    if manifest.get("format") != FORMAT:
-        raise UserError(f"{path} was written in run format {manifest.get('format')}, not {FORMAT}")
-    return manifest
-
-
-def _load_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(value, dict):
-        raise UserError(f"{path} cannot be read: it is not a JSON object")
-    return value
+def _read_run(path: Path) -> RunRecord:
+    record = RunRecord.read(path / "run.json")
+    if record.format != RUN_FORMAT:
+        raise UserError(f"{path} was written in run format {record.format}, not {RUN_FORMAT}")
+    return record
 
 
 def _read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:

@@ -16,7 +16,6 @@ nothing:
 from __future__ import annotations
 
 import fcntl
-import json
 import os
 import shutil
 import signal
@@ -27,13 +26,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import psutil
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_json
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
 GRACE_S = 20.0
@@ -58,7 +56,7 @@ class JobStatus:
     error: str | None = None
     started: str | None = None
     seconds: float = 0.0
-    progress: dict[str, Any] | None = field(default=None, compare=False)
+    progress: ProgressRecord | None = field(default=None, compare=False)
 
     @property
     def live(self) -> bool:
@@ -81,18 +79,18 @@ def start(
     """
     run = Run.create(run_path)
     with _guard(run.path):
-        if _is_live(_read(run.lock_path)) or status(run.path).live:
+        if _is_live(_holder(run.path)) or status(run.path).live:
             raise UserError(f"{run.name} has a job at work already")
-        job = {
-            "program": list(program),
-            "steps": [list(step) for step in steps],
-            "state": "running",
-            "step": 0,
-            "started": now(),
-            "started_s": time.time(),
-        }
+        job = JobRecord(
+            program=list(program),
+            steps=[list(step) for step in steps],
+            state="running",
+            step=0,
+            started=now(),
+            started_s=time.time(),
+        )
         (run.path / "cancel").unlink(missing_ok=True)
-        write_json(run.path / "job.json", job)
+        job.write(run.path / "job.json")
         environment = os.environ | {
             "PYTHONPATH": os.pathsep.join(
                 [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -109,15 +107,15 @@ def start(
                 env=environment,
             )
         _children[child.pid] = child
-        write_json(run.lock_path, _identity(child.pid))
+        _identity(child.pid).write(run.lock_path)
 
 
 def resume(run_path: Path) -> None:
     """Start the last job's steps again; finished work is kept, so it goes on where it stopped."""
-    job = _read(run_path / "job.json")
-    if not job.get("steps"):
+    job = _job(run_path)
+    if job is None or not job.steps:
         raise UserError(f"{run_path.name} has no job to resume")
-    start(run_path, job["steps"], program=job.get("program", PROGRAM))
+    start(run_path, job.steps, program=job.program or PROGRAM)
 
 
 def cancel(run_path: Path) -> None:
@@ -126,36 +124,35 @@ def cancel(run_path: Path) -> None:
     The wish is also left in ``RUN/cancel``, for a runner that was still starting up and had no
     signal handler yet.
     """
-    for holder in (_read(run_path / "lock"), _read(run_path / "job.json").get("child", {})):
-        if _is_live(holder):
+    job = _job(run_path)
+    for process in (_holder(run_path), job.child if job else None):
+        if process is not None and process.pid and _is_live(process):
             (run_path / "cancel").touch()
             with _may_be_gone():
-                os.kill(holder["pid"], signal.SIGTERM)
+                os.kill(process.pid, signal.SIGTERM)
 
 
 def status(run_path: Path) -> JobStatus:
     """The state of the run's job, from its folder alone (any process may ask)."""
     reap()
-    job = _read(run_path / "job.json")
-    if not job:
+    job = _job(run_path)
+    if job is None:
         return JobStatus()
-    state = str(job.get("state", "interrupted"))
-    live = _is_live(_read(run_path / "lock")) or _is_live(job.get("child", {}))
-    if state in {"running", "stopping"} and not live:
+    live = _is_live(_holder(run_path)) or _is_live(job.child)
+    if job.state in {"running", "stopping"} and not live:
         # The runner may have finished between the two reads: what it wrote last decides.
-        job = _read(run_path / "job.json")
-        state = str(job.get("state"))
-        if state in {"running", "stopping"}:
-            state = "cancelled" if (run_path / "cancel").exists() else "interrupted"
-    began = float(job.get("started_s", 0.0))
+        job = _job(run_path) or job
+        if job.state in {"running", "stopping"}:
+            job.state = "cancelled" if (run_path / "cancel").exists() else "interrupted"
+    ended = time.time() if job.ended_s is None else job.ended_s
     return JobStatus(
-        state=state,
-        steps=tuple(tuple(step) for step in job.get("steps", [])),
-        step=int(job.get("step", 0)),
-        error=job.get("error"),
-        started=job.get("started"),
-        seconds=max(0.0, float(job.get("ended_s", time.time())) - began),
-        progress=_read(run_path / "progress.json") or None,
+        state=job.state,
+        steps=tuple(tuple(step) for step in job.steps),
+        step=job.step,
+        error=job.error,
+        started=job.started,
+        seconds=max(0.0, ended - job.started_s),
+        progress=read_or_none(ProgressRecord, run_path / "progress.json"),
     )
 
 
@@ -178,8 +175,8 @@ def rename(run_path: Path, name: str) -> Path:
     if target.exists():
         raise UserError(f"there is a run named {name} already")
     run_path.rename(target)
-    run = Run.open(target)
-    run.update(name=name)
+    with Run.open(target).editing() as record:
+        record.name = name
     return target
 
 
@@ -231,29 +228,30 @@ def _may_be_gone() -> Iterator[None]:
         return
 
 
-def _identity(pid: int) -> dict[str, Any]:
-    return {"pid": pid, "start_time": psutil.Process(pid).create_time()}
+def _identity(pid: int) -> ProcessRecord:
+    return ProcessRecord(pid=pid, start_time=psutil.Process(pid).create_time())
 
 
-def _is_live(holder: dict[str, Any]) -> bool:
-    """Whether the process described by ``holder`` (pid, start_time) still runs."""
-    if not holder.get("pid"):
+def _is_live(holder: ProcessRecord | None) -> bool:
+    """Whether this very process still runs."""
+    if holder is None or not holder.pid:
         return False
     try:
-        process = psutil.Process(int(holder["pid"]))
-        same = abs(process.create_time() - float(holder.get("start_time", 0.0))) < 1.0
+        process = psutil.Process(holder.pid)
+        same = abs(process.create_time() - holder.start_time) < 1.0
         return same and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 
 
-def _read(path: Path) -> dict[str, Any]:
-    """A JSON object, {} where there is none (or it is not one)."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}
+def _job(run_path: Path) -> JobRecord | None:
+    """job.json; None where there is none that can be read."""
+    return read_or_none(JobRecord, run_path / "job.json")
+
+
+def _holder(run_path: Path) -> ProcessRecord | None:
+    """Who holds the lock of a run."""
+    return read_or_none(ProcessRecord, run_path / "lock")
 
 
 class _Runner:
@@ -261,7 +259,7 @@ class _Runner:
 
     def __init__(self, run_path: Path) -> None:
         self.path = run_path
-        self.job = _read(run_path / "job.json")
+        self.job = JobRecord.read(run_path / "job.json")
         self.stopping = (run_path / "cancel").exists()
         self.child: subprocess.Popen[bytes] | None = None
 
@@ -271,16 +269,15 @@ class _Runner:
         if self.child is not None and self.child.poll() is None:
             self.child.terminate()
 
-    def write(self, **changes: Any) -> None:
-        self.job |= changes
-        write_json(self.path / "job.json", self.job)
+    def write(self) -> None:
+        self.job.write(self.path / "job.json")
 
     def run(self) -> int:
         """Run the steps in order; returns the exit code of the job."""
-        for index, step in enumerate(self.job["steps"]):
+        for index, step in enumerate(self.job.steps):
             if self.stopping:
                 break
-            code = self.step(index, [*self.job["program"], *step])
+            code = self.step(index, [*self.job.program, *step])
             if code != 0 and not self.stopping:
                 last = log_tail(self.path, 5).splitlines() or ["no output"]
                 self.finish("failed", error=f"{step[0]}: {last[-1]}")
@@ -293,20 +290,25 @@ class _Runner:
         sys.stdout.write(f"\n$ {' '.join(command[1:])}\n")
         sys.stdout.flush()
         self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-        self.write(state="running", step=index, child=_identity(self.child.pid), error=None)
+        self.job.state, self.job.step, self.job.error = "running", index, None
+        self.job.child = _identity(self.child.pid)
+        self.write()
         deadline = None
         while (code := self.child.poll()) is None:
             if self.stopping and deadline is None:
                 deadline = time.monotonic() + GRACE_S
                 self.child.terminate()
-                self.write(state="stopping")
+                self.job.state = "stopping"
+                self.write()
             if deadline is not None and time.monotonic() > deadline:
                 self.child.kill()
             time.sleep(0.1)
         return code
 
     def finish(self, state: str, error: str | None = None) -> None:
-        self.write(state=state, error=error, child={}, ended_s=time.time())
+        self.job.state, self.job.error = state, error
+        self.job.child, self.job.ended_s = ProcessRecord(), time.time()
+        self.write()
         (self.path / "lock").unlink(missing_ok=True)
 
 

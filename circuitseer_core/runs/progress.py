@@ -12,8 +12,8 @@ from types import TracebackType
 
 from tqdm import tqdm
 
-from circuitseer_core.files import write_json
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import ProgressRecord
 
 _WRITE_EVERY_S = 0.5
 
@@ -102,18 +102,15 @@ class Progress:
             return
         rate = self.rate
         eta = (self.total - self.done) / rate if rate > 0 else None
-        write_json(
-            self.run.progress_path,
-            {
-                "stage": self.stage,
-                "state": state,
-                "done": self.done,
-                "total": self.total,
-                "unit": self.unit,
-                "rate": round(rate, 3),
-                "eta_s": None if eta is None else round(eta, 1),
-                "message": self.message,
-                "pid": os.getpid(),
-                "updated": now(),
-            },
-        )
+        ProgressRecord(
+            stage=self.stage,
+            state=state,
+            done=self.done,
+            total=self.total,
+            unit=self.unit,
+            rate=round(rate, 3),
+            eta_s=None if eta is None else round(eta, 1),
+            message=self.message,
+            pid=os.getpid(),
+            updated=now(),
+        ).write(self.run.progress_path)

@@ -13,6 +13,7 @@ from typing import Any
 
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import CommandRecord
 
 _PACKAGES = ("circuitseer", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow")
 
@@ -31,11 +32,10 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
         except OSError as error:
             raise UserError(f"another process is at work in {run.path}") from error
         run.reload()
-        history = [
-            *run.manifest.get("commands", []),
-            {"stage": stage, "command": command, "at": now()},
-        ]
-        run.update(state="running", versions=versions(), commands=history)
+        with run.editing() as record:
+            record.state, record.versions = "running", versions()
+            entry = CommandRecord(stage=stage, command=command, at=now())
+            record.commands = [*record.commands, entry]
         began = time.monotonic()
         state = "failed"
         try:
@@ -46,9 +46,9 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             state = "cancelled"
             raise Cancelled(f"{stage} was cancelled; run it again to go on") from stop
         finally:
-            seconds = {**run.manifest.get("seconds", {})}
-            seconds[stage] = round(seconds.get(stage, 0.0) + time.monotonic() - began, 2)
-            run.update(state=state, seconds=seconds)
+            with run.editing() as record:
+                spent = record.seconds.get(stage, 0.0) + time.monotonic() - began
+                record.state, record.seconds = state, record.seconds | {stage: round(spent, 2)}
     finally:
         os.close(handle)
 

@@ -7,9 +7,8 @@ give the same numbers.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
@@ -60,11 +59,13 @@ class LocalEngine:
         self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
     ) -> None:
         self.run_folder, self.settings = run, settings
-        self.reference = reference or load_run_model(run.manifest, settings.dtype, settings.device)
+        self.reference = reference or load_run_model(run.model, settings.dtype, settings.device)
 
     def facts(self) -> ModelFacts:
         """What the loaded model says."""
-        return model_facts(self.reference, self.run_folder.manifest, self.settings.max_length)
+        return model_facts(
+            self.reference, self.run_folder.detection.template, self.settings.max_length
+        )
 
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do, window by window."""
@@ -106,20 +107,22 @@ def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
 
 
 def model_facts(
-    reference: ReferenceModel, manifest: Mapping[str, Any], max_length: int | None
+    reference: ReferenceModel, template: str | None, max_length: int | None
 ) -> ModelFacts:
-    """Facts of a loaded model. Raises UserError where ``max_length`` is beyond its positions."""
+    """Facts of a loaded model; ``template`` is the one that detection used.
+
+    Raises UserError where ``max_length`` is beyond the model's positions.
+    """
     from circuitseer_core.model.encoding import default_max_length, resolve_template
     from circuitseer_core.model.loading import DTYPES
 
     names = {dtype: name for name, dtype in DTYPES.items()}
-    template = manifest.get("detect", {}).get("template") or "auto"
     return ModelFacts(
         dtype=names.get(reference.dtype, str(reference.dtype)),
         device=reference.device.type,
         heads_per_layer=list(reference.heads_per_layer),
         max_length=default_max_length(reference.max_positions, max_length),
-        template=resolve_template(reference.tokenizer, template),
+        template=resolve_template(reference.tokenizer, template or "auto"),
     )
 
 
@@ -129,13 +132,13 @@ def shard_plan(book: ShardBook) -> ShardPlan:
 
     record = book.record
     return ShardPlan(
-        heads=[(layer, head) for layer, head in record["heads"]],
-        control_heads=[[(la, he) for la, he in draw] for draw in record["control_heads"]],
-        control_share=record["control_share"],
-        text=record["text"],
-        max_length=record["max_length"],
+        heads=record.heads,
+        control_heads=record.control_heads,
+        control_share=record.control_share,
+        text=record.text,
+        max_length=record.max_length or 1,
         token_budget=book.token_budget or 1,
-        seed=record["seed"],
-        template=record["template"],
+        seed=record.seed,
+        template=record.template,
         settings_hash=book.mark,
     )

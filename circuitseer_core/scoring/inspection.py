@@ -23,7 +23,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import Sample, scored_text
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import AttentionCall, Intervention, StopForward, intervening
-from circuitseer_core.model.encoding import EncodedText, encode_texts
+from circuitseer_core.model.encoding import EncodedText, default_max_length, encode_texts
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
@@ -87,15 +87,16 @@ def inspect_sample(
     Raises:
         UserError: unknown scoring, sample or head; no text at hand; another model than the run's.
     """
-    settings = run.scores_settings(name)
+    scoring = run.scoring(name)
     sample = _sample(run, name, sample_id)
-    text = scored_text(settings["text"], sample.prompt, sample.response)
+    text = scored_text(scoring.text, sample.prompt, sample.response)
     if text is None:
         raise UserError(f"{sample_id} has no response, and responses were scored")
     if reference is None:
-        reference = _live_model(str(run.path), settings["dtype"], _identity(run))
-    heads = _heads(reference, settings, layer, head)
-    encoded = encode_texts(reference.tokenizer, [text], settings["max_length"])[0]
+        reference = _live_model(str(run.path), scoring.dtype, _identity(run))
+    longest = default_max_length(reference.max_positions, scoring.max_length)
+    heads = _heads(reference, scoring.heads, layer, head)
+    encoded = encode_texts(reference.tokenizer, [text], longest)[0]
     if not encoded.ids:
         raise UserError(f"{sample_id} has no tokens")
     observer = PatternObserver(heads, len(encoded.ids))
@@ -174,12 +175,12 @@ def _sample(run: Run, name: str, sample_id: str) -> Sample:
 
 
 def _heads(
-    reference: ReferenceModel, settings: dict[str, Any], layer: int | None, head: int | None
+    reference: ReferenceModel, chosen: list[Head], layer: int | None, head: int | None
 ) -> list[Head]:
     if (layer is None) != (head is None):
         raise UserError("give both --layer and --head, or neither")
     if layer is None or head is None:
-        return [(int(a), int(b)) for a, b in settings["heads"]]
+        return chosen
     known = reference.heads_per_layer
     if not 0 <= layer < len(known) or not 0 <= head < known[layer]:
         raise UserError(f"the model has no head {layer}.{head}")
@@ -202,14 +203,13 @@ def _token_texts(tokenizer: Any, text: str, encoded: EncodedText) -> list[tuple[
 
 
 def _identity(run: Run) -> str:
-    model = run.manifest["model"]
-    return f"{model['id']} {model.get('revision')} {model.get('weights_hash')}"
+    return f"{run.model.id} {run.model.revision} {run.model.weights_hash}"
 
 
 @lru_cache(maxsize=1)
 def _live_model(path: str, dtype: str, identity: str) -> ReferenceModel:
     """The run's model, kept between looks; ``identity`` makes a changed run load anew."""
-    return load_run_model(Run.open(path).manifest, dtype, "auto")
+    return load_run_model(Run.open(path).model, dtype, "auto")
 
 
 def _rounded(values: NDArray[np.float32], digits: int) -> list[Any]:

@@ -33,6 +33,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, find_budget, model_facts, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shards import Note, ShardBook
@@ -54,11 +55,11 @@ class RayEngine:
         if not ray.is_initialized():
             _connect(settings.ray_address)
         self._resources = {"num_gpus": 1} if _gpus() else {"num_cpus": 1}
-        self._probe: Any = None
+        self._worker: Any = None
 
     def facts(self) -> ModelFacts:
         """What the loaded model says, on a worker: the driver may have no GPU."""
-        facts: ModelFacts = _get(self._prober().facts.remote(self.settings.max_length))
+        facts: ModelFacts = _get(self._first_worker().facts.remote(self.settings.max_length))
         return facts
 
     def run(self, book: ShardBook, progress: Progress) -> None:
@@ -67,11 +68,11 @@ class RayEngine:
         for window in book.to_do(progress.skip):
             if book.token_budget is None:
                 progress.say("finding the batch size")
-                book.pin_budget(_get(self._prober().budget.remote(window, shard_plan(book))))
+                book.pin_budget(_get(self._first_worker().budget.remote(window, shard_plan(book))))
             todo.add(window.index)
-        if self._probe is not None:
-            ray.kill(self._probe)  # its GPU is wanted
-            self._probe = None
+        if self._worker is not None:
+            ray.kill(self._worker)  # its GPU is wanted
+            self._worker = None
         if not todo:
             return
         try:
@@ -82,13 +83,15 @@ class RayEngine:
         except ray.exceptions.RayError as error:
             raise _plain(error) from error
 
-    def _prober(self) -> Any:
-        if self._probe is None:
+    def _first_worker(self) -> Any:
+        if self._worker is None:
             worker = ray.remote(_Worker).options(**self._resources)
             options = self.settings
-            manifest = self.run_folder.manifest
-            self._probe = worker.remote(manifest, options.dtype, options.device, os.getcwd())
-        return self._probe
+            run = self.run_folder
+            self._worker = worker.remote(
+                run.model, run.detection.template, options.dtype, options.device, os.getcwd()
+            )
+        return self._worker
 
     def _rows(self, book: ShardBook, todo: set[int]) -> Iterator[Row]:
         """Scored windows in the order in which they are done, one row each."""
@@ -97,15 +100,15 @@ class RayEngine:
         context.enable_progress_bars = False  # progress is told by the driver
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         plan, actors = shard_plan(book), min(_workers(), len(todo))
-        source = _WindowSource(self.settings, book.record["shard_rows"], todo, os.getcwd())
+        source = _WindowSource(self.settings, book.shard_rows, todo, os.getcwd())
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         read = ray.data.read_datasource(
             source, override_num_blocks=1, num_cpus=0, label_selector=here
         )
-        model = self.run_folder.manifest["model"]
+        model = self.run_folder.model
         encoded = read.map_batches(
             _encode,
-            fn_args=(model["id"], model.get("revision"), plan.text, plan.max_length),
+            fn_args=(model.id, model.revision, plan.text, plan.max_length),
             batch_size=1,
             compute=ray.data.TaskPoolStrategy(size=actors),
             num_cpus=0,  # where actors hold all CPUs, tokenising must not wait for them
@@ -114,7 +117,7 @@ class RayEngine:
         scored = encoded.map_batches(
             RayScorer,
             fn_constructor_args=(
-                self.run_folder.manifest,
+                model,
                 settings.dtype,
                 settings.device,
                 plan,
@@ -133,12 +136,12 @@ class RayScorer:
     """One actor: the run's model on one device, fed windows."""
 
     def __init__(
-        self, manifest: Mapping[str, Any], dtype: str, device: str, plan: ShardPlan, cwd: str
+        self, model: ModelRecord, dtype: str, device: str, plan: ShardPlan, cwd: str
     ) -> None:
         from circuitseer_core.scoring.window_scorer import WindowScorer
 
         _enter(cwd)
-        self.scorer = WindowScorer(load_run_model(manifest, dtype, device), plan)
+        self.scorer = WindowScorer(load_run_model(model, dtype, device), plan)
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """One window in (``window``: a pickled EncodedWindow), one shard out."""
@@ -150,14 +153,16 @@ class RayScorer:
 class _Worker:
     """Answers what only a loaded model knows, before the pool of actors is there."""
 
-    def __init__(self, manifest: Mapping[str, Any], dtype: str, device: str, cwd: str) -> None:
+    def __init__(
+        self, model: ModelRecord, template: str | None, dtype: str, device: str, cwd: str
+    ) -> None:
         _enter(cwd)
-        self.manifest = manifest
-        self.reference = load_run_model(manifest, dtype, device)
+        self.template = template
+        self.reference = load_run_model(model, dtype, device)
 
     def facts(self, max_length: int | None) -> ModelFacts:
-        """See score_engine.model_facts."""
-        return model_facts(self.reference, self.manifest, max_length)
+        """See engine.model_facts."""
+        return model_facts(self.reference, self.template, max_length)
 
     def budget(self, window: Window, plan: ShardPlan) -> int:
         """The token budget for texts like this window's."""

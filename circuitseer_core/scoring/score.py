@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_json
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
@@ -48,7 +48,7 @@ def score(
     *,
     reference: ReferenceModel | None = None,
     progress: bool = True,
-) -> dict[str, Any]:
+) -> ScoringRecord:
     """Score a corpus into ``run.scores_dir(settings.name)``; goes on where an earlier try stopped.
 
     Args:
@@ -57,20 +57,20 @@ def score(
         progress: show a bar.
 
     Returns:
-        settings.json: heads, settings, model, data fingerprints, rows, rejected, seconds, state.
+        settings.json.
 
     Raises:
         UserError: no detect stage, other settings under this name, a model other than the run's,
             data that is missing or empty, or data of which no sample could be scored.
     """
-    model = run.manifest.get("model")
+    model = run.record.model
     if model is None or not run.heads_path.is_file():
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
     heads = select_heads(run.heads(), settings.heads, settings.rank_by)
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    wanted = identity(settings, heads, model, corpus.fingerprint())
+    wanted = identity(settings, heads, model, DataRecord(**corpus.fingerprint()))
     before = read_record(folder)
     if before is not None:
         refuse_other(before, wanted, settings)
@@ -79,7 +79,8 @@ def score(
     began = time.monotonic()
     engine = _engine(run, settings, reference, before)
     record = before or _new_record(settings, wanted, engine.facts(), total)
-    book = ShardBook(folder, record | {"state": "running"}, corpus)
+    record.state = "running"
+    book = ShardBook(folder, record, corpus)
     with Progress(run, "score", total, unit="samples", show=progress) as shown:
         engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
@@ -89,11 +90,11 @@ def _engine(
     run: Run,
     settings: ScoreSettings,
     reference: ReferenceModel | None,
-    before: dict[str, Any] | None,
+    before: ScoringRecord | None,
 ) -> Engine:
     """Local or Ray; a scoring goes on in the dtype that it was begun with."""
     if before is not None:
-        settings = settings.model_copy(update={"dtype": before["dtype"]})
+        settings = settings.model_copy(update={"dtype": before.dtype})
     if settings.engine == "local":
         return LocalEngine(run, settings, reference)
     from circuitseer_core.scoring.ray_engine import RayEngine
@@ -101,56 +102,49 @@ def _engine(
     return RayEngine(run, settings)
 
 
-def _is_done(folder: Path, record: dict[str, Any]) -> bool:
+def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.get("state") != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or not (folder / "rejects.parquet").is_file():
         return False
-    count = int(record.get("shards", 0))
+    count = record.shards
     mark = fingerprint(record)
     whole = all(shards.finished(folder, index, mark) is not None for index in range(count))
     return whole and len(list(folder.glob("part-*.parquet"))) == count
 
 
 def _new_record(
-    settings: ScoreSettings, wanted: dict[str, Any], facts: ModelFacts, total: int
-) -> dict[str, Any]:
+    settings: ScoreSettings, wanted: ScoringRecord, facts: ModelFacts, total: int
+) -> ScoringRecord:
     """settings.json of a scoring that begins."""
-    heads = [(layer, head) for layer, head in wanted["heads"]]
-    draws = control_heads(heads, facts.heads_per_layer, settings.seed)
+    record = wanted.model_copy(deep=True)
+    draws = control_heads(record.heads, facts.heads_per_layer, settings.seed)
+    if record.model is not None:
+        record.model.dtype, record.model.device = facts.dtype, facts.device
+    record.max_length, record.dtype = facts.max_length, facts.dtype
+    record.token_budget = settings.token_budget
+    record.shard_rows = settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"])
+    record.control_heads = draws
+    record.control_share = control_share(total, settings.controls) if any(draws) else 0.0
+    record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
-    return wanted | {
-        "model": wanted["model"] | {"dtype": facts.dtype, "device": facts.device},
-        "max_length": facts.max_length,
-        "dtype": facts.dtype,
-        "token_budget": settings.token_budget,
-        "shard_rows": settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"]),
-        "control_heads": [[list(head) for head in draw] for draw in draws],
-        "control_share": control_share(total, settings.controls) if any(draws) else 0.0,
-        "template": facts.template if settings.baselines else None,
-        "scorers": [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines],
-        "engine": settings.engine,
-        "rows": 0,
-        "rejected": 0,
-        "seconds": 0.0,
-        "started": now(),
-    }
+    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines]
+    record.engine = settings.engine
+    record.rows, record.rejected, record.seconds = 0, 0, 0.0
+    record.started = now()
+    return record
 
 
-def _finish(book: ShardBook, seconds: float) -> dict[str, Any]:
+def _finish(book: ShardBook, seconds: float) -> ScoringRecord:
     """Gather the rejects, drop shards that are none of the data's, and sign the scoring as done."""
     shards.drop_beyond(book.folder, book.count)
     notes = shards.notes(book.folder, book.mark, book.count)
     rows, rejected, tokens, reason = shards.write_rejects(book.folder, notes)
     if rows == 0:
         raise UserError(f"no sample could be scored: all {rejected} were rejected ({reason})")
-    record = book.record | {
-        "state": "done",
-        "rows": rows,
-        "rejected": rejected,
-        "tokens": tokens,
-        "shards": book.count,
-        "seconds": round(book.record["seconds"] + seconds, 2),
-        "finished": now(),
-    }
-    write_json(book.folder / "settings.json", record)
+    record = book.record
+    record.state, record.finished = "done", now()
+    record.rows, record.rejected, record.tokens = rows, rejected, tokens
+    record.shards = book.count
+    record.seconds = round(record.seconds + seconds, 2)
+    record.write(book.folder / "settings.json")
     return record

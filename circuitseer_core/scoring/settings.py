@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
 SHARD_ROWS = {"cpu": 512, "cuda": 4096}
@@ -72,33 +74,32 @@ _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the 
 
 def identity(
     settings: ScoreSettings,
-    heads: Sequence[tuple[int, int]],
-    model: Mapping[str, Any],
-    data: Mapping[str, Any],
-) -> dict[str, Any]:
+    heads: Sequence[Head],
+    model: ModelRecord,
+    data: DataRecord,
+) -> ScoringRecord:
     """The part of settings.json that another scoring under the same name must share."""
-    return {
-        "heads": [list(head) for head in heads],
-        "heads_rule": settings.heads,
-        "rank_by": settings.rank_by,
-        "text": settings.text,
-        "model": dict(model),
-        "data": [dict(data)],
-        "data_specs": list(settings.data),
-        "baselines": settings.baselines,
-        "seed": settings.seed,
-        "control_limit": settings.controls,
-    }
+    return ScoringRecord(
+        heads=list(heads),
+        heads_rule=settings.heads,
+        rank_by=settings.rank_by,
+        text=settings.text,
+        model=model,
+        data=[data],
+        data_specs=list(settings.data),
+        baselines=settings.baselines,
+        seed=settings.seed,
+        control_limit=settings.controls,
+    )
 
 
-def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], ask: ScoreSettings) -> None:
+def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSettings) -> None:
     """Raise UserError where a scoring of this name was made with other settings."""
-    other = [
-        label for key, label in _IDENTITY.items() if _essence(before, key) != _essence(wanted, key)
-    ]
+    then, now = _essence(before), _essence(wanted)
+    other = [label for key, label in _IDENTITY.items() if then[key] != now[key]]
     for key, label in _PINNED.items():
         asked = getattr(ask, key)
-        if asked not in (None, "auto") and asked != before.get(key):
+        if asked not in (None, "auto") and asked != then[key]:
             other.append(label)
     if other:
         raise UserError(
@@ -107,34 +108,35 @@ def refuse_other(before: Mapping[str, Any], wanted: Mapping[str, Any], ask: Scor
         )
 
 
-def _essence(record: Mapping[str, Any], key: str) -> Any:
-    value = record.get(key)
-    if key == "model" and isinstance(value, Mapping):
-        return value.get("weights_hash"), value.get("tokenizer_hash")
-    if key == "data" and isinstance(value, list):
-        return [entry.get("sha256", entry) for entry in value]
-    return value
-
-
-def fingerprint(record: Mapping[str, Any]) -> str:
-    """Hash of all that a shard's numbers depend on, from a complete settings record.
+def _essence(record: ScoringRecord) -> dict[str, Any]:
+    """All that a shard's numbers depend on; model and data by their hashes alone.
 
     The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
     """
-    keys = [*_IDENTITY, *_PINNED, "control_heads", "control_share", "template"]
-    essence = {key: _essence(record, key) for key in keys}
-    return short_hash(json.dumps(essence, sort_keys=True, ensure_ascii=False))
+    model = record.model
+    return {
+        "heads": [list(head) for head in record.heads],
+        "text": record.text,
+        "model": [model.weights_hash, model.tokenizer_hash] if model else None,
+        "data": [data.sha256 or data.to_json() for data in record.data],
+        "baselines": record.baselines,
+        "seed": record.seed,
+        "control_limit": record.control_limit,
+        "max_length": record.max_length,
+        "dtype": record.dtype,
+        "shard_rows": record.shard_rows,
+        "control_heads": [[list(head) for head in draw] for draw in record.control_heads],
+        "control_share": record.control_share,
+        "template": record.template,
+    }
 
 
-def read_record(folder: Path) -> dict[str, Any] | None:
+def fingerprint(record: ScoringRecord) -> str:
+    """Hash of all that a shard's numbers depend on, from a complete settings record."""
+    return short_hash(json.dumps(_essence(record), sort_keys=True, ensure_ascii=False))
+
+
+def read_record(folder: Path) -> ScoringRecord | None:
     """settings.json of a scoring that was begun, else None. Raises UserError where it is broken."""
     path = folder / "settings.json"
-    if not path.is_file():
-        return None
-    try:
-        record = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    if not isinstance(record, dict):
-        raise UserError(f"{path} cannot be read: it is not a JSON object")
-    return record
+    return ScoringRecord.read(path) if path.is_file() else None

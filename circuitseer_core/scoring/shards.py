@@ -13,7 +13,6 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -21,7 +20,8 @@ import pyarrow.parquet as pq
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import atomic_path, write_json
+from circuitseer_core.files import atomic_path
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.scoring.settings import fingerprint
 from circuitseer_core.scoring.windows import Window, windows
 
@@ -146,17 +146,17 @@ class ShardBook:
         count: windows seen so far; the number of shards once the stream is at its end.
     """
 
-    def __init__(self, folder: Path, record: dict[str, Any], corpus: Corpus) -> None:
+    def __init__(self, folder: Path, record: ScoringRecord, corpus: Corpus) -> None:
         self.folder, self.record, self.corpus = folder, record, corpus
         self.mark = fingerprint(record)
         self.count = 0
-        write_json(folder / "settings.json", record)
+        record.write(folder / "settings.json")
         clean(folder, self.mark)
 
     def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
         """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
         self.count = 0
-        for window in windows(self.corpus, self.record["shard_rows"]):
+        for window in windows(self.corpus, self.shard_rows):
             self.count += 1
             note = finished(self.folder, window.index, self.mark)
             if note is not None and note.entries == window.size:
@@ -167,14 +167,19 @@ class ShardBook:
     @property
     def token_budget(self) -> int | None:
         """Tokens of a batch; None until it was found."""
-        budget: int | None = self.record["token_budget"]
-        return budget
+        return self.record.token_budget
+
+    @property
+    def shard_rows(self) -> int:
+        """Rows of a window, and so of a shard."""
+        assert self.record.shard_rows is not None  # pinned when the scoring began
+        return self.record.shard_rows
 
     def pin_budget(self, budget: int) -> None:
         """Write the token budget down, so that a resumed run does the same arithmetic."""
-        if self.record["token_budget"] != budget:
-            self.record["token_budget"] = budget
-            write_json(self.folder / "settings.json", self.record)
+        if self.record.token_budget != budget:
+            self.record.token_budget = budget
+            self.record.write(self.folder / "settings.json")
 
     def add(self, table: pa.Table, note: Note) -> None:
         """Write one finished shard."""

@@ -11,13 +11,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 
 from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.correlation import spearman
 from circuitseer_core.hashing import remix, to_gumbels
+from circuitseer_core.runs.selection_records import (
+    Diagnostics,
+    Distribution,
+    Distributions,
+    LengthCorrelation,
+    Mass,
+    Overlap,
+    ScoreMeans,
+    Simulated,
+    SourceShare,
+)
 from circuitseer_core.selection.budgets import Limits, Strata, choose, enough
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.gumbel import effective_size, key_order, sampling_keys
@@ -29,7 +39,7 @@ BINS = 40
 QUANTILES = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 
 
-def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> dict[str, Any]:
+def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> Diagnostics:
     """Everything the Export page, the card and the failure signatures report about a draw.
 
     Shares and overlaps are fractions of 1; entropy is in nats; ``gini`` is that of the chances
@@ -41,24 +51,23 @@ def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> dict[str, Any]:
     score = pool.score
     top = _redraw(drawing, to_gumbels(drawing.hashes), 0.0)
     simulation = _simulate(drawing, seeds)
-    return {
-        "pool_rows": len(pool),
-        "rows": len(chosen),
-        "tokens": int(pool.tokens[chosen].sum()),
-        "pool_tokens": int(pool.tokens.sum()),
-        "temperature": "inf" if np.isinf(drawing.temperature) else drawing.temperature,
+    return Diagnostics(
+        pool_rows=len(pool),
+        rows=len(chosen),
+        tokens=int(pool.tokens[chosen].sum()),
+        pool_tokens=int(pool.tokens.sum()),
+        temperature=drawing.temperature,
         **concentration(drawing.chances),
-        "score": _means(score, chosen, top),
-        "mass": _masses(score, chosen, top),
-        "overlap": _overlaps(drawing, top, simulation),
-        "sources": _sources(drawing, simulation),
-        "simulated": {"seeds": seeds, "rows": simulation.rows},
-        "distributions": {
-            "score": distribution(score, chosen),
-            "length": distribution(pool.length, chosen),
-        },
-        "length": _length(drawing),
-    }
+        score=_means(score, chosen, top),
+        mass=_masses(score, chosen, top),
+        overlap=_overlaps(drawing, top, simulation),
+        sources=_sources(drawing, simulation),
+        simulated=Simulated(seeds=seeds, rows=simulation.rows),
+        distributions=Distributions(
+            score=distribution(score, chosen), length=distribution(pool.length, chosen)
+        ),
+        length=_length(drawing),
+    )
 
 
 def concentration(chances: Floats) -> dict[str, float]:
@@ -87,7 +96,7 @@ def gini(values: Floats) -> float:
     return max(0.0, float(2 * (ranks * ordered).sum() / (n * mass) - (n + 1) / n))
 
 
-def distribution(values: Floats, chosen: Ints, bins: int = BINS) -> dict[str, Any]:
+def distribution(values: Floats, chosen: Ints, bins: int = BINS) -> Distribution:
     """Histograms of the pool and of the subset over shared edges, quantiles, and the KS distance.
 
     The edges span the pool's 0.1th to 99.9th percentile; what lies outside counts in the outermost
@@ -98,17 +107,17 @@ def distribution(values: Floats, chosen: Ints, bins: int = BINS) -> dict[str, An
         low, high = low - 0.5, low + 0.5
     edges = np.linspace(low, high, bins + 1)
     drawn = values[chosen]
-    return {
-        "edges": edges.tolist(),
-        "pool": np.histogram(np.clip(values, low, high), edges)[0].tolist(),
-        "subset": np.histogram(np.clip(drawn, low, high), edges)[0].tolist(),
-        "quantiles": list(QUANTILES),
-        "pool_quantiles": np.quantile(values, QUANTILES).tolist(),
-        "subset_quantiles": np.quantile(drawn, QUANTILES).tolist(),
-        "pool_mean": _mean(values),
-        "subset_mean": _mean(drawn),
-        "ks": ks_distance(values, drawn),
-    }
+    return Distribution(
+        edges=edges.tolist(),
+        pool=np.histogram(np.clip(values, low, high), edges)[0].tolist(),
+        subset=np.histogram(np.clip(drawn, low, high), edges)[0].tolist(),
+        quantiles=list(QUANTILES),
+        pool_quantiles=np.quantile(values, QUANTILES).tolist(),
+        subset_quantiles=np.quantile(drawn, QUANTILES).tolist(),
+        pool_mean=_mean(values),
+        subset_mean=_mean(drawn),
+        ks=ks_distance(values, drawn),
+    )
 
 
 def ks_distance(one: Floats, other: Floats) -> float:
@@ -194,51 +203,51 @@ def _redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:
     return choose(order, drawing.strata, drawing.limits)
 
 
-def _means(score: Floats, chosen: Ints, top: Ints) -> dict[str, float | None]:
+def _means(score: Floats, chosen: Ints, top: Ints) -> ScoreMeans:
     """Mean scores; ``random_sd`` is the spread of a random subset's mean (finite population)."""
     n, k = len(score), len(chosen)
     pool, subset = _mean(score), _mean(score[chosen])
     spread = float(np.std(score)) * np.sqrt(max(0, n - k) / max(1, n - 1) / max(1, k))
-    return {
-        "pool": pool,
-        "subset": subset,
-        "top_k": _mean(score[top]),
-        "random_sd": float(spread),
-        "lift": subset / pool - 1 if pool > 0 else None,
-        "top_k_lift": _mean(score[top]) / pool - 1 if pool > 0 else None,
-        "z": (subset - pool) / float(spread) if spread > 0 else None,
-    }
+    return ScoreMeans(
+        pool=pool,
+        subset=subset,
+        top_k=_mean(score[top]),
+        random_sd=float(spread),
+        lift=subset / pool - 1 if pool > 0 else None,
+        top_k_lift=_mean(score[top]) / pool - 1 if pool > 0 else None,
+        z=(subset - pool) / float(spread) if spread > 0 else None,
+    )
 
 
-def _masses(score: Floats, chosen: Ints, top: Ints) -> dict[str, float | None]:
+def _masses(score: Floats, chosen: Ints, top: Ints) -> Mass:
     """Share of the pool's total score that the subset, top-k and a random subset hold."""
     total = float(np.sort(score).sum())
     if total <= 0 or (score < 0).any():
-        return {"subset": None, "top_k": None, "random": len(chosen) / len(score)}
-    return {
-        "subset": float(np.sort(score[chosen]).sum()) / total,
-        "top_k": float(np.sort(score[top]).sum()) / total,
-        "random": len(chosen) / len(score),
-    }
+        return Mass(subset=None, top_k=None, random=len(chosen) / len(score))
+    return Mass(
+        subset=float(np.sort(score[chosen]).sum()) / total,
+        top_k=float(np.sort(score[top]).sum()) / total,
+        random=len(chosen) / len(score),
+    )
 
 
-def _overlaps(drawing: Drawing, top: Ints, simulation: _Simulation) -> dict[str, Any]:
+def _overlaps(drawing: Drawing, top: Ints, simulation: _Simulation) -> Overlap:
     """Share of the subset that top-k, a uniform draw and other seeds would also take."""
     uniform = _redraw(drawing, to_gumbels(remix(drawing.hashes, 0)), float("inf"))
     k = len(drawing.chosen)
     taken = np.zeros(len(drawing.pool), dtype=bool)
     taken[drawing.chosen] = True
     seeds = simulation.overlaps[:OVERLAP_SEEDS]
-    return {
-        "top_k": int(taken[top].sum()) / k,
-        "random": int(taken[uniform].sum()) / k,
-        "random_expected": k / len(drawing.pool),
-        "seeds": seeds.tolist(),
-        "seeds_mean": _mean(seeds) if len(seeds) else None,
-    }
+    return Overlap(
+        top_k=int(taken[top].sum()) / k,
+        random=int(taken[uniform].sum()) / k,
+        random_expected=k / len(drawing.pool),
+        seeds=seeds.tolist(),
+        seeds_mean=_mean(seeds) if len(seeds) else None,
+    )
 
 
-def _sources(drawing: Drawing, simulation: _Simulation) -> list[dict[str, Any]]:
+def _sources(drawing: Drawing, simulation: _Simulation) -> list[SourceShare]:
     """One entry a source: rows and shares before and after, and what 200 seeds would have drawn.
 
     ``low`` and ``high`` bound 95 % of the simulated shares.
@@ -253,32 +262,32 @@ def _sources(drawing: Drawing, simulation: _Simulation) -> list[dict[str, Any]]:
     drawn = pool.source[chosen]
     mass_after = np.bincount(drawn, weights=pool.score[chosen], minlength=len(pool.names))
     return [
-        {
-            "source": name,
-            "pool": int(before[i]),
-            "pool_share": float(before[i] / len(pool)),
-            "rows": int(after[i]),
-            "share": float(after[i] / len(chosen)),
-            "expected": float(expected[i]),
-            "low": float(max(0.0, low[i])),
-            "high": float(min(1.0, high[i])),
-            "pool_score": float(mass[i] / before[i]) if before[i] else None,
-            "score": float(mass_after[i] / after[i]) if after[i] else None,
-        }
+        SourceShare(
+            source=name,
+            pool=int(before[i]),
+            pool_share=float(before[i] / len(pool)),
+            rows=int(after[i]),
+            share=float(after[i] / len(chosen)),
+            expected=float(expected[i]),
+            low=float(max(0.0, low[i])),
+            high=float(min(1.0, high[i])),
+            pool_score=float(mass[i] / before[i]) if before[i] else None,
+            score=float(mass_after[i] / after[i]) if after[i] else None,
+        )
         for i, name in enumerate(pool.names)
         if before[i]
     ]
 
 
-def _length(drawing: Drawing) -> dict[str, float | None]:
+def _length(drawing: Drawing) -> LengthCorrelation:
     """How far length drives the scores, and the weights that length control made of them."""
     pool = drawing.pool
     plain = spearman(pool.score, pool.length)
     same = drawing.weight is pool.score
-    return {
-        "spearman": plain,
-        "spearman_controlled": plain if same else spearman(drawing.weight, pool.length),
-    }
+    return LengthCorrelation(
+        spearman=plain,
+        spearman_controlled=plain if same else spearman(drawing.weight, pool.length),
+    )
 
 
 def _mean(values: Floats) -> float:

@@ -140,7 +140,8 @@ def lists_hash(lists: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _list_files(settings: SelectionSettings) -> list[dict[str, Any]]:
+def list_files(settings: SelectionSettings) -> list[dict[str, Any]]:
+    """Every list file of the settings, with the rule that it serves."""
     found = []
     for rule, entries in (("exclude", settings.exclude), ("include", settings.include)):
         found += [{"rule": rule, **file} for file in read_list(entries).files]

@@ -101,12 +101,12 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
     if not parts:
         raise UserError(f"{run.path}: scoring {settings.scores!r} has no finished shard yet")
     have = pq.read_schema(parts[0]).names
-    known = run.scores_settings(settings.scores).get("scorers") or have
+    known = run.scoring(settings.scores).scorers or have
     if settings.scorer not in have:
         raise UserError(f"no scorer {settings.scorer!r} in this run; it has: {', '.join(known)}")
     wanted = dict.fromkeys(["id", "source", settings.scorer, *TOKEN_COLUMNS])
     frame = run.scores(settings.scores, [name for name in wanted if name in have])
-    text = run.scores_settings(settings.scores).get("text", "prompt")
+    text = run.scoring(settings.scores).text
     if prompts is None:
         prompts = bool(settings.duplicates == "remove" or settings.exclude or settings.include)
     return make_pool(

@@ -15,7 +15,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -23,13 +23,22 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import spearman
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import replace_folder, write_json
+from circuitseer_core.files import replace_folder
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.selection_records import (
+    SELECTION_FORMAT,
+    ControlCorrelation,
+    Counts,
+    ListFile,
+    ListsRecord,
+    SelectionOptions,
+    SelectionRecord,
+)
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.lists import (
-    _list_files,
+    list_files,
     lists_frame,
     lists_hash,
     run_rules,
@@ -40,12 +49,10 @@ from circuitseer_core.selection.settings import SelectionSettings
 if TYPE_CHECKING:
     from circuitseer_core.runs.progress import Progress
 
-FORMAT = 1
-
 
 def select_run(
     run: Run, settings: SelectionSettings, progress: Progress | None = None
-) -> dict[str, Any]:
+) -> SelectionRecord:
     """Draw, diagnose and write one selection; returns its ``selection.json``.
 
     A selection of the same name is replaced, in one rename.
@@ -54,8 +61,8 @@ def select_run(
         UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
     """
     started = time.monotonic()
-    scoring = run.scores_settings(settings.scores)
-    if scoring.get("state", "done") != "done":
+    scoring = run.scoring(settings.scores)
+    if scoring.state != "done":
         raise UserError(
             f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
         )
@@ -64,34 +71,40 @@ def select_run(
     drawing = draw(everyone, settings, run_rules(run, settings))
     frame = ids_frame(drawing)
     lists = lists_frame(everyone, drawing)
-    summary = {
-        "format": FORMAT,
-        "name": settings.name,
-        "created": now(),
-        "settings": settings.model_dump(mode="json"),
-        "temperature": _plain(drawing.temperature),
-        "scores": settings.scores,
-        "text": scoring.get("text", "prompt"),
-        "counts": {
-            "rejected": int(scoring.get("rejected") or 0),
+    diagnostics = diagnose(drawing)
+    diagnostics.control = control_correlation(run, settings)
+    summary = SelectionRecord(
+        format=SELECTION_FORMAT,
+        name=settings.name,
+        created=now(),
+        settings=SelectionOptions(**settings.model_dump(mode="json")),
+        temperature=drawing.temperature,
+        scores=settings.scores,
+        text=scoring.text,
+        counts=Counts(
+            rejected=scoring.rejected,
             **drawing.sifted.counts,
-            "selected": len(frame),
-            "tokens": int(frame["tokens"].sum()),
-        },
-        "prompts_compared": everyone.prompt is not None,
-        "lists": {"sha256": lists_hash(lists), "rows": len(lists), "files": _list_files(settings)},
-        "pool_hash": pool_hash(everyone),
-        "ids_hash": ids_hash(frame["id"]),
-        "diagnostics": diagnose(drawing) | {"control": control_correlation(run, settings)},
-        "command": settings.command(run.path),
-        "versions": versions(),
-    }
-    summary["seconds"] = round(time.monotonic() - started, 3)
+            selected=len(frame),
+            tokens=int(frame["tokens"].sum()),
+        ),
+        prompts_compared=everyone.prompt is not None,
+        lists=ListsRecord(
+            sha256=lists_hash(lists),
+            rows=len(lists),
+            files=[ListFile(**file) for file in list_files(settings)],
+        ),
+        pool_hash=pool_hash(everyone),
+        ids_hash=ids_hash(frame["id"]),
+        diagnostics=diagnostics,
+        command=settings.command(run.path),
+        versions=versions(),
+        seconds=round(time.monotonic() - started, 3),
+    )
     _write(run, settings.name, frame, lists, summary)
     return summary
 
 
-def control_correlation(run: Run, settings: SelectionSettings) -> dict[str, Any] | None:
+def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrelation | None:
     """Rank correlation of the scorer with itself on random heads of the same layers.
 
     The mean over the control draws, and the rows they were computed on; None for a scorer without
@@ -109,7 +122,9 @@ def control_correlation(run: Run, settings: SelectionSettings) -> dict[str, Any]
         found += [] if rho is None else [(rho, len(both))]
     if not found:
         return None
-    return {"spearman": float(np.mean([r for r, _ in found])), "rows": max(n for _, n in found)}
+    return ControlCorrelation(
+        spearman=float(np.mean([r for r, _ in found])), rows=max(n for _, n in found)
+    )
 
 
 def ids_frame(drawing: Drawing) -> pd.DataFrame:
@@ -145,7 +160,7 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def _write(
-    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: dict[str, Any]
+    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: SelectionRecord
 ) -> None:
     """Write the three files aside, then put the folder in place."""
     target = run.selection_dir(name)
@@ -155,14 +170,10 @@ def _write(
     try:
         frame.to_parquet(aside / "ids.parquet", index=False)
         lists.to_parquet(aside / "lists.parquet", index=False)
-        write_json(aside / "selection.json", summary)
+        summary.write(aside / "selection.json")
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _plain(temperature: float) -> float | str:
-    return "inf" if np.isinf(temperature) else temperature
 
 
 def _advance(progress: Progress | None, rows: int, message: str) -> None:

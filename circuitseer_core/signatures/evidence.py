@@ -22,6 +22,8 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord
 
 
 @dataclass(frozen=True)
@@ -70,8 +72,8 @@ class Evidence:
     @cached_property
     def chosen(self) -> list[Head]:
         """The reasoning heads: those the scores were computed with, else the default share."""
-        if self.settings.get("heads"):
-            return [(int(layer), int(head)) for layer, head in self.settings["heads"]]
+        if self.settings.heads:
+            return self.settings.heads
         if self.heads is None:
             return []
         try:
@@ -82,9 +84,7 @@ class Evidence:
     @cached_property
     def noise_floor(self) -> float | None:
         """Spread of a repeated clean loss, in nats, as detection measured it."""
-        detect = self.run.manifest.get("detect")
-        value = detect.get("noise_floor") if isinstance(detect, dict) else None
-        return float(value) if isinstance(value, int | float) else None
+        return self.run.detection.noise_floor
 
     @cached_property
     def scoring(self) -> str | None:
@@ -95,26 +95,26 @@ class Evidence:
         return names[0] if names else None
 
     @cached_property
-    def settings(self) -> dict[str, Any]:
-        """settings.json of the scoring; empty without one."""
+    def settings(self) -> ScoringRecord:
+        """settings.json of the scoring; nothing set without one."""
         if self.scoring is None:
-            return {}
+            return ScoringRecord()
         try:
-            return self.run.scores_settings(self.scoring)
+            return self.run.scoring(self.scoring)
         except UserError:
-            return {}
+            return ScoringRecord()
 
     @cached_property
-    def selection(self) -> dict[str, Any] | None:
+    def selection(self) -> SelectionRecord | None:
         """selection.json of the newest selection from this scoring (and scorer, if given)."""
         for name in self.run.selections():
             try:
-                found = self.run.selection(name)
+                selection = self.run.selection(name)
             except UserError:
                 continue
-            asked = self._scorer in (None, found.get("settings", {}).get("scorer"))
-            if found.get("scores", "default") == self.scoring and asked:
-                return found
+            asked = self._scorer in (None, selection.settings.scorer)
+            if selection.scores == self.scoring and asked:
+                return selection
         return None
 
     @cached_property
@@ -123,9 +123,9 @@ class Evidence:
         if self._scorer is not None:
             return self._scorer
         if self.selection is not None:
-            return str(self.selection.get("settings", {}).get("scorer", "variance"))
-        known = self.settings.get("scorers") or ["variance"]
-        return "variance" if "variance" in known else str(known[0])
+            return self.selection.settings.scorer
+        known = self.settings.scorers or ["variance"]
+        return "variance" if "variance" in known else known[0]
 
     @cached_property
     def scored(self) -> Scored | None:

@@ -66,7 +66,7 @@ def set_stability(facts: Evidence) -> Signature | None:
     """Top set unstable under bootstrap: its expected overlap with that of a new probe."""
     if facts.heads is None or len(facts.chosen) < 1:
         return None
-    rank_by = str(facts.settings.get("rank_by", "importance"))
+    rank_by = facts.settings.rank_by
     try:
         by_rank = select_heads(facts.heads, str(len(facts.chosen)), rank_by)
     except (UserError, KeyError):

@@ -39,9 +39,8 @@ def length_driven(facts: Evidence) -> Signature | None:
         return Signature("length", "good", title, text, rank.rho, "sources")
     which = "longer" if rank.rho > 0 else "shorter"
     text = f"To a large part the score asks for {which} texts. {text}"
-    settings = (facts.selection or {}).get("settings", {})
     title = "Length drives the score"
-    if settings.get("length_control") == "within-bins":
+    if facts.selection is not None and facts.selection.settings.length_control == "within-bins":
         text += " The newest selection takes length out (length control within bins)."
         return Signature("length", "info", title, text, rank.rho, "sources")
     text += " Length control within bins takes it out of the draw."
@@ -102,12 +101,11 @@ def nearly_uniform(facts: Evidence) -> Signature | None:
 
 def _softness(facts: Evidence) -> tuple[float, float | None, float, str] | None:
     """(ESS/N, lift, temperature, of what) of the newest selection, else of a draw at τ = 1."""
-    diagnostics: dict[str, Any] = (facts.selection or {}).get("diagnostics", {})
-    if facts.selection is not None and "ess_share" in diagnostics:
-        lift = diagnostics.get("score", {}).get("lift")
-        whose = f"selection {facts.selection.get('name', '')!s}"
-        temperature = float(facts.selection.get("temperature", 1.0))
-        return float(diagnostics["ess_share"]), lift, temperature, f"{whose}, τ = {temperature:g}"
+    selection = facts.selection
+    if selection is not None and selection.diagnostics is not None:
+        whose = f"selection {selection.name}, τ = {selection.temperature:g}"
+        drawn = selection.diagnostics
+        return drawn.ess_share, drawn.score.lift, selection.temperature, whose
     scored = facts.scored
     if scored is None or not _soft(scored):
         return None
@@ -146,8 +144,7 @@ def one_source_favoured(facts: Evidence) -> Signature | None:
     if not grows or gain[top] <= _CHANCE * chance:
         title = "No source is favoured"
         return Signature("source-skew", "good", title, text, number, "export")
-    settings = (facts.selection or {}).get("settings", {})
-    if settings.get("stratify") == "equal":
+    if facts.selection is not None and facts.selection.settings.stratify == "equal":
         text += " Equal shares by source were asked for."
         title = "Sources were evened out"
         return Signature("source-skew", "info", title, text, number, "export")
@@ -159,13 +156,12 @@ def one_source_favoured(facts: Evidence) -> Signature | None:
 def _source_shares(facts: Evidence) -> tuple[list[str], Any, Any, int, str] | None:
     """Names, shares before and after, rows drawn (0: expected shares), and of what draw."""
     selection = facts.selection
-    entries = (selection or {}).get("diagnostics", {}).get("sources")
-    if selection is not None and entries:
-        names = [str(entry["source"]) for entry in entries]
-        before = np.array([entry["pool_share"] for entry in entries], dtype=float)
-        after = np.array([entry["share"] for entry in entries], dtype=float)
-        drawn = sum(int(entry["rows"]) for entry in entries)
-        return names, before, after, drawn, f"selection {selection.get('name', '')!s}"
+    if selection is not None and selection.diagnostics is not None:
+        shares = selection.diagnostics.sources
+        names = [share.source for share in shares]
+        before = np.array([share.pool_share for share in shares])
+        after = np.array([share.share for share in shares])
+        return names, before, after, selection.counts.selected, f"selection {selection.name}"
     scored = facts.scored
     if scored is None or not scored.names or not _soft(scored):
         return None

@@ -247,7 +247,7 @@ def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_pa
             cwd=ROOT, check=True, capture_output=True,
         )  # fmt: skip
         assert got == out.read_bytes() and len(got) > 1000
-    kept = journey.selection("by-hand")["settings"]
+    kept = journey.selection("by-hand").settings.to_json()
     assert kept["temperature"] == 0.05
 
 

@@ -286,7 +286,7 @@ def test_files_of_a_run(setup: tuple[Path, dict[str, Any]]) -> None:
     assert len(table) == 6 * 12
     means = table.groupby(["layer", "head"])["delta_loss"].mean().to_numpy()
     assert np.allclose(heads["importance"], means)
-    assert run.manifest["detect"]["noise_floor"] < 1e-5
+    assert run.record.detect.noise_floor < 1e-5
     assert run.stage_state()["detect"] == "done"
 
 

@@ -243,12 +243,12 @@ class TestTemperature:
             run, temperatures="0.5", fraction=0.2, seed=4, seeds=1
         )
         (line,) = found.table.to_dict("records")
-        diagnostics = written["diagnostics"]
-        assert line["lift"] == pytest.approx(diagnostics["score"]["lift"])
+        diagnostics = written.diagnostics
+        assert line["lift"] == pytest.approx(diagnostics.score.lift)
         assert np.isnan(line["lift_sd"])
-        assert line["ess_share"] == pytest.approx(diagnostics["ess_share"])
-        assert line["overlap_top"] == pytest.approx(diagnostics["overlap"]["top_k"])
-        shift = sum(abs(s["share"] - s["pool_share"]) for s in diagnostics["sources"]) / 2
+        assert line["ess_share"] == pytest.approx(diagnostics.ess_share)
+        assert line["overlap_top"] == pytest.approx(diagnostics.overlap.top_k)
+        shift = sum(abs(s.share - s.pool_share) for s in diagnostics.sources) / 2
         assert line["source_shift"] == pytest.approx(shift)
 
     def test_options_from_a_command_line(self, run: Run) -> None:
@@ -390,7 +390,7 @@ class TestWithAModel:
         from circuitseer_core.scoring.profiles import HeadPlan, observe
         from circuitseer_core.scoring.scorers import attention_scores
 
-        reference, _ = load_model(Run.open(measured).manifest["model"]["id"])
+        reference, _ = load_model(Run.open(measured).record.model.id)
         texts = ["A short one.", "Another text, and a longer one: 12 + 30 = 42.", "x = 5, so 3x?"]
         encoded = encode_texts(reference.tokenizer, texts, 64)
         sets = [[(0, 0), (1, 2)], [(1, 1), (1, 2), (0, 3)]]

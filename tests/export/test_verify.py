@@ -86,7 +86,7 @@ def test_lists_and_reviews_may_change_after_the_draw(tmp_path: Path) -> None:
     review.append(run.path, {"kind": "drop", "id": ids[20]})
     review.append(run.path, {"kind": "pin", "id": ids[21]})
     selected(run, fraction=0.5, exclude=(str(bench), ids[30]), include=(ids[31],))
-    assert run.selection("default")["counts"]["duplicate"] == 1
+    assert run.selection("default").counts.duplicate == 1
     done = export(run, None, tmp_path / "a.jsonl")
     bench.unlink()
     review.append(run.path, {"kind": "undrop", "id": ids[20]})
@@ -213,18 +213,15 @@ def test_changed_texts_in_the_run(run: Run, tmp_path: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("told", ["by the scoring", "by the command"])
-def test_changed_data_files(tmp_path: Path, told: str) -> None:
+def test_changed_data_files(tmp_path: Path) -> None:
     data = tmp_path / "gsm.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in make_rows(60)))
     corpus = Corpus([str(data)])
     ids = [entry.id for entry in corpus if isinstance(entry, Sample)]
     frame = score_frame(make_rows(60)).assign(id=ids)
-    specs = [str(data)] if told == "by the scoring" else []
-    run = make_run(tmp_path / "run", frame=frame, data=[corpus.fingerprint()], data_specs=specs)
-    if not specs:
-        command = f"python -m circuitseer_core score --run r --data {data} --text prompt"
-        run.update(commands=[{"stage": "score", "command": command, "at": "2026-01-01"}])
+    run = make_run(
+        tmp_path / "run", frame=frame, data=[corpus.fingerprint()], data_specs=[str(data)]
+    )
     done = export(selected(run), None, tmp_path / "a.jsonl")
     result = verify(done.path)
     assert result.ok and not result.notes

@@ -194,7 +194,7 @@ def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:
     manifest = json.loads(done.manifest.read_text())
     assert manifest["run"]["name"] == "run"
     for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
-        assert manifest["model"][key] == run.manifest["model"][key]
+        assert manifest["model"][key] == getattr(run.model, key)
     assert manifest["heads"] == [[0, 0], [1, 3]]
     assert manifest["selection"]["settings"]["scorer"] == "variance"
     assert manifest["selection"]["settings"]["seed"] == 0
@@ -220,10 +220,10 @@ def test_card_has_front_matter_and_the_numbers(run: Run, tmp_path: Path) -> None
     meta = yaml.safe_load(front)
     assert meta["configs"][0]["data_files"] == [{"split": "train", "path": "a.jsonl"}]
     assert meta["size_categories"] == ["n<1K"] and "circuitseer" in meta["tags"]
-    assert "20 of 200 scored samples" in body and "τ = 1.0" in body and "seed 0" in body
-    sources = run.selection("default")["diagnostics"]["sources"]
+    assert "20 of 200 scored samples" in body and "τ = 1," in body and "seed 0" in body
+    sources = run.selection("default").diagnostics.sources
     for entry in sources:
-        assert f"| {entry['source']} | {entry['pool']} | {entry['rows']} |" in body
+        assert f"| {entry.source} | {entry.pool} | {entry.rows} |" in body
 
 
 def test_card_says_what_speaks_against_the_subset(tmp_path: Path) -> None:
@@ -233,7 +233,7 @@ def test_card_says_what_speaks_against_the_subset(tmp_path: Path) -> None:
     frame["control_variance_0"] = frame["variance"] * 2
     frame["control_variance_1"] = frame["variance"].where(frame.index % 2 == 0)
     run = selected(make_run(tmp_path / "run", frame=frame))
-    assert run.selection("default")["diagnostics"]["control"]["rows"] == 80
+    assert run.selection("default").diagnostics.control.rows == 80
     text = export(run, None, tmp_path / "a.jsonl").card.read_text()
     assert "The draw is nearly uniform: its effective sample size is 9" in text
     assert "The draw favours longer texts: Spearman +1.00 with the token count." in text

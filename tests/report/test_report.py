@@ -21,6 +21,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.signatures.catalogue import warnings
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores, bare_run
+from tests.support.records import edit_run
 
 CHROMIUM = Path("/usr/bin/chromium")
 HOSTILE = "<img src=x onerror=alert(1)></script><style>body{display:none}</style>&amp;"
@@ -31,11 +32,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Run:
     """A run with every stage done, one experiment kept, and command lines."""
     path = tmp_path_factory.mktemp("report") / "whole"
     run = Run.open(synthetic.make_run(path, synthetic.Shape(rows=300, contrast=True)))
-    run.update(
+    edit_run(
+        run,
         commands=[
             {"stage": "detect", "command": "python -m circuitseer_core detect --run <x>", "at": ""},
             {"stage": "score", "command": None, "at": ""},
-        ]
+        ],
     )
     select_run(run, SelectionSettings.of(name="tenth", temperature=0.5))
     EXPERIMENTS["length"].run(run)
@@ -123,10 +125,14 @@ class TestSelfContained:
 
     def test_hostile_text_stays_text(self, tmp_path: Path) -> None:
         run = bare_run(tmp_path / "run", versions={HOSTILE: HOSTILE})
-        run.update(model={"id": HOSTILE, "heads_per_layer": [4]}, commands=[HOSTILE])
+        edit_run(
+            run,
+            model={"id": HOSTILE, "heads_per_layer": [4]},
+            commands=[{"stage": "detect", "command": HOSTILE}],
+        )
         add_detection(run, np.ones((4, 8)), sources=[HOSTILE, "b"] * 2)
         sources = [HOSTILE, "b"] * 20
-        add_scores(run, {"variance": np.arange(1, 41.0), "source": sources}, text=HOSTILE)
+        add_scores(run, {"variance": np.arange(1, 41.0), "source": sources}, heads_rule=HOSTILE)
         select_run(run, SelectionSettings.of(duplicates="keep"))
         EXPERIMENTS["length"].run(run)
         html = render(run)

@@ -11,8 +11,6 @@ from circuitseer_core.detection import cost
 from circuitseer_core.detection.racing import cost as racing_cost
 from circuitseer_core.detection.racing import schedule
 from circuitseer_core.runs import commands as launch
-from circuitseer_core.runs.folder import Run
-from tests.support.synthetic import Shape, make_run
 
 RUN = Path("runs/my run")
 
@@ -79,17 +77,6 @@ def test_exact_cost_is_probe_times_heads_and_racing_is_its_schedule() -> None:
     assert race.evaluations == racing_cost(schedule(300, 270, 14)) < exact.evaluations
     assert race.seconds is not None and exact.seconds is not None
     assert race.seconds / exact.seconds == pytest.approx(race.evaluations / exact.evaluations)
-
-
-def test_an_earlier_run_of_the_model_gives_the_rate(tmp_path: Path) -> None:
-    run = Run.open(make_run(tmp_path / "r", Shape(detect_only=True, probe=24)))
-    run.update(detect=run.manifest["detect"] | {"settings": {"model": "mine"}, "seconds": 48.0})
-    size = cost.model_size("synthetic/random-numbers", [run])
-    assert size == cost.ModelSize(6, 48, 1_000_000)
-    found = cost.detect_cost(
-        size, model="mine", probe_size=48, mode="exact", contrast=False, runs=[run]
-    )
-    assert found.measured and found.seconds == pytest.approx(96.0)
 
 
 def test_a_local_folder_tells_its_size(tmp_path: Path) -> None:

@@ -212,7 +212,7 @@ def test_rename_and_delete_mind_a_live_job(tmp_path: Path, program: list[str]) -
     jobs.cancel(path)
     wait_for(lambda: state(path) == "cancelled")
     renamed = jobs.rename(path, "other")
-    assert Run.open(renamed).manifest["name"] == "other"
+    assert Run.open(renamed).record.name == "other"
     jobs.delete(renamed)
     assert not renamed.exists()
 

@@ -69,7 +69,7 @@ def test_they_become_columns_and_the_scores_stay(tmp_path: Path) -> None:
     options = {"data": data, "heads": "2", "device": "cpu", "token_budget": 500}
     score(run, ScoreSettings(**options), progress=False)
     result = score(run, ScoreSettings(**options, name="all", baselines=True), progress=False)
-    assert result["scorers"][-2:] == ["perplexity", "ifd"] and result["template"] == "plain"
+    assert result.scorers[-2:] == ["perplexity", "ifd"] and result.template == "plain"
     with_them, without = run.scores("all"), run.scores()
     assert set(with_them.columns) - set(without.columns) == {"perplexity", "ifd"}
     assert with_them[without.columns].equals(without)

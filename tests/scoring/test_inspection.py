@@ -20,6 +20,7 @@ from circuitseer_core.scoring.inspection import inspect_sample
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings
 from tests.support.detected_run import detected_run, write_rows
+from tests.support.records import edit_run
 
 LONG = "How many apples are in all the baskets that Tom has now? " * 60
 
@@ -59,7 +60,7 @@ def test_one_head_alone(run: Run) -> None:
 
 
 def test_long_samples_are_max_pooled(run: Run) -> None:
-    reference = load_run_model(run.manifest, "fp32", "cpu")
+    reference = load_run_model(run.model, "fp32", "cpu")
     seen = inspect_sample(run, "q/long", reference=reference)
     length = len(seen.tokens)
     assert length > 1200 and seen.pool == -(-length // 512)
@@ -102,9 +103,9 @@ def test_texts_of_a_run_that_holds_none_come_by_id(
 ) -> None:
     folder = tmp_path / "bare"
     bare = Run.create(folder)
-    bare.update(model=run.manifest["model"])
+    edit_run(bare, model=run.record.model)
     bare.scores_dir().mkdir(parents=True)
-    settings = json.dumps(run.scores_settings())
+    settings = json.dumps(run.scoring().to_json())
     (bare.scores_dir() / "settings.json").write_text(settings, encoding="utf-8")
     table = pq.read_table(run.score_parts()[0]).to_pandas()
     for column in ("prompt", "response", "original"):

@@ -20,6 +20,7 @@ from circuitseer_core.scoring import shards  # noqa: E402
 from circuitseer_core.scoring.score import score  # noqa: E402
 from circuitseer_core.scoring.settings import ScoreSettings  # noqa: E402
 from tests.support.detected_run import detected_run, questions, write_rows  # noqa: E402
+from tests.support.records import edit_run  # noqa: E402
 from tests.support.tiny_models import save_tiny  # noqa: E402
 
 
@@ -59,7 +60,7 @@ def data_of(run: Run) -> str:
 def fresh(calm: Run, folder: Path) -> Run:
     """A run with the same manifest and heads and no scores."""
     run = Run.create(folder / "run")
-    run.update(**{k: calm.manifest[k] for k in ("model", "detect")})
+    edit_run(run, model=calm.record.model, detect=calm.record.detect)
     run.heads_path.write_bytes(calm.heads_path.read_bytes())
     return run
 
@@ -92,7 +93,7 @@ def test_the_same_numbers_though_an_actor_was_killed_midway(
     monkeypatch.setattr(shards, "write_part", write_then_kill)
     result = score(run, settings(data_of(calm)), progress=False)
     assert killed == [2], "two actors were at work, and one of them was killed"
-    assert result["state"] == "done" and (result["rows"], result["rejected"]) == (58, 1)
+    assert result.state == "done" and (result.rows, result.rejected) == (58, 1)
     assert len(run.score_parts()) == 10
     assert_same(calm, run)
 
@@ -112,7 +113,7 @@ def test_facts_and_budget_come_from_a_worker(tmp_path: Path) -> None:
     run = detected_run(tmp_path)
     data = write_rows(tmp_path / "questions.jsonl", questions(12))
     result = score(run, settings(data, token_budget=None, shard_rows=50), progress=False)
-    assert result["token_budget"] >= 1024 and result["rows"] == 12
+    assert result.token_budget >= 1024 and result.rows == 12
     assert (result["dtype"], result["model"]["device"], result["max_length"]) == (
         "fp32",
         "cpu",

@@ -19,6 +19,7 @@ import pytest
 import torch
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring import engine as score_engine
@@ -70,9 +71,9 @@ def assert_same(one: Run, other: Run) -> None:
 
 def test_every_column_is_there_and_right(run: Run, data: str) -> None:
     result = go(run, settings(data))
-    assert (result["state"], result["rows"], result["rejected"]) == ("done", 50, 0)
-    assert result["heads"] == [[0, 0], [0, 1], [0, 2]] and len(result["control_heads"]) == 3
-    assert result == run.scores_settings()
+    assert (result.state, result.rows, result.rejected) == ("done", 50, 0)
+    assert result.heads == [(0, 0), (0, 1), (0, 2)] and len(result.control_heads) == 3
+    assert result == run.scoring()
     table = whole(run)
     assert table.column_names == COLUMNS
     assert table.schema.field("profile").type == pa.list_(pa.float16())
@@ -111,7 +112,7 @@ def test_a_bos_is_special_and_left_out(tmp_path: Path, data: str) -> None:
 @pytest.mark.parametrize(("text", "rejected"), [("response", 8), ("full", 8), ("prompt", 0)])
 def test_the_text_asked_for_is_scored(run: Run, data: str, text: str, rejected: int) -> None:
     result = go(run, settings(data, text=text))
-    assert result["rejected"] == rejected == len(run.rejects())
+    assert result.rejected == rejected == len(run.rejects())
     if rejected:
         assert set(run.rejects()["reason"]) == {"no response"}
     row = whole(run).to_pandas().iloc[3]
@@ -138,7 +139,7 @@ def test_rejects_carry_reasons_and_rows_add_up(run: Run, tmp_path: Path) -> None
         handle.write('{"broken\n')
     result = go(run, settings(spec, shard_rows=7))
     rejects = run.rejects()
-    assert result["rows"] + result["rejected"] == 21 and len(rejects) == result["rejected"] == 3
+    assert result.rows + result.rejected == 21 and len(rejects) == result.rejected == 3
     assert list(rejects.columns) == ["id", "source", "reason"]
     reasons = dict(zip(rejects["id"], rejects["reason"], strict=True))
     assert reasons["gsm/4"].startswith("fewer than 2 tokens")
@@ -241,11 +242,11 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     with pytest.raises(_Killed):
         go(killed, wanted)
     revive()
-    assert killed.scores_settings()["state"] == "running"
+    assert killed.scoring().state == "running"
     assert len(killed.score_parts()) == parts
     kept = [p.stat().st_mtime_ns for p in killed.score_parts()]
     # The budget is pinned: asking for another one changes nothing any more.
-    assert go(killed, settings(data, text="full", token_budget=99))["state"] == "done"
+    assert go(killed, settings(data, text="full", token_budget=99)).state == "done"
     assert [p.stat().st_mtime_ns for p in killed.score_parts()][:parts] == kept
     assert not list(killed.scores_dir().glob(".*"))
     assert_same(calm, killed)
@@ -314,7 +315,7 @@ def test_a_bad_shard_is_redone(
     go(run, settings(data))
     if state == "running":
         path = run.scores_dir() / "settings.json"
-        path.write_text(json.dumps(run.scores_settings() | {"state": "running"}))
+        path.write_text(json.dumps(run.scoring().to_json() | {"state": "running"}))
     spoil(run.score_parts()[2])
     go(run, settings(data))
     assert_same(calm, run)
@@ -360,8 +361,8 @@ def test_memory_running_out_halves_the_budget_and_goes_on(
 
     breaking(fail)
     result = go(run, settings(data))
-    assert result["rows"] == 50 and max(sizes) > 220
-    assert result["token_budget"] == 150 == run.scores_settings()["token_budget"]
+    assert result.rows == 50 and max(sizes) > 220
+    assert result.token_budget == 150 == run.scoring().token_budget
     # What a run gives from then on is what the smaller budget gives.
     calm = detected_run(tmp_path / "calm")
     go(calm, settings(data, token_budget=150))
@@ -378,7 +379,7 @@ def test_one_sample_beyond_memory_is_a_reject(
     breaking(fail)
     result = go(run, settings(data))
     rejects = run.rejects()
-    assert 0 < len(rejects) == 50 - result["rows"]
+    assert 0 < len(rejects) == 50 - result.rows
     assert rejects["reason"].str.fullmatch(r"out of memory at \d+ tokens").all()
     assert run.scores()["n_tokens"].max() <= 90
 
@@ -396,7 +397,7 @@ def test_a_failing_sample_is_a_reject_and_its_batch_is_saved(
     breaking(fail)
     result = go(run, settings(data, name="broken"))
     rejects = run.rejects("broken")
-    assert "gsm/20" in set(rejects["id"]) and result["rows"] >= 45
+    assert "gsm/20" in set(rejects["id"]) and result.rows >= 45
     assert set(rejects["reason"]) == {"the model failed: this sample is cursed"}
 
 
@@ -414,7 +415,7 @@ def test_if_every_sample_fails_the_run_stops(
 
 def test_nan_is_a_reject_never_a_score(run: Run, data: str) -> None:
     """One poisoned embedding: samples that hold that token are rejected, the others are scored."""
-    reference = score_engine.load_run_model(run.manifest, "fp32", "cpu")
+    reference = load_run_model(run.model, "fp32", "cpu")
     token = reference.tokenizer("?", add_special_tokens=False)["input_ids"][0]
     rows = whole_ids(reference, data)
     rarest = min(set.union(*rows.values()), key=lambda t: sum(t in ids for ids in rows.values()))
@@ -423,7 +424,7 @@ def test_nan_is_a_reject_never_a_score(run: Run, data: str) -> None:
         reference.model.get_input_embeddings().weight[rarest] = float("nan")
     result = go(run, settings(data), reference=reference)
     poisoned = {key for key, ids in rows.items() if rarest in ids}
-    assert set(run.rejects()["id"]) == poisoned and result["rows"] == 50 - len(poisoned)
+    assert set(run.rejects()["id"]) == poisoned and result.rows == 50 - len(poisoned)
     assert run.rejects()["reason"].str.contains("not finite").all()
     assert np.isfinite(run.scores()[[*ATTENTION_SCORERS, *CONTROLS]]).all().all()
 
@@ -461,13 +462,13 @@ def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..
     breaking(fail)
     with pytest.raises(KeyboardInterrupt):
         go(run, settings(data))
-    assert run.scores_settings()["state"] == "running" and run.stage_state()["score"] == "partial"
+    assert run.scoring().state == "running" and run.stage_state()["score"] == "partial"
     assert len(run.scores()) == 16 * len(run.score_parts())
-    assert go(run, settings(data))["state"] == "done"
+    assert go(run, settings(data)).state == "done"
 
 
 def test_the_budget_is_found_and_pinned(run: Run, data: str) -> None:
     result = go(run, settings(data, token_budget=None))
-    assert result["token_budget"] >= 1024
+    assert result.token_budget >= 1024
     notes = [shards.read_note(part) for part in run.score_parts()]
-    assert {note.token_budget for note in notes if note} == {result["token_budget"]}
+    assert {note.token_budget for note in notes if note} == {result.token_budget}

@@ -65,11 +65,11 @@ def test_the_numbers_are_those_of_the_diagnostics(run: Run) -> None:
     drawn = drawing(run, temperature=0.7)
     found = preview.effect(drawn, preview.top_rows(drawn))
     full = diagnose(drawn, 40)
-    assert found.lift == pytest.approx(full["score"]["lift"])
-    assert found.top_lift == pytest.approx(full["score"]["top_k_lift"])
-    assert found.overlap_top == pytest.approx(full["overlap"]["top_k"])
-    assert found.concentration["ess_share"] == pytest.approx(full["ess_share"])
-    shares = {row["source"]: row["share"] for row in full["sources"]}
+    assert found.lift == pytest.approx(full.score.lift)
+    assert found.top_lift == pytest.approx(full.score.top_k_lift)
+    assert found.overlap_top == pytest.approx(full.overlap.top_k)
+    assert found.concentration["ess_share"] == pytest.approx(full.ess_share)
+    shares = {row.source: row.share for row in full.sources}
     assert dict(zip(found.sources["source"], found.sources["after"], strict=True)) == shares
     assert found.drawn.mean() == pytest.approx(found.rows / found.pool_rows, rel=0.02)
     for bins, before, after in (found.score, found.length):
@@ -82,7 +82,7 @@ def test_the_expected_overlap_is_near_the_simulated_one(
     run: Run, options: dict, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     drawn = drawing(run, **options)
-    seeds = np.mean(diagnose(drawn, 40)["overlap"]["seeds"])
+    seeds = np.mean(diagnose(drawn, 40).overlap.seeds)
     monkeypatch.setattr(preview, "EXACT_ROWS", 0)
     assert preview.effect(drawn, preview.top_rows(drawn)).overlap_seed == pytest.approx(
         seeds, abs=0.03

@@ -14,6 +14,7 @@ import pytest
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import texts as run_texts
+from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection import review
 from circuitseer_core.selection.select import select
 from circuitseer_core.selection.select_run import select_run
@@ -24,11 +25,11 @@ from tests.support.run_factory import make_rows, make_run, score_frame, write_sc
 def test_a_selection_is_written_and_read_back(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
     summary = select_run(run, SelectionSettings.of(name="first", fraction=0.2))
-    assert run.selection("first") == json.loads(json.dumps(summary))
+    assert run.selection("first") == SelectionRecord.model_validate(summary.to_json())
     ids = run.selection_ids("first")
-    assert len(ids) == summary["counts"]["selected"] == summary["diagnostics"]["rows"] == 40
+    assert len(ids) == summary.counts.selected == summary.diagnostics.rows == 40
     assert ids["rank"].tolist() == list(range(1, 41)) and ids["key"].is_monotonic_decreasing
-    assert summary["counts"]["rejected"] == 3 and summary["counts"]["tokens"] == ids["tokens"].sum()
+    assert summary.counts.rejected == 3 and summary.counts.tokens == ids["tokens"].sum()
     same = select(run.scores("default"), fraction=0.2)
     assert same["id"].tolist() == ids["id"].tolist(), "the Python call draws the same subset"
     assert run.selections() == ["first"] and run.stage_state()["select"] == "done"
@@ -43,8 +44,8 @@ def test_order_and_shards_change_nothing(tmp_path: Path) -> None:
     settings = SelectionSettings.of(length_control="within-bins", stratify="equal")
     first, second = (select_run(run, settings) for run in (one, other))
     pd.testing.assert_frame_equal(one.selection_ids("default"), other.selection_ids("default"))
-    assert first["pool_hash"] == second["pool_hash"]
-    assert first["ids_hash"] == second["ids_hash"]
+    assert first.pool_hash == second.pool_hash
+    assert first.ids_hash == second.ids_hash
 
 
 def test_pins_drops_and_tags_are_honoured(tmp_path: Path) -> None:
@@ -61,11 +62,11 @@ def test_pins_drops_and_tags_are_honoured(tmp_path: Path) -> None:
     ids = run.selection_ids("eyes")
     assert set(ids["id"][:2]) == set(outside[:2]) and ids["included"].sum() == 2
     assert not {drawn[0], drawn[1]} & set(ids["id"])
-    assert summary["counts"]["dropped"] == 2 and summary["counts"]["included"] == 2
+    assert summary.counts.dropped == 2 and summary.counts.included == 2
     lists = pd.read_parquet(run.selection_dir("eyes") / "lists.parquet")
     assert lists.groupby("rule").size().to_dict() == {"drop": 2, "include": 2}
     without = select_run(run, SelectionSettings.of(name="blind", count=10, review=False))
-    assert without["ids_hash"] == plain["ids_hash"]
+    assert without.ids_hash == plain.ids_hash
 
 
 def test_the_probe_can_be_kept_out(tmp_path: Path) -> None:
@@ -75,8 +76,8 @@ def test_the_probe_can_be_kept_out(tmp_path: Path) -> None:
     settings = SelectionSettings.of(fraction=1.0, exclude=(str(run.probe_path),))
     summary = select_run(run, settings)
     assert not set(probe["id"]) & set(run.selection_ids("default")["id"])
-    assert summary["counts"]["excluded_id"] == 30 and summary["counts"]["selected"] == 170
-    assert summary["lists"]["files"][0]["ids"] == 30
+    assert summary.counts.excluded_id == 30 and summary.counts.selected == 170
+    assert summary.lists.files[0].ids == 30
 
 
 def test_duplicate_prompts_are_found_across_shards(tmp_path: Path) -> None:
@@ -84,9 +85,9 @@ def test_duplicate_prompts_are_found_across_shards(tmp_path: Path) -> None:
     rows[50]["question"] = "  " + rows[3]["question"].upper()
     run = make_run(tmp_path / "run", rows, parts=6)
     summary = select_run(run, SelectionSettings.of(fraction=1.0))
-    assert summary["counts"]["duplicate"] == 1 and summary["prompts_compared"]
+    assert summary.counts.duplicate == 1 and summary.prompts_compared
     kept = select_run(run, SelectionSettings.of(name="all", fraction=1.0, duplicates="keep"))
-    assert kept["counts"]["selected"] == 60
+    assert kept.counts.selected == 60
 
 
 def test_a_run_without_texts_takes_them_from_the_demo_data(
@@ -105,10 +106,10 @@ def test_a_run_without_texts_takes_them_from_the_demo_data(
     run = make_run(tmp_path / "run", frame=bare)
     monkeypatch.setattr(run_texts, "demo_texts", dict)
     summary = select_run(run, SelectionSettings.of(fraction=1.0))
-    assert not summary["prompts_compared"] and summary["counts"]["duplicate"] == 0
+    assert not summary.prompts_compared and summary.counts.duplicate == 0
     monkeypatch.setattr(run_texts, "demo_texts", lambda: known)
     summary = select_run(run, SelectionSettings.of(fraction=1.0))
-    assert summary["prompts_compared"] and summary["counts"]["duplicate"] == 1
+    assert summary.prompts_compared and summary.counts.duplicate == 1
 
 
 def test_a_failed_draw_leaves_the_old_selection(tmp_path: Path) -> None:
@@ -116,7 +117,7 @@ def test_a_failed_draw_leaves_the_old_selection(tmp_path: Path) -> None:
     before = select_run(run, SelectionSettings.of())
     with pytest.raises(UserError, match="500 samples were asked for and 200 can be drawn"):
         select_run(run, SelectionSettings.of(count=500))
-    assert run.selection("default")["ids_hash"] == before["ids_hash"]
+    assert run.selection("default").ids_hash == before.ids_hash
 
 
 def test_what_cannot_be_drawn_from_is_named(tmp_path: Path) -> None:
@@ -196,11 +197,11 @@ assert verify({str(tmp_path / "out.jsonl")!r}).ok
 def test_scores_of_another_pool_have_another_hash(tmp_path: Path) -> None:
     frame = score_frame(make_rows(50))
     run = make_run(tmp_path / "run", frame=frame)
-    first = select_run(run, SelectionSettings.of())["pool_hash"]
+    first = select_run(run, SelectionSettings.of()).pool_hash
     for column, value in (("variance", 9.0), ("n_tokens", 1), ("source", "other"), ("id", "x/1")):
         changed = frame.copy()
         changed.loc[5, column] = value
         write_scores(run, changed)
-        assert select_run(run, SelectionSettings.of())["pool_hash"] != first, column
+        assert select_run(run, SelectionSettings.of()).pool_hash != first, column
     write_scores(run, frame, parts=9)
-    assert select_run(run, SelectionSettings.of())["pool_hash"] == first
+    assert select_run(run, SelectionSettings.of()).pool_hash == first

@@ -22,6 +22,7 @@ from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, listing, percent, plain, signed
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores, bare_run
+from tests.support.records import edit_run
 
 RNG = np.random.default_rng
 
@@ -82,7 +83,7 @@ class TestHeadEffect:
 
     def test_no_measured_noise_is_no_verdict(self, run: Run) -> None:
         add_detection(run, strong())
-        run.update(detect={"settings": {}})
+        edit_run(run, detect={"settings": {}})
         assert found(run, "head-effect") is None
 
 

@@ -12,13 +12,14 @@ import pandas as pd
 
 from circuitseer_core.detection.heads import head_table
 from circuitseer_core.runs.folder import Run
+from tests.support.records import edit_run
 from tests.support.run_factory import MODEL
 
 
 def bare_run(path: Path, **sections: Any) -> Run:
     """A run with a manifest and nothing else."""
     run = Run.create(path)
-    run.update(state="done", model=MODEL, commands=[], **sections)
+    edit_run(run, state="done", model=MODEL, commands=[], **sections)
     return run
 
 
@@ -48,7 +49,9 @@ def add_detection(
     frame.to_parquet(run.pool_path, index=False)
     table = head_table(importance, probe, None, noise_floor)
     table.to_parquet(run.heads_path, index=False)
-    run.update(detect={"settings": {"seed": 0}, "noise_floor": noise_floor, "n_probe": len(delta)})
+    edit_run(
+        run, detect={"settings": {"seed": 0}, "noise_floor": noise_floor, "n_probe": len(delta)}
+    )
 
 
 def _long(delta: np.ndarray, set_name: str, heads_per_layer: int) -> pd.DataFrame:

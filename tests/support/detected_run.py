@@ -12,6 +12,7 @@ import pandas as pd
 
 from circuitseer_core.model.loading import load_model
 from circuitseer_core.runs.folder import Run
+from tests.support.records import edit_run
 from tests.support.tiny_models import save_tiny
 
 TEXT = "Tom has apples and buys more so how many does he now have in all the baskets"
@@ -22,7 +23,7 @@ def detected_run(folder: Path, kind: str = "llama", **options: Any) -> Run:
     path = save_tiny(folder / "model", kind, **options)
     reference, info = load_model(str(path), device="cpu")
     run = Run.create(folder / "run")
-    run.update(model=asdict(info), detect={"template": "plain"}, state="done")
+    edit_run(run, model=asdict(info), detect={"template": "plain"}, state="done")
     heads = pd.DataFrame(reference.heads, columns=["layer", "head"])
     heads["importance"] = 1.0 / (1 + np.arange(len(heads)))
     heads = heads.assign(stderr=0.1, n=8, raced_out=False, below_noise=False)

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.runs.folder import Run
+from tests.support.records import edit_run
 
 MODEL = {
     "id": "tiny/random",
@@ -86,7 +87,7 @@ def make_run(
         {"stage": stage, "command": f"python -m circuitseer_core {stage}", "at": "2026-01-01"}
         for stage in ("detect", "score")
     ]
-    run.update(state="done", model=MODEL, detect={"settings": {"seed": 0}}, commands=commands)
+    edit_run(run, state="done", model=MODEL, detect={"settings": {"seed": 0}}, commands=commands)
     heads = pd.DataFrame(
         {"layer": [0, 1], "head": [0, 3], "importance": [0.5, 0.1], "stderr": [0.1, 0.1]}
     )

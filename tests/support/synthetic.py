@@ -80,8 +80,6 @@ def _write_manifest(path: Path, shape: Shape) -> None:
         "model": _model(shape),
         "detect": {
             "settings": {"mode": "racing" if shape.racing else "exact", "probe_size": shape.probe},
-            "probe_data": [],
-            "seconds": 312.4,
             "finished": "2026-01-05T09:20:00+00:00",
             "noise_floor": 2e-4,
             "replay": True,
@@ -89,6 +87,7 @@ def _write_manifest(path: Path, shape: Shape) -> None:
             "stack_tokens": 4096,
         },
         "commands": [],
+        "seconds": {"detect": 312.4},
     }
     (path / "run.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 

@@ -22,6 +22,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.hashing import reseed
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.selection_records import SourceShare
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
@@ -58,7 +59,7 @@ def shown(run: Run, store: ScoreStore, settings: SelectionSettings) -> Shown:
     return _shown(store, _plain(settings), lists.run_rules(run, settings))
 
 
-def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[dict[str, Any]]:
+def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[SourceShare]:
     """What 200 other seeds would draw from each source (see ``diagnostics``)."""
     return _simulated(store, _plain(settings), lists.run_rules(run, settings))
 
@@ -111,11 +112,8 @@ def _places(
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_KEYS)
-def _simulated(
-    store: ScoreStore, settings: SelectionSettings, rules: Rules
-) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = diagnose(_draw(store, settings, rules))["sources"]
-    return found
+def _simulated(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> list[SourceShare]:
+    return diagnose(_draw(store, settings, rules)).sources
 
 
 def _draw(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Drawing:
@@ -133,7 +131,7 @@ def _pool(store: ScoreStore, settings: SelectionSettings) -> tuple[Pool, str]:
         base,
         score,
         settings,
-        store.settings.get("text", "prompt"),
+        store.settings.text,
         prompts if settings.duplicates == "remove" else None,
     )
     return pool, hashlib.blake2b(np.packbits(np.isfinite(score)).tobytes()).hexdigest()

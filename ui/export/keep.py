@@ -14,6 +14,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.write import export, export_bytes
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.settings import SelectionSettings
 from ui import judgements as review_store
 from ui.export import draw as draw_data
@@ -115,7 +116,7 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
             key="use_settings",
             icon=":material/tune:",
             on_click=draw_settings.load,
-            args=[run.selection(chosen)["settings"]],
+            args=[run.selection(chosen).settings.to_json()],
         )
 
 
@@ -134,7 +135,7 @@ def _watch(run: Run, live: bool) -> None:
     def follow() -> None:
         status = jobs.status(run.path)
         if status.live:
-            message = (status.progress or {}).get("message") or "drawing"
+            message = (status.progress and status.progress.message) or "drawing"
             st.caption(f"{message} … {status.seconds:.0f} s")
         elif live:
             st.session_state["just_kept"] = True
@@ -148,7 +149,7 @@ def _watch(run: Run, live: bool) -> None:
 def _kept_as_shown(run: Run, settings: SelectionSettings) -> bool:
     if settings.name not in run.selections():
         return False
-    return bool(run.selection(settings.name)["settings"] == settings.model_dump(mode="json"))
+    return run.selection(settings.name).settings.to_json() == settings.model_dump(mode="json")
 
 
 def _write_folder(run: Run, name: str, form: str) -> None:
@@ -174,24 +175,24 @@ def _write_folder(run: Run, name: str, form: str) -> None:
         st.text(said)
 
 
-def _row(kept: dict[str, Any]) -> dict[str, Any]:
-    settings, found = kept["settings"], kept["diagnostics"]
-    budget = (
-        f"{settings['count']:,} rows"
-        if settings["count"]
-        else f"{settings['tokens']:,} tokens"
-        if settings["tokens"]
-        else f"{(settings['fraction'] or 0.1):.3%}".replace(".000%", "%")
-    )
-    control = "" if settings["length_control"] == "none" else ", length out"
+def _row(selection: SelectionRecord) -> dict[str, Any]:
+    settings = SelectionSettings.of(**selection.settings.to_json())
+    if settings.count:
+        budget = f"{settings.count:,} rows"
+    elif settings.tokens:
+        budget = f"{settings.tokens:,} tokens"
+    else:
+        budget = f"{settings.share or 0:.3%}".replace(".000%", "%")
+    control = "" if settings.length_control == "none" else ", length out"
+    drawn = selection.diagnostics
     return {
-        "name": kept["name"],
-        "drawn": str(kept["created"])[:16].replace("T", " "),
-        "scorer": settings["scorer"] + control,
-        "τ": str(kept["temperature"]),
+        "name": selection.name,
+        "drawn": selection.created[:16].replace("T", " "),
+        "scorer": settings.scorer + control,
+        "τ": f"{selection.temperature:g}",
         "budget": budget,
-        "seed": settings["seed"],
-        "rows": kept["counts"]["selected"],
-        "lift": found["score"]["lift"],
-        "effective": found["ess_share"],
+        "seed": settings.seed,
+        "rows": selection.counts.selected,
+        "lift": drawn.score.lift if drawn else None,
+        "effective": drawn.ess_share if drawn else None,
     }

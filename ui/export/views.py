@@ -151,7 +151,9 @@ def _before_after(which: str, x_title: str, found: Effect) -> None:
 def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
     table = found.sources
     if st.session_state.get("simulate"):
-        rows = pd.DataFrame(draw_data.simulated(run, store, settings)).set_index("source")
+        rows = pd.DataFrame(
+            [share.model_dump() for share in draw_data.simulated(run, store, settings)]
+        ).set_index("source")
         table = table.assign(
             expected_low=rows["low"].reindex(table["source"]).to_numpy(),
             expected_high=rows["high"].reindex(table["source"]).to_numpy(),

@@ -36,7 +36,7 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
     sides = ((run, heads, choice.heads), (other, theirs, kept))
     for column, name, (side, table, outlined) in zip(columns, names, sides, strict=True):
         with column:
-            model = side.manifest.get("model", {}).get("id", "unknown model")
+            model = side.record.model.id if side.record.model else "unknown model"
             st.markdown(f"**{name}**")
             st.caption(f"{model}, {len(table):,} heads")
             show_figure(

@@ -127,8 +127,8 @@ def _share(percent: float) -> str:
 def stale_notice(run: Run, choice: Choice) -> None:
     """Say when the scores in this run were computed with another set, and offer to rescore."""
     for name in run.scorings():
-        used = run.scores_settings(name).get("heads", [])
-        if {tuple(head) for head in used} != set(choice.heads):
+        used = run.scoring(name).heads
+        if set(used) != set(choice.heads):
             with st.container(horizontal=True, vertical_alignment="center", key="stale"):
                 st.caption(
                     f"Scores “{name}” were computed with another set ({len(used)} heads). "

@@ -61,45 +61,44 @@ def steps(run: Run) -> list[Step]:
 
 
 def _detect_facts(run: Run) -> list[str]:
-    detect = run.manifest.get("detect", {})
-    mode = detect.get("settings", {}).get("mode", "exact")
-    facts = [f"{detect.get('n_probe', '?')} probe samples, {mode}"]
-    if "seconds" in detect:
-        facts.append(f"took {duration(float(detect['seconds']))}, {ago(detect.get('finished'))}")
+    detection = run.detection
+    mode = detection.settings.mode if detection.settings else None
+    samples = "?" if detection.n_probe is None else f"{detection.n_probe:,}"
+    facts = [", ".join(filter(None, [f"{samples} probe samples", mode]))]
+    if detection.finished and (seconds := run.record.seconds.get("detect")):
+        facts.append(f"took {duration(seconds)}, {ago(detection.finished)}")
     return facts
 
 
 def _score_facts(run: Run) -> list[str]:
-    settings = run.scores_settings(run.scorings()[0])
-    facts = [
-        f"{int(settings.get('rows', 0)):,} samples, {int(settings.get('rejected', 0)):,} rejected"
-    ]
-    if settings.get("seconds"):
-        facts.append(f"took {duration(float(settings['seconds']))}")
+    scoring = run.scoring(run.scorings()[0])
+    facts = [f"{scoring.rows:,} samples, {scoring.rejected:,} rejected"]
+    if scoring.seconds:
+        facts.append(f"took {duration(scoring.seconds)}")
     return facts
 
 
 def _select_facts(run: Run) -> list[str]:
     names = run.selections()
     newest = run.selection(names[0])
-    count = newest.get("counts", {}).get("selected", 0)
-    share = count / max(1, newest.get("counts", {}).get("eligible", count))
+    count = newest.counts.selected
+    share = count / max(1, newest.counts.eligible)
     facts = [f"“{names[0]}”: {count:,} samples, {share:.1%} of the pool"]
-    facts.append(f"τ = {newest.get('temperature')}, {ago(newest.get('created'))}")
+    facts.append(f"τ = {newest.temperature:g}, {ago(newest.created)}")
     return facts
 
 
 def numbers(run: Run) -> list[tuple[str, str, str]]:
     """The four headline numbers: label, value, help."""
-    model = run.manifest.get("model", {})
-    layers = model.get("heads_per_layer", [])
-    scored = [run.scores_settings(name) for name in run.scorings()]
-    kept = f"{len(scored[0]['heads']):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
+    model = run.record.model
+    layers = model.heads_per_layer if model else []
+    scored = [run.scoring(name) for name in run.scorings()]
+    kept = f"{len(scored[0].heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
     names = run.selections()
-    drawn = run.selection(names[0])["counts"]["selected"] if names else None
-    rows = scored[0].get("rows") if scored else None
+    drawn = run.selection(names[0]).counts.selected if names else None
+    rows = scored[0].rows if scored else None
     return [
-        ("Reference model", short_model(str(model.get("id", "–"))), str(model.get("id", ""))),
+        ("Reference model", short_model(model.id if model else "–"), model.id if model else ""),
         ("Heads used" if scored else "Heads", kept, "Heads that the scores use, of all heads."),
         ("Samples scored", f"{rows:,}" if rows is not None else "–", "Rows with a score."),
         ("Subset drawn", f"{drawn:,}" if drawn is not None else "–", "The newest selection."),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
@@ -11,6 +10,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands as launch
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ProgressRecord
 from ui.shell import BUNDLED, link_to, open_run
 from ui.widgets.commands import show_commands
 from ui.words import BADGES, ago, duration
@@ -84,25 +84,24 @@ def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
         st.markdown(f":green[:material/{ICONS['done']}:] {title}")
     elif status.live:
         st.markdown(f":primary[:material/progress_activity:] **{title}**")
-        _bar(step[0], status.progress)
+        _bar(status.progress)
     else:
         colour, word = BADGES[status.state]
         st.markdown(f":{colour}[:material/cancel:] {title}: {word.lower()}")
 
 
-def _bar(stage: str, progress: dict[str, Any] | None) -> None:
+def _bar(progress: ProgressRecord | None) -> None:
     """The progress bar of the step in work, once its process has reported."""
-    if not progress or progress.get("state") != "running" or not progress.get("total"):
+    if progress is None or progress.state != "running" or not progress.total:
         st.progress(0.0, text="Loading the model and the data …")
         return
-    done, total = float(progress["done"]), float(progress["total"])
-    unit = str(progress.get("unit", "")).replace(" x ", " × ")
-    words = f"{done:,.0f} of {total:,.0f} {unit}"
-    if progress.get("rate"):
-        words += f", {progress['rate']:,.1f} a second"
-    if progress.get("eta_s") is not None:
-        words += f", {duration(progress['eta_s'])} left"
-    st.progress(min(1.0, done / total), text=words)
+    unit = progress.unit.replace(" x ", " × ")
+    words = f"{progress.done:,} of {progress.total:,} {unit}"
+    if progress.rate:
+        words += f", {progress.rate:,.1f} a second"
+    if progress.eta_s is not None:
+        words += f", {duration(progress.eta_s)} left"
+    st.progress(min(1.0, progress.done / progress.total), text=words)
 
 
 def _log(path: Path) -> None:

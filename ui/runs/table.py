@@ -23,9 +23,9 @@ def runs_table() -> pd.DataFrame:
             run = Run.open(run_path(key))
             job = jobs.status(run.path).state
             row |= {
-                "model": short_model(str(run.manifest.get("model", {}).get("id", "–"))),
-                "state": _word(job if job not in {"none", "done"} else run.manifest["state"]),
-                "created": ago(run.manifest.get("created")),
+                "model": short_model(run.record.model.id if run.record.model else "–"),
+                "state": _word(job if job not in {"none", "done"} else run.record.state),
+                "created": ago(run.record.created),
                 **{stage: _word(state) for stage, state in run.stage_state().items()},
             }
         except (UserError, KeyError):

@@ -67,9 +67,9 @@ def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
 
 def _choose(run: Run, key: str) -> tuple[int, int]:
     """Layer and head, by number; the first of the scored heads to begin with."""
-    scored = run.scores_settings(run.scorings()[0])["heads"]
-    model = run.manifest.get("model", {})
-    layers = int(model.get("n_layers", 1))
+    scored = run.scoring(run.scorings()[0]).heads
+    heads_per_layer = run.model.heads_per_layer
+    layers = len(heads_per_layer)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         layer = st.number_input(
             "Layer",
@@ -80,7 +80,7 @@ def _choose(run: Run, key: str) -> tuple[int, int]:
             persist_state="session",
             width=120,
         )
-        heads = model.get("heads_per_layer", [1] * layers)[int(layer)]
+        heads = heads_per_layer[int(layer)]
         head = st.number_input(
             "Head",
             0,
@@ -109,11 +109,11 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
     if st.session_state.get("live_model") != str(run.path):
         st.caption(
             "A single head's attention is not stored: it takes the model, in this process, "
-            f"on {run.manifest.get('model', {}).get('device', 'this machine')}."
+            f"on {run.model.device}."
         )
         return None
-    model = run.manifest.get("model", {})
-    identity = tuple(str(model.get(k)) for k in ("id", "revision", "dtype", "device"))
+    model = run.model
+    identity = (model.id, str(model.revision), model.dtype, model.device)
     try:
         with st.spinner("Running the model on this sample …"):
             return _inspect(str(run.path), identity, sample_id, *head)

@@ -1,0 +1,224 @@
+"""The JSON files of a run as typed records: run.json, settings.json, progress.json, job.json.
+
+One rule for all: a key that this version does not know is kept and written back, so a file that a
+newer version wrote survives an update by an older one; a known key of a wrong type is one clear
+line that names file and key. Only keys that were set are written.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import write_json
+from circuitseer_core.json_io import read_json
+
+RUN_FORMAT = 1
+AnyRecord = TypeVar("AnyRecord", bound="Record")
+
+
+class Record(BaseModel):
+    """A JSON object on disk, or a part of one; see the head of this module."""
+
+    model_config = ConfigDict(extra="allow", validate_assignment=True, protected_namespaces=())
+
+    @classmethod
+    def parse(cls, value: Any, where: Path) -> Self:
+        """The record that ``value`` is. Raises UserError naming ``where`` and the first bad key."""
+        try:
+            return cls.model_validate(value)
+        except ValidationError as error:
+            first = error.errors()[0]
+            key = ".".join(str(part) for part in first["loc"])
+            problem = f"{key}: {first['msg']}" if key else first["msg"]
+            raise UserError(f"{where} cannot be read: {problem}") from error
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The record in a file. Raises UserError where it is unreadable or no such record."""
+        return cls.parse(read_json(path), path)
+
+    def to_json(self) -> dict[str, Any]:
+        """The object as it is written: keys that were set, in JSON's types."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    def write(self, path: Path) -> None:
+        """Write the file, atomically."""
+        write_json(path, self.to_json())
+
+
+class FileRecord(Record):
+    """One data file (or package, or Hub dataset) as it was read."""
+
+    name: str
+    source: str | None = None
+    bytes: int | None = None
+    rows: int | None = None
+    sha256: str | None = None
+    revision: str | None = None
+
+
+class DataRecord(Record):
+    """What identifies a corpus: a hash over its files, and the field names that were given."""
+
+    sha256: str | None = None
+    fields: dict[str, str | None] = {}
+    files: list[FileRecord] = []
+
+
+class ModelRecord(Record):
+    """The reference model: ``id`` as it was asked for, and the hashes that pin it."""
+
+    id: str
+    revision: str | None = None
+    architecture: str | None = None
+    weights_hash: str | None = None
+    tokenizer_hash: str | None = None
+    dtype: str = "fp32"
+    device: str = "cpu"
+    n_layers: int | None = None
+    heads_per_layer: list[int] = []
+    parameters: float | None = None
+
+
+class CommandRecord(Record):
+    """One command line that worked on the run; ``command`` is None for a call from Python."""
+
+    stage: str
+    command: str | None = None
+    at: str = ""
+
+
+class DetectOptions(Record):
+    """Of the settings of a detection those that other packages read."""
+
+    model: str | None = None
+    mode: str | None = None
+    probe_criterion: str | None = None
+    loss_tokens: str = "response"
+    ablation: str = "uniform"
+
+
+class DetectRecord(Record):
+    """The section ``detect`` of run.json.
+
+    ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
+    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    """
+
+    settings: DetectOptions | None = None
+    template: str | None = None
+    max_length: int | None = None
+    probe_data: DataRecord | None = None
+    probe_left_out: dict[str, int] = {}
+    probe_pool_seen: int | None = None
+    contrast_data: DataRecord | None = None
+    contrast_left_out: dict[str, int] = {}
+    contrast_pool_seen: int | None = None
+    replay: bool | None = None
+    stack_tokens: int | None = None
+    stack_tokens_reduced: int | None = None
+    finished: str | None = None
+    noise_floor: float | None = None
+    n_probe: int | None = None
+    n_heads: int | None = None
+    evaluations: int | None = None
+
+
+class RunRecord(Record):
+    """run.json. ``seconds``: time spent in each stage, all its attempts together."""
+
+    format: int
+    name: str = ""
+    created: str | None = None
+    state: str = "new"
+    versions: dict[str, str] = {}
+    commands: list[CommandRecord] = []
+    model: ModelRecord | None = None
+    detect: DetectRecord | None = None
+    seconds: dict[str, float] = {}
+
+
+class ScoringRecord(Record):
+    """settings.json of one scoring: what its numbers depend on, and how far it has come.
+
+    ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
+    that carry them; ``tokens`` and ``shards`` are known once it is done.
+    """
+
+    heads: list[Head] = []
+    heads_rule: str | None = None
+    rank_by: str = "importance"
+    text: ScoredPart = "prompt"
+    model: ModelRecord | None = None
+    data: list[DataRecord] = []
+    data_specs: list[str] = []
+    baselines: bool = False
+    seed: int = 0
+    control_limit: int | None = None
+    max_length: int | None = None
+    dtype: str = "fp32"
+    token_budget: int | None = None
+    shard_rows: int | None = None
+    control_heads: list[list[Head]] = []
+    control_share: float = 0.0
+    template: str | None = None
+    scorers: list[str] = []
+    engine: str = "local"
+    rows: int = 0
+    rejected: int = 0
+    tokens: int | None = None
+    shards: int = 0
+    seconds: float = 0.0
+    started: str | None = None
+    finished: str | None = None
+    state: str = "done"
+
+
+class ProgressRecord(Record):
+    """progress.json: how far the stage at work has come, in ``unit``; times in seconds."""
+
+    stage: str = ""
+    state: str = ""
+    done: int = 0
+    total: int = 0
+    unit: str = ""
+    rate: float = 0.0
+    eta_s: float | None = None
+    message: str = ""
+    pid: int | None = None
+    updated: str = ""
+
+
+class ProcessRecord(Record):
+    """A process: its pid alone may have been given to another since, so its start time too."""
+
+    pid: int | None = None
+    start_time: float = 0.0
+
+
+class JobRecord(Record):
+    """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times."""
+
+    steps: list[list[str]] = []
+    program: list[str] = []
+    state: str = "none"
+    step: int = 0
+    error: str | None = None
+    started: str | None = None
+    started_s: float = 0.0
+    ended_s: float | None = None
+    child: ProcessRecord = Field(default_factory=ProcessRecord)
+
+
+def read_or_none(kind: type[AnyRecord], path: Path) -> AnyRecord | None:
+    """The record in a file that another process may be about to write; None where it has none."""
+    try:
+        return kind.read(path)
+    except UserError:
+        return None

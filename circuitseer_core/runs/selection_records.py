@@ -1,0 +1,211 @@
+"""selection.json as a typed record: settings, counts, and the diagnostics of a draw.
+
+Shares and overlaps are fractions of 1, entropies nats. ``None`` stands for what is undefined (the
+lift over a mean of 0, a correlation with a constant).
+"""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import Field, field_serializer
+
+from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.runs.records import Record
+
+SELECTION_FORMAT = 1
+
+
+class SelectionOptions(Record):
+    """Of the settings of a selection those that packages below ``selection`` read."""
+
+    name: str
+    scores: str = "default"
+    scorer: str
+    temperature: float
+    length_control: str
+    stratify: str
+    seed: int
+
+    @field_serializer("temperature")
+    def _plain(self, value: float) -> float | str:
+        return plain_temperature(value)
+
+
+class ListFile(Record):
+    """A list as it was read: which rule it served, and how many ids and texts it named."""
+
+    rule: str
+    file: str
+    ids: int = 0
+    texts: int = 0
+    sha256: str | None = None
+
+
+class ListsRecord(Record):
+    """What the lists and judgements came to: a hash over lists.parquet, its rows, the files."""
+
+    sha256: str
+    rows: int = 0
+    files: list[ListFile] = Field(default_factory=list)
+
+
+class Counts(Record):
+    """Rows of the pool by what became of them, and the subset's rows and tokens."""
+
+    rejected: int = 0
+    rows: int = 0
+    eligible: int = 0
+    dropped: int = 0
+    excluded_id: int = 0
+    excluded_text: int = 0
+    no_score: int = 0
+    duplicate: int = 0
+    included: int = 0
+    included_but_out: int = 0
+    selected: int = 0
+    tokens: int = 0
+
+
+class ScoreMeans(Record):
+    """Mean scores; ``random_sd``: spread of a random subset's mean; ``z``: in units of it."""
+
+    pool: float
+    subset: float
+    top_k: float
+    random_sd: float
+    lift: float | None
+    top_k_lift: float | None
+    z: float | None
+
+
+class Mass(Record):
+    """Share of the pool's total score that the subset, top-k and a random subset hold."""
+
+    subset: float | None
+    top_k: float | None
+    random: float
+
+
+class Overlap(Record):
+    """Share of the subset that top-k, a uniform draw and other seeds would also take."""
+
+    top_k: float
+    random: float
+    random_expected: float
+    seeds: list[float]
+    seeds_mean: float | None
+
+
+class SourceShare(Record):
+    """A source before and after; ``low`` and ``high`` bound 95 % of the simulated shares."""
+
+    source: str
+    pool: int
+    pool_share: float
+    rows: int
+    share: float
+    expected: float
+    low: float
+    high: float
+    pool_score: float | None
+    score: float | None
+
+
+class Distribution(Record):
+    """Histograms over shared edges, quantiles, means, and the Kolmogorov-Smirnov distance."""
+
+    edges: list[float]
+    pool: list[int]
+    subset: list[int]
+    quantiles: list[float]
+    pool_quantiles: list[float]
+    subset_quantiles: list[float]
+    pool_mean: float
+    subset_mean: float
+    ks: float
+
+
+class Distributions(Record):
+    """Of the score, and of the length in tokens."""
+
+    score: Distribution
+    length: Distribution
+
+
+class LengthCorrelation(Record):
+    """Spearman with the token count, of the scores and of the weights after length control."""
+
+    spearman: float | None
+    spearman_controlled: float | None
+
+
+class ControlCorrelation(Record):
+    """Spearman of the scorer with itself on random heads, mean over the draws; rows used."""
+
+    spearman: float
+    rows: int
+
+
+class Simulated(Record):
+    """How many other seeds were drawn, on how many rows."""
+
+    seeds: int
+    rows: int
+
+
+class Diagnostics(Record):
+    """Everything that is reported of a draw."""
+
+    pool_rows: int
+    rows: int
+    tokens: int
+    pool_tokens: int
+    temperature: float
+    entropy: float
+    entropy_share: float
+    ess: float
+    ess_share: float
+    gini: float
+    score: ScoreMeans
+    mass: Mass
+    overlap: Overlap
+    sources: list[SourceShare]
+    simulated: Simulated | None = None
+    distributions: Distributions | None = None
+    length: LengthCorrelation
+    control: ControlCorrelation | None = None
+
+    @field_serializer("temperature")
+    def _plain(self, value: float) -> float | str:
+        return plain_temperature(value)
+
+
+class SelectionRecord(Record):
+    """selection.json."""
+
+    format: int
+    name: str
+    created: str = ""
+    settings: SelectionOptions
+    temperature: float
+    scores: str = "default"
+    text: ScoredPart = "prompt"
+    counts: Counts
+    prompts_compared: bool = False
+    lists: ListsRecord | None = None
+    pool_hash: str | None = None
+    ids_hash: str | None = None
+    diagnostics: Diagnostics | None = None
+    command: str | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    seconds: float | None = None
+
+    @field_serializer("temperature")
+    def _plain(self, value: float) -> float | str:
+        return plain_temperature(value)
+
+
+def plain_temperature(value: float) -> float | str:
+    """JSON has no infinity: ``inf`` as text, as it is typed."""
+    return "inf" if math.isinf(value) else value

@@ -1,0 +1,60 @@
+"""The cost of a detection, told from what earlier detections really wrote."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.detection.cost import Estimate, detect_cost, model_size
+from circuitseer_core.detection.detect import detect
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import working
+from tests.support.data_files import write_data
+from tests.support.tiny_models import save_tiny
+
+
+def measured(folder: Path, **options: object) -> Run:
+    """A detection on a tiny model, by the stage itself."""
+    data = str(write_data(folder / "data.jsonl"))
+    model = str(save_tiny(folder / "model", "llama"))
+    run = Run.create(folder / "run")
+    settings = DetectSettings(model=model, probe=[data], probe_size=6, probe_pool=12, **options)
+    with working(run, "detect"):
+        detect(run, settings, show=False)
+    return Run.open(run.path)
+
+
+def estimate(run: Run, *, probe_size: int, mode: str, contrast: bool = False) -> Estimate:
+    model = run.model.id
+    size = model_size(model, [run])
+    assert size is not None
+    return detect_cost(
+        size, model=model, probe_size=probe_size, mode=mode, contrast=contrast, runs=[run]
+    )
+
+
+@pytest.mark.parametrize("mode", ["exact", "racing"])
+def test_the_estimate_of_the_same_detection_is_what_it_took(tmp_path: Path, mode: str) -> None:
+    run = measured(tmp_path, mode=mode)
+    told = estimate(run, probe_size=6, mode=mode)
+    assert told.measured and told.evaluations == run.detection.evaluations
+    assert told.seconds == pytest.approx(run.record.seconds["detect"])
+
+
+@pytest.mark.parametrize("mode", ["exact", "racing"])
+def test_a_contrast_set_runs_the_same_rounds_again(tmp_path: Path, mode: str) -> None:
+    data = str(write_data(tmp_path / "contrast.jsonl"))
+    run = measured(tmp_path, mode=mode, contrast=[data])
+    told = estimate(run, probe_size=6, mode=mode, contrast=True)
+    assert told.evaluations == run.detection.evaluations
+    assert told.seconds == pytest.approx(run.record.seconds["detect"])
+
+
+def test_a_detection_that_was_stopped_tells_nothing(tmp_path: Path) -> None:
+    run = measured(tmp_path)
+    with run.editing() as record:
+        assert record.detect is not None
+        record.detect.evaluations = None
+    assert not estimate(run, probe_size=6, mode="exact").measured

@@ -1,0 +1,99 @@
+"""Records of a run's JSON files: what is kept, what is refused, what the bundled run says."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.folder import DEMO_RUN, Run
+from circuitseer_core.runs.records import JobRecord, Record, RunRecord, ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord
+
+
+def test_keys_of_a_newer_version_survive_an_update(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    path = run.path / "run.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"from_the_future": {"a": 1}}))
+    run.reload()
+    with run.editing() as record:
+        record.state = "running"
+    written = json.loads(path.read_text())
+    assert written["from_the_future"] == {"a": 1} and written["state"] == "running"
+
+
+def test_only_what_was_set_is_written(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    assert set(json.loads((run.path / "run.json").read_text())) == {
+        "format",
+        "name",
+        "created",
+        "state",
+    }
+
+
+def test_an_edit_that_fails_writes_nothing(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    before = (run.path / "run.json").read_bytes()
+    with pytest.raises(ZeroDivisionError), run.editing() as record:
+        record.state = "running"
+        raise ZeroDivisionError
+    assert (run.path / "run.json").read_bytes() == before and run.record.state == "new"
+
+
+@pytest.mark.parametrize(
+    ("kind", "content", "message"),
+    [
+        (RunRecord, {"format": 1, "seconds": {"detect": "long"}}, "seconds.detect"),
+        (RunRecord, {"name": "x"}, "format: Field required"),
+        (ScoringRecord, {"heads": [[1]]}, "heads.0.1"),
+        (ScoringRecord, {"text": "poem"}, "text: Input should be 'prompt'"),
+        (SelectionRecord, {"format": 1, "name": "x", "settings": {}}, "settings.name"),
+        (JobRecord, {"steps": "rm"}, "steps"),
+    ],
+)
+def test_a_bad_key_is_one_line_that_names_it(
+    tmp_path: Path, kind: type[Record], content: dict[str, object], message: str
+) -> None:
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError) as caught:
+        kind.read(path)
+    text = str(caught.value)
+    assert text.startswith(f"{path} cannot be read: ") and message in text and "\n" not in text
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "run")
+    (run.path / "run.json").write_text('{"format": 2}')
+    with pytest.raises(UserError, match="run format 2, not 1"):
+        Run.open(run.path)
+
+
+def test_the_bundled_run_has_every_section() -> None:
+    run = Run.open(DEMO_RUN)
+    assert run.model.id == "demo" and sum(run.model.heads_per_layer) == 270
+    assert run.detection.finished and run.detection.evaluations
+    assert run.record.seconds["detect"] > 0
+    assert len(run.scoring().heads) == 14 and run.scoring().state == "done"
+    names = run.selections()
+    diagnostics = [run.selection(name).diagnostics for name in names]
+    assert names and all(drawn is not None and drawn.ess >= 1 for drawn in diagnostics)
+
+
+def test_a_record_is_written_as_it_was_read() -> None:
+    for path in (DEMO_RUN / "run.json", *DEMO_RUN.glob("s*/*/*.json")):
+        kind = {
+            "run.json": RunRecord,
+            "settings.json": ScoringRecord,
+            "selection.json": SelectionRecord,
+        }[path.name]
+        assert kind.read(path).to_json() == json.loads(path.read_text()), path
+
+
+def test_a_manifest_without_its_parts_is_none(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="run: Field required"):
+        ExportManifest.parse({"format": 1, "made_by": "circuitseer"}, tmp_path / "a.json")
