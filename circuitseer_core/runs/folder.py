@@ -17,9 +17,10 @@ import pandas as pd
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import HOME
 
 FORMAT = 1
-DEMO_RUN = Path(__file__).resolve().parents[2] / "assets" / "demo-run"
+DEMO_RUN = HOME / "assets" / "demo-run"
 """The bundled demo run: numbers only, texts come from the installed data packages."""
 
 MERGED = "part-all.parquet"
