@@ -3,18 +3,19 @@
 import streamlit as st
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import HOME
 from ui import judgements as review_store
 from ui.cached_scores import require_store
 from ui.export import draw as draw_data
 from ui.export import keep as draw_keep
 from ui.export import settings as draw_settings
 from ui.export import views as draw_views
-from ui.shell import ROOT, page_header, require_run
+from ui.shell import page_header, require_run
 
 page_header("Export", "Draw a subset by the score, see what the draw does, take it away.")
 run = require_run("score")
 store = require_store(run)
-st.html(ROOT / "ui" / "pages.css")
+st.html(HOME / "ui" / "pages.css")
 
 with st.container(key="grid2_draw"):
     left, right = st.columns([3, 8], gap="large")

@@ -2,11 +2,12 @@
 
 import streamlit as st
 
+from circuitseer_core.installation import HOME
 from ui.cached_scores import require_store
 from ui.samples.browse import browse
 from ui.samples.opened import restore
 from ui.samples.pairs import blind_review, side_by_side
-from ui.shell import ROOT, page_header, require_run
+from ui.shell import page_header, require_run
 from ui.widgets.scorer_choice import choose_scorer
 
 VIEWS = {"Browse": browse, "Side by side": side_by_side, "Blind review": blind_review}
@@ -14,7 +15,7 @@ VIEWS = {"Browse": browse, "Side by side": side_by_side, "Blind review": blind_r
 page_header("Samples", "Read what scores high and what scores low, and check the score by eye.")
 run = require_run("score")
 store = require_store(run)
-st.html(ROOT / "ui" / "pages.css")
+st.html(HOME / "ui" / "pages.css")
 
 with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
     view = st.segmented_control(

@@ -2,8 +2,9 @@
 
 import streamlit as st
 
+from circuitseer_core.installation import HOME
 from ui.cached_scores import require_store
-from ui.shell import ROOT, page_header, require_run
+from ui.shell import page_header, require_run
 from ui.sources import data as source_data
 from ui.sources import length as length_views
 from ui.sources import views as source_views
@@ -12,7 +13,7 @@ from ui.widgets.scorer_choice import choose_scorer
 page_header("Sources", "How scores spread over sources, lengths and columns of the data.")
 run = require_run("score")
 store = require_store(run)
-st.html(ROOT / "ui" / "pages.css")
+st.html(HOME / "ui" / "pages.css")
 
 with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
     shape, group, log, shares = source_views.controls(store)

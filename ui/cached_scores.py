@@ -17,14 +17,16 @@ from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.pairs import matched_pairs
 from circuitseer_core.browse.store import ScoreStore, stamp
-from circuitseer_core.data.demo import INSTALL
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.runs import texts
 from circuitseer_core.runs.folder import Run
 from ui.shell import broken_state, empty_state
 
-NO_TEXTS = f"This run holds numbers only, so ids stand in for texts. To see the texts: `{INSTALL}`"
+NO_TEXTS = (
+    f"This run holds numbers only, so ids stand in for texts. To see the texts: `{DEMO_PACKAGES}`"
+)
 
 
 def require_store(run: Run) -> ScoreStore:

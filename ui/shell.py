@@ -15,9 +15,9 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
 
-ROOT = Path(__file__).resolve().parent.parent
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
 
@@ -43,7 +43,7 @@ def pages() -> dict[str, list[Any]]:
                 default=name == "overview",
             )
             for name, title, icon in entries
-            if (ROOT / "pages" / f"{name}.py").is_file()
+            if (HOME / "pages" / f"{name}.py").is_file()
         ]
         for section, entries in _SECTIONS.items()
     }
@@ -52,7 +52,7 @@ def pages() -> dict[str, list[Any]]:
 def configure() -> None:
     """Title, layout and icon. Without an icon of ours the browser would fetch one from a CDN."""
     st.set_page_config(
-        page_title="CircuitSeer", page_icon=str(ROOT / "assets" / "icon.svg"), layout="wide"
+        page_title="CircuitSeer", page_icon=str(HOME / "assets" / "icon.svg"), layout="wide"
     )
 
 
@@ -60,11 +60,11 @@ def enter() -> Any:
     """Draw what surrounds every page; returns the page to run. For app.py alone."""
     st.session_state["_shell"] = True
     configure()
-    st.html(ROOT / "ui" / "style.css")
+    st.html(HOME / "ui" / "style.css")
     dark = st.context.theme.type == "dark"
     st.logo(
-        str(ROOT / "assets" / ("logo-dark.svg" if dark else "logo.svg")),
-        icon_image=str(ROOT / "assets" / "icon.svg"),
+        str(HOME / "assets" / ("logo-dark.svg" if dark else "logo.svg")),
+        icon_image=str(HOME / "assets" / "icon.svg"),
         size="large",
     )
     page = st.navigation({k: v for k, v in pages().items() if v}, expanded=True)

@@ -13,6 +13,7 @@ from pathlib import Path
 from circuitseer_core.data.demo import available
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import IS_CHECKOUT
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import working
 from circuitseer_core.selection.settings import SelectionSettings
@@ -70,4 +71,4 @@ def run_demo(path: Path, *, command: str | None = None) -> Iterator[str]:
     yield f"subset: {done.path}"
     times = ", ".join(f"{stage} {seconds:.1f} s" for stage, seconds in took.items())
     yield f"time: {times}; together {sum(took.values()):.0f} s"
-    yield "look at it: make app"
+    yield "look at it: " + ("make app" if IS_CHECKOUT else "circuitseer app")

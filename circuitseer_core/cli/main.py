@@ -16,19 +16,35 @@ from typing import Annotated, Any, TypeVar
 import typer
 from pydantic import BaseModel, ValidationError
 
+from circuitseer_core import __version__
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
+from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.errors import Cancelled, UserError
 
 app = typer.Typer(
     name="circuitseer",
-    help="Find a model's reasoning heads, score every sample by them, draw the subset.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 Settings = TypeVar("Settings", bound=BaseModel)
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        typer.echo(f"circuitseer {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def circuitseer(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Its number.")
+    ] = False,
+) -> None:
+    """Find a model's reasoning heads, score every sample by them, draw the subset."""
 
 
 def main() -> None:
@@ -269,5 +285,6 @@ def demo(
         typer.echo(line)
 
 
+app.command("app")(open_app)
 for study in cli_study.COMMANDS:
     app.command()(study)

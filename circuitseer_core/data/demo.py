@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import importlib.metadata
-import importlib.util
 import json
 from collections.abc import Iterator
 from functools import lru_cache
@@ -29,9 +28,9 @@ from circuitseer_core.data.formats import Row
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import cache_home, write_json
 from circuitseer_core.hashing import hash64, short_hash
+from circuitseer_core.installation import DEMO_PACKAGES, missing_extra
 
 PACKAGES = {"champ-dataset": "1.0.0", "engram-generator": "0.3.0"}
-INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
 
 _CHAMP_SOURCES = {
     "Inequality": "champ-algebra",
@@ -50,12 +49,10 @@ def available() -> str | None:
         try:
             found = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
-            return f"the demo data needs the package {package} {version}: {INSTALL}"
+            return f"the demo data needs the package {package} {version}: {DEMO_PACKAGES}"
         if found != version:
-            return f"the demo data needs {package} {version}, found {found}: {INSTALL}"
-    if importlib.util.find_spec("sympy") is None:
-        return "the demo data needs sympy: pip install -r requirements.txt"
-    return None
+            return f"the demo data needs {package} {version}, found {found}: {DEMO_PACKAGES}"
+    return missing_extra("demo", "the demo data", "sympy")
 
 
 @lru_cache(maxsize=1)
@@ -91,7 +88,7 @@ def _champ_rows() -> list[dict[str, Any]]:
     folder = next(iter((spec and spec.submodule_search_locations) or []), None)
     path = Path(folder or "") / "dataset_files" / "v0.json"
     if folder is None or not path.is_file():
-        raise UserError(f"the demo data package champ-dataset is incomplete: {INSTALL}")
+        raise UserError(f"the demo data package champ-dataset is incomplete: {DEMO_PACKAGES}")
     problems = json.loads(path.read_text(encoding="utf-8"))["problems"]
     return [_champ_row(problem) for problem in problems.values()]
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from circuitseer_core.data.formats import BATCH_ROWS, Row
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import require_extra
 
 
 class HubTable:
@@ -67,12 +68,8 @@ class HubTable:
 
     def _load(self) -> Any:
         if self._loaded is None:
-            try:
-                import datasets
-            except ImportError as error:
-                raise UserError(
-                    f"{self.name} needs the datasets library: pip install datasets"
-                ) from error
+            require_extra("hub", self.name, "datasets")
+            import datasets
             from datasets.exceptions import DatasetsError
 
             try:

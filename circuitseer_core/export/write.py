@@ -34,6 +34,7 @@ from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
 from circuitseer_core.files import atomic_path, replace_folder, write_json, write_text
+from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
 
 __all__ = ["FORMATS", "Exported", "Format", "export", "export_bytes"]
@@ -137,12 +138,9 @@ def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: 
 
 
 def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> Exported:
-    try:
-        import datasets
-    except ImportError as error:
-        raise UserError(
-            "a datasets folder needs the datasets library: pip install datasets"
-        ) from error
+    require_extra("hub", "a datasets folder", "datasets")
+    import datasets
+
     columns = find_columns(subset.rows)
     target.parent.mkdir(parents=True, exist_ok=True)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")

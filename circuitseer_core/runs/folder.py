@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import HOME
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
@@ -26,7 +27,7 @@ from circuitseer_core.runs.records import (
 )
 from circuitseer_core.runs.selection_records import SelectionRecord
 
-DEMO_RUN = Path(__file__).resolve().parents[2] / "assets" / "demo-run"
+DEMO_RUN = HOME / "assets" / "demo-run"
 """The bundled demo run: numbers only, texts come from the installed data packages."""
 
 MERGED = "part-all.parquet"

@@ -30,6 +30,7 @@ from pathlib import Path
 import psutil
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import HOME, IS_CHECKOUT
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
 
@@ -37,7 +38,6 @@ PROGRAM = (sys.executable, "-m", "circuitseer_core")
 GRACE_S = 20.0
 """Seconds between asking a step to stop and killing it."""
 
-_ROOT = Path(__file__).resolve().parents[2]
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -91,12 +91,10 @@ def start(
         )
         (run.path / "cancel").unlink(missing_ok=True)
         job.write(run.path / "job.json")
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join(
-                [str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
-            ),
-            "PYTHONUNBUFFERED": "1",
-        }
+        environment = os.environ | {"PYTHONUNBUFFERED": "1"}
+        if IS_CHECKOUT:  # an installed package is found without help
+            search = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
+            environment["PYTHONPATH"] = os.pathsep.join(search)
         with run.log_path.open("ab") as log:
             child = subprocess.Popen(
                 [sys.executable, "-m", "circuitseer_core.runs.jobs", str(run.path)],

