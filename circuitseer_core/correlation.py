@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
+
+RANKED_ROWS = 100_000
+"""Rank correlations of more rows than this are taken on a random part of them."""
 
 
 def ranks(values: Floats) -> Floats:
@@ -51,22 +55,10 @@ def partial(xy: float, xz: float, yz: float) -> float:
     return (xy - xz * yz) / left**0.5 if left > 1e-12 else float("nan")
 
 
-def spearman(one: Floats, other: Floats) -> float | None:
-    """Rank correlation (mid-ranks); None where one of the two is constant."""
-    ranked = [_ranks(values) for values in (one, other)]
-    centred = [r - r.mean() for r in ranked]
-    norm = float(np.sqrt((centred[0] ** 2).sum() * (centred[1] ** 2).sum()))
-    return float((centred[0] * centred[1]).sum() / norm) if norm > 0 else None
-
-
-def _ranks(values: Floats) -> Floats:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    middle = np.cumsum(counts) - (counts - 1) / 2
-    return middle[inverse]
-
-
-RANKED_ROWS = 100_000
-"""Rank correlations of more rows than this are taken on a random part of them."""
+def spearman(one: Floats, other: Floats) -> float:
+    """Rank correlation over the rows where both are finite; NaN where undefined."""
+    use = np.isfinite(one) & np.isfinite(other)
+    return correlation(ranks(one[use]), ranks(other[use]))
 
 
 @dataclass(frozen=True)
@@ -94,3 +86,29 @@ def rank_correlation(one: Floats, other: Floats, limit: int | None = None) -> Ra
     if rows > limit:
         use = use[np.random.default_rng(0).random(rows) < limit / rows]
     return Rank(correlation(ranks(one[use]), ranks(other[use])), len(use), rows)
+
+
+@dataclass(frozen=True)
+class ControlAgreement:
+    """How alike random heads score: ``rhos``, one Spearman a draw with rows, and most ``rows``."""
+
+    rhos: tuple[float, ...]
+    rows: int
+
+    @property
+    def mean(self) -> float:
+        """Mean over the draws."""
+        return float(np.mean(self.rhos))
+
+
+def control_agreement(score: Floats, controls: Sequence[Floats]) -> ControlAgreement | None:
+    """Spearman of a score (N,) with the same score from random heads, draw by draw.
+
+    Each draw on the rows that have both values (controls are kept on a subsample of the rows);
+    None where no draw has any.
+    """
+    ranked = [rank_correlation(score, control) for control in controls]
+    known = [rank for rank in ranked if np.isfinite(rank.rho)]
+    if not known:
+        return None
+    return ControlAgreement(tuple(rank.rho for rank in known), max(rank.rows for rank in known))

@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
 
+Z95 = 1.959963984540054
+"""Standard errors to either side of a 95 % interval of a normal estimate."""
+
 TAIL = 0.001
 """Share of rows at either end that the bins leave to the outermost bin."""
 
@@ -156,3 +159,41 @@ def statistics(
             "tokens_p95": token_levels[:, 1],
         }
     )
+
+
+@dataclass(frozen=True)
+class ScoreByLength:
+    """A score against the token count: counts (lengths, scores) and the median at each length."""
+
+    lengths: Bins
+    scores: Bins
+    counts: Ints
+    medians: Floats
+
+
+def score_by_length(
+    tokens: Floats, values: Floats, *, lengths: int, scores: int, log: bool = False
+) -> ScoreByLength:
+    """Cut rows into ``lengths`` bins of tokens (even on a log scale) and ``scores`` of values."""
+    length_bins = shared_bins(tokens, lengths, log=True)
+    score_bins = shared_bins(values, scores, log=log)
+    place = bin_of(tokens, length_bins).astype(np.int32)
+    medians = quantiles(by_group(values, place, length_bins.count), np.array([0.5]))[:, 0]
+    counts = histogram2d(tokens, values, length_bins, score_bins)
+    return ScoreByLength(length_bins, score_bins, counts, medians)
+
+
+def histograms_together(
+    columns: Sequence[Floats], count: int, *, log: bool = False
+) -> tuple[Bins, Ints, int]:
+    """Histograms of several columns over shared bins, on the rows where all are known.
+
+    Returns:
+        bins, counts (columns, bins), and the number of those rows.
+    """
+    known = np.logical_and.reduce([np.isfinite(column) for column in columns])
+    present = [column[known] for column in columns]
+    bins = shared_bins(np.concatenate(present), count, log=log)
+    everyone = np.zeros(int(known.sum()), dtype=np.int32)
+    counts = np.concatenate([histogram(column, everyone, 1, bins) for column in present])
+    return bins, counts, len(everyone)

@@ -13,4 +13,4 @@ class Cancelled(Exception):
 
 def one_line(error: BaseException) -> str:
     """The first line of an error from a library."""
-    return (str(error).splitlines() or [type(error).__name__])[0]
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,1 +1,70 @@
-"""Every threshold from which a number is a warning, once: pages, card and report read these."""
+"""Every threshold from which a number is a warning, once: signatures, pages, card and report.
+
+A predicate says which side of its threshold a number is on, so that two readers cannot compare it
+in two ways.
+"""
+
+from __future__ import annotations
+
+LENGTH = 0.5
+"""|Spearman| of a score with the token count above which length drives the score."""
+
+CONTROL = 0.95
+"""Spearman with random heads' score above which the choice of heads hardly matters."""
+
+CONTROL_CLOSE = 0.8
+"""Spearman with random heads' score above which random heads are said to score similarly."""
+
+CONTROL_MARGIN = 0.02
+"""Reasoning heads agree with random ones as random ones do among themselves, within this."""
+
+UNIFORM = 0.9
+"""Effective sample size, as a share of the pool, above which a draw is nearly uniform."""
+
+SKEW_POINTS, SKEW_RATIO, SKEW_LEAST = 0.10, 1.5, 0.03
+"""A source is favoured when its share grows by 10 points, or by half and at least 3 points."""
+
+SKEW_CHANCE = 3.0
+"""Standard errors within which a source's gain is chance."""
+
+STABLE = 0.8
+"""Share of the chosen heads expected again below which the set is unstable."""
+
+CERTAIN = 0.95
+"""Probability of being chosen again from which a head is called certain."""
+
+NOISE_MULTIPLE = 10.0
+"""The strongest head must change the loss by this many times what noise alone can do."""
+
+FAR = 0.3
+"""Total variation distance of source shares from which two samples count as far apart."""
+
+WHOLE = 0.999
+"""Share of the pool from which a budget is said to take every row."""
+
+
+def length_drives(spearman: float) -> bool:
+    """Whether a score is to a large part length."""
+    return abs(spearman) > LENGTH
+
+
+def like_random_heads(spearman: float) -> bool:
+    """Whether random heads rank the samples almost as the reasoning heads do."""
+    return spearman > CONTROL
+
+
+def nearly_uniform(ess_share: float) -> bool:
+    """Whether the scores hardly steer a draw."""
+    return ess_share > UNIFORM
+
+
+def favours(before: float, after: float) -> bool:
+    """Whether a source's share grew more than the mix should."""
+    gain = after - before
+    ratio = after / before if before > 0 else float("inf")
+    return gain >= SKEW_POINTS or (ratio >= SKEW_RATIO and gain >= SKEW_LEAST)
+
+
+def stable(overlap: float) -> bool:
+    """Whether a set of heads would mostly be chosen again."""
+    return overlap >= STABLE

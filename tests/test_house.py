@@ -188,3 +188,23 @@ def test_requirements_are_exact(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     wanted = [line for line in lines if line and not line.startswith("#")]
     assert wanted and all(re.fullmatch(r"[\w.\[\]-]+==[\w.]+", line) for line in wanted)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "home"),
+    [
+        (r"1\.95?9?\d*964|\b1\.96\b", "distributions.py"),
+        (r"[\"']control_(\{|[\"'])", "columns.py"),
+        (r"= (NDArray\[|tuple\[int, int\]$)", "aliases.py"),
+        (r"\.splitlines\(\)(?: or .*?)?\)?\[0\]", "errors.py"),
+        (r"[<>]=? 0\.(9|95|8)\b|abs\(\w+\) [<>]=? 0\.5", "limits.py"),
+    ],
+    ids=["z", "control columns", "array types", "first line of an error", "thresholds"],
+)
+def test_a_fact_stands_in_one_place(pattern: str, home: str) -> None:
+    found = {
+        path.name
+        for path in [*CORE, *UI]
+        if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert found <= {home}

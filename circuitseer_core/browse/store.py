@@ -37,8 +37,8 @@ from circuitseer_core.browse.filters import (
 )
 from circuitseer_core.browse.groupings import FACET_VALUES, Grouping, encode, values_of
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
-from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import FIXED, WIDE
+from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
 
 
@@ -79,16 +79,16 @@ class ScoreStore:
             self.has_texts = self._define_view(texts or {})
             self.rows = int(self._one("SELECT count(*) FROM samples")[0])
         except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise UserError(f"{run.path}: the scores cannot be read: {_line(error)}") from error
+            raise UserError(f"{run.path}: the scores cannot be read: {one_line(error)}") from error
 
     @property
     def scorers(self) -> list[str]:
         """Score columns in file order, without the random-head controls."""
-        return [c for c in self.columns if c not in FIXED | WIDE and not c.startswith("control_")]
+        return score_columns(self.columns)
 
     def controls(self, scorer: str) -> list[str]:
         """Columns with the same score from random heads, in order."""
-        return [c for c in self.columns if c.startswith(f"control_{scorer}_")]
+        return control_columns(scorer, self.columns)
 
     def sources(self) -> pd.DataFrame:
         """source, rows: most rows first."""
@@ -311,14 +311,14 @@ class ScoreStore:
         try:
             return self._connection.cursor().execute(query, list(values)).fetchone()
         except duckdb.Error as error:
-            raise UserError(f"the scores cannot be read: {_line(error)}") from error
+            raise UserError(f"the scores cannot be read: {one_line(error)}") from error
 
     def frame(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
         """The answer to any query over the view ``samples``. Raises UserError where it fails."""
         try:
             return self._connection.cursor().execute(query, list(values)).df()
         except duckdb.Error as error:
-            raise UserError(f"the scores cannot be read: {_line(error)}") from error
+            raise UserError(f"the scores cannot be read: {one_line(error)}") from error
 
 
 def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
@@ -328,7 +328,3 @@ def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
 
 def _ordering(name: str, descending: bool) -> str:
     return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST, id"
-
-
-def _line(error: Exception) -> str:
-    return str(error).strip().splitlines()[0]

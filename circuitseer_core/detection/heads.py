@@ -19,10 +19,8 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
-
-Z95 = 1.959963984540054
-"""Two-sided 95 % normal quantile: for intervals and for the ``lcb`` rule."""
 
 
 def head_count(share: str | float, n_heads: int) -> int:

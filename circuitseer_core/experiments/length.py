@@ -19,7 +19,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.correlation import correlation, partial, ranks
+from circuitseer_core.correlation import control_agreement, correlation, partial, ranks, spearman
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.references import (
@@ -28,7 +28,7 @@ from circuitseer_core.experiments.references import (
     count_in_responses,
     worked_steps,
 )
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import PLAIN_SCORERS
 from circuitseer_core.wording import count, signed
@@ -107,13 +107,10 @@ def length_table(
 def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[str, Any]:
     score, tokens = _floats(frame, scorer), _floats(frame, "n_tokens")
     line = {"rows": int(np.isfinite(score).sum()), **_against(score, tokens, reference)}
-    controls = [
-        _floats(frame, name)
-        for name in (f"control_{scorer}_{i}" for i in range(DRAWS))
-        if name in frame
-    ]
+    controls = [_floats(frame, name) for name in control_columns(scorer, frame.columns)]
     theirs = [_against(control, tokens, reference) for control in controls]
-    line["control"] = _mean([_spearman(score, control) for control in controls])
+    agreement = control_agreement(score, controls)
+    line["control"] = agreement.mean if agreement else float("nan")
     for key in ("length", "reference_at_length"):
         if key in line:
             line[f"control_{key}"] = _mean([other[key] for other in theirs])
@@ -122,7 +119,7 @@ def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[st
 
 def _against(score: Floats, tokens: Floats, reference: Floats | None) -> dict[str, float]:
     """Spearman with length, with the reference, and the latter at fixed length."""
-    found = {"length": _spearman(score, tokens)}
+    found = {"length": spearman(score, tokens)}
     if reference is not None:
         use = np.isfinite(score) & np.isfinite(tokens) & np.isfinite(reference)
         x, z, y = (ranks(v[use]) for v in (score, tokens, reference))
@@ -130,11 +127,6 @@ def _against(score: Floats, tokens: Floats, reference: Floats | None) -> dict[st
         found["reference"] = plain
         found["reference_at_length"] = partial(plain, correlation(x, z), correlation(y, z))
     return found
-
-
-def _spearman(one: Floats, other: Floats) -> float:
-    use = np.isfinite(one) & np.isfinite(other)
-    return correlation(ranks(one[use]), ranks(other[use]))
 
 
 def _floats(frame: pd.DataFrame, name: str) -> Floats:

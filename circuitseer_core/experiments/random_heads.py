@@ -19,13 +19,14 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
-from circuitseer_core.correlation import correlation, ranks
+from circuitseer_core.correlation import control_agreement, correlation, ranks
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.overlap import drawn, shared
 from circuitseer_core.hashing import remix, to_gumbels
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.selection.budgets import rows_of
@@ -33,7 +34,6 @@ from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.wording import count, percent, signed
 
 NAME = "random-heads"
-AS_ALIKE = 0.02
 """Correlations closer than this count as equal."""
 
 
@@ -55,11 +55,10 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     known = run.scoring(chosen.scores).scorers
     scorers = [s for s in ATTENTION_SCORERS if s in known]
-    columns = ["id", *scorers, *(f"control_{s}_{i}" for s in scorers for i in range(DRAWS))]
     frame = run.scores(chosen.scores)
-    frame = frame[[name for name in columns if name in frame]].dropna()
-    names = [name for name in columns if name.startswith("control_") and name in frame]
-    if not names or len(frame) < 2:
+    controls = [name for s in scorers for name in control_columns(s, frame.columns)]
+    frame = frame[["id", *scorers, *controls]].dropna()
+    if not controls or len(frame) < 2:
         raise UserError(f"scoring {chosen.scores!r} has no random-head controls")
     hashes = draw_hashes(frame["id"].tolist(), chosen.seed)
     noise, other = to_gumbels(hashes), to_gumbels(remix(hashes, 1))
@@ -78,33 +77,32 @@ def compare(
 ) -> dict[str, Any]:
     """One scorer against its controls; ``noise`` and ``other`` (N,) are two seeds' Gumbel noise."""
     score = frame[scorer].to_numpy(dtype=np.float64)
-    controls = {
-        i: frame[name].to_numpy(dtype=np.float64)
-        for i in range(DRAWS)
-        if (name := f"control_{scorer}_{i}") in frame
-    }
+    controls = [
+        frame[name].to_numpy(dtype=np.float64) for name in control_columns(scorer, frame.columns)
+    ]
+    agreement = control_agreement(score, controls)
     k = rows_of(options.fraction, len(frame))
     soft = drawn(score, noise, options.temperature, k)
     top = drawn(score, noise, 0.0, k)
-    ranked = {i: ranks(values) for i, values in controls.items()}
+    ranked = [ranks(control) for control in controls]
     lines = []
-    for i, control in controls.items():
-        theirs = drawn(control, noise, options.temperature, k)
+    for i, control in enumerate(controls):
+        control_soft = drawn(control, noise, options.temperature, k)
         lines.append(
             {
                 "scorer": scorer,
                 "control": i,
                 "rows": len(frame),
                 "spearman": correlation(ranks(score), ranked[i]),
-                "overlap_soft": shared(soft, theirs),
+                "overlap_soft": shared(soft, control_soft),
                 "overlap_top": shared(top, drawn(control, noise, 0.0, k)),
             }
         )
-    among = [correlation(ranked[a], ranked[b]) for a, b in combinations(controls, 2)]
+    among = [correlation(ranked[a], ranked[b]) for a, b in combinations(range(len(controls)), 2)]
     again = drawn(score, other, options.temperature, k)
     return {
         "lines": lines,
-        "spearman": float(np.mean([line["spearman"] for line in lines])),
+        "spearman": agreement.mean if agreement else float("nan"),
         "spearman_among_controls": float(np.mean(among)) if among else None,
         "overlap_soft": float(np.mean([line["overlap_soft"] for line in lines])),
         "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
@@ -124,7 +122,7 @@ def _verdict(numbers: dict[str, Any]) -> str:
             f"{percent(found['overlap_top'])} (another seed "
             f"{percent(found['overlap_other_seed'])}, chance {percent(numbers['chance'])})"
         )
-        if among is not None and found["spearman"] >= among - AS_ALIKE:
+        if among is not None and found["spearman"] >= among - limits.CONTROL_MARGIN:
             line += "; the reasoning heads stand out no more than any random set"
         text.append(line + ".")
     return " ".join(text)

@@ -21,6 +21,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.detection.head_stability import sample_matrix
@@ -32,7 +33,6 @@ from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, percent, plain, signed
 
 NAME = "stability"
-CERTAIN = 0.95
 
 
 class Options(ExperimentOptions):
@@ -122,7 +122,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "rank_by": rank_by,
         "probe_samples": estimates.samples[0],
         "expected_overlap": float(own.mean()),
-        "certain_heads": int((own >= CERTAIN).sum()),
+        "certain_heads": int((own >= limits.CERTAIN).sum()),
         "chance_overlap": len(heads) / len(estimates.heads),
         "halves": _halves(estimates, len(heads), chosen.splits, rng),
         "rescored": None,
@@ -193,7 +193,7 @@ def _verdict(numbers: dict[str, Any]) -> str:
         f"If the {count(numbers['probe_samples'], 'probe sample')} were drawn anew, "
         f"{percent(numbers['expected_overlap'])} of the {count(k, 'chosen head')} would be "
         f"expected again (chance {percent(numbers['chance_overlap'])}); {numbers['certain_heads']} "
-        f"of them in at least {percent(CERTAIN)} of the draws."
+        f"of them in at least {percent(limits.CERTAIN)} of the draws."
     )
     halves = numbers["halves"]
     if halves is not None:

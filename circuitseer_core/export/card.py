@@ -10,12 +10,12 @@ from collections.abc import Sequence
 
 from huggingface_hub import DatasetCardData
 
+from circuitseer_core import limits
 from circuitseer_core.export.chat import llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
 
-_UNIFORM, _LENGTH, _CONTROL = 0.9, 0.5, 0.95
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
 
@@ -141,17 +141,17 @@ def _caveats(manifest: ExportManifest) -> str:
     """What a reader should know before trusting the subset, in words, where a number says so."""
     d = manifest.diagnostics
     found = []
-    if d.ess_share > _UNIFORM:
+    if limits.nearly_uniform(d.ess_share):
         found.append(
             f"The draw is nearly uniform: its effective sample size is {_percent(d.ess_share)} "
             "of the pool, so the subset is close to a random one."
         )
     rho = d.length.spearman_controlled
-    if rho is not None and abs(rho) > _LENGTH:
+    if rho is not None and limits.length_drives(rho):
         which = "longer" if rho > 0 else "shorter"
         found.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
     control = d.control
-    if control and control.spearman > _CONTROL:
+    if control and limits.like_random_heads(control.spearman):
         found.append(
             "Random heads of the same layers rank the samples almost alike: Spearman "
             f"{control.spearman:+.2f} on {control.rows:,} rows."

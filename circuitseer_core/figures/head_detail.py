@@ -9,7 +9,8 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.figures.heads import Z95, grid, limit_of, squash
+from circuitseer_core.distributions import Z95
+from circuitseer_core.figures.heads import grid, limit_of, squash
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,

@@ -15,6 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.distributions import Z95
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
@@ -24,9 +25,6 @@ from circuitseer_core.figures.style import (
     plain,
     template,
 )
-
-Z95 = 1.959964
-"""Half width of a 95 % interval in standard errors (normal)."""
 
 
 def grid(heads: pd.DataFrame, value: str = "importance") -> np.ndarray:

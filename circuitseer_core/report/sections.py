@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core import distributions as dist
-from circuitseer_core.detection.heads import Z95
+from circuitseer_core.distributions import Z95
 from circuitseer_core.figures import heads as head_figures
 from circuitseer_core.figures import lengths as length_figures
 from circuitseer_core.figures import scores as score_figures
@@ -148,15 +148,11 @@ def _length_map(scored: Scored, scorer: str, figures: Figures) -> Html:
     tokens, score = scored.tokens, scored.score
     if not np.isfinite(tokens).any():
         return paragraph("The run holds no token counts.")
-    lengths = dist.shared_bins(tokens, _LENGTH_BINS, log=True)
-    scores = dist.shared_bins(score, _SCORE_BINS)
-    place = dist.bin_of(tokens, lengths).astype(np.int32)
-    medians = dist.quantiles(dist.by_group(score, place, lengths.count), np.array([0.5]))[:, 0]
-    counts = dist.histogram2d(tokens, score, lengths, scores)
+    seen = dist.score_by_length(tokens, score, lengths=_LENGTH_BINS, scores=_SCORE_BINS)
     return _both(
         figures,
         lambda theme: length_figures.score_against_length(
-            counts, lengths, scores, theme, medians=medians, y_title=scorer
+            seen.counts, seen.lengths, seen.scores, theme, medians=seen.medians, y_title=scorer
         ),
         f"{scorer} against the number of tokens; the line is the median at each length.",
     )
@@ -164,17 +160,13 @@ def _length_map(scored: Scored, scorer: str, figures: Figures) -> Html:
 
 def _controls(scored: Scored, scorer: str, figures: Figures) -> Html:
     columns = [scored.score, *scored.controls]
-    both = np.logical_and.reduce([np.isfinite(column) for column in columns])
-    columns = [column[both] for column in columns]
-    bins = dist.shared_bins(np.concatenate(columns), _CONTROL_BINS)
-    zeros = np.zeros(int(both.sum()), dtype=np.int32)
-    counts = np.concatenate([dist.histogram(column, zeros, 1, bins) for column in columns])
+    bins, counts, rows = dist.histograms_together(columns, _CONTROL_BINS)
     labels = ["chosen heads", *(f"random heads {i + 1}" for i in range(len(columns) - 1))]
     return _both(
         figures,
         lambda theme: score_figures.against_controls(counts, bins, labels, theme, x_title=scorer),
         f"{scorer} of the chosen heads and of as many random heads of the same layers, on "
-        f"{count(int(both.sum()), 'row')}.",
+        f"{count(rows, 'row')}.",
     )
 
 

@@ -29,7 +29,7 @@ from ray.data.datasource import Datasource, ReadTask
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import ScoredPart
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
@@ -220,8 +220,8 @@ def _connect(address: str | None) -> None:
     try:
         ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR)
     except (ConnectionError, ValueError, RuntimeError) as error:
-        line = str(error).strip().splitlines()[0]
-        raise UserError(f"Ray at {address or 'this machine'} cannot be reached: {line}") from error
+        where = address or "this machine"
+        raise UserError(f"Ray at {where} cannot be reached: {one_line(error)}") from error
 
 
 def _gpus() -> int:

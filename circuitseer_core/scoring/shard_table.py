@@ -15,7 +15,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import DRAWS, control_column
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
 
 
@@ -58,7 +58,7 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
             columns[name] = _numbers(rows.baselines[name])
     for name in ATTENTION_SCORERS:
         for draw in range(DRAWS):
-            columns[f"control_{name}_{draw}"] = _numbers(rows.controls[name][:, draw])
+            columns[control_column(name, draw)] = _numbers(rows.controls[name][:, draw])
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)
     columns["token_starts"] = _lists(offsets, [t.starts for t in rows.texts], np.int32)

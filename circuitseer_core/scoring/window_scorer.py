@@ -22,7 +22,7 @@ from torch import Tensor
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.data.sample import Reject, Sample, ScoredPart
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.memory import is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
@@ -208,9 +208,7 @@ class WindowScorer:
                 raise error
             release(self.reference.device)
         elif isinstance(error, torch.AcceleratorError):
-            raise UserError(
-                f"the device failed, run again to go on: {_first_line(error)}"
-            ) from error
+            raise UserError(f"the device failed, run again to go on: {one_line(error)}") from error
 
     def _collect(
         self, encoded: EncodedWindow, batch: list[int], copy: _HostCopy, results: _Results
@@ -304,9 +302,4 @@ class _HostCopy:
 def _reason(error: BaseException, n_tokens: int) -> str:
     if is_out_of_memory(error):
         return f"out of memory at {n_tokens} tokens"
-    return f"the model failed: {_first_line(error)}"
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:200]
+    return f"the model failed: {one_line(error)}"

@@ -16,6 +16,7 @@ import numpy as np
 
 from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.correlation import spearman
+from circuitseer_core.distributions import bin_of, shared_bins
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.selection_records import (
     Diagnostics,
@@ -102,15 +103,13 @@ def distribution(values: Floats, chosen: Ints, bins: int = BINS) -> Distribution
     The edges span the pool's 0.1th to 99.9th percentile; what lies outside counts in the outermost
     bins, so that one extreme sample does not flatten the picture.
     """
-    low, high = (float(v) for v in np.quantile(values, [0.001, 0.999]))
-    if not high > low:
-        low, high = low - 0.5, low + 0.5
-    edges = np.linspace(low, high, bins + 1)
+    shared = shared_bins(values, bins)
+    place = bin_of(values, shared)
     drawn = values[chosen]
     return Distribution(
-        edges=edges.tolist(),
-        pool=np.histogram(np.clip(values, low, high), edges)[0].tolist(),
-        subset=np.histogram(np.clip(drawn, low, high), edges)[0].tolist(),
+        edges=shared.edges.tolist(),
+        pool=np.bincount(place, minlength=bins).tolist(),
+        subset=np.bincount(place[chosen], minlength=bins).tolist(),
         quantiles=list(QUANTILES),
         pool_quantiles=np.quantile(values, QUANTILES).tolist(),
         subset_quantiles=np.quantile(drawn, QUANTILES).tolist(),
@@ -282,12 +281,16 @@ def _sources(drawing: Drawing, simulation: _Simulation) -> list[SourceShare]:
 def _length(drawing: Drawing) -> LengthCorrelation:
     """How far length drives the scores, and the weights that length control made of them."""
     pool = drawing.pool
-    plain = spearman(pool.score, pool.length)
+    plain = _defined(spearman(pool.score, pool.length))
     same = drawing.weight is pool.score
     return LengthCorrelation(
         spearman=plain,
-        spearman_controlled=plain if same else spearman(drawing.weight, pool.length),
+        spearman_controlled=plain if same else _defined(spearman(drawing.weight, pool.length)),
     )
+
+
+def _defined(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def _mean(values: Floats) -> float:

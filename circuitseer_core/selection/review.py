@@ -16,14 +16,13 @@ from typing import Any
 
 import pandas as pd
 
+from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import now
 
 KINDS = ("verdict", "pin", "drop", "tag", "unpin", "undrop", "untag")
 CHOICES = ("left", "right", "tie")
 VERDICT_COLUMNS = ["time", "left", "right", "choice", "scorer", "left_score", "right_score"]
-Z95 = 1.959963984540054
-"""Two-sided 95 % point of the normal distribution."""
 
 
 @dataclass(frozen=True, slots=True)

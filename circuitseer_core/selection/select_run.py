@@ -21,9 +21,10 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from circuitseer_core.correlation import spearman
+from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder
+from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -111,20 +112,16 @@ def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrela
     controls. Near 1 the choice of heads hardly matters to the scores.
     """
     have = pq.read_schema(run.score_parts(settings.scores)[0]).names
-    controls = [name for name in have if name.startswith(f"control_{settings.scorer}_")]
+    controls = control_columns(settings.scorer, have)
     if not controls:
         return None
     frame = run.scores(settings.scores, [settings.scorer, *controls]).astype(np.float64)
-    found = []
-    for name in controls:
-        both = frame[[settings.scorer, name]].dropna().to_numpy()
-        rho = spearman(both[:, 0], both[:, 1]) if len(both) > 2 else None
-        found += [] if rho is None else [(rho, len(both))]
-    if not found:
-        return None
-    return ControlCorrelation(
-        spearman=float(np.mean([r for r, _ in found])), rows=max(n for _, n in found)
+    agreement = control_agreement(
+        frame[settings.scorer].to_numpy(), [frame[name].to_numpy() for name in controls]
     )
+    if agreement is None:
+        return None
+    return ControlCorrelation(spearman=agreement.mean, rows=agreement.rows)
 
 
 def ids_frame(drawing: Drawing) -> pd.DataFrame:

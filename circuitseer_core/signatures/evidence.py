@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import DRAWS, control_column, control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -132,20 +132,21 @@ class Evidence:
         """The scoring's numbers, or None before the first finished shard."""
         table = self._read_scores(
             ["source", "n_tokens", self.scorer]
-            + [f"control_{self.scorer}_{i}" for i in range(DRAWS)]
+            + [control_column(self.scorer, draw) for draw in range(DRAWS)]
         )
         if table is None or self.scorer not in table.column_names or not table.num_rows:
             return None
         source = _column(table, "source")
-        codes, names = pd.factorize(source) if source is not None else (None, [])
+        codes, labels = pd.factorize(source) if source is not None else (None, [])
         nothing = np.full(table.num_rows, np.nan)
-        controls = [_floats(table, f"control_{self.scorer}_{i}") for i in range(DRAWS)]
+        names = control_columns(self.scorer, table.column_names)
+        controls = [_floats(table, name) for name in names]
         score, tokens = _floats(table, self.scorer), _floats(table, "n_tokens")
         return Scored(
             score=nothing if score is None else score,
             tokens=nothing if tokens is None else tokens,
             source=np.full(table.num_rows, -1) if codes is None else codes.astype(np.int64),
-            names=[str(name) for name in names],
+            names=[str(label) for label in labels],
             controls=[c for c in controls if c is not None and np.isfinite(c).any()],
         )
 

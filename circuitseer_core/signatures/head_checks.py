@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.head_stability import bootstrap_membership
 from circuitseer_core.detection.heads import finalists, select_heads
@@ -13,11 +14,6 @@ from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, listing, percent, plain
 
-NOISE_MULTIPLE = 10.0
-"""The strongest head must change the loss by this many times what noise alone can do."""
-STABLE_SHARE = 0.8
-FAR = 0.3
-"""Total variation distance of source shares from which two samples count as far apart."""
 EXACT_CELLS = 250_000
 EXACT_PARTS = 150
 """Above these many stored values or files, stability is estimated from the standard errors."""
@@ -48,7 +44,7 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
         noise = "repeated clean runs gave the same loss to the last digit"
     stand = f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise"
     number = ratio if np.isfinite(ratio) else None
-    if effect[best] <= 0 or ratio < NOISE_MULTIPLE or above < len(picked) / 2:
+    if effect[best] <= 0 or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
         text = (
             f"{strongest}; {noise}, and {stand}. Such a map is mostly noise: measure in float32, "
             "on more probe samples, or on data that the model finds harder."
@@ -86,8 +82,8 @@ def set_stability(facts: Evidence) -> Signature | None:
             "If the probe were drawn anew, the one chosen head would be chosen again with "
             f"probability {percent(overlap)} ({how})."
         )
-    if overlap < STABLE_SHARE:
-        text += f" Below {percent(STABLE_SHARE)} the set depends on the probe: take more samples."
+    if not limits.stable(overlap):
+        text += f" Below {percent(limits.STABLE)} the set depends on the probe: take more samples."
         title = "The chosen heads are not stable"
         return Signature("head-stability", "warn", title, text, overlap, "heads")
     title = "The chosen heads are stable"
@@ -152,7 +148,7 @@ def probe_against_pool(facts: Evidence) -> Signature | None:
     furthest = _furthest(_shares(facts.probe["source"]), _shares(facts.pool["source"]))
     gap = furthest[0]
     text = _distance("the probe and of the pool it was chosen from", furthest, "the pool")
-    if gap > FAR:
+    if gap > limits.FAR:
         text += " The heads are those of its main source; draw the probe stratified by source."
         return Signature("probe-pool", "warn", "The probe is one-sided", text, gap, "heads")
     return Signature("probe-pool", "good", "The probe resembles its pool", text, gap, "heads")
@@ -178,7 +174,7 @@ def probe_against_data(facts: Evidence) -> Signature | None:
     furthest = _furthest(probe, data)
     gap = furthest[0]
     text = _distance("the probe and of the scored data", furthest, "the scored rows")
-    if gap > FAR:
+    if gap > limits.FAR:
         title = "The probe is unlike the scored data"
         return Signature("probe-data", "warn", title, text, gap, "sources")
     title = "The probe resembles the scored data"

@@ -7,19 +7,12 @@ from typing import Any
 
 import numpy as np
 
-from circuitseer_core.correlation import Rank, rank_correlation
+from circuitseer_core import limits
+from circuitseer_core.correlation import Rank, control_agreement, rank_correlation
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, percent, signed
-
-LENGTH_LIMIT = 0.5
-CONTROL_LIMIT = 0.95
-CONTROL_CLOSE = 0.8
-UNIFORM_LIMIT = 0.9
-SKEW_POINTS, SKEW_RATIO, SKEW_LEAST = 0.10, 1.5, 0.03
-"""A source is favoured when its share grows by 10 points, or by half and at least 3 points."""
-_CHANCE = 3.0  # standard errors within which a shift is chance
 
 
 def length_driven(facts: Evidence) -> Signature | None:
@@ -34,7 +27,7 @@ def length_driven(facts: Evidence) -> Signature | None:
         f"The rank correlation (Spearman) of {facts.scorer} with the number of tokens is "
         f"{signed(rank.rho)}{_on(rank)}."
     )
-    if abs(rank.rho) <= LENGTH_LIMIT:
+    if not limits.length_drives(rank.rho):
         title = "Length does not drive the score"
         return Signature("length", "good", title, text, rank.rho, "sources")
     which = "longer" if rank.rho > 0 else "shorter"
@@ -52,23 +45,22 @@ def like_random_heads(facts: Evidence) -> Signature | None:
     scored = facts.scored
     if scored is None or facts.scorer not in ATTENTION_SCORERS or not scored.controls:
         return None
-    found = [rank_correlation(scored.score, control) for control in scored.controls]
-    found = [rank for rank in found if math.isfinite(rank.rho)]
-    if not found:
+    agreement = control_agreement(scored.score, scored.controls)
+    if agreement is None:
         return None
-    rho = float(np.mean([rank.rho for rank in found]))
-    rows = max(rank.rows for rank in found)
+    rho, rows = agreement.mean, agreement.rows
     part = f"a part of {count(rows, 'row')}" if rows < len(scored) else count(rows, "row")
     text = (
         f"Scores from as many randomly chosen heads of the same layers rank the samples almost "
-        f"alike: Spearman {signed(rho)}, the mean of {count(len(found), 'control')} on {part}."
+        f"alike: Spearman {signed(rho)}, the mean of "
+        f"{count(len(agreement.rhos), 'control')} on {part}."
     )
-    if rho > CONTROL_LIMIT:
+    if limits.like_random_heads(rho):
         text += " Here the choice of heads hardly matters to the scores."
         title = "Random heads give the same scores"
         return Signature("random-heads", "warn", title, text, rho, "sources")
     text = text.replace("almost alike", "alike to this degree")
-    if rho > CONTROL_CLOSE:
+    if rho > limits.CONTROL_CLOSE:
         title = "Random heads give similar scores"
         return Signature("random-heads", "info", title, text, rho, "sources")
     title = "Random heads give other scores"
@@ -91,7 +83,7 @@ def nearly_uniform(facts: Evidence) -> Signature | None:
     if math.isinf(temperature):
         title = "The draw is uniform, as asked"
         return Signature("uniform-draw", "info", title, text, share, "export")
-    if share > UNIFORM_LIMIT:
+    if limits.nearly_uniform(share):
         text += " The scores hardly steer it; a lower temperature makes them count for more."
         return Signature(
             "uniform-draw", "warn", "The draw is nearly uniform", text, share, "export"
@@ -134,14 +126,13 @@ def one_source_favoured(facts: Evidence) -> Signature | None:
     gain = after - before
     top = int(np.argmax(gain))
     chance = math.sqrt(before[top] * (1 - before[top]) / drawn) if drawn else 0.0
-    ratio = after[top] / before[top] if before[top] > 0 else math.inf
-    grows = gain[top] >= SKEW_POINTS or (ratio >= SKEW_RATIO and gain[top] >= SKEW_LEAST)
+    grows = limits.favours(float(before[top]), float(after[top]))
     text = (
         f"{names[top]} gains most: {percent(before[top])} of the pool, {percent(after[top])} of "
         f"the subset ({whose})."
     )
     number = float(gain[top])
-    if not grows or gain[top] <= _CHANCE * chance:
+    if not grows or gain[top] <= limits.SKEW_CHANCE * chance:
         title = "No source is favoured"
         return Signature("source-skew", "good", title, text, number, "export")
     if facts.selection is not None and facts.selection.settings.stratify == "equal":

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import selection as figures
 from circuitseer_core.runs.folder import Run
@@ -51,21 +52,21 @@ def words(found: Effect) -> None:
     """What a person should know about this draw before using it."""
     said = []
     share, taken = found.concentration["ess_share"], found.rows / found.pool_rows
-    if share > 0.9 and not np.isinf(found.temperature):
+    if limits.nearly_uniform(share) and not np.isinf(found.temperature):
         said.append(
             f"This draw is nearly uniform: its effective size is {share:.0%} of the pool. A lower "
             "temperature makes the score count."
         )
     if found.temperature == 0:
         said.append("Top-k is not random: another seed changes ties alone.")
-    shift = (found.sources["after"] - found.sources["before"]).abs()
-    if len(shift) > 1 and shift.max() > 0.1:
-        worst = found.sources.loc[shift.idxmax()]
+    gain = found.sources["after"] - found.sources["before"]
+    worst = found.sources.loc[gain.idxmax()]
+    if len(gain) > 1 and limits.favours(worst["before"], worst["after"]):
         said.append(
             f"{worst['source']} goes from {worst['before']:.0%} of the pool to "
             f"{worst['after']:.0%} of the subset."
         )
-    if taken > 0.999:
+    if taken > limits.WHOLE:
         said.append("The budget takes every row: nothing is selected.")
     for line in said:
         st.text(line)

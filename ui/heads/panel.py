@@ -10,9 +10,10 @@ import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import finalists, select_heads
+from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.head_detail import delta_by_source
-from circuitseer_core.figures.heads import Z95, grid, importance_map, signed
+from circuitseer_core.figures.heads import grid, importance_map, signed
 from circuitseer_core.runs.folder import Run
 from ui.heads import tables as head_tables
 from ui.shell import link_to

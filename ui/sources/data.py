@@ -66,7 +66,7 @@ class Control:
     bins: dist.Bins
     counts: NDArray[np.int64]
     names: tuple[str, ...]
-    spearman: tuple[float, ...]
+    agreement: corr.ControlAgreement
     rows: int
 
 
@@ -99,17 +99,9 @@ def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
 def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
     """The score against the token count."""
     values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
-    lengths = dist.shared_bins(tokens, _LENGTH_BINS, log=True)
-    scores = dist.shared_bins(values, _SCORE_BINS, log=log)
-    place = dist.bin_of(tokens, lengths).astype(np.int32)
-    medians = dist.quantiles(dist.by_group(values, place, lengths.count), np.array([0.5]))[:, 0]
-    return LengthMap(
-        lengths,
-        scores,
-        dist.histogram2d(tokens, values, lengths, scores),
-        medians,
-        corr.correlation(_ranks(store, scorer), _ranks(store, "n_tokens")),
-    )
+    seen = dist.score_by_length(tokens, values, lengths=_LENGTH_BINS, scores=_SCORE_BINS, log=log)
+    rho = corr.correlation(_ranks(store, scorer), _ranks(store, "n_tokens"))
+    return LengthMap(seen.lengths, seen.scores, seen.counts, seen.medians, rho)
 
 
 @st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
@@ -134,20 +126,13 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
     names = store.controls(scorer)
     if not names:
         return None
-    columns = [cached.numbers(store, scorer)] + [cached.numbers(store, n) for n in names]
-    both = np.logical_and.reduce([np.isfinite(c) for c in columns])
-    columns = [c[both] for c in columns]
-    bins = dist.shared_bins(np.concatenate(columns), 60, log=log)
-    zeros = np.zeros(int(both.sum()), dtype=np.int32)
-    counts = np.concatenate([dist.histogram(c, zeros, 1, bins) for c in columns])
-    ranked = [corr.ranks(c) for c in columns]
-    return Control(
-        bins,
-        counts,
-        ("chosen heads", *(f"random heads {i + 1}" for i in range(len(names)))),
-        tuple(corr.correlation(ranked[0], r) for r in ranked[1:]),
-        int(both.sum()),
-    )
+    score, *controls = [cached.numbers(store, name) for name in (scorer, *names)]
+    agreement = corr.control_agreement(score, controls)
+    if agreement is None:
+        return None
+    bins, counts, rows = dist.histograms_together([score, *controls], 60, log=log)
+    labels = ("chosen heads", *(f"random heads {i + 1}" for i in range(len(names))))
+    return Control(bins, counts, labels, agreement, rows)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)

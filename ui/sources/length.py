@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import lengths as figures
 from ui import cached_scores as cached
@@ -121,7 +122,7 @@ def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
 def _length_words(rho: float) -> str:
     if np.isnan(rho):
         return "The score or the length is the same everywhere."
-    if abs(rho) > 0.5:
+    if limits.length_drives(rho):
         way = "long" if rho > 0 else "short"
         return f"Length drives this score: a draw by it prefers {way} samples."
     return "Length does not drive this score."

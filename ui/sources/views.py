@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import scores as figures
 from ui import cached_scores as cached
@@ -144,10 +145,10 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
     if found is None:
         st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
         return
-    mean = float(np.mean(found.spearman))
+    mean = found.agreement.mean
     st.markdown(
         f"Spearman **{correlation(mean)}** with the same score from random heads (mean of "
-        f"{len(found.spearman)} draws, {found.rows:,} rows). {_control_words(mean)}"
+        f"{len(found.agreement.rhos)} draws, {found.agreement.rows:,} rows). {_control_words(mean)}"
     )
     centres = found.bins.centres
     show_figure(
@@ -223,6 +224,6 @@ def _histogram_table(found: Summary) -> pd.DataFrame:
 
 
 def _control_words(rho: float) -> str:
-    if rho > 0.95:
+    if limits.like_random_heads(rho):
         return "Random heads rank the rows nearly alike: the choice of heads hardly matters here."
     return "The choice of heads changes the ranking."
