@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from circuitseer_core.data.formats import BATCH_ROWS, Row
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.installation import require_extra
 
 
@@ -98,7 +98,7 @@ class HubTable:
 
 def _explain(name: str, error: Exception) -> str:
     """One line for a failure inside the datasets library."""
-    text = (str(error).splitlines() or [type(error).__name__])[0].strip()
+    text = one_line(error)
     kind = type(error).__name__
     if isinstance(error, ConnectionError) or "Offline" in kind or "Connection" in kind:
         return f"cannot load {name}: the Hub is out of reach and no copy is cached ({text})"

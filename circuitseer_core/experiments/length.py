@@ -113,7 +113,7 @@ def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[st
     line["control"] = agreement.mean if agreement else float("nan")
     for key in ("length", "reference_at_length"):
         if key in line:
-            line[f"control_{key}"] = _mean([other[key] for other in theirs])
+            line["control_" + key] = _mean([other[key] for other in theirs])
     return line
 
 

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 
 TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN")
 
@@ -49,6 +49,6 @@ def push_files(repo: str, files: dict[str, Path]) -> str:
             commit_message="Add a subset selected with CircuitSeer",
         )
     except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0].replace(token, "***")
+        reason = one_line(error).replace(token, "***")
         raise UserError(f"cannot push to {repo}: {reason}") from error
     return f"https://huggingface.co/datasets/{repo}"

@@ -7,14 +7,16 @@ needs a model, and a run with only some stages done gets the checks that apply t
 | key | failure | number |
 |---|---|---|
 | ``head-effect`` | ΔL small everywhere against the noise floor | strongest ΔL ÷ noise |
-| ``head-stability`` | the chosen set would change with the probe | expected overlap, warn < 0.8 |
-| ``probe-pool`` | probe sources far from its pool's | total variation distance, warn > 0.3 |
+| ``head-stability`` | the chosen set would change with the probe | expected overlap, warn below ``STABLE`` |
+| ``probe-pool`` | probe sources far from its pool's | total variation distance, warn above ``FAR`` |
 | ``probe-data`` | probe sources far from the scored data's | the same |
 | ``probe-overlap`` | probe samples among the scored rows | how many |
-| ``length`` | the score is length | Spearman, warn beyond ±0.5 |
-| ``random-heads`` | random heads score alike | mean Spearman, warn > 0.95 |
-| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, warn > 0.9 |
+| ``length`` | the score is length | Spearman, warn beyond ±``LENGTH`` |
+| ``random-heads`` | random heads score alike | mean Spearman, warn above ``CONTROL`` |
+| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, warn above ``UNIFORM`` |
 | ``source-skew`` | the subset leans to one source | growth of its share |
+
+The thresholds are those of :mod:`circuitseer_core.limits`.
 """
 
 from __future__ import annotations

@@ -16,7 +16,7 @@ from circuitseer_core.wording import count, percent, signed
 
 
 def length_driven(facts: Evidence) -> Signature | None:
-    """|Spearman(score, length)| > 0.5."""
+    """|Spearman(score, length)| beyond its limit."""
     scored = facts.scored
     if scored is None or facts.scorer in ("length", "random"):
         return None
@@ -41,7 +41,7 @@ def length_driven(facts: Evidence) -> Signature | None:
 
 
 def like_random_heads(facts: Evidence) -> Signature | None:
-    """Spearman(score, random-head control) > 0.95, the mean over the control draws."""
+    """Spearman(score, random-head control), the mean over the control draws, above its limit."""
     scored = facts.scored
     if scored is None or facts.scorer not in ATTENTION_SCORERS or not scored.controls:
         return None
