@@ -13,6 +13,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
 
+from tests.support.installed import Installed, install_wheel
+
 REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
 _browser_outcomes: dict[str, str] = {}
 
@@ -23,6 +25,12 @@ def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     home = tmp_path / "runs-home"
     monkeypatch.setenv("CIRCUITSEER_RUNS", str(home))
     yield home
+
+
+@pytest.fixture(scope="session")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
+    """The wheel in a fresh environment, built once a session."""
+    return install_wheel(tmp_path_factory.mktemp("installed"))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

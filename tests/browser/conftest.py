@@ -49,11 +49,29 @@ class Server:
     runs: Path
 
 
-def start_server(runs: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the app on a free loopback port; returns once it answers."""
+def free_port() -> int:
+    """A loopback port that nobody listens on."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+        return int(probe.getsockname()[1])
+
+
+def wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
+    """Return once the app at ``url`` answers; an app that ends or stays silent is a failure."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
+                return
+        except (urllib.error.URLError, OSError):
+            time.sleep(0.2)
+    process.kill()
+    raise AssertionError("the app did not come up")
+
+
+def start_server(runs: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
+    """Start the app on a free loopback port; returns once it answers."""
+    port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
         cwd=ROOT,
@@ -63,15 +81,8 @@ def start_server(runs: Path, **environment: str) -> tuple[subprocess.Popen[bytes
         stderr=subprocess.DEVNULL,
     )
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        try:
-            with urllib.request.urlopen(f"{url}/_stcore/health", timeout=2):
-                return process, url
-        except (urllib.error.URLError, OSError):
-            time.sleep(0.2)
-    process.kill()
-    raise AssertionError("the app did not come up")
+    wait_until_up(process, url)
+    return process, url
 
 
 @pytest.fixture(scope="session")
