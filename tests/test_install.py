@@ -59,7 +59,7 @@ def test_help_shows_the_verbs_with_their_signatures(installed: Installed, tmp_pa
         ("app", "duckdb", "app"),
         ("app", "plotly", "report --run demo --out report.html"),
         ("hub", "datasets", "detect --run new --model m --probe hf:a/b"),
-        ("demo", "sympy", "detect --run new --model m --probe demo"),
+        ("demo", "gguf", "detect --run new --model demo --probe data.jsonl"),
         ("ray", "ray", "score --run demo --name again --data data.jsonl --engine ray"),
     ],
 )
@@ -68,7 +68,8 @@ def test_a_missing_extra_is_one_line_that_names_it(
 ) -> None:
     (tmp_path / "data.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
     lines = [
-        "import shutil, sys",
+        "import os, shutil, sys",
+        "os.environ['CIRCUITSEER_HOME'] = 'cache'",
         f"sys.modules[{module!r}] = None",
         "from circuitseer_core.cli.main import main",
         "from circuitseer_core.runs.folder import DEMO_RUN",

@@ -11,6 +11,7 @@ import typer
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import require_extra
 
 
 def ablate(
@@ -74,6 +75,7 @@ def report(
     out: Annotated[Path, typer.Option(help="The HTML file.", show_default=False)],
 ) -> None:
     """One self-contained HTML page about a run."""
+    require_extra("app", "the report", "plotly")  # before the import that needs it
     from circuitseer_core.report.report import report as write
     from circuitseer_core.runs.folder import Run
 

@@ -11,7 +11,6 @@ from pathlib import Path
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import saved_results
 from circuitseer_core.files import write_text
-from circuitseer_core.installation import require_extra
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
 from circuitseer_core.runs.folder import Run, now
@@ -46,7 +45,6 @@ def report(run: Run, out: Path, *, scoring: str | None = None, scorer: str | Non
 
 def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -> str:
     """The report as HTML text."""
-    require_extra("app", "the report", "plotly")
     facts_ = Evidence(run, scoring, scorer)
     figures = Figures()
     body = [

@@ -7,13 +7,13 @@ needs a model, and a run with only some stages done gets the checks that apply t
 | key | failure | number |
 |---|---|---|
 | ``head-effect`` | ΔL small everywhere against the noise floor | strongest ΔL ÷ noise |
-| ``head-stability`` | the chosen set would change with the probe | expected overlap, warn below ``STABLE`` |
-| ``probe-pool`` | probe sources far from its pool's | total variation distance, warn above ``FAR`` |
+| ``head-stability`` | the chosen set changes with the probe | expected overlap, below ``STABLE`` |
+| ``probe-pool`` | probe sources far from its pool's | total variation, above ``FAR`` |
 | ``probe-data`` | probe sources far from the scored data's | the same |
 | ``probe-overlap`` | probe samples among the scored rows | how many |
-| ``length`` | the score is length | Spearman, warn beyond ±``LENGTH`` |
-| ``random-heads`` | random heads score alike | mean Spearman, warn above ``CONTROL`` |
-| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, warn above ``UNIFORM`` |
+| ``length`` | the score is length | Spearman, beyond ±``LENGTH`` |
+| ``random-heads`` | random heads score alike | mean Spearman, above ``CONTROL`` |
+| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, above ``UNIFORM`` |
 | ``source-skew`` | the subset leans to one source | growth of its share |
 
 The thresholds are those of :mod:`circuitseer_core.limits`.
