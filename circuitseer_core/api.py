@@ -1,4 +1,8 @@
-"""The stages as plain functions, for notebooks and scripts."""
+"""The stages as plain functions: the verbs of a notebook, and what the command line calls.
+
+``detect`` and ``score`` take options as keywords; ``run_detection``, ``run_scoring`` and
+``run_selection`` take settings that are already checked. All hold the run while they work.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,13 @@ from typing import Any
 
 import pandas as pd
 
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection.settings import SelectionSettings
 
 
 def load_run(path: str | Path) -> Run:
@@ -34,17 +43,8 @@ def detect(
     Raises:
         UserError: bad data or model, or a run made with other settings.
     """
-    from circuitseer_core.detection.detect import detect as measure
-    from circuitseer_core.detection.settings import DetectSettings
-
     asked = DetectSettings(model=model, probe=_several(probe), **settings)
-    folder = Run.create(run)
-    try:
-        with working(folder, "detect", f"circuitseer_core.detect({str(run)!r}, …)"):
-            measure(folder, asked, show=show)
-    finally:
-        folder.discard_if_empty()
-    return folder
+    return run_detection(run, asked, command=f"circuitseer_core.detect({str(run)!r}, …)", show=show)
 
 
 def score(
@@ -59,14 +59,46 @@ def score(
     Raises:
         UserError: no detection yet, bad data, or another setting under the same name.
     """
-    from circuitseer_core.scoring.score import score as measure
-    from circuitseer_core.scoring.settings import ScoreSettings
-
     asked = ScoreSettings(data=_several(data), **settings)
+    run_scoring(run, asked, command=f"circuitseer_core.score({str(run)!r}, …)", show=show)
+    return Run.open(run).scores(asked.name)
+
+
+def run_detection(
+    run: str | Path, settings: DetectSettings, *, command: str | None = None, show: bool = True
+) -> Run:
+    """Stage 1 with these settings; a run that failed before it held anything is removed again."""
+    from circuitseer_core.detection.detect import detect as measure
+
+    folder = Run.create(run)
+    try:
+        with working(folder, "detect", command):
+            measure(folder, settings, show=show)
+    finally:
+        folder.discard_if_empty()
+    return folder
+
+
+def run_scoring(
+    run: str | Path, settings: ScoreSettings, *, command: str | None = None, show: bool = True
+) -> ScoringRecord:
+    """Stage 2 with these settings; returns settings.json of the scoring."""
+    from circuitseer_core.scoring.score import score as measure
+
     folder = Run.open(run)
-    with working(folder, "score", f"circuitseer_core.score({str(run)!r}, …)"):
-        measure(folder, asked, progress=show)
-    return folder.scores(asked.name)
+    with working(folder, "score", command):
+        return measure(folder, settings, progress=show)
+
+
+def run_selection(
+    run: str | Path, settings: SelectionSettings, *, command: str | None = None
+) -> SelectionRecord:
+    """Stage 3 with these settings; returns selection.json."""
+    from circuitseer_core.selection.select_run import select_run
+
+    folder = Run.open(run)
+    with working(folder, "select", command):
+        return select_run(folder, settings)
 
 
 def _several(specs: str | Sequence[str]) -> list[str]:

@@ -10,12 +10,12 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from circuitseer_core import api
 from circuitseer_core.data.demo import available
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import IS_CHECKOUT
-from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
 DETECT = DetectSettings(
@@ -27,6 +27,7 @@ DETECT = DetectSettings(
     max_length=160,
     dtype="fp32",
 )
+SCORE = ScoreSettings(data=["demo"], dtype="fp32")
 SELECT = SelectionSettings(name="demo", fraction=0.1)
 
 
@@ -35,13 +36,8 @@ def run_demo(path: Path, *, command: str | None = None) -> Iterator[str]:
     missing = available()
     if missing is not None:
         raise UserError(missing)
-    from circuitseer_core.detection.detect import detect
     from circuitseer_core.export.write import export
-    from circuitseer_core.scoring.score import score
-    from circuitseer_core.scoring.settings import ScoreSettings
-    from circuitseer_core.selection.select_run import select_run
 
-    run = Run.create(path)
     subset = path / "subset.jsonl"
     took: dict[str, float] = {}
 
@@ -49,20 +45,17 @@ def run_demo(path: Path, *, command: str | None = None) -> Iterator[str]:
         took[stage] = time.monotonic() - began
 
     began = time.monotonic()
-    with working(run, "detect", command):
-        heads = detect(run, DETECT)
+    run = api.run_detection(path, DETECT, command=command)
     clock("detect", began)
-    top = heads.nsmallest(3, "rank")
+    top = run.heads().nsmallest(3, "rank")
     yield "largest loss increases (layer, head): " + ", ".join(
         f"({h.layer}, {h.head}) {h.importance:+.2f} nats" for h in top.itertuples()
     )
     began = time.monotonic()
-    with working(run, "score", command):
-        scored = score(run, ScoreSettings(data=["demo"], dtype="fp32"))
+    scored = api.run_scoring(path, SCORE, command=command)
     clock("score", began)
     began = time.monotonic()
-    with working(run, "select", command):
-        select_run(run, SELECT)
+    api.run_selection(path, SELECT, command=command)
     clock("select", began)
     began = time.monotonic()
     done = export(run, SELECT.name, subset, "jsonl")

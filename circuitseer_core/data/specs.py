@@ -18,6 +18,12 @@ from circuitseer_core.data.formats import (
 )
 from circuitseer_core.errors import UserError
 
+DATA_SPEC = (
+    "file.jsonl|.json|.csv|.parquet|folder, hf:dataset[:config][:split], or demo; name= before it "
+    "names the source. Several may be given."
+)
+"""What a DATA spec may be, in a line of help."""
+
 _NAMED = re.compile(r"([^=/\\:]+)=(.+)", re.DOTALL)
 
 

@@ -1,98 +1,73 @@
-"""From choices in a form to the command lines of the stages (docs/files.md).
+"""Settings as command lines: what is started is what a person would type, and every file says it.
 
-Pure: what is started is exactly what a person would type, so the app can show it before the start
-and a run's log says how to repeat it without the app.
+A settings class is the only definition of its options: name, type, default, bounds, meaning. The
+command line reads them off the class (cli/from_settings.py), the app's forms too
+(ui/widgets/settings_field.py), and :func:`arguments` writes settings back as words.
 """
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-DETECT_DEFAULTS: dict[str, Any] = {
-    "probe_size": 300,
-    "probe_pool": 2000,
-    "probe_criterion": "loss",
-    "mode": "exact",
-    "rank_by": "importance",
-    "template": "auto",
-    "loss_tokens": "response",
-    "ablation": "uniform",
-    "epsilon": 0.0,
-    "max_length": None,
-    "dtype": "auto",
-    "device": "auto",
-    "seed": 0,
-}
-SCORE_DEFAULTS: dict[str, Any] = {
-    "name": "default",
-    "text": "prompt",
-    "heads": "0.05",
-    "rank_by": "importance",
-    "baselines": False,
-    "max_length": None,
-    "dtype": "auto",
-    "device": "auto",
-}
-SELECT_DEFAULTS: dict[str, Any] = {
-    "name": "default",
-    "scores": "default",
-    "scorer": "variance",
-    "fraction": 0.1,
-    "temperature": 1.0,
-    "length_control": "none",
-    "seed": 0,
-}
-FIELD_DEFAULTS: dict[str, Any] = dict.fromkeys(
-    ("prompt_field", "response_field", "source_field", "id_field")
-)
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 
-def detect_step(
-    run: Path, model: str, probe: Sequence[str], contrast: Sequence[str] = (), **options: Any
-) -> list[str]:
-    """Arguments of ``detect``; options equal to their default are left out."""
-    step = ["detect", "--run", str(run), "--model", model]
-    for flag, specs in (("--probe", probe), ("--contrast", contrast)):
-        for spec in specs:
-            step += [flag, spec]
-    return step + _flags(options, DETECT_DEFAULTS | FIELD_DEFAULTS)
+@dataclass(frozen=True)
+class Option:
+    """Metadata of a settings field: its flag, where the name does not say it.
+
+    ``internal``: no option of the command line, for use from Python alone.
+    """
+
+    flag: str | None = None
+    internal: bool = False
 
 
-def score_step(run: Path, data: Sequence[str], **options: Any) -> list[str]:
-    """Arguments of ``score``."""
-    step = ["score", "--run", str(run)]
-    for spec in data:
-        step += ["--data", spec]
-    return step + _flags(options, SCORE_DEFAULTS | FIELD_DEFAULTS)
+def options(kind: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields that are options of the command line, by name."""
+    return {name: info for name, info in kind.model_fields.items() if not _option(info).internal}
 
 
-def select_step(run: Path, **options: Any) -> list[str]:
-    """Arguments of ``select``; the budget is always spelled out."""
-    fraction = options.pop("fraction", SELECT_DEFAULTS["fraction"])
-    step = ["select", "--run", str(run), "--fraction", _plain(fraction)]
-    return step + _flags(options, SELECT_DEFAULTS)
+def flag_of(name: str, info: FieldInfo) -> str:
+    """How a field is called on the command line."""
+    return _option(info).flag or "--" + name.replace("_", "-")
 
 
-def as_typed(step: Sequence[str]) -> str:
-    """A step as one would type it in a shell."""
-    return shlex.join(["python", "-m", "circuitseer_core", *step])
+def arguments(settings: BaseModel, always: Collection[str] = ()) -> list[str]:
+    """The words that make these settings: every option that is not at its default.
 
-
-def _flags(options: Mapping[str, Any], defaults: Mapping[str, Any]) -> list[str]:
-    unknown = set(options) - set(defaults)
-    if unknown:
-        raise TypeError(f"no such option: {', '.join(sorted(unknown))}")
-    flags: list[str] = []
-    for name, value in options.items():
-        if value == defaults[name] or value in (None, ""):
+    ``always``: options that are spelled out even there.
+    """
+    words: list[str] = []
+    for name, info in options(type(settings)).items():
+        value = getattr(settings, name)
+        default = info.get_default(call_default_factory=True)
+        if value is None or (value == default and name not in always):
             continue
-        flag = "--" + name.replace("_", "-")
-        flags += [flag] if value is True else [flag, _plain(value)]
-    return flags
+        flag = flag_of(name, info)
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+            continue
+        for item in value if isinstance(value, list | tuple) else (value,):
+            words += [flag, f"{item:.12g}" if isinstance(item, float) else str(item)]
+    return words
 
 
-def _plain(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) else str(value)
+def step(
+    stage: str, run: str | Path, settings: BaseModel, always: Collection[str] = ()
+) -> list[str]:
+    """A stage's command, after the program's name."""
+    return [stage, "--run", str(run), *arguments(settings, always)]
+
+
+def as_typed(words: Sequence[str]) -> str:
+    """A command as one would type it in a shell."""
+    return shlex.join(["python", "-m", "circuitseer_core", *words])
+
+
+def _option(info: FieldInfo) -> Option:
+    return next((item for item in info.metadata if isinstance(item, Option)), Option())

@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.commands import Option
+from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
@@ -25,26 +29,38 @@ class ScoreSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    data: list[str] = Field(min_length=1)
-    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    text: Literal["prompt", "response", "full"] = "prompt"
-    heads: str = "0.05"
-    rank_by: Literal["importance", "specificity"] = "importance"
-    baselines: bool = False
-    max_length: int | None = Field(None, ge=2)
-    dtype: str = "auto"
-    device: str = "auto"
-    engine: Literal["local", "ray"] = "local"
-    ray_address: str | None = None
-    seed: int = 0
-    prompt_field: str | None = None
-    response_field: str | None = None
-    source_field: str | None = None
-    id_field: str | None = None
-    controls: int = Field(LIMIT, ge=0)
+    data: list[str] = Field(min_length=1, description=DATA_SPEC)
+    name: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of this scoring, for several side by side.",
+    )
+    text: ScoredPart = Field(
+        "prompt", description="The text that is scored; the paper found prompts better."
+    )
+    heads: str = Field("0.05", description='0.05, 14, lcb, "l.h,l.h" or @FILE.')
+    rank_by: Literal["importance", "specificity"] = Field(
+        "importance", description="What makes a reasoning head; specificity needs a contrast set."
+    )
+    baselines: bool = Field(
+        False, description="Perplexity and IFD too: another pass, over the responses."
+    )
+    max_length: int | None = Field(
+        None, ge=2, description="Longest input in tokens; longer ones are cut."
+    )
+    dtype: DtypeName = Field("auto", description=DTYPE)
+    device: str = Field("auto", description=DEVICE)
+    engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
+    ray_address: str | None = Field(None, description="Address of a Ray cluster.")
+    seed: int = Field(0, ge=0, description="Seed of every random choice.")
+    prompt_field: str | None = Field(None, description="Column of the prompt.")
+    response_field: str | None = Field(None, description="Column of the response.")
+    source_field: str | None = Field(None, description="Column of the source.")
+    id_field: str | None = Field(None, description="Column of the id.")
+    controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
     """Most samples that carry the random-head controls."""
-    shard_rows: int | None = Field(None, ge=1)
-    token_budget: int | None = Field(None, ge=1)
+    shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
+    token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
 
     @property

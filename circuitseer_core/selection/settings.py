@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -16,6 +15,7 @@ from pydantic import (
 )
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.commands import Option, as_typed, step
 from circuitseer_core.selection.budgets import Stratify
 
 DEFAULT_FRACTION = 0.1
@@ -29,25 +29,43 @@ class SelectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
-    name: str = Field("default", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
-    scores: str = "default"
-    scorer: str = "variance"
-    fraction: float | None = Field(None, gt=0, le=1)
-    count: int | None = Field(None, ge=1)
-    tokens: int | None = Field(None, ge=1)
-    token_field: TokenField = "prompt"
-    temperature: float = 1.0
-    target_ess: float | None = Field(None, gt=0, le=1)
-    length_control: LengthControl = "none"
-    stratify: Stratify = "none"
-    max_per_source: int | None = Field(None, ge=1)
-    exclude: tuple[str, ...] = ()
-    include: tuple[str, ...] = ()
-    exclude_tags: tuple[str, ...] = ()
-    include_tags: tuple[str, ...] = ()
-    duplicates: Duplicates = "remove"
-    review: bool = True
-    seed: int = 0
+    name: str = Field(
+        "default",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        description="Name of this selection.",
+    )
+    scores: str = Field("default", description="Which scoring.")
+    scorer: str = Field("variance", description="Which score column.")
+    fraction: float | None = Field(
+        None, gt=0, le=1, description="Budget: share of the pool (0.1 where no budget is given)."
+    )
+    count: int | None = Field(None, ge=1, description="Budget: number of samples.")
+    tokens: int | None = Field(None, ge=1, description="Budget: number of tokens.")
+    token_field: TokenField = Field("prompt", description="Whose tokens --tokens counts.")
+    temperature: float = Field(
+        1.0, description="Chance ∝ score^(1/τ): 0 is top-k, 1 the paper's, inf uniform."
+    )
+    target_ess: float | None = Field(
+        None, gt=0, le=1, description="Choose the temperature by ESS / N."
+    )
+    length_control: LengthControl = Field(
+        "none", description="within-bins takes length out of the scores."
+    )
+    stratify: Stratify = Field("none", description="How the sources share the budget.")
+    max_per_source: int | None = Field(None, ge=1, description="Most rows from one source.")
+    exclude: tuple[str, ...] = Field((), description="File of ids or texts to leave out.")
+    include: tuple[str, ...] = Field((), description="File of ids or texts to take.")
+    exclude_tags: Annotated[tuple[str, ...], Option(flag="--exclude-tag")] = Field(
+        (), description="Leave out samples with this tag."
+    )
+    include_tags: Annotated[tuple[str, ...], Option(flag="--include-tag")] = Field(
+        (), description="Take samples with this tag."
+    )
+    duplicates: Duplicates = Field(
+        "remove", description="Rows whose prompts are the same but for case and spacing."
+    )
+    review: bool = Field(True, description="Honour pins and drops made by eye.")
+    seed: int = Field(0, ge=0, description="Another seed, another draw.")
 
     @classmethod
     def of(cls, **options: Any) -> SelectionSettings:
@@ -82,19 +100,11 @@ class SelectionSettings(BaseModel):
             return self.fraction or DEFAULT_FRACTION
         return None
 
+    def words(self, run: str | Path) -> list[str]:
+        """The command that makes this selection, after the program's name."""
+        fraction = [] if self.share is None or self.fraction else ["--fraction", str(self.share)]
+        return [*step("select", run, self, always=("name", "scorer", "seed")), *fraction]
+
     def command(self, run: str | Path) -> str:
-        """The shell command that makes this selection: every option that is not at its default."""
-        words = ["python", "-m", "circuitseer_core", "select", "--run", str(run)]
-        for field, info in type(self).model_fields.items():
-            value = getattr(self, field)
-            if field == "review":
-                words += [] if value else ["--no-review"]
-            elif value != info.default or field in ("name", "scorer", "seed"):
-                for item in value if isinstance(value, tuple) else (value,):
-                    words += ["--" + _OPTION.get(field, field).replace("_", "-"), f"{item}"]
-        if self.share == DEFAULT_FRACTION and self.fraction is None:
-            words += ["--fraction", str(DEFAULT_FRACTION)]
-        return shlex.join(words)
-
-
-_OPTION = {"exclude_tags": "exclude-tag", "include_tags": "include-tag"}
+        """The same as one would type it in a shell."""
+        return as_typed(self.words(run))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -121,9 +120,8 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
 
 
 def _start(run: Run, settings: SelectionSettings) -> None:
-    words = shlex.split(settings.command(run.path))
     try:
-        jobs.start(run.path, [words[3:]])  # after: python -m circuitseer_core
+        jobs.start(run.path, [settings.words(run.path)])
     except UserError as error:
         st.session_state["keep_problem"] = str(error)
 

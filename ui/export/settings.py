@@ -8,15 +8,16 @@ import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.selection.review import ReviewState
-from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
+from ui.widgets.settings_field import choices
 
 INF = float("inf")
 DIAL = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0,
         1.25, 1.6, 2.0, 2.5, 3.3, 5.0, 7.0, 10.0, 20.0, INF)  # fmt: skip
 """Stops of the temperature dial: τ = 1 stands in the middle."""
 BUDGETS = ("Share", "Rows", "Tokens")
-PERCENT = 10.0
+PERCENT = 100 * DEFAULT_FRACTION
 """Share of the rows that the page opens with, the paper's."""
 
 
@@ -39,7 +40,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> Selectio
     )
     options["stratify"] = st.selectbox(
         "Share of the sources",
-        ["none", "proportional", "equal"],
+        choices(SelectionSettings, "stratify"),
         key="stratify",
         persist_state="session",
         format_func={
@@ -80,7 +81,7 @@ def load(settings: dict[str, Any]) -> None:
     if given:
         state[f"budget_{given[0]}"] = settings[given[0]]
     else:
-        state["budget_percent"] = 100 * (settings["fraction"] or 0.1)
+        state["budget_percent"] = 100 * (settings["fraction"] or DEFAULT_FRACTION)
     state["token_field"] = settings["token_field"]
     state["length_control"] = settings["length_control"] != "none"
     state["stratify"], state["seed"] = settings["stratify"], settings["seed"]
@@ -154,7 +155,8 @@ def _budget(store: ScoreStore) -> dict[str, Any]:
             persist_state="session", label_visibility="collapsed",
         )  # fmt: skip
         counted = st.selectbox(
-            "Counted", ["prompt", "response", "both"], key="token_field", persist_state="session",
+            "Counted", choices(SelectionSettings, "token_field"), key="token_field",
+            persist_state="session",
             format_func={
                 "prompt": "prompt tokens",
                 "response": "response tokens",

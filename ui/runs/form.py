@@ -9,12 +9,14 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.detection import cost
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.model import demo
-from circuitseer_core.runs import commands as launch
-from circuitseer_core.runs import jobs
+from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run, list_runs, runs_home
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
 from ui.runs.data_input import choose_data, choose_fields, preview
 from ui.shell import BUNDLED, open_run
@@ -48,7 +50,7 @@ def form(run: Run | None) -> None:
         path, steps = _detect_steps(plan or EVERYTHING)
     if steps is None or path is None:
         return
-    typed = "\n".join(launch.as_typed(step) for step in steps)
+    typed = "\n".join(commands.as_typed(step) for step in steps)
     show_commands("The commands this runs", typed, key="commands")
     st.button(
         "Start",
@@ -87,12 +89,16 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     settings = run_settings.detection()
     contrast = _contrast() if settings.pop("use_contrast") else []
     _cost(model, settings, bool(contrast))
-    steps = [launch.detect_step(path, model, probe, contrast, **settings, **fields)]
+    if not ready:
+        return path, None
+    detect = DetectSettings(model=model, probe=probe, contrast=contrast, **settings, **fields)
+    steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
         more = _score_steps(path, None)
-        ready = ready and more is not None
-        steps += more or []
-    return path, steps if ready else None
+        if more is None:
+            return path, None
+        steps += more
+    return path, steps
 
 
 def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
@@ -105,8 +111,9 @@ def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
     drawing = run_settings.drawing()
     if not ready:
         return None
-    score = launch.score_step(path, data, **scoring, **fields)
-    return [score, launch.select_step(path, **drawing, scores=scoring["name"])]
+    score = ScoreSettings(data=data, **scoring, **fields)
+    select = SelectionSettings.of(**drawing, scores=score.name)
+    return [commands.step("score", path, score), select.words(path)]
 
 
 def _contrast() -> list[str]:

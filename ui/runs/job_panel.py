@@ -7,8 +7,7 @@ from pathlib import Path
 import streamlit as st
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs import commands as launch
-from circuitseer_core.runs import jobs
+from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ProgressRecord
 from ui.shell import BUNDLED, link_to, open_run
@@ -127,9 +126,9 @@ def _manage(run: Run, live: bool) -> None:
             )
     if problem := st.session_state.pop("manage_problem", None):
         st.error(problem, icon=":material/error:")
-    commands = [launch.as_typed(step) for step in jobs.status(run.path).steps]
-    if commands:
-        show_commands("Commands of this job", "\n".join(commands), key="job_commands")
+    typed = [commands.as_typed(step) for step in jobs.status(run.path).steps]
+    if typed:
+        show_commands("Commands of this job", "\n".join(typed), key="job_commands")
 
 
 def _rename(path: Path, name: str) -> None:

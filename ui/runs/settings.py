@@ -1,4 +1,4 @@
-"""Settings of a run, stage by stage, with what each of them means."""
+"""Settings of a run, stage by stage; options, defaults and meanings are the settings classes'."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
-
-_RANKS = ["importance", "specificity"]
-KEEP: dict[str, Any] = {"persist_state": "session"}
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
+from ui.widgets.settings_field import KEEP, choices, named_choice, proposed, whole_number
 
 
 def detection() -> dict[str, Any]:
@@ -31,154 +32,103 @@ def _probe(first: Any, second: Any, third: Any) -> dict[str, Any]:
     """On how many samples, and which."""
     mode = first.segmented_control(
         "Mode",
-        ["racing", "exact"],
-        default="racing",
+        choices(DetectSettings, "mode"),
+        default=proposed(DetectSettings, "mode"),
         required=True,
         key="set_mode",
-        help="Exact measures every head on every probe sample. Racing drops hopeless heads "
-        "after a pilot: about a fifth of the work.",
+        help=DetectSettings.model_fields["mode"].description,
         **KEEP,
     )
-    size = second.number_input(
-        "Probe samples",
-        1,
-        10_000,
-        64,
-        key="set_probe_size",
-        help="More samples, smaller intervals. The paper uses 300.",
-        **KEEP,
-    )
-    pool = third.number_input(
-        "Chosen from",
-        1,
-        100_000,
-        2_000,
-        key="set_probe_pool",
-        help="So many random samples get a clean loss first.",
-        **KEEP,
-    )
-    criterion = first.selectbox(
-        "Probe criterion",
-        ["loss", "random", "stratified"],
-        key="set_criterion",
-        help="loss takes the samples of highest clean loss (the paper); stratified draws "
-        "evenly from the sources.",
-        **KEEP,
+    size = whole_number(
+        DetectSettings, "probe_size", "Probe samples", key="set_probe_size", most=10_000,
+        where=second,
+    )  # fmt: skip
+    pool = whole_number(
+        DetectSettings, "probe_pool", "Chosen from", key="set_probe_pool", most=100_000,
+        where=third,
+    )  # fmt: skip
+    criterion = named_choice(
+        DetectSettings, "probe_criterion", "Probe criterion", key="set_criterion", where=first
     )
     return {
         "mode": mode,
-        "probe_size": int(size),
-        "probe_pool": max(int(pool), int(size)),
+        "probe_size": size,
+        "probe_pool": max(pool or 0, size or 0),
         "probe_criterion": criterion,
     }
 
 
 def _ablation(first: Any, second: Any, third: Any) -> dict[str, Any]:
     """What is done to a head, and on which tokens it is felt."""
-    ablation = second.selectbox(
-        "Ablation",
-        ["uniform", "zero", "mean", "scaled"],
-        key="set_ablation",
-        help="uniform replaces the head's attention by the running mean (the paper).",
-        **KEEP,
+    ablation = named_choice(
+        DetectSettings, "ablation", "Ablation", key="set_ablation", where=second
     )
-    epsilon = 0.0
+    options: dict[str, Any] = {"ablation": ablation}
     if ablation == "scaled":
         epsilon = second.number_input("Epsilon", 1e-4, 1.0, 0.1, key="set_epsilon", **KEEP)
-    loss = third.selectbox(
-        "Loss on",
-        ["response", "all"],
-        key="set_loss",
-        help="Mean cross-entropy over the response's tokens, or over all.",
-        **KEEP,
-    )
-    template = first.selectbox(
-        "Template",
-        ["auto", "chat", "plain"],
-        key="set_template",
-        help="auto is chat where the tokenizer has a chat template.",
-        **KEEP,
-    )
-    longest = second.number_input(
-        "Longest sample (tokens)",
-        16,
-        131_072,
-        None,
-        key="set_max_length",
-        placeholder="model's limit",
-        help="Longer samples are left out of the probe.",
-        **KEEP,
-    )
-    seed = third.number_input("Seed", 0, 2**31 - 1, 0, key="set_seed", **KEEP)
-    return {
-        "ablation": ablation,
-        "epsilon": float(epsilon),
-        "loss_tokens": loss,
-        "template": template,
-        "max_length": longest,
-        "seed": int(seed),
-    }
+        options["epsilon"] = float(epsilon)
+    return options | {
+        "loss_tokens": named_choice(
+            DetectSettings, "loss_tokens", "Loss on", key="set_loss", where=third
+        ),
+        "template": named_choice(
+            DetectSettings, "template", "Template", key="set_template", where=first
+        ),
+        "max_length": whole_number(
+            DetectSettings, "max_length", "Longest sample (tokens)", key="set_max_length",
+            most=131_072, where=second, placeholder="model's limit",
+        ),
+        "seed": whole_number(
+            DetectSettings, "seed", "Seed", key="set_seed", most=2**31 - 1, where=third
+        ),
+    }  # fmt: skip
 
 
 def _machine() -> dict[str, Any]:
     with st.expander("Machine", icon=":material/memory:", key="machine_settings"):
         first, second = st.columns(2)
-        dtype = first.selectbox(
-            "Number format",
-            ["auto", "fp32", "bf16", "fp16"],
-            key="set_dtype",
-            help="auto: fp32 on a CPU, bf16 on a GPU.",
-            **KEEP,
-        )
+        dtype = named_choice(DetectSettings, "dtype", "Number format", key="set_dtype", where=first)
         device = second.selectbox(
-            "Device", ["auto", "cpu", "cuda", "mps"], key="set_device", **KEEP
+            "Device",
+            ["auto", "cpu", "cuda", "mps"],
+            key="set_device",
+            help=DetectSettings.model_fields["device"].description,
+            **KEEP,
         )
     return {"dtype": dtype, "device": device}
 
 
 def scoring(run: Run | None) -> dict[str, Any]:
     """Options of ``score``; a link from the Heads page brings the set along."""
-    st.session_state.setdefault("set_heads", st.query_params.get("heads", "0.05"))
-    rank_by = st.query_params.get("rank_by", "importance").lower()
-    st.session_state.setdefault("set_rank_by", rank_by if rank_by in _RANKS else _RANKS[0])
+    default_heads = proposed(ScoreSettings, "heads")
+    st.session_state.setdefault("set_heads", st.query_params.get("heads", default_heads))
+    asked = st.query_params.get("rank_by", "").lower()
+    if asked in choices(ScoreSettings, "rank_by"):
+        st.session_state.setdefault("set_rank_by", asked)
     with st.expander("Scoring settings", icon=":material/tune:", key="score_settings"):
         first, second, third = st.columns(3)
         heads = first.text_input(
-            "Heads",
-            key="set_heads",
-            help="A share (0.05), a count (14), lcb, or a list as in 18.8,7.2.",
-            **KEEP,
+            "Heads", key="set_heads", help=ScoreSettings.model_fields["heads"].description, **KEEP
         )
-        rank_by = second.selectbox(
-            "Rank by",
-            _RANKS,
-            key="set_rank_by",
-            help="Specificity needs a contrast set.",
-            **KEEP,
-        )
-        text = third.selectbox(
-            "Text",
-            ["prompt", "response", "full"],
-            key="set_text",
-            help="The paper found prompts better than responses.",
-            **KEEP,
-        )
+        rank_by = named_choice(ScoreSettings, "rank_by", "Rank by", key="set_rank_by", where=second)
+        text = named_choice(ScoreSettings, "text", "Text", key="set_text", where=third)
         taken = run.scorings() if run is not None else []
+        default_name = proposed(ScoreSettings, "name")
         name = first.text_input(
             "Name",
-            "default" if "default" not in taken else f"scores-{len(taken) + 1}",
+            default_name if default_name not in taken else f"scores-{len(taken) + 1}",
             key="set_name",
             help="Scores of other settings need a name of their own.",
         )
         baselines = second.toggle(
             "Perplexity and IFD too",
             key="set_baselines",
-            help="Two baselines that need responses and another pass.",
+            help=ScoreSettings.model_fields["baselines"].description,
             **KEEP,
         )
     return {
-        "name": name.strip() or "default",
-        "heads": heads.strip() or "0.05",
+        "name": name.strip() or default_name,
+        "heads": heads.strip() or default_heads,
         "rank_by": rank_by,
         "text": text,
         "baselines": baselines,
@@ -190,16 +140,16 @@ def drawing() -> dict[str, Any]:
     with st.expander("First subset", icon=":material/tune:", key="select_settings"):
         first, second = st.columns(2)
         percent = first.number_input(
-            "Share of the pool (%)", 0.1, 100.0, 10.0, key="set_percent", **KEEP
+            "Share of the pool (%)", 0.1, 100.0, 100 * DEFAULT_FRACTION, key="set_percent", **KEEP
         )
         temperature = second.number_input(
             "Temperature τ",
             0.0,
             100.0,
-            1.0,
+            proposed(SelectionSettings, "temperature"),
             0.1,
             key="set_temperature",
-            help="0 is top-k, 1 the paper's soft sampling.",
+            help=SelectionSettings.model_fields["temperature"].description,
             **KEEP,
         )
     return {"fraction": percent / 100, "temperature": float(temperature)}

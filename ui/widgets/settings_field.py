@@ -1,0 +1,73 @@
+"""Widgets for the fields of a settings class: choices, bounds, default and help are the field's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+KEEP: dict[str, Any] = {"persist_state": "session"}
+
+
+def named_choice(
+    kind: type[BaseModel],
+    name: str,
+    label: str,
+    *,
+    key: str,
+    where: Any = st,
+    format_func: Callable[[Any], str] = str,
+) -> Any:
+    """A select box over the values that the field may have, its default first in view."""
+    info, values = kind.model_fields[name], choices(kind, name)
+    if key not in st.session_state:
+        st.session_state[key] = proposed(kind, name)
+    return where.selectbox(
+        label, values, key=key, help=info.description, format_func=format_func, **KEEP
+    )
+
+
+def whole_number(
+    kind: type[BaseModel],
+    name: str,
+    label: str,
+    *,
+    key: str,
+    most: int,
+    where: Any = st,
+    placeholder: str | None = None,
+) -> int | None:
+    """A number input from the field's lower bound to ``most``; empty where it may be."""
+    info = kind.model_fields[name]
+    default = proposed(kind, name)
+    value = where.number_input(
+        label,
+        _least(info),
+        most,
+        default,
+        key=key,
+        help=info.description,
+        placeholder=placeholder,
+        **KEEP,
+    )
+    return None if value is None else int(value)
+
+
+def choices(kind: type[BaseModel], name: str) -> list[Any]:
+    """The values of a field of named choices, in the class's order."""
+    schema = kind.model_json_schema()["properties"][name]
+    return list(schema["enum"])
+
+
+def proposed(kind: type[BaseModel], name: str) -> Any:
+    """What the form opens with: the class's proposal for it, else the field's default."""
+    proposals: dict[str, Any] = getattr(kind, "PROPOSED", {})
+    return proposals.get(name, kind.model_fields[name].default)
+
+
+def _least(info: FieldInfo) -> int | None:
+    bounds = [b for item in info.metadata if (b := getattr(item, "ge", None)) is not None]
+    return int(bounds[0]) if bounds else None
