@@ -118,7 +118,7 @@ def test_facts_and_budget_come_from_a_worker(tmp_path: Path) -> None:
     data = write_rows(tmp_path / "questions.jsonl", questions(12))
     result = score(run, settings(data, token_budget=None, shard_rows=50), progress=False)
     assert result.token_budget >= 1024 and result.rows == 12
-    assert (result["dtype"], result["model"]["device"], result["max_length"]) == (
+    assert (result.dtype, result.model.device, result.max_length) == (
         "fp32",
         "cpu",
         512,

@@ -1,0 +1,73 @@
+"""What the documents say of the tree: paths exist, links resolve, shown commands parse."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import typer.main
+
+from circuitseer_core.cli.main import app, spread_values
+from tests.test_house import ALLOWED
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *sorted((ROOT / "docs").glob("*.md")),
+    ROOT / "benchmarks" / "RESULTS.md",
+]
+_PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.py)`")
+_LINK = re.compile(r"\]\((?!https?://|#)([^)#\s]+)[^)]*\)|(?:src|href)=\"(?!https?://)([^\"]+)\"")
+_COMMAND = re.compile(r"^(?:circuitseer|python -m circuitseer_core) (\w.*)$", re.MULTILINE)
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8").replace("\\\n", " ")
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_named_files_exist(document: Path) -> None:
+    homes = [ROOT, ROOT / "circuitseer_core", document.parent]
+    places = {path.name for home in homes[:2] for path in home.iterdir()}
+    named = {re.sub(r"\.[A-Z_]+$", "", name) for name in _PATH.findall(text_of(document))}
+    missing = [
+        name
+        for name in named
+        if "NAME" not in name and (name.split("/")[0] in places or name.endswith(".py"))
+        if not any((home / name).exists() or (home / f"{name}.py").is_file() for home in homes)
+    ]
+    assert not missing
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_links_resolve(document: Path) -> None:
+    targets = [one or other for one, other in _LINK.findall(text_of(document))]
+    assert not [t for t in targets if not (document.parent / t).exists()]
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_shown_commands_parse(document: Path) -> None:
+    """Every command exists and takes the options it is shown with; nothing is run."""
+    commands = typer.main.get_command(app).commands  # type: ignore[attr-defined]
+    for line in _COMMAND.findall(text_of(document)):
+        words = spread_values(shlex.split(line.split("#")[0]))
+        if words[0].isupper():
+            continue  # COMMAND stands for any
+        command = commands[words[0]]
+        flags = {flag for parameter in command.params for flag in parameter.opts}
+        shown = {word for word in words[1:] if word.startswith("--")} - {"--help"}
+        assert shown <= flags, line
+
+
+def test_the_import_table_is_the_one_that_is_checked() -> None:
+    text = text_of(ROOT / "docs" / "architecture.md")
+    rows = re.findall(r"^\| ([a-z, ]+) \| ([a-z, ]+) \|$", text, re.MULTILINE)
+    shown = {
+        name: set() if allowed == "the ground" else set(allowed.split(", "))
+        for names, allowed in rows
+        for name in names.split(", ")
+        if name in ALLOWED and name != "cli"
+    }
+    assert shown == {name: allowed for name, allowed in ALLOWED.items() if name != "cli"}
