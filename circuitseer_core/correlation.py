@@ -21,9 +21,9 @@ def ranks(values: Floats) -> Floats:
     ordered = values[order[:known]]
     starts = np.flatnonzero(np.concatenate(([True], ordered[1:] != ordered[:-1]))[:known])
     counts = np.diff(np.concatenate((starts, [known])))
-    found = np.full(len(values), np.nan)
-    found[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
-    return found
+    ranked = np.full(len(values), np.nan)
+    ranked[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
+    return ranked
 
 
 def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
@@ -31,9 +31,9 @@ def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
     distinct, place = np.unique(numbers, return_inverse=True)
     known = codes >= 0
     counts = np.bincount(place[codes[known]], minlength=len(distinct))
-    found = np.full(len(codes), np.nan)
-    found[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
-    return found
+    ranked = np.full(len(codes), np.nan)
+    ranked[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
+    return ranked
 
 
 def correlation(one: Floats, other: Floats) -> float:

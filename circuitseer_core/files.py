@@ -16,6 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from circuitseer_core.errors import UserError
+
 
 def cache_home() -> Path:
     """What is made once a machine: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
@@ -52,6 +54,32 @@ def write_parquet(target: Path, frame: pd.DataFrame) -> None:
     """Write a frame as Parquet (zstd) atomically."""
     with atomic_path(target) as temporary:
         frame.to_parquet(temporary, index=False, compression="zstd")
+
+
+def parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
+    """Parquet files, folders standing for those in them. Raises UserError where there is none."""
+    several = [paths] if isinstance(paths, str | Path) else list(paths)
+    files: list[Path] = []
+    for path in map(Path, several):
+        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        if not inside or not all(file.is_file() for file in inside):
+            raise UserError(f"no Parquet file at {path}")
+        files += inside
+    return files
+
+
+def read_columns(files: Sequence[Path], columns: list[str]) -> pd.DataFrame:
+    """Some columns of several Parquet files, one after the other.
+
+    Raises UserError where a file cannot be read or lacks one of them.
+    """
+    frames = []
+    for file in files:
+        try:
+            frames.append(pd.read_parquet(file, columns=columns))
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{file} cannot be read: {error}") from error
+    return pd.concat(frames, ignore_index=True)
 
 
 def read_table_rows(

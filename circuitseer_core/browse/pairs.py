@@ -60,7 +60,7 @@ def partner(
         return None
     source, tokens, score = own.iloc[0]
     where, values = store.where(_with_score(rows or Filter(), scorer))
-    found = store.frame(
+    nearest = store.frame(
         f"SELECT id FROM samples WHERE {where} AND source = ? AND id <> ? "
         f"AND n_tokens BETWEEN ? AND ? ORDER BY abs({name} - ?) DESC, id LIMIT 1",
         [
@@ -72,7 +72,7 @@ def partner(
             float(score),
         ],
     )
-    return None if found.empty else str(found["id"].iloc[0])
+    return None if nearest.empty else str(nearest["id"].iloc[0])
 
 
 def review_pair(

@@ -148,11 +148,11 @@ class ScoreStore:
         ``rows``: their places in data order, which say in which shards to look.
         """
         files = [str(self.parts[i]) for i in np.unique(np.searchsorted(self._ends, rows, "right"))]
-        found = self.frame(
+        frame = self.frame(
             f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
             f"WHERE {one_of('filename', files)} AND {one_of('id', ids)}"
         )
-        return dict(zip(found["id"].astype(str), found["text"].astype(str), strict=True))
+        return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
 
     def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of some rows, given by their places in data order."""
@@ -178,11 +178,11 @@ class ScoreStore:
         The hash is DuckDB's: the same row for the same seed until DuckDB is upgraded.
         """
         where, values = self.where(rows)
-        found = self._one(
+        row = self._one(
             f"SELECT arg_min(id, hash(concat(?, id))) FROM samples WHERE {where}",
             [f"{seed}\x1f", *values],
         )
-        return None if found[0] is None else str(found[0])
+        return None if row[0] is None else str(row[0])
 
     def rank(self, sample_id: str, scorer: str, rows: Filter | None = None) -> tuple[int, int]:
         """(rank, scored rows): rank 1 is the highest score, (0, 0) where the sample has none.
@@ -251,8 +251,8 @@ class ScoreStore:
         if (own is not None and own[0]) or not texts:
             self._connection.execute("CREATE VIEW samples AS SELECT * FROM stored")
             return bool(own is not None and own[0])
-        given = texts_table(texts)
-        self._connection.register("given_texts", given)
+        by_id = texts_table(texts)
+        self._connection.register("given_texts", by_id)
         self._connection.execute("CREATE TABLE given AS SELECT * FROM given_texts")
         self._connection.execute(
             "CREATE VIEW samples AS SELECT stored.* REPLACE (given.prompt AS prompt, "
@@ -292,10 +292,10 @@ class ScoreStore:
         upper = place <= total // 2  # the shorter way round: a top-N is cheaper than a full sort
         order = f"{name} DESC, id ASC" if upper else f"{name} ASC, id DESC"
         offset = place if upper else total - 1 - place
-        found = self._one(
+        row = self._one(
             f"SELECT id FROM samples WHERE {where} ORDER BY {order} LIMIT 1 OFFSET {offset}", values
         )
-        return str(found[0])
+        return str(row[0])
 
     def _snippet(self, length: int) -> str:
         column = "response" if self.settings.text == "response" else "prompt"

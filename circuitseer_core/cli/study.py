@@ -41,8 +41,8 @@ def inspect(
     from circuitseer_core.scoring.inspection import inspect_sample
 
     quiet_libraries()
-    found = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
-    typer.echo(json.dumps(found.to_json(), ensure_ascii=False))
+    inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
+    typer.echo(json.dumps(inspection.to_json(), ensure_ascii=False))
 
 
 def validate(

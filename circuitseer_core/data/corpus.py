@@ -113,12 +113,14 @@ class Corpus:
             head = list(islice(table.rows(), PEEK_ROWS))
             entries = [self._convert(row, table, layouts, register) for row in head]
             columns = list(dict.fromkeys(name for row in head for name in row.record or ()))
-            layout = next((found.describe() for found in layouts.values() if found), "no prompt")
+            layout = next(
+                (of_file.describe() for of_file in layouts.values() if of_file), "no prompt"
+            )
             files.append(FilePreview(table.name, table.source, columns, layout, count))
             samples.append([entry for entry in entries if isinstance(entry, Sample)])
             rejects += [entry for entry in entries if isinstance(entry, Reject)]
-        sources = Counter(sample.source for found in samples for sample in found)
-        turns = [s for n in range(PEEK_ROWS) for found in samples for s in found[n : n + 1]]
+        sources = Counter(sample.source for of_file in samples for sample in of_file)
+        turns = [s for n in range(PEEK_ROWS) for of_file in samples for s in of_file[n : n + 1]]
         return Preview(sum(self._counts), files, turns[:rows], dict(sources), rejects)
 
     def _tables(self) -> list[Table]:
@@ -205,8 +207,10 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
     columns = list(dict.fromkeys(name for record in records for name in record))
     for option, name in fields.named().items():
         if name not in columns:
-            found = _listed(columns)
-            raise UserError(f"{table.name} has no field {name!r} for the {option}; found: {found}")
+            present = _listed(columns)
+            raise UserError(
+                f"{table.name} has no field {name!r} for the {option}; found: {present}"
+            )
     if not any(recognise(tuple(record), fields) for record in records):
         raise UserError(
             f"no prompt field recognised in {table.name}; found: {_listed(columns)} "

@@ -47,11 +47,11 @@ def available() -> str | None:
     """None where the demo corpus can be built, else the one line that says how to make it so."""
     for package, version in PACKAGES.items():
         try:
-            found = importlib.metadata.version(package)
+            installed = importlib.metadata.version(package)
         except importlib.metadata.PackageNotFoundError:
             return f"the demo data needs the package {package} {version}: {DEMO_PACKAGES}"
-        if found != version:
-            return f"the demo data needs {package} {version}, found {found}: {DEMO_PACKAGES}"
+        if installed != version:
+            return f"the demo data needs {package} {version}, found {installed}: {DEMO_PACKAGES}"
     return missing_extra("demo", "the demo data", "sympy")
 
 
@@ -77,10 +77,10 @@ def demo_rows() -> tuple[dict[str, Any], ...]:
     for family in FAMILIES:
         made.extend(_family_rows(family))
     keys = hash64(_SEED, "demo-order", (f"{row['source']}/{row['id']}" for row in made))
-    found = [made[i] for i in keys.argsort(kind="stable")]
+    ordered = [made[i] for i in keys.argsort(kind="stable")]
     with contextlib.suppress(OSError):  # a folder that cannot be written only costs time
-        write_json(kept, found)
-    return tuple(found)
+        write_json(kept, ordered)
+    return tuple(ordered)
 
 
 def _champ_rows() -> list[dict[str, Any]]:

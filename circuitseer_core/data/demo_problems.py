@@ -28,7 +28,7 @@ class Family:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(found) for found in re.findall(r"-?\d+", text)]
+    return [int(digits) for digits in re.findall(r"-?\d+", text)]
 
 
 def _ask_addition(problem: str) -> list[str]:
@@ -128,8 +128,8 @@ def _explain_linear(steps: list[str]) -> list[str]:
 _COFACTOR = re.compile(r"C_\{(\d)\}=([+-])(-?\d+)\*(-?\d+)=(-?\d+)")
 
 
-def _cofactor_line(found: re.Match[str]) -> str:
-    column, sign, entry, minor, value = found.groups()
+def _cofactor_line(match: re.Match[str]) -> str:
+    column, sign, entry, minor, value = match.groups()
     return (
         f"Column {int(column) + 1}: the entry is {entry} and its minor is {minor}, "
         f"so its term is {sign}({entry}) * ({minor}) = {value}."

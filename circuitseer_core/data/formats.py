@@ -152,9 +152,9 @@ class JsonArray(FileTable):
 
     def _under_a_key(self, value: dict[str, Any]) -> list[Any]:
         lists = {
-            key: found
-            for key, found in value.items()
-            if isinstance(found, list) and all(isinstance(row, dict) for row in found)
+            key: rows
+            for key, rows in value.items()
+            if isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         }
         for key in _ARRAY_KEYS:
             if key in lists:

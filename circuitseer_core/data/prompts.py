@@ -25,5 +25,5 @@ def text_hash(text: str) -> int:
 
 def prompt_hashes(prompts: Iterable[object]) -> NDArray[np.uint64]:
     """(N,) hashes of normalised prompts; 0 where a prompt is missing or blank."""
-    found = (text_hash(p) if isinstance(p, str) and p.strip() else 0 for p in prompts)
-    return np.fromiter(found, dtype=np.uint64)
+    hashes = (text_hash(p) if isinstance(p, str) and p.strip() else 0 for p in prompts)
+    return np.fromiter(hashes, dtype=np.uint64)

@@ -82,14 +82,14 @@ def _open_folder(folder: Path, source: str | None) -> list[Table]:
         return [table for split in splits for table in _saved(folder / split, folder, name)]
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, folder, name)
-    found = [
+    files = [
         path
         for path in sorted(folder.rglob("*"))
         if path.suffix.lower() in FORMATS
         and path.is_file()
         and not any(part.startswith(".") for part in path.relative_to(folder).parts)
     ]
-    if not found:
+    if not files:
         raise UserError(f"{folder} holds no file of a known format ({', '.join(FORMATS)})")
     return [
         _table(
@@ -98,7 +98,7 @@ def _open_folder(folder: Path, source: str | None) -> list[Table]:
             path.relative_to(folder).as_posix(),
             source or _stem(path),
         )
-        for path in found
+        for path in files
     ]
 
 

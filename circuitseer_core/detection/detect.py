@@ -265,9 +265,9 @@ class _Detection:
                 if number:
                     field = self._narrowed(field, round_.keep, number)
                 last = number == len(rounds) - 1
-                for name, mine in samples.items():
-                    stop = len(mine) if last else round_.samples
-                    self._measure(ablator, name, mine[done:stop], field, number, progress)
+                for name, encoded in samples.items():
+                    stop = len(encoded) if last else round_.samples
+                    self._measure(ablator, name, encoded[done:stop], field, number, progress)
                 done = round_.samples
         if ablator.stack_tokens < self._pinned_stack():
             with self._detection() as detection:
@@ -311,13 +311,13 @@ class _Detection:
         """The ``keep`` best heads of the field on the samples of the rounds before ``number``."""
         importance = read_rounds(self.run.importance_dir, before=number)
         if self.settings.rank_by == "specificity":
-            ours, theirs = (
+            on_probe, on_contrast = (
                 head_stats.relative_importance(importance, self.table, name).set_index(
                     ["layer", "head"]
                 )["ratio"]
                 for name in ("probe", "contrast")
             )
-            estimate = ours - theirs
+            estimate = on_probe - on_contrast
         else:
             table = head_stats.summarise(importance)
             estimate = table.set_index(["layer", "head"])["importance"]

@@ -43,8 +43,8 @@ def bootstrap_membership(
     n_heads = importance[["layer", "head"]].drop_duplicates().shape[0]
     wanted = count if count is not None else head_count(share, n_heads)
     matrix = sample_matrix(importance, candidates=candidates)
-    found = bootstrap_membership_of(matrix.to_numpy(), wanted, n_boot, seed)
-    return matrix.columns.to_frame(index=False).assign(probability=found)
+    chances = bootstrap_membership_of(matrix.to_numpy(), wanted, n_boot, seed)
+    return matrix.columns.to_frame(index=False).assign(probability=chances)
 
 
 def bootstrap_membership_of(

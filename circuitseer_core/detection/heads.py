@@ -89,9 +89,9 @@ def _with_contrast(
     keys = ["layer", "head"]
     contrast = summarise(importance, "contrast")[[*keys, "importance"]]
     table = table.merge(contrast.rename(columns={"importance": "contrast_importance"}), on=keys)
-    ours = relative_importance(importance, probe, "probe")
-    theirs = relative_importance(importance, probe, "contrast")
-    both = ours.merge(theirs, on=keys, suffixes=("", "_contrast"))
+    on_probe = relative_importance(importance, probe, "probe")
+    on_contrast = relative_importance(importance, probe, "contrast")
+    both = on_probe.merge(on_contrast, on=keys, suffixes=("", "_contrast"))
     both["specificity"] = both["ratio"] - both["ratio_contrast"]
     both["specificity_stderr"] = np.hypot(both["ratio_stderr"], both["ratio_stderr_contrast"])
     table = table.merge(both[[*keys, "specificity", "specificity_stderr"]], on=keys)

@@ -112,12 +112,12 @@ class Experiment:
 
 def saved_results(run: Run) -> list[dict[str, Any]]:
     """The JSON entries of the experiments kept in a run, by name; unreadable ones are left out."""
-    found = []
+    results = []
     for path in sorted((run.path / FOLDER).glob("*.json")):
         try:
             entry = json.loads(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(entry, dict) and "verdict" in entry:
-            found.append(entry)
-    return found
+            results.append(entry)
+    return results

@@ -111,10 +111,10 @@ def scores_under(
         for row, text in enumerate(batch):
             special[row, : lengths[row]] = text.special
         ids = pad([text.ids for text in batch], reference.device)
-        found = observe(reference, ids, torch.tensor(lengths, device=reference.device), plan)
+        profiled = observe(reference, ids, torch.tensor(lengths, device=reference.device), plan)
         profiles, flat = (
             np.einsum("sh,bht->bst", mixing, tensor.cpu().numpy())
-            for tensor in (found.observed, found.flat)
+            for tensor in (profiled.observed, profiled.flat)
         )
         out[group] = attention_scores(profiles, flat, lengths, special)[scorer]
     return out

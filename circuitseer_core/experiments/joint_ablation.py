@@ -93,11 +93,11 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.hashing import hash64
 
     if not options.data:
-        found = samples_of(run.probe(), options.set)
-        if not found:
+        stored = samples_of(run.probe(), options.set)
+        if not stored:
             raise UserError(f"this run has no {options.set} set")
-        keys = hash64(options.seed, "joint", [sample.id for sample in found])
-        return [found[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
+        keys = hash64(options.seed, "joint", [sample.id for sample in stored])
+        return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
     from circuitseer_core.data.corpus import Corpus
     from circuitseer_core.model.encoding import default_max_length
 

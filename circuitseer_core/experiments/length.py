@@ -108,25 +108,25 @@ def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[st
     score, tokens = _floats(frame, scorer), _floats(frame, "n_tokens")
     line = {"rows": int(np.isfinite(score).sum()), **_against(score, tokens, reference)}
     controls = [_floats(frame, name) for name in control_columns(scorer, frame.columns)]
-    theirs = [_against(control, tokens, reference) for control in controls]
+    of_controls = [_against(control, tokens, reference) for control in controls]
     agreement = control_agreement(score, controls)
     line["control"] = agreement.mean if agreement else float("nan")
     for key in ("length", "reference_at_length"):
         if key in line:
-            line["control_" + key] = _mean([other[key] for other in theirs])
+            line["control_" + key] = _mean([other[key] for other in of_controls])
     return line
 
 
 def _against(score: Floats, tokens: Floats, reference: Floats | None) -> dict[str, float]:
     """Spearman with length, with the reference, and the latter at fixed length."""
-    found = {"length": spearman(score, tokens)}
+    line = {"length": spearman(score, tokens)}
     if reference is not None:
         use = np.isfinite(score) & np.isfinite(tokens) & np.isfinite(reference)
         x, z, y = (ranks(v[use]) for v in (score, tokens, reference))
         plain = correlation(x, y)
-        found["reference"] = plain
-        found["reference_at_length"] = partial(plain, correlation(x, z), correlation(y, z))
-    return found
+        line["reference"] = plain
+        line["reference_at_length"] = partial(plain, correlation(x, z), correlation(y, z))
+    return line
 
 
 def _floats(frame: pd.DataFrame, name: str) -> Floats:

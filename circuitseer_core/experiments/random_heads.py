@@ -64,9 +64,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     noise, other = to_gumbels(hashes), to_gumbels(remix(hashes, 1))
     lines, summary = [], {}
     for scorer in scorers:
-        found = compare(frame, scorer, noise, other, chosen)
-        lines += found.pop("lines")
-        summary[scorer] = found
+        comparison = compare(frame, scorer, noise, other, chosen)
+        lines += comparison.pop("lines")
+        summary[scorer] = comparison
     numbers = {"rows": len(frame), "chance": chosen.fraction, "scorers": summary}
     title = "Do random heads give the same scores?"
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, pd.DataFrame(lines))
@@ -112,17 +112,17 @@ def compare(
 
 def _verdict(numbers: dict[str, Any]) -> str:
     text = [f"On {count(numbers['rows'], 'row')} with controls:"]
-    for scorer, found in numbers["scorers"].items():
-        among = found["spearman_among_controls"]
-        line = f"{scorer}: Spearman with random heads {signed(found['spearman'])}"
+    for scorer, comparison in numbers["scorers"].items():
+        among = comparison["spearman_among_controls"]
+        line = f"{scorer}: Spearman with random heads {signed(comparison['spearman'])}"
         if among is not None:
             line += f" (random heads among themselves {signed(among)})"
         line += (
-            f", soft subsets share {percent(found['overlap_soft'])} and top ones "
-            f"{percent(found['overlap_top'])} (another seed "
-            f"{percent(found['overlap_other_seed'])}, chance {percent(numbers['chance'])})"
+            f", soft subsets share {percent(comparison['overlap_soft'])} and top ones "
+            f"{percent(comparison['overlap_top'])} (another seed "
+            f"{percent(comparison['overlap_other_seed'])}, chance {percent(numbers['chance'])})"
         )
-        if among is not None and found["spearman"] >= among - limits.CONTROL_MARGIN:
+        if among is not None and comparison["spearman"] >= among - limits.CONTROL_MARGIN:
             line += "; the reasoning heads stand out no more than any random set"
         text.append(line + ".")
     return " ".join(text)

@@ -61,8 +61,8 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
 
 def worked_steps(run: Run, scoring: str) -> Reference | None:
     """Counts of ``<<`` where the responses have any, else None."""
-    found = count_in_responses(run, scoring, STEP_MARK)
-    return found if np.nansum(found.values) > 0 else None
+    steps = count_in_responses(run, scoring, STEP_MARK)
+    return steps if np.nansum(steps.values) > 0 else None
 
 
 def _counter(mark: str) -> Callable[[str], float]:
@@ -92,8 +92,8 @@ def _from_text(run: Run, scoring: str, column: str, value: Callable[[str], float
     ids = run.scores(scoring, ["id"])["id"]
     if column == "response":
         known = {key: sample.response for key, sample in texts.items()}
-        found = (known.get(str(i)) for i in ids)
-        return np.array([np.nan if t is None else value(t) for t in found])
+        samples = (known.get(str(i)) for i in ids)
+        return np.array([np.nan if t is None else value(t) for t in samples])
     import json
 
     originals = {key: json.dumps(sample.original, default=str) for key, sample in texts.items()}

@@ -140,23 +140,23 @@ def _numbers(manifest: ExportManifest) -> str:
 def _caveats(manifest: ExportManifest) -> str:
     """What a reader should know before trusting the subset, in words, where a number says so."""
     d = manifest.diagnostics
-    found = []
+    caveats = []
     if limits.nearly_uniform(d.ess_share):
-        found.append(
+        caveats.append(
             f"The draw is nearly uniform: its effective sample size is {_percent(d.ess_share)} "
             "of the pool, so the subset is close to a random one."
         )
     rho = d.length.spearman_controlled
     if rho is not None and limits.length_drives(rho):
         which = "longer" if rho > 0 else "shorter"
-        found.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
+        caveats.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
     control = d.control
     if control and limits.like_random_heads(control.spearman):
-        found.append(
+        caveats.append(
             "Random heads of the same layers rank the samples almost alike: Spearman "
             f"{control.spearman:+.2f} on {control.rows:,} rows."
         )
-    return "".join(f"\n\n{text}" for text in found)
+    return "".join(f"\n\n{text}" for text in caveats)
 
 
 def _sources(manifest: ExportManifest) -> str:

@@ -73,11 +73,11 @@ def llama_factory_entry(file_name: str) -> dict[str, Any]:
 def _own_turns(
     original: Mapping[str, Any], prompt: str, response: str
 ) -> list[dict[str, Any]] | None:
-    found = [value for value in original.values() if _is_chat(value)]
+    chats = [value for value in original.values() if _is_chat(value)]
     halves = (original.get("prompt"), original.get("completion"))
     if all(_is_chat(half) for half in halves):
-        found.append([*halves[0], *halves[1]])  # type: ignore[misc]
-    for turns in found:
+        chats.append([*halves[0], *halves[1]])  # type: ignore[misc]
+    for turns in chats:
         try:
             reads = read_turns(turns, "messages")
         except RowProblem:

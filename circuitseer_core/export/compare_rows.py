@@ -32,24 +32,24 @@ def compare_rows(
         number of rows that are the same.
     """
     expected = subset.ids["id"].tolist()
-    told: list[str] = []
+    differences: list[str] = []
     same = count = 0
     pairs = zip_longest(_expected(subset, form), _READERS[form](target))
     try:
-        for number, (wanted, found) in enumerate(pairs, start=1):
-            problem = _row_problem(wanted, found, prefix)
+        for number, (wanted, exported) in enumerate(pairs, start=1):
+            problem = _row_problem(wanted, exported, prefix)
             if problem is None:
                 same += 1
                 continue
             count += 1
             if count <= _SHOWN:
                 name = f" ({expected[number - 1]})" if number <= len(expected) else ""
-                told.append(f"row {number}{name}: {problem}")
+                differences.append(f"row {number}{name}: {problem}")
     except _Unreadable as error:
-        return [*told, str(error)], same
+        return [*differences, str(error)], same
     if count > _SHOWN:
-        told.append(f"and {count - _SHOWN} more rows differ")
-    return told, same
+        differences.append(f"and {count - _SHOWN} more rows differ")
+    return differences, same
 
 
 def _expected(subset: ExportedRows, form: str) -> Iterator[dict[str, Any]]:
@@ -62,19 +62,19 @@ def _expected(subset: ExportedRows, form: str) -> Iterator[dict[str, Any]]:
 
 
 def _row_problem(
-    wanted: Mapping[str, Any] | None, found: Mapping[str, Any] | None, prefix: str
+    wanted: Mapping[str, Any] | None, exported: Mapping[str, Any] | None, prefix: str
 ) -> str | None:
     """What is wrong with a row, or None."""
-    if found is None:
+    if exported is None:
         return "is missing from the export"
     if wanted is None:
         return "does not belong to the subset"
-    for name in [*wanted, *(name for name in found if name not in wanted)]:
-        if name not in found:
+    for name in [*wanted, *(name for name in exported if name not in wanted)]:
+        if name not in exported:
             return f"has no column {name!r}"
         if name not in wanted:
             return f"has a column {name!r} that the data has not"
-        if not _same(wanted[name], found[name], name.startswith(prefix)):
+        if not _same(wanted[name], exported[name], name.startswith(prefix)):
             return f"{name!r} is not what the run gives"
     return None
 
@@ -113,8 +113,8 @@ def _read_folder(target: Path) -> Iterator[dict[str, Any]]:
         raise _Unreadable(f"{target.name} is no datasets folder any more: {error}") from error
 
 
-def _rows_of(found: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    for batch in found:
+def _rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
+    for batch in batches:
         yield from batch.to_pylist()
 
 

@@ -119,10 +119,10 @@ def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -
             result.add("file", f"{file.name} was changed after the export (its hash is another)")
 
 
-def _open_run(manifest: ExportManifest, where: Path, given: str | Path | None) -> Run:
+def _open_run(manifest: ExportManifest, where: Path, moved_to: str | Path | None) -> Run:
     """The manifest's run: where it was, beside the export as it was, or among the runs."""
-    if given is not None:
-        return Run.open(given)
+    if moved_to is not None:
+        return Run.open(moved_to)
     named = manifest.run
     beside = named.path_from_here
     places = [Path(named.path), runs_home() / named.name]
@@ -228,8 +228,8 @@ def _rules(
     """The lists as they stood at the draw; empty ones need no file."""
     if selection.lists is None or not selection.lists.rows:
         return Rules(duplicates=settings.duplicates == "remove")
-    rules, found = stored_rules(run, selection.name, settings)
-    if found != selection.lists.sha256:
+    rules, digest = stored_rules(run, selection.name, settings)
+    if digest != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")
     return rules
 

@@ -195,7 +195,7 @@ def _form(form: Format | None, out: Path) -> Format:
     return form
 
 
-def _target(out: Path, form: Format, name: str, given: str) -> Path:
+def _target(out: Path, form: Format, name: str, as_typed: str) -> Path:
     """The file or folder to write. Raises UserError where something else would be overwritten."""
     if form == "datasets":
         if out.is_file():
@@ -203,7 +203,7 @@ def _target(out: Path, form: Format, name: str, given: str) -> Path:
         if out.is_dir() and any(out.iterdir()) and not (out / FOLDER_MANIFEST).is_file():
             raise UserError(f"{out} is not empty and no earlier export: choose another --out")
         return out
-    if out.is_dir() or given.endswith(("/", os.sep)):
+    if out.is_dir() or as_typed.endswith(("/", os.sep)):
         middle = ".messages" if form == "messages" else ""
         return out / f"{name}{middle}{_SUFFIXES[form][0]}"
     suffix = out.suffix.lower()
@@ -245,8 +245,8 @@ def _register(target: Path) -> tuple[str, ...]:
 
 def _hub_files(done: Exported) -> dict[str, Path]:
     if done.path.is_dir():
-        found = sorted(path for path in done.path.rglob("*") if path.is_file())
-        return {path.relative_to(done.path).as_posix(): path for path in found}
+        files = sorted(path for path in done.path.rglob("*") if path.is_file())
+        return {path.relative_to(done.path).as_posix(): path for path in files}
     return {done.path.name: done.path, done.manifest.name: done.manifest, "README.md": done.card}
 
 

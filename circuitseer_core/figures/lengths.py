@@ -133,8 +133,8 @@ def _coloured(labels: Sequence[str], theme: Theme) -> list[tuple[str, list[int],
         return [*shown, ("other", rest, theme.faint)]
     strong = theme.sequential[3:]
     steps = np.linspace(0, len(strong) - 1, len(order)).round().astype(int)
-    found = [(labels[i], [i], strong[step]) for i, step in zip(order, steps, strict=True)]
-    return [*found, ("none", [-1], theme.faint)]
+    coloured = [(labels[i], [i], strong[step]) for i, step in zip(order, steps, strict=True)]
+    return [*coloured, ("none", [-1], theme.faint)]
 
 
 def _upper(theme: Theme) -> list[list[object]]:

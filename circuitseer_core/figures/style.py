@@ -15,7 +15,6 @@ from typing import Any
 import plotly.graph_objects as go
 
 FONT = "Inter, system-ui, sans-serif"
-MONO = "'JetBrains Mono', ui-monospace, monospace"
 
 LABEL_PX = 6.6
 """Width of a letter of a tick label, on the wide side: Inter at 11 px."""

@@ -42,14 +42,14 @@ class Batch:
         return self._slice(0, middle), self._slice(middle, self.size)
 
     def _slice(self, start: int, stop: int) -> Batch:
-        mine = (self.rows >= start) & (self.rows < stop)
+        inside = (self.rows >= start) & (self.rows < stop)
         lengths = self.lengths[start:stop]
         return Batch(
             sample_ids=self.sample_ids[start:stop],
             ids=self.ids[start:stop, : max(lengths)],
-            rows=self.rows[mine] - start,
-            positions=self.positions[mine],
-            targets=self.targets[mine],
+            rows=self.rows[inside] - start,
+            positions=self.positions[inside],
+            targets=self.targets[inside],
             counts=self.counts[start:stop],
             lengths=lengths,
         )

@@ -85,8 +85,8 @@ def _tiles(facts_: Evidence) -> Html:
 
 
 def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
-    found = warnings(run, scoring=scoring, scorer=scorer)
-    if not found:
+    findings = warnings(run, scoring=scoring, scorer=scorer)
+    if not findings:
         return section("What to distrust", "findings", paragraph("Nothing is measured yet."))
     return section(
         "What to distrust",
@@ -99,7 +99,7 @@ def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
                 paragraph(s.text),
                 class_=f"finding {s.severity}",
             )
-            for s in found
+            for s in findings
         ),
     )
 

@@ -7,7 +7,7 @@ a laptop can read what a GPU machine wrote. Every write is atomic; a killed job 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,6 +15,7 @@ from pathlib import Path
 import pandas as pd
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.records import (
@@ -230,7 +231,7 @@ class Run:
             raise UserError(f"{self.path}: scoring {name!r} has no finished shard yet")
         if columns is None:
             columns = [c for c in pq.read_schema(parts[0]).names if c not in WIDE]
-        return pd.concat([_read(p, columns) for p in parts], ignore_index=True)
+        return read_columns(parts, columns)
 
     def rejects(self, name: str = "default") -> pd.DataFrame:
         """Rejected rows of one scoring: id (or file:line), source, reason; empty where none."""
@@ -239,8 +240,8 @@ class Run:
 
     def selections(self) -> list[str]:
         """Names of the selections drawn in this run, newest first."""
-        found = list(self.path.glob("selections/*/selection.json"))
-        return [p.parent.name for p in sorted(found, key=_age, reverse=True)]
+        files = list(self.path.glob("selections/*/selection.json"))
+        return [p.parent.name for p in sorted(files, key=_age, reverse=True)]
 
     def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
@@ -295,9 +296,8 @@ def _read_run(path: Path) -> RunRecord:
     return record
 
 
-def _read(path: Path, columns: list[str] | None = None) -> pd.DataFrame:
-    reader: Callable[..., pd.DataFrame] = pd.read_parquet
+def _read(path: Path) -> pd.DataFrame:
     try:
-        return reader(path, columns=columns)
+        return pd.read_parquet(path)
     except (OSError, ValueError, KeyError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error

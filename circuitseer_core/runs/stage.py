@@ -71,10 +71,10 @@ def _sigterm_cancels() -> Iterator[None]:
 
 def versions() -> dict[str, str]:
     """Versions of the packages whose arithmetic or formats a run depends on."""
-    found = {}
+    installed = {}
     for package in _PACKAGES:
         try:
-            found[package] = version(package)
+            installed[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -41,8 +41,8 @@ def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
     if not known:
         return None
     ids = run.scores(scores, ["id"])["id"]
-    found = prompt_hashes(known.get(str(sample)) for sample in ids)
-    return found if found.any() else None
+    by_text = prompt_hashes(known.get(str(sample)) for sample in ids)
+    return by_text if by_text.any() else None
 
 
 @lru_cache(maxsize=2)
@@ -98,8 +98,8 @@ def _row_numbers(parts: Sequence[Path], ids: Sequence[str]) -> NDArray[np.int64]
     for part in parts:
         have = pd.read_parquet(part, columns=["id"])["id"]
         spots = wanted.get_indexer(have)
-        found = np.flatnonzero(spots >= 0)
-        rows[spots[found]] = start + found
+        known = np.flatnonzero(spots >= 0)
+        rows[spots[known]] = start + known
         start += len(have)
     return rows
 

@@ -47,10 +47,12 @@ def baseline_scores(
     conditional: list[Encoded | None] = []
     alone: list[Encoded | None] = []
     for sample in samples:
-        given = encode_for_loss(reference.tokenizer, sample, template=template)
-        short = isinstance(given, Encoded) and given.n_tokens <= reference.max_positions
-        conditional.append(given if isinstance(given, Encoded) and short else None)
-        alone.append(_alone(reference, given) if isinstance(given, Encoded) and short else None)
+        conditioned = encode_for_loss(reference.tokenizer, sample, template=template)
+        short = isinstance(conditioned, Encoded) and conditioned.n_tokens <= reference.max_positions
+        conditional.append(conditioned if isinstance(conditioned, Encoded) and short else None)
+        alone.append(
+            _alone(reference, conditioned) if isinstance(conditioned, Encoded) and short else None
+        )
     given_losses = response_losses(reference, conditional, token_budget, on_batch)
     alone_losses = response_losses(reference, alone, token_budget, lambda n: on_batch(0))
     perplexity, ifd = np.full(len(samples), np.nan), np.full(len(samples), np.nan)
@@ -82,8 +84,8 @@ def response_losses(
                     raise  # the caller halves the budget
                 continue
             ends = np.cumsum([present[k][1].n_loss_tokens for k in group])
-            for k, mine in zip(group, np.split(losses, ends[:-1]), strict=True):
-                out[present[k][0]] = mine
+            for k, sample_losses in zip(group, np.split(losses, ends[:-1]), strict=True):
+                out[present[k][0]] = sample_losses
             on_batch(len(group))
     return out
 
@@ -95,13 +97,17 @@ def _batch_losses(reference: ReferenceModel, samples: Sequence[Encoded]) -> Floa
     return token_losses(reference, hidden, batch.targets).double().cpu().numpy()
 
 
-def _alone(reference: ReferenceModel, given: Encoded) -> Encoded | None:
+def _alone(reference: ReferenceModel, conditioned: Encoded) -> Encoded | None:
     """The response's very tokens behind a BOS, or from the second token on where there is none."""
-    response = given.ids[given.loss_from :]
+    response = conditioned.ids[conditioned.loss_from :]
     prefix = _leading_special(reference)
     ids = [*prefix, *response]
     loss_from = max(1, len(prefix))
-    return Encoded(given.id, given.source, ids, loss_from) if len(ids) > loss_from else None
+    return (
+        Encoded(conditioned.id, conditioned.source, ids, loss_from)
+        if len(ids) > loss_from
+        else None
+    )
 
 
 def _leading_special(reference: ReferenceModel) -> list[int]:

@@ -43,17 +43,17 @@ def windows(
     """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text."""
     index = 0
     window = Window(index, [], [])
-    held = 0
+    text_bytes = 0
     for entry in entries:
         if isinstance(entry, Reject):
             window.rejects.append(entry)
         else:
             window.samples.append(entry)
-            held += len(entry.prompt) + len(entry.response or "")
-        if window.size >= rows or held >= max_bytes:
+            text_bytes += len(entry.prompt) + len(entry.response or "")
+        if window.size >= rows or text_bytes >= max_bytes:
             yield window
             index += 1
-            window, held = Window(index, [], []), 0
+            window, text_bytes = Window(index, [], []), 0
     if window.size:
         yield window
 

@@ -153,8 +153,8 @@ def _sources(pool: Pool, chosen: Ints) -> pd.DataFrame:
             "rows": after,
         }
     )
-    found = frame[frame["pool"] > 0].sort_values(["pool", "source"], ascending=[False, True])
-    return found.reset_index(drop=True)
+    present = frame[frame["pool"] > 0].sort_values(["pool", "source"], ascending=[False, True])
+    return present.reset_index(drop=True)
 
 
 def _drawn_share(bins: int, place: Ints, chosen: Ints) -> Floats:

@@ -66,7 +66,7 @@ def read_list(entries: Sequence[str]) -> NameList:
         if path.is_file() and path.suffix.lower() in _LINE_FILES:
             new_ids, new_texts = _read_lines(path)
         else:
-            new_ids, new_texts = _read_rows(entry, path)
+            new_ids, new_texts = _read_rows(entry)
         if not new_ids and not new_texts:
             raise UserError(f"{entry} names no sample: it has neither ids nor prompts")
         ids |= new_ids
@@ -75,21 +75,40 @@ def read_list(entries: Sequence[str]) -> NameList:
     return NameList(frozenset(ids), frozenset(texts), tuple(files))
 
 
-def list_rules(settings: SelectionSettings) -> Rules:
-    """The rules that the settings' exclude and include lists make; reads their files."""
-    out, wanted = read_list(settings.exclude), read_list(settings.include)
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """The exclude and include lists of a selection, read once."""
+
+    exclude: NameList
+    include: NameList
+
+    @property
+    def files(self) -> list[dict[str, Any]]:
+        """Every file that was read, with the rule that it serves."""
+        both = (("exclude", self.exclude), ("include", self.include))
+        return [{"rule": rule, **file} for rule, names in both for file in names.files]
+
+
+def read_lists(settings: SelectionSettings) -> Lists:
+    """Read the lists that the settings name."""
+    return Lists(read_list(settings.exclude), read_list(settings.include))
+
+
+def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules:
+    """The rules that the settings' lists make; ``lists`` where they were read before."""
+    lists = lists or read_lists(settings)
     return Rules(
-        exclude_ids=out.ids,
-        exclude_texts=out.texts,
-        include_ids=wanted.ids,
-        include_texts=wanted.texts,
+        exclude_ids=lists.exclude.ids,
+        exclude_texts=lists.exclude.texts,
+        include_ids=lists.include.ids,
+        include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
     )
 
 
-def run_rules(run: Run, settings: SelectionSettings) -> Rules:
+def run_rules(run: Run, settings: SelectionSettings, lists: Lists | None = None) -> Rules:
     """The settings' lists, and what was pinned, dropped and tagged by eye in this run."""
-    rules = list_rules(settings)
+    rules = list_rules(settings, lists)
     state = review.load(run.path)
     pins = state.pins if settings.review else set()
     drops = state.drops if settings.review else set()
@@ -140,14 +159,6 @@ def lists_hash(lists: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def list_files(settings: SelectionSettings) -> list[dict[str, Any]]:
-    """Every list file of the settings, with the rule that it serves."""
-    found = []
-    for rule, entries in (("exclude", settings.exclude), ("include", settings.include)):
-        found += [{"rule": rule, **file} for file in read_list(entries).files]
-    return found
-
-
 def _read_lines(path: Path) -> tuple[set[str], set[int]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -157,12 +168,10 @@ def _read_lines(path: Path) -> tuple[set[str], set[int]]:
     return lines, {text_hash(line) for line in lines}
 
 
-def _read_rows(entry: str, path: Path) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.hub import HubTable
-    from circuitseer_core.data.specs import open_path
+def _read_rows(entry: str) -> tuple[set[str], set[int]]:
+    from circuitseer_core.data.specs import open_spec
 
-    is_hub = entry.startswith("hf:")
-    tables = [HubTable(entry.removeprefix("hf:"), None)] if is_hub else open_path(path, None)
+    tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()
     for table in tables:

@@ -41,7 +41,7 @@ class ReviewState:
     def tagged(self, *tags: str) -> set[str]:
         """Ids that carry any of the tags."""
         wanted = set(tags)
-        return {sample for sample, given in self.tags.items() if given & wanted}
+        return {sample for sample, own in self.tags.items() if own & wanted}
 
 
 def append(run_path: str | Path, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -101,8 +101,8 @@ def agreement(
         (rate, (low, high), n): the share of n decided pairs that agree and its 95 % Wilson score
         interval (Wilson 1927); rate is NaN and the interval (0, 1) where n is 0.
     """
-    told = verdicts if scorer is None else verdicts[verdicts["scorer"] == scorer]
-    decided = told[told["choice"].isin(["left", "right"])]
+    of_scorer = verdicts if scorer is None else verdicts[verdicts["scorer"] == scorer]
+    decided = of_scorer[of_scorer["choice"].isin(["left", "right"])]
     gap = decided["left_score"].astype(float) - decided["right_score"].astype(float)
     decided, gap = decided[(gap != 0) & gap.notna()], gap[(gap != 0) & gap.notna()]
     n = len(decided)

@@ -8,12 +8,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import read_table_rows
+from circuitseer_core.files import parquet_files, read_columns, read_table_rows
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.selection.budgets import Stratify
 from circuitseer_core.selection.draw import draw
@@ -90,7 +89,11 @@ def _selected(
         settings,
         list_rules(settings),
     )
-    rows = light.iloc[drawing.rows] if files is None else _read_rows(files, drawing.rows)
+    rows = (
+        light.iloc[drawing.rows]
+        if files is None
+        else read_table_rows(files, drawing.rows, None).to_pandas()
+    )
     rows = rows.reset_index(drop=True).assign(
         key=drawing.keys[drawing.chosen],
         probability=drawing.chances[drawing.chosen],
@@ -111,27 +114,10 @@ def check_columns(columns: Iterable[str], scorer: str) -> None:
             raise UserError(f"the scores have no column {needed!r}; found: {', '.join(have)}")
 
 
-def parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Parquet files, folders standing for those in them. Raises UserError where there is none."""
-    given = [paths] if isinstance(paths, str | Path) else list(paths)
-    files: list[Path] = []
-    for path in map(Path, given):
-        found = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
-        if not found or not all(file.is_file() for file in found):
-            raise UserError(f"no Parquet file at {path}")
-        files += found
-    return files
-
-
 def _read_light(files: Sequence[Path], settings: SelectionSettings) -> pd.DataFrame:
     """The columns that a draw looks at, from all files."""
     have = pq.read_schema(files[0]).names
     check_columns(have, settings.scorer)
     wanted = {"id", "source", "prompt", settings.scorer, *TOKEN_COLUMNS}
     columns = [name for name in have if name in wanted]
-    return pd.concat([pd.read_parquet(f, columns=columns) for f in files], ignore_index=True)
-
-
-def _read_rows(files: Sequence[Path], rows: NDArray[np.int64]) -> pd.DataFrame:
-    """All columns of the chosen rows alone, a row group in memory at a time, in the given order."""
-    return read_table_rows(files, rows, None).to_pandas()
+    return read_columns(files, columns)

@@ -39,9 +39,9 @@ from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.lists import (
-    list_files,
     lists_frame,
     lists_hash,
+    read_lists,
     run_rules,
 )
 from circuitseer_core.selection.pool import load_pool, pool_hash
@@ -69,7 +69,8 @@ def select_run(
         )
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
-    drawing = draw(everyone, settings, run_rules(run, settings))
+    named = read_lists(settings)
+    drawing = draw(everyone, settings, run_rules(run, settings, named))
     frame = ids_frame(drawing)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
@@ -92,7 +93,7 @@ def select_run(
         lists=ListsRecord(
             sha256=lists_hash(lists),
             rows=len(lists),
-            files=[ListFile(**file) for file in list_files(settings)],
+            files=[ListFile(**file) for file in named.files],
         ),
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),

@@ -32,11 +32,6 @@ class Rules:
     dropped: frozenset[str] = frozenset()
     duplicates: bool = True
 
-    @property
-    def by_text(self) -> bool:
-        """Whether any rule needs the prompts."""
-        return bool(self.duplicates or self.exclude_texts or self.include_texts)
-
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
@@ -93,8 +88,8 @@ def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
     if not ids:
         return np.zeros(len(pool), dtype=bool)
-    found: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
-    return found
+    named: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    return named
 
 
 def _repeats(

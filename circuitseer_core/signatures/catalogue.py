@@ -53,5 +53,5 @@ def warnings(run: Run, *, scoring: str | None = None, scorer: str | None = None)
         scorer: which scorer; the newest selection's, else ``variance``.
     """
     facts = Evidence(run, scoring, scorer)
-    found = [signature for check in CHECKS.values() if (signature := check(facts)) is not None]
-    return sorted(found, key=lambda signature: _ORDER[signature.severity])
+    shown = [signature for check in CHECKS.values() if (signature := check(facts)) is not None]
+    return sorted(shown, key=lambda signature: _ORDER[signature.severity])

@@ -167,8 +167,8 @@ class Evidence:
         if table is None or "id" not in table.column_names:
             return None
         column = table["id"]
-        found = pc.is_in(column, value_set=pa.array(ids, column.type))
-        return int(pc.sum(found).as_py() or 0)
+        scored = pc.is_in(column, value_set=pa.array(ids, column.type))
+        return int(pc.sum(scored).as_py() or 0)
 
     def _read_scores(self, columns: list[str]) -> pa.Table | None:
         if self.scoring is None:

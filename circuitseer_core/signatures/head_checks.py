@@ -206,12 +206,12 @@ def probe_overlap(facts: Evidence) -> Signature | None:
 
 def _distance(between: str, furthest: tuple[float, str, float, float], of: str) -> str:
     """A sentence about a total variation distance; ``furthest`` is what ``_furthest`` gives."""
-    gap, name, ours, theirs = furthest
+    gap, name, share, other_share = furthest
     if gap < 0.005:
         return f"The sources of {between} have the same mix."
     return (
         f"The sources of {between} are {percent(gap)} apart (0: same mix, 100: none in common); "
-        f"the largest gap is {name}: {percent(ours)} of the probe, {percent(theirs)} of {of}."
+        f"the largest gap is {name}: {percent(share)} of the probe, {percent(other_share)} of {of}."
     )
 
 

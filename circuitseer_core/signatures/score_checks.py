@@ -69,10 +69,10 @@ def like_random_heads(facts: Evidence) -> Signature | None:
 
 def nearly_uniform(facts: Evidence) -> Signature | None:
     """Near-uniform draw: effective sample size above 90 % of the pool."""
-    found = _softness(facts)
-    if found is None:
+    softness = _softness(facts)
+    if softness is None:
         return None
-    share, lift, temperature, whose = found
+    share, lift, temperature, whose = softness
     text = (
         f"The effective sample size is {percent(share)} of the rows, where a uniform draw has 100 %"
         f" ({whose})."

@@ -66,11 +66,11 @@ def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[
 
 def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dict[str, float]:
     """Share of the draw in view that each kept selection holds too."""
-    found = {}
+    shares = {}
     for name in names:
         written = (run.selection_dir(name) / "selection.json").stat().st_mtime_ns
-        found[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
-    return found
+        shares[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
+    return shares
 
 
 def _plain(settings: SelectionSettings) -> SelectionSettings:
@@ -157,18 +157,18 @@ def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
 def _id_hashes(store: ScoreStore) -> NDArray[np.uint64]:
     """What the noise of every seed is made of, and slow to make; every id found to be unique."""
-    found = pool_hashes(_base(store)[0]["id"].array)
+    hashes = pool_hashes(_base(store)[0]["id"].array)
     plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
-    check_unique(_pool(store, plain)[0], found)
-    return found
+    check_unique(_pool(store, plain)[0], hashes)
+    return hashes
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_KEYS)
 def _kept(store: ScoreStore, run: Run, name: str, written: int) -> NDArray[np.bool_]:
     """(N,) whether a kept selection holds the row; ``written`` tells its versions apart."""
     kept = run.selection_ids(name)["id"].array
-    found = pc.is_in(pa.array(_base(store)[0]["id"].array), value_set=pa.array(kept))
-    return np.asarray(found, dtype=bool)
+    is_kept = pc.is_in(pa.array(_base(store)[0]["id"].array), value_set=pa.array(kept))
+    return np.asarray(is_kept, dtype=bool)
 
 
 def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:

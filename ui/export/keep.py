@@ -169,8 +169,8 @@ def _write_folder(run: Run, name: str, form: str) -> None:
                     f"{done.rows:,} rows in {done.path}; manifest {done.manifest.name}, "
                     f"card {done.card.name}"
                 )
-    if said := st.session_state.pop("written", None):
-        st.text(said)
+    if written := st.session_state.pop("written", None):
+        st.text(written)
 
 
 def _row(selection: SelectionRecord) -> dict[str, Any]:

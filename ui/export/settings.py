@@ -76,10 +76,10 @@ def load(settings: dict[str, Any]) -> None:
     state["by_ess"] = settings["target_ess"] is not None
     if settings["target_ess"] is not None:
         state["target_ess"] = round(100 * settings["target_ess"])
-    given = [b for b in ("count", "tokens") if settings[b] is not None]
-    state["budget"] = {"count": "Rows", "tokens": "Tokens"}[given[0]] if given else "Share"
-    if given:
-        state[f"budget_{given[0]}"] = settings[given[0]]
+    budgets = [b for b in ("count", "tokens") if settings[b] is not None]
+    state["budget"] = {"count": "Rows", "tokens": "Tokens"}[budgets[0]] if budgets else "Share"
+    if budgets:
+        state[f"budget_{budgets[0]}"] = settings[budgets[0]]
     else:
         state["budget_percent"] = 100 * (settings["fraction"] or DEFAULT_FRACTION)
     state["token_field"] = settings["token_field"]
@@ -185,13 +185,13 @@ def _more(judged: ReviewState) -> dict[str, Any]:
         f"Honour pins ({len(judged.pins)}) and drops ({len(judged.drops)})", True, key="by_eye",
         persist_state="session",
     )  # fmt: skip
-    tags = sorted({tag for given in judged.tags.values() for tag in given})
+    tags = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
     chosen: dict[str, Any] = {}
     if tags:
         for option, label in (("include_tags", "Always take"), ("exclude_tags", "Never take")):
-            held = st.session_state.get(option)
-            if held:
-                st.session_state[option] = [tag for tag in held if tag in tags]
+            picked = st.session_state.get(option)
+            if picked:
+                st.session_state[option] = [tag for tag in picked if tag in tags]
             chosen[option] = tuple(
                 st.multiselect(f"{label} samples tagged", tags, key=option, persist_state="session")
             )

@@ -18,27 +18,27 @@ from ui.widgets.charts import show_figure, theme
 BEFORE_AFTER = ("Sources", "Length", "Score")
 
 
-def numbers(found: Effect) -> None:
+def numbers(effect: Effect) -> None:
     """The row of metrics."""
-    share = found.concentration["ess_share"]
+    share = effect.concentration["ess_share"]
     cells = (
-        ("Rows", f"{found.rows:,}", f"of {found.pool_rows:,} that may be drawn"),
-        ("Tokens", _compact(found.tokens), f"{found.tokens:,} tokens, as the budget counts them"),
+        ("Rows", f"{effect.rows:,}", f"of {effect.pool_rows:,} that may be drawn"),
+        ("Tokens", _compact(effect.tokens), f"{effect.tokens:,} tokens, as the budget counts them"),
         (
             "Effective size",
             f"{share:.0%}",
-            _spread(found),
+            _spread(effect),
         ),
         (
             "Lift",
-            "n/a" if found.lift is None else f"{found.lift:+.1%}".replace("-", "−"),
+            "n/a" if effect.lift is None else f"{effect.lift:+.1%}".replace("-", "−"),
             "Mean score of the subset over the pool's. Top-k reaches "
-            + ("n/a." if found.top_lift is None else f"{found.top_lift:+.1%}."),
+            + ("n/a." if effect.top_lift is None else f"{effect.top_lift:+.1%}."),
         ),
-        ("In top-k", f"{found.overlap_top:.0%}", "Share of the subset that top-k takes"),
+        ("In top-k", f"{effect.overlap_top:.0%}", "Share of the subset that top-k takes"),
         (
             "Seed overlap",
-            f"{found.overlap_seed:.0%}",
+            f"{effect.overlap_seed:.0%}",
             "Share of the subset that another seed would take too; expected, for large pools",
         ),
     )
@@ -48,31 +48,31 @@ def numbers(found: Effect) -> None:
         column.metric(label, value, help=text)
 
 
-def words(found: Effect) -> None:
+def words(effect: Effect) -> None:
     """What a person should know about this draw before using it."""
-    said = []
-    share, taken = found.concentration["ess_share"], found.rows / found.pool_rows
-    if limits.nearly_uniform(share) and not np.isinf(found.temperature):
-        said.append(
+    lines = []
+    share, taken = effect.concentration["ess_share"], effect.rows / effect.pool_rows
+    if limits.nearly_uniform(share) and not np.isinf(effect.temperature):
+        lines.append(
             f"This draw is nearly uniform: its effective size is {share:.0%} of the pool. A lower "
             "temperature makes the score count."
         )
-    if found.temperature == 0:
-        said.append("Top-k is not random: another seed changes ties alone.")
-    gain = found.sources["after"] - found.sources["before"]
-    worst = found.sources.loc[gain.idxmax()]
+    if effect.temperature == 0:
+        lines.append("Top-k is not random: another seed changes ties alone.")
+    gain = effect.sources["after"] - effect.sources["before"]
+    worst = effect.sources.loc[gain.idxmax()]
     if len(gain) > 1 and limits.favours(worst["before"], worst["after"]):
-        said.append(
+        lines.append(
             f"{worst['source']} goes from {worst['before']:.0%} of the pool to "
             f"{worst['after']:.0%} of the subset."
         )
     if taken > limits.WHOLE:
-        said.append("The budget takes every row: nothing is selected.")
-    for line in said:
+        lines.append("The budget takes every row: nothing is selected.")
+    for line in lines:
         st.text(line)
 
 
-def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
+def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect: Effect) -> None:
     """Share drawn by score; beside it sources, length or score before and after.
 
     One of the three at a time: every figure on the page is drawn anew at every turn of the dial.
@@ -82,11 +82,11 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
     with left:
         with st.container(key="heading_drawn"):
             st.markdown("**Who is drawn**")
-        overall = found.rows / found.pool_rows
+        overall = effect.rows / effect.pool_rows
         show_figure(
-            figures.drawn_share(found.drawn, overall, 100 * (1 - overall), theme()),
+            figures.drawn_share(effect.drawn, overall, 100 * (1 - overall), theme()),
             key="drawn",
-            data=pd.DataFrame({"share_drawn": found.drawn}).rename_axis("bin").reset_index(),
+            data=pd.DataFrame({"share_drawn": effect.drawn}).rename_axis("bin").reset_index(),
             alt="Share of rows drawn by percentile of the score",
         )
     with right:
@@ -105,11 +105,11 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, found: 
                 label_visibility="collapsed",
             )
         if which == "Length":
-            _before_after("length", "tokens", found)
+            _before_after("length", "tokens", effect)
         elif which == "Score":
-            _before_after("score", settings.scorer, found)
+            _before_after("score", settings.scorer, effect)
         else:
-            _sources(run, store, settings, found)
+            _sources(run, store, settings, effect)
 
 
 def first_rows(frame: pd.DataFrame) -> None:
@@ -129,16 +129,17 @@ def first_rows(frame: pd.DataFrame) -> None:
     )
 
 
-def _spread(found: Effect) -> str:
-    held = found.concentration
+def _spread(effect: Effect) -> str:
+    concentration = effect.concentration
     return (
-        f"1/Σp² = {held['ess']:,.0f} of {found.pool_rows:,}: 100 % is a uniform draw. Entropy "
-        f"{held['entropy']:.3f} nats, {held['entropy_share']:.1%} of the most possible."
+        f"1/Σp² = {concentration['ess']:,.0f} of {effect.pool_rows:,}: 100 % is a uniform "
+        f"draw. Entropy {concentration['entropy']:.3f} nats, "
+        f"{concentration['entropy_share']:.1%} of the most possible."
     )
 
 
-def _before_after(which: str, x_title: str, found: Effect) -> None:
-    bins, before, after = found.score if which == "score" else found.length
+def _before_after(which: str, x_title: str, effect: Effect) -> None:
+    bins, before, after = effect.score if which == "score" else effect.length
     show_figure(
         figures.before_after(before, after, bins, theme(), x_title=x_title),
         key=f"before_after_{which}",
@@ -149,8 +150,8 @@ def _before_after(which: str, x_title: str, found: Effect) -> None:
     )
 
 
-def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, found: Effect) -> None:
-    table = found.sources
+def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, effect: Effect) -> None:
+    table = effect.sources
     if st.session_state.get("simulate"):
         rows = pd.DataFrame(
             [share.model_dump() for share in draw_data.simulated(run, store, settings)]

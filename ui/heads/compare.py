@@ -22,18 +22,18 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
         if not other.heads_path.is_file():
             st.caption("That run has no heads yet.")
             return
-        theirs = head_tables.heads(other)
+        other_heads = head_tables.heads(other)
     except UserError as error:
         st.text(str(error))
         return
-    kept = select(theirs, choice.rule, "importance")[0]
+    kept = select(other_heads, choice.rule, "importance")[0]
     names = (run_label(st.session_state["run_key"]), run_label(other_key))
-    if same_shape(heads, theirs):
-        _same_architecture(heads, theirs, (choice.heads, kept), names)
+    if same_shape(heads, other_heads):
+        _same_architecture(heads, other_heads, (choice.heads, kept), names)
     else:
         st.caption("The models differ in shape: heads have no counterparts, so only maps compare.")
     columns = folding_columns(2, "compare", gap="large")
-    sides = ((run, heads, choice.heads), (other, theirs, kept))
+    sides = ((run, heads, choice.heads), (other, other_heads, kept))
     for column, name, (side, table, outlined) in zip(columns, names, sides, strict=True):
         with column:
             model = side.record.model.id if side.record.model else "unknown model"
@@ -49,11 +49,11 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
 
 def _same_architecture(
     heads: pd.DataFrame,
-    theirs: pd.DataFrame,
+    other_heads: pd.DataFrame,
     kept: tuple[list[tuple[int, int]], list[tuple[int, int]]],
     names: tuple[str, str],
 ) -> None:
-    pairs = pair_heads(heads, theirs, kept, names)
+    pairs = pair_heads(heads, other_heads, kept, names)
     spearman = pairs["importance_a"].rank().corr(pairs["importance_b"].rank())
     shared = len(set(kept[0]) & set(kept[1]))
     smaller = max(1, min(len(kept[0]), len(kept[1])))

@@ -282,12 +282,12 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     raced_out = bool(row.get("raced_out", False))
     half = Z95 * row["stderr"]
     table = head_tables.membership(run, len(choice.heads))
-    mine = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
+    membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
     positive = heads["importance"].clip(lower=0).sum()
     facts = [
         ("ΔL (nats)", signed(row["importance"], 3), f"± {half:.2g}"),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),
-        ("In the set", _percent(mine["probability"]), "bootstrap"),
+        ("In the set", _percent(membership["probability"]), "bootstrap"),
         ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
     ]
     with st.container(key="head_facts"):

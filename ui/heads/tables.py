@@ -108,8 +108,8 @@ def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
     cells = near.itertuples(index=False, name=None)
     deltas = values[np.argsort(ids)][:, [column[cell] for cell in cells]]
     whole = ~np.isnan(deltas).any(axis=0)
-    found = head_stability.bootstrap_membership_of(deltas[:, whole], n_kept)
-    return near[whole].assign(probability=found)
+    chances = head_stability.bootstrap_membership_of(deltas[:, whole], n_kept)
+    return near[whole].assign(probability=chances)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -129,8 +129,8 @@ def show_signatures(run: Run) -> None:
         st.caption("Nothing computed yet that could be checked.")
         return
     with st.spinner("Checking the run for known failures …"):
-        found = signatures(run)
-    shown = [s for s in found if s.severity != "good"]
+        findings = signatures(run)
+    shown = [s for s in findings if s.severity != "good"]
     for signature in shown:
         icon, colour = _LOOKS[signature.severity]
         with st.container(border=True, key=f"card_{signature.key}"):
@@ -141,9 +141,11 @@ def show_signatures(run: Run) -> None:
                 st.space("stretch")
                 link_to(signature.page, "Show", icon=":material/arrow_forward:")
             st.markdown(signature.text)
-    fine = [s for s in found if s.severity == "good"]
+    fine = [s for s in findings if s.severity == "good"]
     if fine:
-        label = f"{len(fine)} checks found nothing" if shown else f"All {len(fine)} checks are fine"
+        label = (
+            f"{len(fine)} checks findings nothing" if shown else f"All {len(fine)} checks are fine"
+        )
         with st.expander(label, icon=":material/check:", key="fine"):
             for signature in fine:
                 number = "" if signature.number is None else f" ({plain(signature.number)})"

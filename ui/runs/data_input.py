@@ -81,14 +81,14 @@ def choose_fields(key: str) -> dict[str, str]:
     """Explicit field names, for data whose layout is not recognised."""
     with st.expander("Field names", icon=":material/data_object:", key=f"{key}_fields"):
         st.caption("Recognised by themselves in most datasets. Fill in only what was not.")
-        given: dict[str, str] = {}
+        fields: dict[str, str] = {}
         for column, name in zip(st.columns(4), ("prompt", "response", "source", "id"), strict=True):
             value = column.text_input(
                 name.capitalize(), key=f"{key}_{name}_field", persist_state="session"
             )
             if value:
-                given[f"{name}_field"] = value.strip()
-        return given
+                fields[f"{name}_field"] = value.strip()
+        return fields
 
 
 def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bool) -> bool:
@@ -101,16 +101,16 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
     ):
         return True
     try:
-        found = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
+        seen = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
     except UserError as error:
         st.error(str(error), icon=":material/error:")
         return False
-    _show(found, key)
-    missing = sum(sample.response is None for sample in found.samples)
-    if responses and found.samples and missing == len(found.samples):
+    _show(seen, key)
+    missing = sum(sample.response is None for sample in seen.samples)
+    if responses and seen.samples and missing == len(seen.samples):
         st.error("None of these rows has a response, and the probe needs them.")
         return False
-    return bool(found.samples)
+    return bool(seen.samples)
 
 
 def _stamps(specs: list[str]) -> tuple[float, ...]:
@@ -126,27 +126,27 @@ def _preview(
     return Corpus(list(specs), Fields(**named)).preview(12)
 
 
-def _show(found: Preview, key: str) -> None:
+def _show(seen: Preview, key: str) -> None:
     """Row count, recognised layouts, sources, first rows, rejects with their reasons."""
-    sources = ", ".join(list(found.sources)[:6]) + (" …" if len(found.sources) > 6 else "")
-    layouts = "; ".join(dict.fromkeys(file.layout for file in found.files))
-    st.markdown(f"**{found.rows:,} rows** from {len(found.sources)} sources: {sources}")
+    sources = ", ".join(list(seen.sources)[:6]) + (" …" if len(seen.sources) > 6 else "")
+    layouts = "; ".join(dict.fromkeys(file.layout for file in seen.files))
+    st.markdown(f"**{seen.rows:,} rows** from {len(seen.sources)} sources: {sources}")
     st.caption(f"Read as: {layouts}")
     rows = pd.DataFrame(
         {
-            "id": [s.id for s in found.samples],
-            "source": [s.source for s in found.samples],
-            "prompt": [s.prompt[:300] for s in found.samples],
-            "response": [(s.response or "")[:300] for s in found.samples],
-            "other fields": [json.dumps(s.original, default=str)[:200] for s in found.samples],
+            "id": [s.id for s in seen.samples],
+            "source": [s.source for s in seen.samples],
+            "prompt": [s.prompt[:300] for s in seen.samples],
+            "response": [(s.response or "")[:300] for s in seen.samples],
+            "other fields": [json.dumps(s.original, default=str)[:200] for s in seen.samples],
         }
     )
     st.dataframe(rows, hide_index=True, height=212, key=f"{key}_preview")
-    if found.rejects:
-        reasons = pd.Series([reject.reason for reject in found.rejects]).value_counts()
+    if seen.rejects:
+        reasons = pd.Series([reject.reason for reject in seen.rejects]).value_counts()
         words = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
         st.warning(
-            f"Among the first rows, {len(found.rejects)} would be rejected: {words}. "
-            f"The first is {found.rejects[0].where}.",
+            f"Among the first rows, {len(seen.rejects)} would be rejected: {words}. "
+            f"The first is {seen.rejects[0].where}.",
             icon=":material/filter_alt_off:",
         )

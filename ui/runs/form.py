@@ -184,7 +184,7 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
     if size is None:
         st.caption("Cost: known once the model's configuration has been read.")
         return
-    found = cost.detect_cost(
+    estimate = cost.detect_cost(
         size,
         model=model,
         probe_size=settings["probe_size"],
@@ -192,10 +192,10 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
         contrast=contrast,
         runs=runs,
     )
-    words = f"{found.evaluations:,} evaluations (a head ablated on a sample)"
-    if found.seconds is not None:
-        source = "as measured in an earlier run" if found.measured else "a guess for 2 CPU cores"
-        words += f", about {duration(_coarse(found.seconds))} ({source})"
+    words = f"{estimate.evaluations:,} evaluations (a head ablated on a sample)"
+    if estimate.seconds is not None:
+        source = "as measured in an earlier run" if estimate.measured else "a guess for 2 CPU cores"
+        words += f", about {duration(_coarse(estimate.seconds))} ({source})"
     st.info(f"Detection: {words}.", icon=":material/timer:")
 
 

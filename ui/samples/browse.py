@@ -151,9 +151,9 @@ def _go_to(
             _jump(store.at_rank(rows, scorer, rank), rank if descending else total - rank + 1)
 
         def by_percentile() -> None:
-            found = store.at_percentile(rows, scorer, float(state["go_percentile"]))
-            rank = store.rank(found, scorer, rows)[0] if found else 0
-            _jump(found, rank if descending else total - rank + 1)
+            sample_id = store.at_percentile(rows, scorer, float(state["go_percentile"]))
+            rank = store.rank(sample_id, scorer, rows)[0] if sample_id else 0
+            _jump(sample_id, rank if descending else total - rank + 1)
 
         def by_chance() -> None:
             state["random_pick"] = state.get("random_pick", 0) + 1

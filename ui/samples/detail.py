@@ -98,10 +98,10 @@ def tokens_of(
     spans = _spans(sample)
     profile = sample.profile.astype(np.float64)
     if look.colour == COLOURS[2]:
-        found = live_head.profile(run, sample, key=key)
-        if found is None:
+        live = live_head.profile(run, sample, key=key)
+        if live is None:
             return
-        profile = found
+        profile = live
     values, unit = _values(profile, look.colour)
     merged = spans.merge(values)
     shading = shade(merged, spans, leave_out_sink=look.leave_out_sink)
@@ -124,8 +124,8 @@ def tokens_of(
 
 def picked_span(sample: ScoredSample, key: str) -> int | None:
     """The span of this sample that was clicked last, if any."""
-    held = st.session_state.get(f"token_{key}")
-    return held[1] if held and held[0] == sample.id else None
+    picked = st.session_state.get(f"token_{key}")
+    return picked[1] if picked and picked[0] == sample.id else None
 
 
 def profile_figure(sample: ScoredSample, *, key: str, picked: int | None = None) -> None:
@@ -218,7 +218,7 @@ def _tag_menu(run: Run, sample_id: str, judged: ReviewState, key: str) -> None:
     tags = sorted(judged.tags.get(sample_id, ()))
     label = ", ".join(tags) if tags else "Tag"
     with st.popover(label if len(label) < 32 else f"{len(tags)} tags", icon=":material/sell:"):
-        known = sorted({tag for given in judged.tags.values() for tag in given})
+        known = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
         name = f"tag_{key}_{sample_id}"
 
         def save() -> None:

@@ -102,13 +102,13 @@ def _range(low: str, high: str, label: str, ends: tuple[str, str], step: int | N
 
 def _original(store: ScoreStore) -> None:
     """Columns of the rows as they came: one column, any of its values."""
-    found = cached.facets(store)
-    if not found:
+    facets = cached.facets(store)
+    if not facets:
         return
     left, right = st.columns(2)
     column = left.selectbox(
         "Column of the data",
-        list(found),
+        list(facets),
         index=None,
         key="facet",
         bind="query-params",
@@ -116,7 +116,7 @@ def _original(store: ScoreStore) -> None:
     )
     right.multiselect(
         "Values",
-        found.get(column, []) if column else [],
+        facets.get(column, []) if column else [],
         key="value",
         bind="query-params",
         placeholder="Any" if column else "Choose a column",

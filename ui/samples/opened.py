@@ -24,6 +24,6 @@ def close() -> None:
 
 def restore() -> None:
     """Back on this page without a sample in the URL: open the one that was open before."""
-    held = st.session_state.get("sample_id")
-    if "sample" not in st.query_params and held and held[0] == st.session_state.get("run_key"):
-        st.query_params["sample"] = held[1]
+    last = st.session_state.get("sample_id")
+    if "sample" not in st.query_params and last and last[0] == st.session_state.get("run_key"):
+        st.query_params["sample"] = last[1]

@@ -120,27 +120,27 @@ def _judge(run: Run, scorer: str, pair: tuple[str, str], scores: list[float], ch
 
 def _last_verdict() -> None:
     """The scores of the pair just judged, told only after the verdict."""
-    held = st.session_state.get("last_verdict")
-    if held is None:
+    last = st.session_state.get("last_verdict")
+    if last is None:
         st.caption(
             "Keys: A, B, T for no difference, S to skip. Scores stay hidden until you chose."
         )
         return
-    choice, (left, right) = held
+    choice, (left, right) = last
     preferred = "A" if left > right else "B"
-    said = {"left": "A", "right": "B", "tie": "neither"}[choice]
+    word = {"left": "A", "right": "B", "tie": "neither"}[choice]
     st.caption(
-        f"Last pair: you said {said}; the score says {preferred} ({left:.4g} against {right:.4g})."
+        f"Last pair: you said {word}; the score says {preferred} ({left:.4g} against {right:.4g})."
     )
 
 
 def _agreement(judged: ReviewState, scorer: str) -> None:
     rate, (low, high), n = review.agreement(judged.verdicts, scorer)
-    told = judged.verdicts[judged.verdicts["scorer"] == scorer]
-    if not len(told):
+    verdicts = judged.verdicts[judged.verdicts["scorer"] == scorer]
+    if not len(verdicts):
         return
     st.subheader("Agreement with the score", anchor=False)
-    ties = int((told["choice"] == "tie").sum())
+    ties = int((verdicts["choice"] == "tie").sum())
     if np.isfinite(rate):
         st.markdown(
             f"**{rate:.0%}** of {n} decided {'pair' if n == 1 else 'pairs'}, 95 % interval "
@@ -151,7 +151,7 @@ def _agreement(judged: ReviewState, scorer: str) -> None:
     show_figure(
         agreement_interval(rate, low, high, theme()),
         key="agreement",
-        data=told,
+        data=verdicts,
         alt="Agreement rate with its interval against chance",
     )
 

@@ -40,19 +40,19 @@ def newest_run() -> None:
 
 def _tasks() -> list[Callable[[], object]]:
     """What to compute for a run, the slowest first."""
-    found: list[Callable[[], object]] = []
+    tasks: list[Callable[[], object]] = []
     with contextlib.suppress(UserError):
         keys = run_keys()
         if not keys:
-            return found
+            return tasks
         run = Run.open(run_path(keys[0]))
-        found.append(partial(run_facts.signatures, run))
+        tasks.append(partial(run_facts.signatures, run))
         if run.heads_path.is_file():
-            found.insert(0, partial(_heads, run))
+            tasks.insert(0, partial(_heads, run))
         store = cached.open_store(run)
         if store is not None and store.rows <= MOST_ROWS:
-            found[:0] = [partial(_draw, run, store), partial(_distributions, store)]
-    return found
+            tasks[:0] = [partial(_draw, run, store), partial(_distributions, store)]
+    return tasks
 
 
 def _draw(run: Run, store: ScoreStore) -> None:

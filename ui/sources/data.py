@@ -141,18 +141,18 @@ def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, flo
 
     None where the column does not hold numbers.
     """
-    found = cached.groups(store, column)
+    grouping = cached.groups(store, column)
     try:
-        numbers = np.array([float(label) for label in found.labels])
+        numbers = np.array([float(label) for label in grouping.labels])
     except ValueError:
         return None
-    use = (found.codes >= 0) & np.isfinite(cached.numbers(store, scorer))
+    use = (grouping.codes >= 0) & np.isfinite(cached.numbers(store, scorer))
     if use.all():
         ranked = [_ranks(store, scorer), _ranks(store, "n_tokens")]
     else:
         both = (cached.numbers(store, scorer), cached.numbers(store, "n_tokens"))
         ranked = [corr.ranks(column[use]) for column in both]
-    ranked.insert(1, corr.ranks_of_codes(found.codes[use], numbers))
+    ranked.insert(1, corr.ranks_of_codes(grouping.codes[use], numbers))
     plain = corr.correlation(ranked[0], ranked[1])
     fixed = corr.partial(
         plain, corr.correlation(ranked[0], ranked[2]), corr.correlation(ranked[1], ranked[2])

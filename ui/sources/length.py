@@ -23,7 +23,7 @@ HEIGHT = 380
 
 def length(store: ScoreStore, scorer: str, log: bool) -> None:
     """Score against token count, with the rank correlation, plain and beside a column."""
-    found = source_data.length_map(store, scorer, log)
+    seen = source_data.length_map(store, scorer, log)
     with (
         st.container(key="heading_length"),
         st.container(horizontal=True, vertical_alignment="center", gap="small"),
@@ -31,19 +31,19 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
         st.subheader("Score against length", anchor=False, width="content")
         st.space("stretch")
         colour = _colour_by(store)
-    rho = found.spearman
+    rho = seen.spearman
     st.markdown(f"Spearman **{correlation(rho)}**. {_length_words(rho)}")
     if colour is None:
         show_figure(
             figures.score_against_length(
-                found.counts, found.lengths, found.scores, theme(), medians=found.medians,
+                seen.counts, seen.lengths, seen.scores, theme(), medians=seen.medians,
                 y_title=scorer, height=HEIGHT,
             ),
             key="length_map",
             data=lambda: pd.DataFrame(
-                found.counts,
-                index=found.scores.centres.round(6),
-                columns=[f"{c:.1f} tokens" for c in found.lengths.centres],
+                seen.counts,
+                index=seen.scores.centres.round(6),
+                columns=[f"{c:.1f} tokens" for c in seen.lengths.centres],
             ).rename_axis(scorer).reset_index(),
             alt=f"Rows by token count and {scorer}; the line is the median score at each length",
         )  # fmt: skip
@@ -74,24 +74,24 @@ def _colour_by(store: ScoreStore) -> str | None:
 
 def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
     """Single rows in the colours of a column; a click opens the row in Samples."""
-    found = source_data.points(store, scorer, colour)
-    labels = np.array([*found.labels, ""], dtype=object)  # the last serves code -1
+    drawn = source_data.points(store, scorer, colour)
+    labels = np.array([*drawn.labels, ""], dtype=object)  # the last serves code -1
     column = colour if colour not in ("id", "n_tokens", scorer) else f"{colour} of the data"
     event = show_figure(
         figures.points_by_group(
-            found.tokens, found.scores, found.codes, found.labels, found.ids, theme(),
+            drawn.tokens, drawn.scores, drawn.codes, drawn.labels, drawn.ids, theme(),
             y_title=scorer, log=log, height=HEIGHT,
         ),
         key="length_points",
         data=lambda: pd.DataFrame(
-            {"id": found.ids, column: labels[found.codes], "n_tokens": found.tokens}
-        ).assign(**{scorer: found.scores}),
-        alt=f"{len(found.ids):,} rows by token count and {scorer}, coloured by {colour}",
+            {"id": drawn.ids, column: labels[drawn.codes], "n_tokens": drawn.tokens}
+        ).assign(**{scorer: drawn.scores}),
+        alt=f"{len(drawn.ids):,} rows by token count and {scorer}, coloured by {colour}",
         on_select="rerun",
     )  # fmt: skip
-    if len(found.ids) < store.rows:
+    if len(drawn.ids) < store.rows:
         st.caption(
-            f"{len(found.ids):,} of {store.rows:,} rows, at even steps. Click one to read it."
+            f"{len(drawn.ids):,} of {store.rows:,} rows, at even steps. Click one to read it."
         )
     else:
         st.caption("Click a row to read it.")
@@ -109,9 +109,9 @@ def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
         column = st.selectbox(
             "Column", columns, key="partial_column", label_visibility="collapsed", width=150
         )
-        found = source_data.with_column(store, scorer, str(column))
-        if found is not None:
-            plain, fixed, rows = found
+        partial = source_data.with_column(store, scorer, str(column))
+        if partial is not None:
+            plain, fixed, rows = partial
             st.caption(
                 f"{correlation(plain)}; at fixed length {correlation(fixed)} "
                 f"(partial, {rows:,} rows).",

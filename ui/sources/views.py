@@ -67,27 +67,27 @@ def distribution(
     store: ScoreStore, scorer: str, shape: str, group: str, log: bool, shares: bool
 ) -> None:
     """The figure by group, and the way from a bar to its rows."""
-    found = source_data.summary(store, scorer, group, log)
-    shown = _shown(found)
-    labels = [found.labels[i] for i in shown]
-    table = found.table.iloc[shown]
+    summary = source_data.summary(store, scorer, group, log)
+    shown = _shown(summary)
+    labels = [summary.labels[i] for i in shown]
+    table = summary.table.iloc[shown]
     x_title = f"{scorer}, log scale" if log else scorer
     if shape == "Boxes":
         show_figure(
             figures.boxes_by_group(table, theme(), x_title=x_title, log=log),
             key="boxes",
-            data=found.table,
+            data=summary.table,
             alt=f"Boxes of {scorer} by {group}: quartiles, whiskers at 5 and 95 %",
         )
         return
     if shape == "Cumulative":
         show_figure(
             figures.ecdf_by_group(
-                found.grid[shown], LEVELS, labels, theme(), x_title=x_title, log=log
+                summary.grid[shown], LEVELS, labels, theme(), x_title=x_title, log=log
             ),
             key="ecdf",
             data=lambda: (
-                pd.DataFrame(found.grid.T, columns=list(found.labels), index=LEVELS)
+                pd.DataFrame(summary.grid.T, columns=list(summary.labels), index=LEVELS)
                 .rename_axis("share")
                 .reset_index()
             ),
@@ -96,8 +96,8 @@ def distribution(
         return
     event = show_figure(
         figures.histogram_by_group(
-            found.counts[shown],
-            found.bins,
+            summary.counts[shown],
+            summary.bins,
             labels,
             theme(),
             medians=table["median"].to_numpy(),
@@ -105,25 +105,25 @@ def distribution(
             density=shares,
         ),
         key="histogram",
-        data=lambda: _histogram_table(found),
+        data=lambda: _histogram_table(summary),
         alt=f"Histogram of {scorer} by {group}, shared bins",
         on_select="rerun",
         config={"scrollZoom": False},
     )
-    _follow(event, found, group, labels)
+    _follow(event, summary, group, labels)
 
 
-def statistics(found: Summary, group: str) -> None:
+def statistics(summary: Summary, group: str) -> None:
     """One row a group."""
     numbers = {
         name: st.column_config.NumberColumn(name, format="%.4g")
         for name in ("mean", "sd", "p5", "p25", "median", "p75", "p95")
     }
     st.dataframe(
-        found.table,
+        summary.table,
         hide_index=True,
         key="statistics",
-        height="content" if len(found.table) < 14 else 480,
+        height="content" if len(summary.table) < 14 else 480,
         column_config={
             "group": st.column_config.TextColumn(group),
             "rows": st.column_config.NumberColumn("rows", format="localized"),
@@ -141,83 +141,86 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         st.container(horizontal=True, vertical_alignment="center"),
     ):
         st.subheader("Chosen heads against random ones", anchor=False)
-    found = source_data.control(store, scorer, log)
-    if found is None:
+    control = source_data.control(store, scorer, log)
+    if control is None:
         st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
         return
-    mean = found.agreement.mean
+    mean = control.agreement.mean
     st.markdown(
         f"Spearman **{correlation(mean)}** with the same score from random heads (mean of "
-        f"{len(found.agreement.rhos)} draws, {found.agreement.rows:,} rows). {_control_words(mean)}"
+        f"{len(control.agreement.rhos)} draws, {control.agreement.rows:,} rows). "
+        f"{_control_words(mean)}"
     )
-    centres = found.bins.centres
+    centres = control.bins.centres
     show_figure(
         figures.against_controls(
-            found.counts,
-            found.bins,
-            found.names,
+            control.counts,
+            control.bins,
+            control.names,
             theme(),
             x_title=scorer,
             height=length_views.HEIGHT,
         ),
         key="controls",
-        data=lambda: pd.DataFrame(found.counts.T, columns=list(found.names)).assign(score=centres),
+        data=lambda: pd.DataFrame(control.counts.T, columns=list(control.names)).assign(
+            score=centres
+        ),
         alt=f"Distribution of {scorer} from the chosen heads and from random heads",
     )
 
 
-def _shown(found: Summary) -> list[int]:
+def _shown(summary: Summary) -> list[int]:
     """Groups to draw: all up to 24, else those chosen, else the 24 largest."""
-    if len(found.labels) <= MOST:
-        return list(range(len(found.labels)))
+    if len(summary.labels) <= MOST:
+        return list(range(len(summary.labels)))
     chosen = st.multiselect(
-        f"The {MOST} largest of {len(found.labels)} groups are shown; choose others",
-        found.labels,
+        f"The {MOST} largest of {len(summary.labels)} groups are shown; choose others",
+        summary.labels,
         key="groups_shown",
         persist_state="session",
         max_selections=MOST,
     )
-    return [found.labels.index(name) for name in chosen] or list(range(MOST))
+    return [summary.labels.index(name) for name in chosen] or list(range(MOST))
 
 
-def _follow(event: Any, found: Summary, group: str, labels: list[str]) -> None:
+def _follow(event: Any, summary: Summary, group: str, labels: list[str]) -> None:
     """From a bar, clicked or chosen by keyboard, to its rows in Samples."""
     points = event.selection.points if event else []
     hit = next((p for p in points if "customdata" in p), None)
     if hit is not None:
         label, low = hit["customdata"][:2]
-        at = int(np.argmin(np.abs(found.bins.edges[:-1] - float(low))))
-        _open_rows(found, group, str(label), at)
+        at = int(np.argmin(np.abs(summary.bins.edges[:-1] - float(low))))
+        _open_rows(summary, group, str(label), at)
     with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):
         label = st.selectbox("Group", labels, key="bar_group")
-        edges = found.bins.edges
+        edges = summary.bins.edges
         at = st.selectbox(
             "Scores",
-            list(range(found.bins.count)),
+            list(range(summary.bins.count)),
             format_func=lambda i: f"{edges[i]:.4g} to {edges[i + 1]:.4g}",
             key="bar_bin",
         )
         if st.button("Open in Samples", key="bar_open"):
-            _open_rows(found, group, str(label), int(at))
+            _open_rows(summary, group, str(label), int(at))
 
 
-def _open_rows(found: Summary, group: str, label: str, at: int) -> None:
+def _open_rows(summary: Summary, group: str, label: str, at: int) -> None:
     """Show these rows in Samples, the filters in the URL; the scorer stays there by itself."""
-    edges = found.bins.edges
+    edges = summary.bins.edges
     where = {"source": label} if group == "source" else {}
     if group not in ("source", "all rows"):
         where = {"facet": group, "value": label}
     # The outermost bins also hold what lies beyond the edges.
     low = None if at == 0 else f"{edges[at]:.9g}"
-    high = None if at == found.bins.count - 1 else f"{edges[at + 1]:.9g}"
+    high = None if at == summary.bins.count - 1 else f"{edges[at + 1]:.9g}"
     sample_filters.clear()
     close()
     go_to("samples", low=low, high=high, **where)
 
 
-def _histogram_table(found: Summary) -> pd.DataFrame:
-    edges = found.bins.edges
-    frame = pd.DataFrame(found.counts.T, columns=list(found.labels))
+def _histogram_table(summary: Summary) -> pd.DataFrame:
+    edges = summary.bins.edges
+    frame = pd.DataFrame(summary.counts.T, columns=list(summary.labels))
     frame.insert(0, "from", edges[:-1])
     frame.insert(1, "to", edges[1:])
     return frame

@@ -26,11 +26,11 @@ def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] 
     seen = _seen(run, sample.id, head)
     if seen is None:
         return None
-    found = np.asarray(seen.profile, dtype=np.float64)
-    if len(found) != sample.n_tokens:
+    shares = np.asarray(seen.profile, dtype=np.float64)
+    if len(shares) != sample.n_tokens:
         st.caption("The model now cuts this text into other tokens than when it was scored.")
         return None
-    return found
+    return shares
 
 
 def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:

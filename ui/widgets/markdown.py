@@ -25,15 +25,15 @@ def to_markdown(text: str) -> str:
     """Markdown that shows ``text`` letter for letter, with its formulas rendered."""
     parts: list[str] = []
     end = 0
-    for found in _MATHS.finditer(text):
-        parts.append(literal(text[end : found.start()]))
-        display = found["d1"] or found["d2"]
-        formula = " ".join((display or found["i1"] or found["i2"]).split())
+    for maths in _MATHS.finditer(text):
+        parts.append(literal(text[end : maths.start()]))
+        display = maths["d1"] or maths["d2"]
+        formula = " ".join((display or maths["i1"] or maths["i2"]).split())
         if "$" in formula or not formula:
-            parts.append(literal(found[0]))
+            parts.append(literal(maths[0]))
         else:
             parts.append(f"\n\n$$\n{formula}\n$$\n\n" if display else f"${formula}$")
-        end = found.end()
+        end = maths.end()
     parts.append(literal(text[end:]))
     return "".join(parts)
 
