@@ -13,6 +13,7 @@ from typing import Any
 import pandas as pd
 
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.runs.commands import checked
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -43,7 +44,7 @@ def detect(
     Raises:
         UserError: bad data or model, or a run made with other settings.
     """
-    asked = DetectSettings(model=model, probe=_several(probe), **settings)
+    asked = checked(DetectSettings, model=model, probe=_several(probe), **settings)
     return run_detection(run, asked, command=f"circuitseer_core.detect({str(run)!r}, …)", show=show)
 
 
@@ -59,7 +60,7 @@ def score(
     Raises:
         UserError: no detection yet, bad data, or another setting under the same name.
     """
-    asked = ScoreSettings(data=_several(data), **settings)
+    asked = checked(ScoreSettings, data=_several(data), **settings)
     run_scoring(run, asked, command=f"circuitseer_core.score({str(run)!r}, …)", show=show)
     return Run.open(run).scores(asked.name)
 

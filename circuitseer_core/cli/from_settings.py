@@ -7,25 +7,11 @@ from collections.abc import Callable
 from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import typer
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel
 
-from circuitseer_core.errors import UserError
-from circuitseer_core.runs.commands import flag_of, options
+from circuitseer_core.runs.commands import checked, flag_of, options
 
 Settings = TypeVar("Settings", bound=BaseModel)
-
-
-def build(kind: type[Settings], values: dict[str, Any]) -> Settings:
-    """Validated settings; the first problem becomes one line that names the option."""
-    try:
-        return kind(**values)
-    except ValidationError as error:
-        first = error.errors()[0]
-        text = first["msg"].removeprefix("Value error, ")
-        if not first["loc"]:
-            raise UserError(text) from error
-        name = str(first["loc"][0])
-        raise UserError(f"{flag_of(name, kind.model_fields[name])}: {text}") from error
 
 
 def takes(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -47,7 +33,7 @@ def takes(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[...,
             asked = {name: values.pop(name) for name in options(kind)}
             lists = {name for name in asked if _is_list(kind, name)}
             asked = {name: value or () if name in lists else value for name, value in asked.items()}
-            function(settings=build(kind, asked), **values)
+            function(settings=checked(kind, **asked), **values)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

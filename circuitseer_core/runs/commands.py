@@ -11,9 +11,14 @@ import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
+
+from circuitseer_core.errors import UserError
+
+Settings = TypeVar("Settings", bound=BaseModel)
 
 
 @dataclass(frozen=True)
@@ -35,6 +40,20 @@ def options(kind: type[BaseModel]) -> dict[str, FieldInfo]:
 def flag_of(name: str, info: FieldInfo) -> str:
     """How a field is called on the command line."""
     return _option(info).flag or "--" + name.replace("_", "-")
+
+
+def checked(kind: type[Settings], **values: Any) -> Settings:
+    """Settings from loose values. Raises UserError, one line that names the option."""
+    try:
+        return kind(**values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        text = first["msg"].removeprefix("Value error, ")
+        if not first["loc"]:
+            raise UserError(text) from error
+        name = str(first["loc"][0])
+        info = kind.model_fields.get(name)
+        raise UserError(f"{flag_of(name, info) if info else name}: {text}") from error
 
 
 def arguments(settings: BaseModel, always: Collection[str] = ()) -> list[str]:

@@ -9,13 +9,11 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    ValidationError,
     field_serializer,
     model_validator,
 )
 
-from circuitseer_core.errors import UserError
-from circuitseer_core.runs.commands import Option, as_typed, step
+from circuitseer_core.runs.commands import Option, as_typed, checked, step
 from circuitseer_core.selection.budgets import Stratify
 
 DEFAULT_FRACTION = 0.1
@@ -70,13 +68,7 @@ class SelectionSettings(BaseModel):
     @classmethod
     def of(cls, **options: Any) -> SelectionSettings:
         """Make settings; raises UserError with one line where an option is out of range."""
-        try:
-            return cls(**options)
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"])
-            what = first["msg"].removeprefix("Value error, ")
-            raise UserError(f"{where.replace('_', '-')}: {what}" if where else what) from error
+        return checked(cls, **options)
 
     @model_validator(mode="after")
     def _consistent(self) -> SelectionSettings:

@@ -393,7 +393,6 @@ def test_out_of_memory_halves_the_stack_and_goes_on(monkeypatch: pytest.MonkeyPa
         ({"model": "/no/such/model"}, "cannot be loaded"),
         ({"prompt_field": "nope"}, "question"),
         ({"response_field": "nope"}, "nope|no response"),
-        ({"dtype": "fp7"}, "dtype"),
         ({"max_length": 3}, "longer than 3"),
         ({"max_length": 9999}, "positions"),
     ],

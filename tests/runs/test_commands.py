@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.runs.commands import arguments, as_typed, step
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.commands import arguments, as_typed, checked, step
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -45,3 +48,20 @@ def test_internal_settings_are_no_options() -> None:
 def test_a_selection_spells_out_its_budget() -> None:
     assert "--fraction 0.1" in SelectionSettings.of().command(RUN)
     assert "--fraction" not in SelectionSettings.of(count=5).command(RUN)
+
+
+@pytest.mark.parametrize(
+    ("values", "line"),
+    [
+        ({"dtype": "fp7"}, "--dtype: Input should be 'auto', 'fp32', 'bf16' or 'fp16'"),
+        ({"probe_size": 0}, "--probe-size: Input should be greater than or equal to 1"),
+        ({"probe_sise": 3}, "probe_sise: Extra inputs are not permitted"),
+        ({"probe_pool": 1}, "--probe-pool cannot be smaller than --probe-size"),
+    ],
+)
+def test_a_bad_setting_is_one_line_that_names_its_option(
+    values: dict[str, object], line: str
+) -> None:
+    with pytest.raises(UserError) as caught:
+        checked(DetectSettings, model="demo", probe=["demo"], **values)
+    assert str(caught.value) == line

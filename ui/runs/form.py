@@ -42,12 +42,11 @@ def form(run: Run | None) -> None:
         bind="query-params",
         help="“Score and draw” goes on in the run in view, with the heads it found.",
     )
-    if plan == SCORE and run is not None:
-        path: Path | None = run.path
-        st.caption(f"In run **{run.name}**, with the heads measured there.")
-        steps = _score_steps(run.path, run)
-    else:
-        path, steps = _detect_steps(plan or EVERYTHING)
+    try:
+        path, steps = _planned(plan or EVERYTHING, run)
+    except UserError as error:  # settings that contradict each other
+        st.error(str(error), icon=":material/error:")
+        return
     if steps is None or path is None:
         return
     typed = "\n".join(commands.as_typed(step) for step in steps)
@@ -62,6 +61,14 @@ def form(run: Run | None) -> None:
     )
     if problem := st.session_state.pop("start_problem", None):
         st.error(problem, icon=":material/error:")
+
+
+def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] | None]:
+    """The run's folder and the commands that the choices come to; None while some are open."""
+    if plan == SCORE and run is not None:
+        st.caption(f"In run **{run.name}**, with the heads measured there.")
+        return run.path, _score_steps(run.path, run)
+    return _detect_steps(plan)
 
 
 def _start(path: Path, steps: list[list[str]]) -> None:
@@ -91,7 +98,9 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     _cost(model, settings, bool(contrast))
     if not ready:
         return path, None
-    detect = DetectSettings(model=model, probe=probe, contrast=contrast, **settings, **fields)
+    detect = commands.checked(
+        DetectSettings, model=model, probe=probe, contrast=contrast, **settings, **fields
+    )
     steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
         more = _score_steps(path, None)
@@ -111,7 +120,7 @@ def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
     drawing = run_settings.drawing()
     if not ready:
         return None
-    score = ScoreSettings(data=data, **scoring, **fields)
+    score = commands.checked(ScoreSettings, data=data, **scoring, **fields)
     select = SelectionSettings.of(**drawing, scores=score.name)
     return [commands.step("score", path, score), select.words(path)]
 
