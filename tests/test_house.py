@@ -208,3 +208,22 @@ def test_a_fact_stands_in_one_place(pattern: str, home: str) -> None:
         if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert found <= {home}
+
+
+WHOLE = {"test_house.py", "test_docs.py", "test_install.py", "test_real_model.py"}
+"""Tests of the project as a whole rather than of one module."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        path.relative_to(ROOT / "tests")
+        for path in sorted((ROOT / "tests").rglob("test_*.py"))
+        if path.name not in WHOLE and not {"app", "browser"} & set(path.parts)
+    ],
+    ids=str,
+)
+def test_a_test_stands_where_its_module_does(path: Path) -> None:
+    module = path.with_name(path.name.removeprefix("test_"))
+    homes = (ROOT, ROOT / CORE_NAME)
+    assert any((home / module).is_file() for home in homes), f"no module {module}"

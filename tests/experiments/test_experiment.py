@@ -1,0 +1,74 @@
+"""The registry of experiments: options, kept results, runs without the stage."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
+from circuitseer_core.runs.folder import Run
+from tests.support import synthetic
+from tests.support.crafted_run import add_scores
+
+
+class TestRegistry:
+    def test_names_are_those_of_the_results(self, tmp_path: Path) -> None:
+        run = Run.open(synthetic.make_run(tmp_path / "run"))
+        for name in set(EXPERIMENTS) - {"joint-ablation"}:
+            assert EXPERIMENTS[name].run(run).name == name == EXPERIMENTS[name].name
+
+    def test_options_are_described_and_checked(self, run: Run) -> None:
+        for experiment in EXPERIMENTS.values():
+            assert all(len(text) > 10 for text in experiment.options().values())
+        with pytest.raises(UserError, match=r"no option 'colour' here; there are: scores, count"):
+            EXPERIMENTS["length"].run(run, colour="red")
+        with pytest.raises(UserError, match="option fraction: Input should be less than or equal"):
+            EXPERIMENTS["random-heads"].run(run, fraction="2")
+        assert not (run.path / "experiments").exists()
+
+    def test_options_as_text(self) -> None:
+        assert parse_options(["fraction=0.2", "length-control = none", "count=a=b"]) == {
+            "fraction": "0.2", "length_control": "none", "count": "a=b",
+        }  # fmt: skip
+        with pytest.raises(UserError, match="'fraction' is not NAME=VALUE"):
+            parse_options(["fraction"])
+
+    def test_results_are_kept(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
+        result = EXPERIMENTS["length"].run(run)
+        (entry,) = saved_results(run)
+        assert entry["verdict"] == result.verdict
+        assert entry["numbers"]["scorers"]["variance"]["length"] == pytest.approx(1.0)
+        kept = pd.read_parquet(run.path / "experiments" / "length.parquet")
+        pd.testing.assert_frame_equal(kept, result.table, check_dtype=False)
+        (run.path / "experiments" / "broken.json").write_text("{", encoding="utf-8")
+        assert len(saved_results(run)) == 1
+
+    @pytest.mark.parametrize("name", list(EXPERIMENTS))
+    def test_a_run_without_its_stage_says_which(self, run: Run, name: str) -> None:
+        with pytest.raises(UserError, match="run (detect|score) --run"):
+            EXPERIMENTS[name].run(run)
+
+    def test_torch_stays_out_unless_needed(self, tmp_path: Path) -> None:
+        path = synthetic.make_run(tmp_path / "run", synthetic.Shape(rows=60))
+        code = (
+            "import sys\n"
+            "from circuitseer_core.runs.folder import Run\n"
+            "from circuitseer_core.signatures.catalogue import warnings\n"
+            "from circuitseer_core.experiments import EXPERIMENTS\n"
+            f"run = Run.open({str(path)!r})\nassert warnings(run)\n"
+            "for name in ('length', 'stability', 'random-heads', 'temperature'):\n"
+            "    EXPERIMENTS[name].run(run)\n"
+            "heavy = {'torch', 'transformers', 'datasets', 'streamlit', 'plotly', 'duckdb'}\n"
+            "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
+        )
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=Path(__file__).parents[2], capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr

@@ -1,0 +1,120 @@
+"""Scores under other heads, and joint ablation, with a tiny model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.runs.folder import Run
+from tests.support.crafted_run import add_scores
+
+
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny model, its importances by the real first stage, and a scoring's settings and texts."""
+    pytest.importorskip("torch")
+    from circuitseer_core.detection.detect import detect
+    from circuitseer_core.detection.settings import DetectSettings
+    from tests.support.tiny_models import save_tiny
+
+    folder = tmp_path_factory.mktemp("measured")
+    model = save_tiny(folder / "model", bos=True)
+    rows = [{"question": f"What is {i} + {2 * i}?", "answer": f"{3 * i}"} for i in range(12)]
+    data = folder / "sums.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+    run = Run.create(folder / "run")
+    settings = DetectSettings(model=str(model), probe=[str(data)], probe_size=8, stack_tokens=512)
+    detect(run, settings, show=False)
+    return run.path
+
+
+def _score_settings(run: Run, **settings: Any) -> Run:
+    prompts = [f"Add {i} to {3 * i} and say how much it is." for i in range(30)]
+    columns = {"variance": np.linspace(1, 2, 30), "prompt": prompts, "response": [None] * 30}
+    columns["original"] = [json.dumps({"question": prompt}) for prompt in prompts]
+    add_scores(run, columns, max_length=64, **settings)
+    return run
+
+
+class TestWithAModel:
+    def test_joint_ablation_of_one_head_is_its_importance(self, measured: Path) -> None:
+        run = Run.open(measured)
+        heads = run.heads().sort_values("rank")
+        (best, other) = heads[["layer", "head"]].to_numpy().tolist()[:2]
+        _score_settings(run, heads=[best], control_heads=[[other]])
+        result = EXPERIMENTS["joint-ablation"].run(run)
+        importance = heads["importance"].to_numpy()
+        assert importance[0] > 1e-2  # the model is made so that ablation matters
+        assert result.numbers["joint"] == pytest.approx(importance[0], abs=1e-5)
+        assert result.numbers["controls"] == pytest.approx([importance[1]], abs=1e-5)
+        assert result.numbers["sum_of_singles"] == pytest.approx(importance[0])
+        assert result.numbers["clean"] == pytest.approx(run.probe()["base_loss"].mean(), abs=1e-5)
+
+    def test_other_data_and_fresh_controls(self, measured: Path, tmp_path: Path) -> None:
+        run = Run.open(measured)
+        heads = run.heads().sort_values("rank")[["layer", "head"]].to_numpy().tolist()[:2]
+        _score_settings(run, heads=heads)
+        data = tmp_path / "more.jsonl"
+        row = {"question": "What is 6 times 7?", "answer": "It is 42."}
+        lines = [json.dumps(row | {"id": str(i)}) for i in range(5)]
+        data.write_text("\n".join(lines), encoding="utf-8")
+        result = EXPERIMENTS["joint-ablation"].run(run, data=str(data), limit=4)
+        assert result.table["samples"].tolist() == [4] * 5
+        assert result.table["heads"].tolist() == [0, 2, 2, 2, 2]
+
+    def test_no_contrast_set(self, measured: Path) -> None:
+        with pytest.raises(UserError, match="no contrast set"):
+            EXPERIMENTS["joint-ablation"].run(Run.open(measured), set="contrast")
+
+    def test_scores_of_many_sets_are_those_of_each(self, measured: Path) -> None:
+        import torch
+
+        from circuitseer_core.experiments.head_resampling import scores_under
+        from circuitseer_core.model.batches import pad
+        from circuitseer_core.model.encoding import encode_texts
+        from circuitseer_core.model.loading import load_model
+        from circuitseer_core.scoring.profiles import HeadPlan, observe
+        from circuitseer_core.scoring.scorers import attention_scores
+
+        reference, _ = load_model(Run.open(measured).record.model.id)
+        texts = ["A short one.", "Another text, and a longer one: 12 + 30 = 42.", "x = 5, so 3x?"]
+        encoded = encode_texts(reference.tokenizer, texts, 64)
+        sets = [[(0, 0), (1, 2)], [(1, 1), (1, 2), (0, 3)]]
+        got = scores_under(reference, encoded, sets, "divergence")
+        for text, row in zip(encoded, got, strict=True):
+            length = np.array([len(text.ids)])
+            found = observe(
+                reference, pad([text.ids], reference.device), torch.tensor(length),
+                HeadPlan(sets, reference.device),
+            )  # fmt: skip
+            wanted = attention_scores(
+                found.observed.numpy(), found.flat.numpy(), length, np.array([text.special])
+            )["divergence"]
+            np.testing.assert_allclose(row, wanted[0], rtol=1e-5)
+
+    def test_rescoring_with_the_same_heads_changes_nothing(self, measured: Path) -> None:
+        from circuitseer_core.experiments.head_resampling import Rescoring, rescored
+
+        run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
+        rescoring = Rescoring(rows=20, fraction=0.25)
+        chosen = [(0, 0), (1, 2)]
+        same = rescored(run, chosen, [chosen, chosen], rescoring)
+        assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (
+            20, pytest.approx(1.0), 1.0, 1.0,
+        )  # fmt: skip
+        other = rescored(run, chosen, [[(0, 1), (1, 3)]], rescoring)
+        assert other["spearman"] < 0.99
+
+    def test_stability_reports_the_rescoring(self, measured: Path) -> None:
+        run = Run.open(measured)
+        heads = run.heads().sort_values("rank")[["layer", "head"]].to_numpy().tolist()[:2]
+        _score_settings(run, heads=heads)
+        result = EXPERIMENTS["stability"].run(run, rescore="15", sets="4", bootstraps="50")
+        assert result.numbers["rescored"]["rows"] == 15
+        assert "Scoring 15 samples with 4 bootstrapped sets" in result.verdict

@@ -1,0 +1,26 @@
+"""The numbers of validate joint-ablation."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from circuitseer_core.experiments.joint_ablation import loss_table, summary
+
+
+class TestJointNumbers:
+    LOSSES = np.array([[1.0, 2.0], [2.0, 4.0], [1.1, 2.1], [1.3, 2.1]])  # clean, set, 2 controls
+
+    def test_summary_by_hand(self) -> None:
+        found = summary(self.LOSSES, 0.9, 2)
+        assert found["clean"] == 1.5 and found["joint"] == 1.5
+        assert found["controls"] == pytest.approx([0.1, 0.2])
+        assert found["gap"] == pytest.approx(1.35)  # 1 − 0.2 and 2 − 0.1
+        assert found["gap_stderr"] == pytest.approx(1.1 / 2)  # half the difference of 0.8 and 1.9
+        assert found["above_every_control"] == 1.0
+
+    def test_table_by_hand(self) -> None:
+        table = loss_table(self.LOSSES, [[(0, 0), (1, 1)], [(0, 1)], [(0, 2)]]).set_index("ablated")
+        assert table["delta"].tolist() == pytest.approx([0, 1.5, 0.1, 0.2])
+        assert table["heads"].tolist() == [0, 2, 1, 1]
+        assert table.loc["reasoning heads", "stderr"] == pytest.approx(0.5)

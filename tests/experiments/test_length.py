@@ -1,0 +1,87 @@
+"""validate length."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.runs.folder import Run
+from tests.support.crafted_run import add_scores
+from tests.support.experiment_tests import RNG, spearman
+
+
+class TestLength:
+    @pytest.fixture
+    def frame(self) -> dict[str, Any]:
+        rng = RNG(3)
+        tokens = rng.integers(10, 90, 120)
+        steps = rng.integers(0, 6, 120)
+        score = tokens + 20 * steps + rng.normal(0, 5, 120)
+        control = np.where(np.arange(120) < 60, tokens + rng.normal(0, 5, 120), np.nan)
+        return {
+            "variance": score, "control_variance_0": control, "n_tokens": tokens,
+            "source": ["a"] * 70 + ["b"] * 50,
+            "response": ["".join(f"<<{i}>>" for i in range(k)) for k in steps],
+            "original": [json.dumps({"level": f"{k / 2}", "note": "x"}) for k in steps],
+            "steps": steps,
+        }  # fmt: skip
+
+    def test_table_by_hand(self, run: Run, frame: dict[str, Any]) -> None:
+        steps = frame.pop("steps")
+        add_scores(run, frame)
+        table = EXPERIMENTS["length"].run(run).table.set_index("source")
+        assert list(table.index) == ["all", "a", "b"]
+        assert table.loc["b", "length"] == pytest.approx(
+            spearman(frame["variance"][70:], frame["n_tokens"][70:])
+        )
+        x, y, z = (stats.rankdata(v) for v in (frame["variance"], steps, frame["n_tokens"]))
+        # The partial correlation is that of what is left after regressing both ranks on length.
+        left = [v - np.polyval(np.polyfit(z, v, 1), z) for v in (x, y)]
+        assert table.loc["all", "reference_at_length"] == pytest.approx(np.corrcoef(*left)[0, 1])
+        assert table.loc["all", "reference"] == pytest.approx(spearman(x, y))
+        assert table.loc["all", "control"] == pytest.approx(
+            spearman(frame["variance"][:60], frame["control_variance_0"][:60])
+        )
+        assert table.loc["all", "control_length"] == pytest.approx(
+            spearman(frame["control_variance_0"][:60], frame["n_tokens"][:60])
+        )
+        assert np.isnan(table.loc["b", "control_length"])  # no row of b carries a control
+
+    def test_references(self, run: Run, frame: dict[str, Any]) -> None:
+        steps = frame.pop("steps")
+        frame["original"][7] = json.dumps({"level": True})
+        frame["response"][9] = None
+        add_scores(run, frame)
+        length = EXPERIMENTS["length"]
+        assert length.run(run).numbers["reference"] == "count of << in the response"
+        by_column = length.run(run, column="level")
+        known = np.arange(120) != 7
+        assert by_column.table["reference"][0] == pytest.approx(
+            spearman(frame["variance"][known], steps[known])
+        )
+        assert "column level" in by_column.verdict
+        counted = length.run(run, count=">>").table["reference"][0]
+        assert counted == pytest.approx(
+            spearman(np.delete(frame["variance"], 9), np.delete(steps, 9))
+        )
+
+    def test_a_run_column_is_a_reference_too(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3, 4], "n_response_tokens": [4, 3, 2, 1]})
+        result = EXPERIMENTS["length"].run(run, column="n_response_tokens")
+        assert result.table["reference"][0] == pytest.approx(-1.0)
+
+    def test_unknown_column_names_those_there_are(self, run: Run, frame: dict[str, Any]) -> None:
+        del frame["steps"]
+        add_scores(run, frame)
+        with pytest.raises(UserError, match="no column 'Level'; found: level, note"):
+            EXPERIMENTS["length"].run(run, column="Level")
+        with pytest.raises(UserError, match="holds no numbers"):
+            EXPERIMENTS["length"].run(run, column="note")
+        with pytest.raises(UserError, match="count or column"):
+            EXPERIMENTS["length"].run(run, column="level", count="x")

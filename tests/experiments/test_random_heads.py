@@ -1,0 +1,66 @@
+"""validate random-heads."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.crafted_run import add_scores
+from tests.support.experiment_tests import RNG, spearman
+
+
+class TestRandomHeads:
+    def frame(self) -> dict[str, np.ndarray]:
+        score = RNG(0).lognormal(0, 1, 400)
+        return {
+            "variance": score,
+            "control_variance_0": score**2,  # the same order
+            "control_variance_1": score[::-1].copy(),  # an unrelated order
+        }
+
+    def test_by_hand(self, run: Run) -> None:
+        columns = self.frame()
+        add_scores(run, columns)
+        result = EXPERIMENTS["random-heads"].run(run, seed=5)
+        table = result.table.set_index("control")
+        assert table.loc[0, "spearman"] == pytest.approx(1.0)
+        assert table.loc[0, "overlap_top"] == 1.0
+        assert table.loc[1, "spearman"] == pytest.approx(
+            spearman(columns["variance"], columns["control_variance_1"])
+        )
+        noise = to_gumbels(draw_hashes([f"gsm/{i}" for i in range(400)], 5))
+        ours = set(np.argsort(-(np.log(columns["variance"]) + noise))[:40])
+        theirs = set(np.argsort(-(np.log(columns["control_variance_1"]) + noise))[:40])
+        assert table.loc[1, "overlap_soft"] == pytest.approx(len(ours & theirs) / 40)
+        assert result.numbers["scorers"]["variance"]["spearman_among_controls"] == pytest.approx(
+            spearman(columns["control_variance_0"], columns["control_variance_1"])
+        )
+
+    def test_the_soft_subset_is_the_one_that_select_draws(self, run: Run) -> None:
+        from circuitseer_core.experiments.overlap import drawn
+
+        columns = self.frame()
+        add_scores(run, columns)
+        select_run(run, SelectionSettings.of(seed=2, duplicates="keep"))
+        noise = to_gumbels(draw_hashes([f"gsm/{i}" for i in range(400)], 2))
+        rows = drawn(columns["variance"], noise, 1.0, 40)
+        assert run.selection_ids("default")["id"].tolist() == [f"gsm/{i}" for i in rows]
+
+    def test_heads_like_any_other_are_called_so(self, run: Run) -> None:
+        columns = self.frame()
+        add_scores(run, dict.fromkeys(columns, columns["variance"]))
+        assert "no more than any random set" in EXPERIMENTS["random-heads"].run(run).verdict
+        add_scores(run, columns | {"control_variance_0": columns["control_variance_1"] + 0.0})
+        assert "no more than" not in EXPERIMENTS["random-heads"].run(run).verdict
+
+    def test_without_controls(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2.0, 3.0]})
+        with pytest.raises(UserError, match="no random-head controls"):
+            EXPERIMENTS["random-heads"].run(run)

@@ -1,0 +1,63 @@
+"""validate stability, without a model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.experiments.stability import Estimates
+from circuitseer_core.runs.folder import Run
+from tests.support import synthetic
+from tests.support.crafted_run import add_detection, add_scores
+from tests.support.experiment_tests import RNG
+
+
+class TestStability:
+    def test_bootstrap_of_three_samples_is_the_enumeration(self, run: Run) -> None:
+        # Head 0 wins unless sample 2, where head 1 is far ahead, is drawn at least twice: of the 27
+        # equally likely draws of 3, those with it twice are 3·2 = 6 and thrice 1.
+        delta = np.array([[1.0, 0.0], [1.0, 0.0], [0.0, 1.5]])
+        add_detection(run, delta, heads_per_layer=2)
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 0]])
+        result = EXPERIMENTS["stability"].run(run, bootstraps=4000)
+        assert result.numbers["expected_overlap"] == pytest.approx(20 / 27, abs=0.025)
+        table = result.table.set_index(["layer", "head"])
+        assert table.loc[(0, 1), "probability"] == pytest.approx(7 / 27, abs=0.025)
+        assert result.numbers["halves"] is None
+
+    def test_halves_by_hand(self, run: Run) -> None:
+        # Samples 0 and 1 rank the heads 0 > 1 > 2, samples 2 and 3 the other way round.
+        delta = np.array([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [1, 2, 3.1]])
+        add_detection(run, delta, heads_per_layer=3)
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 2]])
+        estimates = Estimates(run, "importance")
+        rng = RNG(0)
+        halves = [estimates.halves(rng) for _ in range(300)]
+        seen = {(round(one[0], 3), round(other[0], 3)) for one, other in halves}
+        assert seen == {(3.0, 1.0), (1.0, 3.0), (2.0, 2.0)}  # the pairs of disjoint halves
+        np.testing.assert_allclose(estimates.everything(), delta.mean(axis=0))
+        for one, other in halves[:5]:
+            np.testing.assert_allclose((one + other) / 2, delta.mean(axis=0))
+
+    def test_specificity_is_resampled_as_the_ratio_it_is(self, run: Run) -> None:
+        delta, contrast = RNG(0).normal(1, 0.2, (6, 8)), RNG(1).normal(0.5, 0.2, (5, 8))
+        add_detection(run, delta, contrast=contrast)
+        estimates = Estimates(run, "specificity")
+        wanted = run.heads().set_index(["layer", "head"])["specificity"]
+        got = pd.Series(estimates.everything(), index=pd.MultiIndex.from_tuples(estimates.heads))
+        np.testing.assert_allclose(got.to_numpy(), wanted.reindex(got.index).to_numpy())
+        heads = run.heads().nsmallest(1, "specificity_rank")[["layer", "head"]].to_numpy().tolist()
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=heads, rank_by="specificity")
+        result = EXPERIMENTS["stability"].run(run, bootstraps=50)
+        assert result.numbers["rank_by"] == "specificity" and "specificity" in result.table
+
+    def test_racing_leaves_out_heads_of_part_of_the_probe(self, tmp_path: Path) -> None:
+        run = Run.open(synthetic.make_run(tmp_path / "run", synthetic.Shape(racing=True)))
+        finalists = int((~run.heads()["raced_out"]).sum())
+        result = EXPERIMENTS["stability"].run(run, bootstraps=50)
+        chosen = result.numbers["heads"]
+        assert result.numbers["chance_overlap"] == pytest.approx(chosen / finalists)

@@ -1,0 +1,28 @@
+"""One stage at work in a run."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import working
+
+
+def test_a_stage_holds_its_run(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r")
+    with working(run, "detect"):
+        assert Run.open(run.path).record.state == "running"
+        with pytest.raises(UserError, match="another process"), working(run, "score"):
+            pass
+    assert Run.open(run.path).record.state == "done"
+    with pytest.raises(Cancelled), working(run, "detect"):
+        os.kill(os.getpid(), signal.SIGTERM)
+    assert Run.open(run.path).record.state == "cancelled"
+    with pytest.raises(UserError), working(run, "detect"):
+        raise UserError("bad")
+    assert Run.open(run.path).record.state == "failed"

@@ -1,0 +1,129 @@
+"""Failure signatures of detection."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.head_checks import normal_overlap
+from tests.support.crafted_run import add_detection, add_scores
+from tests.support.records import edit_run
+from tests.support.signature_tests import RNG, found, severity, strong
+
+
+class TestHeadEffect:
+    def test_a_strong_head_is_good_and_the_ratio_is_by_hand(self, run: Run) -> None:
+        delta = np.zeros((4, 20))
+        delta[:, 0] = 0.5
+        add_detection(run, delta, noise_floor=1e-3)
+        signature = found(run, "head-effect")
+        assert signature is not None and signature.severity == "good"
+        # noise of a mean of 4 samples: 2 · 0.001 / √4 = 0.001, so 0.5 is 500 times that
+        assert signature.number == pytest.approx(500)
+        assert "0.50 nats" in signature.text and "0.0010 nats" in signature.text
+
+    def test_noise_alone_warns(self, run: Run) -> None:
+        add_detection(run, RNG(0).normal(0, 0.01, (4, 20)), noise_floor=0.01)
+        signature = found(run, "head-effect")
+        assert signature is not None and signature.severity == "warn"
+        assert "mostly noise" in signature.text
+
+    def test_heads_that_only_help_when_removed_warn(self, run: Run) -> None:
+        add_detection(run, np.full((4, 20), -0.5), noise_floor=1e-6)
+        assert severity(run, "head-effect") == "warn"
+
+    def test_most_of_the_chosen_heads_below_the_noise_warn(self, run: Run) -> None:
+        delta = np.zeros((4, 20))
+        delta[:, 0] = 0.5
+        add_detection(run, delta, noise_floor=1e-3)
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 0], [0, 1], [0, 2]])
+        signature = found(run, "head-effect")
+        assert signature is not None and signature.severity == "warn"
+        assert "1 of the 3 chosen heads" in signature.text
+
+    def test_no_measured_noise_is_no_verdict(self, run: Run) -> None:
+        add_detection(run, strong())
+        edit_run(run, detect={"settings": {}})
+        assert found(run, "head-effect") is None
+
+
+class TestStability:
+    def test_one_head_above_all_others_is_stable(self, run: Run) -> None:
+        add_detection(run, strong())
+        signature = found(run, "head-stability")
+        assert signature is not None and signature.severity == "good"
+        assert signature.number == 1.0
+        assert "bootstraps of 16 probe samples" in signature.text
+
+    def test_equal_heads_are_unstable(self, run: Run) -> None:
+        add_detection(run, RNG(1).normal(0.1, 0.5, (6, 40)))
+        signature = found(run, "head-stability")
+        assert signature is not None and signature.severity == "warn"
+        assert signature.number is not None and signature.number < 0.8
+
+    def test_a_list_written_by_hand_is_left_alone(self, run: Run) -> None:
+        add_detection(run, strong())
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=[[3, 3]])
+        assert found(run, "head-stability") is None
+
+    def test_specificity_is_judged_from_its_own_errors(self, run: Run) -> None:
+        add_detection(run, strong(), contrast=strong(seed=5) * 0.1)
+        add_scores(run, {"variance": [1.0, 2.0]}, rank_by="specificity", heads=[[0, 0]])
+        signature = found(run, "head-stability")
+        assert signature is not None and signature.number == 1.0
+        assert "standard errors" in signature.text
+
+    def test_normal_overlap_of_two_heads_is_the_normal_probability(self) -> None:
+        # One of two heads is kept; the better one stays first with P(N(1, 2) > 0) = Φ(1/√2) = 0.760
+        got = normal_overlap(np.array([1.0, 0.0]), np.array([1.0, 1.0]), 1, draws=5_000)
+        assert got == pytest.approx(0.760, abs=0.02)
+
+
+class TestProbe:
+    def test_probe_like_its_pool(self, run: Run) -> None:
+        sources = ["a", "b"] * 8
+        add_detection(run, strong(), sources=sources, pool_sources=sources * 4)
+        signature = found(run, "probe-pool")
+        assert signature is not None and (signature.severity, signature.number) == ("good", 0.0)
+
+    def test_one_sided_probe_warns_with_the_distance(self, run: Run) -> None:
+        add_detection(run, strong(), sources=["a"] * 16, pool_sources=["a", "b", "b", "b"] * 5)
+        signature = found(run, "probe-pool")
+        assert signature is not None and signature.severity == "warn"
+        assert signature.number == pytest.approx(0.75)  # ½(|1 − ¼| + |0 − ¾|)
+
+    def test_pool_of_one_source_or_all_of_it_says_nothing(self, run: Run) -> None:
+        add_detection(run, strong(), pool_sources=["a"] * 40)
+        assert found(run, "probe-pool") is None
+        add_detection(run, strong(), sources=["a", "b"] * 8)
+        assert found(run, "probe-pool") is None
+
+    @pytest.mark.parametrize(
+        ("sources", "expected", "number"),
+        [
+            (["gsm"] * 16, "warn", 0.5),
+            (["gsm", "aqua"] * 8, "good", 0.0),
+            (["x"] * 16, "info", 1.0),
+        ],
+    )
+    def test_probe_against_scored_data(
+        self, run: Run, sources: list[str], expected: str, number: float
+    ) -> None:
+        add_detection(run, strong(), sources=sources)
+        add_scores(run, {"variance": [1.0] * 8, "source": ["gsm", "aqua"] * 4})
+        signature = found(run, "probe-data")
+        assert signature is not None and signature.severity == expected
+        assert signature.number == pytest.approx(number)
+
+    def test_overlap_is_counted_by_id(self, run: Run) -> None:
+        add_detection(run, strong())
+        add_scores(run, {"variance": [1.0] * 4, "id": ["probe0", "probe3", "other", "x"]})
+        signature = found(run, "probe-overlap")
+        assert signature is not None and (signature.severity, signature.number) == ("warn", 2.0)
+        assert "2 of the 16 probe samples" in signature.text and "50 %" in signature.text
+
+    def test_no_overlap_is_good(self, run: Run) -> None:
+        add_detection(run, strong())
+        add_scores(run, {"variance": [1.0] * 4})
+        assert severity(run, "probe-overlap") == "good"

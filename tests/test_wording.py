@@ -1,0 +1,20 @@
+"""Numbers as a person reads them."""
+
+from __future__ import annotations
+
+from circuitseer_core.wording import count, listing, percent, plain, signed
+
+
+def test_numbers_in_words() -> None:
+    assert [percent(x) for x in (0.934, 0.999, 0.0004, 0, 1, -0.12)] == [
+        "93 %", "99.9 %", "0.04 %", "0 %", "100 %", "−12 %",
+    ]  # fmt: skip
+    assert [plain(x) for x in (0.0000213, 1.18, 5912, -0.05, 0)] == [
+        "0.000021", "1.2", "5,900", "−0.050", "0",
+    ]  # fmt: skip
+    assert [signed(x) for x in (0.876, -0.124, 0.001, float("nan"))] == [
+        "+0.88", "−0.12", "0.00", "n/a",
+    ]  # fmt: skip
+    assert (count(1, "row"), count(1400, "row")) == ("1 row", "1,400 rows")
+    assert listing(["a"]) == "a" and listing(["a", "b"]) == "a and b"
+    assert listing(list("abcdefg"), 3) == "a, b, c and 4 more"
