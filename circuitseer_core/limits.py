@@ -58,11 +58,16 @@ def nearly_uniform(ess_share: float) -> bool:
     return ess_share > UNIFORM
 
 
-def favours(before: float, after: float) -> bool:
-    """Whether a source's share grew more than the mix should."""
+def favours(before: float, after: float, rows: int) -> bool:
+    """Whether a source's share grew more than the mix should, and more than chance explains.
+
+    ``rows``: of the subset; 0 where ``after`` is an expectation, which has no chance in it.
+    """
     gain = after - before
     ratio = after / before if before > 0 else float("inf")
-    return gain >= SKEW_POINTS or (ratio >= SKEW_RATIO and gain >= SKEW_LEAST)
+    grows = gain >= SKEW_POINTS or (ratio >= SKEW_RATIO and gain >= SKEW_LEAST)
+    chance = (before * (1 - before) / rows) ** 0.5 if rows else 0.0
+    return grows and gain > SKEW_CHANCE * chance
 
 
 def stable(overlap: float) -> bool:

@@ -125,14 +125,12 @@ def one_source_favoured(facts: Evidence) -> Signature | None:
         return None
     gain = after - before
     top = int(np.argmax(gain))
-    chance = math.sqrt(before[top] * (1 - before[top]) / drawn) if drawn else 0.0
-    grows = limits.favours(float(before[top]), float(after[top]))
     text = (
         f"{names[top]} gains most: {percent(before[top])} of the pool, {percent(after[top])} of "
         f"the subset ({whose})."
     )
     number = float(gain[top])
-    if not grows or gain[top] <= limits.SKEW_CHANCE * chance:
+    if not limits.favours(float(before[top]), float(after[top]), drawn):
         title = "No source is favoured"
         return Signature("source-skew", "good", title, text, number, "export")
     if facts.selection is not None and facts.selection.settings.stratify == "equal":

@@ -61,7 +61,7 @@ def words(effect: Effect) -> None:
         lines.append("Top-k is not random: another seed changes ties alone.")
     gain = effect.sources["after"] - effect.sources["before"]
     worst = effect.sources.loc[gain.idxmax()]
-    if len(gain) > 1 and limits.favours(worst["before"], worst["after"]):
+    if len(gain) > 1 and limits.favours(worst["before"], worst["after"], effect.rows):
         lines.append(
             f"{worst['source']} goes from {worst['before']:.0%} of the pool to "
             f"{worst['after']:.0%} of the subset."

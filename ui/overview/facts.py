@@ -143,9 +143,7 @@ def show_signatures(run: Run) -> None:
             st.markdown(signature.text)
     fine = [s for s in findings if s.severity == "good"]
     if fine:
-        label = (
-            f"{len(fine)} checks findings nothing" if shown else f"All {len(fine)} checks are fine"
-        )
+        label = f"{len(fine)} checks found nothing" if shown else f"All {len(fine)} checks are fine"
         with st.expander(label, icon=":material/check:", key="fine"):
             for signature in fine:
                 number = "" if signature.number is None else f" ({plain(signature.number)})"
