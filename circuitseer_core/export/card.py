@@ -15,6 +15,7 @@ from circuitseer_core.export.chat import llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -220,7 +221,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return "n/a" if value is None else f"{100 * value:.1f} %"
+    return "n/a" if value is None else percent(value, 1)
 
 
 def _number(value: float | None) -> str:

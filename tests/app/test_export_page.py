@@ -33,12 +33,12 @@ def test_the_dial_changes_the_draw(run: Run) -> None:
     page = open_page("export", "made")
     soft = metric(page, "In top-k")
     settled(page.button(key="dial_top-k").click().run())
-    assert (metric(page, "In top-k"), metric(page, "Seed overlap")) == ("100%", "100%")
+    assert (metric(page, "In top-k"), metric(page, "Seed overlap")) == ("100 %", "100 %")
     settled(page.button(key="dial_uniform").click().run())
-    assert metric(page, "Effective size") == "100%" and metric(page, "In top-k") != soft
+    assert metric(page, "Effective size") == "100 %" and metric(page, "In top-k") != soft
     page.toggle(key="by_ess").set_value(True).run()
     settled(page.slider(key="target_ess").set_value(30).run())
-    assert metric(page, "Effective size") == "30%"
+    assert metric(page, "Effective size") == "30 %"
 
 
 def test_budgets_seeds_strata_and_length_control(run: Run) -> None:
@@ -90,7 +90,7 @@ def test_kept_selections_compare_and_reopen(run: Run) -> None:
     assert kept.loc["soft", "shared"] == 1.0 > kept.loc["top", "shared"]
     page.selectbox(key="reopen").set_value("top").run()
     settled(page.button(key="use_settings").click().run())
-    assert (metric(page, "Rows"), metric(page, "In top-k")) == ("50", "100%")
+    assert (metric(page, "Rows"), metric(page, "In top-k")) == ("50", "100 %")
     kept = table(page, "shared").set_index("name")
     assert kept.loc["top", "shared"] == 1.0
 

@@ -10,6 +10,7 @@ import pytest
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.wording import percent
 from tests.support.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
 from tests.support.synthetic import Shape
 
@@ -124,7 +125,8 @@ def test_blind_review_ends_in_a_number(run: Run) -> None:
     assert told["choice"].tolist() == ["left"] * 4 + ["tie"]
     assert told["left_score"].notna().all() and len(set(told["left"])) > 1
     rate, (low, high), n = review.agreement(told)
-    wanted = f"**{rate:.0%}** of {n} decided pairs, 95 % interval {low:.0%} to {high:.0%}"
+    wanted = f"**{percent(rate)}** of {n} decided pairs"
+    wanted += f", 95 % interval {percent(low)} to {percent(high)}"
     assert wanted in texts(page) and "Ties: 1" in texts(page)
     before = [t.value for t in page.text]
     settled(page.button(key="skip").click().run())

@@ -16,6 +16,7 @@ from playwright.sync_api import Page, expect
 
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.wording import percent
 from tests.browser.conftest import ROOT, Server
 from tests.support.synthetic import Shape, make_run
 
@@ -180,7 +181,7 @@ def test_blind_review_by_keyboard_ends_in_an_agreement(page: Page, journey: Run)
     told = review.load(journey.path).verdicts
     assert told["choice"].tolist() == ["left", "right", "tie", "left", "right"]
     _, (low, _), n = review.agreement(told)
-    expect(page.get_by_text(f"of {n} decided pairs, 95 % interval {low:.0%}")).to_be_visible()
+    expect(page.get_by_text(f"of {n} decided pairs, 95 % interval {percent(low)}")).to_be_visible()
 
 
 def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
@@ -222,8 +223,8 @@ def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_pa
     open_page(page, "export", "run=journey", FIGURE)
     before = page.get_by_test_id("stMetric").nth(4).inner_text()
     page.get_by_role("button", name="top-k", exact=True).click()
-    expect(page.get_by_test_id("stMetric").nth(4)).to_contain_text("100%")
-    assert "100%" not in before
+    expect(page.get_by_test_id("stMetric").nth(4)).to_contain_text("100 %")
+    assert "100 %" not in before
     slider = page.get_by_role("slider").first
     slider.focus()
     slider.press("ArrowRight")

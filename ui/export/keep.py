@@ -15,6 +15,7 @@ from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
 from ui import judgements as review_store
 from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
@@ -180,7 +181,7 @@ def _row(selection: SelectionRecord) -> dict[str, Any]:
     elif settings.tokens:
         budget = f"{settings.tokens:,} tokens"
     else:
-        budget = f"{settings.share or 0:.3%}".replace(".000%", "%")
+        budget = percent(settings.share or 0)
     control = "" if settings.length_control == "none" else ", length out"
     drawn = selection.diagnostics
     return {

@@ -12,6 +12,7 @@ from circuitseer_core.figures import selection as figures
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
 from ui.export import draw as draw_data
 from ui.widgets.charts import show_figure, theme
 
@@ -26,7 +27,7 @@ def numbers(effect: Effect) -> None:
         ("Tokens", _compact(effect.tokens), f"{effect.tokens:,} tokens, as the budget counts them"),
         (
             "Effective size",
-            f"{share:.0%}",
+            percent(share),
             _spread(effect),
         ),
         (
@@ -35,10 +36,10 @@ def numbers(effect: Effect) -> None:
             "Mean score of the subset over the pool's. Top-k reaches "
             + ("n/a." if effect.top_lift is None else f"{effect.top_lift:+.1%}."),
         ),
-        ("In top-k", f"{effect.overlap_top:.0%}", "Share of the subset that top-k takes"),
+        ("In top-k", percent(effect.overlap_top), "Share of the subset that top-k takes"),
         (
             "Seed overlap",
-            f"{effect.overlap_seed:.0%}",
+            percent(effect.overlap_seed),
             "Share of the subset that another seed would take too; expected, for large pools",
         ),
     )
@@ -54,8 +55,8 @@ def words(effect: Effect) -> None:
     share, taken = effect.concentration["ess_share"], effect.rows / effect.pool_rows
     if limits.nearly_uniform(share) and not np.isinf(effect.temperature):
         lines.append(
-            f"This draw is nearly uniform: its effective size is {share:.0%} of the pool. A lower "
-            "temperature makes the score count."
+            f"This draw is nearly uniform: its effective size is {percent(share)} of the pool. "
+            "A lower temperature makes the score count."
         )
     if effect.temperature == 0:
         lines.append("Top-k is not random: another seed changes ties alone.")
@@ -63,8 +64,8 @@ def words(effect: Effect) -> None:
     worst = effect.sources.loc[gain.idxmax()]
     if len(gain) > 1 and limits.favours(worst["before"], worst["after"], effect.rows):
         lines.append(
-            f"{worst['source']} goes from {worst['before']:.0%} of the pool to "
-            f"{worst['after']:.0%} of the subset."
+            f"{worst['source']} goes from {percent(worst['before'])} of the pool to "
+            f"{percent(worst['after'])} of the subset."
         )
     if taken > limits.WHOLE:
         lines.append("The budget takes every row: nothing is selected.")
@@ -134,7 +135,7 @@ def _spread(effect: Effect) -> str:
     return (
         f"1/Σp² = {concentration['ess']:,.0f} of {effect.pool_rows:,}: 100 % is a uniform "
         f"draw. Entropy {concentration['entropy']:.3f} nats, "
-        f"{concentration['entropy_share']:.1%} of the most possible."
+        f"{percent(concentration['entropy_share'], 1)} of the most possible."
     )
 
 

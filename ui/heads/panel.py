@@ -15,6 +15,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import grid, importance_map, signed
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from ui.heads import tables as head_tables
 from ui.shell import link_to
 from ui.widgets import live_head
@@ -304,4 +305,4 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
 def _percent(values: pd.Series) -> str:
     """The first value as a percentage, a dash where there is none."""
     value = float(values.iloc[0]) if len(values) else float("nan")
-    return "–" if pd.isna(value) else f"{value:.0%}" if value >= 0.1 else f"{value:.1%}"
+    return "–" if pd.isna(value) else percent(value) if value >= 0.1 else percent(value, 1)

@@ -8,6 +8,7 @@ import streamlit as st
 from circuitseer_core.figures import heads as figures
 from circuitseer_core.figures.head_detail import membership
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from ui.heads import tables as head_tables
 from ui.heads.compare import compare_with
 from ui.heads.panel import Choice, pick
@@ -72,7 +73,7 @@ def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     share = ordered.head(len(choice.heads)).sum() / max(ordered.sum(), 1e-12)
     half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
     st.caption(
-        f"The {len(choice.heads)} kept heads carry {share:.0%} of all positive ΔL; "
+        f"The {len(choice.heads)} kept heads carry {percent(share)} of all positive ΔL; "
         f"{half} of {len(heads):,} carry half of it. Shaded: the kept ranks."
     )
     show_figure(
@@ -105,7 +106,7 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     inside = probabilities["probability"].nlargest(n_kept).sum() / max(n_kept, 1)
     st.caption(
         f"Expected overlap of this set with that of another probe of the same size: "
-        f"**{inside:.0%}** (bootstrap over probe samples). Right: each head's probability of "
+        f"**{percent(inside)}** (bootstrap over probe samples). Right: each head's probability of "
         "being in the set. Dotted: the cut."
     )
     show_figure(

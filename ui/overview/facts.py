@@ -11,6 +11,7 @@ import streamlit as st
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.wording import percent
 from ui.runs import form as run_form
 from ui.shell import link_to
 from ui.words import ago, duration, short_model
@@ -83,7 +84,7 @@ def _select_facts(run: Run) -> list[str]:
     newest = run.selection(names[0])
     count = newest.counts.selected
     share = count / max(1, newest.counts.eligible)
-    facts = [f"“{names[0]}”: {count:,} samples, {share:.1%} of the pool"]
+    facts = [f"“{names[0]}”: {count:,} samples, {percent(share, 1)} of the pool"]
     facts.append(f"τ = {newest.temperature:g}, {ago(newest.created)}")
     return facts
 

@@ -15,6 +15,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures.tokens import profile_bars
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
+from circuitseer_core.wording import percent
 from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
@@ -168,9 +169,10 @@ def token_line(sample: ScoredSample, picked: int | None) -> str:
     first = int(spans.first_token()[picked])
     tokens = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
     return (
-        f"{tokens}: receives {received[picked]:.3%} of all attention "
+        f"{tokens}: receives {percent(received[picked], 3)} of all attention "
         f"({received[picked] * len(sample.profile) / count:.2f} × the mean, "
-        f"place {place:,} of {len(received):,}) and makes up {share[picked]:.2%} of the variance."
+        f"place {place:,} of {len(received):,}) and makes up "
+        f"{percent(share[picked], 2)} of the variance."
     )
 
 
@@ -253,7 +255,7 @@ def _scale_line(shading: Shade, unit: str) -> str:
     if shading.left_out.any():
         parts.append(
             f"left out of the colours: the first token and special tokens, "
-            f"{shading.left_out_share:.0%} {unit}"
+            f"{percent(shading.left_out_share)} {unit}"
         )
     elif shading.clipped:
         parts.append(f"{shading.clipped} lie above it and are clipped")

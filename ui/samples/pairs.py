@@ -12,6 +12,7 @@ from circuitseer_core.figures.review import agreement_interval
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.review import ReviewState
+from circuitseer_core.wording import percent
 from ui import cached_scores as cached
 from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
@@ -143,8 +144,10 @@ def _agreement(judged: ReviewState, scorer: str) -> None:
     ties = int((verdicts["choice"] == "tie").sum())
     if np.isfinite(rate):
         st.markdown(
-            f"**{rate:.0%}** of {n} decided {'pair' if n == 1 else 'pairs'}, 95 % interval "
-            f"{low:.0%} to {high:.0%} (Wilson). " + _reading(low, high) + f" Ties: {ties}."
+            f"**{percent(rate)}** of {n} decided {'pair' if n == 1 else 'pairs'}, 95 % interval "
+            f"{percent(low)} to {percent(high)} (Wilson). "
+            + _reading(low, high)
+            + f" Ties: {ties}."
         )
     else:
         st.markdown(f"No pair decided yet. Ties: {ties}.")
