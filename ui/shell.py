@@ -70,6 +70,7 @@ def enter() -> Any:
     page = st.navigation({k: v for k, v in pages().items() if v}, expanded=True)
     st.session_state["_arrived"] = st.session_state.get("_page") != page.url_path
     st.session_state["_page"] = page.url_path
+    st.session_state.update(st.session_state.pop("_next", {}))
     _pick_run()
     return page
 
@@ -141,6 +142,13 @@ def open_run(key: str) -> None:
     """Make ``key`` the run in view from the next script run on (call from a callback)."""
     st.session_state["run_key"] = key
     st.query_params["run"] = key
+
+
+def watch_run(key: str) -> None:
+    """Draw the Runs page anew with run ``key`` in view; ends the script run."""
+    st.session_state["_next"] = {"run_key": key, "runs_view": "Watch"}
+    st.query_params["run"] = key
+    st.rerun()
 
 
 def current_run() -> Run | None:

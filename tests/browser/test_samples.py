@@ -234,6 +234,7 @@ def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_pa
     settle(page)
     page.get_by_role("button", name="Draw and keep it").click()
     expect(page.get_by_text("Kept as shown: by-hand")).to_be_visible(timeout=60_000)
+    expect(page.get_by_role("combobox", name="Selection", exact=True)).to_have_value("by-hand")
     for form, name in (("JSON Lines", "by-hand.jsonl"), ("Parquet", "by-hand.parquet")):
         page.get_by_role("radio", name=form).click()
         settle(page)

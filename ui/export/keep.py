@@ -36,6 +36,8 @@ def keep(run: Run, settings: SelectionSettings) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="keep_bar"):
         st.text_input("Name", value="default", key="selection_name", persist_state="session",
                       width=220)  # fmt: skip
+        if st.session_state.pop("keep_asked", False):
+            _start(run, settings)
         status = jobs.status(run.path)
         busy = status.live
         st.button(
@@ -44,8 +46,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
             icon=":material/done_all:",
             key="keep",
             disabled=busy or not review_store.writable(run),
-            on_click=_start,
-            args=[run, settings],
+            on_click=_ask,
         )
         same = _kept_as_shown(run, settings)
         if same:
@@ -118,6 +119,15 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
             on_click=draw_settings.load,
             args=[run.selection(chosen).settings.to_json()],
         )
+
+
+def _ask() -> None:
+    """Leave the wish for the script run that follows (a callback).
+
+    A callback's own arguments are those of the page as last drawn: a click that overtakes a change
+    of the settings would keep the draw of before the change.
+    """
+    st.session_state["keep_asked"] = True
 
 
 def _start(run: Run, settings: SelectionSettings) -> None:

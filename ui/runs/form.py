@@ -19,7 +19,7 @@ from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
 from ui.runs.data_input import choose_data, choose_fields, preview
-from ui.shell import BUNDLED, open_run
+from ui.shell import BUNDLED, watch_run
 from ui.widgets.commands import show_commands
 from ui.words import duration, short_model
 
@@ -55,12 +55,11 @@ def form(run: Run | None) -> None:
         "Start",
         type="primary",
         icon=":material/play_arrow:",
-        on_click=_start,
-        args=[path, steps],
+        on_click=_ask,
         key="start",
     )
-    if problem := st.session_state.pop("start_problem", None):
-        st.error(problem, icon=":material/error:")
+    if st.session_state.pop("start_asked", False):
+        _start(path, steps)
 
 
 def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] | None]:
@@ -71,14 +70,22 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
     return _detect_steps(plan)
 
 
+def _ask() -> None:
+    """Leave the wish for the script run that follows (a callback).
+
+    A callback's own arguments are those of the page as last drawn: a click that overtakes a change
+    of the settings would start the job of before the change.
+    """
+    st.session_state["start_asked"] = True
+
+
 def _start(path: Path, steps: list[list[str]]) -> None:
     try:
         jobs.start(path, steps)
     except UserError as error:
-        st.session_state["start_problem"] = str(error)
+        st.error(str(error), icon=":material/error:")
         return
-    open_run(path.name)
-    st.session_state["runs_view"] = "Watch"
+    watch_run(path.name)
 
 
 def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:

@@ -113,8 +113,8 @@ def _manage(run: Run, live: bool) -> None:
     """Rename, delete, and the commands that made the run."""
     with st.container(horizontal=True, key="manage_bar"):
         with st.popover("Rename", icon=":material/edit:", type="tertiary", disabled=live):
-            name = st.text_input("New name", run.name, key="new_name")
-            st.button("Rename", on_click=_rename, args=[run.path, name], key="do_rename")
+            st.text_input("New name", run.name, key="new_name")
+            st.button("Rename", on_click=_rename, args=[run.path], key="do_rename")
         with st.popover("Delete", icon=":material/delete:", type="tertiary", disabled=live):
             st.markdown(f"Delete **{run.name}** with its heads, scores and selections?")
             st.button(
@@ -131,7 +131,8 @@ def _manage(run: Run, live: bool) -> None:
         show_commands("Commands of this job", "\n".join(typed), key="job_commands")
 
 
-def _rename(path: Path, name: str) -> None:
+def _rename(path: Path) -> None:
+    name = str(st.session_state["new_name"])  # as typed by now, not as when the page was drawn
     try:
         open_run(jobs.rename(path, name.strip()).name)
     except UserError as error:
