@@ -13,11 +13,31 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from scipy.special import stdtr, stdtrit
 
 from circuitseer_core.aliases import Floats, Ints
 
 Z95 = 1.959963984540054
 """Standard errors to either side of a 95 % interval of a normal estimate."""
+
+
+def t95(samples: int | Floats | pd.Series) -> Floats:
+    """Standard errors to either side of a 95 % interval of a mean over ``samples`` values.
+
+    Student's t for samples - 1 degrees of freedom: 12.7 for two samples, 2.2 for twelve. NaN for
+    fewer than two.
+    """
+    n = np.asarray(samples, dtype=np.float64)
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan))
+
+
+def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:
+    """Chance of a Student's t above ``t`` (samples - 1 degrees of freedom); 1 where undefined."""
+    n = np.asarray(samples, dtype=np.float64)
+    chance = stdtr(np.maximum(n - 1, 1), -np.asarray(t, dtype=np.float64))
+    return np.asarray(np.where((n > 1) & np.isfinite(chance), chance, 1.0))
+
 
 TAIL = 0.001
 """Share of rows at either end that the bins leave to the outermost bin."""

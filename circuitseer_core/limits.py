@@ -30,8 +30,17 @@ SKEW_CHANCE = 3.0
 STABLE = 0.8
 """Share of the chosen heads expected again below which the set is unstable."""
 
+FEW_SAMPLES = 20
+"""Probe samples below which one odd sample can put a head into the set."""
+
 CERTAIN = 0.95
 """Probability of being chosen again from which a head is called certain."""
+
+SINK = 0.5
+"""Share of the score that the first token makes above which the score is mostly the sink."""
+
+STEERED = 0.1
+"""Top-scored rows that a steered draw takes at least, from 0 (what chance takes) to 1 (all)."""
 
 NOISE_MULTIPLE = 10.0
 """The strongest head must change the loss by this many times what noise alone can do."""
@@ -54,8 +63,26 @@ def like_random_heads(spearman: float) -> bool:
 
 
 def nearly_uniform(ess_share: float) -> bool:
-    """Whether the scores hardly steer a draw."""
+    """Whether the chances to be drawn are almost equal."""
     return ess_share > UNIFORM
+
+
+def beyond_chance(overlap: float, chance: float) -> float:
+    """An overlap on a scale from 0, what chance gives, to 1, the same set."""
+    return (overlap - chance) / (1 - chance) if chance < 1 else 1.0
+
+
+def hardly_steered(ess_share: float, overlap_top: float, chance: float) -> bool:
+    """Whether the scores hardly steer a draw: equal chances, or a subset unlike the top-scored.
+
+    ``overlap_top``: share of the subset that top-k takes too; ``chance``: share of the pool drawn.
+    """
+    return nearly_uniform(ess_share) or beyond_chance(overlap_top, chance) < STEERED
+
+
+def mostly_sink(share: float) -> bool:
+    """Whether the first token makes most of a score."""
+    return share > SINK
 
 
 def favours(before: float, after: float, rows: int) -> bool:

@@ -111,3 +111,8 @@ def test_statistics_with_and_without_the_work_at_hand() -> None:
     )
     one = dist.statistics(values, tokens, np.zeros(300, np.int32), ("all rows",))
     assert one["group"].tolist() == ["all rows"] and one["tokens"].item() == np.median(tokens)
+
+
+def test_t95_is_the_table_of_students_t() -> None:
+    np.testing.assert_allclose(dist.t95(np.array([2, 12, 31])), [12.706, 2.201, 2.042], atol=1e-3)
+    assert np.isnan(dist.t95(1)) and float(dist.t95(10**6)) == pytest.approx(dist.Z95, abs=1e-4)

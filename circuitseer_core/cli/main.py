@@ -92,10 +92,14 @@ def detect(run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False) -> 
     """Stage 1: ablate every attention head and measure how much the probe's loss rises."""
     quiet_libraries()
     folder = api.run_detection(run, settings, command=command_line(), show=not quiet)
+    from circuitseer_core.signatures.head_checks import short_probe
+
     heads = folder.heads()
     top = heads.nsmallest(5, "rank")
     named = ", ".join(f"({h.layer},{h.head}) {h.importance:+.3f}" for h in top.itertuples())
     typer.echo(f"{len(heads)} heads measured; largest loss increases in nats: {named}")
+    if short := short_probe(folder.detection):
+        typer.echo(short)
     typer.echo(f"next: python -m circuitseer_core score --run {run} --data …")
 
 
@@ -106,6 +110,15 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
     quiet_libraries()
     scoring = api.run_scoring(run, settings, command=command_line(), show=not quiet)
     typer.echo(f"{scoring.rows:,} samples scored, {scoring.rejected:,} rejected")
+    if settings.heads == "lcb":
+        from circuitseer_core.detection.heads import lcb_by_chance
+        from circuitseer_core.runs.folder import Run
+
+        chance = lcb_by_chance(Run.open(run).heads())
+        typer.echo(
+            f"{len(scoring.heads)} heads pass --heads lcb; without any effect {chance:.1f} would "
+            "(--heads bh bounds the share of false ones by 5 %)"
+        )
     typer.echo(f"next: python -m circuitseer_core select --run {run}")
 
 

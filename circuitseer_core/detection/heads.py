@@ -19,8 +19,11 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.distributions import Z95
+from circuitseer_core.distributions import t95, upper_tail
 from circuitseer_core.errors import UserError
+
+FALSE_DISCOVERIES = 0.05
+"""Share of heads without effect among those that ``bh`` takes, at most and on average."""
 
 
 def head_count(share: str | float, n_heads: int) -> int:
@@ -127,8 +130,9 @@ def select_heads(
     Args:
         heads: heads.parquet.
         rule: a share up to 1 with a point (``0.05``), a count (``14``), ``lcb`` (every head whose
-            95 % lower bound is above 0), an explicit list (``"18.8,7.2"``; a single head may be
-            written ``18.8,``), or ``@FILE`` holding such a list.
+            95 % lower bound is above 0), ``bh`` (the same with 5 % false discoveries), an explicit
+            list (``"18.8,7.2"``; a single head may be written ``18.8,``), or ``@FILE`` holding such
+            a list.
         rank_by: ``importance`` (the paper) or ``specificity`` (needs a contrast set).
 
     Raises:
@@ -144,13 +148,8 @@ def select_heads(
     if explicit is not None:
         return _known(explicit, heads)
     ordered = heads.sort_values("rank" if rank_by == "importance" else "specificity_rank")
-    if rule == "lcb":
-        error = ordered["stderr" if rank_by == "importance" else "specificity_stderr"]
-        kept = ordered[(ordered[rank_by] - Z95 * error > 0) & ~ordered["raced_out"]]
-        if kept.empty:
-            raise UserError(
-                "no head's lower confidence bound is above 0: choose a share or a count"
-            )
+    if rule in ("lcb", "bh"):
+        kept = _significant(ordered[~ordered["raced_out"]], rule, rank_by)
     else:
         kept = ordered.head(_wanted(rule, len(heads)))
         if kept["raced_out"].any():
@@ -160,6 +159,35 @@ def select_heads(
                 "detect with --mode exact for a wider set"
             )
     return [(int(a), int(b)) for a, b in zip(kept["layer"], kept["head"], strict=True)]
+
+
+def _significant(field: pd.DataFrame, rule: str, rank_by: str) -> pd.DataFrame:
+    """Of a field in order of rank the heads that are above zero beyond their sampling error.
+
+    ``lcb`` looks at each head alone, so that ``lcb_by_chance`` of heads without any effect pass.
+    ``bh`` bounds the share of such heads among those that pass by 5 % (Benjamini and Hochberg 1995,
+    one-sided t tests).
+    """
+    error = field["stderr" if rank_by == "importance" else "specificity_stderr"]
+    if rule == "lcb":
+        kept = field[field[rank_by] - t95(field["n"]) * error > 0]
+    else:
+        chance = upper_tail(field[rank_by] / error, field["n"])
+        at = np.argsort(chance, kind="stable")
+        passing = chance[at] <= FALSE_DISCOVERIES * np.arange(1, len(at) + 1) / len(at)
+        last = int(np.flatnonzero(passing)[-1]) + 1 if passing.any() else 0
+        kept = field[np.isin(np.arange(len(field)), at[:last])]
+    if kept.empty:
+        raise UserError(
+            f"no head is above 0 beyond its sampling error (--heads {rule}): choose a share or a "
+            "count"
+        )
+    return kept
+
+
+def lcb_by_chance(heads: pd.DataFrame) -> float:
+    """How many heads would pass ``lcb`` if no head had any effect: 2.5 % of those measured."""
+    return 0.025 * len(finalists(heads))
 
 
 def _explicit(rule: str) -> list[Head] | None:
@@ -190,7 +218,7 @@ def _wanted(rule: str, n_heads: int) -> int:
         value = Decimal(rule)
     except InvalidOperation:
         raise UserError(
-            f"--heads {rule!r} is none of: a share (0.05), a count (14), lcb, a list, @FILE"
+            f"--heads {rule!r} is none of: a share (0.05), a count (14), lcb, bh, a list, @FILE"
         ) from None
     if "." in rule and 0 < value <= 1:
         return head_count(rule, n_heads)

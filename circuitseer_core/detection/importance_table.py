@@ -14,8 +14,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.folder import MERGED
 
@@ -89,6 +92,28 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
         part.unlink()
     table = pq.read_table(merged)
     return table.to_pandas(), float(_note(table.schema)["noise_floor"])
+
+
+def delta_matrix(
+    folder: Path, set_name: str = "probe"
+) -> tuple[pd.Index, list[Head], NDArray[np.float64]]:
+    """Loss changes of one set: sample ids (sorted), heads (layer-major), and (samples, heads) nats.
+
+    NaN where a head was raced out before a sample.
+    """
+    columns = ["id", "set", "layer", "head", "delta_loss"]
+    parts = sorted(folder.glob("part-*.parquet"))
+    if not parts:
+        return pd.Index([]), [], np.empty((0, 0))
+    rows = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts])
+    rows = rows.filter(pc.equal(rows["set"], set_name))
+    row, ids = pd.factorize(rows["id"].to_pandas(), sort=True)
+    layer, head = (rows[name].to_numpy().astype(np.int64) for name in ("layer", "head"))
+    width = int(head.max(initial=0)) + 1
+    cells, column = np.unique(layer * width + head, return_inverse=True)
+    values = np.full((len(ids), len(cells)), np.nan)
+    values[row, column] = rows["delta_loss"].to_numpy()
+    return pd.Index(ids), [(int(c) // width, int(c) % width) for c in cells], values
 
 
 def _note(schema: pa.Schema) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """The probe: the samples on which every head is ablated.
 
-1. From at most ``probe_pool`` random samples of the user's data, take clean losses.
+1. From at most ``probe_pool`` random samples of the user's data that can serve, take clean losses.
 2. Keep the ``probe_size`` of highest loss (the paper's criterion), or draw at random, or by source.
 
 Random always means "by a stable hash of (seed, id)": the same data gives the same probe on any
@@ -10,9 +10,11 @@ machine, in any row order.
 from __future__ import annotations
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
+from math import ceil
 
 import numpy as np
 import pandas as pd
@@ -77,26 +79,38 @@ def encode_candidates(
     loss_tokens: str,
     max_length: int,
 ) -> Candidates:
-    """Draw and encode the candidates. Over-long samples are left out, not truncated.
+    """The first ``size`` samples in hash order that can serve, encoded.
+
+    Over-long samples are left out, not truncated, and others take their place: more of the data is
+    drawn until ``size`` can serve or there is no more. What was left out on the way is counted.
 
     Raises:
         UserError: nothing is left, with the most frequent reason.
     """
-    drawn, seen, rejects = draw_candidates(corpus, size, seed)
-    candidates = Candidates([], n_seen=seen)
-    reasons: list[str] = [r.reason for r in rejects]
-    for sample in drawn:
-        encoded = encode_for_loss(
-            reference.tokenizer, sample, template=template, loss_tokens=loss_tokens
-        )
-        if isinstance(encoded, str):
-            reasons.append(encoded)
-        elif encoded.n_tokens > max_length:
-            reasons.append(f"longer than {max_length} tokens")
-        else:
-            candidates.samples.append(encoded)
-    counts = pd.Series(reasons, dtype=object).value_counts()
-    candidates.left_out = {str(reason): int(n) for reason, n in counts.items()}
+    candidates = Candidates([])
+    reasons: Counter[str] = Counter()
+    examined, wanted = 0, size
+    while True:
+        drawn, candidates.n_seen, rejects = draw_candidates(corpus, wanted, seed)
+        for sample in islice(drawn, examined, None):
+            if len(candidates.samples) == size:
+                break
+            examined += 1
+            encoded = encode_for_loss(
+                reference.tokenizer, sample, template=template, loss_tokens=loss_tokens
+            )
+            if isinstance(encoded, str):
+                reasons[encoded] += 1
+            elif encoded.n_tokens > max_length:
+                reasons[f"longer than {max_length} tokens"] += 1
+            else:
+                candidates.samples.append(encoded)
+        if len(candidates.samples) == size or len(drawn) < wanted:
+            break
+        serving = max(len(candidates.samples), 1) / examined
+        wanted = max(2 * wanted, ceil(1.1 * size / serving))
+    reasons.update(reject.reason for reject in rejects)
+    candidates.left_out = dict(reasons.most_common())
     if not candidates.samples:
         why = next(iter(candidates.left_out), "the data is empty")
         hint = "; --loss-tokens all works without responses" if why == "no response" else ""

@@ -16,7 +16,7 @@ import numpy as np
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.overlap import drawn, shared
+from circuitseer_core.experiments.overlap import drawn, noise_floor, shared
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
@@ -51,7 +51,8 @@ def rescored(
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
 
     Returns:
-        rows, sets, and means over the sets: spearman, overlap_soft, overlap_top.
+        rows, sets, and means over the sets: spearman, overlap_soft, overlap_top; and the floor of
+        overlap_soft (overlap.py).
 
     Raises:
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
@@ -81,6 +82,7 @@ def rescored(
         "fraction": rescoring.fraction,
         "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
         "overlap_soft": _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others),
+        "overlap_soft_floor": noise_floor(first, noise, 1.0, k, rescoring.seed).to_json(),
         "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
     }
 

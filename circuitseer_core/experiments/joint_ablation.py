@@ -4,6 +4,9 @@ Stage 1 ablates one head at a time, and heads can stand in for each other. Here 
 replaced by undifferentiated attention in one forward pass, and so is each random-head control (as
 many heads, from the same layers). If the set is special, its joint loss stands far above the
 controls'; if the joint effect exceeds the sum of the single ones, the heads back each other up.
+
+By default the samples are held out: from the data of the probe, but not in it. On the probe itself,
+which chose the heads, the effect is too large by what the choice owes to chance.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
@@ -28,16 +32,21 @@ if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
 
 NAME = "joint-ablation"
+SETS = {
+    "held-out": "held-out samples of the probe's data",
+    "probe": "the run's probe set, which chose the heads",
+    "contrast": "the run's contrast set",
+}
 
 
 class Options(ExperimentOptions):
     """Options of ``validate joint-ablation``."""
 
-    data: tuple[str, ...] = Field(
-        (), description="DATA, separated by commas; none: the run's probe"
-    )
+    data: tuple[str, ...] = Field((), description="DATA, separated by commas; none: what set says")
     set: str = Field(
-        "probe", pattern="probe|contrast", description="which stored set, without data"
+        "held-out",
+        pattern="held-out|probe|contrast",
+        description="without data: held-out (the probe's data without the probe), or a stored set",
     )
     limit: int = Field(100, ge=2, description="samples at most, by hash")
     scores: str = Field("default", description="the scoring whose heads and controls are meant")
@@ -71,7 +80,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     table = loss_table(losses, [heads, *controls])
     single = run.heads().set_index(["layer", "head"])["importance"]
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
-    numbers["data"] = list(chosen.data) or f"the run's {chosen.set} set"
+    numbers["data"] = list(chosen.data) or SETS[chosen.set]
     title = "What do the reasoning heads do together?"
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
 
@@ -92,7 +101,14 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.detection.probe import encode_candidates, samples_of
     from circuitseer_core.hashing import hash64
 
-    if not options.data:
+    data, taken = list(options.data), set[str]()
+    if not data and options.set == "held-out":
+        settings = run.detection.settings
+        data = list(settings.probe) if settings else []
+        taken = {sample.id for sample in samples_of(run.probe(), "probe")}
+        if not data:
+            raise UserError("this run does not say what its probe came from: give data=…")
+    if not data:
         stored = samples_of(run.probe(), options.set)
         if not stored:
             raise UserError(f"this run has no {options.set} set")
@@ -104,14 +120,23 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     detection = run.detection
     pool = encode_candidates(
         reference,
-        Corpus(list(options.data)),
-        size=options.limit,
+        Corpus(data, _probe_fields(run) if taken else None),
+        size=options.limit + len(taken),
         seed=options.seed,
         template=detection.template or "plain",
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
         max_length=default_max_length(reference.max_positions, None),
     )
-    return pool.samples
+    held_out = [sample for sample in pool.samples if sample.id not in taken][: options.limit]
+    if len(held_out) < 2:
+        raise UserError("the probe's data has nothing beside the probe: give data=… or set=probe")
+    return held_out
+
+
+def _probe_fields(run: Run) -> Fields:
+    """The field names that the run's probe was read with."""
+    known = run.detection.probe_data
+    return Fields(**{k: v for k, v in (known.fields if known else {}).items() if v})
 
 
 def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
@@ -154,13 +179,17 @@ def summary(losses: Floats, sum_of_singles: float, heads: int) -> dict[str, Any]
     }
 
 
+def _data(data: str | list[str]) -> str:
+    return data if isinstance(data, str) else ", ".join(data)
+
+
 def _verdict(numbers: dict[str, Any]) -> str:
     controls = ", ".join(plain(value) for value in numbers["controls"])
     text = (
         f"Ablating the {count(numbers['heads'], 'reasoning head')} at once raises the loss by "
         f"{plain(numbers['joint'])} nats (clean {plain(numbers['clean'])}) over "
-        f"{count(numbers['samples'], 'sample')}; as many random heads of the same layers by "
-        f"{controls}. The gap is {plain(numbers['gap'])}"
+        f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); as many random heads "
+        f"of the same layers by {controls}. The gap is {plain(numbers['gap'])}"
     )
     if numbers["gap_stderr"] is not None:
         text += f" ± {plain(numbers['gap_stderr'])}"

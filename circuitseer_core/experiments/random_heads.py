@@ -6,8 +6,8 @@ On the rows that carry controls, for every attention scorer and each of the thre
 2. Overlap of the subsets drawn with both: softly (the same noise for both, so that only the scores
    differ) and by top-k.
 
-Two yardsticks: the controls against each other (how alike are *any* two sets of heads?), and a
-second soft draw from the same scores under another seed.
+Yardsticks: the controls against each other (how alike are *any* two sets of heads?), a second soft
+draw from the same scores under another seed, and what the shared noise alone gives (overlap.py).
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.correlation import control_agreement, correlation, ranks
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.overlap import drawn, shared
+from circuitseer_core.experiments.overlap import drawn, noise_floor, shared
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
@@ -34,7 +34,6 @@ from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.wording import count, percent, signed
 
 NAME = "random-heads"
-"""Correlations closer than this count as equal."""
 
 
 class Options(ExperimentOptions):
@@ -100,11 +99,15 @@ def compare(
         )
     among = [correlation(ranked[a], ranked[b]) for a, b in combinations(range(len(controls)), 2)]
     again = drawn(score, other, options.temperature, k)
+    floor = noise_floor(score, noise, options.temperature, k, options.seed)
+    mean_soft = float(np.mean([line["overlap_soft"] for line in lines]))
     return {
         "lines": lines,
         "spearman": agreement.mean if agreement else float("nan"),
         "spearman_among_controls": float(np.mean(among)) if among else None,
-        "overlap_soft": float(np.mean([line["overlap_soft"] for line in lines])),
+        "overlap_soft": mean_soft,
+        "overlap_soft_floor": floor.to_json(),
+        "overlap_soft_beyond_floor": limits.beyond_chance(mean_soft, floor.permuted),
         "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
         "overlap_other_seed": shared(soft, again),
     }
@@ -113,14 +116,16 @@ def compare(
 def _verdict(numbers: dict[str, Any]) -> str:
     text = [f"On {count(numbers['rows'], 'row')} with controls:"]
     for scorer, comparison in numbers["scorers"].items():
-        among = comparison["spearman_among_controls"]
+        among, floor = comparison["spearman_among_controls"], comparison["overlap_soft_floor"]
         line = f"{scorer}: Spearman with random heads {signed(comparison['spearman'])}"
         if among is not None:
             line += f" (random heads among themselves {signed(among)})"
         line += (
-            f", soft subsets share {percent(comparison['overlap_soft'])} and top ones "
-            f"{percent(comparison['overlap_top'])} (another seed "
-            f"{percent(comparison['overlap_other_seed'])}, chance {percent(numbers['chance'])})"
+            f", soft subsets of one seed share {percent(comparison['overlap_soft'])} (the shared "
+            f"noise alone gives {percent(floor['permuted'])} with permuted scores and "
+            f"{percent(floor['uniform'])} with equal ones, another seed "
+            f"{percent(comparison['overlap_other_seed'])}) and top ones "
+            f"{percent(comparison['overlap_top'])} (chance {percent(numbers['chance'])})"
         )
         if among is not None and comparison["spearman"] >= among - limits.CONTROL_MARGIN:
             line += "; the reasoning heads stand out no more than any random set"

@@ -142,10 +142,12 @@ def _caveats(manifest: ExportManifest) -> str:
     """What a reader should know before trusting the subset, in words, where a number says so."""
     d = manifest.diagnostics
     caveats = []
-    if limits.nearly_uniform(d.ess_share):
+    if limits.hardly_steered(d.ess_share, d.overlap.top_k, d.overlap.random_expected):
         caveats.append(
-            f"The draw is nearly uniform: its effective sample size is {_percent(d.ess_share)} "
-            "of the pool, so the subset is close to a random one."
+            f"The scores hardly steer the draw: {_percent(d.overlap.top_k)} of the subset is among "
+            f"the top-scored samples (chance {_percent(d.overlap.random_expected)}), and its "
+            f"effective sample size is {_percent(d.ess_share)} of the pool, so the subset is close "
+            "to a random one."
         )
     rho = d.length.spearman_controlled
     if rho is not None and limits.length_drives(rho):

@@ -9,7 +9,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.distributions import Z95
+from circuitseer_core.distributions import t95
 from circuitseer_core.figures.heads import grid, limit_of, squash
 from circuitseer_core.figures.style import (
     LIGHT,
@@ -66,7 +66,7 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             marker={"size": 9, "color": theme.ink, "symbol": "line-ns-open", "line_width": 2},
             error_x={
                 "type": "data",
-                "array": Z95 * table["stderr"].fillna(0),
+                "array": (t95(table["n"]) * table["stderr"]).fillna(0),
                 "thickness": 1.5,
                 "width": 0,
                 "color": theme.ink,
@@ -125,7 +125,7 @@ def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.
             },
             error_x={
                 "type": "data",
-                "array": Z95 * table["stderr"].fillna(0),
+                "array": (t95(table["n"]) * table["stderr"]).fillna(0),
                 "thickness": 1.3,
                 "width": 0,
                 "color": theme.muted,

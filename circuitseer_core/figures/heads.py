@@ -15,7 +15,7 @@ import plotly.graph_objects as go
 from plotly.subplots import make_subplots
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.distributions import Z95
+from circuitseer_core.distributions import t95
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
@@ -150,7 +150,7 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
     """ΔL by rank with 95 % intervals: how few heads carry it. The ``n_kept`` first are marked."""
     ordered = heads.sort_values("rank")
     x = np.arange(1, len(ordered) + 1)
-    y, error = ordered["importance"].to_numpy(), Z95 * ordered["stderr"].to_numpy()
+    y, error = ordered["importance"].to_numpy(), t95(ordered["n"]) * ordered["stderr"].to_numpy()
     fig = figure(
         theme,
         height=320,

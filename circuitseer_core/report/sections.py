@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core import distributions as dist
-from circuitseer_core.distributions import Z95
+from circuitseer_core.distributions import t95
 from circuitseer_core.figures import heads as head_figures
 from circuitseer_core.figures import lengths as length_figures
 from circuitseer_core.figures import scores as score_figures
@@ -74,7 +74,7 @@ def _top_heads(rows: pd.DataFrame, kept: set[tuple[int, int]]) -> Html:
         columns.insert(6, "specificity")
     lines = []
     for row in rows.itertuples():
-        half = Z95 * row.stderr
+        half = float(t95(row.n)) * row.stderr
         interval = "n/a"
         if np.isfinite(half):
             interval = f"{signed(row.importance - half, 4)} to {signed(row.importance + half, 4)}"

@@ -7,6 +7,9 @@ from collections.abc import Iterable
 DRAWS = 3
 """Random-head controls of every attention score: as many heads of the same layers, drawn anew."""
 
+SINK_SHARE = "sink_share"
+"""Share of the score ``variance`` that the first token makes."""
+
 TOKEN_COLUMNS = ("n_tokens", "n_tokens_full", "n_response_tokens")
 
 TEXT_COLUMNS = ["id", "prompt", "response", "original"]
@@ -20,6 +23,7 @@ FIXED = frozenset(
         "n_response_tokens",
         "truncated",
         "prompt_hash",
+        SINK_SHARE,
     }
 )
 """Columns of a shard that every row has and that are no score."""

@@ -99,6 +99,8 @@ class DetectOptions(Record):
 
     model: str | None = None
     mode: str | None = None
+    probe: list[str] = []
+    probe_size: int | None = None
     probe_criterion: str | None = None
     loss_tokens: str = "response"
     ablation: str = "uniform"

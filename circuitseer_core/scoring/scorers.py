@@ -81,6 +81,20 @@ def attention_scores(
     return {name: np.where(enough, value, np.nan) for name, value in scores.items()}
 
 
+def sink_share(profiles: NDArray[np.floating], lengths: NDArray[np.int64]) -> Floats:
+    """(B,) share of ``variance`` that the first token makes, of (B, T) profiles.
+
+    With a_j = T m_j: (a_0 - 1)^2 / sum_j (a_j - 1)^2. The first token is the attention sink of most
+    heads, so this is near 1 where the score says little else than how strong the sink is. NaN for a
+    profile without any variance.
+    """
+    tokens = lengths.astype(np.float64)
+    real = np.arange(profiles.shape[1]) < lengths[:, None]
+    gap = np.where(real, tokens[:, None] * profiles.astype(np.float64) - 1, 0.0) ** 2
+    whole = gap.sum(axis=1)
+    return np.divide(gap[:, 0], whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
+
 def random_scores(seed: int, ids: Sequence[str]) -> Floats:
     """(B,) uniform numbers, a hash of (seed, id): independent of the noise that draws subsets."""
     return uniforms(seed, "random-scorer", ids)

@@ -38,7 +38,7 @@ class ScoreSettings(BaseModel):
     text: ScoredPart = Field(
         "prompt", description="The text that is scored; the paper found prompts better."
     )
-    heads: str = Field("0.05", description='0.05, 14, lcb, "l.h,l.h" or @FILE.')
+    heads: str = Field("0.05", description='0.05, 14, lcb, bh, "l.h,l.h" or @FILE.')
     rank_by: Literal["importance", "specificity"] = Field(
         "importance", description="What makes a reasoning head; specificity needs a contrast set."
     )

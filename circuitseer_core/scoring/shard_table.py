@@ -15,7 +15,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
-from circuitseer_core.runs.columns import DRAWS, control_column
+from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
 
 
@@ -23,15 +23,16 @@ from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS
 class ScoredRows:
     """Numbers of n samples.
 
-    scores: attention scorer -> (n,); controls: attention scorer -> (n, 3), NaN where a sample
-    carries none; profiles: n arrays (T,) that sum to 1; responses: (n,) tokens of the response, -1
-    where there is none; baselines: name -> (n,) or empty.
+    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: attention scorer
+    -> (n, 3), NaN where a sample carries none; profiles: n arrays (T,) that sum to 1; responses:
+    (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty.
     """
 
     samples: Sequence[Sample]
     texts: Sequence[EncodedText]
     responses: Sequence[int]
     scores: Mapping[str, Floats]
+    sink_share: Floats
     controls: Mapping[str, Floats]
     profiles: Sequence[NDArray[np.float32]]
     baselines: Mapping[str, Floats]
@@ -51,6 +52,7 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
     }
     for name in ATTENTION_SCORERS:
         columns[name] = _numbers(rows.scores[name])
+    columns[SINK_SHARE] = _numbers(rows.sink_share)
     columns["length"] = pa.array(lengths.astype(np.float64))
     columns["random"] = pa.array(random_scores(seed, ids))
     for name in BASELINE_SCORERS:

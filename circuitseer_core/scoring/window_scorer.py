@@ -30,7 +30,7 @@ from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import carries_controls
 from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores, sink_share
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
@@ -65,6 +65,7 @@ class _Results:
     """Numbers of a window's n samples, filled batch by batch; a failure holds its reason."""
 
     scores: dict[str, Floats]
+    sink_share: Floats
     controls: dict[str, Floats]
     profiles: list[NDArray[np.float32] | None]
     failures: dict[int, str]
@@ -73,7 +74,7 @@ class _Results:
     def empty(cls, n: int) -> _Results:
         scores = {name: np.full(n, np.nan) for name in ATTENTION_SCORERS}
         controls = {name: np.full((n, DRAWS), np.nan) for name in ATTENTION_SCORERS}
-        return cls(scores, controls, [None] * n, {})
+        return cls(scores, np.full(n, np.nan), controls, [None] * n, {})
 
 
 class WindowScorer:
@@ -224,6 +225,7 @@ class WindowScorer:
             results.scores[name][batch] = values[:, 0]
             controls = values[:, 1:]
             results.controls[name][batch, : controls.shape[1]] = controls
+        results.sink_share[batch] = sink_share(observed[:, 0], lengths)
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
 
@@ -261,6 +263,7 @@ class WindowScorer:
             texts=[encoded.texts[i] for i in kept],
             responses=[encoded.responses[i] for i in kept],
             scores={name: v[kept] for name, v in results.scores.items()},
+            sink_share=results.sink_share[kept],
             controls={name: v[kept] for name, v in results.controls.items()},
             profiles=profiles,
             baselines={name: v[kept] for name, v in baselines.items()},

@@ -6,14 +6,16 @@ needs a model, and a run with only some stages done gets the checks that apply t
 
 | key | failure | number |
 |---|---|---|
-| ``head-effect`` | ΔL small everywhere against the noise floor | strongest ΔL ÷ noise |
-| ``head-stability`` | the chosen set changes with the probe | expected overlap, below ``STABLE`` |
+| ``head-effect`` | ΔL small everywhere against rounding and sampling | strongest ΔL ÷ noise |
+| ``head-stability`` | another probe chooses others | expected overlap, below ``STABLE`` |
+| ``probe-size`` | few probe samples | below ``FEW_SAMPLES``, or than asked for |
 | ``probe-pool`` | probe sources far from its pool's | total variation, above ``FAR`` |
 | ``probe-data`` | probe sources far from the scored data's | the same |
 | ``probe-overlap`` | probe samples among the scored rows | how many |
 | ``length`` | the score is length | Spearman, beyond ±``LENGTH`` |
 | ``random-heads`` | random heads score alike | mean Spearman, above ``CONTROL`` |
-| ``uniform-draw`` | the draw is nearly uniform | ESS ÷ N, above ``UNIFORM`` |
+| ``sink`` | the first token makes the score | its median share, above ``SINK`` |
+| ``uniform-draw`` | the scores hardly steer the draw | top rows taken, below ``STEERED`` |
 | ``source-skew`` | the subset leans to one source | growth of its share |
 
 The thresholds are those of :mod:`circuitseer_core.limits`.
@@ -33,12 +35,14 @@ __all__ = ["CHECKS", "Severity", "Signature", "warnings"]
 CHECKS: dict[str, Callable[[Evidence], Signature | None]] = {
     "head-effect": head_checks.effect_against_noise,
     "head-stability": head_checks.set_stability,
+    "probe-size": head_checks.probe_size,
     "probe-pool": head_checks.probe_against_pool,
     "probe-data": head_checks.probe_against_data,
     "probe-overlap": head_checks.probe_overlap,
     "length": score_checks.length_driven,
     "random-heads": score_checks.like_random_heads,
-    "uniform-draw": score_checks.nearly_uniform,
+    "sink": score_checks.mostly_sink,
+    "uniform-draw": score_checks.hardly_steered,
     "source-skew": score_checks.one_source_favoured,
 }
 _ORDER: dict[Severity, int] = {"warn": 0, "info": 1, "good": 2}

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import DRAWS, control_column, control_columns
+from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -149,6 +149,12 @@ class Evidence:
             names=[str(label) for label in labels],
             controls=[c for c in controls if c is not None and np.isfinite(c).any()],
         )
+
+    @cached_property
+    def sink_share(self) -> Floats | None:
+        """(N,) share of ``variance`` that the first token makes; None where it is not recorded."""
+        table = self._read_scores([SINK_SHARE])
+        return None if table is None or not table.num_rows else _floats(table, SINK_SHARE)
 
     @cached_property
     def probe(self) -> pd.DataFrame | None:

@@ -6,25 +6,21 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core import limits
-from circuitseer_core.aliases import Floats, Head
-from circuitseer_core.detection.head_stability import bootstrap_membership
-from circuitseer_core.detection.heads import finalists, select_heads
+from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
+from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.records import DetectRecord
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, listing, percent, plain
 
-EXACT_CELLS = 250_000
-EXACT_PARTS = 150
-"""Above these many stored values or files, stability is estimated from the standard errors."""
-_BOOTSTRAPS = 400
-_DRAWS = 200
-
 
 def effect_against_noise(facts: Evidence) -> Signature | None:
-    """ΔL small everywhere: the strongest head, and the chosen ones, against the noise floor.
+    """ΔL small everywhere: the strongest head, and the chosen ones, against rounding and sampling.
 
-    A mean over n samples whose clean loss repeats within ``floor`` moves by 2·floor/√n by noise.
+    A mean over n samples whose clean loss repeats within ``floor`` moves by 2·floor/√n by rounding,
+    and by t·s/√n from one probe to another. The number is the strongest ΔL over its rounding.
     """
     heads, floor = facts.heads, facts.noise_floor
     if heads is None or floor is None or not facts.chosen:
@@ -33,23 +29,30 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     picked = heads[at.isin(facts.chosen)]
     if picked.empty:
         return None
-    limit = 2 * floor / np.sqrt(picked["n"].to_numpy(dtype=float))
+    n = picked["n"].to_numpy(dtype=float)
+    rounding = 2 * floor / np.sqrt(n)
+    # Of one sample there is no spread: rounding is then all that is known.
+    sampling = np.nan_to_num(t95(n) * picked["stderr"].to_numpy(dtype=float))
     effect = picked["importance"].to_numpy(dtype=float)
-    above = int((effect > limit).sum())
+    clear = effect > np.maximum(rounding, sampling)
+    above = int(clear.sum())
     best = int(np.argmax(effect))
-    ratio = float(effect[best] / limit[best]) if limit[best] > 0 else float("inf")
+    ratio = float(effect[best] / rounding[best]) if rounding[best] > 0 else float("inf")
     strongest = f"Removing the strongest head raises the loss by {plain(effect[best])} nats"
-    noise = f"rounding noise alone can do {plain(float(limit[best]))} nats"
-    if limit[best] == 0:
+    noise = f"rounding noise alone can do {plain(float(rounding[best]))} nats"
+    if rounding[best] == 0:
         noise = "repeated clean runs gave the same loss to the last digit"
-    stand = f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise"
+    stand = (
+        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise and "
+        "above zero by more than the 95 % sampling error"
+    )
     number = ratio if np.isfinite(ratio) else None
-    if effect[best] <= 0 or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
+    if not clear[best] or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
         text = (
             f"{strongest}; {noise}, and {stand}. Such a map is mostly noise: measure in float32, "
             "on more probe samples, or on data that the model finds harder."
         )
-        return Signature("head-effect", "warn", "No head stands out", text, number, "heads")
+        return Signature("head-effect", "warn", "Few heads stand out", text, number, "heads")
     text = f"{strongest}; {noise}. {stand[0].upper()}{stand[1:]}."
     return Signature("head-effect", "good", "Heads stand above the noise", text, number, "heads")
 
@@ -59,7 +62,7 @@ def _stands(number: int) -> str:
 
 
 def set_stability(facts: Evidence) -> Signature | None:
-    """Top set unstable under bootstrap: its expected overlap with that of a new probe."""
+    """Top set unstable: its expected overlap with that of an independent probe."""
     if facts.heads is None or len(facts.chosen) < 1:
         return None
     rank_by = facts.settings.rank_by
@@ -69,74 +72,71 @@ def set_stability(facts: Evidence) -> Signature | None:
         return None
     if set(by_rank) != set(facts.chosen):
         return None  # a list written by hand has no chance to be drawn again
-    overlap, how = _expected_overlap(facts, by_rank, rank_by)
-    if overlap is None:
+    try:
+        again = expected_overlap(HeadEstimates.of_run(facts.run, rank_by), len(by_rank))
+    except (UserError, KeyError, ValueError, OSError):
         return None
-    k = len(by_rank)
-    text = (
-        f"If the probe were drawn anew, {percent(overlap)} of the {k} chosen heads would be "
-        f"expected to be chosen again ({how})."
-    )
-    if k == 1:
-        text = (
-            "If the probe were drawn anew, the one chosen head would be chosen again with "
-            f"probability {percent(overlap)} ({how})."
-        )
-    if not limits.stable(overlap):
+    if again is None:
+        return None
+    text = overlap_sentence(again, raced=_raced(facts))
+    if not limits.stable(again.expected):
         text += f" Below {percent(limits.STABLE)} the set depends on the probe: take more samples."
         title = "The chosen heads are not stable"
-        return Signature("head-stability", "warn", title, text, overlap, "heads")
+        return Signature("head-stability", "warn", title, text, again.expected, "heads")
     title = "The chosen heads are stable"
-    return Signature("head-stability", "good", title, text, overlap, "heads")
+    return Signature("head-stability", "good", title, text, again.expected, "heads")
 
 
-def _expected_overlap(
-    facts: Evidence, chosen: list[Head], rank_by: str
-) -> tuple[float | None, str]:
+def overlap_sentence(again: SetOverlap, *, raced: bool) -> str:
+    """What an independent probe would share with the chosen set, with interval and chance."""
+    what = f"{percent(again.expected)} of the {again.count} chosen heads"
+    if again.count == 1:
+        what = f"the one chosen head with probability {percent(again.expected)}"
+    text = (
+        f"An independent probe of {count(again.samples, 'sample')} would be expected to choose "
+        f"{what} too (95 % interval for one such probe {percent(again.low)} to "
+        f"{percent(again.high)}, chance {percent(again.chance)}), estimated from disjoint parts of "
+        "this one."
+    )
+    if raced:
+        text += (
+            f" That is within the {again.field} heads of the race's last field, which this very "
+            "probe had narrowed down."
+        )
+    return text
+
+
+def _raced(facts: Evidence) -> bool:
     heads = facts.heads
-    assert heads is not None
-    field = finalists(heads)
-    if rank_by == "importance" and _small_enough(facts, heads):
-        try:
-            table = bootstrap_membership(
-                facts.run.importance(), n_boot=_BOOTSTRAPS, candidates=field, count=len(chosen)
-            )
-        except (UserError, KeyError, ValueError):
-            return None, ""
-        at = pd.MultiIndex.from_frame(table[["layer", "head"]])
-        kept = table.loc[at.isin(chosen), "probability"]
-        samples = int(heads["n"].max())
-        how = f"{count(_BOOTSTRAPS, 'bootstrap')} of {count(samples, 'probe sample')}"
-        return (float(kept.sum() / len(chosen)), how) if len(kept) else (None, "")
-    error = "stderr" if rank_by == "importance" else "specificity_stderr"
-    rows = heads[~heads["raced_out"]] if "raced_out" in heads else heads
-    mean, stderr = (rows[c].to_numpy(dtype=float) for c in (rank_by, error))
-    if len(rows) < len(chosen) or not np.isfinite(stderr).any():
-        return None, ""
-    overlap = normal_overlap(mean, np.nan_to_num(stderr), len(chosen))
-    return overlap, "estimated from the heads' standard errors, as if heads varied independently"
+    return heads is not None and "raced_out" in heads and bool(heads["raced_out"].any())
 
 
-def normal_overlap(mean: Floats, stderr: Floats, top: int, draws: int = _DRAWS) -> float:
-    """Expected share of the ``top`` heads that stay so when every mean moves by its standard error.
-
-    Heads are moved independently; in truth hard samples move many heads together, so that the
-    order is a little more stable than this says.
-    """
-    rng = np.random.default_rng(0)
-    best = np.zeros(len(mean), dtype=bool)
-    best[np.argpartition(-mean, top - 1)[:top]] = True
-    kept = 0
-    for _ in range(draws):
-        moved = mean + stderr * rng.standard_normal(len(mean))
-        kept += int(best[np.argpartition(-moved, top - 1)[:top]].sum())
-    return kept / (draws * top)
+def short_probe(detection: DetectRecord) -> str | None:
+    """One sentence where the probe came out smaller than asked for, with the commonest reasons."""
+    samples, asked = detection.n_probe, detection.settings and detection.settings.probe_size
+    if not samples or not asked or samples >= asked:
+        return None
+    text = f"The heads were measured on {count(samples, 'probe sample')} of {asked:,} asked for"
+    reasons = [f"{number:,} {reason}" for reason, number in detection.probe_left_out.items()]
+    return f"{text}: {listing(reasons[:2])}." if reasons else f"{text}: the data has no more."
 
 
-def _small_enough(facts: Evidence, heads: pd.DataFrame) -> bool:
-    if int(heads["n"].sum()) > EXACT_CELLS:
-        return False
-    return sum(1 for _ in facts.run.importance_dir.glob("part-*.parquet")) <= EXACT_PARTS
+def probe_size(facts: Evidence) -> Signature | None:
+    """Few probe samples: fewer than asked for, or too few for intervals and stability to hold."""
+    detection = facts.run.detection
+    if facts.heads is None or not detection.n_probe:
+        return None
+    samples = detection.n_probe
+    short = short_probe(detection)
+    text = short or f"The heads were measured on {count(samples, 'probe sample')}."
+    if samples < limits.FEW_SAMPLES:
+        text += (
+            f" Below {limits.FEW_SAMPLES} samples one odd sample can put a head into the set, and "
+            "the intervals are wide."
+        )
+    if short or samples < limits.FEW_SAMPLES:
+        return Signature("probe-size", "warn", "The probe is small", text, samples, "heads")
+    return Signature("probe-size", "good", "The probe is large enough", text, samples, "heads")
 
 
 def probe_against_pool(facts: Evidence) -> Signature | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,6 +14,9 @@ from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, percent, signed
+
+SINK_SCORERS = ("variance", "raw_variance")
+"""Scorers that count the first token."""
 
 
 def length_driven(facts: Evidence) -> Signature | None:
@@ -67,37 +71,80 @@ def like_random_heads(facts: Evidence) -> Signature | None:
     return Signature("random-heads", "good", title, text, rho, "sources")
 
 
-def nearly_uniform(facts: Evidence) -> Signature | None:
-    """Near-uniform draw: effective sample size above 90 % of the pool."""
+def mostly_sink(facts: Evidence) -> Signature | None:
+    """The first token, where most heads park attention, makes most of the score."""
+    if facts.scorer not in SINK_SCORERS or facts.sink_share is None:
+        return None
+    shares = facts.sink_share[np.isfinite(facts.sink_share)]
+    if not len(shares):
+        return None
+    middle, low = (float(q) for q in np.quantile(shares, [0.5, 0.05]))
+    text = (
+        f"In the median sample the first token makes {percent(middle)} of {facts.scorer} "
+        f"(5th percentile {percent(low)}, {count(len(shares), 'row')})."
+    )
+    if limits.mostly_sink(middle):
+        text += (
+            " So the score mostly says how much attention goes to the first token, whatever it is; "
+            "focus and divergence leave that token out."
+        )
+        title = f"The first token makes {percent(middle)} of this score"
+        return Signature("sink", "warn", title, text, middle, "samples")
+    return Signature("sink", "good", "The score is not the first token's", text, middle, "samples")
+
+
+def hardly_steered(facts: Evidence) -> Signature | None:
+    """Scores that hardly steer the draw: near-equal chances, or a subset unlike the top-scored."""
     softness = _softness(facts)
     if softness is None:
         return None
-    share, lift, temperature, whose = softness
-    text = (
-        f"The effective sample size is {percent(share)} of the rows, where a uniform draw has 100 %"
-        f" ({whose})."
-    )
-    if lift is not None:
-        more = "above" if lift >= 0 else "below"
-        text += f" The mean score of the subset is {percent(abs(lift), 1)} {more} the pool's."
-    if math.isinf(temperature):
+    beyond = limits.beyond_chance(softness.top, softness.chance)
+    text = f"Of {softness.whose}, {percent(softness.top, 1)} is among the top-scored rows"
+    text += f" (chance {percent(softness.chance, 1)})"
+    if softness.lift is not None:
+        more = "above" if softness.lift >= 0 else "below"
+        text += f", and its mean score is {percent(abs(softness.lift), 1)} {more} the pool's"
+    text += f"; the effective sample size is {percent(softness.ess_share)} of the rows"
+    text += ", where a uniform draw has 100 %."
+    if softness.seeds is not None:
+        text += f" Another seed would draw {percent(softness.seeds)} of the same rows."
+    if math.isinf(softness.temperature):
         title = "The draw is uniform, as asked"
-        return Signature("uniform-draw", "info", title, text, share, "export")
-    if limits.nearly_uniform(share):
+        return Signature("uniform-draw", "info", title, text, beyond, "export")
+    if limits.hardly_steered(softness.ess_share, softness.top, softness.chance):
         text += " The scores hardly steer it; a lower temperature makes them count for more."
-        return Signature(
-            "uniform-draw", "warn", "The draw is nearly uniform", text, share, "export"
-        )
-    return Signature("uniform-draw", "good", "The scores steer the draw", text, share, "export")
+        title = "The scores hardly steer the draw"
+        return Signature("uniform-draw", "warn", title, text, beyond, "export")
+    return Signature("uniform-draw", "good", "The scores steer the draw", text, beyond, "export")
 
 
-def _softness(facts: Evidence) -> tuple[float, float | None, float, str] | None:
-    """(ESS/N, lift, temperature, of what) of the newest selection, else of a draw at τ = 1."""
+@dataclass(frozen=True, slots=True)
+class _Softness:
+    """A draw against top-k: ``top``, share of it that is top-scored; ``seeds``: of another seed."""
+
+    ess_share: float
+    lift: float | None
+    top: float
+    chance: float
+    seeds: float | None
+    temperature: float
+    whose: str
+
+
+def _softness(facts: Evidence) -> _Softness | None:
+    """Of the newest selection, else of a small draw at τ = 1 against the top tenth."""
     selection = facts.selection
     if selection is not None and selection.diagnostics is not None:
-        whose = f"selection {selection.name}, τ = {selection.temperature:g}"
         drawn = selection.diagnostics
-        return drawn.ess_share, drawn.score.lift, selection.temperature, whose
+        return _Softness(
+            ess_share=drawn.ess_share,
+            lift=drawn.score.lift,
+            top=drawn.overlap.top_k,
+            chance=drawn.overlap.random_expected,
+            seeds=drawn.overlap.seeds_mean,
+            temperature=selection.temperature,
+            whose=f"the subset (selection {selection.name}, τ = {selection.temperature:g})",
+        )
     scored = facts.scored
     if scored is None or not _soft(scored):
         return None
@@ -105,8 +152,10 @@ def _softness(facts: Evidence) -> tuple[float, float | None, float, str] | None:
     # With p = s/Σs, ESS = (Σs)²/Σs² and the expected score of a draw is Σs²/Σs.
     total, squares = float(score.sum()), float(score @ score)
     lift = squares * len(score) / total**2 - 1
-    whose = f"first draw from all {count(len(score), 'row')}, τ = 1"
-    return 1 / (1 + lift), lift, 1.0, whose
+    best = max(1, len(score) // 10)
+    top = float(np.partition(score, -best)[-best:].sum()) / total
+    whose = f"a small draw from all {count(len(score), 'row')} at τ = 1"
+    return _Softness(1 / (1 + lift), lift, top, best / len(score), None, 1.0, whose)
 
 
 def _soft(scored: Scored) -> bool:

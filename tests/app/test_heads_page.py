@@ -100,6 +100,6 @@ def test_every_view(runs_home: Path, view: str) -> None:
     synthetic(runs_home)
     app = open_page("heads", "made", heads_view=view)
     if view == "Stability":
-        assert "Expected overlap" in texts(app)
+        assert "An independent probe of" in texts(app)
     if view == "Compare":
         assert metric(app, "Spearman of all heads") == "+1.00"

@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.stats import false_discovery_control
+from scipy.stats import t as student
 
 from circuitseer_core.detection import head_stability
 from circuitseer_core.detection import heads as stats
@@ -82,8 +84,13 @@ def test_rules(effects: np.ndarray, tmp_path: object) -> None:
     assert stats.select_heads(heads, "0.1,3.4") == [(0, 1), (3, 4)]
     assert stats.select_heads(heads, "2.3") == [(2, 3)]
     bounded = stats.select_heads(heads, "lcb")
-    above = heads[heads["importance"] - stats.Z95 * heads["stderr"] > 0]
+    above = heads[heads["importance"] - student.ppf(0.975, 7) * heads["stderr"] > 0]
     assert len(bounded) == len(above) and bounded[:2] == [(2, 3), (0, 1)]
+    assert stats.lcb_by_chance(heads) == 0.5
+    wanted = false_discovery_control(student.sf(heads["importance"] / heads["stderr"], 7)) <= 0.05
+    assert set(stats.select_heads(heads, "bh")) == set(
+        heads.loc[wanted, ["layer", "head"]].itertuples(index=False, name=None)
+    )
     for bad in ("0", "-1", "21", "0.0", "x", "9.9", "1.2.3,"):
         with pytest.raises(UserError):
             stats.select_heads(heads, bad)
@@ -131,3 +138,17 @@ def test_specificity_is_the_difference_of_ratio_estimators(effects: np.ndarray) 
     assert row["specificity_stderr"] == pytest.approx(np.hypot(*residuals))
     assert row["rank"] == 1
     assert stats.select_heads(heads, "1", "specificity") == [(0, 1)]
+
+
+def test_without_any_effect_bh_takes_no_head_and_lcb_as_many_as_chance() -> None:
+    passed = {"lcb": 0, "bh": 0}
+    rng = np.random.default_rng(7)
+    for _ in range(20):
+        heads = stats.head_table(table(rng.standard_normal((8, 10, 20))), probe_of(8), None, 0.0)
+        for rule in passed:
+            try:
+                passed[rule] += len(stats.select_heads(heads, rule))
+            except UserError:  # none passed
+                continue
+    assert passed["bh"] <= 4  # of 20 maps at 5 %
+    assert passed["lcb"] == pytest.approx(20 * stats.lcb_by_chance(heads), rel=0.35)  # 100 ± 10

@@ -13,6 +13,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.runs.folder import Run
 from tests.support.crafted_run import add_scores
+from tests.support.records import edit_run
 
 
 @pytest.fixture(scope="module")
@@ -48,13 +49,22 @@ class TestWithAModel:
         heads = run.heads().sort_values("rank")
         (best, other) = heads[["layer", "head"]].to_numpy().tolist()[:2]
         _score_settings(run, heads=[best], control_heads=[[other]])
-        result = EXPERIMENTS["joint-ablation"].run(run)
+        result = EXPERIMENTS["joint-ablation"].run(run, set="probe")
         importance = heads["importance"].to_numpy()
         assert importance[0] > 1e-2  # the model is made so that ablation matters
         assert result.numbers["joint"] == pytest.approx(importance[0], abs=1e-5)
         assert result.numbers["controls"] == pytest.approx([importance[1]], abs=1e-5)
         assert result.numbers["sum_of_singles"] == pytest.approx(importance[0])
         assert result.numbers["clean"] == pytest.approx(run.probe()["base_loss"].mean(), abs=1e-5)
+
+    def test_held_out_samples_are_those_beside_the_probe(self, measured: Path) -> None:
+        run = Run.open(measured)
+        result = EXPERIMENTS["joint-ablation"].run(run)
+        assert result.numbers["data"] == "held-out samples of the probe's data"
+        assert result.numbers["samples"] == run.detection.probe_pool_seen - len(run.probe())
+        edit_run(run, detect={"settings": {}})
+        with pytest.raises(UserError, match="does not say what its probe came from"):
+            EXPERIMENTS["joint-ablation"].run(run)
 
     def test_other_data_and_fresh_controls(self, measured: Path, tmp_path: Path) -> None:
         run = Run.open(measured)

@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.detection.set_overlap import HeadEstimates
 from circuitseer_core.experiments import EXPERIMENTS
-from circuitseer_core.experiments.stability import Estimates
 from circuitseer_core.runs.folder import Run
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores
@@ -24,19 +24,20 @@ class TestStability:
         add_detection(run, delta, heads_per_layer=2)
         add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 0]])
         result = EXPERIMENTS["stability"].run(run, bootstraps=4000)
-        assert result.numbers["expected_overlap"] == pytest.approx(20 / 27, abs=0.025)
+        assert result.numbers["bootstrap_overlap"] == pytest.approx(20 / 27, abs=0.025)
         table = result.table.set_index(["layer", "head"])
         assert table.loc[(0, 1), "probability"] == pytest.approx(7 / 27, abs=0.025)
-        assert result.numbers["halves"] is None
+        assert result.numbers["halves"] is None and result.numbers["expected_overlap"] is None
+        assert "too few to say" in result.verdict
 
     def test_halves_by_hand(self, run: Run) -> None:
         # Samples 0 and 1 rank the heads 0 > 1 > 2, samples 2 and 3 the other way round.
         delta = np.array([[3.0, 2, 1], [3, 2, 1], [1, 2, 3], [1, 2, 3.1]])
         add_detection(run, delta, heads_per_layer=3)
         add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 2]])
-        estimates = Estimates(run, "importance")
+        estimates = HeadEstimates.of_run(run, "importance")
         rng = RNG(0)
-        halves = [estimates.halves(rng) for _ in range(300)]
+        halves = list(zip(*estimates.splits(rng, 2, 300), strict=True))
         seen = {(round(one[0], 3), round(other[0], 3)) for one, other in halves}
         assert seen == {(3.0, 1.0), (1.0, 3.0), (2.0, 2.0)}  # the pairs of disjoint halves
         np.testing.assert_allclose(estimates.everything(), delta.mean(axis=0))
@@ -46,7 +47,7 @@ class TestStability:
     def test_specificity_is_resampled_as_the_ratio_it_is(self, run: Run) -> None:
         delta, contrast = RNG(0).normal(1, 0.2, (6, 8)), RNG(1).normal(0.5, 0.2, (5, 8))
         add_detection(run, delta, contrast=contrast)
-        estimates = Estimates(run, "specificity")
+        estimates = HeadEstimates.of_run(run, "specificity")
         wanted = run.heads().set_index(["layer", "head"])["specificity"]
         got = pd.Series(estimates.everything(), index=pd.MultiIndex.from_tuples(estimates.heads))
         np.testing.assert_allclose(got.to_numpy(), wanted.reindex(got.index).to_numpy())

@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[2]
 CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(3)]
 COLUMNS = [
     *["id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"],
-    *[*ATTENTION_SCORERS, "length", "random", *CONTROLS],
+    *[*ATTENTION_SCORERS, "sink_share", "length", "random", *CONTROLS],
     *["profile", "token_starts", "special_mask", "prompt_hash", "prompt", "response", "original"],
 ]
 
@@ -90,6 +90,8 @@ def test_every_column_is_there_and_right(run: Run, data: str) -> None:
         assert json.loads(row.original)["question"] == row.prompt
         spread = np.var(np.asarray(row.profile, dtype=np.float64) * row.n_tokens)
         assert row.variance == pytest.approx(spread, rel=0.01)
+        first = (row.profile[0] * row.n_tokens - 1) ** 2 / row.n_tokens
+        assert row.sink_share == pytest.approx(first / spread, rel=0.02, abs=1e-3)
 
 
 def test_scores_do_not_depend_on_budget_sharding_or_company(run: Run, data: str) -> None:

@@ -14,7 +14,12 @@ from circuitseer_core.scoring.control_heads import (
     control_heads,
     control_share,
 )
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores, random_scores
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    attention_scores,
+    random_scores,
+    sink_share,
+)
 
 
 def naive(profile: list[float], flat: list[float], special: list[bool]) -> dict[str, float]:
@@ -148,3 +153,11 @@ def test_the_control_subsample_stays_under_its_limit_and_belongs_to_the_ids() ->
     assert 0.9 * LIMIT < chosen.sum() <= LIMIT
     assert np.array_equal(carries_controls(0, ids[::-1], share), chosen[::-1])
     assert control_share(1000, limit=0) == 0.0
+
+
+def test_sink_share_by_hand() -> None:
+    profiles = np.array([[0.7, 0.2, 0.1, 0.0], [0.5, 0.5, 0.9, 0.9]])  # the second has two tokens
+    share = sink_share(profiles, np.array([4, 2]))
+    # a = 2.8, 0.8, 0.4, 0: gaps² 3.24, 0.04, 0.36, 1
+    assert share[0] == pytest.approx(3.24 / 4.64)
+    assert np.isnan(share[1])  # even: nothing to share

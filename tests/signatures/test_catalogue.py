@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from pathlib import Path
 
 import pandas as pd
@@ -23,7 +22,7 @@ class TestAnyRun:
 
     def test_detection_alone(self, run: Run) -> None:
         add_detection(run, strong())
-        assert {s.key for s in warnings(run)} == {"head-effect", "head-stability"}
+        assert {s.key for s in warnings(run)} == {"head-effect", "head-stability", "probe-size"}
 
     def test_scores_alone(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0, 3.0], "n_tokens": [3, 1, 2]})
@@ -44,7 +43,8 @@ class TestAnyRun:
         for path in (run.heads_path, run.probe_path):
             path.write_bytes(b"not parquet")
         assert {s.key for s in warnings(run)} == before - {
-            "head-effect", "head-stability", "probe-pool", "probe-data", "probe-overlap",
+            "head-effect", "head-stability", "probe-size", "probe-pool", "probe-data",
+            "probe-overlap",
         }  # fmt: skip
         next(run.scores_dir().glob("part-*.parquet")).write_bytes(b"PAR1")
         (run.scores_dir() / "settings.json").write_text("{", encoding="utf-8")
@@ -75,12 +75,10 @@ class TestAnyRun:
             rows=20_000, layers=80, heads=64, probe=50, profiles=0, median_tokens=8
         )
         run = Run.open(synthetic.make_run(tmp_path / "large", shape))
-        monkeypatch.delattr(Run, "importance")  # reading it all would take too long
+        monkeypatch.delattr(Run, "importance")  # as a frame it would take too long
         monkeypatch.setattr("circuitseer_core.correlation.RANKED_ROWS", 5_000)
-        began = time.perf_counter()
         signatures = {s.key: s for s in warnings(run)}
-        assert time.perf_counter() - began < 5  # a tenth of it on an idle machine
-        assert "standard errors" in signatures["head-stability"].text
+        assert "of the 256 chosen heads" in signatures["head-stability"].text
         assert "of 20,000 rows" in signatures["length"].text
 
     def test_reads_only_what_a_check_needs(self, tmp_path: Path) -> None:

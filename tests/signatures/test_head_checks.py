@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from circuitseer_core import limits
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.signatures.head_checks import normal_overlap
+from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores
 from tests.support.records import edit_run
 from tests.support.signature_tests import RNG, found, severity, strong
@@ -22,6 +25,15 @@ class TestHeadEffect:
         # noise of a mean of 4 samples: 2 · 0.001 / √4 = 0.001, so 0.5 is 500 times that
         assert signature.number == pytest.approx(500)
         assert "0.50 nats" in signature.text and "0.0010 nats" in signature.text
+
+    def test_a_head_that_one_sample_alone_supports_does_not_stand_out(self, run: Run) -> None:
+        delta = np.zeros((8, 20))
+        delta[0, 0] = 4.0  # mean 0.5, standard error 0.5: far above rounding, not above sampling
+        add_detection(run, delta, noise_floor=1e-6)
+        signature = found(run, "head-effect")
+        assert signature is not None and signature.severity == "warn"
+        assert signature.number == pytest.approx(0.5 / (2e-6 / np.sqrt(8)))
+        assert "0 of the 1 chosen head stand" in signature.text
 
     def test_noise_alone_warns(self, run: Run) -> None:
         add_detection(run, RNG(0).normal(0, 0.01, (4, 20)), noise_floor=0.01)
@@ -54,7 +66,8 @@ class TestStability:
         signature = found(run, "head-stability")
         assert signature is not None and signature.severity == "good"
         assert signature.number == 1.0
-        assert "bootstraps of 16 probe samples" in signature.text
+        assert "independent probe of 16 samples" in signature.text
+        assert "chance 5 %" in signature.text
 
     def test_equal_heads_are_unstable(self, run: Run) -> None:
         add_detection(run, RNG(1).normal(0.1, 0.5, (6, 40)))
@@ -72,12 +85,39 @@ class TestStability:
         add_scores(run, {"variance": [1.0, 2.0]}, rank_by="specificity", heads=[[0, 0]])
         signature = found(run, "head-stability")
         assert signature is not None and signature.number == 1.0
-        assert "standard errors" in signature.text
 
-    def test_normal_overlap_of_two_heads_is_the_normal_probability(self) -> None:
-        # One of two heads is kept; the better one stays first with P(N(1, 2) > 0) = Φ(1/√2) = 0.760
-        got = normal_overlap(np.array([1.0, 0.0]), np.array([1.0, 1.0]), 1, draws=5_000)
-        assert got == pytest.approx(0.760, abs=0.02)
+    def test_within_a_race_the_sentence_says_so(self, tmp_path: Path) -> None:
+        run = Run.open(synthetic.make_run(tmp_path / "run", synthetic.Shape(racing=True)))
+        signature = found(run, "head-stability")
+        finalists = int((~run.heads()["raced_out"]).sum())
+        assert signature is not None
+        assert f"within the {finalists} heads of the race's last field" in signature.text
+
+    def test_three_samples_are_no_verdict(self, run: Run) -> None:
+        add_detection(run, strong(samples=3))
+        assert found(run, "head-stability") is None
+
+
+class TestProbeSize:
+    def test_enough_samples_are_good(self, run: Run) -> None:
+        add_detection(run, strong(samples=limits.FEW_SAMPLES))
+        assert severity(run, "probe-size") == "good"
+
+    def test_few_samples_warn(self, run: Run) -> None:
+        add_detection(run, strong(samples=limits.FEW_SAMPLES - 1))
+        assert severity(run, "probe-size") == "warn"
+
+    def test_fewer_than_asked_for_warn_with_the_reasons(self, run: Run) -> None:
+        add_detection(run, strong(samples=30))
+        left_out = {"longer than 140 tokens": 37}
+        edit_run(
+            run,
+            detect={"settings": {"probe_size": 60}, "n_probe": 30, "probe_left_out": left_out},
+        )
+        signature = found(run, "probe-size")
+        assert signature is not None and signature.severity == "warn"
+        assert "30 probe samples of 60 asked for" in signature.text
+        assert "37 longer than 140 tokens" in signature.text
 
 
 class TestProbe:

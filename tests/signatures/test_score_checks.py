@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from circuitseer_core import limits
 from circuitseer_core.correlation import rank_correlation
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
@@ -80,17 +81,31 @@ class TestSoftness:
     def test_near_equal_scores_are_nearly_uniform(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 1.1, 0.9, 1.0]})
         signature = found(run, "uniform-draw")
-        # (Σs)²/(N Σs²) = 16/(4 · 4.02)
+        # The best of four has 1.1 of 4 of the chances, where one of four is 1/4 by chance.
         assert signature is not None and signature.severity == "warn"
-        assert signature.number == pytest.approx(16 / 16.08)
+        assert signature.number == pytest.approx((1.1 / 4 - 0.25) / 0.75)
+        assert "99.5 % of the rows" in signature.text  # (Σs)²/(N Σs²) = 16/(4 · 4.02)
 
     def test_uneven_scores_steer_the_draw(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 1.0, 1.0, 9.0]})
         signature = found(run, "uniform-draw")
         assert signature is not None and signature.severity == "good"
-        assert signature.number == pytest.approx(144 / (4 * 84))
+        assert signature.number == pytest.approx((9 / 12 - 0.25) / 0.75)
         # expected score of a draw Σs²/Σs = 7 against a mean of 3: 133.3 % above
         assert "133.3 % above" in signature.text
+
+    def test_uneven_chances_that_miss_the_top_scores_hardly_steer(self, run: Run) -> None:
+        add_scores(run, {"variance": RNG(1).lognormal(0, 0.35, 2000)})
+        signature = found(run, "uniform-draw")  # ESS 88 %, yet 8 % of the way to top-k
+        assert signature is not None and signature.severity == "warn"
+        assert signature.number is not None and 0 < signature.number < limits.STEERED + 0.05
+        select_run(run, SelectionSettings.of(name="soft"))
+        drawn = run.selection("soft").diagnostics
+        signature = found(run, "uniform-draw")
+        assert drawn is not None and signature is not None
+        wanted = limits.beyond_chance(drawn.overlap.top_k, drawn.overlap.random_expected)
+        assert signature.number == pytest.approx(wanted)
+        assert "Another seed would draw" in signature.text
 
     def test_the_newest_selection_is_what_counts(self, run: Run) -> None:
         add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300)})
@@ -136,3 +151,22 @@ class TestSourceSkew:
     def test_one_source_says_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0]})
         assert found(run, "source-skew") is None
+
+
+class TestSink:
+    def test_a_score_of_the_first_token_warns(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3], "sink_share": [0.9, 0.95, 0.97]})
+        signature = found(run, "sink")
+        assert signature is not None and signature.severity == "warn"
+        assert signature.number == pytest.approx(0.95)
+        assert "median sample the first token makes 95 % of variance" in signature.text
+
+    def test_a_score_of_the_other_tokens_is_good(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3], "sink_share": [0.1, 0.2, np.nan]})
+        assert severity(run, "sink") == "good"
+
+    def test_scorers_without_the_first_token_and_old_scorings_say_nothing(self, run: Run) -> None:
+        add_scores(run, {"focus": [1.0, 2], "variance": [1.0, 2], "sink_share": [0.9, 0.9]})
+        assert found(run, "sink", scorer="focus") is None
+        add_scores(run, {"variance": [1.0, 2.0]})
+        assert found(run, "sink") is None

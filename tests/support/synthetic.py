@@ -321,7 +321,9 @@ def scorers(profile: np.ndarray, bounds: np.ndarray) -> dict[str, np.ndarray]:
     flat[first] = 0.0
     flat /= np.repeat(np.add.reduceat(flat, first), tokens)
     gap = np.divide((kept - flat) ** 2, flat, out=np.zeros_like(flat), where=flat > 0)
+    first_gap = (tokens * profile[first] - 1) ** 2
     return {
+        "sink_share": first_gap / (tokens**3 * raw),
         "variance": tokens**2 * raw,
         "raw_variance": raw,
         "focus": focus,

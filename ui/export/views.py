@@ -53,10 +53,12 @@ def words(effect: Effect) -> None:
     """What a person should know about this draw before using it."""
     lines = []
     share, taken = effect.concentration["ess_share"], effect.rows / effect.pool_rows
-    if limits.nearly_uniform(share) and not np.isinf(effect.temperature):
+    steered = not limits.hardly_steered(share, effect.overlap_top, taken)
+    if not steered and not np.isinf(effect.temperature) and taken <= limits.WHOLE:
         lines.append(
-            f"This draw is nearly uniform: its effective size is {percent(share)} of the pool. "
-            "A lower temperature makes the score count."
+            f"The scores hardly steer this draw: {percent(effect.overlap_top, 1)} of it is among "
+            f"the top-scored rows, chance {percent(taken, 1)}; its effective size is "
+            f"{percent(share)} of the pool. A lower temperature makes the score count."
         )
     if effect.temperature == 0:
         lines.append("Top-k is not random: another seed changes ties alone.")

@@ -10,7 +10,7 @@ import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import finalists, select_heads
-from circuitseer_core.distributions import Z95
+from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import grid, importance_map, signed
@@ -281,14 +281,14 @@ def _inputs(heads: pd.DataFrame) -> Head:
 def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> None:
     """Four numbers: ΔL with its interval, rank, bootstrap probability, share of all ΔL > 0."""
     raced_out = bool(row.get("raced_out", False))
-    half = Z95 * row["stderr"]
+    half = float(t95(int(row["n"]))) * row["stderr"]
     table = head_tables.membership(run, len(choice.heads))
     membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
     positive = heads["importance"].clip(lower=0).sum()
     facts = [
         ("ΔL (nats)", signed(row["importance"], 3), f"± {half:.2g}"),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),
-        ("In the set", _percent(membership["probability"]), "bootstrap"),
+        ("In the set", _percent(membership["probability"]), "of bootstraps"),
         ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
     ]
     with st.container(key="head_facts"):

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection import head_stability
+from circuitseer_core.detection.importance_table import delta_matrix
+from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.runs.folder import Run
 
 
@@ -38,6 +39,11 @@ def membership(run: Run, n_kept: int) -> pd.DataFrame:
     if n_kept < 1:
         return pd.DataFrame({"layer": [], "head": [], "probability": []})
     return _membership(str(run.path), _stamp(run.heads_path), n_kept)
+
+
+def overlap(run: Run, n_kept: int) -> SetOverlap | None:
+    """What an independent probe would share with the ``n_kept`` best heads; None: too little."""
+    return _overlap(str(run.path), _stamp(run.heads_path), n_kept)
 
 
 def per_source(run: Run) -> pd.DataFrame:
@@ -73,21 +79,8 @@ def _probe(path: str, stamp: float) -> pd.DataFrame:
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _matrix(path: str, stamp: float) -> tuple[pd.Index, dict[Head, int], np.ndarray]:
     """Probe ΔL as (samples, heads) float64, NaN where a head was raced out before a sample."""
-    run = Run.open(path)
-    columns = ["id", "set", "layer", "head", "delta_loss"]
-    rows = pq.read_table(sorted(run.importance_dir.glob("part-*.parquet")), columns=columns)
-    frame = rows.filter(pc.equal(rows["set"], "probe")).to_pandas()
-    row, ids = pd.factorize(frame["id"])
-    cells = list(_heads(path, stamp)[["layer", "head"]].itertuples(index=False, name=None))
-    column = {cell: i for i, cell in enumerate(cells)}
-    width = int(frame["head"].max()) + 1
-    lookup = np.full((int(frame["layer"].max()) + 1) * width, -1)
-    for (layer, head), i in column.items():
-        lookup[layer * width + head] = i
-    values = np.full((len(ids), len(cells)), np.nan)
-    at = lookup[frame["layer"].to_numpy() * width + frame["head"].to_numpy()]
-    values[row, at] = frame["delta_loss"].to_numpy()
-    return pd.Index(ids), column, values
+    ids, cells, values = delta_matrix(Run.open(path).importance_dir)
+    return ids, {cell: i for i, cell in enumerate(cells)}, values
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
@@ -101,15 +94,25 @@ def _head_deltas(path: str, stamp: float, layer: int, head: int) -> pd.DataFrame
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
-    ids, column, values = _matrix(path, stamp)
+    _, column, values = _matrix(path, stamp)
     table = _heads(path, stamp)
     near = table[~table["raced_out"]].nsmallest(max(3 * n_kept, n_kept + 64), "rank")
     near = near[["layer", "head"]].sort_values(["layer", "head"], ignore_index=True)
     cells = near.itertuples(index=False, name=None)
-    deltas = values[np.argsort(ids)][:, [column[cell] for cell in cells]]
+    deltas = values[:, [column[cell] for cell in cells]]
     whole = ~np.isnan(deltas).any(axis=0)
     chances = head_stability.bootstrap_membership_of(deltas[:, whole], n_kept)
     return near[whole].assign(probability=chances)
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _estimates(path: str, stamp: float) -> HeadEstimates:
+    return HeadEstimates.of_run(Run.open(path))
+
+
+@st.cache_resource(max_entries=64, show_spinner=False)
+def _overlap(path: str, stamp: float, n_kept: int) -> SetOverlap | None:
+    return expected_overlap(_estimates(path, stamp), n_kept)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -8,6 +8,7 @@ import streamlit as st
 from circuitseer_core.figures import heads as figures
 from circuitseer_core.figures.head_detail import membership
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.head_checks import overlap_sentence
 from circuitseer_core.wording import percent
 from ui.heads import tables as head_tables
 from ui.heads.compare import compare_with
@@ -103,11 +104,12 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     probabilities = head_tables.membership(run, n_kept)
     ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
     joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
-    inside = probabilities["probability"].nlargest(n_kept).sum() / max(n_kept, 1)
+    again = head_tables.overlap(run, n_kept)
+    raced = "raced_out" in heads and bool(heads["raced_out"].any())
+    said = overlap_sentence(again, raced=raced) if again else "Too few samples to say."
     st.caption(
-        f"Expected overlap of this set with that of another probe of the same size: "
-        f"**{percent(inside)}** (bootstrap over probe samples). Right: each head's probability of "
-        "being in the set. Dotted: the cut."
+        f"{said} Right: share of the bootstraps of this very probe in which the head is in the "
+        "set. Dotted: the cut."
     )
     show_figure(
         membership(joined, n_kept, theme=theme()),
