@@ -8,4 +8,4 @@ from ui.server import lifespan as server
 app = st.App(__file__, lifespan=server.ready, middleware=server.MIDDLEWARE)
 
 if __name__ == "__main__":
-    shell.enter().run()
+    shell.run_page(shell.enter())

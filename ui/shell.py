@@ -177,12 +177,19 @@ def require_run(stage: str | None = None) -> Run:
     except UserError as error:
         broken_state(error)
         st.stop()
+    if stage == "detect" and state[stage] == "partial":
+        empty_state(*_MEASURING)
+        st.stop()
     if stage and state[stage] == "missing":
         empty_state(*_MISSING[stage])
         st.stop()
     return run
 
 
+_MEASURING = (
+    "Heads are not measured yet",
+    "This run holds a part of the measurements. The Runs page shows how far the job is.",
+)
 _MISSING = {
     "detect": ("No heads yet", "This run has not measured head importance."),
     "score": ("No scores yet", "No dataset has been scored in this run."),
@@ -208,11 +215,19 @@ def empty_state(title: str, text: str) -> None:
                 )
 
 
-def broken_state(error: UserError) -> None:
+def broken_state(error: UserError, title: str = "This run cannot be read") -> None:
     """A run folder that cannot be read: the one line that says why."""
     with st.container(border=True, key="broken_state"):
-        st.subheader("This run cannot be read", anchor=False)
+        st.subheader(title, anchor=False)
         st.text(str(error))
+
+
+def run_page(page: Any) -> None:
+    """Run a page; a file that it cannot read ends it with one line instead of a traceback."""
+    try:
+        page.run()
+    except UserError as error:
+        broken_state(error, "A part of this run cannot be read")
         st.caption("Choose another run in the sidebar, or delete this one on the Runs page.")
 
 

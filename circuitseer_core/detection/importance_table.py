@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.folder import MERGED
 
@@ -100,12 +101,20 @@ def delta_matrix(
     """Loss changes of one set: sample ids (sorted), heads (layer-major), and (samples, heads) nats.
 
     NaN where a head was raced out before a sample.
+
+    Raises:
+        UserError: a part cannot be read.
     """
     columns = ["id", "set", "layer", "head", "delta_loss"]
     parts = sorted(folder.glob("part-*.parquet"))
     if not parts:
         return pd.Index([]), [], np.empty((0, 0))
-    rows = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts])
+    try:
+        rows = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts])
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(
+            f"the measurements in {folder} cannot be read: {one_line(error)}"
+        ) from error
     rows = rows.filter(pc.equal(rows["set"], set_name))
     row, ids = pd.factorize(rows["id"].to_pandas(), sort=True)
     layer, head = (rows[name].to_numpy().astype(np.int64) for name in ("layer", "head"))

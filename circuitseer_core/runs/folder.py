@@ -252,6 +252,16 @@ class Run:
             )
         return SelectionRecord.read(path)
 
+    def selection_records(self) -> dict[str, SelectionRecord]:
+        """Every selection that can be read, by name, newest first; damaged ones are left out."""
+        records = {}
+        for name in self.selections():
+            try:
+                records[name] = self.selection(name)
+            except UserError:  # whoever asks for it by name is told
+                continue
+        return records
+
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
         self.selection(name)

@@ -107,11 +107,7 @@ class Evidence:
     @cached_property
     def selection(self) -> SelectionRecord | None:
         """selection.json of the newest selection from this scoring (and scorer, if given)."""
-        for name in self.run.selections():
-            try:
-                selection = self.run.selection(name)
-            except UserError:
-                continue
+        for selection in self.run.selection_records().values():
             asked = self._scorer in (None, selection.settings.scorer)
             if selection.scores == self.scoring and asked:
                 return selection

@@ -19,6 +19,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import reseed
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
@@ -65,11 +66,14 @@ def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[
 
 
 def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dict[str, float]:
-    """Share of the draw in view that each kept selection holds too."""
+    """Share of the draw in view that each kept selection holds too; NaN for a damaged one."""
     shares = {}
     for name in names:
         written = (run.selection_dir(name) / "selection.json").stat().st_mtime_ns
-        shares[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
+        try:
+            shares[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
+        except UserError:  # its ids cannot be read: what it is can still be seen
+            shares[name] = float("nan")
     return shares
 
 

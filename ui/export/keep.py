@@ -61,7 +61,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
 
 def take_away(run: Run) -> None:
     """Download or write one kept selection."""
-    names = run.selections()
+    names = list(run.selection_records())
     if not names:
         st.caption("Nothing is kept yet: draw and keep a subset first.")
         return
@@ -90,11 +90,14 @@ def take_away(run: Run) -> None:
 
 def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
     """Kept selections, comparable: settings, diagnostics, overlap with the draw in view."""
-    names = run.selections()
-    if not names:
+    records = run.selection_records()
+    for name in set(run.selections()) - set(records):
+        st.text(f"Selection {name} cannot be read: its selection.json is damaged.")
+    if not records:
         return
+    names = list(records)
     shared = draw_data.overlaps(run, store, drawn, names)
-    rows = [_row(run.selection(name)) | {"shared": shared[name]} for name in names]
+    rows = [_row(records[name]) | {"shared": shared[name]} for name in names]
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -117,7 +120,7 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
             key="use_settings",
             icon=":material/tune:",
             on_click=draw_settings.load,
-            args=[run.selection(chosen).settings.to_json()],
+            args=[records[chosen].settings.to_json()],
         )
 
 
@@ -156,9 +159,8 @@ def _watch(run: Run, live: bool) -> None:
 
 
 def _kept_as_shown(run: Run, settings: SelectionSettings) -> bool:
-    if settings.name not in run.selections():
-        return False
-    return run.selection(settings.name).settings.to_json() == settings.model_dump(mode="json")
+    kept = run.selection_records().get(settings.name)
+    return kept is not None and kept.settings.to_json() == settings.model_dump(mode="json")
 
 
 def _write_folder(run: Run, name: str, form: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from decimal import Decimal
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -284,7 +285,8 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     half = float(t95(int(row["n"]))) * row["stderr"]
     table = head_tables.membership(run, len(choice.heads))
     membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
-    positive = heads["importance"].clip(lower=0).sum()
+    # Where no head raises the loss there is nothing to have a share of.
+    positive = heads["importance"].clip(lower=0).sum() or np.nan
     facts = [
         ("ΔL (nats)", signed(row["importance"], 3), f"± {half:.2g}"),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),

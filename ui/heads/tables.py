@@ -17,6 +17,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.detection import head_stability
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.runs.folder import Run
 
 
@@ -58,8 +59,12 @@ def source_agreement(run: Run) -> pd.DataFrame:
 
 def first_sample(run: Run) -> str:
     """The id of the first scored sample."""
-    part = pq.ParquetFile(run.score_parts(run.scorings()[0])[0])
-    return str(next(part.iter_batches(1, columns=["id"]))["id"][0])
+    path = run.score_parts(run.scorings()[0])[0]
+    try:
+        with pq.ParquetFile(path) as part:
+            return str(next(part.iter_batches(1, columns=["id"]))["id"][0])
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {one_line(error)}") from error
 
 
 def _stamp(path: Path) -> float:

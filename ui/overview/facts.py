@@ -80,11 +80,13 @@ def _score_facts(run: Run) -> list[str]:
 
 
 def _select_facts(run: Run) -> list[str]:
-    names = run.selections()
-    newest = run.selection(names[0])
+    records = run.selection_records()
+    if not records:
+        return ["no selection of this run can be read"]
+    name, newest = next(iter(records.items()))
     count = newest.counts.selected
     share = count / max(1, newest.counts.eligible)
-    facts = [f"“{names[0]}”: {count:,} samples, {percent(share, 1)} of the pool"]
+    facts = [f"“{name}”: {count:,} samples, {percent(share, 1)} of the pool"]
     facts.append(f"τ = {newest.temperature:g}, {ago(newest.created)}")
     return facts
 
@@ -95,8 +97,7 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
     layers = model.heads_per_layer if model else []
     scored = [run.scoring(name) for name in run.scorings()]
     kept = f"{len(scored[0].heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
-    names = run.selections()
-    drawn = run.selection(names[0]).counts.selected if names else None
+    drawn = next((r.counts.selected for r in run.selection_records().values()), None)
     rows = scored[0].rows if scored else None
     return [
         ("Reference model", short_model(model.id if model else "–"), model.id if model else ""),

@@ -59,7 +59,7 @@ def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
             theme(),
             title=f"Head {head[0]}.{head[1]}",
         ),
-        key=f"attention_{key}",
+        key=f"attention_map_{key}",
         name=f"attention {head[0]}.{head[1]} {sample_id}".replace("/", "_"),
         alt=f"Attention of head {head[0]}.{head[1]}: queries down, keys across",
     )

@@ -1,0 +1,270 @@
+"""Every page, tab and expander on every state that a run can be in: none may raise."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from streamlit import config
+from streamlit.testing.v1 import AppTest
+
+from circuitseer_core import api
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.opened import APP
+from tests.support.records import edit_run
+from tests.support.tiny_models import save_tiny
+
+RUN = "state"
+PROBLEMS = [
+    {"id": f"{i}", "question": f"Tom has {i} apples and {2 * i} pears. How many in all?",
+     "answer": f"He has {3 * i}.", "source": ("a", "b")[i % 2], "level": i % 3}
+    for i in range(30)
+]  # fmt: skip
+
+VIEWS: dict[str, list[dict[str, str]]] = {
+    "overview": [{}],
+    "runs": [
+        {"runs_view": "Watch"},
+        *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
+        {"runs_view": "Start", "stage": "Score and draw"},
+    ],
+    "heads": [
+        {"heads_view": view}
+        for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Compare")
+    ],
+    "samples": [
+        {"view": "Browse"},
+        *({"view": "Browse", "colour": c} for c in ("Variance", "One head")),
+        {"view": "Side by side"},
+        {"view": "Blind review"},
+    ],
+    "sources": [{}, {"shape": "Boxes"}, {"shape": "Cumulative"}],
+    "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
+}
+EXPANDERS = ("head_sample", "attention_matrix", "commands", "draw_command", "job_commands")
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with everything in it, made by the stages themselves on a tiny model."""
+    folder = tmp_path_factory.mktemp("whole")
+    data = folder / "toy.jsonl"
+    data.write_text("\n".join(map(json.dumps, PROBLEMS)), encoding="utf-8")
+    path = folder / RUN
+    detection: dict[str, Any] = {"probe_size": 6, "probe_pool": 12, "device": "cpu"}
+    model = str(save_tiny(folder / "model"))
+    api.run_detection(path, DetectSettings(model=model, probe=[str(data)], **detection), show=False)
+    for name, text in (("default", "prompt"), ("answers", "response")):
+        settings = ScoreSettings(data=[str(data)], name=name, text=text, shard_rows=8, device="cpu")
+        api.run_scoring(path, settings, show=False)
+    api.run_selection(path, SelectionSettings.of(fraction=0.3))
+    return path
+
+
+def without(path: Path, *names: str) -> None:
+    for name in names:
+        target = path / name
+        shutil.rmtree(target) if target.is_dir() else target.unlink()
+
+
+def job(path: Path, state: str, stage: str, *, live: bool) -> None:
+    """A job at work (held by this very process) or ended, and the progress it left."""
+    process = psutil.Process()
+    holder = {"pid": process.pid, "start_time": process.create_time()}
+    record = {
+        "steps": [[stage, "--run", str(path)]], "state": state, "step": 0,
+        "started": "2026-01-05T09:00:00+00:00", "started_s": process.create_time(),
+        "child": holder if live else {},
+    }  # fmt: skip
+    (path / "job.json").write_text(json.dumps(record), encoding="utf-8")
+    progress = {"stage": stage, "state": state, "done": 3, "total": 10, "unit": "samples"}
+    (path / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
+    (path / "log.txt").write_text("detect: 30 %\n", encoding="utf-8")
+    if live:
+        (path / "lock").write_text(json.dumps(holder), encoding="utf-8")
+
+
+def nothing(path: Path) -> None:
+    shutil.rmtree(path)
+
+
+def created(path: Path) -> None:
+    nothing(path)
+    Run.create(path)
+
+
+def detecting_no_part(path: Path) -> None:
+    created(path)
+    job(path, "running", "detect", live=True)
+
+
+def detecting_some_parts(path: Path) -> None:
+    without(path, "scores", "selections", "heads.parquet")
+    part = next((path / "importance").glob("part-*.parquet"))
+    part.rename(part.with_name("part-probe-r0-b00000-l000.parquet"))
+    edit_run(Run.open(path), state="running", detect={"finished": None})
+    job(path, "running", "detect", live=True)
+
+
+def detection_cancelled(path: Path) -> None:
+    detecting_some_parts(path)
+    (path / "lock").unlink()
+    job(path, "cancelled", "detect", live=False)
+
+
+def detected(path: Path) -> None:
+    without(path, "scores", "selections")
+
+
+def scoring_no_part(path: Path) -> None:
+    detected(path)
+    job(path, "running", "score", live=True)
+
+
+def scoring_some_parts(path: Path) -> None:
+    without(path, "selections", "scores/answers", "scores/default/rejects.parquet")
+    for part in sorted((path / "scores/default").glob("part-*.parquet"))[1:]:
+        part.unlink()
+    settings = path / "scores/default/settings.json"
+    record = json.loads(settings.read_text())
+    settings.write_text(json.dumps(record | {"state": "running"}), encoding="utf-8")
+    job(path, "running", "score", live=True)
+
+
+def scoring_failed(path: Path) -> None:
+    scoring_some_parts(path)
+    (path / "lock").unlink()
+    job(path, "failed", "score", live=False)
+
+
+def scored(path: Path) -> None:
+    without(path, "selections", "scores/answers")
+
+
+def scored_twice(path: Path) -> None:
+    without(path, "selections")
+
+
+def selected(path: Path) -> None:
+    assert (path / "selections").is_dir()
+
+
+def broken(name: str, content: bytes = b"{") -> Callable[[Path], None]:
+    """A state with one file damaged."""
+
+    def breaks(path: Path) -> None:
+        if name in ("job.json", "progress.json"):
+            job(path, "done", "select", live=False)
+        next(path.glob(name)).write_bytes(content)
+
+    breaks.__name__ = f"broken {name}"
+    return breaks
+
+
+STATES = [
+    nothing, created, detecting_no_part, detecting_some_parts, detection_cancelled, detected,
+    scoring_no_part, scoring_some_parts, scoring_failed, scored, scored_twice, selected,
+]  # fmt: skip
+BROKEN = [
+    *(broken(name) for name in (
+        "run.json", "job.json", "progress.json", "scores/default/settings.json",
+        "selections/default/selection.json",
+    )),
+    *(broken(name, b"not parquet") for name in (
+        "heads.parquet", "probe.parquet", "pool.parquet", "importance/part-*.parquet",
+        "scores/default/part-00000.parquet", "scores/default/rejects.parquet",
+        "selections/default/ids.parquet",
+    )),
+    broken("run.json", b"[]"), broken("heads.parquet", b""),
+]  # fmt: skip
+
+
+def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
+    """The page as a link opens it, with every expander open and the live model asked for."""
+    app = AppTest.from_file(str(APP), default_timeout=120)
+    app.query_params["run"] = RUN
+    app.run()
+    app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.session_state["live_model"] = str(path)
+    for key in EXPANDERS:
+        app.session_state[key] = True
+    return app.run()
+
+
+@pytest.fixture(autouse=True)
+def plain_errors() -> Iterator[None]:
+    """Let a fault say what it is; the app itself shows its type alone."""
+    before = config.get_option("client.showErrorDetails")
+    config.set_option("client.showErrorDetails", "full")
+    yield
+    config.set_option("client.showErrorDetails", before)
+
+
+def faults(
+    state: Callable[[Path], None], whole: Path, home: Path, page: str, views: int | None = None
+) -> list[str]:
+    """What the first ``views`` views of a page (all of them for None) raise on a state."""
+    path = home / RUN
+    shutil.copytree(whole, path)
+    state(path)
+    raised = []
+    for query in VIEWS[page][:views]:
+        for error in shown(page, query, path).exception:
+            if error.proto.type.endswith("UserError"):  # one line: see the test after next
+                continue
+            where = [line for line in error.stack_trace if "streamlit/" not in line]
+            raised.append(f"{query}: {error.message} {where[-1:]}")
+    return raised
+
+
+@pytest.mark.parametrize("page", list(VIEWS))
+@pytest.mark.parametrize("state", STATES, ids=lambda state: state.__name__)
+def test_no_state_raises(
+    state: Callable[[Path], None], page: str, whole: Path, runs_home: Path
+) -> None:
+    assert not faults(state, whole, runs_home, page)
+
+
+@pytest.mark.parametrize("page", list(VIEWS))
+@pytest.mark.parametrize("state", BROKEN, ids=lambda state: state.__name__)
+def test_no_damage_raises(
+    state: Callable[[Path], None], page: str, whole: Path, runs_home: Path
+) -> None:
+    assert not faults(state, whole, runs_home, page, views=1)
+
+
+def test_a_file_that_cannot_be_read_ends_a_page_in_one_line() -> None:
+    """This test runner goes past app.py, which does so for every page."""
+
+    def script() -> None:
+        from circuitseer_core.errors import UserError
+        from ui.shell import run_page
+
+        class Page:
+            def run(self) -> None:
+                raise UserError("heads.parquet cannot be read")
+
+        run_page(Page())
+
+    app = AppTest.from_function(script).run()
+    assert not app.exception
+    assert [t.value for t in app.text] == ["heads.parquet cannot be read"]
+    assert "run_page(" in APP.read_text(encoding="utf-8")
+
+
+def test_expanders_are_really_open(whole: Path, runs_home: Path) -> None:
+    """Else the tests above would look at closed ones and find nothing."""
+    path = runs_home / RUN
+    shutil.copytree(whole, path)
+    app = shown("samples", {"view": "Browse"}, path)
+    assert "layer_matrix" in [widget.key for widget in app.number_input]
