@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
+from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 
 
@@ -89,6 +92,18 @@ class _OutputSum(Intervention):
         return output
 
 
+def _run_for_means(
+    reference: ReferenceModel, collector: _OutputSum, samples: Sequence[Encoded]
+) -> bool:
+    """Add one batch to the collector's sums; True once it is done."""
+    ids = pad([sample.ids for sample in samples], reference.device)
+    lengths = torch.tensor([sample.n_tokens for sample in samples], device=ids.device)
+    at = torch.arange(ids.shape[1], device=ids.device)
+    collector.keep = (at[None, :] < lengths[:, None]).double()
+    reference.hidden(ids)
+    return True
+
+
 def mean_outputs(
     reference: ReferenceModel, samples: Sequence[Encoded], budget: int = 4096
 ) -> dict[int, Tensor]:
@@ -96,11 +111,19 @@ def mean_outputs(
     collector = _OutputSum()
     n_tokens = 0
     with torch.inference_mode(), intervening(collector):
-        for group in group_by_tokens([s.n_tokens for s in samples], budget):
-            ids = pad([samples[i].ids for i in group], reference.device)
-            lengths = torch.tensor([samples[i].n_tokens for i in group], device=ids.device)
-            at = torch.arange(ids.shape[1], device=ids.device)
-            collector.keep = (at[None, :] < lengths[:, None]).double()
-            reference.hidden(ids)
-            n_tokens += int(lengths.sum())
+        groups = group_by_tokens([s.n_tokens for s in samples], budget)
+        while groups:
+            group = groups.pop(0)
+            so_far = dict(collector.sums)
+            if fitting(partial(_run_for_means, reference, collector, [samples[i] for i in group])):
+                n_tokens += sum(samples[i].n_tokens for i in group)
+                continue
+            collector.sums = so_far  # some layers had been added
+            release(reference.device)
+            if len(group) == 1:
+                raise UserError(
+                    f"a sample of {samples[group[0]].n_tokens} tokens does not fit in memory: "
+                    "lower --max-length"
+                )
+            groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
     return {layer: (total / n_tokens).float() for layer, total in collector.sums.items()}

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,7 @@ from circuitseer_core.detection.replay import CleanPass, run_clean, variant_loss
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
 
@@ -66,14 +68,15 @@ class Ablator:
 
     def measure(self, batch: Batch, layer: int, heads: Sequence[int], *, noise: bool) -> Measured:
         """Loss changes of ``heads`` of ``layer``; splits a batch that does not fit."""
-        try:
-            return self._measure(batch, layer, heads, noise=noise)
-        except torch.OutOfMemoryError as error:
-            if batch.size == 1:
-                longest = batch.lengths[0]
-                raise UserError(
-                    f"a sample of {longest} tokens does not fit in memory: lower --max-length"
-                ) from error
+        measured = fitting(lambda: self._measure(batch, layer, heads, noise=noise))
+        if measured is not None:
+            return measured
+        release(self.reference.device)
+        if batch.size == 1:
+            raise UserError(
+                f"a sample of {batch.lengths[0]} tokens does not fit in memory: lower --max-length"
+            )
+        self._kept = None  # the whole batch's states
         halves = [self.measure(h, layer, heads, noise=noise) for h in batch.halves()]
         return Measured(
             torch.cat([h.delta for h in halves], 1), [n for h in halves for n in h.noise]
@@ -95,8 +98,9 @@ class Ablator:
             with_clean = self.clean_in_stack or (noise and not deltas)
             room = max(1, self.stack_tokens // batch.ids.numel() - with_clean)
             stack: list[int | None] = [*([None] if with_clean else []), *todo[:room]]
-            try:
-                losses = variant_losses(
+            losses = fitting(
+                partial(
+                    variant_losses,
                     self.reference,
                     batch,
                     clean if self.replay else None,
@@ -104,9 +108,11 @@ class Ablator:
                     stack,
                     self.ablation,
                 )
-            except torch.OutOfMemoryError:
+            )
+            if losses is None:
+                release(self.reference.device)
                 if room == 1:
-                    raise
+                    raise torch.OutOfMemoryError(f"one variant of {batch.ids.numel()} tokens")
                 self._halve(batch)
                 continue
             if with_clean:
@@ -117,8 +123,6 @@ class Ablator:
         return Measured(torch.cat(deltas), spread)
 
     def _halve(self, batch: Batch) -> None:
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
         self.stack_tokens = max(batch.ids.numel(), min(self.stack_tokens, 2**30) // 2)
 
 
@@ -142,9 +146,10 @@ def find_stack_tokens(
     ablator = Ablator(reference, ablation, stack_tokens=largest, replay=replay)
     best, best_rate, size = smallest, 0.0, smallest
     while size <= largest:
-        try:
-            rate = _rate(ablator, batch, layer, max(1, size // batch.ids.numel()))
-        except torch.OutOfMemoryError:
+        copies = max(1, size // batch.ids.numel())
+        rate = fitting(partial(_rate, ablator, batch, layer, copies))
+        if rate is None:
+            release(reference.device)
             return max(smallest, best // 2)
         if rate < best_rate * _GAIN:
             break

@@ -20,6 +20,7 @@ from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.losses import sample_losses
+from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
@@ -45,11 +46,33 @@ def joint_loss(
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
             batch = loss_batch([samples[i] for i in group], reference.device)
             sets = [[], *head_sets]
-            losses = set_losses(reference, batch, sets, ablation or AblationMode())
-            out[:, group] = losses.numpy()
+            out[:, group] = _fitting_losses(reference, batch, sets, ablation or AblationMode())
             if on_samples is not None:
                 on_samples(len(group))
     return out
+
+
+def _fitting_losses(
+    reference: ReferenceModel,
+    batch: Batch,
+    head_sets: Sequence[Sequence[tuple[int, int]]],
+    ablation: AblationMode,
+) -> NDArray[np.float64]:
+    """:func:`set_losses`; where memory runs out fewer samples, then fewer sets, at a time."""
+    losses = fitting(lambda: set_losses(reference, batch, head_sets, ablation))
+    if losses is not None:
+        return losses.numpy()
+    release(reference.device)
+    if batch.size > 1:
+        halves = [_fitting_losses(reference, h, head_sets, ablation) for h in batch.halves()]
+        return np.concatenate(halves, axis=1)
+    if len(head_sets) == 1:
+        raise UserError(
+            f"a sample of {batch.lengths[0]} tokens does not fit in memory: lower --max-length"
+        )
+    middle = len(head_sets) // 2
+    parts = (head_sets[:middle], head_sets[middle:])
+    return np.concatenate([_fitting_losses(reference, batch, p, ablation) for p in parts])
 
 
 def ablate_sets(

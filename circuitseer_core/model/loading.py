@@ -81,10 +81,18 @@ def load_model(
     precision = resolve_dtype(dtype, on)
     source = str(demo.model_folder()) if spec == "demo" else spec
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision)
-        tokenizer = AutoTokenizer.from_pretrained(source, revision=revision)
+        # Code that a model brings along is never run.
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
         model: Any = AutoModelForCausalLM.from_pretrained(
-            source, config=config, revision=revision, dtype=precision, attn_implementation=NAME
+            source,
+            config=config,
+            revision=revision,
+            dtype=precision,
+            attn_implementation=NAME,
+            trust_remote_code=False,
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}") from error

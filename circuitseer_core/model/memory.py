@@ -13,6 +13,8 @@ import ctypes
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
+from typing import TypeVar
 
 import torch
 
@@ -22,6 +24,17 @@ GAIN = 1.05
 """A doubled batch must be this much faster per token to be worth its memory."""
 LONG_ENOUGH_S = 0.4
 """A batch that takes this long has no fixed cost left to spread."""
+
+_FORMS = (
+    "allocate memory",  # torch's CPU allocator
+    "not enough memory",  # the same on Windows
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_ALLOC_FAILED",
+    "MPS backend out of memory",
+)
+"""What says that memory ran out in errors that have no type of their own."""
+
+Result = TypeVar("Result")
 
 # Names: mallopt(3).
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -3, -4
@@ -66,7 +79,21 @@ def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on a GPU or (as far as it shows) on a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
         return True
-    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+    return isinstance(error, RuntimeError) and any(form in str(error) for form in _FORMS)
+
+
+def fitting(work: Callable[[], Result]) -> Result | None:
+    """What ``work`` returns; None where memory ran out.
+
+    The caller tries again with less *after* the failure was dealt with: while an exception is being
+    handled its traceback keeps the tensors of the try that failed.
+    """
+    try:
+        return work()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+    return None
 
 
 def find_token_budget(run: Callable[[int, int], None], length: int, device: torch.device) -> int:
@@ -85,13 +112,11 @@ def find_token_budget(run: Callable[[int, int], None], length: int, device: torc
     budget = START
     while budget <= limit:
         samples = max(1, budget // length)
-        try:
-            rate, seconds = _measure(run, samples, length, warm=budget > START)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
+        measured = fitting(partial(_measure, run, samples, length, warm=budget > START))
+        if measured is None:
             release(device)
             return max(length, best // 2)
+        rate, seconds = measured
         if rate < GAIN * best_rate:
             break
         best, best_rate = budget, rate

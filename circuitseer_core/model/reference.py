@@ -1,13 +1,18 @@
 """Load a reference model, instrumented, and find its attention heads.
 
 ``demo``, a local folder and a Hub id go through the same Transformers loading code. The heads are
-found by running two tokens through the model and seeing which layers call our attention function:
-no list of architectures, and a model that cannot be instrumented is refused before any work.
+found by running a few tokens through the model and seeing which layers call our attention function:
+no list of architectures. On the same tokens is checked what every number here rests on (see
+``_check``); a model of which one of these is not true is refused before any work.
+
+A replay replaces the forward of modules that other threads may be using, so whoever runs the model
+holds ``_USE``: one forward pass at a time, as on one device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,8 +21,16 @@ from torch import Tensor, nn
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
+
+_USE = threading.RLock()
+"""Held during every forward pass and while a module's forward is replaced."""
+
+_CHECKED_TOKENS = 8
+_TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
+_LOW_PRECISION = 5e-2
+"""Largest difference taken as rounding, as a share of the largest value."""
 
 
 class ReferenceModel:
@@ -32,7 +45,13 @@ class ReferenceModel:
         self.model: Any = model.eval()
         self.tokenizer = tokenizer
         self.name = name
-        self.layers, self.heads_per_layer = _find_heads(self.model, name)
+        try:
+            self.layers, self.heads_per_layer = _find_heads(self.model, name)
+            _check(self)
+        except _ODD as error:
+            raise UserError(
+                f"{name}: {type(model).__name__} cannot be instrumented: {one_line(error)}"
+            ) from error
 
     @property
     def device(self) -> torch.device:
@@ -68,7 +87,8 @@ class ReferenceModel:
         No padding mask is passed: under causal attention no real token sees the padding behind it,
         and without a mask SDPA takes its fast causal path. Ignore padded positions afterwards.
         """
-        output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
+        with _USE:
+            output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
         return output
 
     def logits(self, hidden: Tensor) -> Tensor:
@@ -96,24 +116,34 @@ class _BodyOutput(BaseModelOutputWithPast):
 
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Any) -> Iterator[None]:
-    """Let ``module`` run ``forward`` inside the block, hooks and all else untouched."""
-    module.forward = forward
-    try:
-        yield
-    finally:
-        del module.forward
+    """Let ``module`` run ``forward`` inside the block, hooks and all else untouched.
+
+    Other threads wait with their own passes until the block is left.
+    """
+    with _USE:
+        module.forward = forward
+        try:
+            yield
+        finally:
+            del module.forward
+
+
+_ODD = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError)
+"""What a model that is built otherwise raises when it is run in our way."""
 
 
 class _HeadCounter(Intervention):
     def __init__(self) -> None:
         self.heads: dict[int, int] = {}
+        self.calls: dict[int, int] = {}
 
     def before(self, call: AttentionCall) -> None:
         self.heads[call.layer] = call.n_heads
+        self.calls[call.layer] = self.calls.get(call.layer, 0) + 1
 
 
 def _find_heads(model: Any, name: str) -> tuple[list[nn.Module], list[int]]:
-    """Decoder layers and their head counts, from one two-token forward pass."""
+    """Decoder layers and their head counts, from one forward pass of two tokens."""
     architecture = type(model).__name__
     counter = _HeadCounter()
     ids = torch.zeros(1, 2, dtype=torch.long, device=next(model.parameters()).device)
@@ -123,6 +153,11 @@ def _find_heads(model: Any, name: str) -> tuple[list[nn.Module], list[int]]:
         raise UserError(
             f"{name}: {architecture} has no attention heads that can be instrumented "
             "(none of its layers goes through Transformers' AttentionInterface)"
+        )
+    if max(counter.calls.values()) > 1:
+        raise UserError(
+            f"{name}: {architecture} attends more than once in a layer, so that what one head does "
+            "is not what is observed of it"
         )
     layers = _decoder_layers(model, set(counter.heads))
     if layers is None:
@@ -140,3 +175,59 @@ def _decoder_layers(model: nn.Module, indices: set[int]) -> list[nn.Module] | No
         ):
             return list(stack)
     return None
+
+
+class _PatternCheck(Intervention):
+    """Whether the patterns that we observe are those that the model's outputs come from."""
+
+    def __init__(self, close: Callable[[Tensor, Tensor], bool]) -> None:
+        self.close, self.strange = close, set[int]()
+
+    def after(self, call: AttentionCall, output: Tensor) -> Tensor:
+        heads = torch.arange(call.n_heads, device=output.device)
+        rows = torch.zeros_like(heads)
+        pattern = call.pattern(rows, heads, 0, output.shape[1])  # (H, T, T)
+        ours = torch.matmul(pattern, call.value[rows, heads // call.group_size].float())
+        if not self.close(ours, output[0].transpose(0, 1)):
+            self.strange.add(call.layer)
+        return output
+
+
+def _check(reference: ReferenceModel) -> None:
+    """Refuse a model for which one of the things that every number rests on is not true.
+
+    1. Its logits are those of its LM head on its body's final states.
+    2. It is causal: the last token changes no earlier state.
+    3. The observed patterns times the values are what its attention gave.
+
+    Raises:
+        UserError: which of these is not true.
+    """
+    model, architecture = reference.model, type(reference.model).__name__
+    rounding = _TOLERANCE.get(reference.dtype, _LOW_PRECISION)
+
+    def close(one: Tensor, other: Tensor) -> bool:
+        gap = (one.float() - other.float()).abs().max()
+        return bool(gap <= rounding * other.float().abs().max().clamp_min(1e-6))
+
+    vocabulary = model.get_input_embeddings().weight.shape[0]
+    ids = (torch.arange(_CHECKED_TOKENS, device=reference.device)[None] * 7 + 3) % vocabulary
+    changed = ids.clone()
+    changed[0, -1] = (ids[0, -1] + 1) % vocabulary
+    patterns = _PatternCheck(close)
+    with torch.inference_mode(), _USE:
+        with intervening(patterns):
+            own = model(input_ids=ids, use_cache=False).logits[0]
+        hidden = reference.hidden(ids)[0]
+        earlier = reference.hidden(changed)[0, :-1]
+        ours = reference.logits(hidden)
+    if not close(earlier, hidden[:-1]):
+        why = "later tokens change what it makes of earlier ones: it is no causal language model"
+    elif ours.shape != own.shape or not close(ours, own):
+        why = "its logits are not those of its LM head on its body's final states"
+    elif patterns.strange:
+        layers = ", ".join(map(str, sorted(patterns.strange)))
+        why = f"its attention in layer {layers} is not that of its queries, keys and mask"
+    else:
+        return
+    raise UserError(f"{reference.name}: {architecture} cannot serve as a reference model: {why}")

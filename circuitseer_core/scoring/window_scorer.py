@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import pyarrow as pa
@@ -24,7 +25,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.data.sample import Reject, Sample, ScoredPart
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, pad
-from circuitseer_core.model.memory import is_out_of_memory, release
+from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.baselines import baseline_scores
@@ -115,15 +116,22 @@ class WindowScorer:
                 done[0] += n
                 on_progress(n)
 
-            try:
-                alive = count if self.plan.template is None else lambda n: on_progress(0)
-                results = self._run(encoded, alive)
-                baselines = self._baselines(encoded.samples, count)
-                break
-            except (RuntimeError, MemoryError) as error:
-                self._halve(error)
-                on_progress(-done[0])
-        return self._shard(encoded, results, baselines)
+            done_all = fitting(partial(self._scored, encoded, count, on_progress))
+            if done_all is not None:
+                return self._shard(encoded, *done_all)
+            self._halve()
+            on_progress(-done[0])
+
+    def _scored(
+        self,
+        encoded: EncodedWindow,
+        count: Callable[[int], None],
+        on_progress: Callable[[int], None],
+    ) -> tuple[_Results, dict[str, Floats]]:
+        """All numbers of a window."""
+        alive = count if self.plan.template is None else lambda n: on_progress(0)
+        results = self._run(encoded, alive)
+        return results, self._baselines(encoded.samples, count)
 
     def run_blank(self, samples: int, length: int) -> None:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
@@ -131,15 +139,11 @@ class WindowScorer:
         lengths = torch.full((samples,), length, device=self.reference.device)
         observe(self.reference, ids, lengths, self._controlled or self._plain).observed.cpu()
 
-    def _halve(self, error: BaseException) -> None:
-        if not is_out_of_memory(error):
-            raise error
-        if self.token_budget <= 1:
-            raise UserError(
-                "memory ran out on a batch of one sample: the model hardly fits"
-            ) from error
-        self.token_budget //= 2
+    def _halve(self) -> None:
         release(self.reference.device)
+        if self.token_budget <= 1:
+            raise UserError("memory ran out on a batch of one sample: the model hardly fits")
+        self.token_budget //= 2
 
     def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> _Results:
         results = _Results.empty(len(encoded.samples))
@@ -186,14 +190,19 @@ class WindowScorer:
         """Start every batch. One that fails is taken apart, and the samples at fault are noted."""
         for batch in batches:
             try:
-                yield batch, self._launch(encoded, batch, plan)
+                launched = self._launch(encoded, batch, plan)
             except FAILURES as error:
                 self._raise_if_fatal(error, alone=len(batch) == 1)
-                if len(batch) == 1:
-                    n_tokens = len(encoded.texts[batch[0]].ids)
-                    results.failures[batch[0]] = _reason(error, n_tokens)
-                else:
-                    yield from self._launched(encoded, [[i] for i in batch], plan, results)
+                reason = _reason(error, len(encoded.texts[batch[0]].ids))
+            else:
+                yield batch, launched
+                continue
+            # Out of the handler, whose traceback keeps the failed batch's tensors.
+            release(self.reference.device)
+            if len(batch) == 1:
+                results.failures[batch[0]] = reason
+            else:
+                yield from self._launched(encoded, [[i] for i in batch], plan, results)
 
     def _launch(self, encoded: EncodedWindow, batch: list[int], plan: HeadPlan) -> _HostCopy:
         texts = [encoded.texts[i] for i in batch]
@@ -207,7 +216,6 @@ class WindowScorer:
         if is_out_of_memory(error):
             if not alone:
                 raise error
-            release(self.reference.device)
         elif isinstance(error, torch.AcceleratorError):
             raise UserError(f"the device failed, run again to go on: {one_line(error)}") from error
 

@@ -386,6 +386,33 @@ def test_out_of_memory_halves_the_stack_and_goes_on(monkeypatch: pytest.MonkeyPa
         measured(reference, batch, stack_tokens=10_000)
 
 
+def test_out_of_memory_halves_joint_losses_and_head_means(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = tiny_model("llama")
+    batch = samples()
+    sets = [[(0, 0)], [(1, 1), (0, 2)], [(1, 0)]]
+    want_losses, want_means = joint_loss(reference, batch, sets), mean_outputs(reference, batch)
+    limit = max(sample.n_tokens for sample in batch)  # one sample, one set
+    true_hidden = ReferenceModel.hidden
+
+    def hidden(self: ReferenceModel, ids: Tensor) -> Tensor:
+        states = true_hidden(self, ids)  # hooks have seen the pass that then fails
+        if ids.numel() > limit:
+            raise RuntimeError("DefaultCPUAllocator: not enough memory")
+        return states
+
+    monkeypatch.setattr(ReferenceModel, "hidden", hidden)
+    assert np.abs(joint_loss(reference, batch, sets) - want_losses).max() <= 1e-5
+    for layer, means in mean_outputs(reference, batch).items():
+        torch.testing.assert_close(means, want_means[layer], atol=1e-5, rtol=1e-5)
+    limit = 3
+    for work in (
+        lambda: joint_loss(reference, batch, sets),
+        lambda: mean_outputs(reference, batch),
+    ):
+        with pytest.raises(UserError, match="max-length"):
+            work()
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

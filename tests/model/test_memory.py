@@ -4,8 +4,12 @@ import json
 import platform
 import subprocess
 import sys
+import weakref
 
 import pytest
+import torch
+
+from circuitseer_core.model.memory import fitting, is_out_of_memory
 
 # In a process of its own: what a heap that a whole test suite has cut up can reuse is chance.
 SCRIPT = """
@@ -40,3 +44,40 @@ def test_memory_is_faulted_in_once_and_given_back_after() -> None:
     found = json.loads(done.stdout)
     assert found["kept"] < found["usual"] / 10
     assert found["given_back_mib"] >= 60
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory"),
+        MemoryError(),
+        RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: you tried to …"),
+        RuntimeError("DefaultCPUAllocator: not enough memory: you tried to allocate 8 bytes"),
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+    ],
+)
+def test_forms_of_memory_running_out(error: BaseException) -> None:
+    def work() -> int:
+        raise error
+
+    assert is_out_of_memory(error) and fitting(work) is None
+
+
+def test_other_errors_and_results_go_through() -> None:
+    assert fitting(lambda: 3) == 3
+    with pytest.raises(RuntimeError, match="size"):
+        fitting(lambda: torch.ones(2) @ torch.ones(3))
+    assert not is_out_of_memory(ValueError("not enough memory"))
+
+
+def test_what_failed_is_freed_before_the_next_try() -> None:
+    """Inside an ``except`` block the traceback would still keep the tensors of the failed try."""
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def work() -> int:
+        large = torch.ones(10)
+        kept.append(weakref.ref(large))
+        raise torch.OutOfMemoryError("injected")
+
+    assert fitting(work) is None
+    assert kept[0]() is None
