@@ -79,7 +79,10 @@ class AblationMode:
 
 
 class _OutputSum(Intervention):
-    """Adds up head outputs over real tokens: layer -> (H, Dv), float64."""
+    """Adds up head outputs over real tokens: layer -> (H, Dv), float64 on the host.
+
+    A batch is summed in float32: not every device has float64.
+    """
 
     def __init__(self) -> None:
         self.sums: dict[int, Tensor] = {}
@@ -87,7 +90,7 @@ class _OutputSum(Intervention):
 
     def after(self, call: AttentionCall, output: Tensor) -> Tensor:
         assert self.keep is not None
-        total = torch.einsum("bthd,bt->hd", output.double(), self.keep)
+        total = torch.einsum("bthd,bt->hd", output.float(), self.keep).cpu().double()
         self.sums[call.layer] = self.sums.get(call.layer, 0) + total
         return output
 
@@ -99,7 +102,7 @@ def _run_for_means(
     ids = pad([sample.ids for sample in samples], reference.device)
     lengths = torch.tensor([sample.n_tokens for sample in samples], device=ids.device)
     at = torch.arange(ids.shape[1], device=ids.device)
-    collector.keep = (at[None, :] < lengths[:, None]).double()
+    collector.keep = (at[None, :] < lengths[:, None]).float()
     reference.hidden(ids)
     return True
 
@@ -126,4 +129,7 @@ def mean_outputs(
                     "lower --max-length"
                 )
             groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
-    return {layer: (total / n_tokens).float() for layer, total in collector.sums.items()}
+    return {
+        layer: (total / n_tokens).float().to(reference.device)
+        for layer, total in collector.sums.items()
+    }

@@ -30,12 +30,15 @@ def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> 
 
 
 def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Tensor:
-    """Mean loss of every sample in every variant: (V, B) float64 from hidden (V*B, T, d)."""
+    """Mean loss of every sample in every variant: (V, B) float64 from hidden (V*B, T, d).
+
+    Summed on the host: not every device has float64.
+    """
     variants = hidden.shape[0] // batch.size
     picked = hidden.unflatten(0, (variants, batch.size))[:, batch.rows, batch.positions]
     losses = token_losses(reference, picked.flatten(0, 1), batch.targets.repeat(variants))
     sums = torch.zeros(variants, batch.size, dtype=torch.float64)
-    sums.index_add_(1, batch.rows.cpu(), losses.view(variants, -1).double().cpu())
+    sums.index_add_(1, batch.rows.cpu(), losses.view(variants, -1).cpu().double())
     return sums / batch.counts
 
 

@@ -94,7 +94,7 @@ def _batch_losses(reference: ReferenceModel, samples: Sequence[Encoded]) -> Floa
     """Loss of every loss token of the samples, end to end."""
     batch = loss_batch(samples, reference.device)
     hidden = reference.hidden(batch.ids)[batch.rows, batch.positions]
-    return token_losses(reference, hidden, batch.targets).double().cpu().numpy()
+    return token_losses(reference, hidden, batch.targets).cpu().double().numpy()
 
 
 def _alone(reference: ReferenceModel, conditioned: Encoded) -> Encoded | None:

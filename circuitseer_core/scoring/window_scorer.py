@@ -294,13 +294,14 @@ class _HostCopy:
 
     def __init__(self, profiles: Profiles) -> None:
         both = torch.stack([profiles.observed, profiles.flat])
+        # The event is of the tensor's own device: the current one may be another.
         self._event = torch.cuda.Event() if both.is_cuda else None
         if self._event is None:
             self._host: Tensor = both.cpu()
         else:
             self._host = torch.empty(both.shape, dtype=both.dtype, pin_memory=True)
             self._host.copy_(both, non_blocking=True)
-            self._event.record()
+            self._event.record(torch.cuda.current_stream(both.device))
 
     def wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """(B, G, T) observed and undifferentiated profiles."""
