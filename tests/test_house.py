@@ -210,7 +210,13 @@ def test_a_fact_stands_in_one_place(pattern: str, home: str) -> None:
     assert found <= {home}
 
 
-WHOLE = {"test_house.py", "test_docs.py", "test_install.py", "test_real_model.py"}
+WHOLE = {
+    "test_house.py",
+    "test_docs.py",
+    "test_install.py",
+    "test_real_model.py",
+    "test_device_placement.py",
+}
 """Tests of the project as a whole rather than of one module."""
 
 

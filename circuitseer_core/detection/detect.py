@@ -38,7 +38,7 @@ from circuitseer_core.detection.importance_table import is_merged, merge_parts, 
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
@@ -102,8 +102,7 @@ def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
         return
     before = run.detection.settings.to_json()
     ours = settings.model_dump()
-    ignored = {"stack_tokens"}
-    changed = [k for k in ours if k not in ignored and before.get(k, ours[k]) != ours[k]]
+    changed = [k for k in ours if k not in NOT_NUMBERS and before.get(k, ours[k]) != ours[k]]
     if changed:
         first = changed[0]
         option = first.replace("_", "-")

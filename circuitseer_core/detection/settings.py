@@ -12,6 +12,9 @@ from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
 
+NOT_NUMBERS = {"stack_tokens", "device"}
+"""Settings that say how fast and where, not what: a run may go on with others."""
+
 
 class DetectSettings(BaseModel):
     """What ``detect`` measures, and how. Names follow the command line."""
@@ -88,4 +91,4 @@ class DetectSettings(BaseModel):
 
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
-        return short_hash(self.model_dump_json(exclude={"stack_tokens"}))
+        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS))

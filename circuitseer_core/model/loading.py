@@ -14,6 +14,7 @@ from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
 from circuitseer_core.model.attention import NAME
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.model.weights_hash import weights_hash
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -123,7 +124,7 @@ def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceMode
 
 
 def describe(reference: ReferenceModel, source: str, revision: str | None) -> ModelInfo:
-    """The manifest entry of a loaded model; hashes its weight files (about 1 s a gigabyte)."""
+    """The manifest entry of a loaded model; hashes its weight files (see weights_hash.py)."""
     model = reference.model
     names = {v: k for k, v in DTYPES.items()}
     return ModelInfo(
@@ -146,13 +147,7 @@ def _weights_hash(source: str, revision: str | None) -> str:
         from huggingface_hub import snapshot_download
 
         folder = Path(snapshot_download(source, revision=revision, local_files_only=True))
-    files = sorted(p for p in folder.iterdir() if p.suffix in {".safetensors", ".bin", ".gguf"})
-    digest = hashlib.sha256()
-    for path in files:
-        digest.update(path.name.encode())
-        with path.open("rb") as handle:
-            digest.update(hashlib.file_digest(handle, "sha256").digest())
-    return digest.hexdigest()
+    return weights_hash(folder)
 
 
 def _tokenizer_hash(tokenizer: Any) -> str:

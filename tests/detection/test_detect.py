@@ -497,3 +497,18 @@ def test_hybrid_models_leave_out_layers_without_heads() -> None:
     want = expected(reference, batch)
     assert want.abs().median() >= 1e-3
     assert (measured(reference, batch) - want).abs().max() <= 1e-5
+
+
+def test_a_run_goes_on_on_another_device(tmp_path: Path) -> None:
+    """Which device is no part of what was measured; the precision is."""
+    model, data = str(save_tiny(tmp_path / "model")), str(write_data(tmp_path / "sums.jsonl"))
+    run = Run.create(tmp_path / "run")
+    options: dict[str, Any] = {"model": model, "probe": [data], "probe_size": 3, "probe_pool": 9}
+    heads = detect(run, DetectSettings(**options, device="cpu"), show=False)
+    run.heads_path.unlink()
+    before = [p.stat().st_mtime_ns for p in run.importance_dir.iterdir()]
+    again = detect(run, DetectSettings(**options, device="auto"), show=False)
+    pd.testing.assert_frame_equal(heads, again)
+    assert [p.stat().st_mtime_ns for p in run.importance_dir.iterdir()] == before
+    one, other = (DetectSettings(**options, device=d) for d in ("cpu", "cuda:1"))
+    assert one.fingerprint() == other.fingerprint()

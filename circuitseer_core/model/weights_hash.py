@@ -1,0 +1,61 @@
+"""The hash that pins a model's weights, computed once a machine.
+
+A file that has the path, size and time of change that it had is not read again: hashing takes about
+a second a gigabyte. The memory is one JSON file; without it, or where it cannot be written, every
+load hashes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from contextlib import suppress
+from pathlib import Path
+
+from circuitseer_core.files import atomic_path
+
+SUFFIXES = {".safetensors", ".bin", ".gguf"}
+
+
+def cache_folder() -> Path:
+    """``$CIRCUITSEER_CACHE``, else ``circuitseer`` in the user's cache folder."""
+    if chosen := os.environ.get("CIRCUITSEER_CACHE"):
+        return Path(chosen)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "circuitseer"
+
+
+def weights_hash(folder: Path) -> str:
+    """SHA-256 over names and SHA-256 of the weight files in ``folder``."""
+    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    known = _known()
+    digest = hashlib.sha256()
+    before = dict(known)
+    for path in files:
+        digest.update(path.name.encode())
+        digest.update(bytes.fromhex(_file_hash(path, known)))
+    if known != before:
+        with suppress(OSError), atomic_path(cache_folder() / "weights.json") as temporary:
+            temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
+    return digest.hexdigest()
+
+
+def _file_hash(path: Path, known: dict[str, str]) -> str:
+    """Hex SHA-256 of a file, remembered in ``known`` by what tells its versions apart."""
+    at = path.stat()
+    key = f"{path.resolve()} {at.st_size} {at.st_mtime_ns}"
+    if key not in known:
+        with path.open("rb") as handle:
+            known[key] = hashlib.file_digest(handle, "sha256").hexdigest()
+    return known[key]
+
+
+def _known() -> dict[str, str]:
+    """What is remembered; nothing where the file is missing or of another shape."""
+    try:
+        stored = json.loads((cache_folder() / "weights.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(stored, dict):
+        return {}
+    return {k: v for k, v in stored.items() if isinstance(v, str) and len(v) == 64}

@@ -1,0 +1,62 @@
+"""Weights are hashed once a machine, and again when they change."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.model import weights_hash as hashing
+from circuitseer_core.model.weights_hash import cache_folder, weights_hash
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "b.safetensors").write_bytes(b"two")
+    (model / "a.safetensors").write_bytes(b"one")
+    (model / "config.json").write_text("{}")
+    return model
+
+
+def by_hand(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for name in ("a.safetensors", "b.safetensors"):
+        digest.update(name.encode() + hashlib.sha256((folder / name).read_bytes()).digest())
+    return digest.hexdigest()
+
+
+def test_the_second_time_no_file_is_read(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert weights_hash(folder) == by_hand(folder)
+
+    def never(*args: object) -> None:
+        raise AssertionError("read again")
+
+    monkeypatch.setattr(hashing.hashlib, "file_digest", never)
+    assert weights_hash(folder) == by_hand(folder)
+
+
+@pytest.mark.parametrize("content", [b"other", b"owt"], ids=["another size", "the same size"])
+def test_changed_weights_have_another_hash(folder: Path, content: bytes) -> None:
+    before = weights_hash(folder)
+    path = folder / "b.safetensors"
+    later = path.stat().st_mtime_ns + 1_000_000
+    path.write_bytes(content)
+    os.utime(path, ns=(later, later))
+    assert weights_hash(folder) == by_hand(folder) != before
+
+
+@pytest.mark.parametrize("stored", ["[]", "{", '{"a": 1}', ""])
+def test_a_damaged_memory_is_no_memory(folder: Path, stored: str) -> None:
+    cache_folder().mkdir(parents=True)
+    (cache_folder() / "weights.json").write_text(stored)
+    assert weights_hash(folder) == by_hand(folder)
+
+
+def test_a_memory_that_cannot_be_written_costs_time_only(folder: Path) -> None:
+    cache_folder().parent.mkdir(parents=True, exist_ok=True)
+    cache_folder().write_text("a file where the folder should be")
+    assert weights_hash(folder) == by_hand(folder)
