@@ -18,6 +18,14 @@ def percent(share: float, digits: int = 0) -> str:
     return text.replace("-", "−") + " %"
 
 
+def percent_beside(share: float, limit: float, digits: int = 0) -> str:
+    """A share of 1 with as many digits as tell it from ``limit``: 79.6 %, where that is 80 %."""
+    text = percent(share, digits)
+    if share != limit and digits < 4 and text == percent(limit, digits):
+        return percent_beside(share, limit, digits + 1)
+    return text
+
+
 def plain(value: float, digits: int = 2) -> str:
     """A number with ``digits`` significant digits, never as 2e-05: 0.000021, 5,900."""
     if not math.isfinite(value):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from circuitseer_core.wording import count, listing, percent, plain, signed
+from circuitseer_core.wording import count, listing, percent, percent_beside, plain, signed
 
 
 def test_numbers_in_words() -> None:
@@ -18,3 +18,9 @@ def test_numbers_in_words() -> None:
     assert (count(1, "row"), count(1400, "row")) == ("1 row", "1,400 rows")
     assert listing(["a"]) == "a" and listing(["a", "b"]) == "a and b"
     assert listing(list("abcdefg"), 3) == "a, b, c and 4 more"
+
+
+def test_a_share_beside_a_limit_is_told_from_it() -> None:
+    assert percent_beside(0.796, 0.8) == "79.6 %"
+    assert percent_beside(0.8, 0.8) == "80 %" == percent_beside(0.8, 0.9)
+    assert percent_beside(0.79999, 0.8) == "79.999 %"

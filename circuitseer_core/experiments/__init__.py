@@ -44,6 +44,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "loss with all reasoning heads ablated at once, against random heads (needs the model)",
             "circuitseer_core.experiments.joint_ablation",
         ),
+        Experiment(
+            "sinks",
+            "how much of its attention each head leaves on the first token (needs the model)",
+            "circuitseer_core.experiments.sinks",
+        ),
     )
 }
 """By name, as ``validate --run RUN NAME`` takes them."""

@@ -64,7 +64,7 @@ def rescored(
         known = ", ".join(ATTENTION_SCORERS)
         raise UserError(f"{rescoring.scorer!r} is no attention scorer: choose {known}")
     scoring = run.scoring(rescoring.scores)
-    ids, texts = _texts(run, rescoring)
+    ids, texts = scored_texts(run, rescoring)
     reference = load_run_model(run.model, run.model.dtype, rescoring.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
@@ -122,7 +122,7 @@ def scores_under(
     return out
 
 
-def _texts(run: Run, rescoring: Rescoring) -> tuple[list[str], list[str]]:
+def scored_texts(run: Run, rescoring: Rescoring) -> tuple[list[str], list[str]]:
     """Ids and scored texts of ``rows`` samples of smallest hash that have a text."""
     from circuitseer_core.data.sample import scored_text
     from circuitseer_core.runs.texts import chosen_texts

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins
+from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins, plain
 
 
 def profile_bars(
@@ -73,6 +72,10 @@ def profile_bars(
     return fig
 
 
+TICKS = 40
+"""Most token labels along an axis of an attention map."""
+
+
 def attention_map(
     attention: NDArray[np.floating],
     labels: Sequence[str],
@@ -83,8 +86,9 @@ def attention_map(
 ) -> go.Figure:
     """One head's attention, queries down, keys across, at most 512 × 512 cells.
 
-    Colours end at the 99th percentile of the causal half without the first key: the sink column
-    would swamp the rest. Above the diagonal there is no attention; it stays blank.
+    The first key is a column of its own with a scale from 0 to 100 %: it is the sink of most heads,
+    and would swamp the rest. The other colours end at the 99th percentile of the causal half; what
+    is beyond is marked on the colour bar. Above the diagonal there is no attention; it stays blank.
 
     Args:
         attention: (R, R) weights; max-pooled where R is fewer than the tokens.
@@ -95,34 +99,41 @@ def attention_map(
     """
     size = len(attention)
     stride = max(1, -(-len(labels) // max(size, 1)))
+    names = [plain(f"{i * stride} {labels[i * stride]}") for i in range(min(size, len(labels)))]
     causal = np.tril(np.ones((size, size), dtype=bool))
-    inner = causal.copy()
-    inner[:, :1] = False
-    values = attention[inner]
-    top = float(np.quantile(values, 0.99)) if values.size else 1.0
-    shown = np.where(causal, np.round(attention.astype(np.float64), 5), np.nan)
-    names = [f"{i * stride} {labels[i * stride]}" for i in range(min(size, len(labels)))]
-    fig = figure(theme, height=height, title=title)
-    fig.add_heatmap(
-        z=shown,
-        customdata=_pairs(names) if size <= 128 else None,
-        zmin=0,
-        zmax=max(top, 1e-6),
-        colorscale=theme.scale("sequential"),
-        colorbar=colorbar(theme, "weight"),
-        hoverongaps=False,
-        hovertemplate=(
-            "query %{customdata[0]}<br>key %{customdata[1]}<br>%{z:.4f}<extra></extra>"
-            if size <= 128
-            else "query %{y}, key %{x}<br>%{z:.4f}<extra></extra>"
-        ),
-    )
-    if stride > 1 or size > 128:
-        fig.data[0].update(x0=0, dx=stride, y0=0, dy=stride)
-    fig.update_xaxes(title_text="key (attended to)", constrain="domain", side="bottom")
-    fig.update_yaxes(title_text="query", autorange="reversed", scaleanchor="x", showgrid=False)
+    shares = np.where(causal, np.round(100 * attention.astype(np.float64), 3), np.nan)
+    others = shares[:, 1:][causal[:, 1:]]
+    # Never finer than the uniform share: what is below it is no pattern worth a colour.
+    top = max(float(np.quantile(others, 0.99)) if others.size else 0.0, 100 / size)
+    beyond = "≥ " if others.size and others.max() > top * (1 + 1e-9) else ""
+    sink = float(np.nanmean(shares[:, 0]))
+    bar = colorbar(theme, "share of a query's attention")
+    bar |= {"tickvals": [0, top / 2, top]}
+    bar |= {"ticktext": ["0 %", f"{top / 2:.2g} %", f"{beyond}{top:.2g} %"]}
+    fig = figure(theme, height=height, title=f"{title}: {sink:.0f} % on the first token")
+    look = {
+        "y": names,
+        "zmin": 0,
+        "colorscale": theme.scale("sequential"),
+        "hoverongaps": False,
+        "hovertemplate": "query %{y}<br>key %{x}<br>%{z:.2f} % of the query's attention"
+        "<extra></extra>",
+    }
+    fig.add_heatmap(z=shares[:, :1], x=names[:1], xaxis="x", zmax=100, showscale=False, **look)
+    fig.add_heatmap(z=shares[:, 1:], x=names[1:], xaxis="x2", zmax=top, colorbar=bar, **look)
+    _token_axes(fig, names)
     return fig
 
 
-def _pairs(names: Sequence[str]) -> list[list[Any]]:
-    return [[[query, key] for key in names] for query in names]
+def _token_axes(fig: go.Figure, names: Sequence[str]) -> None:
+    """Tokens along both axes, thinned, the first key on an axis of its own."""
+    shown = list(names[1 :: max(1, -(-len(names) // TICKS))])
+    axis = {"type": "category", "tickmode": "array", "showgrid": False, "automargin": True}
+    keys = axis | {"tickangle": 90}
+    across = {"domain": [0.07, 1.0], "anchor": "y", "title": {"text": "key (attended to)"}}
+    down = {"autorange": "reversed", "title": {"text": "query"}}
+    fig.update_layout(
+        xaxis=keys | {"domain": [0.0, 0.05], "tickvals": list(names[:1])},
+        xaxis2=keys | across | {"tickvals": shown},
+        yaxis=axis | down | {"tickvals": [*names[:1], *shown]},
+    )

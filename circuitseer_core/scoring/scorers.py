@@ -27,6 +27,8 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.hashing import uniforms
 
 ATTENTION_SCORERS = ("variance", "raw_variance", "focus", "divergence")
+SINK_SCORERS = ("variance", "raw_variance")
+"""Attention scorers that count the first token."""
 PLAIN_SCORERS = ("length", "random")
 BASELINE_SCORERS = ("perplexity", "ifd")
 MIN_KEPT = 2

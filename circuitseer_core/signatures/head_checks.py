@@ -13,7 +13,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import DetectRecord
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
-from circuitseer_core.wording import count, listing, percent, plain
+from circuitseer_core.wording import count, listing, percent, percent_beside, plain
 
 
 def effect_against_noise(facts: Evidence) -> Signature | None:
@@ -89,9 +89,10 @@ def set_stability(facts: Evidence) -> Signature | None:
 
 def overlap_sentence(again: SetOverlap, *, raced: bool) -> str:
     """What an independent probe would share with the chosen set, with interval and chance."""
-    what = f"{percent(again.expected)} of the {again.count} chosen heads"
+    expected = percent_beside(again.expected, limits.STABLE)
+    what = f"{expected} of the {again.count} chosen heads"
     if again.count == 1:
-        what = f"the one chosen head with probability {percent(again.expected)}"
+        what = f"the one chosen head with probability {expected}"
     text = (
         f"An independent probe of {count(again.samples, 'sample')} would be expected to choose "
         f"{what} too (95 % interval for one such probe {percent(again.low)} to "

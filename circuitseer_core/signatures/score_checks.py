@@ -10,13 +10,10 @@ import numpy as np
 
 from circuitseer_core import limits
 from circuitseer_core.correlation import Rank, control_agreement, rank_correlation
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, SINK_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, percent, signed
-
-SINK_SCORERS = ("variance", "raw_variance")
-"""Scorers that count the first token."""
 
 
 def length_driven(facts: Evidence) -> Signature | None:

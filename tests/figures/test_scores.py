@@ -140,13 +140,27 @@ def test_attention_map_is_causal_and_at_most_512_wide() -> None:
     rng = np.random.default_rng(0)
     matrix = np.tril(rng.random((512, 512)))
     fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT)
-    heat = fig.data[0]
-    assert np.isnan(np.asarray(heat.z, float)[0, 1:]).all() and heat.dx == 4
+    sink, heat = fig.data
+    assert np.isnan(np.asarray(heat.z, float)[0]).all() and heat.x[1] == "8 t"  # pooled by four
     inner = np.tri(512, dtype=bool) & (np.arange(512) > 0)
-    assert heat.zmax == pytest.approx(np.quantile(matrix[inner], 0.99))
+    assert heat.zmax == pytest.approx(100 * np.quantile(matrix[inner], 0.99))
+    np.testing.assert_allclose(np.ravel(sink.z), 100 * matrix[:, 0], atol=1e-3)
+    assert (sink.zmin, sink.zmax) == (0, 100)
+    assert len(fig.layout.xaxis2.tickvals) <= tokens.TICKS
     assert len(fig.to_json()) < 4_000_000
-    small = tokens.attention_map(np.tril(np.ones((5, 5))), list("abcde"), DARK)
-    assert list(small.data[0].customdata[4][1]) == ["4 e", "1 b"]
+
+
+def test_attention_map_names_tokens_and_says_what_the_first_one_gets() -> None:
+    uniform = np.tril(np.ones((5, 5))) / np.arange(1, 6)[:, None]
+    fig = tokens.attention_map(uniform, list("abcde"), DARK, title="Head 3.1")
+    assert list(fig.data[1].x) == ["1 b", "2 c", "3 d", "4 e"]
+    assert fig.data[1].y[0] == "0 a"
+    assert fig.data[1].z[4][3] == pytest.approx(20.0)
+    mean = 100 * np.mean([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    assert fig.layout.title.text == f"Head 3.1: {mean:.0f} % on the first token"
+    assert fig.data[1].colorbar.ticktext[-1].startswith("≥ ")  # 50 % is beyond the scale
+    one = tokens.attention_map(np.ones((1, 1)), ["a"], LIGHT)
+    assert "100 % on the first token" in one.layout.title.text
 
 
 def test_agreement_interval() -> None:

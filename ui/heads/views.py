@@ -68,19 +68,20 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """The sorted curve, and in words how much of the total the set carries."""
-    full = heads[~heads["raced_out"]] if "raced_out" in heads else heads
-    positive = full["importance"].clip(lower=0)
+    positive = heads["importance"].clip(lower=0)
     ordered = positive.sort_values(ascending=False)
     share = ordered.head(len(choice.heads)).sum() / max(ordered.sum(), 1e-12)
     half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
+    raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
+    estimates = f" ({raced} raced-out heads by their pilot estimates)" if raced else ""
     st.caption(
         f"The {len(choice.heads)} kept heads carry {percent(share)} of all positive ΔL; "
-        f"{half} of {len(heads):,} carry half of it. Shaded: the kept ranks."
+        f"{half} of {len(heads):,} carry half of it{estimates}. Shaded: the kept ranks."
     )
     show_figure(
-        figures.sorted_curve(full, len(choice.heads), theme=theme()),
+        figures.sorted_curve(heads, len(choice.heads), theme=theme()),
         key="sorted_curve",
-        data=full.sort_values("rank"),
+        data=heads.sort_values("rank"),
         alt="Importance of heads sorted by rank",
     )
 

@@ -14,6 +14,7 @@ from circuitseer_core.browse.spans import Shade, Spans, contributions, shade, sp
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures.tokens import profile_bars
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.scorers import SINK_SCORERS, sink_share
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.wording import percent
 from ui import judgements as review_store
@@ -74,6 +75,10 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
     if rank:
         percentile = 100.0 * (total - rank) / max(total - 1, 1)
         parts += [f"percentile {percentile:.1f}", f"rank {rank:,} of {total:,}"]
+    if scorer in SINK_SCORERS and len(sample.profile):
+        share = sink_share(sample.profile[None], np.array([len(sample.profile)]))[0]
+        if np.isfinite(share):
+            parts.append(f"{percent(float(share))} of this score is the first token")
     parts.append(f"{sample.n_tokens:,} tokens" + (" (truncated)" if sample.truncated else ""))
     return " · ".join(parts)
 

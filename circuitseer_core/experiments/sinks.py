@@ -1,0 +1,126 @@
+"""How much of its attention does each head leave on the first token?
+
+Most heads of a language model park attention on the first token, whatever it says: a sink. Uniform
+ablation takes that away too, so a head may matter much for where it does *not* look. On a part of
+the scored samples every head of the model is observed, and its share on the first token is the
+mean over queries and samples: m_0 of the head's own profile.
+
+Two things follow. The verdict says how the reasoning heads compare with all heads, and the Spearman
+of importance with the sink share says whether importance goes with being a sink.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from circuitseer_core import limits
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.correlation import correlation, ranks
+from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, Rescoring, scored_texts
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.wording import count, percent, signed
+
+NAME = "sinks"
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate sinks``."""
+
+    scores: str = Field("default", description="the scoring whose texts and heads are meant")
+    rows: int = Field(100, ge=2, description="scored samples to observe, by hash")
+    device: str = Field("auto", description="where the model runs")
+    seed: int = Field(0, description="seed of the choice of samples")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no scores or texts, or the model cannot be loaded.
+    """
+    chosen = Options.of(**options)
+    ids, texts = scored_texts(
+        run, Rescoring(rows=chosen.rows, scores=chosen.scores, seed=chosen.seed)
+    )
+    heads, shares = _observed(run, texts, chosen)
+    facts = Evidence(run, chosen.scores)
+    reasoning = set(facts.chosen or select_heads(run.heads()))
+    table = pd.DataFrame(heads, columns=["layer", "head"])
+    table["sink_share"] = shares.mean(axis=0)
+    table["sink_share_sd"] = shares.std(axis=0, ddof=1)
+    table["reasoning"] = [head in reasoning for head in heads]
+    known = run.heads()[["layer", "head", "importance"]]
+    table = table.merge(known, on=["layer", "head"], how="left")
+    table = table.sort_values("importance", ascending=False, ignore_index=True)
+    numbers = summary(table) | {"rows": len(ids)}
+    title = "How much of its attention does each head leave on the first token?"
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+
+
+def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head], Floats]:
+    """All heads, and (samples, heads) their share on the first token."""
+    import torch
+
+    from circuitseer_core.model.batches import group_by_tokens, pad
+    from circuitseer_core.model.encoding import default_max_length, encode_texts
+    from circuitseer_core.model.loading import load_run_model
+    from circuitseer_core.runs.progress import Progress
+    from circuitseer_core.scoring.profiles import HeadPlan, observe
+
+    reference = load_run_model(run.model, run.model.dtype, options.device)
+    longest = default_max_length(reference.max_positions, run.scoring(options.scores).max_length)
+    encoded = [text.ids for text in encode_texts(reference.tokenizer, texts, longest)]
+    heads = reference.heads
+    plan = HeadPlan([[head] for head in heads], reference.device)
+    shares = np.full((len(encoded), len(heads)), np.nan)
+    with Progress(None, "sinks", len(encoded), unit="samples") as progress:
+        for group in group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS):
+            batch = [encoded[i] for i in group]
+            lengths = torch.tensor([len(ids) for ids in batch], device=reference.device)
+            profiles = observe(reference, pad(batch, reference.device), lengths, plan)
+            shares[group] = profiles.observed[..., 0].cpu().numpy()
+            progress.advance(len(group))
+    usable = np.isfinite(shares).all(axis=1)
+    if usable.sum() < 2:
+        raise UserError("the model's attention is not finite on these samples")
+    return heads, shares[usable]
+
+
+def summary(table: pd.DataFrame) -> dict[str, Any]:
+    """The verdict's numbers from layer, head, sink_share, reasoning, importance."""
+    own, others = (table.loc[table["reasoning"] == which, "sink_share"] for which in (True, False))
+    measured = table.dropna(subset="importance")
+    best = table.iloc[0]
+    return {
+        "heads": len(own),
+        "reasoning": float(own.mean()),
+        "others": float(others.mean()),
+        "mostly_sink": int(own.map(limits.mostly_sink).sum()),
+        "others_mostly_sink": float(others.map(limits.mostly_sink).mean()),
+        "strongest": [int(best["layer"]), int(best["head"])],
+        "strongest_share": float(best["sink_share"]),
+        "spearman": correlation(
+            ranks(measured["importance"].to_numpy()), ranks(measured["sink_share"].to_numpy())
+        ),
+    }
+
+
+def _verdict(numbers: dict[str, Any]) -> str:
+    layer, head = numbers["strongest"]
+    return (
+        f"On {count(numbers['rows'], 'sample')} the reasoning heads leave "
+        f"{percent(numbers['reasoning'])} of their attention on the first token, the other heads "
+        f"{percent(numbers['others'])}; {numbers['mostly_sink']} of the "
+        f"{count(numbers['heads'], 'reasoning head')} leave more than {percent(limits.SINK)} there "
+        f"({percent(numbers['others_mostly_sink'])} of the others). The strongest head, "
+        f"({layer},{head}), leaves {percent(numbers['strongest_share'])} there. Spearman of "
+        f"importance with this share over all heads: {signed(numbers['spearman'])}."
+    )
