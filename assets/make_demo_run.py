@@ -1,18 +1,24 @@
 """Bundle a finished run's numbers as assets/demo-run: what the app shows at first.
 
-    python assets/make_demo_run.py RUN
+    python assets/make_demo_run.py split FOLDER
+    python assets/make_demo_run.py bundle RUN
 
-RUN was made with (two CPU cores, fp32):
+``split`` writes the demo corpus as two files: probe.jsonl, seven problems a source of 20 to 600
+characters with their solution, and scored.jsonl, all others. RUN was made of them (two CPU cores,
+fp32, every head on every problem of the probe):
 
-    detect --model demo --probe demo --contrast self-instruct.jsonl --probe-size 16 \
-           --probe-pool 64 --mode racing --max-length 192 --dtype fp32
-    score  --data demo --dtype fp32
-    select --name demo --fraction 0.1
+    detect --model demo --probe probe.jsonl --probe-criterion stratified --probe-size 56 \
+           --probe-pool 56 --mode exact
+    score  --data scored.jsonl --dtype fp32
+    score  --data scored.jsonl --dtype fp32 --name response --text response
     select --name top-k --fraction 0.1 --temperature 0
+    select --name demo --fraction 0.1
+    validate length, random-heads, temperature, sinks
+    validate stability --set rescore=60
+    validate joint-ablation --set data=scored.jsonl --set limit=60
 
-self-instruct.jsonl: the seed and user-oriented tasks of yizhongw/self-instruct (Apache-2.0). Texts
-stay out: those of the demo corpus come from the installed data packages by id, the contrast's
-are not needed. Folder names of the machine it ran on are cut to file names.
+Texts stay out: those of the demo corpus come from the installed data packages by id. Folder names
+of the machine it ran on are cut to file names.
 """
 
 from __future__ import annotations
@@ -29,6 +35,8 @@ import pyarrow.parquet as pq
 
 TARGET = Path(__file__).parent / "demo-run"
 TEXTS = ("prompt", "response", "original")
+SHARE = 7
+"""Problems of each source in the probe."""
 _FOLDERS = re.compile(r"(?:/[\w.-]+)+/([\w.-]+)")
 
 
@@ -77,5 +85,32 @@ def write(target: Path, table: pa.Table) -> None:
     pq.write_table(table, target, compression="zstd", compression_level=19)
 
 
+def split(folder: Path) -> None:
+    """The demo corpus as probe.jsonl and scored.jsonl, ids as they are."""
+    sys.path.insert(0, str(TARGET.parents[1]))
+    from circuitseer_core.hashing import hash64
+    from circuitseer_core.runs.texts import demo_texts
+
+    texts = demo_texts()
+    ids = list(texts)
+    keys = hash64(7, "bundled-probe", ids)
+    taken: dict[str, int] = {}
+    probe = set()
+    for _, key in sorted(zip(keys.tolist(), ids, strict=True)):
+        sample = texts[key]
+        length = len(f"{sample.original['question']}{sample.original['solution']}")
+        if sample.response and 20 <= length <= 600 and taken.get(sample.source, 0) < SHARE:
+            taken[sample.source] = taken.get(sample.source, 0) + 1
+            probe.add(key)
+    for name, kept in (("probe", probe), ("scored", set(ids) - probe)):
+        rows = (
+            {"id": key.split("/", 1)[1], "source": texts[key].source} | texts[key].original
+            for key in ids
+            if key in kept
+        )
+        lines = [json.dumps(row, default=str) + "\n" for row in rows]
+        (folder / f"{name}.jsonl").write_text("".join(lines), encoding="utf-8")
+
+
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    {"split": split, "bundle": main}[sys.argv[1]](Path(sys.argv[2]))
