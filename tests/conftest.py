@@ -24,7 +24,6 @@ def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     """Point the runs folder at a fresh place, so that no test sees another's runs or yours."""
     home = tmp_path / "runs-home"
     monkeypatch.setenv("CIRCUITSEER_RUNS", str(home))
-    monkeypatch.setenv("CIRCUITSEER_CACHE", str(tmp_path / "cache"))
     yield home
 
 

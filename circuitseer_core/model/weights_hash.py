@@ -9,20 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from contextlib import suppress
 from pathlib import Path
 
-from circuitseer_core.files import atomic_path
+from circuitseer_core.files import atomic_path, cache_home
 
 SUFFIXES = {".safetensors", ".bin", ".gguf"}
-
-
-def cache_folder() -> Path:
-    """``$CIRCUITSEER_CACHE``, else ``circuitseer`` in the user's cache folder."""
-    if chosen := os.environ.get("CIRCUITSEER_CACHE"):
-        return Path(chosen)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "circuitseer"
 
 
 def weights_hash(folder: Path) -> str:
@@ -35,7 +27,8 @@ def weights_hash(folder: Path) -> str:
         digest.update(path.name.encode())
         digest.update(bytes.fromhex(_file_hash(path, known)))
     if known != before:
-        with suppress(OSError), atomic_path(cache_folder() / "weights.json") as temporary:
+        known = {key: value for key, value in known.items() if _path_of(key).exists()}
+        with suppress(OSError), atomic_path(cache_home() / "weights.json") as temporary:
             temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return digest.hexdigest()
 
@@ -50,10 +43,14 @@ def _file_hash(path: Path, known: dict[str, str]) -> str:
     return known[key]
 
 
+def _path_of(key: str) -> Path:
+    return Path(key.rsplit(" ", 2)[0])
+
+
 def _known() -> dict[str, str]:
     """What is remembered; nothing where the file is missing or of another shape."""
     try:
-        stored = json.loads((cache_folder() / "weights.json").read_text(encoding="utf-8"))
+        stored = json.loads((cache_home() / "weights.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     if not isinstance(stored, dict):

@@ -11,6 +11,8 @@ nothing:
    stops at the first step that fails. It writes every change of state into job.json, atomically.
 3. :func:`cancel` signals the runner, which passes the signal on and kills after a grace period;
    stages write atomically, so the folder stays valid and :func:`resume` is the same job again.
+
+A run folder is data: what is run is this package, with the stages and options of job_steps.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ import psutil
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME, IS_CHECKOUT
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.job_steps import is_ours, rebuilt, sealed
 from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
@@ -48,6 +51,7 @@ class JobStatus:
     ``state``: none, running, stopping, done, failed, cancelled, or interrupted (its process is
     gone without having said why: killed, or the machine went down). ``step`` is the 0-based index
     of the step in work or last worked on; ``seconds`` the time since the start, or the total.
+    ``ours``: whether the steps were given on this machine, so that they may be run again.
     """
 
     state: str = "none"
@@ -56,6 +60,7 @@ class JobStatus:
     error: str | None = None
     started: str | None = None
     seconds: float = 0.0
+    ours: bool = True
     progress: ProgressRecord | None = field(default=None, compare=False)
 
     @property
@@ -74,16 +79,17 @@ def start(
 ) -> None:
     """Start ``steps`` (arguments after ``python -m circuitseer_core``) for the run at ``run_path``.
 
-    Raises UserError where a job of this run is at work, or ``run_path`` is a folder of another
-    kind. ``program`` is what the arguments are given to.
+    Raises UserError where a job of this run is at work, ``run_path`` is a folder of another kind,
+    or a step is no stage. ``program`` is what the arguments are given to; the folder never says it.
     """
+    words = rebuilt(steps, run_path)
     run = Run.create(run_path)
     with _guard(run.path):
         if _is_live(_holder(run.path)) or status(run.path).live:
             raise UserError(f"{run.name} has a job at work already")
         job = JobRecord(
-            program=list(program),
-            steps=[list(step) for step in steps],
+            steps=words,
+            seal=sealed(words),
             state="running",
             step=0,
             started=now(),
@@ -97,7 +103,7 @@ def start(
             environment["PYTHONPATH"] = os.pathsep.join(search)
         with run.log_path.open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "circuitseer_core.runs.jobs", str(run.path)],
+                [sys.executable, "-m", "circuitseer_core.runs.jobs", str(run.path), *program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -108,12 +114,21 @@ def start(
         _identity(child.pid).write(run.lock_path)
 
 
-def resume(run_path: Path) -> None:
-    """Start the last job's steps again; finished work is kept, so it goes on where it stopped."""
+def resume(run_path: Path, *, adopt: bool = False, program: Sequence[str] = PROGRAM) -> None:
+    """Start the last job's steps again; finished work is kept, so it goes on where it stopped.
+
+    Raises UserError where the steps were not given on this machine, unless ``adopt`` says that
+    someone has read them, and where one of them is no stage.
+    """
     job = _job(run_path)
     if job is None or not job.steps:
         raise UserError(f"{run_path.name} has no job to resume")
-    start(run_path, job.steps, program=job.program or PROGRAM)
+    if not adopt and not is_ours(job.steps, job.seal):
+        raise UserError(
+            f"the job of {run_path.name} was not started on this machine: read its commands, "
+            "then adopt it"
+        )
+    start(run_path, job.steps, program=program)
 
 
 def cancel(run_path: Path) -> None:
@@ -150,6 +165,7 @@ def status(run_path: Path) -> JobStatus:
         error=job.error,
         started=job.started,
         seconds=max(0.0, ended - job.started_s),
+        ours=is_ours(job.steps, job.seal),
         progress=read_or_none(ProgressRecord, run_path / "progress.json"),
     )
 
@@ -255,8 +271,8 @@ def _holder(run_path: Path) -> ProcessRecord | None:
 class _Runner:
     """Works through one job's steps; the only writer of job.json after the start."""
 
-    def __init__(self, run_path: Path) -> None:
-        self.path = run_path
+    def __init__(self, run_path: Path, program: Sequence[str] = PROGRAM) -> None:
+        self.path, self.program = run_path, program
         self.job = JobRecord.read(run_path / "job.json")
         self.stopping = (run_path / "cancel").exists()
         self.child: subprocess.Popen[bytes] | None = None
@@ -272,10 +288,10 @@ class _Runner:
 
     def run(self) -> int:
         """Run the steps in order; returns the exit code of the job."""
-        for index, step in enumerate(self.job.steps):
+        for index, step in enumerate(rebuilt(self.job.steps, self.path)):
             if self.stopping:
                 break
-            code = self.step(index, [*self.job.program, *step])
+            code = self.step(index, [*self.program, *step])
             if code != 0 and not self.stopping:
                 last = log_tail(self.path, 5).splitlines() or ["no output"]
                 self.finish("failed", error=f"{step[0]}: {last[-1]}")
@@ -310,9 +326,9 @@ class _Runner:
         (self.path / "lock").unlink(missing_ok=True)
 
 
-def main(run_path: Path) -> int:
-    """The runner's entry point: ``python -m circuitseer_core.runs.jobs RUN``."""
-    runner = _Runner(run_path)
+def main(run_path: Path, program: Sequence[str] = ()) -> int:
+    """The runner's entry point: ``python -m circuitseer_core.runs.jobs RUN [PROGRAM …]``."""
+    runner = _Runner(run_path, program or PROGRAM)
     signal.signal(signal.SIGTERM, runner.stop)
     signal.signal(signal.SIGINT, runner.stop)
     with _guard(run_path):  # the starter still holds it while it writes the lock
@@ -321,4 +337,4 @@ def main(run_path: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

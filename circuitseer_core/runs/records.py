@@ -205,10 +205,13 @@ class ProcessRecord(Record):
 
 
 class JobRecord(Record):
-    """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times."""
+    """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
+
+    ``seal``: that the steps were given on this machine (job_steps). No program is read from here.
+    """
 
     steps: list[list[str]] = []
-    program: list[str] = []
+    seal: str | None = None
     state: str = "none"
     step: int = 0
     error: str | None = None

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from pathlib import Path
 
 import pytest
 
+from circuitseer_core.files import cache_home
 from circuitseer_core.model import weights_hash as hashing
-from circuitseer_core.model.weights_hash import cache_folder, weights_hash
+from circuitseer_core.model.weights_hash import weights_hash
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "cache"))
 
 
 @pytest.fixture
@@ -49,14 +56,23 @@ def test_changed_weights_have_another_hash(folder: Path, content: bytes) -> None
     assert weights_hash(folder) == by_hand(folder) != before
 
 
+def test_files_that_are_gone_are_forgotten(folder: Path, tmp_path: Path) -> None:
+    weights_hash(folder)
+    (folder / "a.safetensors").unlink()
+    (folder / "b.safetensors").rename(folder / "c.safetensors")
+    weights_hash(folder)
+    kept = json.loads((cache_home() / "weights.json").read_text())
+    assert [key.split()[0] for key in kept] == [str(folder / "c.safetensors")]
+
+
 @pytest.mark.parametrize("stored", ["[]", "{", '{"a": 1}', ""])
 def test_a_damaged_memory_is_no_memory(folder: Path, stored: str) -> None:
-    cache_folder().mkdir(parents=True)
-    (cache_folder() / "weights.json").write_text(stored)
+    cache_home().mkdir(parents=True)
+    (cache_home() / "weights.json").write_text(stored)
     assert weights_hash(folder) == by_hand(folder)
 
 
 def test_a_memory_that_cannot_be_written_costs_time_only(folder: Path) -> None:
-    cache_folder().parent.mkdir(parents=True, exist_ok=True)
-    cache_folder().write_text("a file where the folder should be")
+    cache_home().parent.mkdir(parents=True, exist_ok=True)
+    cache_home().write_text("a file where the folder should be")
     assert weights_hash(folder) == by_hand(folder)

@@ -16,12 +16,14 @@ import psutil
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs import jobs
+from circuitseer_core.runs import job_steps, jobs
 from circuitseer_core.runs.folder import Run
 
 FAKE = """
 import sys, time
-kind, seconds = sys.argv[1], float(sys.argv[2])
+# detect --run RUN [KIND] SECONDS
+words = [sys.argv[1], *sys.argv[4:]]
+kind, seconds = words[-2], float(words[-1])
 print("fake", kind, flush=True)
 if kind == "deaf":
     import signal
@@ -72,10 +74,10 @@ def test_cancel_reaches_a_runner_that_is_still_starting(tmp_path: Path, program:
 
 def test_a_failing_step_stops_the_job_and_says_why(tmp_path: Path, program: list[str]) -> None:
     path = tmp_path / "run"
-    jobs.start(path, [["fail", "0"], ["score", "0"]], program=program)
+    jobs.start(path, [["select", "fail", "0"], ["score", "0"]], program=program)
     wait_for(lambda: state(path) == "failed")
     status = jobs.status(path)
-    assert status.error == "fail: the dataset is empty"
+    assert status.error == "select: the dataset is empty"
     assert status.step == 0 and status.resumable
     assert "fake score" not in jobs.log_tail(path)
 
@@ -100,7 +102,7 @@ def test_cancel_ends_the_step_and_resume_runs_the_same_job(
     wait_for(lambda: state(path) == "cancelled")
     assert not psutil.pid_exists(child)
     assert jobs.status(path).resumable
-    jobs.resume(path)
+    jobs.resume(path, program=program)
     assert state(path) == "running"
     jobs.cancel(path)
     wait_for(lambda: state(path) == "cancelled")
@@ -111,12 +113,14 @@ def test_a_deaf_step_is_killed_after_the_grace_period(
 ) -> None:
     path = tmp_path / "run"
     Run.create(path)
-    job = {"program": program, "steps": [["deaf", "60"]], "started_s": time.time()}
+    job = {"steps": [["select", "deaf", "60"]], "started_s": time.time()}
     (path / "job.json").write_text(json.dumps(job))
     code = "import circuitseer_core.runs.jobs as j, sys, pathlib; j.GRACE_S = 0.5\n"
-    code += "sys.exit(j.main(pathlib.Path(sys.argv[1])))"
+    code += "sys.exit(j.main(pathlib.Path(sys.argv[1]), sys.argv[2:]))"
     with (path / "log.txt").open("wb") as log:
-        runner = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=log, stderr=log)
+        runner = subprocess.Popen(
+            [sys.executable, "-c", code, str(path), *program], stdout=log, stderr=log
+        )
     wait_for(lambda: "deaf" in jobs.log_tail(path))
     time.sleep(0.2)  # "fake deaf" comes just before the signal is ignored
     runner.send_signal(signal.SIGTERM)
@@ -157,7 +161,7 @@ def test_a_killed_job_reads_as_interrupted_and_can_be_resumed(
     pid = json.loads((path / "lock").read_text())["pid"]
     os.killpg(pid, signal.SIGKILL)
     wait_for(lambda: state(path) == "interrupted")
-    jobs.resume(path)
+    jobs.resume(path, program=program)
     assert state(path) == "running"
     jobs.cancel(path)
     wait_for(lambda: state(path) == "cancelled")
@@ -228,3 +232,69 @@ def test_delete_refuses_a_folder_that_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         jobs.delete(tmp_path / "mine")
     assert (tmp_path / "mine").is_dir()
+
+
+def _foreign(path: Path, steps: list[list[str]], **more: object) -> None:
+    Run.create(path)
+    job = {"steps": steps, "state": "failed", "started_s": 1.0, **more}
+    (path / "job.json").write_text(json.dumps(job))
+
+
+def test_a_program_named_in_a_run_folder_is_never_run(tmp_path: Path, program: list[str]) -> None:
+    path, witness = tmp_path / "run", tmp_path / "witness"
+    evil = [sys.executable, "-c", f"open({str(witness)!r}, 'w')"]
+    _foreign(path, [["detect", "0"]], program=evil)
+    assert jobs.status(path).resumable and not jobs.status(path).ours
+    with pytest.raises(UserError, match="not started on this machine"):
+        jobs.resume(path, program=program)
+    jobs.resume(path, adopt=True, program=program)
+    wait_for(lambda: state(path) == "done")
+    assert "fake detect" in jobs.log_tail(path)
+    assert not witness.exists()
+    assert jobs.status(path).ours
+
+
+@pytest.mark.parametrize("step", [["export", "--out", "x"], ["app"], [], ["--help"], ["score\0"]])
+def test_what_is_no_stage_is_refused_even_when_adopted(tmp_path: Path, step: list[str]) -> None:
+    path = tmp_path / "run"
+    _foreign(path, [step])
+    with pytest.raises(UserError, match="no stage|no job"):
+        jobs.resume(path, adopt=True)
+    assert state(path) == "failed"
+
+
+@pytest.mark.parametrize("words", [["--run", "/elsewhere"], ["--run=/elsewhere"]])
+def test_a_step_works_in_its_own_folder_only(
+    tmp_path: Path, program: list[str], words: list[str]
+) -> None:
+    path = tmp_path / "run"
+    _foreign(path, [["detect", *words, "0", *words, "0"]])
+    jobs.resume(path, adopt=True, program=program)
+    wait_for(lambda: state(path) == "done")
+    assert jobs.status(path).steps == (("detect", "--run", str(path), "0", "0"),)
+
+
+def test_a_renamed_run_resumes_where_it_now_lies_and_a_changed_step_is_foreign(
+    tmp_path: Path, program: list[str]
+) -> None:
+    path = tmp_path / "run"
+    jobs.start(path, [["select", "fail", "0"]], program=program)
+    wait_for(lambda: state(path) == "failed")
+    moved = jobs.rename(path, "other")
+    assert jobs.status(moved).ours
+    jobs.resume(moved, program=program)
+    wait_for(lambda: state(moved) == "failed")
+    assert jobs.status(moved).steps[0][2] == str(moved)
+    job = json.loads((moved / "job.json").read_text())
+    job["steps"][0].append("--model=evil/model")
+    (moved / "job.json").write_text(json.dumps(job))
+    assert not jobs.status(moved).ours
+
+
+def test_the_key_is_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "home"))
+    seal = job_steps.sealed([["detect", "1"]])
+    assert (tmp_path / "home" / "job.key").stat().st_mode & 0o777 == 0o600
+    assert job_steps.is_ours([["detect", "--run", "x", "1"]], seal)
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "another machine"))
+    assert not job_steps.is_ours([["detect", "1"]], seal)

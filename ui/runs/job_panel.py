@@ -63,13 +63,18 @@ def _actions(path: Path, status: jobs.JobStatus) -> None:
             disabled=status.state == "stopping",
             key="cancel",
         )
+    elif status.resumable and not status.ours:
+        with st.popover("Adopt", icon=":material/shield:"):
+            st.markdown("This job was not started on this machine. It would run:")
+            st.code("\n".join(commands.as_typed(step) for step in status.steps), language="bash")
+            st.button("Adopt and resume", on_click=_resume, args=[path, True], key="adopt")
     elif status.resumable:
         st.button("Resume", icon=":material/resume:", on_click=_resume, args=[path], key="resume")
 
 
-def _resume(path: Path) -> None:
+def _resume(path: Path, adopt: bool = False) -> None:
     try:
-        jobs.resume(path)
+        jobs.resume(path, adopt=adopt)
     except UserError as error:
         st.toast(str(error), icon=":material/error:")
 
