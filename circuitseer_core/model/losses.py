@@ -23,7 +23,7 @@ def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> 
     out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
     for start in range(0, len(targets), rows):
         stop = min(start + rows, len(targets))
-        logits = reference.logits(hidden[start:stop]).float()
+        logits = reference.logits(hidden[start:stop])
         chosen = logits.gather(1, targets[start:stop, None])[:, 0]
         out[start:stop] = torch.logsumexp(logits, -1) - chosen
     return out

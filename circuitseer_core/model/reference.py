@@ -13,7 +13,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -31,6 +32,7 @@ _CHECKED_TOKENS = 8
 _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 _LOW_PRECISION = 5e-2
 """Largest difference taken as rounding, as a share of the largest value."""
+_LOW = (torch.bfloat16, torch.float16)
 
 
 class ReferenceModel:
@@ -92,16 +94,32 @@ class ReferenceModel:
         return output
 
     def logits(self, hidden: Tensor) -> Tensor:
-        """Vocabulary logits (n, V) of final hidden states (n, d), in the model's dtype.
+        """Vocabulary logits (n, V) of final hidden states (n, d), in float32 whatever the model's.
 
         The model's own forward does it, around a body that hands back ``hidden``: so final
-        soft-caps, logit scales and the like are the model's, without a branch here.
+        soft-caps, logit scales and the like are the model's, without a branch here. Only the
+        product with a low-precision LM head is ours: rounding logits to bf16 moves a loss by more
+        than most heads do.
         """
         states = _BodyOutput(last_hidden_state=hidden[None])
         dummy = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
-        with replaced_forward(self.body, lambda *args, **kwargs: states):
+        head = self.model.get_output_embeddings()
+        with ExitStack() as patches:
+            patches.enter_context(replaced_forward(self.body, lambda *args, **kwargs: states))
+            if isinstance(head, nn.Linear) and head.weight.dtype in _LOW:
+                patches.enter_context(replaced_forward(head, partial(_float32_product, head)))
             logits: Tensor = self.model(input_ids=dummy, use_cache=False).logits
-        return logits[0]
+        return logits[0].float()
+
+
+def _float32_product(head: nn.Linear, states: Tensor) -> Tensor:
+    """What a low-precision LM head gives, (..., V), summed up and kept in float32."""
+    if states.is_cuda:  # tensor cores do so at no cost; elsewhere operands are widened first
+        product = torch.mm(states.flatten(0, -2), head.weight.t(), out_dtype=torch.float32)
+        logits = product.unflatten(0, states.shape[:-1])
+    else:
+        logits = torch.matmul(states.float(), head.weight.float().t())
+    return logits if head.bias is None else logits + head.bias.float()
 
 
 class _BodyOutput(BaseModelOutputWithPast):

@@ -76,6 +76,21 @@ def test_patterns_that_are_not_the_attention_are_refused(monkeypatch: pytest.Mon
         tiny_model("llama")
 
 
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt2", "phi3"])
+def test_logits_of_a_low_precision_head_are_float32(kind: str) -> None:
+    reference = tiny_model(kind)
+    reference.model.to(torch.bfloat16)
+    with torch.inference_mode():
+        hidden = reference.hidden(torch.arange(1, 30)[None])[0]
+        got = reference.logits(hidden)
+        states = hidden[None]
+        reference.model.to(torch.float32)  # the same weights, exactly
+        want = reference.logits(states[0].float())
+    assert got.dtype == torch.float32
+    # Equal to the last digits of float32; rounded to bf16 they would differ by 4e-3 of themselves.
+    torch.testing.assert_close(got, want, rtol=1e-5, atol=1e-4)
+
+
 def batch_of(reference: ReferenceModel, tokens: int) -> Any:
     ids = [(7 * i + 3) % VOCAB for i in range(tokens)]
     return loss_batch([Encoded("a", "s", ids, 5)], reference.device)
