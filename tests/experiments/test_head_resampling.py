@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +57,29 @@ class TestWithAModel:
         assert result.numbers["controls"] == pytest.approx([importance[1]], abs=1e-5)
         assert result.numbers["sum_of_singles"] == pytest.approx(importance[0])
         assert result.numbers["clean"] == pytest.approx(run.probe()["base_loss"].mean(), abs=1e-5)
+
+    def test_changed_weights_are_refused(self, measured: Path, tmp_path: Path) -> None:
+        """By whatever loads the run's model; ``score`` has its own test."""
+        from safetensors.torch import load_file, save_file
+
+        from circuitseer_core.detection.joint import ablate_sets
+
+        run = Run.open(shutil.copytree(measured, tmp_path / "run"))
+        model = shutil.copytree(run.model.id, tmp_path / "model")
+        edit_run(run, model=run.model.to_json() | {"id": str(model)})
+        weights = load_file(model / "model.safetensors")
+        name = next(iter(weights))
+        save_file(
+            weights | {name: weights[name] + 1}, model / "model.safetensors", {"format": "pt"}
+        )
+        data = tmp_path / "sums.jsonl"
+        data.write_text(json.dumps({"question": "1 + 1?", "answer": "2"}), encoding="utf-8")
+        with pytest.raises(UserError, match="has other weights now"):
+            list(ablate_sets(run.path, ["0.0,"], [str(data)], limit=4, device="cpu"))
+        for name, options in (("joint-ablation", {"set": "probe"}), ("sinks", {})):
+            _score_settings(run)
+            with pytest.raises(UserError, match="has other weights now"):
+                EXPERIMENTS[name].run(run, **options)
 
     def test_held_out_samples_are_those_beside_the_probe(self, measured: Path) -> None:
         run = Run.open(measured)
