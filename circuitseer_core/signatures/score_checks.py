@@ -104,7 +104,7 @@ def hardly_steered(facts: Evidence) -> Signature | None:
     text += f"; the effective sample size is {percent(softness.ess_share)} of the rows"
     text += ", where a uniform draw has 100 %."
     if softness.seeds is not None:
-        text += f" Another seed would draw {percent(softness.seeds)} of the same rows."
+        text += f" Draws of other seeds share {percent(softness.seeds)} of it on average."
     if math.isinf(softness.temperature):
         title = "The draw is uniform, as asked"
         return Signature("uniform-draw", "info", title, text, beyond, "export")

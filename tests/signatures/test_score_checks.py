@@ -105,7 +105,7 @@ class TestSoftness:
         assert drawn is not None and signature is not None
         wanted = limits.beyond_chance(drawn.overlap.top_k, drawn.overlap.random_expected)
         assert signature.number == pytest.approx(wanted)
-        assert "Another seed would draw" in signature.text
+        assert "Draws of other seeds share" in signature.text
 
     def test_the_newest_selection_is_what_counts(self, run: Run) -> None:
         add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300)})
