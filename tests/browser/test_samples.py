@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -85,6 +86,15 @@ def settle(page: Page) -> None:
     expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
 
 
+def until(page: Page, holds: Callable[[], bool]) -> None:
+    """Wait for a state, however slow the machine is."""
+    for _ in range(600):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError("the state never came")
+
+
 def test_filter_then_sample_then_token(page: Page, journey: Run) -> None:
     frame = journey.scores(columns=["id", "source", "variance"])
     inside = frame[frame["source"] == "source_01"].sort_values("variance", ascending=False)
@@ -94,6 +104,9 @@ def test_filter_then_sample_then_token(page: Page, journey: Run) -> None:
     wanted = inside["id"].iloc[3]
     expect(page).to_have_url(re.compile("sample=" + wanted.replace("/", "(/|%2F)")))
     expect(page.locator(".row.chosen .rank")).to_have_text("4")
+    # The list is drawn first: until the text follows, a click would fall on the sample before.
+    expect(page.get_by_label(f"Tokens of {wanted}")).to_be_visible()
+    settle(page)
     token = page.locator(".token").nth(5)
     token.hover()
     expect(page.locator(".tip")).to_contain_text("#5")
@@ -170,14 +183,15 @@ def test_blind_review_by_keyboard_ends_in_an_agreement(page: Page, journey: Run)
     assert not any(f"{score:.4g}" in text for score in scores.head(50) for text in shown)
     expect(page.get_by_role("button", name="Skip Shortcut S")).to_be_visible()
     settle(page)
+    sides = page.locator(".st-key-blind_A, .st-key-blind_B")
     for done, key in enumerate("abtab", start=1):
+        before = sides.all_inner_texts()
         page.keyboard.press(key)
-        expect(page.get_by_text("Last pair: you said")).to_be_visible()
-        for _ in range(40):
-            if len(review.load(journey.path).verdicts) >= done:
-                break
-            page.wait_for_timeout(50)
+        until(page, lambda n=done: len(review.load(journey.path).verdicts) >= n)
+        # A key pressed before the next pair is there would be lost, or judge the pair before.
+        until(page, lambda seen=before: sides.all_inner_texts() not in (seen, []))
         settle(page)
+    expect(page.get_by_text("Last pair: you said")).to_be_visible()
     told = review.load(journey.path).verdicts
     assert told["choice"].tolist() == ["left", "right", "tie", "left", "right"]
     _, (low, _), n = review.agreement(told)
