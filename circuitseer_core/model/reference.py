@@ -98,8 +98,7 @@ class ReferenceModel:
 
         The model's own forward does it, around a body that hands back ``hidden``: so final
         soft-caps, logit scales and the like are the model's, without a branch here. Only the
-        product with a low-precision LM head is ours: rounding logits to bf16 moves a loss by more
-        than most heads do.
+        product with a low-precision LM head is ours, so that no rounding is added after the body.
         """
         states = _BodyOutput(last_hidden_state=hidden[None])
         dummy = torch.zeros(1, 1, dtype=torch.long, device=hidden.device)
