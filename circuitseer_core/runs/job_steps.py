@@ -31,16 +31,25 @@ def rebuilt(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[str]]:
     return [_bound(list(step), run_path) for step in steps]
 
 
-def sealed(steps: Sequence[Sequence[str]]) -> str:
-    """This machine's seal on ``steps``: HMAC-SHA256 of what they do, wherever the run lies."""
+def sealed(steps: Sequence[Sequence[str]]) -> str | None:
+    """This machine's seal on ``steps``: HMAC-SHA256 of what they do, wherever the run lies.
+
+    None where no key can be kept: such jobs have to be adopted to go on.
+    """
     words = [_options(list(step)) for step in steps]
     text = json.dumps(words, ensure_ascii=True).encode()
-    return hmac.new(_key(), text, hashlib.sha256).hexdigest()
+    try:
+        return hmac.new(_key(), text, hashlib.sha256).hexdigest()
+    except OSError:
+        return None
 
 
 def is_ours(steps: Sequence[Sequence[str]], seal: str | None) -> bool:
     """Whether ``steps`` were given to a job on this machine."""
-    return seal is not None and hmac.compare_digest(sealed(steps).encode(), seal.encode())
+    own = sealed(steps)
+    if seal is None or own is None:
+        return False
+    return hmac.compare_digest(own.encode(), seal.encode())
 
 
 def _bound(step: list[str], run_path: Path) -> list[str]:

@@ -51,8 +51,9 @@ def test_progress_shows_and_cancel_ends_the_process(page: Page, slow_job: Path) 
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     assert not Path(f"/proc/{child}").exists() or not os.path.isdir("/proc")
     Run.open(slow_job)
+    # What Resume runs is this package, not the script above: it misses its --model and says so.
     press(page, "Resume")
-    press(page, "Cancel")
+    expect(page.get_by_text("Failed").first).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 

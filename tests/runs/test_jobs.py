@@ -298,3 +298,12 @@ def test_the_key_is_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert job_steps.is_ours([["detect", "--run", "x", "1"]], seal)
     monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "another machine"))
     assert not job_steps.is_ours([["detect", "1"]], seal)
+
+
+def test_where_no_key_can_be_kept_every_job_has_to_be_adopted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "home").write_text("a file where the folder should be")
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "home"))
+    assert job_steps.sealed([["detect", "1"]]) is None
+    assert not job_steps.is_ours([["detect", "1"]], "0" * 64)
