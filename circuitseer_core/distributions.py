@@ -20,6 +20,9 @@ from circuitseer_core.aliases import Floats, Ints
 Z95 = 1.959963984540054
 """Standard errors to either side of a 95 % interval of a normal estimate."""
 
+TAIL = 0.001
+"""Share of rows at either end that the bins leave to the outermost bin."""
+
 
 def t95(samples: int | Floats | pd.Series) -> Floats:
     """Standard errors to either side of a 95 % interval of a mean over ``samples`` values.
@@ -37,10 +40,6 @@ def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:
     n = np.asarray(samples, dtype=np.float64)
     chance = stdtr(np.maximum(n - 1, 1), -np.asarray(t, dtype=np.float64))
     return np.asarray(np.where((n > 1) & np.isfinite(chance), chance, 1.0))
-
-
-TAIL = 0.001
-"""Share of rows at either end that the bins leave to the outermost bin."""
 
 
 @dataclass(frozen=True)

@@ -9,11 +9,10 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
-from circuitseer_core.model.memory import fitting, release
+from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 
 
@@ -124,10 +123,7 @@ def mean_outputs(
             collector.sums = so_far  # some layers had been added
             release(reference.device)
             if len(group) == 1:
-                raise UserError(
-                    f"a sample of {samples[group[0]].n_tokens} tokens does not fit in memory: "
-                    "lower --max-length"
-                )
+                raise too_long(samples[group[0]].n_tokens)
             groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
     return {
         layer: (total / n_tokens).float().to(reference.device)

@@ -21,10 +21,9 @@ from torch import Tensor
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.importance_table import is_complete, part_path, write_part
 from circuitseer_core.detection.replay import CleanPass, run_clean, variant_losses
-from circuitseer_core.errors import UserError
 from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded
-from circuitseer_core.model.memory import fitting, release
+from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
 
@@ -73,9 +72,7 @@ class Ablator:
             return measured
         release(self.reference.device)
         if batch.size == 1:
-            raise UserError(
-                f"a sample of {batch.lengths[0]} tokens does not fit in memory: lower --max-length"
-            )
+            raise too_long(batch.lengths[0])
         self._kept = None  # the whole batch's states
         halves = [self.measure(h, layer, heads, noise=noise) for h in batch.halves()]
         return Measured(

@@ -12,41 +12,6 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import head_count
 
 
-def sample_matrix(
-    importance: pd.DataFrame, set_name: str = "probe", candidates: list[Head] | None = None
-) -> pd.DataFrame:
-    """delta_loss as a (sample x head) table; only heads that have every sample."""
-    rows = importance[importance["set"] == set_name]
-    table = rows.pivot(index="id", columns=["layer", "head"], values="delta_loss")
-    table = table.dropna(axis=1)
-    return table if candidates is None else table[[c for c in candidates if c in table.columns]]
-
-
-def bootstrap_membership(
-    importance: pd.DataFrame,
-    share: str | float = 0.05,
-    n_boot: int = 1000,
-    seed: int = 0,
-    candidates: list[Head] | None = None,
-    count: int | None = None,
-) -> pd.DataFrame:
-    """Probability that each head is among the top heads when the probe is resampled.
-
-    Args:
-        share: of all evaluated heads; ``count`` overrides it.
-        candidates: heads that may enter (racing's final field); None for all fully measured ones.
-
-    Returns:
-        layer, head, probability. The mean probability of the selected heads is the expected overlap
-        of two draws of the set with the chosen one.
-    """
-    n_heads = importance[["layer", "head"]].drop_duplicates().shape[0]
-    wanted = count if count is not None else head_count(share, n_heads)
-    matrix = sample_matrix(importance, candidates=candidates)
-    chances = bootstrap_membership_of(matrix.to_numpy(), wanted, n_boot, seed)
-    return matrix.columns.to_frame(index=False).assign(probability=chances)
-
-
 def bootstrap_membership_of(
     deltas: NDArray[np.float64], count: int, n_boot: int = 1000, seed: int = 0
 ) -> NDArray[np.float64]:

@@ -20,7 +20,7 @@ from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.losses import sample_losses
-from circuitseer_core.model.memory import fitting, release
+from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
@@ -67,9 +67,7 @@ def _fitting_losses(
         halves = [_fitting_losses(reference, h, head_sets, ablation) for h in batch.halves()]
         return np.concatenate(halves, axis=1)
     if len(head_sets) == 1:
-        raise UserError(
-            f"a sample of {batch.lengths[0]} tokens does not fit in memory: lower --max-length"
-        )
+        raise too_long(batch.lengths[0])
     middle = len(head_sets) // 2
     parts = (head_sets[:middle], head_sets[middle:])
     return np.concatenate([_fitting_losses(reference, batch, p, ablation) for p in parts])

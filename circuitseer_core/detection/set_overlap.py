@@ -44,6 +44,7 @@ class SetOverlap:
 
     ``expected``, and ``low`` to ``high`` for one such probe; ``chance`` is what two random sets
     share; ``half`` is what two halves of this probe share, measured and not extrapolated.
+    ``raced``: the field is the last of a race, which this very probe had narrowed down.
     """
 
     expected: float
@@ -54,6 +55,7 @@ class SetOverlap:
     count: int
     field: int
     samples: int
+    raced: bool = False
 
 
 class HeadEstimates:
@@ -63,15 +65,21 @@ class HeadEstimates:
         sets: (n, H) loss changes and (n,) clean losses, of the probe and, for specificity, of the
             contrast set.
         heads: the H heads; each was measured on every sample.
+        raced: whether other heads were dropped on the way.
 
     Attributes:
         rank_by: ``importance`` or ``specificity``.
     """
 
     def __init__(
-        self, sets: list[tuple[Floats, Floats]], heads: list[Head], rank_by: str = "importance"
+        self,
+        sets: list[tuple[Floats, Floats]],
+        heads: list[Head],
+        rank_by: str = "importance",
+        *,
+        raced: bool = False,
     ) -> None:
-        self._sets, self.heads, self.rank_by = sets, heads, rank_by
+        self._sets, self.heads, self.rank_by, self.raced = sets, heads, rank_by, raced
 
     @classmethod
     def of_run(cls, run: Run, rank_by: str = "importance") -> HeadEstimates:
@@ -80,7 +88,9 @@ class HeadEstimates:
         Raises:
             UserError: no detection, or no contrast set to rank by specificity.
         """
-        field = finalists(run.heads())
+        table = run.heads()
+        field = finalists(table)
+        raced = len(field) < len(table)
         sets: list[tuple[Floats, Floats]] = []
         for name in ("probe", "contrast") if rank_by == "specificity" else ("probe",):
             ids, heads, deltas = delta_matrix(run.importance_dir, name)
@@ -91,7 +101,9 @@ class HeadEstimates:
             sets.append((deltas[:, [at[head] for head in field]], _clean(run, name, ids)))
         whole = np.logical_and.reduce([np.isfinite(deltas).all(axis=0) for deltas, _ in sets])
         kept = [head for head, complete in zip(field, whole, strict=True) if complete]
-        return cls([(deltas[:, whole], clean) for deltas, clean in sets], kept, rank_by)
+        return cls(
+            [(deltas[:, whole], clean) for deltas, clean in sets], kept, rank_by, raced=raced
+        )
 
     @property
     def samples(self) -> list[int]:
@@ -189,6 +201,7 @@ def expected_overlap(
         count=count,
         field=field,
         samples=n,
+        raced=estimates.raced,
     )
 
 

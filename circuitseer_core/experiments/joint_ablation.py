@@ -5,8 +5,8 @@ replaced by undifferentiated attention in one forward pass, and so is each rando
 many heads, from the same layers). If the set is special, its joint loss stands far above the
 controls'; if the joint effect exceeds the sum of the single ones, the heads back each other up.
 
-By default the samples are held out: from the data of the probe, but not in it. On the probe itself,
-which chose the heads, the effect is too large by what the choice owes to chance.
+By default the samples are held out: from the data of the probe, but no candidates for it. On the
+probe itself, which chose the heads, the effect is too large by what the choice owes to chance.
 """
 
 from __future__ import annotations
@@ -97,40 +97,55 @@ def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
-    """Encoded samples: of the stored set in hash order, or of other data."""
-    from circuitseer_core.detection.probe import encode_candidates, samples_of
+    """Encoded samples: held out, of a stored set in hash order, or of other data."""
+    from circuitseer_core.detection.probe import samples_of
     from circuitseer_core.hashing import hash64
 
-    data, taken = list(options.data), set[str]()
-    if not data and options.set == "held-out":
-        settings = run.detection.settings
-        data = list(settings.probe) if settings else []
-        taken = {sample.id for sample in samples_of(run.probe(), "probe")}
-        if not data:
-            raise UserError("this run does not say what its probe came from: give data=…")
+    if options.data:
+        return _drawn(run, reference, options, list(options.data), set())
+    if options.set == "held-out":
+        return _held_out(run, reference, options)
+    stored = samples_of(run.probe(), options.set)
+    if not stored:
+        raise UserError(f"this run has no {options.set} set")
+    keys = hash64(options.seed, "joint", [sample.id for sample in stored])
+    return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
+
+
+def _held_out(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
+    """Samples of the probe's data that were no candidates; where there are none, only no probe.
+
+    Candidates that were not chosen are easier than others where the probe was chosen by loss.
+    """
+    data = list(run.detection.settings.probe) if run.detection.settings else []
     if not data:
-        stored = samples_of(run.probe(), options.set)
-        if not stored:
-            raise UserError(f"this run has no {options.set} set")
-        keys = hash64(options.seed, "joint", [sample.id for sample in stored])
-        return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
+        raise UserError("this run does not say what its probe came from: give data=…")
+    for seen in (run.pool(), run.probe()):
+        samples = _drawn(run, reference, options, data, set(seen["id"]))
+        if len(samples) >= 2:
+            return samples
+    raise UserError("the probe's data has nothing beside the probe: give data=… or set=probe")
+
+
+def _drawn(
+    run: Run, reference: ReferenceModel, options: Options, data: list[str], without: set[str]
+) -> list[Encoded]:
+    """At most ``limit`` samples of ``data`` in hash order whose ids are not in ``without``."""
     from circuitseer_core.data.corpus import Corpus
+    from circuitseer_core.detection.probe import encode_candidates
     from circuitseer_core.model.encoding import default_max_length
 
     detection = run.detection
     pool = encode_candidates(
         reference,
-        Corpus(data, _probe_fields(run) if taken else None),
-        size=options.limit + len(taken),
+        Corpus(data, None if options.data else _probe_fields(run)),
+        size=options.limit + len(without),
         seed=options.seed,
         template=detection.template or "plain",
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
         max_length=default_max_length(reference.max_positions, None),
     )
-    held_out = [sample for sample in pool.samples if sample.id not in taken][: options.limit]
-    if len(held_out) < 2:
-        raise UserError("the probe's data has nothing beside the probe: give data=… or set=probe")
-    return held_out
+    return [sample for sample in pool.samples if sample.id not in without][: options.limit]
 
 
 def _probe_fields(run: Run) -> Fields:

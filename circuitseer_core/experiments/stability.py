@@ -74,13 +74,12 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     table = _table(estimates, heads, np.bincount(np.concatenate(sets)) / len(sets))
     own = table.loc[table["chosen"], "probability"]
     again = expected_overlap(estimates, len(heads), seed=chosen.seed)
-    racing = run.detection.settings is not None and run.detection.settings.mode == "racing"
     numbers: dict[str, Any] = {
         "heads": len(heads),
         "rank_by": rank_by,
         "probe_samples": estimates.samples[0],
         "field": len(estimates.heads),
-        "raced": racing,
+        "raced": estimates.raced,
         "expected_overlap": again.expected if again else None,
         "expected_overlap_interval": [again.low, again.high] if again else None,
         "bootstrap_overlap": float(own.mean()),

@@ -81,6 +81,7 @@ def attention_map(
     labels: Sequence[str],
     theme: Theme,
     *,
+    first_share: float,
     title: str = "",
     height: int = 520,
 ) -> go.Figure:
@@ -94,6 +95,7 @@ def attention_map(
         attention: (R, R) weights; max-pooled where R is fewer than the tokens.
         labels: (T,) token texts.
         theme: colours.
+        first_share: mean attention on the first token, over all queries.
         title: above the figure.
         height: pixels.
     """
@@ -106,11 +108,12 @@ def attention_map(
     # Never finer than the uniform share: what is below it is no pattern worth a colour.
     top = max(float(np.quantile(others, 0.99)) if others.size else 0.0, 100 / size)
     beyond = "≥ " if others.size and others.max() > top * (1 + 1e-9) else ""
-    sink = float(np.nanmean(shares[:, 0]))
     bar = colorbar(theme, "share of a query's attention")
     bar |= {"tickvals": [0, top / 2, top]}
     bar |= {"ticktext": ["0 %", f"{top / 2:.2g} %", f"{beyond}{top:.2g} %"]}
-    fig = figure(theme, height=height, title=f"{title}: {sink:.0f} % on the first token")
+    fig = figure(
+        theme, height=height, title=f"{title}: {100 * first_share:.0f} % on the first token"
+    )
     look = {
         "y": names,
         "zmin": 0,

@@ -18,6 +18,8 @@ from typing import TypeVar
 
 import torch
 
+from circuitseer_core.errors import UserError
+
 START = 1024
 LIMITS = {"cpu": 16_384, "cuda": 131_072}
 GAIN = 1.05
@@ -94,6 +96,11 @@ def fitting(work: Callable[[], Result]) -> Result | None:
         if not is_out_of_memory(error):
             raise
     return None
+
+
+def too_long(tokens: int) -> UserError:
+    """What to say where memory does not hold one sample."""
+    return UserError(f"a sample of {tokens} tokens does not fit in memory: lower --max-length")
 
 
 def find_token_budget(run: Callable[[int, int], None], length: int, device: torch.device) -> int:

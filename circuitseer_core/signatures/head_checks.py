@@ -78,7 +78,7 @@ def set_stability(facts: Evidence) -> Signature | None:
         return None
     if again is None:
         return None
-    text = overlap_sentence(again, raced=_raced(facts))
+    text = overlap_sentence(again)
     if not limits.stable(again.expected):
         text += f" Below {percent(limits.STABLE)} the set depends on the probe: take more samples."
         title = "The chosen heads are not stable"
@@ -87,7 +87,7 @@ def set_stability(facts: Evidence) -> Signature | None:
     return Signature("head-stability", "good", title, text, again.expected, "heads")
 
 
-def overlap_sentence(again: SetOverlap, *, raced: bool) -> str:
+def overlap_sentence(again: SetOverlap) -> str:
     """What an independent probe would share with the chosen set, with interval and chance."""
     expected = percent_beside(again.expected, limits.STABLE)
     what = f"{expected} of the {again.count} chosen heads"
@@ -99,17 +99,12 @@ def overlap_sentence(again: SetOverlap, *, raced: bool) -> str:
         f"{percent(again.high)}, chance {percent(again.chance)}), estimated from disjoint parts of "
         "this one."
     )
-    if raced:
+    if again.raced:
         text += (
             f" That is within the {again.field} heads of the race's last field, which this very "
             "probe had narrowed down."
         )
     return text
-
-
-def _raced(facts: Evidence) -> bool:
-    heads = facts.heads
-    return heads is not None and "raced_out" in heads and bool(heads["raced_out"].any())
 
 
 def short_probe(detection: DetectRecord) -> str | None:

@@ -99,13 +99,12 @@ def test_rules(effects: np.ndarray, tmp_path: object) -> None:
 
 
 def test_bootstrap_membership(effects: np.ndarray) -> None:
-    importance = table(effects)
-    member = head_stability.bootstrap_membership(importance, share="0.1", n_boot=300, seed=1)
-    member = member.set_index(["layer", "head"])["probability"]
-    assert member[(2, 3)] == member[(0, 1)] == 1.0
+    deltas = effects.reshape(len(effects), -1)  # (samples, 4 layers x 5 heads)
+    member = head_stability.bootstrap_membership_of(deltas, 2, n_boot=300, seed=1)
+    assert member[2 * 5 + 3] == member[0 * 5 + 1] == 1.0
     assert member.sum() == pytest.approx(2.0)
-    again = head_stability.bootstrap_membership(importance, share="0.1", n_boot=300, seed=1)
-    assert again["probability"].tolist() == member.tolist()
+    again = head_stability.bootstrap_membership_of(deltas, 2, n_boot=300, seed=1)
+    assert again.tolist() == member.tolist()
 
 
 def test_per_source_and_agreement(effects: np.ndarray) -> None:

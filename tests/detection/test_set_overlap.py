@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuitseer_core.detection.head_stability import bootstrap_membership_of, sample_matrix
+from circuitseer_core.detection.head_stability import bootstrap_membership_of
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import (
     HeadEstimates,
@@ -101,7 +101,8 @@ def test_the_matrix_is_that_of_the_slow_pivot(tmp_path: Path) -> None:
     run = Run.open(make_run(tmp_path / "run", Shape(racing=True, contrast=True)))
     for name in ("probe", "contrast"):
         ids, heads, values = delta_matrix(run.importance_dir, name)
-        slow = sample_matrix(run.importance(), name)
+        rows = run.importance().query("set == @name")
+        slow = rows.pivot(index="id", columns=["layer", "head"], values="delta_loss")
         at = {head: i for i, head in enumerate(heads)}
         assert ids.tolist() == slow.index.tolist()
         np.testing.assert_array_equal(values[:, [at[c] for c in slow.columns]], slow.to_numpy())

@@ -81,14 +81,26 @@ class TestWithAModel:
             with pytest.raises(UserError, match="has other weights now"):
                 EXPERIMENTS[name].run(run, **options)
 
-    def test_held_out_samples_are_those_beside_the_probe(self, measured: Path) -> None:
-        run = Run.open(measured)
+    def test_held_out_samples_are_those_beside_the_probe(
+        self, measured: Path, tmp_path: Path
+    ) -> None:
+        """Here every sample was a candidate; where there are others, candidates stay out too."""
+        run = Run.open(shutil.copytree(measured, tmp_path / "run"))
         result = EXPERIMENTS["joint-ablation"].run(run)
         assert result.numbers["data"] == "held-out samples of the probe's data"
         assert result.numbers["samples"] == run.detection.probe_pool_seen - len(run.probe())
+        run.pool().head(9).to_parquet(run.pool_path, index=False)
+        result = EXPERIMENTS["joint-ablation"].run(run)
+        assert result.numbers["samples"] == run.detection.probe_pool_seen - 9
         edit_run(run, detect={"settings": {}})
         with pytest.raises(UserError, match="does not say what its probe came from"):
             EXPERIMENTS["joint-ablation"].run(run)
+
+    def test_one_sample_of_other_data_is_enough(self, measured: Path, tmp_path: Path) -> None:
+        data = tmp_path / "one.jsonl"
+        data.write_text(json.dumps({"question": "1 + 1?", "answer": "2"}), encoding="utf-8")
+        result = EXPERIMENTS["joint-ablation"].run(Run.open(measured), data=str(data))
+        assert result.numbers["samples"] == 1 and result.numbers["gap_stderr"] is None
 
     def test_other_data_and_fresh_controls(self, measured: Path, tmp_path: Path) -> None:
         run = Run.open(measured)

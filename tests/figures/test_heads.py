@@ -9,8 +9,9 @@ import pandas as pd
 import plotly.graph_objects as go
 import pytest
 
-from circuitseer_core.detection.head_stability import bootstrap_membership, per_source
+from circuitseer_core.detection.head_stability import bootstrap_membership_of, per_source
 from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.figures import head_detail, heads
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
 from circuitseer_core.runs.folder import Run
@@ -104,7 +105,9 @@ def test_intervals_by_source_are_means_and_standard_errors() -> None:
 
 
 def test_membership_shows_each_probability_and_the_cut(run: Run) -> None:
-    found = bootstrap_membership(run.importance(), count=2, n_boot=50)
+    _, cells, deltas = delta_matrix(run.importance_dir)
+    found = pd.DataFrame(cells, columns=["layer", "head"])
+    found["probability"] = bootstrap_membership_of(deltas, 2, 50)
     table = run.heads().sort_values("rank").head(6).merge(found, how="left", on=["layer", "head"])
     fig = head_detail.membership(table, 2)
     assert list(fig.data[-1].text) == [

@@ -139,7 +139,7 @@ def test_profile_bars_cut_the_sink_and_say_its_height() -> None:
 def test_attention_map_is_causal_and_at_most_512_wide() -> None:
     rng = np.random.default_rng(0)
     matrix = np.tril(rng.random((512, 512)))
-    fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT)
+    fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT, first_share=0.5)
     sink, heat = fig.data
     assert np.isnan(np.asarray(heat.z, float)[0]).all() and heat.x[1] == "8 t"  # pooled by four
     inner = np.tri(512, dtype=bool) & (np.arange(512) > 0)
@@ -152,14 +152,14 @@ def test_attention_map_is_causal_and_at_most_512_wide() -> None:
 
 def test_attention_map_names_tokens_and_says_what_the_first_one_gets() -> None:
     uniform = np.tril(np.ones((5, 5))) / np.arange(1, 6)[:, None]
-    fig = tokens.attention_map(uniform, list("abcde"), DARK, title="Head 3.1")
+    mean = np.mean([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
+    fig = tokens.attention_map(uniform, list("abcde"), DARK, first_share=mean, title="Head 3.1")
     assert list(fig.data[1].x) == ["1 b", "2 c", "3 d", "4 e"]
     assert fig.data[1].y[0] == "0 a"
     assert fig.data[1].z[4][3] == pytest.approx(20.0)
-    mean = 100 * np.mean([1, 1 / 2, 1 / 3, 1 / 4, 1 / 5])
-    assert fig.layout.title.text == f"Head 3.1: {mean:.0f} % on the first token"
+    assert fig.layout.title.text == f"Head 3.1: {100 * mean:.0f} % on the first token"
     assert fig.data[1].colorbar.ticktext[-1].startswith("≥ ")  # 50 % is beyond the scale
-    one = tokens.attention_map(np.ones((1, 1)), ["a"], LIGHT)
+    one = tokens.attention_map(np.ones((1, 1)), ["a"], LIGHT, first_share=1.0)
     assert "100 % on the first token" in one.layout.title.text
 
 

@@ -20,6 +20,7 @@ from ui import judgements as review_store
 from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
+from ui.widgets import wishes
 from ui.widgets.commands import show_commands
 
 FORMATS = {
@@ -36,7 +37,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="keep_bar"):
         st.text_input("Name", value="default", key="selection_name", persist_state="session",
                       width=220)  # fmt: skip
-        if st.session_state.pop("keep_asked", False):
+        if wishes.granted("keep"):
             _start(run, settings)
         status = jobs.status(run.path)
         busy = status.live
@@ -46,7 +47,8 @@ def keep(run: Run, settings: SelectionSettings) -> None:
             icon=":material/done_all:",
             key="keep",
             disabled=busy or not review_store.writable(run),
-            on_click=_ask,
+            on_click=wishes.leave,
+            args=["keep"],
         )
         same = _kept_as_shown(run, settings)
         if same:
@@ -122,15 +124,6 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
             on_click=draw_settings.load,
             args=[records[chosen].settings.to_json()],
         )
-
-
-def _ask() -> None:
-    """Leave the wish for the script run that follows (a callback).
-
-    A callback's own arguments are those of the page as last drawn: a click that overtakes a change
-    of the settings would keep the draw of before the change.
-    """
-    st.session_state["keep_asked"] = True
 
 
 def _start(run: Run, settings: SelectionSettings) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.detection.heads import finalists
 from circuitseer_core.figures import heads as figures
 from circuitseer_core.figures.head_detail import membership
 from circuitseer_core.runs.folder import Run
@@ -72,7 +73,7 @@ def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     ordered = positive.sort_values(ascending=False)
     share = ordered.head(len(choice.heads)).sum() / max(ordered.sum(), 1e-12)
     half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
-    raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
+    raced = len(heads) - len(finalists(heads))
     estimates = f" ({raced} raced-out heads by their pilot estimates)" if raced else ""
     st.caption(
         f"The {len(choice.heads)} kept heads carry {percent(share)} of all positive ΔL; "
@@ -106,8 +107,7 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
     joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
     again = head_tables.overlap(run, n_kept)
-    raced = "raced_out" in heads and bool(heads["raced_out"].any())
-    said = overlap_sentence(again, raced=raced) if again else "Too few samples to say."
+    said = overlap_sentence(again) if again else "Too few samples to say."
     st.caption(
         f"{said} Right: share of the bootstraps of this very probe in which the head is in the "
         "set. Dotted: the cut."

@@ -20,6 +20,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
 from ui.runs.data_input import choose_data, choose_fields, preview
 from ui.shell import BUNDLED, watch_run
+from ui.widgets import wishes
 from ui.widgets.commands import show_commands
 from ui.words import duration, short_model
 
@@ -55,10 +56,11 @@ def form(run: Run | None) -> None:
         "Start",
         type="primary",
         icon=":material/play_arrow:",
-        on_click=_ask,
+        on_click=wishes.leave,
+        args=["start"],
         key="start",
     )
-    if st.session_state.pop("start_asked", False):
+    if wishes.granted("start"):
         _start(path, steps)
 
 
@@ -68,15 +70,6 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
         st.caption(f"In run **{run.name}**, with the heads measured there.")
         return run.path, _score_steps(run.path, run)
     return _detect_steps(plan)
-
-
-def _ask() -> None:
-    """Leave the wish for the script run that follows (a callback).
-
-    A callback's own arguments are those of the page as last drawn: a click that overtakes a change
-    of the settings would start the job of before the change.
-    """
-    st.session_state["start_asked"] = True
 
 
 def _start(path: Path, steps: list[list[str]]) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.runs.records import ProgressRecord
 from ui.shell import BUNDLED, link_to, open_run
 from ui.widgets.commands import show_commands
@@ -65,11 +66,21 @@ def _actions(path: Path, status: jobs.JobStatus) -> None:
         )
     elif status.resumable and not status.ours:
         with st.popover("Adopt", icon=":material/shield:"):
-            st.markdown("This job was not started on this machine. It would run:")
-            st.code("\n".join(commands.as_typed(step) for step in status.steps), language="bash")
-            st.button("Adopt and resume", on_click=_resume, args=[path, True], key="adopt")
+            _offer_adoption(path, status)
     elif status.resumable:
         st.button("Resume", icon=":material/resume:", on_click=_resume, args=[path], key="resume")
+
+
+def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
+    """What a job of another machine would run here, bound to this folder; and the button."""
+    try:
+        steps = rebuilt(status.steps, path)
+    except UserError as error:
+        st.text(f"This job was not started on this machine, and cannot be run: {error}")
+        return
+    st.markdown("This job was not started on this machine. It would run:")
+    st.code("\n".join(commands.as_typed(step) for step in steps), language="bash")
+    st.button("Adopt and resume", on_click=_resume, args=[path, True], key="adopt")
 
 
 def _resume(path: Path, adopt: bool = False) -> None:

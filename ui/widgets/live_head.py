@@ -57,6 +57,7 @@ def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
             attention.reshape(attention.shape[-2:]),
             tokens,
             theme(),
+            first_share=float(seen.profile[0]),
             title=f"Head {head[0]}.{head[1]}",
         ),
         key=f"attention_map_{key}",
