@@ -79,7 +79,7 @@ def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
         st.text(f"This job was not started on this machine, and cannot be run: {error}")
         return
     st.markdown("This job was not started on this machine. It would run:")
-    st.code("\n".join(commands.as_typed(step) for step in steps), language="bash")
+    st.code("\n".join(commands.as_typed(step) for step in steps), language="bash", wrap_lines=True)
     st.button("Adopt and resume", on_click=_resume, args=[path, True], key="adopt")
 
 
