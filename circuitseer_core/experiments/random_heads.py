@@ -24,7 +24,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.correlation import control_agreement, correlation, ranks
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.overlap import drawn, noise_floor, shared
+from circuitseer_core.selection.overlap import drawn, noise_floor, shared
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run

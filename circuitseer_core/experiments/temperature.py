@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.overlap import shared
+from circuitseer_core.selection.overlap import shared
 from circuitseer_core.hashing import remix
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.draw import Drawing, draw
