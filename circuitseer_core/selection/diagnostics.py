@@ -29,7 +29,7 @@ from circuitseer_core.runs.selection_records import (
     Simulated,
     SourceShare,
 )
-from circuitseer_core.selection.budgets import Limits, Strata, choose, enough
+from circuitseer_core.selection.budgets import Limits, choose, enough
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.gumbel import effective_size, key_order, sampling_keys
 

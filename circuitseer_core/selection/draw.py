@@ -41,8 +41,8 @@ class Drawing:
     """A finished draw and all that its diagnostics need.
 
     ``pool`` holds the n eligible rows and ``where`` (n,) their row numbers in the frame they came
-    from. ``weight`` (n,): scores after length control, mirrored where the lowest were asked for. ``hashes``, ``keys``, ``chances`` (n,).
-    ``chosen`` (k,): rows of ``pool`` in rank order.
+    from. ``weight`` (n,): scores after length control, mirrored where the lowest were asked for.
+    ``hashes``, ``keys``, ``chances`` (n,). ``chosen`` (k,): rows of ``pool`` in rank order.
     """
 
     pool: Pool
