@@ -16,6 +16,7 @@ from typing import Annotated
 import typer
 
 from circuitseer_core import __version__, api
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
 from circuitseer_core.cli.app import app as open_app
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 REPEATABLE = opt.REPEATABLE.union(
-    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, SelectionSettings))
+    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, SelectionSettings, ArmsSettings))
 )
 """Options that may be given several times, or several values at once."""
 
@@ -158,6 +159,24 @@ def export(
     typer.echo(f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}")
     if done.address:
         typer.echo(f"pushed to {done.address}")
+
+
+@app.command()
+@takes(ArmsSettings)
+def arms(
+    run: opt.Run,
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    settings: ArmsSettings,
+    quiet: opt.Quiet = False,
+) -> None:
+    """The subsets that a draw has to beat, at one budget, each exported and verified."""
+    from circuitseer_core.arms.build import build_arms, summary
+    from circuitseer_core.runs.folder import Run
+
+    record = build_arms(Run.open(run), out, settings, command=command_line(), show=not quiet)
+    table = summary(record)[["label", "rows", "tokens", "mean_tokens", "mean_score"]]
+    typer.echo(table.round(3).to_string(index=False))
+    typer.echo(f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}")
 
 
 @app.command()

@@ -35,6 +35,10 @@ MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
 
 
+ARM_PREFIX = "arm."
+"""Names of selections that are arms of a comparison begin so."""
+
+
 def runs_home() -> Path:
     """Where runs live: ``$CIRCUITSEER_RUNS``, else ``./runs``."""
     return Path(os.environ.get("CIRCUITSEER_RUNS", "runs"))
@@ -239,9 +243,10 @@ class Run:
         return _read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
 
     def selections(self) -> list[str]:
-        """Names of the selections drawn in this run, newest first."""
-        files = list(self.path.glob("selections/*/selection.json"))
-        return [p.parent.name for p in sorted(files, key=_age, reverse=True)]
+        """Names of the selections drawn in this run, newest first; a comparison's arms last."""
+        files = sorted(self.path.glob("selections/*/selection.json"), key=_age, reverse=True)
+        names = [path.parent.name for path in files]
+        return sorted(names, key=lambda name: name.startswith(ARM_PREFIX))
 
     def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
