@@ -7,7 +7,6 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -24,6 +23,7 @@ from circuitseer_core.cli.from_settings import repeatable, takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -84,7 +84,7 @@ def spread_values(words: Sequence[str]) -> list[str]:
 
 def command_line() -> str:
     """This process's command, as a person would type it."""
-    return shlex.join(["python", "-m", "circuitseer_core", *sys.argv[1:]])
+    return as_typed(sys.argv[1:])
 
 
 @app.command()
@@ -101,7 +101,7 @@ def detect(run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False) -> 
     typer.echo(f"{len(heads)} heads measured; largest loss increases in nats: {named}")
     if short := short_probe(folder.detection):
         typer.echo(short)
-    typer.echo(f"next: python -m circuitseer_core score --run {run} --data …")
+    typer.echo(f"next: {as_typed(['score', '--run', str(run), '--data'])} …")
 
 
 @app.command()
@@ -120,7 +120,7 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
             f"{len(scoring.heads)} heads pass --heads lcb; without any effect {chance:.1f} would "
             "(--heads bh bounds the share of false ones by 5 %)"
         )
-    typer.echo(f"next: python -m circuitseer_core select --run {run}")
+    typer.echo(f"next: {as_typed(['select', '--run', str(run)])}")
 
 
 @app.command()
@@ -130,7 +130,9 @@ def select(run: opt.Run, settings: SelectionSettings) -> None:
     counts = api.run_selection(run, settings, command=command_line()).counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     typer.echo(
-        f"next: python -m circuitseer_core export --run {run} --selection {settings.name} --out …"
+        "next: "
+        + as_typed(["export", "--run", str(run), "--selection", settings.name, "--out"])
+        + " …"
     )
 
 
