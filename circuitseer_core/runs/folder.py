@@ -17,6 +17,7 @@ import pandas as pd
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
@@ -90,6 +91,7 @@ class Run:
                 raise UserError(f"{path} exists and is not a run folder: choose another --run")
         run = cls(path, RunRecord(format=RUN_FORMAT, name=path.name, created=now(), state="new"))
         run.record.write(path / "run.json")
+        ownership.mark(path)
         return run
 
     def discard_if_empty(self) -> None:
@@ -97,7 +99,7 @@ class Run:
 
         A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
         """
-        ours = {"run.json", ".stage", "progress.json"}
+        ours = {"run.json", ".stage", "progress.json", ownership.MARK}
         if {p.name for p in self.path.iterdir()} <= ours:
             for name in ours:
                 (self.path / name).unlink(missing_ok=True)
