@@ -18,6 +18,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
@@ -273,6 +274,24 @@ class Run:
         """ids.parquet of one selection."""
         self.selection(name)
         return _read(self.selection_dir(name) / "ids.parquet")
+
+    def calibration_dir(self, name: str) -> Path:
+        """Folder of one calibration."""
+        return self.path / "calibrations" / name
+
+    def calibrations(self) -> list[str]:
+        """Names of the calibrations of this run, ``default`` first."""
+        names = [p.parent.name for p in self.path.glob("calibrations/*/calibration.json")]
+        return sorted(names, key=lambda n: (n != "default", n))
+
+    def calibration(self, name: str = "default") -> CalibrationRecord:
+        """calibration.json of one calibration."""
+        path = self.calibration_dir(name) / "calibration.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.path} has no calibration named {name!r}: run calibrate --run {self.path}"
+            )
+        return CalibrationRecord.read(path)
 
     def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""
