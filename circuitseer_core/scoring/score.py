@@ -21,6 +21,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -84,6 +85,7 @@ def score(
     engine = _engine(run, settings, reference, before)
     record = before or _new_record(settings, wanted, engine.facts(), total)
     record.state = "running"
+    _say_how(record, run, settings)
     book = ShardBook(folder, record, corpus)
     with Progress(run, "score", total, unit="samples", show=progress) as shown:
         engine.run(book, shown)
@@ -149,6 +151,12 @@ def _new_record(
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()
     return record
+
+
+def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:
+    """Keep the command with what it makes."""
+    record.command = as_typed(step("score", run.path, settings, always=("name",)))
+    record.python = as_python("score", run.path, settings)
 
 
 def _finish(book: ShardBook, seconds: float) -> ScoringRecord:
