@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -13,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json, write_parquet
-from circuitseer_core.json_io import jsonable
+from circuitseer_core.json_io import jsonable, parse_json
 from circuitseer_core.runs.folder import Run, now
 
 FOLDER = "experiments"
@@ -115,7 +114,7 @@ def saved_results(run: Run) -> list[dict[str, Any]]:
     results = []
     for path in sorted((run.path / FOLDER).glob("*.json")):
         try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
+            entry = parse_json(path.read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
         if isinstance(entry, dict) and "verdict" in entry:

@@ -21,6 +21,7 @@ from ui.heads import tables as head_tables
 from ui.shell import link_to
 from ui.widgets import live_head
 from ui.widgets.charts import download_menu, show_figure, theme
+from ui.widgets.markdown import inline, literal
 
 SHARE = 5.0
 """Per cent of all heads that the paper keeps."""
@@ -67,7 +68,7 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
         kept, problem = select(heads, rule, rank_by)
         st.metric("Heads kept", f"{len(kept):,} / {total:,}", width="content")
     if problem:
-        st.warning(problem, icon=":material/info:")
+        st.warning(literal(problem), icon=":material/info:")
     return Choice(rule, rank_by, kept)
 
 
@@ -134,7 +135,7 @@ def stale_notice(run: Run, choice: Choice) -> None:
         if set(used) != set(choice.heads):
             with st.container(horizontal=True, vertical_alignment="center", key="stale"):
                 st.caption(
-                    f"Scores “{name}” were computed with another set ({len(used)} heads). "
+                    f"Scores “{inline(name)}” were computed with another set ({len(used)} heads). "
                     f"The set shown here changes nothing until you score again."
                 )
                 link_to(
