@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
@@ -16,7 +16,14 @@ from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
-from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
+from circuitseer_core.runs.machine import (
+    DEVICE,
+    DEVICES,
+    DTYPE,
+    DtypeName,
+    device_list,
+    refuse_unclear_devices,
+)
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
@@ -50,6 +57,7 @@ class ScoreSettings(BaseModel):
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    devices: str | None = Field(None, description=DEVICES)
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
@@ -62,6 +70,18 @@ class ScoreSettings(BaseModel):
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ScoreSettings:
+        refuse_unclear_devices(self.devices, self.device)
+        if self.devices is not None and self.engine != "local":
+            raise ValueError("--devices goes with --engine local; Ray finds devices itself")
+        return self
+
+    @property
+    def device_names(self) -> list[str]:
+        """Where it runs: one device, or several with a worker process each."""
+        return device_list(self.devices, self.device)
 
     @property
     def fields(self) -> Fields:
