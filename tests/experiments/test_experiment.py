@@ -51,7 +51,7 @@ class TestRegistry:
 
     @pytest.mark.parametrize("name", list(EXPERIMENTS))
     def test_a_run_without_its_stage_says_which(self, run: Run, name: str) -> None:
-        with pytest.raises(UserError, match="run (detect|score) --run"):
+        with pytest.raises(UserError, match="run (detect|score|arms) --run"):
             EXPERIMENTS[name].run(run)
 
     def test_torch_stays_out_unless_needed(self, tmp_path: Path) -> None:
