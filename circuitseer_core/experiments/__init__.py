@@ -65,6 +65,12 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.sinks",
             needs_model=True,
         ),
+        Experiment(
+            "training",
+            "fine-tune on every comparison arm and judge on held-out samples (trains a model)",
+            "circuitseer_core.experiments.training",
+            needs_model=True,
+        ),
     )
 }
 """By name, as ``validate --run RUN NAME`` takes them."""

@@ -146,11 +146,20 @@ class RunRecord(Record):
     seconds: dict[str, float] = {}
 
 
+class AppliedCalibration(Record):
+    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+
+    name: str
+    sha256: str
+
+
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
-    that carry them; ``tokens`` and ``shards`` are known once it is done.
+    that carry them; ``tokens`` and ``shards`` are known once it is done. ``feature_heads``: heads
+    of which single readings are kept, on ``feature_share`` of the rows; ``calibration``: whose
+    scorer the shards carry.
     """
 
     heads: list[Head] = []
@@ -170,6 +179,10 @@ class ScoringRecord(Record):
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
     template: str | None = None
+    feature_heads: list[Head] = []
+    feature_limit: int | None = None
+    feature_share: float = 0.0
+    calibration: AppliedCalibration | None = None
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0
