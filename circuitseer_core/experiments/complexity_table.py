@@ -8,11 +8,10 @@ from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
-from scipy.special import ndtri
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.experiments.composition import explained
-from circuitseer_core.experiments.intervals import Interval, corrected, of_spearman
+from circuitseer_core.experiments.intervals import Interval, corrected, of_errors, of_spearman
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.scoring.scorers import BASELINE_SCORERS, PLAIN_SCORERS
@@ -61,8 +60,7 @@ class Measured:
         estimate, error = float(self.values[at]), float(self.spread[at])
         if measure == PLAIN:
             return of_spearman(estimate, self.rows, level)
-        reach = float(ndtri(0.5 + level / 2)) * error
-        return Interval(estimate, estimate - reach, estimate + reach, level)
+        return of_errors(estimate, error, level)
 
     def table(self, comparisons: int) -> pd.DataFrame:
         """part, scorer, target, measure, estimate, low, high, rows: a row a scorer and measure."""
