@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 
 RUN_FORMAT = 1
@@ -84,6 +85,11 @@ class ModelRecord(Record):
     n_layers: int | None = None
     heads_per_layer: list[int] = []
     parameters: float | None = None
+
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
 
 
 class CommandRecord(Record):
