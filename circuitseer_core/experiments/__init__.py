@@ -44,6 +44,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.transfer",
         ),
         Experiment(
+            "probe",
+            "do the heads depend on the probe: its criterion, its size, its sources",
+            "circuitseer_core.experiments.probe",
+        ),
+        Experiment(
+            "probes",
+            "do several runs with different probes find the same heads (--runs A B C)",
+            "circuitseer_core.experiments.probes",
+        ),
+        Experiment(
             "stability",
             "would another probe choose the same heads, and what would the scores do",
             "circuitseer_core.experiments.stability",
