@@ -110,10 +110,13 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats;
+    ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
+    command: str | None = None
+    python: str | None = None
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -193,6 +196,8 @@ class ScoringRecord(Record):
     started: str | None = None
     finished: str | None = None
     state: str = "done"
+    command: str | None = None
+    python: str | None = None
 
 
 class ProgressRecord(Record):

@@ -240,6 +240,7 @@ class SelectionRecord(Record):
     diagnostics: Diagnostics | None = None
     distinct: Distinctness | None = None
     command: str | None = None
+    python: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
 

@@ -23,6 +23,7 @@ from ui.export.draw import Shown
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline
 
 FORMATS = {
     "jsonl": "JSON Lines",
@@ -53,7 +54,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
         )
         same = _kept_as_shown(run, settings)
         if same:
-            st.caption(f"Kept as shown: {settings.name}", width="content")
+            st.caption(f"Kept as shown: {inline(settings.name)}", width="content")
     if not review_store.offer_copy(run, "To keep a subset, make a copy."):
         return
     if not offer_adoption(run):
@@ -144,7 +145,7 @@ def _watch(run: Run, live: bool) -> None:
         status = jobs.status(run.path)
         if status.live:
             message = (status.progress and status.progress.message) or "drawing"
-            st.caption(f"{message} … {status.seconds:.0f} s")
+            st.caption(f"{inline(message)} … {status.seconds:.0f} s")
         elif live:
             st.session_state["just_kept"] = True
             st.rerun()
@@ -183,7 +184,10 @@ def _write_folder(run: Run, name: str, form: str) -> None:
 
 
 def _row(selection: SelectionRecord) -> dict[str, Any]:
-    settings = SelectionSettings.of(**selection.settings.to_json())
+    try:
+        settings = SelectionSettings.of(**selection.settings.to_json())
+    except UserError:  # settings that no selection made here can have
+        return {"name": selection.name, "scorer": selection.settings.scorer}
     if settings.count:
         budget = f"{settings.count:,} rows"
     elif settings.tokens:
