@@ -5,8 +5,8 @@ All of it from the stored loss changes (probe_resampling.py), so without a model
 1. Criteria: the overlap of two random probes of one size, less that of a random one with one chosen
    by high loss, or stratified by source. Above 0 the criterion moves the set beyond chance.
 2. Sources: the overlap of two probes of one source, less that of one of it with one of the others.
-3. Sizes: what two disjoint probes share, from few samples up to half the probe, and what is expected
-   at the full size (detection/set_overlap.py).
+3. Sizes: what two disjoint probes share, from few samples up to half the probe, and what is to be
+   expected at the full size (detection/set_overlap.py).
 
 Intervals of 1. and 2. resample the probe's samples and are corrected for their number. The stored
 probe was chosen by a criterion itself: where that was high loss, ``random`` means random among the
@@ -29,6 +29,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.intervals import BONFERRONI, Interval, corrected, of_errors
 from circuitseer_core.experiments.probe_resampling import (
@@ -62,8 +63,6 @@ class Options(ExperimentOptions):
 
 def estimated_seconds(run: Run, **options: Any) -> float:
     """About what it takes."""
-    from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
-
     chosen = Options.of(**options)
     heads = len(run.heads())
     again = forward_seconds(run, chosen.rescore * mean_tokens(run, chosen.scores) * 2)

@@ -58,8 +58,8 @@ def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
             kind="intervals", label="name", x="gap", low="low", high="high", shares=True,
             where={"kind": "gap"}, x_title="fall of the share of common heads",
             references={"no effect": 0.0},
-            caption="How much fewer heads a probe by another rule shares with a random one than two "
-            f"random ones do (for a source: than two of it do); intervals corrected for "
+            caption="How much fewer heads a probe by another rule shares with a random one than "
+            f"two random ones do (for a source: than two of it do); intervals corrected for "
             f"{len(numbers['gaps'])} comparisons.",
         ),
         Plot(
