@@ -18,6 +18,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.opened import open_page, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
+from ui.widgets.markdown import literal
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     assert kept.title in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
     assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
-    assert go_no_go(run, run.selection("new")).sentence[:30] in shown
+    assert literal(go_no_go(run, run.selection("new")).sentence) in shown
 
 
 def test_a_click_starts_the_experiment_with_its_options(
