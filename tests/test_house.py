@@ -66,7 +66,7 @@ ALLOWED: dict[str, set[str]] = {
     "training": {"arms", "model", "runs", "data"},
     "signatures": {"scoring", "detection", "runs"},
     "experiments": {"training", "arms", *_STUDY},
-    "report": {"experiments", "signatures", "figures", "detection", "runs"},
+    "report": {"experiments", "signatures", "figures", "selection", "detection", "runs"},
     "api": {"selection", "scoring", "detection", "runs"},
     "cli": {"api", "arms", "training", "report", "experiments", "browse", "export", *_STUDY},
 }

@@ -31,6 +31,7 @@ _SECTIONS = {
     "Detect": [("heads", "Heads", "grid_view")],
     "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
     "Select": [("export", "Export", "file_export")],
+    "Check": [("evidence", "Evidence", "fact_check")],
 }
 
 

@@ -127,8 +127,10 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
 @takes(SelectionSettings)
 def select(run: opt.Run, settings: SelectionSettings) -> None:
     """Stage 3: draw the subset by soft sampling."""
-    counts = api.run_selection(run, settings, command=command_line()).counts
+    selection = api.run_selection(run, settings, command=command_line())
+    counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
+    typer.echo(api.decision(run, selection))
     typer.echo(
         "next: "
         + as_typed(["export", "--run", str(run), "--selection", settings.name, "--out"])

@@ -38,6 +38,7 @@ def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> s
         marker(file_name),
         f"# {_title(manifest)}",
         _how(manifest),
+        *([f"**{manifest.go_no_go}**"] if manifest.go_no_go else []),
         "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
         "## Sources\n\n" + _sources(manifest),
         "## Columns\n\n" + _columns(manifest),

@@ -32,6 +32,7 @@ from circuitseer_core.runs.records import (
 )
 from circuitseer_core.runs.selection_records import Diagnostics, SelectionRecord
 from circuitseer_core.runs.stage import versions
+from circuitseer_core.selection.go_no_go import go_no_go
 
 FORMAT = 1
 FOLDER_MANIFEST = "circuitseer.manifest.json"
@@ -83,6 +84,7 @@ class ExportManifest(Record):
     data: list[DataRecord] | None = None
     selection: SelectionRecord
     diagnostics: Diagnostics
+    go_no_go: str | None = None
     export: ExportDetails
     files: list[FileRecord]
     versions: dict[str, str] = Field(default_factory=dict)
@@ -122,6 +124,7 @@ def make_manifest(
         data=scoring.data,
         selection=_without(summary, "diagnostics"),
         diagnostics=_without(summary.diagnostics, "distributions"),
+        go_no_go=go_no_go(run, summary).sentence,
         export=details,
         files=list(files),
         versions=run.record.versions | versions(),

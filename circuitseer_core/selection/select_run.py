@@ -39,6 +39,7 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.go_no_go import measured
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
@@ -102,6 +103,7 @@ def select_run(
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
+        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
         python=as_python("select", run.path, settings),
         versions=versions(),
