@@ -95,7 +95,7 @@ def export(
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     if push is None:
         return done
-    return Exported(**{**_fields(done), "address": push_files(push, _hub_files(done))})
+    return Exported(**{**_fields(done), "address": push_files(push, hub_files(done))})
 
 
 def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
@@ -243,7 +243,8 @@ def _register(target: Path) -> tuple[str, ...]:
     return ()
 
 
-def _hub_files(done: Exported) -> dict[str, Path]:
+def hub_files(done: Exported) -> dict[str, Path]:
+    """What a dataset repository gets of an export: name in it → file."""
     if done.path.is_dir():
         files = sorted(path for path in done.path.rglob("*") if path.is_file())
         return {path.relative_to(done.path).as_posix(): path for path in files}
