@@ -18,6 +18,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
 from ui.widgets import scoring_choice
+from ui.widgets.markdown import inline
 
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
@@ -244,7 +245,7 @@ def _pick_run() -> None:
     if chosen is None:
         return
     if wanted and wanted not in keys:
-        st.toast(f"There is no run named {wanted} here.", icon=":material/info:")
+        st.toast(f"There is no run named {inline(wanted)} here.", icon=":material/info:")
     if st.query_params.get("run") != chosen:
         st.query_params["run"] = chosen
     st.session_state["run_choice"] = chosen

@@ -34,6 +34,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.length",
         ),
         Experiment(
+            "complexity",
+            "is a score complexity: steps, levels, beyond length, surface and random heads",
+            "circuitseer_core.experiments.complexity",
+        ),
+        Experiment(
+            "transfer",
+            "do the scores of one model (or scoring) stand for those of another",
+            "circuitseer_core.experiments.transfer",
+        ),
+        Experiment(
             "stability",
             "would another probe choose the same heads, and what would the scores do",
             "circuitseer_core.experiments.stability",

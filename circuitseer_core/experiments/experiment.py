@@ -107,7 +107,8 @@ class Experiment:
     def options(self) -> dict[str, str]:
         """The options and what they mean."""
         return {
-            name: f"{field.description} (default: {field.default})"
+            name: f"{field.description} "
+            + ("(needed)" if field.is_required() else f"(default: {field.default})")
             for name, field in self.options_class().model_fields.items()
         }
 

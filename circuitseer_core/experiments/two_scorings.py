@@ -2,7 +2,7 @@
 
 Prompt against response, one set of heads against another: samples are matched by id. Both draws
 use one seed and so share their noise; what that alone makes them share is measured with permuted
-scores (see selection/overlap.py) and stands beside every overlap.
+scores (see overlap.py) and stands beside every overlap.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.correlation import RANKED_ROWS, Rank, rank_correlation
 from circuitseer_core.distributions import Z95, spearman95
 from circuitseer_core.errors import UserError
-from circuitseer_core.selection.overlap import NoiseFloor, drawn, noise_floor, shared
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.overlap import NoiseFloor, drawn, noise_floor, shared
 
 LEAST = 4
 """Fewest samples in both that can be compared: an interval of Spearman needs four."""

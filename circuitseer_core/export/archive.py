@@ -1,6 +1,6 @@
-"""An export as it leaves for elsewhere: the same files, in one archive or on their way to the Hub.
+"""An export that is handed out: its files in one archive, or as a push would send them.
 
-Where they will lie is not known, so the manifest names the data file alone and the run by its path.
+Where an archive will be unpacked is not known, so its manifest names the data file alone.
 """
 
 from __future__ import annotations
@@ -24,20 +24,33 @@ _SUFFIX: dict[Format, str] = {
 }
 
 
-def portable_files(run: Run, selection: str, form: Format, folder: Path) -> dict[str, Path]:
-    """Write data, manifest and card into ``folder``: name in the archive or repository → file.
+def push_preview(run: Run, selection: str, form: Format, folder: Path) -> dict[str, Path]:
+    """Write what a push would send into ``folder``: path in the repository → file.
 
     Raises:
         UserError: as :func:`circuitseer_core.export.write.export`.
     """
-    name = f"{selection}{_SUFFIX[form]}"
+    done = export(run, selection, folder / "data" / _name(selection, form), form)
+    return hub_files(done, folder)
+
+
+def _archived(run: Run, selection: str, form: Format, folder: Path) -> list[tuple[str, Path]]:
+    """Data, manifest and card, written into ``folder``; names in the archive."""
+    name = _name(selection, form)
     done = export(run, selection, folder / name, form)
     manifest, _ = read_manifest(done.manifest)
     manifest.commands[-1] = manifest.commands[-1].replace(str(done.path), name)
     manifest.run.path_from_here = None
     manifest.seal = seal(manifest.to_json())
     manifest.write(done.manifest)
-    return hub_files(done)
+    if done.path.is_dir():
+        inside = sorted(path for path in done.path.rglob("*") if path.is_file())
+        return [(path.relative_to(folder).as_posix(), path) for path in inside]
+    return [(path.name, path) for path in (done.path, done.manifest, done.card)]
+
+
+def _name(selection: str, form: Format) -> str:
+    return f"{selection}{_SUFFIX[form]}"
 
 
 def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
@@ -46,7 +59,7 @@ def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
     Files carry the time of the draw.
 
     Raises:
-        UserError: as :func:`portable_files`.
+        UserError: as :func:`circuitseer_core.export.write.export`.
     """
     drawn = run.selection(selection).created
     moment = datetime.fromisoformat(drawn).timetuple()[:6] if drawn else (1980, 1, 1, 0, 0, 0)
@@ -55,9 +68,8 @@ def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
         tempfile.TemporaryDirectory(prefix="circuitseer-") as folder,
         zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        inside = f"{selection}/" if form == "datasets" else ""
-        for name, path in portable_files(run, selection, form, Path(folder)).items():
-            entry = zipfile.ZipInfo(inside + name, moment)
+        for name, path in _archived(run, selection, form, Path(folder)):
+            entry = zipfile.ZipInfo(name, moment)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     return sink.getvalue()

@@ -77,7 +77,7 @@ def _how(manifest: ExportManifest) -> str:
         ),
         (
             f"Scores: `{settings.scorer}` over {len(manifest.heads)} heads of "
-            f"{_model(model)}, chosen by ablation (rule `{scoring.heads_rule}`,"
+            f"{_model(model)}, chosen by ablation{_probe(manifest)} (rule `{scoring.heads_rule}`,"
             f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
         ),
         (
@@ -102,10 +102,15 @@ def _how(manifest: ExportManifest) -> str:
     return "\n\n".join(lines)
 
 
+def _probe(manifest: ExportManifest) -> str:
+    n = manifest.detect.n_probe if manifest.detect else None
+    return "" if n is None else f" on {n:,} probe samples"
+
+
 def _model(model: ModelRecord | None) -> str:
     if model is None:
         return "an unknown model"
-    return f"`{model.id}`" + (f" (revision `{model.revision}`)" if model.revision else "")
+    return f"`{model.called}`" + (f" (revision `{model.revision}`)" if model.revision else "")
 
 
 def _budget(settings: SelectionSettings) -> str:

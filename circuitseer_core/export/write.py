@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +31,7 @@ from circuitseer_core.export.manifest import (
     make_manifest,
     manifest_path,
 )
+from circuitseer_core.export.public import public_files
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
@@ -95,7 +97,9 @@ def export(
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     if push is None:
         return done
-    return Exported(**{**_fields(done), "address": push_files(push, hub_files(done))})
+    with tempfile.TemporaryDirectory() as folder:
+        address = push_files(push, hub_files(done, Path(folder)))
+    return Exported(**{**_fields(done), "address": address})
 
 
 def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
@@ -243,12 +247,15 @@ def _register(target: Path) -> tuple[str, ...]:
     return ()
 
 
-def hub_files(done: Exported) -> dict[str, Path]:
-    """What a dataset repository gets of an export: name in it → file."""
+def hub_files(done: Exported, folder: Path) -> dict[str, Path]:
+    """Path in the repository → file; manifest and card without this machine's paths."""
     if done.path.is_dir():
-        files = sorted(path for path in done.path.rglob("*") if path.is_file())
-        return {path.relative_to(done.path).as_posix(): path for path in files}
-    return {done.path.name: done.path, done.manifest.name: done.manifest, "README.md": done.card}
+        inside = sorted(path for path in done.path.rglob("*") if path.is_file())
+        files = {path.relative_to(done.path).as_posix(): path for path in inside}
+        return public_files(files, FOLDER_MANIFEST, "README.md", folder, "*.arrow")
+    name = done.manifest.name
+    files = {done.path.name: done.path, name: done.manifest, "README.md": done.card}
+    return public_files(files, name, "README.md", folder, done.path.name)
 
 
 def _fields(done: Exported) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from circuitseer_core.files import write_text
 from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
+from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
 from circuitseer_core.signatures.catalogue import warnings
@@ -111,9 +112,8 @@ def _made(run: Run, facts_: Evidence) -> Html:
     ]
     if facts_.scoring is not None:
         parts.append(facts(_score_facts(facts_.settings)))
-    lines = list(dict.fromkeys(c.command for c in run.record.commands if c.command))
-    if facts_.selection and facts_.selection.command not in (None, *lines):
-        lines.append(str(facts_.selection.command))
+    drawn = facts_.selection.command if facts_.selection else None
+    lines = made_by(run.record, facts_.settings if facts_.scoring is not None else None, drawn)
     if lines:
         parts.append(tag("pre", "\n".join(lines)))
     else:
@@ -128,7 +128,7 @@ def _model_facts(model: ModelRecord | None) -> list[tuple[str, object]]:
     if model is None:
         return [("Model", "none yet")]
     layers = model.heads_per_layer
-    pairs: list[tuple[str, object]] = [("Model", model.id)]
+    pairs: list[tuple[str, object]] = [("Model", model.called)]
     if model.revision:
         pairs.append(("Revision", model.revision))
     pairs += [

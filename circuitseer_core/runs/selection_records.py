@@ -211,6 +211,7 @@ class SelectionRecord(Record):
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None
     command: str | None = None
+    python: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
 

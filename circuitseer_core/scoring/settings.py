@@ -16,7 +16,14 @@ from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
-from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
+from circuitseer_core.runs.machine import (
+    DEVICE,
+    DEVICES,
+    DTYPE,
+    DtypeName,
+    device_list,
+    refuse_unclear_devices,
+)
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
@@ -62,6 +69,7 @@ class ScoreSettings(BaseModel):
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    devices: str | None = Field(None, description=DEVICES)
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
@@ -77,9 +85,17 @@ class ScoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
+        refuse_unclear_devices(self.devices, self.device)
+        if self.devices is not None and self.engine != "local":
+            raise ValueError("--devices goes with --engine local; Ray finds devices itself")
         if self.head_features and self.calibration is not None:
             raise ValueError("give --head-features or --calibration, not both")
         return self
+
+    @property
+    def device_names(self) -> list[str]:
+        """Where it runs: one device, or several with a worker process each."""
+        return device_list(self.devices, self.device)
 
     @property
     def fields(self) -> Fields:

@@ -25,6 +25,7 @@ from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -102,6 +103,7 @@ def select_run(
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
         command=settings.command(run.path),
+        python=as_python("select", run.path, settings),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )

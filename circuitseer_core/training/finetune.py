@@ -59,14 +59,18 @@ class _Watch(TrainerCallback):
 
 
 class Weights:
-    """A copy of a model's weights, to begin every arm from the same."""
+    """A copy of a model's weights, and of which are trained, to begin every arm from the same."""
 
     def __init__(self, model: torch.nn.Module) -> None:
         self.kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.trained = [parameter.requires_grad for parameter in model.parameters()]
 
     def put_back(self, model: torch.nn.Module) -> None:
         """Undo training."""
         model.load_state_dict(self.kept)
+        for parameter, trained in zip(model.parameters(), self.trained, strict=True):
+            parameter.requires_grad_(trained)
+            parameter.grad = None
 
 
 @contextmanager
@@ -99,8 +103,6 @@ def finetuned(
             trained.unload()
         weights.put_back(model)
         model.eval()
-        for parameter in model.parameters():
-            parameter.grad = None
 
 
 def _train(

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.archive import archive_bytes, portable_files
+from circuitseer_core.export import write
+from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs.folder import Run
@@ -39,8 +40,24 @@ def test_unpacked_it_is_a_verified_export(run: Run, tmp_path: Path, form, data: 
     assert verify(tmp_path / "there" / data).ok
 
 
-def test_chat_is_named_as_such_and_an_unknown_name_is_one_line(run: Run, tmp_path: Path) -> None:
-    files = portable_files(run, "mine", "messages", tmp_path)
-    assert "mine.messages.jsonl" in files and "README.md" in files
+def test_a_push_is_previewed_as_it_will_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: dict[str, bytes] = {}
+
+    def fake(repo: str, files: dict[str, Path]) -> str:
+        sent.update({name: path.read_bytes() for name, path in files.items()})
+        return repo
+
+    monkeypatch.setattr(write, "push_files", fake)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    write.export(run, "mine", tmp_path / "a" / "mine.jsonl", push="me/mine")
+    seen = push_preview(run, "mine", "jsonl", tmp_path / "b")
+    assert list(seen) == list(sent)
+    assert seen["mine.jsonl"].read_bytes() == sent["mine.jsonl"]
+    assert not any(str(tmp_path).encode() in path.read_bytes() for path in seen.values())
+
+
+def test_an_unknown_name_is_one_line(run: Run) -> None:
     with pytest.raises(UserError, match="no selection named 'other'"):
         archive_bytes(run, "other")

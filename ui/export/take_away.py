@@ -15,7 +15,7 @@ import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.archive import archive_bytes, portable_files
+from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import export
 from circuitseer_core.runs import jobs, ownership
@@ -29,6 +29,7 @@ from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.click_once import click_once
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline
 from ui.words import ago, size
 
 FORMATS = {
@@ -99,11 +100,11 @@ def _state(run: Run, name: str, *, same: bool) -> None:
     record = run.selection_records().get(name)
     if same and record is not None:
         st.caption(
-            f"Kept as shown: {name}, {count(record.counts.selected, 'row')}, "
+            f"Kept as shown: {inline(name)}, {count(record.counts.selected, 'row')}, "
             f"{ago(record.created)}. The archive holds data, manifest and dataset card."
         )
     elif name in run.selections():
-        st.caption(f"Another draw is kept as “{name}”: keeping this one replaces it.")
+        st.caption(f"Another draw is kept as “{inline(name)}”: keeping this one replaces it.")
     else:
         st.caption("One archive with data, manifest and dataset card.")
 
@@ -125,7 +126,7 @@ def _watch(run: Run, live: bool) -> None:
         status = jobs.status(run.path)
         if status.live:
             message = (status.progress and status.progress.message) or "drawing"
-            st.caption(f"{message} … {status.seconds:.0f} s")
+            st.caption(f"{inline(message)} … {status.seconds:.0f} s")
         elif live:
             st.rerun()
         elif status.state == "failed" and status.steps and status.steps[-1][0] == "select":
@@ -194,9 +195,9 @@ def _push(run: Run, name: str, form: Any) -> None:
             )
             st.caption(
                 "The manifest names the model, the data files with their hashes, all settings and "
-                "the commands, with this machine's paths in them. A repository that does not exist "
-                "yet is made, private. The token is read from HF_TOKEN of the app's environment "
-                "and is in none of the files."
+                "the commands, of paths only the last part. A repository that does not exist yet "
+                "is made, private. The token is read from HF_TOKEN of the app's environment and "
+                "is in none of the files."
             )
             if st.button("Push these files", key="push", icon=":material/cloud_upload:",
                          disabled=not repo.strip()):  # fmt: skip
