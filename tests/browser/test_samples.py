@@ -246,29 +246,29 @@ def test_the_dial_then_one_click_to_the_very_files_of_export(
     slider.focus()
     slider.press("ArrowRight")
     expect(page.get_by_text("τ = 0.05").first).to_be_visible()
-    page.get_by_label("Keep it as", exact=True).fill("by-hand")
+    page.get_by_label("Keep it as", exact=True).fill("byhand")
     page.get_by_label("Keep it as", exact=True).press("Enter")
     settle(page)
     with page.expect_download(timeout=120_000) as waiting:
         page.get_by_role("button", name="Draw, keep and download").click()
-    assert waiting.value.suggested_filename == "by-hand.zip"
-    out = tmp_path / "by-hand.jsonl"
-    command = ["export", "--run", str(journey.path), "--selection", "by-hand"]
+    assert waiting.value.suggested_filename == "byhand.zip"
+    out = tmp_path / "byhand.jsonl"
+    command = ["export", "--run", str(journey.path), "--selection", "byhand"]
     subprocess.run(
         [sys.executable, "-m", "circuitseer_core", *command, "--out", str(out)],
         cwd=ROOT, check=True, capture_output=True,
     )  # fmt: skip
     with zipfile.ZipFile(waiting.value.path()) as archive:
-        names = ["by-hand.jsonl", "by-hand.jsonl.manifest.json", "README.md"]
+        names = ["byhand.jsonl", "byhand.jsonl.manifest.json", "README.md"]
         assert archive.namelist() == names
-        assert archive.read("by-hand.jsonl") == out.read_bytes()
-    assert journey.selection("by-hand").settings.to_json()["temperature"] == 0.05
-    expect(page.get_by_text("Kept as shown: by-hand")).to_be_visible()
-    for words in ("temperature=", "selection_name=by-hand"):
+        assert archive.read("byhand.jsonl") == out.read_bytes()
+    assert journey.selection("byhand").settings.to_json()["temperature"] == 0.05
+    expect(page.get_by_text("Kept as shown: byhand")).to_be_visible()
+    for words in ("temperature=", "selection_name=byhand"):
         assert words in page.url
     with page.expect_download() as again:  # at once: it is kept as shown
         page.get_by_role("button", name="Download", exact=True).first.click()
-    assert again.value.suggested_filename == "by-hand.zip"
+    assert again.value.suggested_filename == "byhand.zip"
 
 
 def test_values_survive_other_pages(page: Page, journey: Run) -> None:

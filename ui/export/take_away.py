@@ -182,7 +182,7 @@ def _push(run: Run, name: str, form: Any) -> None:
     repo = st.text_input("Dataset repository", key="push_repo", placeholder="owner/name", width=420)
     with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:
         try:
-            files = portable_files(run, name, form, Path(folder))
+            files = push_preview(run, name, form, Path(folder))
             rows = run.selection(name).counts.selected
             st.markdown(
                 f"**What leaves this machine:** {count(len(files), 'file')} to huggingface.co, "
