@@ -98,7 +98,7 @@ def export(
     if push is None:
         return done
     with tempfile.TemporaryDirectory() as folder:
-        address = push_files(push, _hub_files(done, Path(folder)))
+        address = push_files(push, hub_files(done, Path(folder)))
     return Exported(**{**_fields(done), "address": address})
 
 
@@ -255,7 +255,7 @@ def _register(target: Path) -> tuple[str, ...]:
     return ()
 
 
-def _hub_files(done: Exported, folder: Path) -> dict[str, Path]:
+def hub_files(done: Exported, folder: Path) -> dict[str, Path]:
     """Path in the repository → file; manifest and card without this machine's paths."""
     if done.path.is_dir():
         inside = sorted(path for path in done.path.rglob("*") if path.is_file())

@@ -107,6 +107,13 @@ class SelectionSettings(BaseModel):
             return self.fraction or DEFAULT_FRACTION
         return None
 
+    def same_draw(self, other: SelectionSettings) -> bool:
+        """Whether both make the same draw: a tenth is a tenth, given or not; names count not."""
+        plain = [
+            item.model_copy(update={"name": "", "fraction": item.share}) for item in (self, other)
+        ]
+        return plain[0] == plain[1]
+
     def words(self, run: str | Path) -> list[str]:
         """The command that makes this selection, after the program's name."""
         fraction = [] if self.share is None or self.fraction else ["--fraction", str(self.share)]
