@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
@@ -83,6 +84,8 @@ def score(
     record.state = "running"
     book = ShardBook(folder, record, corpus)
     with Progress(run, "score", total, unit="samples", show=progress) as shown:
+        if book.damaged:
+            shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
         engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
@@ -106,7 +109,7 @@ def _engine(
 
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.state != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or is_whole(folder / "rejects.parquet") is False:
         return False
     count = record.shards
     mark = fingerprint(record)
