@@ -35,7 +35,7 @@ from circuitseer_core.export.public import public_files
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
-from circuitseer_core.files import atomic_path, replace_folder, write_json, write_text
+from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json, write_text
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
 
@@ -89,6 +89,8 @@ def export(
         hub_token()  # before any work is done
     subset = load_rows(run, name, settled)
     try:
+        if target.parent.is_dir():
+            sweep(target.parent)
         if settled == "datasets":
             done = _export_folder(run, name, subset, target)
         else:

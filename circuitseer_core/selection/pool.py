@@ -103,7 +103,7 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
     Raises:
         UserError: no such scoring, or no such scorer in it (naming those there are).
     """
-    parts = run.score_parts(settings.scores)
+    parts = run.whole_score_parts(settings.scores)
     if not parts:
         raise UserError(f"{run.path}: scoring {settings.scores!r} has no finished shard yet")
     have = pq.read_schema(parts[0]).names
