@@ -45,6 +45,16 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.joint_ablation",
         ),
         Experiment(
+            "domains",
+            "do math, logic, code and other text need the same heads (needs the model and data=)",
+            "circuitseer_core.experiments.domains",
+        ),
+        Experiment(
+            "ablation-method",
+            "do uniform, scaled, zero and mean ablation find the same heads (needs the model)",
+            "circuitseer_core.experiments.ablation_method",
+        ),
+        Experiment(
             "sinks",
             "how much of its attention each head leaves on the first token (needs the model)",
             "circuitseer_core.experiments.sinks",

@@ -80,7 +80,7 @@ class LocalEngine:
             if book.token_budget is None and encoded.texts:
                 progress.say("finding the batch size")
                 book.pin_budget(find_budget(scorer, encoded))
-                progress.say("with baselines" if scorer.plan.template else "")
+                progress.say(_beside(scorer.plan))
             began = time.monotonic()
             left = [encoded.size]
 
@@ -94,6 +94,13 @@ class LocalEngine:
             book.add(table, note)
             rate = note.tokens / (time.monotonic() - began)
             progress.advance(left[0], f"{rate:,.0f} tokens/s")
+
+
+def _beside(plan: ShardPlan) -> str:
+    """What is computed beside the attention scores, for the progress line."""
+    parts = ["baselines"] if plan.template else []
+    parts += ["head influence"] if plan.influence else []
+    return f"with {' and '.join(parts)}" if parts else ""
 
 
 def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
@@ -140,5 +147,7 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         token_budget=book.token_budget or 1,
         seed=record.seed,
         template=record.template,
+        influence=record.head_influence,
+        influence_controls=record.head_influence_controls,
         settings_hash=book.mark,
     )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
@@ -45,6 +45,13 @@ class ScoreSettings(BaseModel):
     baselines: bool = Field(
         False, description="Perplexity and IFD too: another pass, over the responses."
     )
+    head_influence: bool = Field(
+        False,
+        description="Loss with the heads ablated relative to clean too: two passes over the text.",
+    )
+    head_influence_controls: bool = Field(
+        False, description="The same with the random heads, where controls are kept."
+    )
     max_length: int | None = Field(
         None, ge=2, description="Longest input in tokens; longer ones are cut."
     )
@@ -62,6 +69,12 @@ class ScoreSettings(BaseModel):
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ScoreSettings:
+        if self.head_influence_controls and not self.head_influence:
+            raise ValueError("--head-influence-controls goes with --head-influence")
+        return self
 
     @property
     def fields(self) -> Fields:
@@ -81,6 +94,8 @@ _IDENTITY = {
     "model": "the model",
     "data": "--data",
     "baselines": "--baselines",
+    "head_influence": "--head-influence",
+    "head_influence_controls": "--head-influence-controls",
     "seed": "--seed",
     "control_limit": "the number of controls",
 }
@@ -104,6 +119,8 @@ def identity(
         data=[data],
         data_specs=list(settings.data),
         baselines=settings.baselines,
+        head_influence=settings.head_influence,
+        head_influence_controls=settings.head_influence_controls,
         seed=settings.seed,
         control_limit=settings.controls,
     )
@@ -136,6 +153,8 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,
         "data": [data.sha256 or data.to_json() for data in record.data],
         "baselines": record.baselines,
+        "head_influence": record.head_influence,
+        "head_influence_controls": record.head_influence_controls,
         "seed": record.seed,
         "control_limit": record.control_limit,
         "max_length": record.max_length,
@@ -147,9 +166,14 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     }
 
 
+_LATER = ("head_influence", "head_influence_controls")
+"""Options that came later: unset they leave the hash of older scorings as it was."""
+
+
 def fingerprint(record: ScoringRecord) -> str:
     """Hash of all that a shard's numbers depend on, from a complete settings record."""
-    return short_hash(json.dumps(_essence(record), sort_keys=True, ensure_ascii=False))
+    essence = {k: v for k, v in _essence(record).items() if v or k not in _LATER}
+    return short_hash(json.dumps(essence, sort_keys=True, ensure_ascii=False))
 
 
 def read_record(folder: Path) -> ScoringRecord | None:

@@ -16,16 +16,22 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    HEAD_SCORERS,
+    INFLUENCE,
+    random_scores,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
     """Numbers of n samples.
 
-    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: attention scorer
-    -> (n, 3), NaN where a sample carries none; profiles: n arrays (T,) that sum to 1; responses:
-    (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty.
+    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: scorer -> (n, 3),
+    NaN where a sample carries none; profiles: n arrays (T,) that sum to 1; responses: (n,) tokens
+    of the response, -1 where there is none; baselines: the opt-in scores, name -> (n,), or empty.
     """
 
     samples: Sequence[Sample]
@@ -55,11 +61,11 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
     columns[SINK_SHARE] = _numbers(rows.sink_share)
     columns["length"] = pa.array(lengths.astype(np.float64))
     columns["random"] = pa.array(random_scores(seed, ids))
-    for name in BASELINE_SCORERS:
+    for name in (*BASELINE_SCORERS, INFLUENCE):
         if name in rows.baselines:
             columns[name] = _numbers(rows.baselines[name])
-    for name in ATTENTION_SCORERS:
-        for draw in range(DRAWS):
+    for name in HEAD_SCORERS:
+        for draw in range(DRAWS) if name in rows.controls else ():
             columns[control_column(name, draw)] = _numbers(rows.controls[name][:, draw])
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)

@@ -30,8 +30,14 @@ from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import carries_controls
+from circuitseer_core.scoring.influence import head_influence
 from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores, sink_share
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    INFLUENCE,
+    attention_scores,
+    sink_share,
+)
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
@@ -47,7 +53,8 @@ SYSTEMATIC = 16
 class ShardPlan:
     """All that a scorer needs to know besides the model; plain values, so it travels.
 
-    template: of the baselines, ``chat`` or ``plain``; None for no baselines.
+    template: of the baselines, ``chat`` or ``plain``; None for no baselines. influence: whether the
+    heads' influence on the loss is computed too; influence_controls: also the random heads'.
     """
 
     heads: list[Head]
@@ -59,6 +66,8 @@ class ShardPlan:
     seed: int
     template: str | None
     settings_hash: str
+    influence: bool = False
+    influence_controls: bool = False
 
 
 @dataclass(slots=True)
@@ -104,7 +113,8 @@ class WindowScorer:
 
         Args:
             on_progress: called with the number of samples just done (negative: to be done again;
-                0: a sign of life). With baselines these count: they cost more than the profiles.
+                0: a sign of life). Counted are those of the last and most costly numbers: of the
+                influence, else of the baselines, else of the profiles.
 
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
@@ -129,9 +139,15 @@ class WindowScorer:
         on_progress: Callable[[int], None],
     ) -> tuple[_Results, dict[str, Floats]]:
         """All numbers of a window."""
-        alive = count if self.plan.template is None else lambda n: on_progress(0)
-        results = self._run(encoded, alive)
-        return results, self._baselines(encoded.samples, count)
+
+        def alive(n: int) -> None:
+            on_progress(0)
+
+        plan = self.plan
+        beside = plan.template is not None or plan.influence
+        results = self._run(encoded, alive if beside else count)
+        extra = self._baselines(encoded.samples, alive if plan.influence else count)
+        return results, extra | self._influence(encoded, results, count)
 
     def run_blank(self, samples: int, length: int) -> None:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
@@ -249,6 +265,32 @@ class WindowScorer:
             token_budget=self.token_budget,
             on_batch=on_batch,
         )
+
+    def _influence(
+        self, encoded: EncodedWindow, results: _Results, on_batch: Callable[[int], None]
+    ) -> dict[str, Floats]:
+        """The heads' influence; the random heads' go to the results' controls, where asked for."""
+        if not self.plan.influence:
+            return {}
+        n = len(encoded.samples)
+        out, controls = np.full(n, np.nan), np.full((n, DRAWS), np.nan)
+        draws = [draw for draw in self.plan.control_heads if draw]
+        ids = [sample.id for sample in encoded.samples]
+        carry = carries_controls(self.plan.seed, ids, self.plan.control_share)
+        carry &= self.plan.influence_controls
+        usable = np.array([i not in results.failures for i in range(n)], dtype=bool)
+        for controlled in (True, False):
+            members = np.flatnonzero(usable & (carry == controlled))
+            sets = [self.plan.heads, *(draws if controlled else [])]
+            texts = [encoded.texts[i] for i in members]
+            found = head_influence(
+                self.reference, texts, sets, token_budget=self.token_budget, on_batch=on_batch
+            )
+            out[members] = found[0]
+            controls[members, : len(sets) - 1] = found[1:].T
+        if self.plan.influence_controls:
+            results.controls[INFLUENCE] = controls
+        return {INFLUENCE: out}
 
     def _shard(
         self, encoded: EncodedWindow, results: _Results, baselines: dict[str, Floats]
