@@ -40,8 +40,13 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
+            "heads",
+            "are the reasoning heads needed, do they suffice, and for what (needs the model)",
+            "circuitseer_core.experiments.heads",
+        ),
+        Experiment(
             "joint-ablation",
-            "loss with all reasoning heads ablated at once, against random heads (needs the model)",
+            "the short form of heads: all reasoning heads at once, against the scoring's controls",
             "circuitseer_core.experiments.joint_ablation",
         ),
         Experiment(

@@ -31,7 +31,7 @@ from circuitseer_core.experiments.head_maps import (
     measure_maps,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, held_out, of_data
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
 
@@ -60,6 +60,7 @@ class Options(ExperimentOptions):
     share: str = Field("0.05", description="share of all heads that is a top set")
     boots: int = Field(500, ge=20, description="bootstraps of the samples")
     device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
     seed: int = Field(0, description="seed of the choice of samples and of bootstraps")
 
 
@@ -73,9 +74,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
     for method in chosen.methods:
         _parsed(method)
-    from circuitseer_core.model.loading import load_run_model
 
-    reference = load_run_model(run.model, run.model.dtype, chosen.device)
+    reference = run_model(run, chosen.dtype, chosen.device)
     samples = _samples(run, reference, chosen)
     methods = list(dict.fromkeys([FIRST, *chosen.methods]))
     jobs = [MapJob(m, samples, ablation_mode(m, reference, samples)) for m in methods]

@@ -37,7 +37,7 @@ from circuitseer_core.experiments.head_maps import (
     relabelled_chance,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, of_data
+from circuitseer_core.experiments.held_out import Words, of_data, run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
 
@@ -59,6 +59,7 @@ class Options(ExperimentOptions):
     share: str = Field("0.05", description="share of all heads that is a top set")
     boots: int = Field(500, ge=20, description="bootstraps of the samples")
     device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
     seed: int = Field(0, description="seed of the choice of samples, bootstraps and relabellings")
 
 
@@ -69,12 +70,11 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         UserError: no detection yet, fewer than two domains, or one with fewer than four samples.
     """
     chosen = Options.of(**options)
-    model, heads, everyone = run.model, best_heads(run, chosen.field), len(run.heads())
+    heads, everyone = best_heads(run, chosen.field), len(run.heads())
     if len(chosen.data) < 2:
         raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
-    from circuitseer_core.model.loading import load_run_model
 
-    reference = load_run_model(model, model.dtype, chosen.device)
+    reference = run_model(run, chosen.dtype, chosen.device)
     jobs = [_job(run, reference, spec, chosen) for spec in chosen.data]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):

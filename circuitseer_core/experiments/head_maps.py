@@ -50,11 +50,11 @@ class MapJob:
     samples: Sequence[Encoded]
     ablation: AblationMode
 
-    def fingerprint(self, weights: str | None, heads: Sequence[Head]) -> str:
+    def fingerprint(self, model: tuple[str | None, str], heads: Sequence[Head]) -> str:
         """Hash of all that the numbers depend on."""
         tokens = [(sample.id, sample.ids, sample.loss_from) for sample in self.samples]
         mode = (self.ablation.mode, self.ablation.epsilon)  # means are those of the samples
-        return short_hash(repr((weights, mode, tokens, list(heads))))
+        return short_hash(repr((model, mode, tokens, list(heads))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +91,8 @@ def measure_maps(
     """
     from circuitseer_core.detection.importance_table import is_merged, merge_parts
 
-    marks = [job.fingerprint(run.model.weights_hash, heads) for job in jobs]
+    model = (run.model.weights_hash, str(reference.dtype))
+    marks = [job.fingerprint(model, heads) for job in jobs]
     folder = run.path / FOLDER / f"{name}-{short_hash(*marks)}"
     if not is_merged(folder):
         _measure(run, reference, folder, name, jobs, marks, heads)
@@ -143,7 +144,7 @@ def _measure(
     by_layer: dict[int, list[int]] = defaultdict(list)
     for layer, head in sorted(heads):
         by_layer[layer].append(head)
-    stack = _stack_tokens(run, reference)
+    stack = stack_tokens(run, reference)
     total = sum(len(job.samples) for job in jobs) * len(heads)
     with (
         Progress(run, name, total, unit="sample x head") as progress,
@@ -167,7 +168,7 @@ def _measure(
             )
 
 
-def _stack_tokens(run: Run, reference: ReferenceModel) -> int:
+def stack_tokens(run: Run, reference: ReferenceModel) -> int:
     """Tokens of a stack as detection found them: batches must not depend on today's timing."""
     from circuitseer_core.detection.ablator import STACK_RANGE
 

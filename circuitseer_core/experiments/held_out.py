@@ -29,6 +29,17 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_parts)]
 """An option of several words; as text they are separated by commas."""
 
 
+def run_model(run: Run, dtype: str, device: str) -> ReferenceModel:
+    """The run's model; ``dtype`` run is the one that detection used.
+
+    Raises:
+        UserError: it cannot be loaded, has changed since, or there is no such dtype or device.
+    """
+    from circuitseer_core.model.loading import load_run_model
+
+    return load_run_model(run.model, run.model.dtype if dtype == "run" else dtype, device)
+
+
 def held_out(
     run: Run, reference: ReferenceModel, *, limit: int, seed: int, max_tokens: int | None = None
 ) -> list[Encoded]:
