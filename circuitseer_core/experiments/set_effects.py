@@ -6,9 +6,10 @@ random ones but against what one more random set might do: with gap = ours - mea
     se^2 = s^2 (1 + 1/R) + se_items^2,
 
 s the standard deviation of the random sets' effects and se_items the gap's standard error over
-samples. The interval is gap +- t(min(R, n) - 1) * se; p is one-sided (ours is larger). A set counts
-as *found* to matter more where p survives Holm's correction and no random set reaches it: the first
-trusts that effects of random sets are roughly normal, the second trusts nothing.
+samples. The interval is gap +- t(min(R, n) - 1) * se; p is two-sided. A set counts as *found* to
+matter more where p survives Holm's correction and no random set reaches it: the first trusts that
+effects of random sets are roughly normal, the second trusts nothing and passes 1 of R + 1 sets that
+are no different.
 
 Axes: S sets, n samples, R random sets.
 """
@@ -62,7 +63,7 @@ def against(ours: float, draws: Floats, items_error: float, items: int) -> Again
     error = float(np.sqrt(spread**2 * (1 + 1 / times) + items_error**2))
     freedom = min(times, items)
     half = float(t95(freedom)) * error
-    t = np.array([gap / error if error > 0 else np.nan])
+    t = np.array([abs(gap) / error if error > 0 else np.nan])
     return Against(
         ours=ours,
         random=float(draws.mean()),
@@ -71,7 +72,7 @@ def against(ours: float, draws: Floats, items_error: float, items: int) -> Again
         gap=gap,
         low=gap - half,
         high=gap + half,
-        p=float(upper_tail(t, np.array([freedom]))[0]),
+        p=min(1.0, 2 * float(upper_tail(t, np.array([freedom]))[0])),
         exceeds=int((ours > draws).sum()),
         draws=times,
     )

@@ -2,8 +2,9 @@
 
 1. L: mean cross-entropy, in nats, of the scored text's tokens but the first, teacher-forced.
 2. L': the same with every reasoning head's attention replaced by undifferentiated attention.
-3. ``head_influence`` = (L' - L) / L (AttentionInfluence, arXiv 2505.07293, where the masked heads
-   are found otherwise: there they are retrieval heads).
+3. ``head_influence`` = L' / L. AttentionInfluence (arXiv 2505.07293) ranks by (L' - L) / L, which
+   is this less 1: the same order, but negative where the heads do harm, and a soft draw needs
+   scores of at least 0. Its heads are found otherwise: there they are retrieval heads.
 
 Two forward passes with the LM head over the same tokens that the attention scores see; three more
 where the random-head controls are asked for.
@@ -42,4 +43,4 @@ def head_influence(
     )
     clean = losses[0]
     with np.errstate(divide="ignore", invalid="ignore"):
-        return np.where(clean > 0, (losses[1:] - clean) / clean, np.nan)
+        return np.where(clean > 0, losses[1:] / clean, np.nan)
