@@ -179,6 +179,8 @@ class ScoringRecord(Record):
     data: list[DataRecord] = []
     data_specs: list[str] = []
     baselines: bool = False
+    head_influence: bool = False
+    head_influence_controls: bool = False
     seed: int = 0
     control_limit: int | None = None
     max_length: int | None = None
