@@ -34,6 +34,28 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.length",
         ),
         Experiment(
+            "complexity",
+            "is a score complexity: steps, levels, beyond length, surface and random heads",
+            "circuitseer_core.experiments.complexity",
+        ),
+        Experiment(
+            "transfer",
+            "do the scores of one model (or scoring) stand for those of another",
+            "circuitseer_core.experiments.transfer",
+            needs_other=True,
+        ),
+        Experiment(
+            "probe",
+            "do the heads depend on the probe: its criterion, its size, its sources",
+            "circuitseer_core.experiments.probe",
+        ),
+        Experiment(
+            "probes",
+            "do several runs with different probes find the same heads (--runs A B C)",
+            "circuitseer_core.experiments.probes",
+            needs_other=True,
+        ),
+        Experiment(
             "stability",
             "would another probe choose the same heads, and what would the scores do",
             "circuitseer_core.experiments.stability",

@@ -18,10 +18,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -86,8 +88,11 @@ def score(
     with closing(_engine(run, settings, reference, before)) as engine:
         record = before or _new_record(settings, wanted, engine.facts(), total)
         record.state = "running"
+        _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
         with Progress(run, "score", total, unit="samples", show=progress) as shown:
+            if book.damaged:
+                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
@@ -125,7 +130,7 @@ def feature_heads(run: Run, settings: ScoreSettings) -> list[Head]:
 
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.state != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or is_whole(folder / "rejects.parquet") is False:
         return False
     count = record.shards
     mark = fingerprint(record)
@@ -155,6 +160,12 @@ def _new_record(
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()
     return record
+
+
+def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:
+    """Keep the command with what it makes."""
+    record.command = as_typed(step("score", run.path, settings, always=("name",)))
+    record.python = as_python("score", run.path, settings)
 
 
 def _finish(book: ShardBook, seconds: float) -> ScoringRecord:
