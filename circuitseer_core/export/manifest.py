@@ -17,7 +17,7 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.rows import Format
+from circuitseer_core.export.rows import FIRST_GROUP, Format
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.commands import as_typed, made_by
 from circuitseer_core.runs.folder import Run, now
@@ -56,13 +56,18 @@ class RunPlace(Record):
 
 
 class ExportDetails(Record):
-    """The exported data: format, rows, prefix of the added columns, and what became of others."""
+    """The exported data: format, rows, prefix and names of the added columns, and the others.
+
+    ``silent``: rows of the selection that were left out for want of a response.
+    """
 
     format: Format
     rows: int
     prefix: str
     columns_as_json: list[str] = Field(default_factory=list)
     left_out: dict[str, str] = Field(default_factory=dict)
+    silent: int = 0
+    group: list[str] = Field(default_factory=lambda: list(FIRST_GROUP))
 
 
 class ExportManifest(Record):

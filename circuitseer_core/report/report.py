@@ -139,7 +139,7 @@ def _model_facts(model: ModelRecord | None) -> list[tuple[str, object]]:
     if model is None:
         return [("Model", "none yet")]
     layers = model.heads_per_layer
-    pairs: list[tuple[str, object]] = [("Model", model.id)]
+    pairs: list[tuple[str, object]] = [("Model", model.called)]
     if model.revision:
         pairs.append(("Revision", model.revision))
     pairs += [

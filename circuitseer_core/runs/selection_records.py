@@ -72,6 +72,7 @@ class Counts(Record):
     excluded_id: int = 0
     excluded_text: int = 0
     no_score: int = 0
+    no_response: int = 0
     duplicate: int = 0
     included: int = 0
     included_but_out: int = 0

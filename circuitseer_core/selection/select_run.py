@@ -23,7 +23,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import replace_folder
+from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
@@ -173,8 +173,8 @@ def _write(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        frame.to_parquet(aside / "ids.parquet", index=False)
-        lists.to_parquet(aside / "lists.parquet", index=False)
+        write_parquet(aside / "ids.parquet", frame)
+        write_parquet(aside / "lists.parquet", lists)
         summary.write(aside / "selection.json")
         replace_folder(aside, target)
     finally:
