@@ -45,6 +45,13 @@ STEERED = 0.1
 NOISE_MULTIPLE = 10.0
 """The strongest head must change the loss by this many times what noise alone can do."""
 
+CORRELATION = 0.1
+"""A rank correlation, or a difference of two, that would matter: what an interval must be able to
+tell from nothing before its silence counts as no evidence."""
+
+CHANCE = 0.05
+"""Share of random draws that may reach as much before it counts as what chance gives."""
+
 FAR = 0.3
 """Total variation distance of source shares from which two samples count as far apart."""
 

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.comparisons import FALSE_FINDING
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -141,7 +142,7 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         "halves_spearman": halves[0],
         "halves_overlap": halves[1],
         "methods": {
-            other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < LEVEL)}
+            other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < FALSE_FINDING)}
             for other, each, p in zip(others, found, adjusted, strict=True)
         },
     }

@@ -23,9 +23,10 @@ import numpy as np
 from pydantic import Field
 
 from circuitseer_core.detection.set_overlap import shared_tops
+from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.ablation_method import map_table
-from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.comparisons import FALSE_FINDING
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -121,8 +122,8 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         lines.append(
             {"one": maps[a].name, "other": maps[b].name}
             | each.to_json()
-            | {"p_holm": float(same), "above_chance": bool(same < LEVEL)}
-            | {"p_differ_holm": float(other), "differ": bool(other < LEVEL)}
+            | {"p_holm": float(same), "above_chance": bool(same < FALSE_FINDING)}
+            | {"p_differ_holm": float(other), "differ": bool(other < FALSE_FINDING)}
             | {"overlap_by_specificity": tops}
         )
     domains = {}

@@ -9,10 +9,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import saved_results
 from circuitseer_core.files import write_text
+from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
+from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
 from circuitseer_core.signatures.catalogue import warnings
@@ -54,7 +55,7 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
         heads_section(facts_, figures),
         scores_section(facts_, figures),
         selection_section(facts_, figures),
-        _experiments(run),
+        experiments_section(run, figures),
         _made(run, facts_),
         tag(
             "footer",
@@ -104,17 +105,6 @@ def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
     )
 
 
-def _experiments(run: Run) -> Html:
-    kept = saved_results(run)
-    if not kept:
-        return Html("")
-    return section(
-        "Validation experiments",
-        "experiments",
-        *(join((tag("h3", entry["title"]), paragraph(entry["verdict"]))) for entry in kept),
-    )
-
-
 def _made(run: Run, facts_: Evidence) -> Html:
     parts: list[object] = [
         facts(_model_facts(run.record.model)),
@@ -122,9 +112,8 @@ def _made(run: Run, facts_: Evidence) -> Html:
     ]
     if facts_.scoring is not None:
         parts.append(facts(_score_facts(facts_.settings)))
-    lines = list(dict.fromkeys(c.command for c in run.record.commands if c.command))
-    if facts_.selection and facts_.selection.command not in (None, *lines):
-        lines.append(str(facts_.selection.command))
+    drawn = facts_.selection.command if facts_.selection else None
+    lines = made_by(run.record, facts_.settings if facts_.scoring is not None else None, drawn)
     if lines:
         parts.append(tag("pre", "\n".join(lines)))
     else:

@@ -11,7 +11,7 @@ import streamlit as st
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.write import export, export_bytes
-from circuitseer_core.runs import jobs
+from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.settings import SelectionSettings
@@ -21,7 +21,9 @@ from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
 from ui.widgets import wishes
+from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline
 
 FORMATS = {
     "jsonl": "JSON Lines",
@@ -46,14 +48,16 @@ def keep(run: Run, settings: SelectionSettings) -> None:
             type="primary",
             icon=":material/done_all:",
             key="keep",
-            disabled=busy or not review_store.writable(run),
+            disabled=busy or not (review_store.writable(run) and ownership.is_own(run.path)),
             on_click=wishes.leave,
             args=["keep"],
         )
         same = _kept_as_shown(run, settings)
         if same:
-            st.caption(f"Kept as shown: {settings.name}", width="content")
+            st.caption(f"Kept as shown: {inline(settings.name)}", width="content")
     if not review_store.offer_copy(run, "To keep a subset, make a copy."):
+        return
+    if not offer_adoption(run):
         return
     _watch(run, status.live)
     if problem := st.session_state.pop("keep_problem", None):
@@ -141,7 +145,7 @@ def _watch(run: Run, live: bool) -> None:
         status = jobs.status(run.path)
         if status.live:
             message = (status.progress and status.progress.message) or "drawing"
-            st.caption(f"{message} … {status.seconds:.0f} s")
+            st.caption(f"{inline(message)} … {status.seconds:.0f} s")
         elif live:
             st.session_state["just_kept"] = True
             st.rerun()
@@ -180,7 +184,10 @@ def _write_folder(run: Run, name: str, form: str) -> None:
 
 
 def _row(selection: SelectionRecord) -> dict[str, Any]:
-    settings = SelectionSettings.of(**selection.settings.to_json())
+    try:
+        settings = SelectionSettings.of(**selection.settings.to_json())
+    except UserError:  # settings that no selection made here can have
+        return {"name": selection.name, "scorer": selection.settings.scorer}
     if settings.count:
         budget = f"{settings.count:,} rows"
     elif settings.tokens:

@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
@@ -24,7 +25,7 @@ PERCENT = 100 * DEFAULT_FRACTION
 def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> SelectionSettings:
     """Draw all widgets and return their settings. Raises UserError where they contradict."""
     scorer = choose_scorer(store, width="stretch", visible=True)
-    options: dict[str, Any] = {"scorer": scorer, "name": name}
+    options: dict[str, Any] = {"scores": store.name, "scorer": scorer, "name": name}
     options |= _temperature()
     options |= _budget(store)
     options["length_control"] = (
@@ -59,7 +60,9 @@ def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> Selectio
 
 def default_settings(store: ScoreStore) -> SelectionSettings:
     """The settings that the page opens with."""
-    return SelectionSettings.of(scorer=default_scorer(store), fraction=PERCENT / 100)
+    return SelectionSettings.of(
+        scores=store.name, scorer=default_scorer(store), fraction=PERCENT / 100
+    )
 
 
 def set_dial(value: float) -> None:
@@ -71,6 +74,11 @@ def set_dial(value: float) -> None:
 def load(settings: dict[str, Any]) -> None:
     """Put a kept selection's settings into the widgets (a callback)."""
     state = st.session_state
+    try:
+        settings = SelectionSettings.of(**settings).model_dump()
+    except UserError as error:  # written by other hands
+        state["keep_problem"] = str(error)
+        return
     tau = float(settings["temperature"])
     state["temperature"] = min(DIAL, key=lambda stop: abs(_place(stop) - _place(tau)))
     state["by_ess"] = settings["target_ess"] is not None
