@@ -15,7 +15,6 @@ Axes: n samples, H heads.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -135,15 +134,13 @@ def _measure(
 ) -> None:
     import torch
 
-    from circuitseer_core.detection.ablator import Ablator, batch_budget, measure_field
+    from circuitseer_core.detection.ablator import Ablator
+    from circuitseer_core.detection.parts import PartMeasurer, measure_parts, parts_of
     from circuitseer_core.detection.replay import replay_is_exact
     from circuitseer_core.model.batches import loss_batch
     from circuitseer_core.model.memory import freed_memory_kept
     from circuitseer_core.runs.progress import Progress
 
-    by_layer: dict[int, list[int]] = defaultdict(list)
-    for layer, head in sorted(heads):
-        by_layer[layer].append(head)
     stack = stack_tokens(run, reference)
     total = sum(len(job.samples) for job in jobs) * len(heads)
     with (
@@ -151,18 +148,16 @@ def _measure(
         freed_memory_kept(reference.device.type),
     ):
         for at, (job, mark) in enumerate(zip(jobs, marks, strict=True)):
-            progress.say(job.name)
             with torch.inference_mode():
                 first = loss_batch(job.samples[:1], reference.device)
                 replay = replay_is_exact(reference, first)
-            measure_field(
-                Ablator(reference, job.ablation, stack_tokens=stack, replay=replay),
-                job.samples,
-                dict(by_layer),
-                budget=batch_budget(stack, len(heads) / len(by_layer)),
+            ablator = Ablator(reference, job.ablation, stack_tokens=stack, replay=replay)
+            sets = {_set_name(at): job.samples}
+            measure_parts(
+                PartMeasurer(ablator, sets),
+                parts_of(sets, sorted(heads), slice(None), number=0, stack_tokens=stack),
+                sets,
                 folder=folder,
-                set_name=_set_name(at),
-                number=0,
                 settings_hash=mark,
                 progress=progress,
             )
