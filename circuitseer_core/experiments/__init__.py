@@ -42,6 +42,18 @@ EXPERIMENTS: dict[str, Experiment] = {
             "transfer",
             "do the scores of one model (or scoring) stand for those of another",
             "circuitseer_core.experiments.transfer",
+            needs_other=True,
+        ),
+        Experiment(
+            "probe",
+            "do the heads depend on the probe: its criterion, its size, its sources",
+            "circuitseer_core.experiments.probe",
+        ),
+        Experiment(
+            "probes",
+            "do several runs with different probes find the same heads (--runs A B C)",
+            "circuitseer_core.experiments.probes",
+            needs_other=True,
         ),
         Experiment(
             "stability",
@@ -52,6 +64,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "random-heads",
             "do randomly chosen heads of the same layers give the same scores and subset",
             "circuitseer_core.experiments.random_heads",
+        ),
+        Experiment(
+            "masked-loss",
+            "does the loss without the heads rank samples as attention does (--head-influence)",
+            "circuitseer_core.experiments.masked_loss",
         ),
         Experiment(
             "temperature",

@@ -29,6 +29,7 @@ from circuitseer_core.experiments.head_maps import (
     agreement,
     best_heads,
     halves_agree,
+    maps_seconds,
     measure_maps,
     top_size,
 )
@@ -91,6 +92,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     return ExperimentResult(
         NAME, title, verdict(numbers), numbers, map_table(maps), outcome(numbers), (PLOT,)
     )
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine."""
+    chosen = Options.of(**options)
+    samples = (1 + len(chosen.methods)) * chosen.limit
+    return maps_seconds(run, samples, chosen.field, chosen.max_tokens)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:

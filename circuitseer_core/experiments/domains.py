@@ -35,6 +35,7 @@ from circuitseer_core.experiments.head_maps import (
     agreement,
     best_heads,
     halves_agree,
+    maps_seconds,
     measure_maps,
     relabelled_chance,
     top_size,
@@ -74,11 +75,10 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
-    if len(chosen.data) < 2:
-        raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
+    specs = _domains(chosen)
 
     reference = run_model(run, chosen.dtype, chosen.device)
-    jobs = [_job(run, reference, spec, chosen) for spec in chosen.data]
+    jobs = [_job(run, reference, spec, chosen) for spec in specs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
         raise UserError(f"domains need different names, not {', '.join(names)}: name=path")
@@ -90,6 +90,19 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     pairs = pd.DataFrame(numbers["pairs"])
     pairs.insert(0, "pair", [f"{line['one']} – {line['other']}" for line in numbers["pairs"]])
     return ExperimentResult(NAME, title, verdict(numbers), numbers, pairs, outcome(numbers), PLOTS)
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine. Raises UserError for fewer than two domains."""
+    chosen = Options.of(**options)
+    samples = len(_domains(chosen)) * chosen.limit
+    return maps_seconds(run, samples, chosen.field, chosen.max_tokens)
+
+
+def _domains(options: Options) -> tuple[str, ...]:
+    if len(options.data) < 2:
+        raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
+    return options.data
 
 
 def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> MapJob:

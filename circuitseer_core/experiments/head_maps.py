@@ -29,6 +29,7 @@ from circuitseer_core.detection.set_overlap import shared_tops, top_of
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import overlap_by_chance
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.folder import Run
@@ -99,6 +100,13 @@ def measure_maps(
     return [
         _read(folder, job, at, _clean_losses(reference, job.samples)) for at, job in enumerate(jobs)
     ]
+
+
+def maps_seconds(run: Run, samples: int, share: float, max_tokens: int | None) -> float:
+    """About what maps over ``samples`` take: half a forward pass a sample and head, on average."""
+    tokens = float(run.probe()["n_tokens"].mean())
+    tokens = tokens if max_tokens is None else min(tokens, max_tokens)
+    return forward_seconds(run, 0.5 * samples * share * len(run.heads()) * tokens)
 
 
 def best_heads(run: Run, share: float) -> list[Head]:

@@ -23,6 +23,7 @@ from pydantic import Field
 from circuitseer_core.aliases import Floats
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.experiments import set_effects
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_answers import AnswerOptions, answered
 from circuitseer_core.experiments.head_sets import (
@@ -97,6 +98,18 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     return ExperimentResult(
         NAME, title, verdict(numbers), numbers, details, outcome(numbers), plots(chosen.shares)
     )
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine, answers included."""
+    chosen = Options.of(**options)
+    tokens = float(run.probe()["n_tokens"].mean())
+    if chosen.max_tokens is not None:
+        tokens = min(tokens, chosen.max_tokens)
+    sets = 2 + len(chosen.shares) * (1 + 2 * chosen.draws) * (1 + chosen.keep)
+    losses = 2 * sets * chosen.limit * tokens
+    answers = (2 + chosen.draws) * chosen.answers * (tokens + chosen.max_new_tokens)
+    return forward_seconds(run, losses + answers)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str, list[Encoded]]:

@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 
 RUN_FORMAT = 1
@@ -85,6 +86,11 @@ class ModelRecord(Record):
     heads_per_layer: list[int] = []
     parameters: float | None = None
 
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
+
 
 class CommandRecord(Record):
     """One command line that worked on the run; ``command`` is None for a call from Python."""
@@ -148,9 +154,17 @@ class RunRecord(Record):
     detect: DetectRecord | None = None
     seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """run.json of a run folder. Raises UserError where it is broken or of another format."""
+        record = cls.read(folder / "run.json")
+        if record.format != RUN_FORMAT:
+            raise UserError(f"{folder} was written in run format {record.format}, not {RUN_FORMAT}")
+        return record
+
 
 class AppliedCalibration(Record):
-    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
 
     name: str
     sha256: str

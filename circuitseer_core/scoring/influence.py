@@ -15,13 +15,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.model.encoding import Encoded, EncodedText
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import DRAWS
 
 
 def head_influence(
@@ -46,34 +44,3 @@ def head_influence(
     clean = losses[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.where(clean > 0, losses[1:] / clean, np.nan)
-
-
-def influence_with_controls(
-    reference: ReferenceModel,
-    texts: Sequence[EncodedText],
-    head_sets: Sequence[Sequence[Head]],
-    *,
-    usable: NDArray[np.bool_],
-    controlled: NDArray[np.bool_],
-    token_budget: int,
-    on_batch: Callable[[int], object],
-) -> Floats:
-    """(n, 1 + draws) influence of the first set, and of the others where ``controlled``; else NaN.
-
-    Args:
-        usable: (n,) which texts the model can be run on.
-        controlled: (n,) which texts carry the random-head controls.
-    """
-    out = np.full((len(texts), 1 + DRAWS), np.nan)
-    for carrying in (True, False):
-        members = np.flatnonzero(usable & (controlled == carrying))
-        sets = head_sets if carrying else head_sets[:1]
-        found = head_influence(
-            reference,
-            [texts[i] for i in members],
-            sets,
-            token_budget=token_budget,
-            on_batch=on_batch,
-        )
-        out[members, : len(sets)] = found.T
-    return out

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
@@ -95,6 +96,8 @@ def score(
         _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
         with Progress(run, "score", total, unit="samples", show=progress) as shown:
+            if book.damaged:
+                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
@@ -132,7 +135,7 @@ def feature_heads(run: Run, settings: ScoreSettings) -> list[Head]:
 
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.state != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or is_whole(folder / "rejects.parquet") is False:
         return False
     count = record.shards
     mark = fingerprint(record)

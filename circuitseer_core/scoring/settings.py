@@ -55,13 +55,6 @@ class ScoreSettings(BaseModel):
     baselines: bool = Field(
         False, description="Perplexity and IFD too: another pass, over the responses."
     )
-    head_influence: bool = Field(
-        False,
-        description="Loss with the heads ablated relative to clean too: two passes over the text.",
-    )
-    head_influence_controls: bool = Field(
-        False, description="The same with the random heads, where controls are kept."
-    )
     head_features: bool = Field(
         False, description="Five readings of every single head too, for calibrate."
     )
@@ -70,6 +63,13 @@ class ScoreSettings(BaseModel):
     )
     calibration: str | None = Field(
         None, description="A calibration of this run: its scorer too, on every row."
+    )
+    head_influence: bool = Field(
+        False,
+        description="Loss with the heads ablated relative to clean too: two passes over the text.",
+    )
+    head_influence_controls: bool = Field(
+        False, description="The same with the random heads, where controls are kept."
     )
     max_length: int | None = Field(
         None, ge=2, description="Longest input in tokens; longer ones are cut."
@@ -92,13 +92,13 @@ class ScoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
-        if self.head_influence_controls and not self.head_influence:
-            raise ValueError("--head-influence-controls goes with --head-influence")
         refuse_unclear_devices(self.devices, self.device)
         if self.devices is not None and self.engine != "local":
             raise ValueError("--devices goes with --engine local; Ray finds devices itself")
         if self.head_features and self.calibration is not None:
             raise ValueError("give --head-features or --calibration, not both")
+        if self.head_influence_controls and not self.head_influence:
+            raise ValueError("--head-influence-controls goes with --head-influence")
         return self
 
     @property

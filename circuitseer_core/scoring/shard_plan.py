@@ -1,4 +1,4 @@
-"""What a scorer of windows needs to know besides the model."""
+"""What the scorer of a shard is told, wherever it runs."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class ShardPlan:
 
     template: of the baselines, ``chat`` or ``plain``; None for no baselines.
     feature_heads: read one by one (head_features.py), on ``feature_share`` of the samples.
-    influence: whether the heads' influence on the loss is computed too (influence.py);
-    influence_controls: also the random heads', where controls are carried.
+    influence: whether the heads' influence on the loss is computed too; influence_controls: also
+    the random heads'.
     """
 
     heads: list[Head]

@@ -1,7 +1,8 @@
 """The scorer of one window: the same object in one process, on eight GPUs or across a cluster.
 
 1. Tokenise the window's texts (in a thread, while the window before it is in the model).
-2. Split: samples that carry controls or head readings, and others; sort by length; batches.
+2. Split: samples that carry controls or head readings, and others; sort each by length, batch by
+   budget.
 3. One forward pass of the body a batch, profiles observed on the way (profiles.py).
 4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch.
 
@@ -21,22 +22,20 @@ import torch
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
-from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import carries_controls
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
-from circuitseer_core.scoring.influence import influence_with_controls
+from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
 from circuitseer_core.scoring.profiles import HeadPlan, observe
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
-    INFLUENCE,
     attention_scores,
     kept_tokens,
     sink_share,
@@ -136,10 +135,12 @@ class WindowScorer:
             on_progress(0)
 
         plan = self.plan
-        beside = plan.template is not None or plan.influence
-        results = self._run(encoded, alive if beside else count)
-        extra = self._baselines(encoded.samples, alive if plan.influence else count)
-        return results, extra | self._influence(encoded, results, count)
+        results = self._run(encoded, alive if wants_more(plan) else count)
+        extra = opt_in_scores(
+            self.reference, plan, encoded, results.failures, results.controls,
+            token_budget=self.token_budget, count=count, alive=alive,
+        )  # fmt: skip
+        return results, extra
 
     def run_blank(self, samples: int, length: int) -> None:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
@@ -254,41 +255,6 @@ class WindowScorer:
         results.sink_share[batch] = sink_share(observed[:, 0], lengths)
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
-
-    def _baselines(
-        self, samples: Sequence[Sample], on_batch: Callable[[int], None]
-    ) -> dict[str, Floats]:
-        if self.plan.template is None:
-            return {}
-        return baseline_scores(
-            self.reference,
-            samples,
-            template=self.plan.template,
-            token_budget=self.token_budget,
-            on_batch=on_batch,
-        )
-
-    def _influence(
-        self, encoded: EncodedWindow, results: _Results, on_batch: Callable[[int], None]
-    ) -> dict[str, Floats]:
-        """The heads' influence; the random heads' go to the results' controls, where asked for."""
-        plan, n = self.plan, len(encoded.samples)
-        if not plan.influence:
-            return {}
-        ids = [sample.id for sample in encoded.samples]
-        found = influence_with_controls(
-            self.reference,
-            encoded.texts,
-            [plan.heads, *(draw for draw in plan.control_heads if draw)],
-            usable=np.array([i not in results.failures for i in range(n)], dtype=bool),
-            controlled=carries_controls(plan.seed, ids, plan.control_share)
-            & plan.influence_controls,
-            token_budget=self.token_budget,
-            on_batch=on_batch,
-        )
-        if plan.influence_controls:
-            results.controls[INFLUENCE] = found[:, 1:]
-        return {INFLUENCE: found[:, 0]}
 
     def _shard(
         self, encoded: EncodedWindow, results: _Results, baselines: dict[str, Floats]

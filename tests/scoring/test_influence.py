@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -39,15 +40,14 @@ def test_it_is_its_definition(bos: bool, budget: int) -> None:
             assert found[row, column] == pytest.approx(without / clean, rel=1e-4)
 
 
-OPTIONS = {"heads": "2", "device": "cpu", "token_budget": 500}
-
-
 class TestAsAScore:
+    OPTIONS: ClassVar[dict[str, Any]] = {"heads": "2", "device": "cpu", "token_budget": 500}
+
     def test_it_becomes_a_column_and_the_others_stay(self, tmp_path: Path) -> None:
         run = detected_run(tmp_path)
         data = [write_rows(tmp_path / "questions.jsonl", questions(30))]
-        score(run, ScoreSettings(data=data, **OPTIONS), progress=False)
-        asked = ScoreSettings(data=data, **OPTIONS, name="all", head_influence=True)
+        score(run, ScoreSettings(data=data, **self.OPTIONS), progress=False)
+        asked = ScoreSettings(data=data, **self.OPTIONS, name="all", head_influence=True)
         record = score(run, asked, progress=False)
         assert record.scorers[-1] == "head_influence"
         with_it, without = run.scores("all"), run.scores()
@@ -59,7 +59,7 @@ class TestAsAScore:
         run = detected_run(tmp_path)
         data = [write_rows(tmp_path / "questions.jsonl", questions(30))]
         flags = {"head_influence": True, "head_influence_controls": True}
-        record = score(run, ScoreSettings(data=data, **OPTIONS, **flags), progress=False)
+        record = score(run, ScoreSettings(data=data, **self.OPTIONS, **flags), progress=False)
         frame = run.scores()
         names = control_columns("head_influence", frame.columns)
         assert len(names) == 3 and frame[names].notna().all().all()
@@ -74,7 +74,7 @@ class TestAsAScore:
         run = detected_run(tmp_path)
         data = [write_rows(tmp_path / "questions.jsonl", questions(40))]
         flags = {"head_influence": True, "head_influence_controls": True, "controls": 15}
-        score(run, ScoreSettings(data=data, **OPTIONS, **flags), progress=False)
+        score(run, ScoreSettings(data=data, **self.OPTIONS, **flags), progress=False)
         frame = run.scores()
         carrying = frame["control_variance_0"].notna()
         assert (frame["control_head_influence_0"].notna() == carrying).all()
@@ -87,9 +87,9 @@ class TestAsAScore:
     def test_another_wish_under_the_same_name_is_refused(self, tmp_path: Path) -> None:
         run = detected_run(tmp_path)
         data = [write_rows(tmp_path / "questions.jsonl", questions(8))]
-        record = score(run, ScoreSettings(data=data, **OPTIONS), progress=False)
+        record = score(run, ScoreSettings(data=data, **self.OPTIONS), progress=False)
         with pytest.raises(UserError, match=r"--head-influence\): choose another"):
-            score(run, ScoreSettings(data=data, **OPTIONS, head_influence=True))
+            score(run, ScoreSettings(data=data, **self.OPTIONS, head_influence=True))
         # A scoring of before there was this option keeps its hash.
         older = record.model_copy(update={"head_influence": True})
         assert fingerprint(older) != fingerprint(record)
