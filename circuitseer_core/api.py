@@ -106,5 +106,12 @@ def run_selection(
         return select_run(folder, settings)
 
 
+def decision(run: str | Path, selection: SelectionRecord) -> str:
+    """The go/no-go sentence of a selection: is it anything but length and any heads."""
+    from circuitseer_core.selection.go_no_go import go_no_go
+
+    return go_no_go(Run.open(run), selection).sentence
+
+
 def _several(specs: str | Sequence[str]) -> list[str]:
     return [specs] if isinstance(specs, str) else list(specs)

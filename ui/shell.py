@@ -17,6 +17,7 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
+from ui.server import file_checks
 from ui.widgets import scoring_choice
 from ui.widgets.markdown import inline
 
@@ -31,6 +32,7 @@ _SECTIONS = {
     "Detect": [("heads", "Heads", "grid_view")],
     "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
     "Select": [("export", "Export", "file_export")],
+    "Check": [("evidence", "Evidence", "fact_check")],
 }
 
 
@@ -257,3 +259,4 @@ def _pick_run() -> None:
             key="run_choice",
             on_change=lambda: open_run(st.session_state["run_choice"]),
         )
+        file_checks.show_damage(run_path(chosen))

@@ -23,6 +23,7 @@ import pandas as pd
 import torch
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
@@ -73,7 +74,7 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     _refuse_other_settings(run, settings)
-    if run.heads_path.is_file() and run.detection.finished:
+    if run.detection.finished and is_whole(run.heads_path) is not False:
         return run.heads()
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
     if settings.contrast:

@@ -16,12 +16,14 @@ from circuitseer_core.report.sections import heads_section, scores_section, sele
 from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
+from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.signatures.summary import summary
 from circuitseer_core.wording import count, plain
 
+_DECISIONS = {"go": "good", "open": "info", "no-go": "warn"}
 _WORDS = {"warn": "warning", "info": "note", "good": "fine"}
 
 
@@ -54,6 +56,7 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
     body = [
         _head(run, facts_, findings),
         _tiles(facts_),
+        _decision(run, facts_),
         _findings(findings),
         heads_section(facts_, figures),
         scores_section(facts_, figures),
@@ -71,6 +74,14 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
 
 def _head(run: Run, facts_: Evidence, findings: list[Signature]) -> Html:
     return join((tag("h1", run.name), paragraph(summary(facts_, findings))))
+
+
+def _decision(run: Run, facts_: Evidence) -> Html:
+    """The go/no-go sentence of the newest selection; nothing before one."""
+    if facts_.selection is None:
+        return Html("")
+    answer = go_no_go(run, facts_.selection)
+    return tag("div", paragraph(answer.sentence), class_=f"finding {_DECISIONS[answer.decision]}")
 
 
 def _tiles(facts_: Evidence) -> Html:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
@@ -30,7 +31,12 @@ from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.head_features import feature_share
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, PLAIN_SCORERS
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    INFLUENCE,
+    PLAIN_SCORERS,
+)
 from circuitseer_core.scoring.settings import (
     SHARD_ROWS,
     ScoreSettings,
@@ -90,6 +96,8 @@ def score(
         _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
         with Progress(run, "score", total, unit="samples", show=progress) as shown:
+            if book.damaged:
+                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
@@ -127,7 +135,7 @@ def feature_heads(run: Run, settings: ScoreSettings) -> list[Head]:
 
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.state != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or is_whole(folder / "rejects.parquet") is False:
         return False
     count = record.shards
     mark = fingerprint(record)
@@ -152,7 +160,8 @@ def _new_record(
         record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
-    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines]
+    influence = (INFLUENCE,) if settings.head_influence else ()
+    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines, *influence]
     record.engine = settings.engine
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()

@@ -68,6 +68,9 @@ class SelectionSettings(BaseModel):
     duplicates: Duplicates = Field(
         "remove", description="Rows whose prompts are the same but for case and spacing."
     )
+    require_response: bool = Field(
+        False, description="Only rows that have a response (chat messages need one)."
+    )
     review: bool = Field(True, description="Honour pins and drops made by eye.")
     seed: int = Field(0, ge=0, description="Another seed, another draw.")
 
