@@ -244,8 +244,8 @@ def _plots(table: pd.DataFrame) -> tuple[Plot, ...]:
             kind="intervals", label="pair", x="share", low="low", high="high", group="which",
             shares=True, x_title="heads in common",
             references={"chance": float(table["chance"].iloc[0])},
-            caption="Share of the chosen heads that two runs have in common, and what two probes of "
-            "one population would share, with the interval for one such pair, corrected for "
+            caption="Share of the chosen heads that two runs have in common, and what two probes "
+            "of one population would share, with the interval for one such pair, corrected for "
             f"{count(len(table), 'pair')}.",
         ),
     )  # fmt: skip

@@ -63,8 +63,8 @@ def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
     """Rank correlations: all rows, at fixed length, by source."""
     caption = (
         f"Spearman of {numbers['scorer']} between {numbers['one']} and {numbers['other']}, over "
-        "all rows, at fixed length and source, by length alone (the tokens against the second scoring), "
-        "and by source"
+        "all rows, at fixed length and source, by length alone (the tokens against the second "
+        "scoring), and by source"
     )
     if numbers["sources"]:
         caption += f" (those intervals corrected for {numbers['sources']} sources)"
