@@ -19,9 +19,10 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter
 from circuitseer_core.scoring.shards import ShardBook
-from circuitseer_core.scoring.window_results import Shard, ShardPlan
+from circuitseer_core.scoring.window_results import Shard
 from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead, encode_window
 
 if TYPE_CHECKING:
@@ -86,12 +87,64 @@ class LocalEngine:
 
         scorer = WindowScorer(self.reference, shard_plan(book))
         with ShardWriter(book) as writer:
+            try:
+                self._windows(scorer, book, progress, writer)
+            finally:
+                # Also where it was cancelled: the window before the one at work is whole.
+                scorer.settle()
+
+    def _windows(
+        self, scorer: WindowScorer, book: ShardBook, progress: Progress, writer: ShardWriter
+    ) -> None:
+        for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
+            if book.token_budget is None and encoded.texts:
+                scorer.settle()
+                progress.say("finding the batch size")
+                book.pin_budget(find_budget(scorer, encoded))
+                progress.say(_beside(scorer.plan))
+            window = _WindowProgress(encoded, progress, writer)
+            scorer.begin(encoded, window.count, window.done)
+            if book.token_budget is not None:
+                book.pin_budget(scorer.token_budget)
+
+    def close(self) -> None:
+        """End the processes that it started."""
+        ...
+
+
+class LocalEngine:
+    """Every window in this process; the next one is tokenised while one is in the model."""
+
+    def __init__(
+        self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
+    ) -> None:
+        self.run_folder, self.settings = run, settings
+        self.reference = reference or load_run_model(
+            run.model, settings.dtype, settings.device_names[0]
+        )
+
+    def facts(self) -> ModelFacts:
+        """What the loaded model says."""
+        return model_facts(
+            self.reference, self.run_folder.detection.template, self.settings.max_length
+        )
+
+    def run(self, book: ShardBook, progress: Progress) -> None:
+        """Do what the book has to do, window by window."""
+        with freed_memory_kept(self.reference.device.type):
+            self._score(book, progress)
+
+    def _score(self, book: ShardBook, progress: Progress) -> None:
+        from circuitseer_core.scoring.window_scorer import WindowScorer
+
+        scorer = WindowScorer(self.reference, shard_plan(book))
+        with ShardWriter(book) as writer:
             for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
                 if book.token_budget is None and encoded.texts:
                     scorer.settle()
                     progress.say("finding the batch size")
                     book.pin_budget(find_budget(scorer, encoded))
-                    progress.say("with baselines" if scorer.plan.template else "")
+                    progress.say(_beside(scorer.plan))
                 window = _WindowProgress(encoded, progress, writer)
                 scorer.begin(encoded, window.count, window.done)
                 if book.token_budget is not None:
@@ -153,6 +206,13 @@ class ShardWorker:
         return find_budget(self.scorer(plan), encoded) if encoded.texts else None
 
 
+def _beside(plan: ShardPlan) -> str:
+    """What is computed beside the attention scores, for the progress line."""
+    parts = ["baselines"] if plan.template else []
+    parts += ["head influence"] if plan.influence else []
+    return f"with {' and '.join(parts)}" if parts else ""
+
+
 def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
     """The token budget for texts like these; the scorer goes on with it."""
     from circuitseer_core.model.memory import find_token_budget
@@ -195,6 +255,8 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         token_budget=book.token_budget or 1,
         seed=record.seed,
         template=record.template,
+        influence=record.head_influence,
+        influence_controls=record.head_influence_controls,
         settings_hash=book.mark,
         feature_heads=record.feature_heads,
         feature_share=record.feature_share,

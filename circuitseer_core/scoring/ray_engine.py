@@ -36,9 +36,9 @@ from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter
 from circuitseer_core.scoring.shards import Note, ShardBook
-from circuitseer_core.scoring.window_results import ShardPlan
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
 
 Row = dict[str, Any]

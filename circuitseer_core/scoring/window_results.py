@@ -1,45 +1,25 @@
-"""What a scorer is told, what it finds out about a window, and the shard that this becomes."""
+"""What a scorer finds out about a window, and the shard that this becomes."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
-from circuitseer_core.data.sample import Reject, ScoredPart
+from circuitseer_core.aliases import Floats
+from circuitseer_core.data.sample import Reject
 from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows
 from circuitseer_core.scoring.windows import EncodedWindow
 
 Shard = Callable[[], tuple[pa.Table, Note]]
 """Makes a shard's table and note from numbers that are there."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """All that a scorer needs to know besides the model; plain values, so it travels.
-
-    template: of the baselines, ``chat`` or ``plain``; None for no baselines.
-    feature_heads: read one by one (head_features.py), on ``feature_share`` of the samples.
-    """
-
-    heads: list[Head]
-    control_heads: list[list[Head]]
-    control_share: float
-    text: ScoredPart
-    max_length: int
-    token_budget: int
-    seed: int
-    template: str | None
-    settings_hash: str
-    feature_heads: list[Head] = field(default_factory=list)
-    feature_share: float = 0.0
 
 
 @dataclass(slots=True)

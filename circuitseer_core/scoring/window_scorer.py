@@ -23,20 +23,20 @@ import torch
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, moved, pad
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import carries_controls
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
+from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
 from circuitseer_core.scoring.profiles import HeadPlan, observe
 from circuitseer_core.scoring.scorers import attention_scores, kept_tokens, sink_share
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shards import Note
-from circuitseer_core.scoring.window_results import Results, Shard, ShardPlan, shard_of
+from circuitseer_core.scoring.window_results import Results, Shard, shard_of
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
 
 FAILURES = (RuntimeError, ValueError, IndexError, KeyError, TypeError, ArithmeticError)
@@ -92,7 +92,8 @@ class WindowScorer:
 
         Args:
             on_progress: called with the number of samples just done (negative: to be done again;
-                0: a sign of life). With baselines these count: they cost more than the profiles.
+                0: a sign of life). Counted are those of the last and most costly numbers: of the
+                influence, else of the baselines, else of the profiles.
 
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
@@ -154,9 +155,17 @@ class WindowScorer:
         on_progress: Callable[[int], None],
     ) -> tuple[Results, dict[str, Floats]]:
         """All numbers of a window."""
-        alive = count if self.plan.template is None else lambda n: on_progress(0)
-        results = self._run(encoded, alive)
-        return results, self._baselines(encoded.samples, count)
+
+        def alive(n: int) -> None:
+            on_progress(0)
+
+        plan = self.plan
+        results = self._run(encoded, alive if wants_more(plan) else count)
+        extra = opt_in_scores(
+            self.reference, plan, encoded, results.failures, results.controls,
+            token_budget=self.token_budget, count=count, alive=alive,
+        )  # fmt: skip
+        return results, extra
 
     def run_blank(self, samples: int, length: int) -> None:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
@@ -263,19 +272,6 @@ class WindowScorer:
         results.sink_share[batch] = sink_share(observed[:, 0], lengths)
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
-
-    def _baselines(
-        self, samples: Sequence[Sample], on_batch: Callable[[int], None]
-    ) -> dict[str, Floats]:
-        if self.plan.template is None:
-            return {}
-        return baseline_scores(
-            self.reference,
-            samples,
-            template=self.plan.template,
-            token_budget=self.token_budget,
-            on_batch=on_batch,
-        )
 
 
 def _special(texts: Sequence[EncodedText], width: int) -> NDArray[np.bool_]:
