@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
@@ -89,9 +90,10 @@ class LocalEngine:
         with ShardWriter(book) as writer:
             try:
                 self._windows(scorer, book, progress, writer)
-            finally:
-                # Also where it was cancelled: the window before the one at work is whole.
-                scorer.settle()
+            except (KeyboardInterrupt, Cancelled):
+                scorer.settle()  # the window before the one at work is whole
+                raise
+            scorer.settle()
 
     def _windows(
         self, scorer: WindowScorer, book: ShardBook, progress: Progress, writer: ShardWriter
@@ -106,50 +108,6 @@ class LocalEngine:
             scorer.begin(encoded, window.count, window.done)
             if book.token_budget is not None:
                 book.pin_budget(scorer.token_budget)
-
-    def close(self) -> None:
-        """End the processes that it started."""
-        ...
-
-
-class LocalEngine:
-    """Every window in this process; the next one is tokenised while one is in the model."""
-
-    def __init__(
-        self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
-    ) -> None:
-        self.run_folder, self.settings = run, settings
-        self.reference = reference or load_run_model(
-            run.model, settings.dtype, settings.device_names[0]
-        )
-
-    def facts(self) -> ModelFacts:
-        """What the loaded model says."""
-        return model_facts(
-            self.reference, self.run_folder.detection.template, self.settings.max_length
-        )
-
-    def run(self, book: ShardBook, progress: Progress) -> None:
-        """Do what the book has to do, window by window."""
-        with freed_memory_kept(self.reference.device.type):
-            self._score(book, progress)
-
-    def _score(self, book: ShardBook, progress: Progress) -> None:
-        from circuitseer_core.scoring.window_scorer import WindowScorer
-
-        scorer = WindowScorer(self.reference, shard_plan(book))
-        with ShardWriter(book) as writer:
-            for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
-                if book.token_budget is None and encoded.texts:
-                    scorer.settle()
-                    progress.say("finding the batch size")
-                    book.pin_budget(find_budget(scorer, encoded))
-                    progress.say(_beside(scorer.plan))
-                window = _WindowProgress(encoded, progress, writer)
-                scorer.begin(encoded, window.count, window.done)
-                if book.token_budget is not None:
-                    book.pin_budget(scorer.token_budget)
-            scorer.settle()
 
     def close(self) -> None:
         """Nothing was started."""
