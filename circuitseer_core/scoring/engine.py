@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
@@ -89,9 +90,10 @@ class LocalEngine:
         with ShardWriter(book) as writer:
             try:
                 self._windows(scorer, book, progress, writer)
-            finally:
-                # Also where it was cancelled: the window before the one at work is whole.
-                scorer.settle()
+            except (KeyboardInterrupt, Cancelled):
+                scorer.settle()  # the window before the one at work is whole
+                raise
+            scorer.settle()
 
     def _windows(
         self, scorer: WindowScorer, book: ShardBook, progress: Progress, writer: ShardWriter

@@ -140,10 +140,11 @@ class WindowScorer:
 
     def settle(self) -> None:
         """Read the numbers of the last batch, and hand over the window that ends with it."""
-        last, self._launched_last = self._launched_last, None
+        last = self._launched_last
         if last is not None:
             self._collect(last)
             last.on_progress(len(last.batch))
+            self._launched_last = None  # only now: a Ctrl-C while reading must not lose the batch
         begun, self._begun = self._begun, None
         if begun is not None:
             begun()

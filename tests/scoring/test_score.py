@@ -28,6 +28,7 @@ from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.window_scorer import WindowScorer
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.tiny_models import save_tiny
 
@@ -471,6 +472,28 @@ def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..
     assert run.scoring().state == "running" and run.stage_state()["score"] == "partial"
     assert len(run.scores()) == 16 * len(run.score_parts())
     assert go(run, settings(data)).state == "done"
+
+
+def test_ctrl_c_while_numbers_are_read_writes_no_half_window(
+    run: Run, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = WindowScorer._collect
+    for fatal in (2, 3, 4):
+        calls = [0]
+
+        def interrupted(
+            self: WindowScorer, launched: Any, calls: list[int] = calls, fatal: int = fatal
+        ) -> None:
+            calls[0] += 1
+            if calls[0] == fatal:
+                raise KeyboardInterrupt
+            collect(self, launched)
+
+        monkeypatch.setattr(WindowScorer, "_collect", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            go(run, settings(data, name=f"stopped-{fatal}", controls=0))
+        notes = [shards.read_note(part) for part in run.score_parts(f"stopped-{fatal}")]
+        assert all(note is not None and note.rejects == [] for note in notes)
 
 
 def test_the_budget_is_found_and_pinned(run: Run, data: str) -> None:
