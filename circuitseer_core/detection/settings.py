@@ -10,9 +10,9 @@ from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
-from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
+from circuitseer_core.runs.machine import ALLOW_PICKLE, DEVICE, DTYPE, DtypeName
 
-NOT_NUMBERS = {"stack_tokens", "device"}
+NOT_NUMBERS = {"stack_tokens", "device", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
 
 
@@ -62,6 +62,7 @@ class DetectSettings(BaseModel):
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     prompt_field: str | None = Field(None, description="Column of the prompt.")

@@ -59,7 +59,9 @@ class LocalEngine:
         self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
     ) -> None:
         self.run_folder, self.settings = run, settings
-        self.reference = reference or load_run_model(run.model, settings.dtype, settings.device)
+        self.reference = reference or load_run_model(
+            run.model, settings.dtype, settings.device, allow_pickle=settings.allow_pickle
+        )
 
     def facts(self) -> ModelFacts:
         """What the loaded model says."""

@@ -16,8 +16,8 @@ from circuitseer_core.files import write_parquet
 from circuitseer_core.selection import effect
 from tests.support.opened import broken_shard, open_page, synthetic
 from tests.support.synthetic import Shape
-from ui.server import lifespan as server
 from ui.server import file_checks, read_ahead
+from ui.server import lifespan as server
 from ui.server.script_hints import ScriptHints, scripts
 
 
