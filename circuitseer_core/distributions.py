@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from circuitseer_core.aliases import Floats, Ints
 
@@ -35,11 +35,41 @@ def t95(samples: int | Floats | pd.Series) -> Floats:
         return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan))
 
 
+def spearman95(rho: float, samples: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval (95 %, or ``level``) of a rank correlation ``rho`` over ``samples`` pairs.
+
+    Fisher's z with the variance (1 + rho²/2)/(samples - 3) of Bonett and Wright (2000). NaN, twice,
+    for fewer than four pairs or an undefined correlation.
+    """
+    if samples < 4 or not np.isfinite(rho):
+        return float("nan"), float("nan")
+    if abs(rho) >= 1:
+        return rho, rho
+    half = float(ndtri(0.5 + level / 2)) * float(np.sqrt((1 + rho**2 / 2) / (samples - 3)))
+    middle = float(np.arctanh(rho))
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
+
+
 def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:
     """Chance of a Student's t above ``t`` (samples - 1 degrees of freedom); 1 where undefined."""
     n = np.asarray(samples, dtype=np.float64)
     chance = stdtr(np.maximum(n - 1, 1), -np.asarray(t, dtype=np.float64))
     return np.asarray(np.where((n > 1) & np.isfinite(chance), chance, 1.0))
+
+
+def holm(chances: Sequence[float] | Floats) -> Floats:
+    """(m,) p values adjusted by Holm's step-down procedure (1979), in the order given.
+
+    The chance of one false finding among them is bounded whatever the dependence between the
+    comparisons. NaN, what could not be compared, stays NaN and is not counted.
+    """
+    p = np.asarray(chances, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * (len(order) - np.arange(len(order)))
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled)) if len(order) else scaled
+    return adjusted
 
 
 @dataclass(frozen=True)

@@ -61,11 +61,16 @@ def write_parquet(target: Path, frame: pd.DataFrame) -> None:
 
 
 def parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Parquet files, folders standing for those in them. Raises UserError where there is none."""
+    """Parquet files, folders standing for those in them. Raises UserError where there is none.
+
+    Of a folder of numbered parts (a scoring's) the parts alone: what lies beside them is no data.
+    """
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     files: list[Path] = []
     for path in map(Path, several):
-        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(path.glob("part-*.parquet")) or sorted(path.glob("*.parquet"))
         if not inside or not all(file.is_file() for file in inside):
             raise UserError(f"no Parquet file at {path}")
         files += inside

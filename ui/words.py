@@ -67,3 +67,11 @@ def short_model(name: str) -> str:
 def correlation(value: float) -> str:
     """A correlation with its sign and two digits; "undefined" for NaN."""
     return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def size(count: int) -> str:
+    """Bytes as "812 B", "14 kB", "3.2 MB"."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} B"

@@ -19,6 +19,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import (
@@ -36,6 +37,10 @@ DEMO_RUN = HOME / "assets" / "demo-run"
 
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
+
+
+ARM_PREFIX = "arm."
+"""Names of selections that are arms of a comparison begin so."""
 
 
 def runs_home() -> Path:
@@ -75,7 +80,7 @@ class Run:
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
-        return cls(path, _read_run(path))
+        return cls(path, RunRecord.of_run(path))
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
@@ -165,7 +170,7 @@ class Run:
 
     def reload(self) -> None:
         """Read run.json again (another process may have written it)."""
-        self.record = _read_run(self.path)
+        self.record = RunRecord.of_run(self.path)
 
     @contextmanager
     def editing(self) -> Iterator[RunRecord]:
@@ -254,9 +259,10 @@ class Run:
         )
 
     def selections(self) -> list[str]:
-        """Names of the selections drawn in this run, newest first."""
-        files = list(self.path.glob("selections/*/selection.json"))
-        return [p.parent.name for p in sorted(files, key=_age, reverse=True)]
+        """Names of the selections drawn in this run, newest first; a comparison's arms last."""
+        files = sorted(self.path.glob("selections/*/selection.json"), key=_age, reverse=True)
+        names = [path.parent.name for path in files]
+        return sorted(names, key=lambda name: name.startswith(ARM_PREFIX))
 
     def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
@@ -281,6 +287,24 @@ class Run:
         """ids.parquet of one selection."""
         self.selection(name)
         return self._read(self.selection_dir(name) / "ids.parquet")
+
+    def calibration_dir(self, name: str) -> Path:
+        """Folder of one calibration."""
+        return self.path / "calibrations" / name
+
+    def calibrations(self) -> list[str]:
+        """Names of the calibrations of this run, ``default`` first."""
+        names = [p.parent.name for p in self.path.glob("calibrations/*/calibration.json")]
+        return sorted(names, key=lambda n: (n != "default", n))
+
+    def calibration(self, name: str = "default") -> CalibrationRecord:
+        """calibration.json of one calibration."""
+        path = self.calibration_dir(name) / "calibration.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.path} has no calibration named {name!r}: run calibrate --run {self.path}"
+            )
+        return CalibrationRecord.read(path)
 
     def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""
@@ -320,10 +344,3 @@ def _age(selection: Path) -> tuple[str, int]:
     except UserError:  # broken: whoever opens it is told so
         created = ""
     return created, selection.stat().st_mtime_ns
-
-
-def _read_run(path: Path) -> RunRecord:
-    record = RunRecord.read(path / "run.json")
-    if record.format != RUN_FORMAT:
-        raise UserError(f"{path} was written in run format {record.format}, not {RUN_FORMAT}")
-    return record

@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 
 RUN_FORMAT = 1
@@ -85,6 +86,11 @@ class ModelRecord(Record):
     heads_per_layer: list[int] = []
     parameters: float | None = None
 
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
+
 
 class CommandRecord(Record):
     """One command line that worked on the run; ``command`` is None for a call from Python."""
@@ -110,10 +116,13 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats;
+    ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
+    command: str | None = None
+    python: str | None = None
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -145,12 +154,29 @@ class RunRecord(Record):
     detect: DetectRecord | None = None
     seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """run.json of a run folder. Raises UserError where it is broken or of another format."""
+        record = cls.read(folder / "run.json")
+        if record.format != RUN_FORMAT:
+            raise UserError(f"{folder} was written in run format {record.format}, not {RUN_FORMAT}")
+        return record
+
+
+class AppliedCalibration(Record):
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
+
+    name: str
+    sha256: str
+
 
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
-    that carry them; ``tokens`` and ``shards`` are known once it is done.
+    that carry them; ``tokens`` and ``shards`` are known once it is done. ``feature_heads``: heads
+    of which single readings are kept, on ``feature_share`` of the rows; ``calibration``: whose
+    scorer the shards carry.
     """
 
     heads: list[Head] = []
@@ -161,6 +187,8 @@ class ScoringRecord(Record):
     data: list[DataRecord] = []
     data_specs: list[str] = []
     baselines: bool = False
+    head_influence: bool = False
+    head_influence_controls: bool = False
     seed: int = 0
     control_limit: int | None = None
     max_length: int | None = None
@@ -170,6 +198,10 @@ class ScoringRecord(Record):
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
     template: str | None = None
+    feature_heads: list[Head] = []
+    feature_limit: int | None = None
+    feature_share: float = 0.0
+    calibration: AppliedCalibration | None = None
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0
@@ -180,6 +212,8 @@ class ScoringRecord(Record):
     started: str | None = None
     finished: str | None = None
     state: str = "done"
+    command: str | None = None
+    python: str | None = None
 
 
 class ProgressRecord(Record):

@@ -25,6 +25,7 @@ from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -38,6 +39,8 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.go_no_go import measured
+from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
     lists_hash,
@@ -56,7 +59,7 @@ def select_run(
 ) -> SelectionRecord:
     """Draw, diagnose and write one selection; returns its ``selection.json``.
 
-    A selection of the same name is replaced, in one rename.
+    A selection of the same name is replaced, in one rename (``refuse_other`` asks first).
 
     Raises:
         UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
@@ -70,7 +73,8 @@ def select_run(
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
-    drawing = draw(everyone, settings, run_rules(run, settings, named))
+    target = target_in_run(run, settings, everyone)
+    drawing = draw(everyone, settings, run_rules(run, settings, named), target=target)
     frame = ids_frame(drawing)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
@@ -95,15 +99,36 @@ def select_run(
             rows=len(lists),
             files=[ListFile(**file) for file in named.files],
         ),
+        lengths=target,
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
+        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
+        python=as_python("select", run.path, settings),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
     _write(run, settings.name, frame, lists, summary)
     return summary
+
+
+def refuse_other(run: Run, settings: SelectionSettings) -> None:
+    """Raise UserError where the name belongs to a draw with other settings, naming them."""
+    kept = run.selection_records().get(settings.name)
+    if kept is None:
+        return
+    then = SelectionSettings.of(**kept.settings.to_json())
+    other = [
+        name.replace("_", "-")
+        for name in type(settings).model_fields
+        if getattr(then, name) != getattr(settings, name)
+    ]
+    if other:
+        raise UserError(
+            f"selection {settings.name!r} of this run was drawn with other settings "
+            f"({', '.join(other)}): --replace draws it anew, another --name keeps both"
+        )
 
 
 def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrelation | None:

@@ -42,11 +42,18 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     ],
     "samples": [
         {"view": "Browse"},
-        *({"view": "Browse", "colour": c} for c in ("Variance", "One head")),
+        *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
         {"view": "Side by side"},
         {"view": "Blind review"},
     ],
-    "sources": [{}, {"shape": "Boxes"}, {"shape": "Cumulative"}],
+    "sources": [
+        {},
+        {"shape": "Boxes"},
+        {"shape": "Cumulative"},
+        {"sources_view": "Two scorings"},
+        {"scoring": "answers"},
+    ],
+    "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
 EXPANDERS = ("head_sample", "attention_matrix", "commands", "draw_command", "job_commands")

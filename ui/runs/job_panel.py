@@ -94,6 +94,8 @@ def _resume(path: Path, adopt: bool = False) -> None:
 def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
     """One line a step: waiting, its progress bar, done, or where it stopped."""
     title = STEP_TITLES.get(step[0]) or inline(step[0])
+    if step[0] == "validate" and len(step) > 3:
+        title = f"Experiment {inline(step[3])}"
     if index > status.step:
         st.markdown(f":gray[:material/{ICONS['waiting']}: {title}]")
     elif index < status.step or status.state == "done":
