@@ -9,7 +9,6 @@ and labelled as such.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,8 @@ from typing import Any
 
 from circuitseer_core.detection.heads import head_count
 from circuitseer_core.detection.racing import cost, schedule
+from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.folder import Run
 
 CPU_TOKENS_PARAMETERS = 650 * 135e6
@@ -50,7 +51,10 @@ def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
         return ModelSize(30, 270, 135e6)
     config = Path(model) / "config.json"
     if config.is_file():
-        return _from_config(json.loads(config.read_text(encoding="utf-8")))
+        try:
+            return _from_config(read_json(config))
+        except (UserError, TypeError, ValueError, OverflowError, AttributeError):
+            return None  # loading it says what is wrong
     for run in runs:
         known = run.record.model
         if known is not None and known.id == model and known.heads_per_layer:

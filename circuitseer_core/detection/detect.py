@@ -84,7 +84,11 @@ def detect(
     devices = settings.device_names if reference is None else []
     if reference is None:
         reference, info = load_model(
-            settings.model, dtype=settings.dtype, device=devices[0], revision=settings.revision
+            settings.model,
+            dtype=settings.dtype,
+            device=devices[0],
+            revision=settings.revision,
+            allow_pickle=settings.allow_pickle,
         )
         _refuse_other_model(run, info)
         with run.editing() as record:

@@ -7,6 +7,7 @@ from typing import Literal
 DtypeName = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU."
+ALLOW_PICKLE = "Load a checkpoint that is no safetensors file (.bin, .pt): it can run code."
 DEVICE = "auto, cpu, cuda, cuda:1, mps."
 DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
 

@@ -17,6 +17,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
+    ALLOW_PICKLE,
     DEVICE,
     DEVICES,
     DTYPE,
@@ -77,6 +78,7 @@ class ScoreSettings(BaseModel):
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     devices: str | None = Field(None, description=DEVICES)
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
