@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
@@ -54,7 +55,7 @@ class Ablation(Intervention):
     def _replacement(self, call: AttentionCall, rows: Tensor, heads: Tensor) -> Tensor:
         if self.mode == "uniform":
             return call.undifferentiated(rows, heads)
-        length, width = call.value.shape[2:]
+        length, width = call.n_queries, call.value.shape[-1]
         if self.mode == "zero":
             return torch.zeros(len(rows), length, width, device=rows.device)
         if self.mode == "mean":
@@ -75,6 +76,19 @@ class AblationMode:
     def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
         """The intervention that ablates ``targets``: layer -> (rows, heads)."""
         return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)
+
+
+def stacked_targets(
+    head_sets: Sequence[Sequence[Head]], size: int = 1
+) -> dict[int, tuple[list[int], list[int]]]:
+    """Targets of a stack of ``size`` rows a set, one set after the other; see :class:`Ablation`."""
+    targets: dict[int, tuple[list[int], list[int]]] = {}
+    for number, heads in enumerate(head_sets):
+        for layer, head in heads:
+            rows, which = targets.setdefault(layer, ([], []))
+            rows.extend(range(number * size, (number + 1) * size))
+            which.extend([head] * size)
+    return targets
 
 
 class _OutputSum(Intervention):

@@ -38,9 +38,10 @@ NAME = "circuitseer"
 class AttentionCall:
     """One attention layer's inputs, as the model computed them.
 
-    Shapes: query (B, H, T, D), key (B, G, T, D), value (B, G, T, Dv). ``mask`` is None where the
-    layer is plainly causal over its whole input, else (B or 1, H or 1, T, T): boolean (True =
-    visible) or additive.
+    Shapes: query (B, H, T, D), key (B, G, S, D), value (B, G, S, Dv). S is T, or more where earlier
+    keys and values come from a cache: the queries are then the last T of S positions. ``mask`` is
+    None where the layer is plainly causal over its whole input, else (B or 1, H or 1, T, S):
+    boolean (True = visible) or additive.
     """
 
     layer: int
@@ -58,18 +59,29 @@ class AttentionCall:
         return self.query.shape[1]
 
     @property
+    def n_queries(self) -> int:
+        """T, the positions that are computed."""
+        return self.query.shape[2]
+
+    @property
+    def n_earlier(self) -> int:
+        """Keys before the first query: those that a cache brought along."""
+        return self.key.shape[2] - self.query.shape[2]
+
+    @property
     def group_size(self) -> int:
         """Query heads that share one key/value head."""
         return self.query.shape[1] // self.key.shape[1]
 
     def visible(self, rows: Tensor, heads: Tensor, start: int, stop: int) -> Tensor:
-        """Keys that queries ``start:stop`` of N (row, head) pairs may see: (N, q, stop) bool.
+        """Keys that queries ``start:stop`` of N (row, head) pairs may see: (N, q, k) bool.
 
-        Keys from ``stop`` on are left out: no causal query sees them.
+        Keys after query ``stop - 1`` are left out, as no causal query sees them: k is ``stop`` and
+        the keys of the cache.
         """
         if self.mask is None:
-            at = torch.arange(start, stop, device=self.query.device)
-            keys = torch.arange(stop, device=self.query.device)
+            at = torch.arange(start, stop, device=self.query.device) + self.n_earlier
+            keys = torch.arange(stop + self.n_earlier, device=self.query.device)
             return (keys[None, :] <= at[:, None]).expand(len(rows), -1, -1)
         block = self._mask_block(rows, heads, start, stop)
         return block if block.dtype == torch.bool else block > torch.finfo(block.dtype).min / 2
@@ -78,18 +90,18 @@ class AttentionCall:
         assert self.mask is not None
         row = rows if self.mask.shape[0] > 1 else torch.zeros_like(rows)
         head = heads if self.mask.shape[1] > 1 else torch.zeros_like(heads)
-        return self.mask[row, head, start:stop, :stop]
+        return self.mask[row, head, start:stop, : stop + self.n_earlier]
 
     def pattern(
         self, rows: Tensor, heads: Tensor, start: int, stop: int, epsilon: float = 1.0
     ) -> Tensor:
-        """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, stop), float32.
+        """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, k), float32.
 
         Rows sum to 1, or to less where the model has a learned sink. ``epsilon`` scales the logits
         before soft-cap and mask (1 = the model's own attention).
         """
         query = self.query[rows, heads, start:stop].float()
-        key = self.key[rows, heads // self.group_size, :stop].float()
+        key = self.key[rows, heads // self.group_size, : stop + self.n_earlier].float()
         logits = torch.matmul(query * (self.scaling * epsilon), key.transpose(1, 2))
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
@@ -106,10 +118,12 @@ class AttentionCall:
         """Output of N heads that attend uniformly to their visible keys: (N, T, Dv), float32."""
         values = self.value[rows, heads // self.group_size].float()
         length = values.shape[1]
+        if self.mask is None and self.n_queries == 1:  # the last position sees them all
+            return values.mean(1, keepdim=True)
         if self.mask is None:
             counts = torch.arange(1, length + 1, device=values.device, dtype=torch.float32)
-            return values.cumsum(1).div_(counts[:, None])
-        weights = self.visible(rows, heads, 0, length).float()
+            return values.cumsum(1).div_(counts[:, None])[:, self.n_earlier :]
+        weights = self.visible(rows, heads, 0, self.n_queries).float()
         return torch.matmul(weights, values) / weights.sum(-1, keepdim=True).clamp_min(1.0)
 
 
@@ -199,15 +213,17 @@ def _run(
         )
         return output
     eager = sys.modules[type(module).__module__].eager_attention_forward
-    output, _ = eager(module, query, key, value, _additive(mask, query), scaling=scaling, **kwargs)
+    added = _additive(mask, query, key)
+    output, _ = eager(module, query, key, value, added, scaling=scaling, **kwargs)
     return output.contiguous()
 
 
-def _additive(mask: Tensor | None, query: Tensor) -> Tensor:
+def _additive(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
     """The mask that eager functions add to their logits; None stands for plain causal."""
     if mask is None:
-        length = query.shape[2]
-        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()[None, None]
+        rows, columns = query.shape[2], key.shape[2]
+        ones = torch.ones(rows, columns, dtype=torch.bool, device=query.device)
+        mask = ones.tril(columns - rows)[None, None]
     if mask.dtype != torch.bool:
         return mask
     lowest = torch.finfo(query.dtype).min

@@ -21,16 +21,16 @@ LIMIT = 20_000
 
 
 def control_heads(
-    reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int
+    reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int, draws: int = DRAWS
 ) -> list[list[Head]]:
-    """Three draws of as many heads as there are reasoning heads, none of them a reasoning head.
+    """``draws`` draws of as many heads as there are reasoning heads, none of them a reasoning head.
 
     Each draw takes, in every layer, as many heads as that layer has reasoning heads; where too few
     are free there, the rest come from the nearest layer with free heads (the lower of two). A
     draw never takes a head twice; it is smaller than the reasoning set only where the whole model
     has too few other heads. The order of the dice is a stable hash of (seed, draw, head).
     """
-    return [_draw(reasoning, heads_per_layer, seed, number) for number in range(DRAWS)]
+    return [_draw(reasoning, heads_per_layer, seed, number) for number in range(draws)]
 
 
 def _draw(

@@ -7,7 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuitseer_core.browse.spans import SPECIAL_LABEL, contributions, shade, split_spans
+from circuitseer_core.browse.spans import (
+    SPECIAL_LABEL,
+    contributions,
+    shade,
+    spans_of_pieces,
+    split_spans,
+)
 
 
 def spans_of(text: str, starts: list[int], special: list[int] = [], **more):  # noqa: B006
@@ -75,3 +81,10 @@ def test_the_sink_is_left_out_or_clipped() -> None:
     assert out.left_out_share == pytest.approx(60 / values.sum())
     kept = shade(values, found, leave_out_sink=False)
     assert kept.clipped == 2 and kept.strength[0] == 1 and kept.strength[100] > 0.3
+
+
+def test_pieces_become_spans_and_empty_ones_join_the_next() -> None:
+    spans = spans_of_pieces(["a", "", "🎉", " b"])
+    assert spans.labels == ("a", "🎉", " b")
+    assert spans.owner.tolist() == [0, 1, 1, 2]
+    assert spans_of_pieces([]).labels == ()
