@@ -17,8 +17,8 @@ from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.scoring.baselines import response_losses
+from circuitseer_core.scoring.host_copy import HostCopy
 from circuitseer_core.scoring.profiles import HeadPlan, observe
-from circuitseer_core.scoring.window_scorer import _HostCopy
 from tests.support.pretend_gpu import DEVICE, crossed, pretend_gpu
 from tests.support.tiny_models import KINDS, VOCAB, tiny_model
 
@@ -53,7 +53,7 @@ def numbers(reference: ReferenceModel) -> dict[str, torch.Tensor]:
             out[mode.mode] = ablator.measure(batch, 1, [0, 2, 3], noise=True).delta
         lengths = torch.tensor(batch.lengths, device=reference.device)
         observed = observe(reference, batch.ids, lengths, HeadPlan(PLAN, reference.device))
-        copied = _HostCopy(observed).wait()
+        copied = HostCopy(observed).wait()
         losses = response_losses(reference, SAMPLES, 64)
         out["response"] = torch.tensor(np.concatenate([x for x in losses if x is not None]))
         return out | {"observed": torch.tensor(copied[0]), "flat": torch.tensor(copied[1])}

@@ -55,7 +55,7 @@ class Ablation(Intervention):
     def _replacement(self, call: AttentionCall, rows: Tensor, heads: Tensor) -> Tensor:
         if self.mode == "uniform":
             return call.undifferentiated(rows, heads)
-        length, width = call.n_queries, call.value.shape[-1]
+        length, width = call.query.shape[2], call.value.shape[3]
         if self.mode == "zero":
             return torch.zeros(len(rows), length, width, device=rows.device)
         if self.mode == "mean":
@@ -73,22 +73,19 @@ class AblationMode:
     epsilon: float = 0.0
     means: dict[int, Tensor] | None = None
 
+    def plan_sets(self, head_sets: Sequence[Sequence[Head]], rows: int) -> Ablation:
+        """The intervention on stacked copies of ``rows`` batch rows: copy v loses head set v."""
+        targets: dict[int, tuple[list[int], list[int]]] = {}
+        for v, heads in enumerate(head_sets):
+            for layer, head in heads:
+                at, which = targets.setdefault(layer, ([], []))
+                at.extend(range(v * rows, (v + 1) * rows))
+                which.extend([head] * rows)
+        return self.plan(targets)
+
     def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
         """The intervention that ablates ``targets``: layer -> (rows, heads)."""
         return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)
-
-
-def stacked_targets(
-    head_sets: Sequence[Sequence[Head]], size: int = 1
-) -> dict[int, tuple[list[int], list[int]]]:
-    """Targets of a stack of ``size`` rows a set, one set after the other; see :class:`Ablation`."""
-    targets: dict[int, tuple[list[int], list[int]]] = {}
-    for number, heads in enumerate(head_sets):
-        for layer, head in heads:
-            rows, which = targets.setdefault(layer, ([], []))
-            rows.extend(range(number * size, (number + 1) * size))
-            which.extend([head] * size)
-    return targets
 
 
 class _OutputSum(Intervention):

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from circuitseer_core.data.corpus import Corpus
-from circuitseer_core.detection.ablation import AblationMode, stacked_targets
+from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.heads import parse_head_list
 from circuitseer_core.detection.probe import encode_candidates
 from circuitseer_core.errors import UserError
@@ -116,7 +116,6 @@ def set_losses(
     ablation: AblationMode,
 ) -> Tensor:
     """Losses with whole sets of heads ablated at once, (sets, B) float64; an empty set is clean."""
-    targets = stacked_targets(head_sets, batch.size)
-    with intervening(ablation.plan(targets)):
+    with intervening(ablation.plan_sets(head_sets, batch.size)):
         hidden = reference.hidden(batch.ids.repeat(len(head_sets), 1))
     return sample_losses(reference, hidden, batch)

@@ -22,6 +22,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
@@ -83,6 +84,14 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers["data"] = list(chosen.data) or SETS[chosen.set]
     title = "What do the reasoning heads do together?"
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes: a forward pass a sample, clean and for each set of heads."""
+    chosen = Options.of(**options)
+    _, controls = head_sets(run, chosen)
+    tokens = float(run.probe()["n_tokens"].mean())
+    return forward_seconds(run, chosen.limit * tokens * (2 + len(controls)) * 1.5)
 
 
 def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]:

@@ -103,6 +103,12 @@ class ReferenceModel:
             output: Any = self.body(input_ids=input_ids, past_key_values=cache, use_cache=True)
         return output[0], getattr(output, "past_key_values", None)
 
+    def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
+        """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
+        with _USE:
+            ids: Tensor = self.model.generate(input_ids, **options)
+        return ids
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits (n, V) of final hidden states (n, d), in float32 whatever the model's.
 

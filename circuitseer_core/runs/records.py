@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 
 RUN_FORMAT = 1
@@ -85,6 +86,11 @@ class ModelRecord(Record):
     heads_per_layer: list[int] = []
     parameters: float | None = None
 
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
+
 
 class CommandRecord(Record):
     """One command line that worked on the run; ``command`` is None for a call from Python."""
@@ -112,10 +118,13 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats;
+    ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
+    command: str | None = None
+    python: str | None = None
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -148,11 +157,20 @@ class RunRecord(Record):
     seconds: dict[str, float] = {}
 
 
+class AppliedCalibration(Record):
+    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+
+    name: str
+    sha256: str
+
+
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
-    that carry them; ``tokens`` and ``shards`` are known once it is done.
+    that carry them; ``tokens`` and ``shards`` are known once it is done. ``feature_heads``: heads
+    of which single readings are kept, on ``feature_share`` of the rows; ``calibration``: whose
+    scorer the shards carry.
     """
 
     heads: list[Head] = []
@@ -172,6 +190,10 @@ class ScoringRecord(Record):
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
     template: str | None = None
+    feature_heads: list[Head] = []
+    feature_limit: int | None = None
+    feature_share: float = 0.0
+    calibration: AppliedCalibration | None = None
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0
@@ -182,6 +204,8 @@ class ScoringRecord(Record):
     started: str | None = None
     finished: str | None = None
     state: str = "done"
+    command: str | None = None
+    python: str | None = None
 
 
 class ProgressRecord(Record):

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.detection.ablation import AblationMode, stacked_targets
+from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
 from circuitseer_core.model.reference import ReferenceModel
@@ -47,7 +47,7 @@ def continue_greedily(
     ends = end_tokens(reference)
     written = torch.tensor([list(prompt)] * len(head_sets), device=reference.device)
     fresh, cache = written, None
-    with torch.inference_mode(), intervening(ablation.plan(stacked_targets(head_sets))):
+    with torch.inference_mode(), intervening(ablation.plan_sets(head_sets, 1)):
         for step in range(1, room + 1):
             hidden, cache = reference.hidden_after(fresh, cache)
             best = reference.logits(hidden[:, -1]).argmax(-1, keepdim=True)

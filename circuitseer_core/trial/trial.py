@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.detection.ablation import AblationMode, mean_outputs, stacked_targets
+from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
 from circuitseer_core.model.attention import intervening
@@ -80,9 +80,8 @@ def ablate_text(
     unknown = [f"{layer}.{head}" for layer, head in heads if (layer, head) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
-    with torch.inference_mode():
-        losses = set_token_losses(reference, text, [[], heads], ablation)
-        random = set_token_losses(reference, text, random_sets, ablation, first=text.loss_from)
+    losses = set_token_losses(reference, text, [[], heads], ablation)
+    random = set_token_losses(reference, text, random_sets, ablation, first=text.loss_from)
     clean = losses[0, text.loss_from :].mean()
     return Trial(losses, text.loss_from, random[:, text.loss_from :].mean(1) - clean)
 
@@ -125,10 +124,11 @@ def _stack(
 ) -> NDArray[np.float64]:
     """(sets, T - first) losses of one stacked forward pass."""
     ids = torch.tensor([text.ids], device=reference.device)
-    with intervening(ablation.plan(stacked_targets(head_sets))):
-        hidden: Tensor = reference.hidden(ids.repeat(len(head_sets), 1))
-    states = hidden[:, first - 1 : -1].flatten(0, 1)
-    losses = token_losses(reference, states, ids[0, first:].repeat(len(head_sets)))
+    with torch.inference_mode():
+        with intervening(ablation.plan_sets(head_sets, 1)):
+            hidden: Tensor = reference.hidden(ids.repeat(len(head_sets), 1))
+        states = hidden[:, first - 1 : -1].flatten(0, 1)
+        losses = token_losses(reference, states, ids[0, first:].repeat(len(head_sets)))
     return losses.view(len(head_sets), -1).cpu().double().numpy()
 
 

@@ -59,7 +59,7 @@ def test_a_mean_of_the_new_value_alone_would_be_noticed(monkeypatch: pytest.Monk
     right = AttentionCall.undifferentiated
 
     def wrong(call: AttentionCall, rows: torch.Tensor, heads: torch.Tensor) -> torch.Tensor:
-        if call.n_queries > 1:
+        if call.query.shape[2] > 1:
             return right(call, rows, heads)
         return call.value[rows, heads // call.group_size][:, -1:].float()
 

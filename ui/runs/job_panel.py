@@ -13,6 +13,7 @@ from circuitseer_core.runs.job_steps import rebuilt
 from ui.runs.job_bar import POLL_S, STEP_TITLES, phase_bar, resume
 from ui.shell import BUNDLED, link_to, open_run
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago, duration
 
 ICONS = {"done": "check_circle", "waiting": "radio_button_unchecked"}
@@ -25,7 +26,7 @@ def watch(run: Run) -> None:
         # The buttons stand outside the part that polls: a click on a button that is being redrawn
         # at that moment is lost.
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{run.path.name}**", width="content")
+            st.markdown(f"**{inline(run.path.name)}**", width="content")
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             st.space("stretch")
@@ -46,7 +47,7 @@ def _progress(path: Path, shown: str) -> None:
     for index, step in enumerate(status.steps):
         _step(index, step, status)
     if status.error:
-        st.error(status.error, icon=":material/error:")
+        st.error(literal(status.error), icon=":material/error:")
     if status.state == "done":
         link_to("overview", "See the results", icon=":material/arrow_forward:")
     _log(path)
@@ -83,7 +84,9 @@ def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
 
 def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
     """One line a step: waiting, its progress bar, done, or where it stopped."""
-    title = STEP_TITLES.get(step[0], step[0])
+    title = STEP_TITLES.get(step[0]) or inline(step[0])
+    if step[0] == "validate" and len(step) > 3:
+        title = f"Experiment {inline(step[3])}"
     if index > status.step:
         st.markdown(f":gray[:material/{ICONS['waiting']}: {title}]")
     elif index < status.step or status.state == "done":
@@ -109,7 +112,7 @@ def _manage(run: Run, live: bool) -> None:
             st.text_input("New name", run.name, key="new_name")
             st.button("Rename", on_click=_rename, args=[run.path], key="do_rename")
         with st.popover("Delete", icon=":material/delete:", type="tertiary", disabled=live):
-            st.markdown(f"Delete **{run.name}** with its heads, scores and selections?")
+            st.markdown(f"Delete **{inline(run.name)}** with its heads, scores and selections?")
             st.button(
                 "Delete for good",
                 type="primary",
@@ -118,7 +121,7 @@ def _manage(run: Run, live: bool) -> None:
                 key="do_delete",
             )
     if problem := st.session_state.pop("manage_problem", None):
-        st.error(problem, icon=":material/error:")
+        st.error(literal(problem), icon=":material/error:")
     typed = [commands.as_typed(step) for step in jobs.status(run.path).steps]
     if typed:
         show_commands("Commands of this job", "\n".join(typed), key="job_commands")

@@ -16,6 +16,7 @@ from circuitseer_core.wording import count
 from ui.heads import tables as head_tables
 from ui.widgets.charts import theme
 from ui.widgets.head_map import head_map
+from ui.widgets.scoring_choice import scoring_in_view
 
 ABLATION = {
     "uniform": "Uniform: attends to all it may see alike",
@@ -95,8 +96,8 @@ def choose_ablation() -> How:
 
 def reasoning_set(run: Run, table: pd.DataFrame) -> list[Head]:
     """The heads that the run's scores were computed with, else those of the default share."""
-    scorings = run.scorings()
-    return list(run.scoring(scorings[0]).heads) if scorings else select_heads(table)
+    scoring = scoring_in_view(run)
+    return list(run.scoring(scoring).heads) if scoring else select_heads(table)
 
 
 def written(heads: Sequence[Head]) -> str:

@@ -13,6 +13,7 @@ from circuitseer_core.runs.folder import Run
 from ui import cached_scores as cached
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import default_scorer
+from ui.widgets.scoring_choice import scoring_in_view
 
 EXAMPLE = (
     "Tom has 12 apples and buys 30 more. How many apples does he have?",
@@ -31,7 +32,7 @@ class Text:
 
 def choose_text(run: Run) -> Text:
     """The picker over scored samples, where there are texts, and the two boxes it fills."""
-    store = cached.open_store(run) if run.scorings() else None
+    store = cached.open_store(run, scoring_in_view(run))
     if store is not None and store.has_texts:
         _picker(run, store)
     elif _key(run) != st.session_state.get("try_text_of"):
