@@ -71,10 +71,25 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
+            "heads",
+            "are the reasoning heads needed, do they suffice, and for what (needs the model)",
+            "circuitseer_core.experiments.heads",
+        ),
+        Experiment(
             "joint-ablation",
-            "loss with all reasoning heads ablated at once, against random heads (needs the model)",
+            "the short form of heads: all reasoning heads at once, against the scoring's controls",
             "circuitseer_core.experiments.joint_ablation",
             needs_model=True,
+        ),
+        Experiment(
+            "domains",
+            "do math, logic, code and other text need the same heads (needs the model and data=)",
+            "circuitseer_core.experiments.domains",
+        ),
+        Experiment(
+            "ablation-method",
+            "do uniform, scaled, zero and mean ablation find the same heads (needs the model)",
+            "circuitseer_core.experiments.ablation_method",
         ),
         Experiment(
             "sinks",

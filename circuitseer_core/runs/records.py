@@ -156,9 +156,17 @@ class RunRecord(Record):
     detect: DetectRecord | None = None
     seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """run.json of a run folder. Raises UserError where it is broken or of another format."""
+        record = cls.read(folder / "run.json")
+        if record.format != RUN_FORMAT:
+            raise UserError(f"{folder} was written in run format {record.format}, not {RUN_FORMAT}")
+        return record
+
 
 class AppliedCalibration(Record):
-    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
 
     name: str
     sha256: str
@@ -181,6 +189,8 @@ class ScoringRecord(Record):
     data: list[DataRecord] = []
     data_specs: list[str] = []
     baselines: bool = False
+    head_influence: bool = False
+    head_influence_controls: bool = False
     seed: int = 0
     control_limit: int | None = None
     max_length: int | None = None

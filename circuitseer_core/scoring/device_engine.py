@@ -21,8 +21,9 @@ from circuitseer_core.runs.progress import Progress, print_above_bars
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shards import ShardBook
-from circuitseer_core.scoring.window_scorer import ShardPlan, WindowScorer
+from circuitseer_core.scoring.window_scorer import WindowScorer
 from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead
 
 

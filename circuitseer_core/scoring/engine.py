@@ -24,7 +24,8 @@ from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead, encod
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
-    from circuitseer_core.scoring.window_scorer import ShardPlan, WindowScorer
+    from circuitseer_core.scoring.shard_plan import ShardPlan
+    from circuitseer_core.scoring.window_scorer import WindowScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ class LocalEngine:
             if book.token_budget is None and encoded.texts:
                 progress.say("finding the batch size")
                 book.pin_budget(find_budget(scorer, encoded))
-                progress.say("with baselines" if scorer.plan.template else "")
+                progress.say(_beside(scorer.plan))
             began = time.monotonic()
             left = [encoded.size]
 
@@ -136,6 +137,13 @@ class ShardWorker:
         return find_budget(self.scorer(plan), encoded) if encoded.texts else None
 
 
+def _beside(plan: ShardPlan) -> str:
+    """What is computed beside the attention scores, for the progress line."""
+    parts = ["baselines"] if plan.template else []
+    parts += ["head influence"] if plan.influence else []
+    return f"with {' and '.join(parts)}" if parts else ""
+
+
 def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
     """The token budget for texts like these; the scorer goes on with it."""
     from circuitseer_core.model.memory import find_token_budget
@@ -168,7 +176,7 @@ def model_facts(
 
 def shard_plan(book: ShardBook) -> ShardPlan:
     """What a scorer needs to know, from settings.json."""
-    from circuitseer_core.scoring.window_scorer import ShardPlan
+    from circuitseer_core.scoring.shard_plan import ShardPlan
 
     record = book.record
     return ShardPlan(
@@ -180,6 +188,8 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         token_budget=book.token_budget or 1,
         seed=record.seed,
         template=record.template,
+        influence=record.head_influence,
+        influence_controls=record.head_influence_controls,
         settings_hash=book.mark,
         feature_heads=record.feature_heads,
         feature_share=record.feature_share,

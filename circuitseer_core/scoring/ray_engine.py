@@ -40,7 +40,7 @@ from circuitseer_core.scoring.shards import Note, ShardBook
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
 
 if TYPE_CHECKING:
-    from circuitseer_core.scoring.window_scorer import ShardPlan
+    from circuitseer_core.scoring.shard_plan import ShardPlan
 
 Row = dict[str, Any]
 IN_FLIGHT = 2

@@ -31,7 +31,12 @@ from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.head_features import feature_share
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, PLAIN_SCORERS
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    INFLUENCE,
+    PLAIN_SCORERS,
+)
 from circuitseer_core.scoring.settings import (
     SHARD_ROWS,
     ScoreSettings,
@@ -159,7 +164,8 @@ def _new_record(
         record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
-    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines]
+    influence = (INFLUENCE,) if settings.head_influence else ()
+    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines, *influence]
     record.engine = settings.engine
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()

@@ -69,13 +69,14 @@ def _attention(key: Any, _compute: Compute) -> Any:
 
 def _compute_losses(run: Run, text: Text, heads: list[Head], how: How) -> Tried:
     from circuitseer_core.model.pieces import token_pieces
-    from circuitseer_core.scoring.control_heads import control_heads
+    from circuitseer_core.scoring.control_heads import heads_like
     from circuitseer_core.trial.text import encode_text
     from circuitseer_core.trial.trial import ablate_text
 
     model = live_model.model_of(run)
     encoded = encode_text(run, model, text.prompt, text.response)
-    random = control_heads(heads, model.heads_per_layer, 0, DRAWS) if heads else []
+    draws = range(DRAWS if heads else 0)
+    random = [heads_like(heads, model.heads_per_layer, 0, number) for number in draws]
     trial = ablate_text(model, encoded, heads, [s for s in random if s], _mode(run, how))
     return Tried(trial, token_pieces(model.tokenizer, encoded.ids), encoded.ids)
 
