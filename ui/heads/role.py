@@ -15,7 +15,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.browse.spans import CLIP, spans_of_pieces
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent, signed
+from circuitseer_core.wording import percent, plain, signed
 from ui.widgets import live_model
 from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
@@ -144,14 +144,14 @@ def _top_tokens(roles: HeadRoles, head: Head) -> None:
         text = roles.texts[number]
         begin, end = max(token - AROUND, 0), token + AROUND + 1
         values = np.where(text.set_aside, 0.0, received[number])
-        st.caption(f"{inline(text.id)}: token {token} receives {value:.1f} × the mean")
+        st.caption(f"{inline(text.id)}: token {token} receives {plain(value)} × the mean")
         spans = spans_of_pieces(text.pieces[begin:end])
         merged = spans.merge(values[begin:end])
         signed_tokens(
             text.id,
             spans,
-            merged / max(float(merged.max()), 1e-9),
-            [f"{v:.2f} × the mean" for v in merged],
+            merged / max(float(merged.max()), 1.0),  # what is below the mean is no peak
+            [f"{plain(v)} × the mean" for v in merged],
             key=f"role_tokens_{number}",
         )
 

@@ -75,6 +75,7 @@ function build(text, data) {
     span.dataset.i = i
     span.setAttribute("role", "button")
     span.textContent = label
+    if (!label.trim()) span.setAttribute("aria-label", label.includes("\n") ? "line break" : "space")
     made.append(span)
   })
   if (data.tail) {
