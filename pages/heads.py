@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.heads import detail as head_detail
 from ui.heads import panel as head_panel
 from ui.heads import tables as head_tables
 from ui.heads import views as head_views
@@ -29,13 +30,13 @@ with left:
         title=title,
         scale=head_panel.colour_scale(),
         kept=choice.heads,
-        picked=head_panel.picked(heads),
-        on_pick=head_panel.pick,
+        picked=head_detail.picked(heads),
+        on_pick=head_detail.pick,
     )
     head_start()
-    head_panel.map_footer(heads, choice, column, title)
+    head_panel.map_footer(run, heads, choice, column, title)
 with right:
-    head_panel.detail(run, heads, choice)
+    head_detail.detail(run, heads, choice)
 
 st.space("small")
 VIEWS = {

@@ -59,6 +59,7 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"data"},
     "detection": {"model", "runs", "data"},
     "scoring": {"detection", "model", "runs", "data"},
+    "trial": {"detection", "model", "runs", "data"},
     "selection": {"runs", "data"},
     "browse": {"runs", "data"},
     "export": {"selection", "runs", "data"},

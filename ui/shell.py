@@ -29,7 +29,7 @@ HEAD_START = 0.4
 
 _SECTIONS = {
     "": [("overview", "Overview", "space_dashboard"), ("runs", "Runs", "play_circle")],
-    "Detect": [("heads", "Heads", "grid_view")],
+    "Detect": [("heads", "Heads", "grid_view"), ("try_it", "Try it", "science")],
     "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
     "Select": [("export", "Export", "file_export")],
     "Check": [("evidence", "Evidence", "fact_check")],

@@ -13,7 +13,8 @@ from circuitseer_core.signatures.head_checks import overlap_sentence
 from circuitseer_core.wording import percent
 from ui.heads import tables as head_tables
 from ui.heads.compare import compare_with
-from ui.heads.panel import Choice, pick
+from ui.heads.detail import pick
+from ui.heads.panel import Choice
 from ui.shell import run_keys
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
