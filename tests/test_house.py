@@ -60,13 +60,14 @@ ALLOWED: dict[str, set[str]] = {
     "detection": {"model", "runs", "data"},
     "scoring": {"detection", "model", "runs", "data"},
     "selection": {"runs", "data"},
+    "calibration": {"selection", "runs", "data"},
     "browse": {"runs", "data"},
-    "export": {"selection", "runs", "data"},
+    "export": {"calibration", "selection", "runs", "data"},
     "signatures": {"scoring", "detection", "runs"},
     "experiments": _STUDY,
     "report": {"experiments", "signatures", "figures", "detection", "runs"},
-    "api": {"selection", "scoring", "detection", "runs"},
-    "cli": {"api", "report", "experiments", "browse", "export", *_STUDY},
+    "api": {"calibration", "selection", "scoring", "detection", "runs"},
+    "cli": {"api", "report", "experiments", "browse", "export", "calibration", *_STUDY},
 }
 CORE_NAME = "circuitseer_core"
 
