@@ -17,8 +17,8 @@ from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.scoring.baselines import response_losses
-from circuitseer_core.scoring.profiles import HeadPlan, observe
 from circuitseer_core.scoring.host_copy import HostCopy
+from circuitseer_core.scoring.profiles import HeadPlan, observe
 from tests.support.pretend_gpu import DEVICE, crossed, pretend_gpu
 from tests.support.tiny_models import KINDS, VOCAB, tiny_model
 

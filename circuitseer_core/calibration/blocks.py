@@ -25,7 +25,9 @@ from circuitseer_core.runs.columns import HEAD_FAMILIES
 
 Index = NDArray[np.intp]
 EVERY = "all"
-"""The variant that has every family of readings side by side."""
+"""The variant that has every family of readings side by side in one fit."""
+BLEND = "blend"
+"""The mean of the fits to the single families."""
 
 
 class Variant(Protocol):
@@ -43,10 +45,12 @@ class Variant(Protocol):
 
 @dataclass(frozen=True)
 class Block:
-    """``name``: as the comparison has it; ``variants``: of which one is chosen."""
+    """``name``: as the comparison has it; ``variants``: of which one is chosen; ``blended``: the
+    mean of the variants' fits (all but EVERY) is one more to choose."""
 
     name: str
     variants: tuple[Variant, ...]
+    blended: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,13 +93,17 @@ class Words:
 
 
 _TOKEN = r"(?u)\\[a-z]+|\w+|[^\w\s]"
-_MOST_WORDS = 5_000
+_MOST_WORDS = 3_000
 
 
 def head_block(
-    rows: Rows, name: str, heads: Sequence[Head], families: Sequence[str], at_most: int | None = None
+    rows: Rows,
+    name: str,
+    heads: Sequence[Head],
+    families: Sequence[str],
+    at_most: int | None = None,
 ) -> Block:
-    """Readings of some heads: one variant a family, and all families side by side.
+    """Readings of some heads: one variant a family, all families in one fit, and their blend.
 
     With ``at_most`` heads, one family is used, so that a head is one column.
     """
@@ -106,14 +114,14 @@ def head_block(
     if at_most is None and len(readings) > 1:
         every = np.concatenate(list(readings.values()), axis=1)
         variants.append(Columns(EVERY, every.astype(np.float64)))
-    return Block(name, tuple(variants))
+    return Block(name, tuple(variants), blended=at_most is None and len(readings) > 1)
 
 
 def columns_of(
     variant: str, heads: Sequence[Head], families: Sequence[str]
 ) -> list[tuple[str, Head]]:
     """(family, head) of every column of a head block's variant."""
-    wanted = (families or HEAD_FAMILIES) if variant == EVERY else (variant,)
+    wanted = (families or HEAD_FAMILIES) if variant in (EVERY, BLEND) else (variant,)
     return [(family, head) for family in wanted for head in heads]
 
 

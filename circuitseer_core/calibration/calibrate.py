@@ -10,6 +10,8 @@ This goes beyond arXiv 2510.18470 and is never the default.
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import time
@@ -19,13 +21,14 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.calibration.compare import HEADS, PLUS, WORDS, study
+from circuitseer_core.calibration.compare import HEADS, PLUS, WORDS, repeats_of, study
 from circuitseer_core.calibration.folds import share_ranks
-from circuitseer_core.calibration.pairs import pair_study
-from circuitseer_core.calibration.report import verdict
+from circuitseer_core.calibration.pairs import decided_pairs, pair_study
+from circuitseer_core.calibration.report import pair_verdict, verdict
 from circuitseer_core.calibration.rows import Rows, load_rows
 from circuitseer_core.calibration.scorer import apply_calibration, covers
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
+from circuitseer_core.calibration.sources import each_alone, each_by_others, usable_sources
 from circuitseer_core.calibration.targets import read_target
 from circuitseer_core.calibration.weights import fold_fits, head_shares, whole_fit
 from circuitseer_core.correlation import spearman
@@ -41,6 +44,7 @@ from circuitseer_core.runs.calibration_records import (
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.stage import versions
+from circuitseer_core.selection.review import load as load_review
 
 
 def calibrate(
@@ -76,14 +80,17 @@ def _fit_numbers(
     known = np.flatnonzero(np.isfinite(target.values))
     rows, values = rows.take(known), target.values[known]
     target = type(target)(target.name, target.kind, values, target.levels, target.unread)
-    sources = len(set(rows.source))
-    progress.resize(settings.folds * (1 if sources == 1 else sources + 1) + 1)
+    progress.resize(_folds_to_fit(rows, values, settings))
     scoring = run.scoring(settings.scores)
     found = study(rows, values, settings, scoring.heads, progress.advance)
+    if len(set(rows.source)) > 1:
+        for extra in (each_alone, each_by_others):
+            estimates, gains = extra(rows, values, settings, progress.advance)
+            found.estimates.extend(estimates)
+            found.gains.extend(gains)
     fits = fold_fits(found.pooled, np.unique(found.folds).tolist(), rows.heads, settings)
     whole = whole_fit(found.blocks[0], found.design, rows.heads, settings)
-    progress.resize(progress.done + 1)
-    progress.advance(1)
+    progress.advance()
     record = _record(run, settings, target.record(rows, _known(spearman(values, rows.tokens))))
     record.estimates, record.gains, record.chance = found.estimates, found.gains, found.chance
     record.whole, record.fits, record.heads = whole, fits, head_shares(whole, fits)
@@ -99,6 +106,38 @@ def _fit_numbers(
         }
     )
     return record, predictions
+
+
+def _fit_verdicts(
+    run: Run, rows: Rows, settings: CalibrateSettings, progress: Progress
+) -> tuple[CalibrationRecord, pd.DataFrame]:
+    """The blind review's pairs."""
+    pairs = decided_pairs(rows, load_review(run.path).verdicts)
+    found = pair_study(rows, pairs, settings)
+    progress.advance()
+    named = [[rows.ids[h], rows.ids[e]] for h, e in zip(pairs.harder, pairs.easier, strict=True)]
+    digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    target = TargetRecord(name=VERDICTS, kind=VERDICTS, rows=len(rows), sha256=digest)
+    target.pairs = len(pairs)
+    record = _record(run, settings, target)
+    record.estimates, record.gains = found.estimates, found.gains
+    record.whole, record.fits = found.whole, found.fits
+    record.heads = head_shares(found.whole, found.fits)
+    record.verdict = pair_verdict(record)
+    harder, easier = zip(*named, strict=True)
+    predictions = pd.DataFrame({"harder": harder, "easier": easier, HEADS: found.decided})
+    return record, predictions
+
+
+def _folds_to_fit(rows: Rows, values: Floats, settings: CalibrateSettings) -> int:
+    """About how many folds there will be, the whole fit counted as one."""
+    total = repeats_of(settings, len(rows)) * settings.folds + 1
+    if len(set(rows.source)) > 1:
+        for source in usable_sources(rows, values):
+            own = int((rows.source == source).sum())
+            total += repeats_of(settings, own) * settings.folds
+        total += len(set(rows.source))
+    return total
 
 
 def _kept(blocks: Mapping[str, Floats]) -> list[tuple[str, Floats]]:

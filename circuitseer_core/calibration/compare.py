@@ -3,7 +3,10 @@
 Blocks: all heads; the reasoning heads alone; sets of as many random heads; words; looks of the text
 (digits, LaTeX, operators, newlines); the paper's scores; perplexity and IFD where they were scored;
 the source. Every one is fitted in the same way; the paper's scores are judged as they are, too.
-``rest`` is all but the heads, stacked; ``X + heads`` is X and the heads, stacked.
+``rest`` is all but the heads, and ``X + heads`` is X and the heads: predictions added.
+
+Which rows share a fold moves the numbers by more than one would like, so several assignments of
+rows to folds are made and the numbers are means over them.
 """
 
 from __future__ import annotations
@@ -33,16 +36,19 @@ from circuitseer_core.runs.calibration_records import Chance, Estimate, Gain
 
 HEADS, REASONING, RANDOM, WORDS, REST = "heads", "reasoning heads", "random heads", "words", "rest"
 PLUS = " + heads"
-POOLED, WITHIN, OWN, OTHER = "pooled", "within", "own", "other"
+POOLED, WITHIN = "pooled", "within"
 RANDOM_SETS = 10
 MIN_ROWS = 60
 """Fewest rows that are fitted to: with fewer a fold has hardly anything to learn from."""
 _LOSSES = ("perplexity", "ifd")
+_MANY_ROWS = 1_000
+Lines = dict[str, Judged]
 
 
 @dataclass(slots=True)
 class Study:
-    """All that was measured. ``blocks``, ``design`` and ``folds`` are of the pooled fit."""
+    """All that was measured. ``blocks``, ``design``, ``folds`` and ``pooled`` are of the first
+    assignment of rows to folds, whose fits are kept."""
 
     blocks: list[Block]
     design: Design
@@ -53,6 +59,11 @@ class Study:
     chance: Chance
 
 
+def repeats_of(settings: CalibrateSettings, rows: int) -> int:
+    """How many assignments of rows to folds are judged."""
+    return settings.repeats or (5 if rows <= _MANY_ROWS else 2)
+
+
 def study(
     rows: Rows,
     target: Floats,
@@ -60,7 +71,7 @@ def study(
     reasoning: Sequence[Head],
     on_fold: Callable[[], None] = lambda: None,
 ) -> Study:
-    """Fit and judge.
+    """Fit and judge all rows together, and within sources where there are several.
 
     Args:
         rows: those with a target.
@@ -76,30 +87,35 @@ def study(
         )
     if np.ptp(target) == 0:
         raise UserError("the target is the same on every row")
-    source = np.unique(rows.source.astype(str), return_inverse=True)[1].astype(np.int64)
-    folds = folds_by_hash(rows.ids, settings.folds, settings.seed)
+    source = source_numbers(rows)
     groups = source if settings.within_sources else None
     design = Design(target, rows.tokens, _permuted(target, groups, settings), groups)
+    plain = Design(target, rows.tokens, np.zeros((len(target), 0)), groups)
     blocks = all_blocks(rows, settings, reasoning)
-    plain = [b.name for b in blocks if b.name not in (HEADS, REASONING) and RANDOM not in b.name]
-    stacks = {name + PLUS: (name, HEADS) for name in plain}
-    stacks |= {REST: tuple(plain), REST + PLUS: (*plain, HEADS)}
-    pooled = out_of_fold(blocks, stacks, design, folds, on_fold)
-    estimates: list[Estimate] = []
-    gains: list[Gain] = []
-    judged_by = {POOLED: None} | ({WITHIN: source} if len(np.unique(source)) > 1 else {})
-    for judged, by in judged_by.items():
-        judge = Judge(target, rows.tokens, groups=by, seed=settings.seed)
-        found = _judged(judge, rows, pooled, folds)
-        estimates += [_estimate(name, judged, j, len(rows)) for name, j in found.items()]
-        gains += _gains(found, judged, [*plain, REST, *rows.scorers()])
+    sums = _sums(blocks)
+    judged_by = {POOLED: None} | ({WITHIN: source} if len(set(source)) > 1 else {})
+    judges = {
+        judged: Judge(target, rows.tokens, groups=by, seed=settings.seed)
+        for judged, by in judged_by.items()
+    }
+    lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
+    first: tuple[OutOfFold, NDArray[np.int64]] | None = None
+    for repeat in range(repeats_of(settings, len(rows))):
+        folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
+        found = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
+        for judged, judge in judges.items():
+            lines[judged].append(_fitted_lines(judge, found, folds))
+        first = first or (found, folds)
+    assert first is not None  # there is at least one repeat
+    estimates, gains = _numbers(rows, lines, judges, [*sums, *(b.name for b in blocks)])
+    pooled, folds = first
     chance = _chance(design, pooled, folds, estimates)
-    if len(judged_by) > 1:
-        for extra in (_own, _other):
-            more, better = extra(rows, target, source, settings, on_fold)
-            estimates += more
-            gains += better
     return Study(blocks, design, folds, pooled, estimates, gains, chance)
+
+
+def source_numbers(rows: Rows) -> NDArray[np.int64]:
+    """(N,) each row's source as a number."""
+    return np.unique(rows.source.astype(str), return_inverse=True)[1].astype(np.int64)
 
 
 def all_blocks(rows: Rows, settings: CalibrateSettings, reasoning: Sequence[Head]) -> list[Block]:
@@ -128,41 +144,76 @@ def all_blocks(rows: Rows, settings: CalibrateSettings, reasoning: Sequence[Head
     return blocks
 
 
+def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
+    """Which predictions are added: a rival and the heads, all rivals, these and the heads."""
+    names = [block.name for block in blocks]
+    rivals = tuple(n for n in names if n not in (HEADS, REASONING) and not n.startswith(RANDOM))
+    sums: dict[str, tuple[str, ...]] = {name + PLUS: (name, HEADS) for name in rivals}
+    return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
+
+
 def _permuted(
     target: Floats, groups: NDArray[np.int64] | None, settings: CalibrateSettings
 ) -> Floats:
     """(N, P) the target in other orders, within each group where given."""
     rng = np.random.default_rng(settings.seed + 1)
     columns = np.tile(target[:, None], (1, settings.permutations))
-    parts = [np.arange(len(target))] if groups is None else []
+    parts = [np.arange(len(target))]
     if groups is not None:
-        parts = [np.flatnonzero(groups == g) for g in np.unique(groups)]
+        parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     for rows in parts:
         columns[rows] = rng.permuted(columns[rows], axis=0)
     return columns
 
 
-def _judged(
-    judge: Judge, rows: Rows, found: OutOfFold, folds: NDArray[np.int64]
-) -> dict[str, Judged]:
-    """Every line of one comparison, in order."""
+def _fitted_lines(judge: Judge, found: OutOfFold, folds: NDArray[np.int64]) -> Lines:
+    """Every fitted line of one assignment of rows to folds."""
     lines = {name: judge.partial(p, folds) for name, p in found.blocks.items()}
     sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
     if sets:
         lines[RANDOM] = mean_of(sets)
     for family, predicted in found.variants[HEADS].items():
         lines[f"{HEADS}: {family}"] = judge.partial(predicted, folds)
+    return lines
+
+
+def _score_lines(judge: Judge, rows: Rows) -> Lines:
+    """Scores as they are, and what random heads' scores give."""
+    lines: Lines = {}
     for name in rows.scorers():
         lines[name] = judge.partial(rows.numbers[name])
         if controls := rows.controls(name):
-            of_random = [judge.partial(rows.numbers[c]) for c in controls]
+            of_random = [judge.partial(rows.numbers[column]) for column in controls]
             lines[f"{name} ({RANDOM})"] = mean_of(of_random)
     return lines
 
 
-def _estimate(
+def _numbers(
+    rows: Rows,
+    lines: Mapping[str, Sequence[Lines]],
+    judges: Mapping[str, Judge],
+    fitted: Sequence[str],
+) -> tuple[list[Estimate], list[Gain]]:
+    """Means over the assignments, beside the scores as they are."""
+    estimates: list[Estimate] = []
+    gains: list[Gain] = []
+    for judged, judge in judges.items():
+        found = averaged(lines[judged]) | _score_lines(judge, rows)
+        estimates += [estimate(name, judged, j, len(rows)) for name, j in found.items()]
+        rivals = [name for name in (*fitted, *rows.scorers()) if HEADS not in name]
+        gains += _gains(found, judged, rivals)
+    return estimates, gains
+
+
+def averaged(several: Sequence[Lines]) -> Lines:
+    """Line by line, the mean over assignments of rows to folds."""
+    return {name: mean_of([lines[name] for lines in several]) for name in several[0]}
+
+
+def estimate(
     name: str, judged: str, found: Judged, rows: int, source: str | None = None
 ) -> Estimate:
+    """A judged line as it is kept."""
     low, high = found.interval
     return Estimate(
         name=name,
@@ -175,9 +226,8 @@ def _estimate(
     )
 
 
-def _gain(
-    found: Mapping[str, Judged], name: str, than: str, judged: str, source: str | None = None
-) -> Gain:
+def gain(found: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
+    """The difference of two lines as it is kept."""
     gap = found[name].minus(found[than])
     low, high = gap.interval
     return Gain(
@@ -191,17 +241,15 @@ def _gain(
     )
 
 
-def _gains(found: Mapping[str, Judged], judged: str, others: Sequence[str]) -> list[Gain]:
-    """The heads against other sets of heads and the best of the others, and what they add."""
-    best = max(
-        (name for name in others if name in found and np.isfinite(found[name].value)),
-        key=lambda name: found[name].value,
-    )
+def _gains(found: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
+    """The heads against other sets of heads and the best rival, and what they add to rivals."""
+    known = [n for n in dict.fromkeys(rivals) if n in found and np.isfinite(found[n].value)]
+    best = max(known, key=lambda name: found[name].value)
     pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in found]
     pairs += [(HEADS, best), (WORDS + PLUS, WORDS), (REST + PLUS, REST)]
     if best + PLUS in found:
         pairs.append((best + PLUS, best))
-    return [_gain(found, *pair, judged) for pair in dict.fromkeys(pairs)]
+    return [gain(found, *pair, judged) for pair in dict.fromkeys(pairs)]
 
 
 def _chance(
@@ -225,66 +273,6 @@ def _chance(
         high=float(high),
         p=(1 + reached) / (1 + len(values)),
     )
-
-
-def _few_blocks(rows: Rows, settings: CalibrateSettings) -> list[Block]:
-    heads = head_block(rows, HEADS, rows.heads, settings.families, settings.heads_at_most)
-    return [heads, word_block(rows), surface_block(rows)]
-
-
-_FEW_STACKS = {WORDS + PLUS: (WORDS, HEADS)}
-
-
-def _own(
-    rows: Rows,
-    target: Floats,
-    source: NDArray[np.int64],
-    settings: CalibrateSettings,
-    on_fold: Callable[[], None],
-) -> tuple[list[Estimate], list[Gain]]:
-    """Every source with enough rows by itself, with folds of its own."""
-    estimates: list[Estimate] = []
-    gains: list[Gain] = []
-    for number in np.unique(source):
-        at = np.flatnonzero(source == number)
-        if len(at) < MIN_ROWS or np.ptp(target[at]) == 0:
-            continue
-        some = rows.take(at)
-        design = Design(target[at], some.tokens, np.zeros((len(at), 0)))
-        folds = folds_by_hash(some.ids, settings.folds, settings.seed)
-        found = out_of_fold(_few_blocks(some, settings), _FEW_STACKS, design, folds, on_fold)
-        judge = Judge(design.target, design.tokens, seed=settings.seed)
-        lines = {name: judge.partial(p, folds) for name, p in found.blocks.items()}
-        name = str(rows.source[at[0]])
-        estimates += [_estimate(k, OWN, j, len(at), name) for k, j in lines.items()]
-        gains.append(_gain(lines, WORDS + PLUS, WORDS, OWN, name))
-    return estimates, gains
-
-
-def _other(
-    rows: Rows,
-    target: Floats,
-    source: NDArray[np.int64],
-    settings: CalibrateSettings,
-    on_fold: Callable[[], None],
-) -> tuple[list[Estimate], list[Gain]]:
-    """Every source by a fit on the others, and all of them together within sources."""
-    groups = source if settings.within_sources else None
-    design = Design(target, rows.tokens, np.zeros((len(rows), 0)), groups)
-    found = out_of_fold(_few_blocks(rows, settings), _FEW_STACKS, design, source, on_fold)
-    estimates: list[Estimate] = []
-    gains: list[Gain] = []
-    for number in [None, *np.unique(source)]:
-        at = np.arange(len(rows)) if number is None else np.flatnonzero(source == number)
-        if len(at) < MIN_ROWS or np.ptp(target[at]) == 0:
-            continue
-        inside = source if number is None else None
-        judge = Judge(target[at], rows.tokens[at], groups=inside, seed=settings.seed)
-        lines = {name: judge.partial(p[at]) for name, p in found.blocks.items()}
-        name = None if number is None else str(rows.source[at[0]])
-        estimates += [_estimate(k, OTHER, j, len(at), name) for k, j in lines.items()]
-        gains.append(_gain(lines, WORDS + PLUS, WORDS, OTHER, name))
-    return estimates, gains
 
 
 def _plain(value: float) -> float | None:

@@ -14,9 +14,10 @@ from circuitseer_core.hashing import uniforms
 _FOLDS = "calibration-folds"
 
 
-def folds_by_hash(ids: Sequence[str], folds: int, seed: int) -> NDArray[np.int64]:
-    """(N,) number of each row's fold: a property of its id."""
-    return np.floor(uniforms(seed, _FOLDS, ids) * folds).astype(np.int64)
+def folds_by_hash(ids: Sequence[str], folds: int, seed: int, repeat: int = 0) -> NDArray[np.int64]:
+    """(N,) number of each row's fold: a property of its id. Another ``repeat``, another one."""
+    domain = f"{_FOLDS}-{repeat}" if repeat else _FOLDS
+    return np.floor(uniforms(seed, domain, ids) * folds).astype(np.int64)
 
 
 def share_ranks(values: Floats, groups: NDArray[np.int64] | None = None) -> Floats:

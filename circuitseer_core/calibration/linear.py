@@ -7,20 +7,18 @@
 3. Ridge regression. Its strength is chosen by the exact leave-one-out error within the training
    rows, for every target by itself, so that permuted targets share the decomposition.
 
-The leave-one-out predictions of step 3 choose between families of readings (nested.py) and weigh
-blocks against each other (:func:`stacked`), without a look at held-out rows.
+The leave-one-out predictions of step 3 choose between families of readings (nested.py), without a
+look at held-out rows.
 
 Axes: n training rows, m held-out rows, p columns, t targets.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import nnls
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.calibration.folds import length_basis
@@ -157,11 +155,3 @@ def _left_vectors(columns: Floats) -> tuple[Floats, Floats]:
         keep = squares > max(squares[-1], 0.0) * _TINY
         left = vectors[:, keep]
     return left, squares[keep]
-
-
-def stacked(fits: Sequence[RidgeFit], target: Floats) -> tuple[Floats, Floats]:
-    """Weights (k,), none negative, of k blocks' inner predictions of ``target`` (n,), and what they
-    make of the held-out rows (m,). Of every fit the first target is taken."""
-    inner = np.column_stack([fit.inner[:, 0] for fit in fits])
-    weights, _ = nnls(inner, target)
-    return weights, np.column_stack([fit.held[:, 0] for fit in fits]) @ weights

@@ -8,8 +8,6 @@ import pandas as pd
 
 from circuitseer_core.calibration.compare import (
     HEADS,
-    OTHER,
-    OWN,
     PLUS,
     POOLED,
     RANDOM,
@@ -18,17 +16,24 @@ from circuitseer_core.calibration.compare import (
     WITHIN,
     WORDS,
 )
+from circuitseer_core.calibration.pairs import PAIRS
+from circuitseer_core.calibration.sources import OTHER, OWN
 from circuitseer_core.runs.calibration_records import CalibrationRecord, Chance, Estimate, Gain
-from circuitseer_core.wording import listing, signed
-
-PAIRS = "pairs"
+from circuitseer_core.wording import listing, percent, signed
 
 
 def with_interval(found: Estimate | Gain) -> str:
     """A number with its interval: "+0.31 (+0.23 to +0.38)"."""
     if found.value is None or found.low is None or found.high is None:
         return "not defined"
-    return f"{signed(found.value)} ({signed(found.low)} to {signed(found.high)})"
+    return f"{signed(found.value)} ({_bound(found.low)} to {_bound(found.high)})"
+
+
+def _bound(value: float) -> str:
+    """A bound with as many digits as show which side of 0 it is on."""
+    return next(
+        t for digits in (2, 3, 6) if (t := signed(value, digits)).strip("0.") or digits == 6
+    )
 
 
 def tells(found: Estimate | Gain) -> bool:
@@ -78,6 +83,29 @@ def verdict(record: CalibrationRecord) -> list[str]:
     return sentences
 
 
+def pair_verdict(record: CalibrationRecord) -> list[str]:
+    """The sentences of a calibration to the blind review's verdicts."""
+    heads = record.estimate(HEADS, PAIRS)
+    if heads is None or heads.value is None or heads.low is None or heads.high is None:
+        return ["The heads could not be judged."]
+    fact = (
+        f"of {heads.rows} held-out pairs they decide {percent(heads.value)} as the eye did "
+        f"({percent(heads.low)} to {percent(heads.high)}); a coin decides half"
+    )
+    sentences = [
+        f"Yes: the heads tell something of the verdicts: {fact}."
+        if heads.low > _COIN
+        else f"No: the heads tell nothing of the verdicts that these pairs can show: {fact}."
+    ]
+    for gain in record.gains:
+        adds = f"{gain.name} against {gain.than}: {with_interval(gain)} of the pairs"
+        sentences.append(f"{adds}{'' if tells(gain) else ', no difference that can be told'}.")
+    return sentences
+
+
+_COIN = 1 / 2
+
+
 def _answer(record: CalibrationRecord, heads: Estimate, judged: str) -> str:
     where = " and source" if judged == WITHIN else ""
     fact = (
@@ -85,7 +113,9 @@ def _answer(record: CalibrationRecord, heads: Estimate, judged: str) -> str:
         f"{with_interval(heads)}, {heads.rows:,} rows"
     )
     if not tells(heads):
-        return f"No: the heads tell nothing of {record.target.name} that this data can show ({fact})."
+        return (
+            f"No: the heads tell nothing of {record.target.name} that this data can show ({fact})."
+        )
     return f"Yes: the heads tell something of {record.target.name} ({fact})."
 
 
@@ -132,7 +162,5 @@ def _sources(record: CalibrationRecord) -> list[str]:
 
 
 def _gain(gains: Sequence[Gain], name: str, than: str, judged: str) -> Gain | None:
-    found = (
-        g for g in gains if (g.name, g.than, g.judged, g.source) == (name, than, judged, None)
-    )
+    found = (g for g in gains if (g.name, g.than, g.judged, g.source) == (name, than, judged, None))
     return next(found, None)

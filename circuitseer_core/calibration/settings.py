@@ -48,6 +48,12 @@ class CalibrateSettings(BaseModel):
         False, description="Take differences between sources out of target and readings too."
     )
     folds: int = Field(10, ge=3, le=50, description="Random folds of the outer estimate.")
+    repeats: int | None = Field(
+        None,
+        ge=1,
+        le=50,
+        description="Assignments of rows to folds that are judged; 5 up to 1,000 rows, else 2.",
+    )
     permutations: int = Field(
         100, ge=20, le=2000, description="Fits on permuted targets, to know what chance gives."
     )

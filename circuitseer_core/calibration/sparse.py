@@ -29,7 +29,7 @@ def first_columns(left: Floats, target: Floats, at_most: int) -> list[int]:
 def fit_sparse(train: Floats, held: Floats, training: Training, *, at_most: int) -> RidgeFit:
     """:func:`linear.fit_ridge` on at most so many columns, chosen for every target by itself."""
     left = training.out.residual(train)
-    n, t = training.targets.shape
+    t = training.targets.shape[1]
     weights = np.zeros((train.shape[1], t))
     parts = []
     for number in range(t):

@@ -9,7 +9,7 @@ import numpy as np
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.calibration.blocks import Block, columns_of
 from circuitseer_core.calibration.linear import RidgeFit
-from circuitseer_core.calibration.nested import Design, OutOfFold, least_error, prepared
+from circuitseer_core.calibration.nested import Design, OutOfFold, chosen_fit, prepared
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs.calibration_records import HeadShare, LinearFit
 
@@ -57,8 +57,8 @@ def whole_fit(
     everyone, nobody = np.arange(len(design.target)), np.arange(0)
     training = prepared(design, everyone, nobody, permuted=False)
     fits = [variant.fit(everyone, nobody, training) for variant in block.variants]
-    best, _ = least_error(fits)
-    return linear_fit(fits[best], block.variants[best].name, heads, settings, None)
+    variant, fit = chosen_fit(block, fits, training.targets)
+    return linear_fit(fit, variant, heads, settings, None)
 
 
 def head_shares(whole: LinearFit, fits: Sequence[LinearFit]) -> list[HeadShare]:

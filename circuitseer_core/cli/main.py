@@ -34,7 +34,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 REPEATABLE = opt.REPEATABLE.union(
-    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings))
+    *(
+        repeatable(kind)
+        for kind in (DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings)
+    )
 )
 """Options that may be given several times, or several values at once."""
 

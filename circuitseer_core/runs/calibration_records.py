@@ -6,6 +6,8 @@ Correlations are partial rank correlations at fixed length unless they say other
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from circuitseer_core.aliases import Head
 from circuitseer_core.runs.records import DataRecord, ModelRecord, Record
 
@@ -35,9 +37,9 @@ class TargetRecord(Record):
     kind: str
     rows: int
     pairs: int | None = None
-    levels: list[str] = []
+    levels: list[str] = Field(default_factory=list)
     unread: int = 0
-    sources: dict[str, int] = {}
+    sources: dict[str, int] = Field(default_factory=dict)
     length_correlation: float | None = None
     sha256: str
 
@@ -91,10 +93,10 @@ class LinearFit(Record):
     """
 
     fold: int | None = None
-    columns: list[tuple[str, int, int]] = []
-    weights: list[float] = []
-    length: list[float] = []
-    spread: list[float] = []
+    columns: list[tuple[str, int, int]] = Field(default_factory=list)
+    weights: list[float] = Field(default_factory=list)
+    length: list[float] = Field(default_factory=list)
+    spread: list[float] = Field(default_factory=list)
     alpha: float = 0.0
 
 
@@ -118,17 +120,17 @@ class CalibrationRecord(Record):
     target: TargetRecord
     model: ModelRecord | None = None
     text: str = "prompt"
-    reasoning_heads: list[Head] = []
-    data: list[DataRecord] = []
-    estimates: list[Estimate] = []
-    gains: list[Gain] = []
+    reasoning_heads: list[Head] = Field(default_factory=list)
+    data: list[DataRecord] = Field(default_factory=list)
+    estimates: list[Estimate] = Field(default_factory=list)
+    gains: list[Gain] = Field(default_factory=list)
     chance: Chance | None = None
-    verdict: list[str] = []
+    verdict: list[str] = Field(default_factory=list)
     whole: LinearFit
-    fits: list[LinearFit] = []
-    heads: list[HeadShare] = []
+    fits: list[LinearFit] = Field(default_factory=list)
+    heads: list[HeadShare] = Field(default_factory=list)
     command: str | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
 
     @property

@@ -147,7 +147,7 @@ class RunRecord(Record):
 
 
 class AppliedCalibration(Record):
-    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its fits."""
 
     name: str
     sha256: str

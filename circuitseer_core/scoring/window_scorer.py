@@ -1,7 +1,7 @@
 """The scorer of one window: the same object in one process, on eight GPUs or across a cluster.
 
 1. Tokenise the window's texts (in a thread, while the window before it is in the model).
-2. Split: samples that carry controls or head readings, and others; sort each by length; batches by budget.
+2. Split by who carries controls and head readings; sort by length; batches by budget.
 3. One forward pass of the body a batch, profiles observed on the way (profiles.py).
 4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch.
 
