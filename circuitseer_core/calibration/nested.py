@@ -39,10 +39,11 @@ class Design:
 
 @dataclass(slots=True)
 class OutOfFold:
-    """Predictions of N rows, NaN where a row is in no fold.
+    """Predictions of N rows.
 
     ``blocks``: block or sum of blocks -> (N,); ``variants``: block -> variant -> (N,);
-    ``permuted``: (N, P) of the first block; ``chosen``: the first block's variant, and ``fits`` its fit, fold by fold.
+    ``permuted``: (N, P) of the first block; ``chosen``: the first block's variant, and ``fits``
+    its fit, fold by fold.
     """
 
     blocks: dict[str, Floats] = field(default_factory=dict)

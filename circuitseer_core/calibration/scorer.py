@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
@@ -26,7 +27,7 @@ from circuitseer_core.calibration.rows import fixed_lists, readable
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.calibration_records import CalibrationRecord, LinearFit
-from circuitseer_core.runs.columns import CALIBRATED, head_column
+from circuitseer_core.runs.columns import CALIBRATED, head_column, score_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import AppliedCalibration, ScoringRecord
 
@@ -64,6 +65,37 @@ def apply_calibration(
     return _announce(run, scores, scoring, applied)
 
 
+def applied_record(run: Run, scores: str) -> CalibrationRecord:
+    """The calibration that a scoring's column comes from, its comparison left out.
+
+    Raises:
+        UserError: none was applied, or it was fitted anew since.
+    """
+    applied = run.scoring(scores).calibration
+    if applied is None:
+        raise UserError(f"scoring {scores!r} has no calibration")
+    record = run.calibration(applied.name)
+    if fits_hash(record) != applied.sha256:
+        raise UserError(
+            f"calibration {applied.name!r} was fitted anew since scoring {scores!r} got it: apply "
+            f"it (calibrate --name {applied.name} --apply {scores}) and draw again"
+        )
+    kept = {k: v for k, v in record.to_json().items() if k not in ("estimates", "gains", "heads")}
+    return CalibrationRecord.model_validate(kept)
+
+
+def differing_rows(run: Run, scores: str, record: CalibrationRecord) -> int:
+    """Rows of a scoring whose column is not what these weights give.
+
+    Another machine may order two sums otherwise that differ in the last digit, and so swap ranks:
+    a difference of two ranks of a fold is let pass.
+    """
+    stored = run.scores(scores, [CALIBRATED])[CALIBRATED].to_numpy(dtype=np.float64)
+    again = calibrated_scores(run, scores, record)
+    step = 2.5 * record.settings.folds / max(1, len(stored))
+    return int((~np.isclose(stored, again, rtol=0, atol=step, equal_nan=True)).sum())
+
+
 def covers(run: Run, scores: str, record: CalibrationRecord) -> bool:
     """Whether every row of a scoring has the readings that a calibration needs."""
     scoring = run.scoring(scores)
@@ -86,7 +118,7 @@ def calibrated_scores(run: Run, scores: str, record: CalibrationRecord) -> Float
 
 
 def _predicted(
-    table: pa.Table, folds: np.ndarray, fits: Sequence[LinearFit], heads: Sequence[Head]
+    table: pa.Table, folds: NDArray[np.int64], fits: Sequence[LinearFit], heads: Sequence[Head]
 ) -> Floats:
     """(n,) raw predictions of one shard."""
     basis = length_basis(table["n_tokens"].to_numpy().astype(np.float64))
@@ -102,7 +134,7 @@ def _predicted(
         for family, numbers in by_family.items():
             if family not in readings:
                 readings[family] = fixed_lists(table[head_column(family)]).astype(np.float64)
-            columns = [place[fit.columns[i][1], fit.columns[i][2]] for i in numbers]
+            columns = np.array([place[fit.columns[i][1], fit.columns[i][2]] for i in numbers])
             weights = np.array([fit.weights[i] for i in numbers])
             total += (readings[family][np.ix_(at, columns)] * weights).sum(1)
         values[at] = total
@@ -145,7 +177,8 @@ def _write(part: Path, values: Floats | None) -> None:
     if CALIBRATED in table.schema.names:
         table = table.drop_columns([CALIBRATED])
     if values is not None:
-        at = table.schema.names.index("n_tokens") + 1
+        names = table.schema.names
+        at = names.index(score_columns(names)[-1]) + 1
         column = pa.array(values, mask=~np.isfinite(values), type=pa.float64())
         table = table.add_column(at, CALIBRATED, column)
     with atomic_path(part) as temporary:

@@ -8,6 +8,7 @@ folds, each of which chooses its own columns.
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import NDArray
 from sklearn.linear_model import lars_path
 
 from circuitseer_core.aliases import Floats
@@ -16,14 +17,14 @@ from circuitseer_core.calibration.linear import RidgeFit, Training, fit_ridge
 _INNER = 5
 
 
-def first_columns(left: Floats, target: Floats, at_most: int) -> list[int]:
+def first_columns(left: Floats, target: Floats, at_most: int) -> NDArray[np.intp]:
     """The first ``at_most`` columns of (n, p) that the lasso's path has for a target (n,)."""
     spread = left.std(0)
     usable = np.flatnonzero(spread > 0)
     columns = left[:, usable] / spread[usable]
     limit = min(at_most, len(usable), len(target) - 1)
     _, active, _ = lars_path(columns, target, method="lasso", max_iter=4 * limit + 8)
-    return [int(usable[i]) for i in active[:limit]]
+    return usable[np.array(active[:limit], dtype=np.intp)]
 
 
 def fit_sparse(train: Floats, held: Floats, training: Training, *, at_most: int) -> RidgeFit:

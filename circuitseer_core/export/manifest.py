@@ -17,9 +17,12 @@ from typing import Any
 from pydantic import Field
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.calibration.scorer import applied_record
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.rows import Format
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.columns import CALIBRATED
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import (
     AnyRecord,
@@ -76,6 +79,7 @@ class ExportManifest(Record):
     detect: DetectRecord | None = None
     scoring: ScoringRecord = Field(default_factory=ScoringRecord)
     data: list[DataRecord] | None = None
+    calibration: CalibrationRecord | None = None
     selection: SelectionRecord
     diagnostics: Diagnostics
     export: ExportDetails
@@ -122,6 +126,8 @@ def make_manifest(
         versions=run.record.versions | versions(),
         commands=[*_earlier(run), str(summary.command), shlex.join(command)],
     )
+    if summary.settings.scorer == CALIBRATED:
+        manifest.calibration = applied_record(run, summary.scores)
     manifest.seal = seal(manifest.to_json())
     return manifest
 
