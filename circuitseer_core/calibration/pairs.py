@@ -16,7 +16,8 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegressionCV
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import GridSearchCV
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.calibration.blocks import (
@@ -153,15 +154,15 @@ class _Fit:
             taken = length.coefficients(variant.values[samples])
             flat = (variant.values - self._basis @ taken) / spread
             model = _logistic(flat[pairs.harder[train]] - flat[pairs.easier[train]])
-            score = float(np.mean([s.mean(0).max() for s in model.scores_.values()]))
-            if score > best:
-                best, self.variant, self._flat = score, variant.name, flat
-                self.weights = model.coef_[0] / spread
+            if model.best_score_ > best:
+                best, self.variant, self._flat = model.best_score_, variant.name, flat
+                self._scaled = model.best_estimator_.coef_[0]
+                self.weights = self._scaled / spread
                 self.length, self.spread = (
                     taken @ self.weights,
                     np.where(spread < np.inf, spread, 0),
                 )
-                self._scaled, self.strength = model.coef_[0], float(1 / model.C_[0])
+                self.strength = float(1 / model.best_params_["C"])
 
     def odds(self, held: NDArray[np.intp]) -> Floats:
         """Log odds that held-out pairs are decided as they were."""
@@ -181,14 +182,12 @@ class _Fit:
         )
 
 
-def _logistic(gaps: Floats) -> LogisticRegressionCV:
+def _logistic(gaps: Floats) -> GridSearchCV:
     """Every second pair is turned round, so that both answers are there for every inner fold."""
     turned = np.where(np.arange(len(gaps)) % 2 == 0, 1.0, -1.0)
-    scaled = gaps * turned[:, None]
-    model = LogisticRegressionCV(
-        Cs=list(_STRENGTHS), cv=_INNER, fit_intercept=False, scoring="neg_log_loss", max_iter=500
-    )
-    return model.fit(scaled, turned > 0)
+    model = LogisticRegression(fit_intercept=False, max_iter=500)
+    search = GridSearchCV(model, {"C": list(_STRENGTHS)}, cv=_INNER, scoring="neg_log_loss")
+    return search.fit(gaps * turned[:, None], turned > 0)
 
 
 def _apart(pairs: Pairs, held: NDArray[np.intp]) -> NDArray[np.intp]:
