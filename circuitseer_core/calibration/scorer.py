@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
 from circuitseer_core.calibration.rows import fixed_lists, readable
+from circuitseer_core.checksums import require_whole, unsigned, write_table
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.calibration_records import CalibrationRecord, LinearFit
@@ -173,7 +174,8 @@ def _announce(
 
 def _write(part: Path, values: Floats | None) -> None:
     """One shard with this column, or without it; everything else as it was."""
-    table = pq.read_table(part)
+    require_whole(part, "score again")
+    table = unsigned(pq.read_table(part))
     if CALIBRATED in table.schema.names:
         table = table.drop_columns([CALIBRATED])
     if values is not None:
@@ -182,4 +184,4 @@ def _write(part: Path, values: Floats | None) -> None:
         column = pa.array(values, mask=~np.isfinite(values), type=pa.float64())
         table = table.add_column(at, CALIBRATED, column)
     with atomic_path(part) as temporary:
-        pq.write_table(table, temporary, compression="zstd", row_group_size=_ROW_GROUP)
+        write_table(temporary, table, row_group_size=_ROW_GROUP)

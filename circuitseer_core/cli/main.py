@@ -7,7 +7,6 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from circuitseer_core import __version__, api
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
@@ -24,6 +24,7 @@ from circuitseer_core.cli.from_settings import repeatable, takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -36,7 +37,9 @@ app = typer.Typer(
 REPEATABLE = opt.REPEATABLE.union(
     *(
         repeatable(kind)
-        for kind in (DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings)
+        for kind in (
+            *(DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings, ArmsSettings),
+        )
     )
 )
 """Options that may be given several times, or several values at once."""
@@ -87,7 +90,7 @@ def spread_values(words: Sequence[str]) -> list[str]:
 
 def command_line() -> str:
     """This process's command, as a person would type it."""
-    return shlex.join(["python", "-m", "circuitseer_core", *sys.argv[1:]])
+    return as_typed(sys.argv[1:])
 
 
 @app.command()
@@ -104,7 +107,7 @@ def detect(run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False) -> 
     typer.echo(f"{len(heads)} heads measured; largest loss increases in nats: {named}")
     if short := short_probe(folder.detection):
         typer.echo(short)
-    typer.echo(f"next: python -m circuitseer_core score --run {run} --data …")
+    typer.echo(f"next: {as_typed(['score', '--run', str(run), '--data'])} …")
 
 
 @app.command()
@@ -123,7 +126,7 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
             f"{len(scoring.heads)} heads pass --heads lcb; without any effect {chance:.1f} would "
             "(--heads bh bounds the share of false ones by 5 %)"
         )
-    typer.echo(f"next: python -m circuitseer_core select --run {run}")
+    typer.echo(f"next: {as_typed(['select', '--run', str(run)])}")
 
 
 @app.command()
@@ -156,10 +159,14 @@ def calibrate(run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = Fals
 @takes(SelectionSettings)
 def select(run: opt.Run, settings: SelectionSettings) -> None:
     """Stage 3: draw the subset by soft sampling."""
-    counts = api.run_selection(run, settings, command=command_line()).counts
+    selection = api.run_selection(run, settings, command=command_line())
+    counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
+    typer.echo(api.decision(run, selection))
     typer.echo(
-        f"next: python -m circuitseer_core export --run {run} --selection {settings.name} --out …"
+        "next: "
+        + as_typed(["export", "--run", str(run), "--selection", settings.name, "--out"])
+        + " …"
     )
 
 
@@ -191,11 +198,36 @@ def export(
 
 
 @app.command()
-def verify(
-    path: Annotated[Path, typer.Argument(help="The exported file or folder.")],
-    run: Annotated[Path | None, typer.Option(help="The run folder, where it has moved.")] = None,
+@takes(ArmsSettings)
+def arms(
+    run: opt.Run,
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    settings: ArmsSettings,
+    quiet: opt.Quiet = False,
 ) -> None:
-    """Derive an exported subset again from its manifest; exit 1 on any difference."""
+    """The subsets that a draw has to beat, at one budget, each exported and verified."""
+    from circuitseer_core.arms.build import build_arms, summary
+    from circuitseer_core.runs.folder import Run
+
+    record = build_arms(Run.open(run), out, settings, command=command_line(), show=not quiet)
+    table = summary(record)[["label", "rows", "tokens", "mean_tokens", "mean_score"]]
+    typer.echo(table.round(3).to_string(index=False))
+    typer.echo(f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}")
+
+
+@app.command()
+def verify(
+    path: Annotated[Path | None, typer.Argument(help="The exported file or folder.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run folder, where it has moved; alone: check its own files."),
+    ] = None,
+) -> None:
+    """Derive an exported subset again from its manifest, or check a run's files; exit 1 on any
+    difference."""
+    if path is None:
+        _verify_run(run)
+        return
     from circuitseer_core.export.verify import verify as check
 
     result = check(path, run)
@@ -206,6 +238,22 @@ def verify(
     if not result.ok:
         raise typer.Exit(1)
     typer.echo(f"verified: {result.rows:,} rows derived again, nothing differs")
+
+
+def _verify_run(path: Path | None) -> None:
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.runs.integrity import check_run
+
+    if path is None:
+        raise UserError("say what to verify: an exported file or folder, or --run RUN")
+    result = check_run(Run.open(path).path)
+    if result.unsigned:
+        typer.echo(f"note: {result.unsigned} files carry no checksum (made before there were any)")
+    for damage in result.damaged:
+        typer.secho(f"damaged: {damage.file}: {damage.remedy}", err=True, fg="red")
+    if not result.ok:
+        raise typer.Exit(1)
+    typer.echo(f"verified: {result.whole} files are as they were written")
 
 
 @app.command()

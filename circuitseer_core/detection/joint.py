@@ -46,31 +46,35 @@ def joint_loss(
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
             batch = loss_batch([samples[i] for i in group], reference.device)
             sets = [[], *head_sets]
-            out[:, group] = _fitting_losses(reference, batch, sets, ablation or AblationMode())
+            out[:, group] = stacked_losses(reference, batch, sets, ablation or AblationMode())
             if on_samples is not None:
                 on_samples(len(group))
     return out
 
 
-def _fitting_losses(
+def stacked_losses(
     reference: ReferenceModel,
     batch: Batch,
     head_sets: Sequence[Sequence[tuple[int, int]]],
     ablation: AblationMode,
 ) -> NDArray[np.float64]:
-    """:func:`set_losses`; where memory runs out fewer samples, then fewer sets, at a time."""
+    """(sets, B) nats by :func:`set_losses`, where need be fewer samples, then sets, at a time.
+
+    Raises:
+        UserError: one sample is more than memory holds.
+    """
     losses = fitting(lambda: set_losses(reference, batch, head_sets, ablation))
     if losses is not None:
         return losses.numpy()
     release(reference.device)
     if batch.size > 1:
-        halves = [_fitting_losses(reference, h, head_sets, ablation) for h in batch.halves()]
+        halves = [stacked_losses(reference, h, head_sets, ablation) for h in batch.halves()]
         return np.concatenate(halves, axis=1)
     if len(head_sets) == 1:
         raise too_long(batch.lengths[0])
     middle = len(head_sets) // 2
     parts = (head_sets[:middle], head_sets[middle:])
-    return np.concatenate([_fitting_losses(reference, batch, p, ablation) for p in parts])
+    return np.concatenate([stacked_losses(reference, batch, p, ablation) for p in parts])
 
 
 def ablate_sets(
@@ -116,12 +120,6 @@ def set_losses(
     ablation: AblationMode,
 ) -> Tensor:
     """Losses with whole sets of heads ablated at once, (sets, B) float64; an empty set is clean."""
-    targets: dict[int, tuple[list[int], list[int]]] = {}
-    for v, heads in enumerate(head_sets):
-        for layer, head in heads:
-            rows, which = targets.setdefault(layer, ([], []))
-            rows.extend(range(v * batch.size, (v + 1) * batch.size))
-            which.extend([head] * batch.size)
-    with intervening(ablation.plan(targets)):
+    with intervening(ablation.plan_sets(head_sets, batch.size)):
         hidden = reference.hidden(batch.ids.repeat(len(head_sets), 1))
     return sample_losses(reference, hidden, batch)

@@ -1,8 +1,9 @@
 """Validation experiments: does the method hold on this model and this data?
 
 Each lives in one module with a function ``run(run, **options) -> ExperimentResult`` and a pydantic
-model ``Options``. The registry names them without importing them: those that need a model import
-torch only when they run.
+model ``Options``. A result says its answer in words, and in an ``Outcome`` for programs (found, no
+evidence, inconclusive; with the interval); its ``Plot``s say how its table is drawn. The registry
+names them without importing them: those that need a model import torch only when they run.
 """
 
 from __future__ import annotations
@@ -12,9 +13,17 @@ from circuitseer_core.experiments.experiment import (
     ExperimentResult,
     parse_options,
     saved_results,
+    saved_table,
 )
 
-__all__ = ["EXPERIMENTS", "Experiment", "ExperimentResult", "parse_options", "saved_results"]
+__all__ = [
+    "EXPERIMENTS",
+    "Experiment",
+    "ExperimentResult",
+    "parse_options",
+    "saved_results",
+    "saved_table",
+]
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -23,6 +32,28 @@ EXPERIMENTS: dict[str, Experiment] = {
             "length",
             "how far length drives each scorer, by source, beside random heads and a reference",
             "circuitseer_core.experiments.length",
+        ),
+        Experiment(
+            "complexity",
+            "is a score complexity: steps, levels, beyond length, surface and random heads",
+            "circuitseer_core.experiments.complexity",
+        ),
+        Experiment(
+            "transfer",
+            "do the scores of one model (or scoring) stand for those of another",
+            "circuitseer_core.experiments.transfer",
+            needs_other=True,
+        ),
+        Experiment(
+            "probe",
+            "do the heads depend on the probe: its criterion, its size, its sources",
+            "circuitseer_core.experiments.probe",
+        ),
+        Experiment(
+            "probes",
+            "do several runs with different probes find the same heads (--runs A B C)",
+            "circuitseer_core.experiments.probes",
+            needs_other=True,
         ),
         Experiment(
             "stability",
@@ -40,14 +71,37 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
+            "heads",
+            "are the reasoning heads needed, do they suffice, and for what (needs the model)",
+            "circuitseer_core.experiments.heads",
+        ),
+        Experiment(
             "joint-ablation",
-            "loss with all reasoning heads ablated at once, against random heads (needs the model)",
+            "the short form of heads: all reasoning heads at once, against the scoring's controls",
             "circuitseer_core.experiments.joint_ablation",
+            needs_model=True,
+        ),
+        Experiment(
+            "domains",
+            "do math, logic, code and other text need the same heads (needs the model and data=)",
+            "circuitseer_core.experiments.domains",
+        ),
+        Experiment(
+            "ablation-method",
+            "do uniform, scaled, zero and mean ablation find the same heads (needs the model)",
+            "circuitseer_core.experiments.ablation_method",
         ),
         Experiment(
             "sinks",
             "how much of its attention each head leaves on the first token (needs the model)",
             "circuitseer_core.experiments.sinks",
+            needs_model=True,
+        ),
+        Experiment(
+            "training",
+            "fine-tune on every comparison arm and judge on held-out samples (trains a model)",
+            "circuitseer_core.experiments.training",
+            needs_model=True,
         ),
     )
 }

@@ -22,6 +22,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, Rescoring, scored_texts
 from circuitseer_core.runs.folder import Run
@@ -63,6 +64,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = summary(table) | {"rows": len(ids)}
     title = "How much of its attention does each head leave on the first token?"
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes: every head of the model is observed, which costs another pass."""
+    chosen = Options.of(**options)
+    run.heads()
+    return forward_seconds(run, 2 * chosen.rows * mean_tokens(run, chosen.scores))
 
 
 def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head], Floats]:

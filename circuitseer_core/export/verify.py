@@ -214,13 +214,14 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         result.add("pool", f"the pool has changed since the draw ({change})")
     if manifest.calibration is not None:
         _check_calibration(run, settings.scores, manifest.calibration, result)
-    frame = ids_frame(draw(pool, settings, rules))
+    frame = ids_frame(draw(pool, settings, rules, target=selection.lengths))
     if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
         return
     if target.exists():
         form, prefix = manifest.export.format, manifest.export.prefix
-        subset = exported_rows(run, settings.scores, frame, form)
+        group = tuple(manifest.export.group)
+        subset = exported_rows(run, settings.scores, frame, form, group)
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
             result.add("rows", difference)
@@ -247,7 +248,9 @@ def _rules(
 ) -> Rules:
     """The lists as they stood at the draw; empty ones need no file."""
     if selection.lists is None or not selection.lists.rows:
-        return Rules(duplicates=settings.duplicates == "remove")
+        return Rules(
+            duplicates=settings.duplicates == "remove", responses=settings.require_response
+        )
     rules, digest = stored_rules(run, selection.name, settings)
     if digest != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")

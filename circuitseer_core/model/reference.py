@@ -93,6 +93,12 @@ class ReferenceModel:
             output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
         return output
 
+    def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
+        """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
+        with _USE:
+            ids: Tensor = self.model.generate(input_ids, **options)
+        return ids
+
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits (n, V) of final hidden states (n, d), in float32 whatever the model's.
 

@@ -6,9 +6,12 @@ Correlations are partial rank correlations at fixed length unless they say other
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import Field
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import DataRecord, ModelRecord, Record
 
 CALIBRATION_FORMAT = 1
@@ -142,3 +145,14 @@ class CalibrationRecord(Record):
         """A line of the comparison, over all sources."""
         found = (e for e in self.estimates if (e.name, e.judged, e.source) == (name, judged, None))
         return next(found, None)
+
+
+def stored_calibration(folder: Path, command: str) -> CalibrationRecord:
+    """The record in a calibration's folder. Raises UserError where there is none, naming the
+    command that makes it."""
+    path = folder / "calibration.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder.parents[1]} has no calibration named {folder.name!r}: run {command}"
+        )
+    return CalibrationRecord.read(path)

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
-from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs import ownership
+from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE
+from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
     DetectRecord,
@@ -34,6 +37,10 @@ DEMO_RUN = HOME / "assets" / "demo-run"
 
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
+
+
+ARM_PREFIX = "arm."
+"""Names of selections that are arms of a comparison begin so."""
 
 
 def runs_home() -> Path:
@@ -87,6 +94,7 @@ class Run:
                 raise UserError(f"{path} exists and is not a run folder: choose another --run")
         run = cls(path, RunRecord(format=RUN_FORMAT, name=path.name, created=now(), state="new"))
         run.record.write(path / "run.json")
+        ownership.mark(path)
         return run
 
     def discard_if_empty(self) -> None:
@@ -94,7 +102,7 @@ class Run:
 
         A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
         """
-        ours = {"run.json", ".stage", "progress.json"}
+        ours = {"run.json", ".stage", "progress.json", ownership.MARK}
         if {p.name for p in self.path.iterdir()} <= ours:
             for name in ours:
                 (self.path / name).unlink(missing_ok=True)
@@ -185,6 +193,8 @@ class Run:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        for part in parts:
+            require_whole(part, remedy_for(self.path, part))
         try:
             table = pa.concat_tables([pq.read_table(p).replace_schema_metadata() for p in parts])
         except (OSError, pa.ArrowException) as error:
@@ -219,6 +229,13 @@ class Run:
         self.scoring(name)
         return sorted(self.scores_dir(name).glob("part-*.parquet"))
 
+    def whole_score_parts(self, name: str = "default") -> list[Path]:
+        """The shards of one scoring, each as it was written; UserError naming one that is not."""
+        parts = self.score_parts(name)
+        for part in parts:
+            require_whole(part, f"run score --run {self.path} --name {name} again")
+        return parts
+
     def scores(self, name: str = "default", columns: list[str] | None = None) -> pd.DataFrame:
         """Scores of every sample, in data order.
 
@@ -237,12 +254,15 @@ class Run:
     def rejects(self, name: str = "default") -> pd.DataFrame:
         """Rejected rows of one scoring: id (or file:line), source, reason; empty where none."""
         path = self.scores_dir(name) / "rejects.parquet"
-        return _read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+        return (
+            self._read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+        )
 
     def selections(self) -> list[str]:
-        """Names of the selections drawn in this run, newest first."""
-        files = list(self.path.glob("selections/*/selection.json"))
-        return [p.parent.name for p in sorted(files, key=_age, reverse=True)]
+        """Names of the selections drawn in this run, newest first; a comparison's arms last."""
+        files = sorted(self.path.glob("selections/*/selection.json"), key=_age, reverse=True)
+        names = [path.parent.name for path in files]
+        return sorted(names, key=lambda name: name.startswith(ARM_PREFIX))
 
     def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
@@ -266,7 +286,7 @@ class Run:
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
         self.selection(name)
-        return _read(self.selection_dir(name) / "ids.parquet")
+        return self._read(self.selection_dir(name) / "ids.parquet")
 
     def calibration_dir(self, name: str) -> Path:
         """Folder of one calibration."""
@@ -279,12 +299,7 @@ class Run:
 
     def calibration(self, name: str = "default") -> CalibrationRecord:
         """calibration.json of one calibration."""
-        path = self.calibration_dir(name) / "calibration.json"
-        if not path.is_file():
-            raise UserError(
-                f"{self.path} has no calibration named {name!r}: run calibrate --run {self.path}"
-            )
-        return CalibrationRecord.read(path)
+        return stored_calibration(self.calibration_dir(name), f"calibrate --run {self.path}")
 
     def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""
@@ -306,7 +321,15 @@ class Run:
     def _table(self, path: Path, what: str, command: str) -> pd.DataFrame:
         if not path.is_file():
             raise UserError(f"{self.path} has no {what} table: run {command}")
-        return _read(path)
+        return self._read(path)
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        """A table. Raises UserError where it is damaged or cannot be read."""
+        require_whole(path, remedy_for(self.path, path))
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def _age(selection: Path) -> tuple[str, int]:
@@ -323,10 +346,3 @@ def _read_run(path: Path) -> RunRecord:
     if record.format != RUN_FORMAT:
         raise UserError(f"{path} was written in run format {record.format}, not {RUN_FORMAT}")
     return record
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error

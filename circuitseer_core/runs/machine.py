@@ -8,3 +8,22 @@ DtypeName = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU."
 DEVICE = "auto, cpu, cuda, cuda:1, mps."
+DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
+
+
+def device_list(devices: str | None, device: str = "auto") -> list[str]:
+    """The devices named by ``--devices`` (a number is a CUDA device), else ``device`` alone."""
+    if devices is None:
+        return [device]
+    names = [name.strip() for name in devices.split(",")]
+    return [f"cuda:{name}" if name.isdigit() else name for name in names]
+
+
+def refuse_unclear_devices(devices: str | None, device: str) -> None:
+    """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
+    if devices is None:
+        return
+    if not all(device_list(devices)) or "auto" in device_list(devices):
+        raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
+    if device != "auto":
+        raise ValueError("--device and --devices exclude each other")

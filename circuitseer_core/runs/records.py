@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 
 RUN_FORMAT = 1
@@ -85,6 +86,11 @@ class ModelRecord(Record):
     heads_per_layer: list[int] = []
     parameters: float | None = None
 
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
+
 
 class CommandRecord(Record):
     """One command line that worked on the run; ``command`` is None for a call from Python."""
@@ -110,10 +116,13 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats;
+    ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
+    command: str | None = None
+    python: str | None = None
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -170,6 +179,8 @@ class ScoringRecord(Record):
     data: list[DataRecord] = []
     data_specs: list[str] = []
     baselines: bool = False
+    head_influence: bool = False
+    head_influence_controls: bool = False
     seed: int = 0
     control_limit: int | None = None
     max_length: int | None = None
@@ -193,6 +204,8 @@ class ScoringRecord(Record):
     started: str | None = None
     finished: str | None = None
     state: str = "done"
+    command: str | None = None
+    python: str | None = None
 
 
 class ProgressRecord(Record):

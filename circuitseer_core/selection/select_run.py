@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import replace_folder
+from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -38,6 +39,8 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.go_no_go import measured
+from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
     lists_hash,
@@ -70,7 +73,8 @@ def select_run(
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
-    drawing = draw(everyone, settings, run_rules(run, settings, named))
+    target = target_in_run(run, settings, everyone)
+    drawing = draw(everyone, settings, run_rules(run, settings, named), target=target)
     frame = ids_frame(drawing)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
@@ -95,10 +99,13 @@ def select_run(
             rows=len(lists),
             files=[ListFile(**file) for file in named.files],
         ),
+        lengths=target,
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
+        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
+        python=as_python("select", run.path, settings),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -166,8 +173,8 @@ def _write(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        frame.to_parquet(aside / "ids.parquet", index=False)
-        lists.to_parquet(aside / "lists.parquet", index=False)
+        write_parquet(aside / "ids.parquet", frame)
+        write_parquet(aside / "lists.parquet", lists)
         summary.write(aside / "selection.json")
         replace_folder(aside, target)
     finally:

@@ -14,6 +14,8 @@ from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import percent
 from ui.runs import form as run_form
 from ui.shell import link_to
+from ui.widgets.markdown import inline, literal
+from ui.widgets.scoring_choice import scoring_in_view
 from ui.words import ago, duration, short_model
 
 
@@ -65,14 +67,14 @@ def _detect_facts(run: Run) -> list[str]:
     detection = run.detection
     mode = detection.settings.mode if detection.settings else None
     samples = "?" if detection.n_probe is None else f"{detection.n_probe:,}"
-    facts = [", ".join(filter(None, [f"{samples} probe samples", mode]))]
+    facts = [", ".join(filter(None, [f"{samples} probe samples", mode and inline(mode)]))]
     if detection.finished and (seconds := run.record.seconds.get("detect")):
         facts.append(f"took {duration(seconds)}, {ago(detection.finished)}")
     return facts
 
 
 def _score_facts(run: Run) -> list[str]:
-    scoring = run.scoring(run.scorings()[0])
+    scoring = run.scoring(scoring_in_view(run) or "default")
     facts = [f"{scoring.rows:,} samples, {scoring.rejected:,} rejected"]
     if scoring.seconds:
         facts.append(f"took {duration(scoring.seconds)}")
@@ -86,7 +88,7 @@ def _select_facts(run: Run) -> list[str]:
     name, newest = next(iter(records.items()))
     count = newest.counts.selected
     share = count / max(1, newest.counts.eligible)
-    facts = [f"“{name}”: {count:,} samples, {percent(share, 1)} of the pool"]
+    facts = [f"“{inline(name)}”: {count:,} samples, {percent(share, 1)} of the pool"]
     facts.append(f"τ = {newest.temperature:g}, {ago(newest.created)}")
     return facts
 
@@ -94,27 +96,33 @@ def _select_facts(run: Run) -> list[str]:
 def numbers(run: Run) -> list[tuple[str, str, str]]:
     """The four headline numbers: label, value, help."""
     model = run.record.model
+    named = model.id if model else "–"
     layers = model.heads_per_layer if model else []
-    scored = [run.scoring(name) for name in run.scorings()]
-    kept = f"{len(scored[0].heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
+    name = scoring_in_view(run)
+    scored = None if name is None else run.scoring(name)
+    kept = f"{len(scored.heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
     drawn = next((r.counts.selected for r in run.selection_records().values()), None)
-    rows = scored[0].rows if scored else None
+    rows = scored.rows if scored else None
     return [
-        ("Reference model", short_model(model.id if model else "–"), model.id if model else ""),
+        (
+            "Reference model",
+            inline(short_model(named)),
+            inline(named) if model else "",
+        ),
         ("Heads used" if scored else "Heads", kept, "Heads that the scores use, of all heads."),
         ("Samples scored", f"{rows:,}" if rows is not None else "–", "Rows with a score."),
         ("Subset drawn", f"{drawn:,}" if drawn is not None else "–", "The newest selection."),
     ]
 
 
-def signatures(run: Run) -> list[Signature]:
-    """The failure signatures that this run shows (cached until one of its files changes)."""
-    return _signatures(str(run.path), _stamp(run.path))
+def signatures(run: Run, scoring: str | None) -> list[Signature]:
+    """The failure signatures of a run and one of its scorings (cached until a file changes)."""
+    return _signatures(str(run.path), scoring, _stamp(run.path))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _signatures(path: str, stamp: float) -> list[Signature]:
-    return warnings(Run.open(path))
+def _signatures(path: str, scoring: str | None, stamp: float) -> list[Signature]:
+    return warnings(Run.open(path), scoring=scoring)
 
 
 def _stamp(path: Path) -> float:
@@ -131,25 +139,25 @@ def show_signatures(run: Run) -> None:
         st.caption("Nothing computed yet that could be checked.")
         return
     with st.spinner("Checking the run for known failures …"):
-        findings = signatures(run)
+        findings = signatures(run, scoring_in_view(run))
     shown = [s for s in findings if s.severity != "good"]
     for signature in shown:
         icon, colour = _LOOKS[signature.severity]
         with st.container(border=True, key=f"card_{signature.key}"):
             with st.container(horizontal=True, vertical_alignment="center"):
-                st.markdown(f":{colour}[:material/{icon}:] **{signature.title}**")
+                st.markdown(f":{colour}[:material/{icon}:] **{inline(signature.title)}**")
                 if signature.number is not None:
                     st.badge(plain(signature.number), color=colour)
                 st.space("stretch")
                 link_to(signature.page, "Show", icon=":material/arrow_forward:")
-            st.markdown(signature.text)
+            st.markdown(literal(signature.text))
     fine = [s for s in findings if s.severity == "good"]
     if fine:
         label = f"{len(fine)} checks found nothing" if shown else f"All {len(fine)} checks are fine"
         with st.expander(label, icon=":material/check:", key="fine"):
             for signature in fine:
                 number = "" if signature.number is None else f" ({plain(signature.number)})"
-                st.markdown(f"**{signature.title}**{number}. {signature.text}")
+                st.markdown(f"**{inline(signature.title)}**{number}. {literal(signature.text)}")
 
 
 _LOOKS: dict[str, tuple[str, Any]] = {"warn": ("warning", "orange"), "info": ("info", "blue")}
