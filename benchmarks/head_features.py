@@ -5,8 +5,8 @@
 Contenders, all on the same weights and batches: ``bare``, the SDPA body with nothing observed;
 ``profiles``, the reasoning heads and three random draws, as scoring has them, without early stop;
 ``all heads``, the same and five readings of every head. Each ratio is the median over interleaved
-rounds in one process. Memory is the largest block of attention rows, as the observer makes it.
-Writes benchmarks/results/head-features-DEVICE.json.
+rounds in one process, of processor time on a CPU. Writes
+benchmarks/results/head-features-DEVICE.json.
 """
 
 from __future__ import annotations
@@ -88,29 +88,39 @@ def measured(reference: ReferenceModel, size: int, length: int, rounds: int) -> 
     def all_heads() -> None:
         observe_heads(reference, ids, lengths, kept, every, stop=False).observed.cpu()
 
-    seconds: dict[str, list[float]] = {"bare": [], "profiles": [], "all heads": []}
     contenders: dict[str, Callable[[], None]] = {
         "bare": bare,
         "profiles": profiles,
         "all heads": all_heads,
     }
+    wall: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[float]] = {name: [] for name in contenders}
     for number in range(rounds + 1):
         for name, run in contenders.items():
-            began = time.perf_counter()
+            began, used = time.perf_counter(), time.process_time()
             run()
             if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-    pairs = zip(seconds["all heads"], seconds["bare"], strict=True)
+                wall[name].append(time.perf_counter() - began)
+                cpu[name].append(time.process_time() - used)
     return {
-        "seconds": {name: round(statistics.median(took), 4) for name, took in seconds.items()},
-        "profiles / bare": round(
-            statistics.median(
-                a / b for a, b in zip(seconds["profiles"], seconds["bare"], strict=True)
-            ),
-            3,
-        ),
-        "all heads / bare": round(statistics.median(a / b for a, b in pairs), 3),
+        "seconds": {name: round(statistics.median(took), 4) for name, took in wall.items()},
+        "cpu_seconds": {name: round(statistics.median(took), 4) for name, took in cpu.items()},
+        "profiles / bare": ratio(clock(cpu, wall, reference), "profiles"),
+        "all heads / bare": ratio(clock(cpu, wall, reference), "all heads"),
     }
+
+
+def clock(
+    cpu: dict[str, list[float]], wall: dict[str, list[float]], reference: ReferenceModel
+) -> dict[str, list[float]]:
+    """Processor time on a CPU, which others may be using too; time on the wall on a GPU."""
+    return cpu if reference.device.type == "cpu" else wall
+
+
+def ratio(seconds: dict[str, list[float]], name: str) -> float:
+    """Median over rounds of a contender's time against the bare pass of the same round."""
+    pairs = zip(seconds[name], seconds["bare"], strict=True)
+    return round(statistics.median(a / b for a, b in pairs), 3)
 
 
 if __name__ == "__main__":

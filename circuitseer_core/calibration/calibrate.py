@@ -21,8 +21,9 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.calibration.compare import HEADS, PLUS, WORDS, repeats_of, study
+from circuitseer_core.calibration.compare import repeats_of, study
 from circuitseer_core.calibration.folds import share_ranks
+from circuitseer_core.calibration.names import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.pairs import decided_pairs, pair_study
 from circuitseer_core.calibration.report import pair_verdict, verdict
 from circuitseer_core.calibration.rows import Rows, load_rows

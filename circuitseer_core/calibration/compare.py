@@ -28,18 +28,24 @@ from circuitseer_core.calibration.blocks import (
 )
 from circuitseer_core.calibration.folds import folds_by_hash
 from circuitseer_core.calibration.judge import Judge, Judged, mean_of
+from circuitseer_core.calibration.names import (
+    HEADS,
+    MIN_ROWS,
+    PLUS,
+    POOLED,
+    RANDOM,
+    REASONING,
+    REST,
+    WITHIN,
+    WORDS,
+)
 from circuitseer_core.calibration.nested import Design, OutOfFold, out_of_fold
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import Chance, Estimate, Gain
 
-HEADS, REASONING, RANDOM, WORDS, REST = "heads", "reasoning heads", "random heads", "words", "rest"
-PLUS = " + heads"
-POOLED, WITHIN = "pooled", "within"
 RANDOM_SETS = 10
-MIN_ROWS = 60
-"""Fewest rows that are fitted to: with fewer a fold has hardly anything to learn from."""
 _LOSSES = ("perplexity", "ifd")
 _MANY_ROWS = 1_000
 Lines = dict[str, Judged]

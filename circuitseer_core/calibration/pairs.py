@@ -27,19 +27,16 @@ from circuitseer_core.calibration.blocks import (
     head_block,
     surface,
 )
-from circuitseer_core.calibration.compare import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.folds import folds_by_hash
 from circuitseer_core.calibration.judge import DRAWS
 from circuitseer_core.calibration.linear import LengthOut
+from circuitseer_core.calibration.names import HEADS, MIN_PAIRS, PAIRS, PLUS, WORDS
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import Estimate, Gain, LinearFit
 from circuitseer_core.selection.review import wilson
 
-MIN_PAIRS = 40
-"""Fewest decided pairs that are fitted to."""
-PAIRS = "pairs"
 _STRENGTHS = tuple(10.0**power for power in range(-4, 2))
 _INNER = 5
 _DIGITS = 9

@@ -6,8 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from circuitseer_core.calibration.compare import (
+from circuitseer_core.calibration.names import (
     HEADS,
+    OTHER,
+    OWN,
+    PAIRS,
     PLUS,
     POOLED,
     RANDOM,
@@ -16,8 +19,6 @@ from circuitseer_core.calibration.compare import (
     WITHIN,
     WORDS,
 )
-from circuitseer_core.calibration.pairs import PAIRS
-from circuitseer_core.calibration.sources import OTHER, OWN
 from circuitseer_core.runs.calibration_records import CalibrationRecord, Chance, Estimate, Gain
 from circuitseer_core.wording import listing, percent, signed
 

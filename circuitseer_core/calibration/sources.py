@@ -9,10 +9,6 @@ import numpy as np
 from circuitseer_core.aliases import Floats
 from circuitseer_core.calibration.blocks import Block, head_block, surface_block, word_block
 from circuitseer_core.calibration.compare import (
-    HEADS,
-    MIN_ROWS,
-    PLUS,
-    WORDS,
     Lines,
     averaged,
     estimate,
@@ -22,12 +18,12 @@ from circuitseer_core.calibration.compare import (
 )
 from circuitseer_core.calibration.folds import folds_by_hash
 from circuitseer_core.calibration.judge import Judge
+from circuitseer_core.calibration.names import HEADS, MIN_ROWS, OTHER, OWN, PLUS, WORDS
 from circuitseer_core.calibration.nested import Design, out_of_fold
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs.calibration_records import Estimate, Gain
 
-OWN, OTHER = "own", "other"
 _SUMS = {WORDS + PLUS: (WORDS, HEADS)}
 Numbers = tuple[list[Estimate], list[Gain]]
 

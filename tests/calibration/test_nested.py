@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from circuitseer_core.calibration.blocks import BLEND, head_block, word_block
-from circuitseer_core.calibration.compare import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
 from circuitseer_core.calibration.judge import Judge
+from circuitseer_core.calibration.names import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.nested import (
     Design,
     OutOfFold,

@@ -158,6 +158,8 @@ def stale_notice(run: Run, choice: Choice) -> None:
 def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
     """What the map shows: the column and its title with unit."""
     values = {"Importance": ("importance", "ΔL (nats)")}
+    if head_tables.TELLS in heads:
+        values["Tells difficulty"] = (head_tables.TELLS, "Weight")
     if "specificity" in heads:
         values["Contrast"] = ("contrast_importance", "ΔL (nats)")
         values["Specificity"] = ("specificity", "Δ ratio")
