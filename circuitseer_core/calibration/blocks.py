@@ -14,16 +14,14 @@ from functools import partial
 from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.feature_extraction.text import TfidfVectorizer
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Index
 from circuitseer_core.calibration.linear import RidgeFit, Training, fit_ridge
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.sparse import fit_sparse
 from circuitseer_core.runs.columns import HEAD_FAMILIES
 
-Index = NDArray[np.intp]
 EVERY = "all"
 """The variant that has every family of readings side by side in one fit."""
 BLEND = "blend"

@@ -17,8 +17,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
-from circuitseer_core.calibration.blocks import BLEND, EVERY, Block, Index
+from circuitseer_core.aliases import Floats, Index
+from circuitseer_core.calibration.blocks import BLEND, EVERY, Block
 from circuitseer_core.calibration.folds import length_basis, share_ranks
 from circuitseer_core.calibration.linear import LengthOut, RidgeFit, Training
 

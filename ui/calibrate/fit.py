@@ -90,9 +90,7 @@ def form(run: Run, names: list[str]) -> None:
             on_click=wishes.leave,
             args=["calibrate"],
         )
-    if not judgements.offer_copy(run, "To fit, make a copy."):
-        return
-    if not offer_adoption(run):
+    if not judgements.offer_copy(run, "To fit, make a copy.") or not offer_adoption(run):
         return
     try:
         settings = checked(
@@ -107,15 +105,21 @@ def form(run: Run, names: list[str]) -> None:
         st.warning(literal(str(error)), icon=":material/info:")
         return
     words = step("calibrate", run.path, settings, always=("name",))
-    if wishes.granted("calibrate"):
-        try:
-            jobs.start(run.path, [words])
-        except UserError as error:
-            st.error(literal(str(error)), icon=":material/error:")
+    _started(run, words)
     with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
         if folded.open:
             st.code(as_typed(words), language="bash", wrap_lines=True)
     _follow(run)
+
+
+def _started(run: Run, words: list[str]) -> None:
+    """Start the job, where the button was pressed."""
+    if not wishes.granted("calibrate"):
+        return
+    try:
+        jobs.start(run.path, [words])
+    except UserError as error:
+        st.error(literal(str(error)), icon=":material/error:")
 
 
 def _name(target: str | None, most: int | None, within: bool) -> str:
