@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import pandas as pd
 import pytest
 
 from circuitseer_core.calibration.calibrate import calibrate
@@ -12,18 +11,16 @@ from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from tests.support.opened import open_page, settled, synthetic, texts
-from tests.support.readings_run import readings_run
+from tests.support.readings_run import give_readings, readings, readings_run
 from tests.support.synthetic import Shape
+
+FEW = {"target": "level", "folds": 4, "repeats": 1, "permutations": 20}
 
 
 @pytest.fixture
 def run(runs_home: Path) -> Run:
     runs_home.mkdir(parents=True, exist_ok=True)
-    run = readings_run(runs_home / "made")
-    heads = [{"layer": layer, "head": head} for layer in range(2) for head in range(4)]
-    frame = pd.DataFrame(heads).assign(importance=0.1, stderr=0.01, n=8, raced_out=False)
-    frame.assign(rank=range(1, 9), below_noise=False).to_parquet(run.heads_path)
-    return run
+    return readings_run(runs_home / "made")
 
 
 def test_without_readings_it_says_how_to_get_them(runs_home: Path) -> None:
@@ -47,12 +44,21 @@ def test_a_click_starts_the_fit_that_is_shown(run: Run, monkeypatch: pytest.Monk
 
 
 def test_a_fit_is_told_with_its_answer_first(run: Run) -> None:
-    few = {"target": "level", "folds": 4, "repeats": 1, "permutations": 20}
-    record = calibrate(run, CalibrateSettings(**few), show=False)
+    record = calibrate(run, CalibrateSettings(**FEW), show=False)
     page = open_page("calibrate", "made")
     assert page.success[0].value.startswith("Yes\\: the heads tell something of level")
     assert "Permuted targets give" in texts(page)
     assert "Which heads carry it" in [h.value for h in page.subheader]
     assert len(record.heads) == 8
+
+
+def test_a_no_is_a_warning_and_heads_has_a_third_map(runs_home: Path) -> None:
+    made = synthetic(runs_home, shape=Shape(rows=160, sources=1))
+    tokens = made.scores("default", ["n_tokens"])["n_tokens"].to_numpy(dtype=float)
+    give_readings(made, readings(160, tokens))
+    calibrate(made, CalibrateSettings(**FEW), show=False)
+    assert open_page("calibrate", "made").warning[0].value.startswith("No\\: the heads tell")
     heads = open_page("heads", "made")
-    assert "Tells difficulty" in heads.button_group(key="map_value").options
+    assert "map_value" in [b.key for b in heads.button_group]
+    settled(heads.segmented_control(key="map_value").set_value("Tells difficulty").run())
+    assert "Weights of a calibration" in texts(heads)

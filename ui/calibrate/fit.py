@@ -10,7 +10,7 @@ import streamlit as st
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
-from circuitseer_core.runs.columns import CALIBRATED, FIXED, score_columns
+from circuitseer_core.runs.columns import CALIBRATED, score_columns
 from circuitseer_core.runs.commands import as_typed, checked, step
 from circuitseer_core.runs.folder import Run
 from ui import judgements
@@ -21,7 +21,8 @@ from ui.widgets.settings_field import whole_number
 from ui.words import duration
 
 POLL_S = 1.0
-_SAMPLED = 200
+_SAMPLED, _WORD = 200, 24
+"""Rows that are looked at for columns; letters up to which a text may be a level."""
 
 
 def scorings_with_readings(run: Run) -> list[str]:
@@ -38,21 +39,22 @@ def scorings_with_readings(run: Run) -> list[str]:
 
 
 def targets(run: Run, scoring: str) -> list[str]:
-    """Columns of the data's first rows that hold numbers or words, then scores, then verdicts."""
+    """What may be fitted: columns of the data (numbers first), scores, verdicts."""
     parts = run.score_parts(scoring)
     kept = pq.ParquetFile(parts[0]).schema_arrow.names
-    seen: dict[str, None] = {}
+    numbers: dict[str, None] = {}
+    words: dict[str, None] = {}
     if "original" in kept:
         batch = next(pq.ParquetFile(parts[0]).iter_batches(_SAMPLED, columns=["original"]), None)
         for text in [] if batch is None else batch.column(0).to_pylist():
-            row = json.loads(text) if text else {}
-            seen |= {k: None for k, v in row.items() if isinstance(v, int | float) or _short(v)}
-    others = [c for c in score_columns(kept) if c not in FIXED | {CALIBRATED, "length", "random"}]
-    return [*(k for k in seen if k not in ("id", "source")), *others, VERDICTS]
-
-
-def _short(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= 24
+            for column, value in (json.loads(text) if text else {}).items():
+                if isinstance(value, int | float):
+                    numbers[column] = None
+                elif isinstance(value, str) and len(value) <= _WORD:
+                    words[column] = None
+    own = [c for c in dict.fromkeys([*numbers, *words]) if c not in ("id", "source")]
+    scores = [c for c in score_columns(kept) if c not in {CALIBRATED, "length", "random"}]
+    return [*own, *scores, VERDICTS]
 
 
 def form(run: Run, names: list[str]) -> None:

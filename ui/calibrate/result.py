@@ -31,8 +31,8 @@ def show(run: Run, record: CalibrationRecord) -> None:
     answer, *rest = record.verdict or ["Nothing was judged."]
     said = st.success if answer.startswith("Yes") else st.warning
     said(literal(answer), icon=":material/fact_check:")
-    for sentence in rest:
-        st.markdown(f"- {literal(sentence)}")
+    if rest:
+        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     _scorer(run, record)
     left, right = st.columns([1.2, 1], gap="large")
     with left:
@@ -67,15 +67,17 @@ def _comparison(record: CalibrationRecord) -> None:
     kinds = list(dict.fromkeys(e.judged for e in record.estimates))
     if not kinds:
         return
-    judged = st.segmented_control(
-        "Judged",
-        kinds,
-        default=kinds[0],
-        required=True,
-        key="calibration_judged",
-        format_func=lambda kind: JUDGED.get(kind, kind),
-        label_visibility="collapsed",
-    )
+    judged = kinds[0]
+    if len(kinds) > 1:
+        judged = st.segmented_control(
+            "Judged",
+            kinds,
+            default=kinds[0],
+            required=True,
+            key="calibration_judged",
+            format_func=lambda kind: JUDGED.get(kind, kind),
+            label_visibility="collapsed",
+        )
     lines = pd.DataFrame(
         [
             {
@@ -131,13 +133,15 @@ def _weights(run: Run, record: CalibrationRecord) -> None:
             "reasoning heads. Outlined: the reasoning heads."
         )
     else:
-        st.caption("Every head has a weight. Outlined: the reasoning heads.")
+        st.caption(
+            "Every head has a weight, per spread of its readings. Outlined: the reasoning heads."
+        )
     head_map(
         weights,
         key="calibration_map",
         theme=theme(),
         value="weight",
-        title="Weight (per spread)",
+        title="Weight" if (weights["weight"] < 0).any() else "Size of weight",
         kept=record.reasoning_heads,
         on_pick=pick,
     )
