@@ -135,3 +135,16 @@ def test_the_interval_of_spearman_holds_the_truth(rho: float) -> None:
 def test_intervals_of_few_pairs_and_of_perfect_order() -> None:
     assert np.isnan(dist.spearman95(0.5, 3)).all() and np.isnan(dist.spearman95(np.nan, 9)).all()
     assert dist.spearman95(-1.0, 9) == (-1.0, -1.0)
+
+
+def test_holm_by_hand() -> None:
+    # 0.01 x 4; 0.02 x 3; then 0.03 x 2 is no less than what stands before; 0.8 x 1.
+    assert dist.holm([0.03, 0.01, 0.8, 0.02]) == pytest.approx([0.06, 0.04, 0.8, 0.06])
+    assert dist.holm([0.6, 0.6]) == pytest.approx([1.0, 1.0])
+    assert len(dist.holm([])) == 0
+
+
+def test_what_could_not_be_compared_is_no_comparison() -> None:
+    adjusted = dist.holm([0.01, np.nan, 0.04])
+    assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
+    assert np.isnan(adjusted[1])

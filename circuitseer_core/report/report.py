@@ -19,6 +19,8 @@ from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord,
 from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.signatures.summary import summary
 from circuitseer_core.wording import count, plain
 
 _DECISIONS = {"go": "good", "open": "info", "no-go": "warn"}
@@ -50,11 +52,12 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
     """The report as HTML text."""
     facts_ = Evidence(run, scoring, scorer)
     figures = Figures()
+    findings = warnings(run, scoring=scoring, scorer=scorer)
     body = [
-        _head(run, facts_),
+        _head(run, facts_, findings),
         _tiles(facts_),
         _decision(run, facts_),
-        _findings(run, scoring, scorer),
+        _findings(findings),
         heads_section(facts_, figures),
         scores_section(facts_, figures),
         selection_section(facts_, figures),
@@ -69,11 +72,8 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
     return page(f"{run.name} · CircuitSeer report", body, figures)
 
 
-def _head(run: Run, facts_: Evidence) -> Html:
-    model = run.record.model
-    what = f"Reasoning heads of {model.id}" if model else "No model yet"
-    line = f"{what}, and what was scored and selected with them."
-    return join((tag("h1", run.name), paragraph(line, class_="muted")))
+def _head(run: Run, facts_: Evidence, findings: list[Signature]) -> Html:
+    return join((tag("h1", run.name), paragraph(summary(facts_, findings))))
 
 
 def _decision(run: Run, facts_: Evidence) -> Html:
@@ -96,8 +96,7 @@ def _tiles(facts_: Evidence) -> Html:
     return tag("div", *boxes, class_="tiles")
 
 
-def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
-    findings = warnings(run, scoring=scoring, scorer=scorer)
+def _findings(findings: list[Signature]) -> Html:
     if not findings:
         return section("What to distrust", "findings", paragraph("Nothing is measured yet."))
     return section(

@@ -80,7 +80,7 @@ class Run:
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
-        return cls(path, _read_run(path))
+        return cls(path, RunRecord.of_run(path))
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
@@ -170,7 +170,7 @@ class Run:
 
     def reload(self) -> None:
         """Read run.json again (another process may have written it)."""
-        self.record = _read_run(self.path)
+        self.record = RunRecord.of_run(self.path)
 
     @contextmanager
     def editing(self) -> Iterator[RunRecord]:
@@ -339,10 +339,3 @@ def _age(selection: Path) -> tuple[str, int]:
     except UserError:  # broken: whoever opens it is told so
         created = ""
     return created, selection.stat().st_mtime_ns
-
-
-def _read_run(path: Path) -> RunRecord:
-    record = RunRecord.read(path / "run.json")
-    if record.format != RUN_FORMAT:
-        raise UserError(f"{path} was written in run format {record.format}, not {RUN_FORMAT}")
-    return record

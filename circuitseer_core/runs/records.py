@@ -154,6 +154,14 @@ class RunRecord(Record):
     detect: DetectRecord | None = None
     seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """run.json of a run folder. Raises UserError where it is broken or of another format."""
+        record = cls.read(folder / "run.json")
+        if record.format != RUN_FORMAT:
+            raise UserError(f"{folder} was written in run format {record.format}, not {RUN_FORMAT}")
+        return record
+
 
 class AppliedCalibration(Record):
     """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its fits."""

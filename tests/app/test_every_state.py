@@ -42,7 +42,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     ],
     "samples": [
         {"view": "Browse"},
-        *({"view": "Browse", "colour": c} for c in ("Variance", "One head")),
+        *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
         {"view": "Side by side"},
         {"view": "Blind review"},
     ],

@@ -43,7 +43,10 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
             st.markdown(f"{word} score · {detail.headline(store, sample, scorer)}")
             st.caption(literal(f"{sample.source}  ·  {sample.id}"))
             picked = detail.picked_span(sample, word)
-            detail.tokens_of(run, sample, look, key=word, picked=picked, box=f"token_box_{word}")
+            detail.split(sample, scorer)
+            detail.tokens_of(
+                run, sample, look, scorer, key=word, picked=picked, box=f"token_box_{word}"
+            )
             detail.profile_figure(sample, key=word, picked=picked)
             if review_store.writable(run):
                 detail.mark_buttons(run, sample, judged, key=word)
