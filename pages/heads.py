@@ -15,7 +15,7 @@ page_header(
     "Mean rise in loss on the probe when one head's attention is flattened to uniform.",
 )
 run = require_run("detect")
-heads = head_tables.heads(run)
+heads = head_tables.with_weights(run, head_tables.heads(run), st.session_state.get("calibration"))
 choice = head_panel.choose_set(run, heads)
 head_panel.stale_notice(run, choice)
 

@@ -166,7 +166,7 @@ class RunRecord(Record):
 
 
 class AppliedCalibration(Record):
-    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its fits."""
 
     name: str
     sha256: str

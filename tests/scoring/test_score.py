@@ -501,3 +501,43 @@ def test_the_budget_is_found_and_pinned(run: Run, data: str) -> None:
     assert result.token_budget >= 1024
     notes = [shards.read_note(part) for part in run.score_parts()]
     assert {note.token_budget for note in notes if note} == {result.token_budget}
+
+
+def test_head_readings_on_a_part_of_the_rows_and_after_a_kill(
+    run: Run, tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(data, head_features=True, head_feature_rows=49)
+    go(run, wanted)
+    table = whole(run)
+    heads = run.scoring().feature_heads
+    assert heads == [(layer, head) for layer in range(2) for head in range(4)]
+    columns = [f"head_{name}" for name in ("first", "focus", "divergence", "entropy", "distance")]
+    assert all(str(table[c].type) == "fixed_size_list<element: halffloat>[8]" for c in columns)
+    known = table.num_rows - table[columns[0]].null_count
+    assert 0 < known < table.num_rows
+    plain = detected_run(tmp_path / "plain")
+    go(plain, settings(data))
+    rest = table.drop_columns(columns)
+    for name in ATTENTION_SCORERS:
+        assert np.allclose(rest[name], whole(plain)[name], rtol=1e-5)
+    again = detected_run(tmp_path / "killed")
+    done = _dying_after(1, monkeypatch)
+    with pytest.raises(_Killed):
+        go(again, wanted)
+    done()
+    go(again, wanted)
+    assert_same(run, again)
+    with pytest.raises(UserError, match="--head-features"):
+        go(run, settings(data))
+
+
+def test_a_calibration_reads_its_heads_on_every_row(run: Run, data: str) -> None:
+    folder = run.calibration_dir("default")
+    folder.mkdir(parents=True)
+    fit = {"fold": 0, "columns": [["first", 1, 2], ["focus", 0, 1]], "weights": [1, 1]}
+    record = {"format": 1, "name": "default", "settings": {}, "whole": {}, "fits": [fit]}
+    record["target"] = {"name": "level", "kind": "number", "rows": 1, "sha256": "0"}
+    (folder / "calibration.json").write_text(json.dumps(record))
+    go(run, settings(data, calibration="default"))
+    assert run.scoring().feature_heads == [(0, 1), (1, 2)] and run.scoring().feature_share == 1
+    assert whole(run)["head_first"].null_count == 0

@@ -155,6 +155,10 @@ def stale_notice(run: Run, choice: Choice) -> None:
 def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
     """What the map shows: the column and its title with unit."""
     values = {"Importance": ("importance", "ΔL (nats)")}
+    if head_tables.TELLS in heads:
+        signed_weights = bool((heads[head_tables.TELLS] < 0).any())
+        title = "Weight" if signed_weights else "Size of weight"
+        values["Tells difficulty"] = (head_tables.TELLS, title)
     if "specificity" in heads:
         values["Contrast"] = ("contrast_importance", "ΔL (nats)")
         values["Specificity"] = ("specificity", "Δ ratio")
@@ -195,6 +199,8 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
         notes += f" Dots: {raced} heads raced out on a pilot, estimates only."
+    if column == head_tables.TELLS:
+        notes += " Weights of a calibration, per spread of a head's readings (page Calibrate)."
     st.caption(notes)
     scale, look = colour_scale(), theme()
     download_menu(
