@@ -70,7 +70,7 @@ def _distributions(store: ScoreStore) -> None:
     source_data.summary(store, scorer, "source", False)
     source_data.length_map(store, scorer, False)
     source_data.control(store, scorer, False)
-    for column in source_data.number_columns(store)[:1]:
+    for column in cached.number_columns(store)[:1]:
         source_data.with_column(store, scorer, column)
 
 
