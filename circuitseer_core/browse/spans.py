@@ -167,8 +167,10 @@ class Shade:
     faint: int = 0
 
 
-def shade(values: Floats, spans: Spans, *, leave_out_sink: bool = True) -> Shade:
-    """Scale (S,) span values to colours, from 0 to the 99th percentile of the spans kept.
+def shade(
+    values: Floats, spans: Spans, *, leave_out_sink: bool = True, clip: float = CLIP
+) -> Shade:
+    """Scale (S,) span values to colours, from 0 to the quantile ``clip`` of the spans kept.
 
     ``leave_out_sink`` drops the first token and special tokens from the scale, where models park
     attention that they have no use for. A span's even share of the sum is that of its tokens.
@@ -177,7 +179,7 @@ def shade(values: Floats, spans: Spans, *, leave_out_sink: bool = True) -> Shade
     if leave_out_sink and len(spans.owner):
         left_out[spans.owner[0]] = True
     kept = values[~left_out]
-    top = float(np.quantile(kept, CLIP)) if kept.size else 0.0
+    top = float(np.quantile(kept, clip)) if kept.size else 0.0
     top = top if top > 0 else float(kept.max(initial=0.0))
     strength = np.clip(values / top, 0.0, 1.0) if top > 0 else np.zeros_like(values)
     total = float(values.sum())

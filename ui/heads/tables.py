@@ -15,6 +15,7 @@ import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection import head_stability
+from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
@@ -86,9 +87,12 @@ def per_source(run: Run) -> pd.DataFrame:
     return _per_source(str(run.path), _stamp(run.heads_path))
 
 
-def source_agreement(run: Run) -> pd.DataFrame:
-    """Spearman and top-set overlap of every pair of sources."""
-    return _source_agreement(str(run.path), _stamp(run.heads_path))
+def source_agreement(run: Run, n_kept: int) -> pd.DataFrame:
+    """Spearman and overlap of the ``n_kept`` best heads of every pair of sources.
+
+    Of the heads that were measured on the whole probe: a race's pilot estimates are left out.
+    """
+    return _source_agreement(str(run.path), _stamp(run.heads_path), n_kept)
 
 
 def first_sample(run: Run) -> str:
@@ -163,5 +167,6 @@ def _per_source(path: str, stamp: float) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _source_agreement(path: str, stamp: float) -> pd.DataFrame:
-    return head_stability.source_agreement(_per_source(path, stamp))
+def _source_agreement(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
+    measured = finalists(_heads(path, stamp))
+    return head_stability.source_agreement(_per_source(path, stamp), n_kept, measured)

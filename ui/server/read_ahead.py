@@ -71,7 +71,7 @@ def _distributions(store: ScoreStore) -> None:
     source_data.summary(store, scorer, "source", False)
     source_data.length_map(store, scorer, False)
     source_data.control(store, scorer, False)
-    for column in source_data.number_columns(store)[:1]:
+    for column in cached.number_columns(store)[:1]:
         source_data.with_column(store, scorer, column)
 
 
@@ -81,3 +81,7 @@ def _heads(run: Run) -> None:
     head_tables.head_deltas(run, *head_detail.best(heads))
     head_tables.membership(run, len(select_heads(heads, head_panel.default_rule(heads))))
     head_tables.source_agreement(run)
+    head_tables.head_deltas(run, *head_panel.best(heads))
+    kept = len(select_heads(heads, head_panel.default_rule(heads)))
+    head_tables.membership(run, kept)
+    head_tables.source_agreement(run, kept)
