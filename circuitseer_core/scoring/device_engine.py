@@ -22,7 +22,7 @@ from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
-from circuitseer_core.scoring.shard_writer import ShardWriter
+from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import ShardBook
 from circuitseer_core.scoring.window_scorer import WindowScorer
 from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead
@@ -81,7 +81,7 @@ class DeviceEngine:
         tasks = Stream(_Shard(window, plan) for window in chain(begun, windows))
         with ShardWriter(book) as writer:
             for _, (table, note) in self._pool.run(tasks, progress.advance):
-                writer.add(lambda shard=(table, note): shard)
+                writer.add(ready(table, note))
                 if note.token_budget < plan.token_budget:  # memory ran out
                     book.pin_budget(min(note.token_budget, book.token_budget or 1))
                 tokens += note.tokens

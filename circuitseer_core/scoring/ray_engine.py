@@ -37,7 +37,7 @@ from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
-from circuitseer_core.scoring.shard_writer import ShardWriter
+from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import Note, ShardBook
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
 
@@ -78,7 +78,7 @@ class RayEngine:
             with ShardWriter(book) as writer:
                 for row in self._rows(book, todo):
                     table, note = _unpack(row)
-                    writer.add(lambda shard=(table, note): shard)
+                    writer.add(ready(table, note))
                     progress.advance(note.entries)
         except ray.exceptions.RayError as error:
             raise _plain(error) from error

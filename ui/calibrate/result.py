@@ -10,7 +10,7 @@ from circuitseer_core.calibration.report import table
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
-from ui.heads.panel import pick
+from ui.heads.detail import pick
 from ui.heads.tables import weight_frame
 from ui.shell import link_to
 from ui.widgets.charts import show_figure, theme

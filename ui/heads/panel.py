@@ -15,6 +15,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count
+from ui.heads import tables as head_tables
 from ui.shell import link_to
 from ui.widgets.charts import download_menu, theme
 from ui.widgets.commands import show_commands

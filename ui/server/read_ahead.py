@@ -79,9 +79,6 @@ def _heads(run: Run) -> None:
     """Heads: the best 5 %, the best of them in detail, and what sources agree on."""
     heads = head_tables.heads(run)
     head_tables.head_deltas(run, *head_detail.best(heads))
-    head_tables.membership(run, len(select_heads(heads, head_panel.default_rule(heads))))
-    head_tables.source_agreement(run)
-    head_tables.head_deltas(run, *head_panel.best(heads))
     kept = len(select_heads(heads, head_panel.default_rule(heads)))
     head_tables.membership(run, kept)
     head_tables.source_agreement(run, kept)
