@@ -54,6 +54,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"sources_view": "Two scorings"},
         {"scoring": "answers"},
     ],
+    "calibrate": [{}],
     "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from circuitseer_core.api import run_calibration, run_scoring
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration import scorer
 from circuitseer_core.calibration.calibrate import calibrate
@@ -22,8 +23,10 @@ from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.runs.columns import CALIBRATED, HEAD_FAMILIES, head_column
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.readings_run import HEADS, readings_run, scores_of
 
 FEW = {"target": "level", "folds": 4, "repeats": 1, "permutations": 20}
@@ -161,3 +164,25 @@ def test_the_mark_is_of_what_a_score_depends_on(run: Run) -> None:
     assert fits_hash(record) == before
     record.settings.seed += 1
     assert fits_hash(record) != before
+
+
+def test_another_scoring_gets_it_in_one_pass(tmp_path: Path) -> None:
+    """Readings, fit and scorer of a real (tiny) model, through the verbs of the library."""
+    run = detected_run(tmp_path)
+    rows = [row | {"level": number % 3} for number, row in enumerate(questions(90))]
+    data = write_rows(tmp_path / "some.jsonl", rows)
+    scoring = {"heads": "3", "device": "cpu", "data": [data]}
+    run_scoring(run.path, ScoreSettings(**scoring, head_features=True), show=False)
+    few = CalibrateSettings(**FEW | {"heads_at_most": 2}, name="levels")
+    record = run_calibration(run.path, few, show=False)
+    assert 0 < len(record.heads_needed) < 8
+    other = write_rows(tmp_path / "other.jsonl", questions(40, seed=9))
+    asked = ScoreSettings(**scoring | {"data": [other]}, name="new", calibration="levels")
+    done = run_scoring(run.path, asked, show=False)
+    assert done.scorers[-1] == CALIBRATED and done.feature_heads == record.heads_needed
+    assert done.calibration is not None and done.calibration.sha256 == fits_hash(record)
+    found = scores_of(run, CALIBRATED, "new")
+    assert np.isfinite(found).all() and np.allclose(
+        found, scorer.calibrated_scores(run, "new", record)
+    )
+    assert run_scoring(run.path, asked, show=False).calibration == done.calibration

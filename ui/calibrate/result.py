@@ -7,6 +7,7 @@ import streamlit as st
 
 from circuitseer_core.calibration.names import PAIRS
 from circuitseer_core.calibration.report import table
+from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
@@ -59,7 +60,10 @@ def _scorer(run: Run, record: CalibrationRecord) -> None:
 
 
 def _applied(run: Run, scoring: str) -> str | None:
-    applied = run.scoring(scoring).calibration
+    try:
+        applied = run.scoring(scoring).calibration
+    except UserError:  # whoever opens it is told
+        return None
     return applied.name if applied else None
 
 
@@ -106,7 +110,11 @@ def _rows(run: Run, record: CalibrationRecord) -> None:
     path = run.calibration_dir(record.name) / "predictions.parquet"
     if not path.is_file():
         return
-    predictions = pd.read_parquet(path)
+    try:
+        predictions = pd.read_parquet(path)
+    except (OSError, ValueError):
+        st.caption("The predictions of single rows cannot be read: fit again.")
+        return
     if "target" not in predictions:
         st.caption(f"{len(predictions):,} decided pairs; a pair is no point of a scatter.")
         return
