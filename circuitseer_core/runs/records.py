@@ -150,7 +150,8 @@ class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
-    that carry them; ``tokens`` and ``shards`` are known once it is done.
+    that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
+    ``shards`` are known once it is done.
     """
 
     heads: list[Head] = []
@@ -169,6 +170,7 @@ class ScoringRecord(Record):
     shard_rows: int | None = None
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
+    further_share: float = 0.0
     template: str | None = None
     scorers: list[str] = []
     engine: str = "local"

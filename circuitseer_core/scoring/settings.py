@@ -130,7 +130,9 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
     """
     model = record.model
-    return {
+    # Scorings of before there were further draws keep their hash.
+    further = {"further_share": record.further_share} if record.further_share else {}
+    return further | {
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,

@@ -15,7 +15,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
-from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column
+from circuitseer_core.runs.columns import SINK_SHARE, control_column
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
 
 
@@ -24,7 +24,7 @@ class ScoredRows:
     """Numbers of n samples.
 
     scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: attention scorer
-    -> (n, 3), NaN where a sample carries none; profiles: n arrays (T,) that sum to 1; responses:
+    -> (n, draws), NaN where a sample has none; profiles: n arrays (T,) that sum to 1; responses:
     (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty.
     """
 
@@ -59,7 +59,7 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
         if name in rows.baselines:
             columns[name] = _numbers(rows.baselines[name])
     for name in ATTENTION_SCORERS:
-        for draw in range(DRAWS):
+        for draw in range(rows.controls[name].shape[1]):
             columns[control_column(name, draw)] = _numbers(rows.controls[name][:, draw])
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)

@@ -1,7 +1,7 @@
 """The scorer of one window: the same object in one process, on eight GPUs or across a cluster.
 
 1. Tokenise the window's texts (in a thread, while the window before it is in the model).
-2. Split: samples that carry controls, and the others; sort each by length; batches by budget.
+2. Split by how many control draws samples carry; sort each part by length; batches by budget.
 3. One forward pass of the body a batch, profiles observed on the way (profiles.py).
 4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch.
 
@@ -29,7 +29,7 @@ from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.baselines import baseline_scores
-from circuitseer_core.scoring.control_heads import carries_controls
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores, sink_share
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
@@ -47,12 +47,14 @@ SYSTEMATIC = 16
 class ShardPlan:
     """All that a scorer needs to know besides the model; plain values, so it travels.
 
-    template: of the baselines, ``chat`` or ``plain``; None for no baselines.
+    control_share, further_share: see ``draws_carried``; template: of the baselines, ``chat`` or
+    ``plain``; None for no baselines.
     """
 
     heads: list[Head]
     control_heads: list[list[Head]]
     control_share: float
+    further_share: float
     text: ScoredPart
     max_length: int
     token_budget: int
@@ -72,9 +74,9 @@ class _Results:
     failures: dict[int, str]
 
     @classmethod
-    def empty(cls, n: int) -> _Results:
+    def empty(cls, n: int, draws: int) -> _Results:
         scores = {name: np.full(n, np.nan) for name in ATTENTION_SCORERS}
-        controls = {name: np.full((n, DRAWS), np.nan) for name in ATTENTION_SCORERS}
+        controls = {name: np.full((n, draws), np.nan) for name in ATTENTION_SCORERS}
         return cls(scores, np.full(n, np.nan), controls, [None] * n, {})
 
 
@@ -88,9 +90,11 @@ class WindowScorer:
     def __init__(self, reference: ReferenceModel, plan: ShardPlan) -> None:
         self.reference, self.plan = reference, plan
         self.token_budget = plan.token_budget
-        self._plain = HeadPlan([plan.heads], reference.device)
         draws = [draw for draw in plan.control_heads if draw]
-        self._controlled = HeadPlan([plan.heads, *draws], reference.device) if draws else None
+        # By the number of draws that a sample carries, the heaviest first.
+        self._plans = {
+            n: HeadPlan([plan.heads, *draws[:n]], reference.device) for n in (DRAWS, FIRST_DRAWS, 0)
+        }
 
     def encode(self, window: Window) -> EncodedWindow:
         """Tokenise one window; needs no device."""
@@ -137,7 +141,7 @@ class WindowScorer:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
         ids = torch.zeros(samples, length, dtype=torch.long, device=self.reference.device)
         lengths = torch.full((samples,), length, device=self.reference.device)
-        observe(self.reference, ids, lengths, self._controlled or self._plain).observed.cpu()
+        observe(self.reference, ids, lengths, self._plans[DRAWS]).observed.cpu()
 
     def _halve(self) -> None:
         release(self.reference.device)
@@ -146,13 +150,13 @@ class WindowScorer:
         self.token_budget //= 2
 
     def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> _Results:
-        results = _Results.empty(len(encoded.samples))
+        plan = self.plan
+        results = _Results.empty(len(encoded.samples), len(plan.control_heads))
         ids = [sample.id for sample in encoded.samples]
-        carry = carries_controls(self.plan.seed, ids, self.plan.control_share)
-        for controlled in (True, False):
-            plan = self._controlled if controlled and self._controlled else self._plain
-            members = np.flatnonzero(carry == controlled)
-            self._run_members(encoded, members, plan, results, on_progress)
+        carried = draws_carried(plan.seed, ids, plan.control_share, plan.further_share)
+        for draws, heads in self._plans.items():
+            members = np.flatnonzero(carried == draws)
+            self._run_members(encoded, members, heads, results, on_progress)
         if len(results.failures) == len(ids) >= SYSTEMATIC:
             raise UserError(f"no sample could be scored: {next(iter(results.failures.values()))}")
         return results
