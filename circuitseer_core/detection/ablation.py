@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
+from circuitseer_core.model.attention import AttentionCall, Intervention, intervening, widened
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.memory import fitting, release, too_long
@@ -59,9 +59,10 @@ class Ablation(Intervention):
             return torch.zeros(len(rows), length, width, device=rows.device)
         if self.mode == "mean":
             assert self.means is not None
-            return self.means[call.layer][heads][:, None].expand(-1, length, -1)
+            means = self.means[call.layer].to(heads.device)
+            return means[heads][:, None].expand(-1, length, -1)
         pattern = call.pattern(rows, heads, 0, length, self.epsilon)
-        return torch.matmul(pattern, call.value[rows, heads // call.group_size].float())
+        return torch.matmul(pattern, widened(call.value[rows, heads // call.group_size]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ from circuitseer_core.detection.ablator import (
 )
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.detection.noise_floor import PAIRS, NoiseFloor, measure_noise
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
 from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
@@ -205,14 +206,18 @@ class _Detection:
         if not is_merged(self.run.importance_dir):
             with freed_memory_kept(self.reference.device.type):
                 self._race(self._ablator(samples["probe"]), samples, rounds)
-        importance, floor = merge_parts(self.run.importance_dir)
+        importance, spread = merge_parts(self.run.importance_dir)
+        noise = self._noise(samples["probe"], importance[importance["set"] == "probe"])
         finalists = None
         if self.settings.mode == "racing":
             counts = importance.groupby(["layer", "head"]).size()
             finalists = set(counts[counts == counts.max()].index)
-        heads = head_stats.head_table(importance, self.table, finalists, floor)
+        heads = head_stats.head_table(importance, self.table, finalists, noise.nats)
         with self._detection() as detection:
-            detection.finished, detection.noise_floor = now(), floor
+            detection.finished, detection.batch_spread = now(), spread
+            detection.noise_floor, detection.noise_unmeasured = noise.nats, noise.unmeasured
+            detection.noise_pairs, detection.noise_against = noise.pairs, noise.against
+            detection.noise_effect = noise.effect
             detection.n_probe, detection.n_heads = len(samples["probe"]), len(heads)
             detection.evaluations = len(importance)
         write_parquet(self.run.heads_path, heads)
@@ -251,6 +256,21 @@ class _Detection:
         settings = self.settings
         means = mean_outputs(self.reference, samples) if settings.ablation == "mean" else None
         return AblationMode(settings.ablation, settings.epsilon, means)
+
+    def _noise(self, samples: list[Encoded], importance: pd.DataFrame) -> NoiseFloor:
+        """Some of the probe's loss changes, measured again at a higher precision."""
+        with torch.inference_mode():
+            ablation = self._mode(samples)
+        with Progress(self.run, "noise floor", PAIRS, unit="pairs", show=self.show) as progress:
+            return measure_noise(
+                self.reference,
+                samples,
+                importance,
+                ablation,
+                replay=bool(self.run.detection.replay),
+                seed=self.settings.seed,
+                progress=progress,
+            )
 
     def _race(
         self, ablator: Ablator, samples: dict[str, list[Encoded]], rounds: list[Round]

@@ -85,32 +85,41 @@ class AttentionCall:
     ) -> Tensor:
         """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, stop), float32.
 
-        Rows sum to 1, or to less where the model has a learned sink. ``epsilon`` scales the logits
+        (float64 of a model that runs in float64.) Rows sum to 1, or to less where the model has a learned sink. ``epsilon`` scales the logits
         before soft-cap and mask (1 = the model's own attention).
         """
-        query = self.query[rows, heads, start:stop].float()
-        key = self.key[rows, heads // self.group_size, :stop].float()
+        query = widened(self.query[rows, heads, start:stop])
+        key = widened(self.key[rows, heads // self.group_size, :stop])
         logits = torch.matmul(query * (self.scaling * epsilon), key.transpose(1, 2))
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
         if self.mask is not None and self.mask.dtype != torch.bool:
-            logits = logits + self._mask_block(rows, heads, start, stop).float()
+            logits = logits + self._mask_block(rows, heads, start, stop).to(logits.dtype)
         else:
             logits = logits.masked_fill(~self.visible(rows, heads, start, stop), float("-inf"))
         if self.sinks is None:
             return logits.softmax(-1)
-        sink = self.sinks.reshape(-1).float()[heads][:, None, None].expand(-1, stop - start, 1)
+        sink = (
+            self.sinks.reshape(-1)
+            .to(logits.dtype)[heads][:, None, None]
+            .expand(-1, stop - start, 1)
+        )
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
 
     def undifferentiated(self, rows: Tensor, heads: Tensor) -> Tensor:
         """Output of N heads that attend uniformly to their visible keys: (N, T, Dv), float32."""
-        values = self.value[rows, heads // self.group_size].float()
+        values = widened(self.value[rows, heads // self.group_size])
         length = values.shape[1]
         if self.mask is None:
-            counts = torch.arange(1, length + 1, device=values.device, dtype=torch.float32)
+            counts = torch.arange(1, length + 1, device=values.device, dtype=values.dtype)
             return values.cumsum(1).div_(counts[:, None])
-        weights = self.visible(rows, heads, 0, length).float()
+        weights = self.visible(rows, heads, 0, length).to(values.dtype)
         return torch.matmul(weights, values) / weights.sum(-1, keepdim=True).clamp_min(1.0)
+
+
+def widened(values: Tensor) -> Tensor:
+    """In float32, or in float64 where they are."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 class Intervention:

@@ -110,7 +110,11 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``noise_floor``: nats; what it is a root mean square of is said by ``noise_pairs`` (pairs that
+    were repeated), ``noise_against`` (in which precision) and ``noise_effect`` (their median |ΔL|,
+    nats); without these, of repeated clean runs. ``noise_unmeasured``: why there is none.
+    ``batch_spread``: nats, of clean losses repeated inside stacks. ``evaluations``: (sample, head)
+    pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
@@ -127,6 +131,11 @@ class DetectRecord(Record):
     stack_tokens_reduced: int | None = None
     finished: str | None = None
     noise_floor: float | None = None
+    noise_pairs: int | None = None
+    noise_against: str | None = None
+    noise_effect: float | None = None
+    noise_unmeasured: str | None = None
+    batch_spread: float | None = None
     n_probe: int | None = None
     n_heads: int | None = None
     evaluations: int | None = None

@@ -1,0 +1,132 @@
+"""How much of a loss change is rounding: some of them measured again at a higher precision.
+
+1. Of all (head, sample) pairs of the probe choose 16: one from each sixteenth by |ΔL|, of the layer
+   that has the fewest so far, else at random (seeded).
+2. Measure each again with the whole model in float32, or in float64 after a run in float32: the
+   same code on the same weights, one module at a time (model/upcast.py).
+3. The noise floor is the root mean square, in nats, of the differences: what one per-sample ΔL is
+   typically off by. Over n samples it averages out to floor/√n where it has no direction.
+
+A repeated clean run is no substitute: in bfloat16 it gave the same bits, and 0 for a floor, where
+ΔL was off by 0.01 nats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+import pandas as pd
+import torch
+
+from circuitseer_core.detection.ablation import AblationMode
+from circuitseer_core.detection.replay import run_clean, variant_losses
+from circuitseer_core.errors import one_line
+from circuitseer_core.model.batches import loss_batch
+from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.memory import fitting, release
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.model.upcast import upcast, why_not
+from circuitseer_core.runs.progress import Progress
+
+PAIRS = 16
+_UNSUPPORTED = (RuntimeError, TypeError, NotImplementedError)
+
+
+@dataclass(frozen=True, slots=True)
+class NoiseFloor:
+    """What was found, or why nothing was.
+
+    nats: root mean square of measured minus repeated ΔL; pairs: how many were repeated; against:
+    the precision that they were repeated in; effect: the median of their |ΔL|; unmeasured: why
+    there are no numbers.
+    """
+
+    nats: float | None = None
+    pairs: int = 0
+    against: str | None = None
+    effect: float | None = None
+    unmeasured: str | None = None
+
+
+def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.DataFrame:
+    """At most ``pairs`` rows of the importance table, spread over |ΔL| and the layers.
+
+    Args:
+        importance: id, layer, head, delta_loss, one set's.
+    """
+    rng = np.random.default_rng(seed)
+    size = importance["delta_loss"].abs().to_numpy()
+    order = np.argsort(size, kind="stable")
+    layers = importance["layer"].to_numpy()
+    uses = np.zeros(int(layers.max(initial=0)) + 1, dtype=np.int64)
+    chosen = []
+    for part in np.array_split(order, min(pairs, len(order))):
+        rare = part[uses[layers[part]] == uses[layers[part]].min()]
+        picked = rng.choice(rare)
+        uses[layers[picked]] += 1
+        chosen.append(picked)
+    return importance.iloc[chosen]
+
+
+def measure_noise(
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    importance: pd.DataFrame,
+    ablation: AblationMode,
+    *,
+    replay: bool,
+    seed: int,
+    progress: Progress,
+) -> NoiseFloor:
+    """Repeat some loss changes of the probe; see the head of this module.
+
+    Args:
+        samples: the probe; importance: its rows of the importance table.
+    """
+    exact = torch.float64 if reference.dtype == torch.float32 else torch.float32
+    reason = why_not(reference, exact)
+    if reason is not None:
+        return NoiseFloor(unmeasured=reason)
+    chosen = choose_pairs(importance, seed)
+    progress.resize(len(chosen))
+    by_id = {sample.id: sample for sample in samples}
+    name = "fp64" if exact == torch.float64 else "fp32"
+    differences = []
+    with torch.inference_mode(), upcast(reference, exact):
+        for pair in chosen.itertuples():
+            repeat = partial(_delta, reference, by_id[pair.id], pair.layer, pair.head, ablation)
+            try:
+                again = fitting(partial(repeat, replay=replay))
+            except _UNSUPPORTED as error:  # a kernel that this precision does not have
+                return NoiseFloor(unmeasured=f"the model does not run in {name}: {one_line(error)}")
+            if again is None:
+                release(reference.device)
+                return NoiseFloor(unmeasured=f"memory ran out in {name}")
+            differences.append(pair.delta_loss - again)
+            progress.advance()
+    return NoiseFloor(
+        nats=float(np.sqrt(np.mean(np.square(differences)))),
+        pairs=len(chosen),
+        against=name,
+        effect=float(chosen["delta_loss"].abs().median()),
+    )
+
+
+def _delta(
+    reference: ReferenceModel,
+    sample: Encoded,
+    layer: int,
+    head: int,
+    ablation: AblationMode,
+    *,
+    replay: bool,
+) -> float:
+    """ΔL of one head on one sample, in nats."""
+    batch = loss_batch([sample], reference.device)
+    clean = run_clean(reference, batch, keep_inputs=replay)
+    known = clean if replay else None
+    losses = variant_losses(reference, batch, known, layer, [head], ablation)
+    return float(losses[0, 0] - clean.losses[0])
