@@ -35,6 +35,21 @@ def t95(samples: int | Floats | pd.Series) -> Floats:
         return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan))
 
 
+def spearman95(rho: float, samples: int) -> tuple[float, float]:
+    """The 95 % interval of a rank correlation ``rho`` over ``samples`` pairs.
+
+    Fisher's z with the variance (1 + rho²/2)/(samples - 3) of Bonett and Wright (2000). NaN, twice,
+    for fewer than four pairs or an undefined correlation.
+    """
+    if samples < 4 or not np.isfinite(rho):
+        return float("nan"), float("nan")
+    if abs(rho) >= 1:
+        return rho, rho
+    half = Z95 * float(np.sqrt((1 + rho**2 / 2) / (samples - 3)))
+    middle = float(np.arctanh(rho))
+    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
+
+
 def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:
     """Chance of a Student's t above ``t`` (samples - 1 degrees of freedom); 1 where undefined."""
     n = np.asarray(samples, dtype=np.float64)

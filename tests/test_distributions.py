@@ -116,3 +116,22 @@ def test_statistics_with_and_without_the_work_at_hand() -> None:
 def test_t95_is_the_table_of_students_t() -> None:
     np.testing.assert_allclose(dist.t95(np.array([2, 12, 31])), [12.706, 2.201, 2.042], atol=1e-3)
     assert np.isnan(dist.t95(1)) and float(dist.t95(10**6)) == pytest.approx(dist.Z95, abs=1e-4)
+
+
+@pytest.mark.parametrize("rho", [0.0, 0.5, -0.8])
+def test_the_interval_of_spearman_holds_the_truth(rho: float) -> None:
+    """Of normal pairs Spearman's is 6/pi * arcsin(rho/2): 19 of 20 intervals hold it."""
+    rng = np.random.default_rng(4)
+    truth = 6 / np.pi * np.arcsin(rho / 2)
+    held = 0
+    for _ in range(400):
+        x = rng.normal(size=80)
+        y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=80)
+        low, high = dist.spearman95(corr.spearman(x, y), 80)
+        held += low <= truth <= high
+    assert 0.92 <= held / 400 <= 0.98
+
+
+def test_intervals_of_few_pairs_and_of_perfect_order() -> None:
+    assert np.isnan(dist.spearman95(0.5, 3)).all() and np.isnan(dist.spearman95(np.nan, 9)).all()
+    assert dist.spearman95(-1.0, 9) == (-1.0, -1.0)

@@ -62,11 +62,13 @@ ALLOWED: dict[str, set[str]] = {
     "selection": {"runs", "data"},
     "browse": {"runs", "data"},
     "export": {"selection", "runs", "data"},
+    "arms": {"export", "selection", "runs", "data"},
+    "training": {"arms", "model", "runs", "data"},
     "signatures": {"scoring", "detection", "runs"},
-    "experiments": _STUDY,
+    "experiments": {"training", "arms", *_STUDY},
     "report": {"experiments", "signatures", "figures", "detection", "runs"},
     "api": {"selection", "scoring", "detection", "runs"},
-    "cli": {"api", "report", "experiments", "browse", "export", *_STUDY},
+    "cli": {"api", "arms", "training", "report", "experiments", "browse", "export", *_STUDY},
 }
 CORE_NAME = "circuitseer_core"
 

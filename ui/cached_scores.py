@@ -23,6 +23,7 @@ from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.runs import texts
 from circuitseer_core.runs.folder import Run
 from ui.shell import broken_state, empty_state
+from ui.widgets.scoring_choice import scoring_in_view
 
 NO_TEXTS = (
     f"This run holds numbers only, so ids stand in for texts. To see the texts: `{DEMO_PACKAGES}`"
@@ -32,7 +33,7 @@ NO_TEXTS = (
 def require_store(run: Run) -> ScoreStore:
     """The scores in view, or an empty state and the end of this script run."""
     try:
-        store = open_store(run, st.session_state.get("scoring"))
+        store = open_store(run, scoring_in_view(run))
     except UserError as error:
         broken_state(error)
         st.stop()
@@ -43,7 +44,7 @@ def require_store(run: Run) -> ScoreStore:
 
 
 def open_store(run: Run, name: str | None = None) -> ScoreStore | None:
-    """The scoring of this name, else the newest; None before its first finished shard.
+    """The scoring of this name, else the first; None before its first finished shard.
 
     Raises UserError where it cannot be read.
     """

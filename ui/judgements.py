@@ -12,6 +12,7 @@ from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import DEMO_RUN, Run, runs_home
 from circuitseer_core.selection import review
 from circuitseer_core.selection.review import ReviewState
@@ -72,4 +73,5 @@ def _copy(run: Run) -> None:
     while (home / name).exists():
         name, number = f"demo-copy-{number}", number + 1
     shutil.copytree(run.path, home / name)
+    ownership.mark(home / name)
     open_run(name)

@@ -17,6 +17,7 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
+from ui.widgets import scoring_choice
 
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
@@ -72,6 +73,7 @@ def enter() -> Any:
     st.session_state["_page"] = page.url_path
     st.session_state.update(st.session_state.pop("_next", {}))
     _pick_run()
+    scoring_choice.choose_scoring(current_run())
     return page
 
 
@@ -104,22 +106,20 @@ def folding_columns(spec: int | list[float], key: str, *, gap: Any = "small") ->
 
 
 def link_to(page: str, label: str, *, icon: str | None = None, **params: Any) -> None:
-    """A link to ``page`` ("heads") that keeps the run and carries ``params`` in the URL."""
-    query = {"run": st.session_state.get("run_key")} | params
-    st.page_link(
-        f"pages/{page}.py",
-        label=label,
-        icon=icon,
-        query_params={k: str(v) for k, v in query.items() if v is not None},
-    )
+    """A link to ``page`` ("heads") that keeps run and scoring and carries ``params`` in the URL."""
+    st.page_link(f"pages/{page}.py", label=label, icon=icon, query_params=_in_view(params))
 
 
 def go_to(page: str, **params: Any) -> None:
-    """Switch to ``page`` now, keeping the run; ends the script run."""
-    query = {"run": st.session_state.get("run_key")} | params
-    st.switch_page(
-        f"pages/{page}.py", query_params={k: str(v) for k, v in query.items() if v is not None}
-    )
+    """Switch to ``page`` now, keeping run and scoring; ends the script run."""
+    st.switch_page(f"pages/{page}.py", query_params=_in_view(params))
+
+
+def _in_view(params: dict[str, Any]) -> dict[str, str]:
+    """URL parameters of a link: run and scoring in view, and ``params``."""
+    param = scoring_choice.PARAM
+    query = {"run": st.session_state.get("run_key"), param: st.query_params.get(param)} | params
+    return {k: str(v) for k, v in query.items() if v is not None}
 
 
 def run_keys() -> list[str]:
@@ -142,12 +142,14 @@ def open_run(key: str) -> None:
     """Make ``key`` the run in view from the next script run on (call from a callback)."""
     st.session_state["run_key"] = key
     st.query_params["run"] = key
+    st.query_params.pop(scoring_choice.PARAM, None)  # another run's scorings have other names
 
 
 def watch_run(key: str) -> None:
     """Draw the Runs page anew with run ``key`` in view; ends the script run."""
     st.session_state["_next"] = {"run_key": key, "runs_view": "Watch"}
     st.query_params["run"] = key
+    st.query_params.pop(scoring_choice.PARAM, None)
     st.rerun()
 
 

@@ -7,7 +7,6 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Annotated
 import typer
 
 from circuitseer_core import __version__, api
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
 from circuitseer_core.cli.app import app as open_app
@@ -23,6 +23,7 @@ from circuitseer_core.cli.from_settings import repeatable, takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 REPEATABLE = opt.REPEATABLE.union(
-    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, SelectionSettings))
+    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, SelectionSettings, ArmsSettings))
 )
 """Options that may be given several times, or several values at once."""
 
@@ -83,7 +84,7 @@ def spread_values(words: Sequence[str]) -> list[str]:
 
 def command_line() -> str:
     """This process's command, as a person would type it."""
-    return shlex.join(["python", "-m", "circuitseer_core", *sys.argv[1:]])
+    return as_typed(sys.argv[1:])
 
 
 @app.command()
@@ -100,7 +101,7 @@ def detect(run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False) -> 
     typer.echo(f"{len(heads)} heads measured; largest loss increases in nats: {named}")
     if short := short_probe(folder.detection):
         typer.echo(short)
-    typer.echo(f"next: python -m circuitseer_core score --run {run} --data …")
+    typer.echo(f"next: {as_typed(['score', '--run', str(run), '--data'])} …")
 
 
 @app.command()
@@ -119,7 +120,7 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
             f"{len(scoring.heads)} heads pass --heads lcb; without any effect {chance:.1f} would "
             "(--heads bh bounds the share of false ones by 5 %)"
         )
-    typer.echo(f"next: python -m circuitseer_core select --run {run}")
+    typer.echo(f"next: {as_typed(['select', '--run', str(run)])}")
 
 
 @app.command()
@@ -129,7 +130,9 @@ def select(run: opt.Run, settings: SelectionSettings) -> None:
     counts = api.run_selection(run, settings, command=command_line()).counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     typer.echo(
-        f"next: python -m circuitseer_core export --run {run} --selection {settings.name} --out …"
+        "next: "
+        + as_typed(["export", "--run", str(run), "--selection", settings.name, "--out"])
+        + " …"
     )
 
 
@@ -158,6 +161,24 @@ def export(
     typer.echo(f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}")
     if done.address:
         typer.echo(f"pushed to {done.address}")
+
+
+@app.command()
+@takes(ArmsSettings)
+def arms(
+    run: opt.Run,
+    out: Annotated[Path, typer.Option(help="Folder to write.", show_default=False)],
+    settings: ArmsSettings,
+    quiet: opt.Quiet = False,
+) -> None:
+    """The subsets that a draw has to beat, at one budget, each exported and verified."""
+    from circuitseer_core.arms.build import build_arms, summary
+    from circuitseer_core.runs.folder import Run
+
+    record = build_arms(Run.open(run), out, settings, command=command_line(), show=not quiet)
+    table = summary(record)[["label", "rows", "tokens", "mean_tokens", "mean_score"]]
+    typer.echo(table.round(3).to_string(index=False))
+    typer.echo(f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}")
 
 
 @app.command()

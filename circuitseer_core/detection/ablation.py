@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening, widened
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
@@ -54,7 +55,7 @@ class Ablation(Intervention):
     def _replacement(self, call: AttentionCall, rows: Tensor, heads: Tensor) -> Tensor:
         if self.mode == "uniform":
             return call.undifferentiated(rows, heads)
-        length, width = call.value.shape[2:]
+        length, width = call.query.shape[2], call.value.shape[3]
         if self.mode == "zero":
             return torch.zeros(len(rows), length, width, device=rows.device)
         if self.mode == "mean":
@@ -73,6 +74,16 @@ class AblationMode:
     epsilon: float = 0.0
     means: dict[int, Tensor] | None = None
 
+    def plan_sets(self, head_sets: Sequence[Sequence[Head]], rows: int) -> Ablation:
+        """The intervention on stacked copies of ``rows`` batch rows: copy v loses head set v."""
+        targets: dict[int, tuple[list[int], list[int]]] = {}
+        for v, heads in enumerate(head_sets):
+            for layer, head in heads:
+                at, which = targets.setdefault(layer, ([], []))
+                at.extend(range(v * rows, (v + 1) * rows))
+                which.extend([head] * rows)
+        return self.plan(targets)
+
     def plan(self, targets: dict[int, tuple[list[int], list[int]]]) -> Ablation:
         """The intervention that ablates ``targets``: layer -> (rows, heads)."""
         return Ablation(targets, mode=self.mode, epsilon=self.epsilon, means=self.means)
@@ -90,7 +101,8 @@ class _OutputSum(Intervention):
 
     def after(self, call: AttentionCall, output: Tensor) -> Tensor:
         assert self.keep is not None
-        total = torch.einsum("bthd,bt->hd", output.float(), self.keep).cpu().double()
+        keep = self.keep.to(output.device)
+        total = torch.einsum("bthd,bt->hd", output.float(), keep).cpu().double()
         self.sums[call.layer] = self.sums.get(call.layer, 0) + total
         return output
 

@@ -86,7 +86,11 @@ def detect(
         corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
     if reference is None:
         reference, info = load_model(
-            settings.model, dtype=settings.dtype, device=settings.device, revision=settings.revision
+            settings.model,
+            dtype=settings.dtype,
+            device=settings.device,
+            revision=settings.revision,
+            weight_bits=settings.weight_bits,
         )
         _refuse_other_model(run, info)
         with run.editing() as record:

@@ -116,12 +116,6 @@ def set_losses(
     ablation: AblationMode,
 ) -> Tensor:
     """Losses with whole sets of heads ablated at once, (sets, B) float64; an empty set is clean."""
-    targets: dict[int, tuple[list[int], list[int]]] = {}
-    for v, heads in enumerate(head_sets):
-        for layer, head in heads:
-            rows, which = targets.setdefault(layer, ([], []))
-            rows.extend(range(v * batch.size, (v + 1) * batch.size))
-            which.extend([head] * batch.size)
-    with intervening(ablation.plan(targets)):
+    with intervening(ablation.plan_sets(head_sets, batch.size)):
         hidden = reference.hidden(batch.ids.repeat(len(head_sets), 1))
     return sample_losses(reference, hidden, batch)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Self
@@ -12,9 +12,11 @@ import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_json, write_parquet
+from circuitseer_core.files import write_parquet
 from circuitseer_core.json_io import jsonable
+from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, Plot
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import read_or_none
 
 FOLDER = "experiments"
 
@@ -60,6 +62,8 @@ class ExperimentResult:
         verdict: the answer in a few sentences, numbers included.
         numbers: what the verdict rests on, fit for JSON.
         table: the details, a row a case.
+        outcome: the answer for programs, with its interval; None where it only describes.
+        plots: how the table is drawn.
     """
 
     name: str
@@ -67,37 +71,50 @@ class ExperimentResult:
     verdict: str
     numbers: dict[str, Any]
     table: pd.DataFrame
+    outcome: Outcome | None = None
+    plots: tuple[Plot, ...] = ()
 
-    def save(self, run: Run, options: dict[str, Any]) -> None:
+    def save(self, run: Run, options: dict[str, Any], seconds: float | None = None) -> None:
         """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically)."""
         folder = run.path / FOLDER
         write_parquet(folder / f"{self.name}.parquet", self.table)
-        entry = {
-            "name": self.name,
-            "title": self.title,
-            "verdict": self.verdict,
-            "numbers": jsonable(self.numbers),
-            "options": jsonable(options),
-            "finished": now(),
-        }
-        write_json(folder / f"{self.name}.json", entry)
+        entry = ExperimentRecord(
+            name=self.name,
+            title=self.title,
+            verdict=self.verdict,
+            numbers=jsonable(self.numbers),
+            options=jsonable(options),
+            finished=now(),
+            seconds=None if seconds is None else round(seconds, 1),
+            outcome=self.outcome,
+            plots=list(self.plots),
+        )
+        entry.write(folder / f"{self.name}.json")
 
 
 @dataclass(frozen=True, slots=True)
 class Experiment:
-    """An entry of the registry; ``module`` is imported when it is run or asked for its options."""
+    """An entry of the registry; ``module`` is imported when it is run or asked for its options.
+
+    A module may have ``estimated_seconds(run, **options) -> float``, for those that take long.
+    """
 
     name: str
     description: str
     module: str
+    needs_model: bool = False
 
     def options(self) -> dict[str, str]:
         """The options and what they mean."""
-        model: type[ExperimentOptions] = importlib.import_module(self.module).Options
         return {
             name: f"{field.description} (default: {field.default})"
-            for name, field in model.model_fields.items()
+            for name, field in self.options_class().model_fields.items()
         }
+
+    def options_class(self) -> type[ExperimentOptions]:
+        """The class that checks its options."""
+        model: type[ExperimentOptions] = importlib.import_module(self.module).Options
+        return model
 
     def run(self, run: Run, **options: Any) -> ExperimentResult:
         """Run it on ``run`` and keep the result in the run folder.
@@ -105,19 +122,22 @@ class Experiment:
         Raises:
             UserError: a stage it needs has not been run, or an option is wrong.
         """
+        began = time.monotonic()
         result: ExperimentResult = importlib.import_module(self.module).run(run, **options)
-        result.save(run, options)
+        result.save(run, options, time.monotonic() - began)
         return result
 
 
-def saved_results(run: Run) -> list[dict[str, Any]]:
-    """The JSON entries of the experiments kept in a run, by name; unreadable ones are left out."""
-    results = []
-    for path in sorted((run.path / FOLDER).glob("*.json")):
-        try:
-            entry = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
-            continue
-        if isinstance(entry, dict) and "verdict" in entry:
-            results.append(entry)
-    return results
+def saved_results(run: Run) -> list[ExperimentRecord]:
+    """The experiments kept in a run, by name; unreadable ones are left out."""
+    paths = sorted((run.path / FOLDER).glob("*.json"))
+    kept = (read_or_none(ExperimentRecord, path) for path in paths)
+    return [record for record in kept if record is not None]
+
+
+def saved_table(run: Run, name: str) -> pd.DataFrame:
+    """The table kept of an experiment; empty where there is none that can be read."""
+    try:
+        return pd.read_parquet(run.path / FOLDER / f"{name}.parquet")
+    except (OSError, ValueError):
+        return pd.DataFrame()

@@ -16,11 +16,11 @@ import numpy as np
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.overlap import drawn, noise_floor, shared
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.selection.budgets import rows_of
+from circuitseer_core.selection.overlap import drawn, noise_floor, shared
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import EncodedText

@@ -37,13 +37,13 @@ from circuitseer_core.correlation import (
 )
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.overlap import drawn, noise_floor, shared
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.overlap import drawn, noise_floor, shared
 from circuitseer_core.wording import count, percent, plain, signed
 
 NAME = "random-heads"

@@ -19,12 +19,12 @@ from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.overlap import shared
 from circuitseer_core.hashing import remix
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.gumbel import draw_hashes, effective_size
 from circuitseer_core.selection.lists import run_rules
+from circuitseer_core.selection.overlap import shared
 from circuitseer_core.selection.pool import load_pool
 from circuitseer_core.selection.settings import LengthControl, SelectionSettings
 from circuitseer_core.selection.sift import sift

@@ -14,6 +14,7 @@ from circuitseer_core import limits
 from circuitseer_core.correlation import draws_in_words
 from circuitseer_core.export.chat import llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent, signed
@@ -209,7 +210,7 @@ def _columns(manifest: ExportManifest) -> str:
 def _reproduce(manifest: ExportManifest, file_name: str) -> str:
     commands = "\n".join(manifest.commands)
     return (
-        f"```\n{commands}\npython -m circuitseer_core verify {file_name}\n```\n\n"
+        f"```\n{commands}\n{as_typed(['verify', file_name])}\n```\n\n"
         "The manifest beside the data holds model, heads, settings, data fingerprints and hashes."
     )
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +19,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.rows import Format
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import (
     AnyRecord,
@@ -93,7 +93,7 @@ def make_manifest(
     if summary.diagnostics is None:
         raise UserError(f"selection {name!r} has no diagnostics: draw it again")
     scoring, detection = run.scoring(summary.scores), run.detection
-    command = ["python", "-m", "circuitseer_core", "export", "--run", str(run.path)]
+    command = ["export", "--run", str(run.path)]
     command += ["--selection", name, "--out", str(target), "--format", details.format]
     manifest = ExportManifest(
         format=FORMAT,
@@ -120,7 +120,7 @@ def make_manifest(
         export=details,
         files=list(files),
         versions=run.record.versions | versions(),
-        commands=[*_earlier(run), str(summary.command), shlex.join(command)],
+        commands=[*_earlier(run), str(summary.command), as_typed(command)],
     )
     manifest.seal = seal(manifest.to_json())
     return manifest

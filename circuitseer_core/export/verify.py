@@ -210,7 +210,7 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         was = selection.counts.rows
         change = "other scores" if len(pool) == was else f"{len(pool):,} rows, {was:,} then"
         result.add("pool", f"the pool has changed since the draw ({change})")
-    frame = ids_frame(draw(pool, settings, rules))
+    frame = ids_frame(draw(pool, settings, rules, target=selection.lengths))
     if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
         return

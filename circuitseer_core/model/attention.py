@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.model.kernels import tell_of_fallback, ungrouped
 
 NAME = "circuitseer"
 
@@ -38,9 +39,10 @@ NAME = "circuitseer"
 class AttentionCall:
     """One attention layer's inputs, as the model computed them.
 
-    Shapes: query (B, H, T, D), key (B, G, T, D), value (B, G, T, Dv). ``mask`` is None where the
-    layer is plainly causal over its whole input, else (B or 1, H or 1, T, T): boolean (True =
-    visible) or additive.
+    Shapes: query (B, H, Q, D), key (B, G, T, D), value (B, G, T, Dv). Q is T, or less where earlier
+    keys come from a cache; the queries are the last Q positions. ``mask`` is None where the layer
+    is plainly causal over its whole input, else (B or 1, H or 1, Q, T): boolean (True = visible) or
+    additive.
     """
 
     layer: int
@@ -57,19 +59,35 @@ class AttentionCall:
         """Query heads of this layer."""
         return self.query.shape[1]
 
+    def on(self, device: torch.device) -> AttentionCall:
+        """The same call with its tensors on ``device``: layers may be spread over several."""
+        if self.query.device == device:
+            return self
+        tensors = {
+            name: None if tensor is None else tensor.to(device)
+            for name in ("query", "key", "value", "mask", "sinks")
+            for tensor in [getattr(self, name)]
+        }
+        return replace(self, **tensors)
+
     @property
     def group_size(self) -> int:
         """Query heads that share one key/value head."""
         return self.query.shape[1] // self.key.shape[1]
 
-    def visible(self, rows: Tensor, heads: Tensor, start: int, stop: int) -> Tensor:
-        """Keys that queries ``start:stop`` of N (row, head) pairs may see: (N, q, stop) bool.
+    @property
+    def cached(self) -> int:
+        """Keys from before the first query: T - Q."""
+        return self.key.shape[2] - self.query.shape[2]
 
-        Keys from ``stop`` on are left out: no causal query sees them.
+    def visible(self, rows: Tensor, heads: Tensor, start: int, stop: int) -> Tensor:
+        """Keys that queries ``start:stop`` of N (row, head) pairs may see: (N, q, k) bool.
+
+        k = cached + ``stop``: keys behind the last query are left out, no causal query sees them.
         """
         if self.mask is None:
-            at = torch.arange(start, stop, device=self.query.device)
-            keys = torch.arange(stop, device=self.query.device)
+            at = torch.arange(start, stop, device=self.query.device) + self.cached
+            keys = torch.arange(self.cached + stop, device=self.query.device)
             return (keys[None, :] <= at[:, None]).expand(len(rows), -1, -1)
         block = self._mask_block(rows, heads, start, stop)
         return block if block.dtype == torch.bool else block > torch.finfo(block.dtype).min / 2
@@ -78,42 +96,41 @@ class AttentionCall:
         assert self.mask is not None
         row = rows if self.mask.shape[0] > 1 else torch.zeros_like(rows)
         head = heads if self.mask.shape[1] > 1 else torch.zeros_like(heads)
-        return self.mask[row, head, start:stop, :stop]
+        return self.mask[row, head, start:stop, : self.cached + stop]
 
     def pattern(
         self, rows: Tensor, heads: Tensor, start: int, stop: int, epsilon: float = 1.0
     ) -> Tensor:
-        """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, stop), float32.
+        """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, k), float32.
 
-        (float64 of a model that runs in float64.) Rows sum to 1, or to less where the model has a learned sink. ``epsilon`` scales the logits
-        before soft-cap and mask (1 = the model's own attention).
+        (float64 of a model that runs in float64.) Rows sum to 1, or to less where the model has a
+        learned sink. ``epsilon`` scales the logits before soft-cap and mask (1 = the model's own
+        attention). k is that of :meth:`visible`.
         """
         query = widened(self.query[rows, heads, start:stop])
-        key = widened(self.key[rows, heads // self.group_size, :stop])
+        key = widened(self.key[rows, heads // self.group_size, : self.cached + stop])
         logits = torch.matmul(query * (self.scaling * epsilon), key.transpose(1, 2))
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
         if self.mask is not None and self.mask.dtype != torch.bool:
             logits = logits + self._mask_block(rows, heads, start, stop).to(logits.dtype)
         else:
-            logits = logits.masked_fill(~self.visible(rows, heads, start, stop), float("-inf"))
+            # Not -inf: a padded query sees nothing, and its NaN would reach others as 0 * NaN.
+            hidden = ~self.visible(rows, heads, start, stop)
+            logits = logits.masked_fill(hidden, torch.finfo(torch.float32).min)
         if self.sinks is None:
             return logits.softmax(-1)
-        sink = (
-            self.sinks.reshape(-1)
-            .to(logits.dtype)[heads][:, None, None]
-            .expand(-1, stop - start, 1)
-        )
+        sink = self.sinks.reshape(-1).to(logits.dtype)[heads]
+        sink = sink[:, None, None].expand(-1, stop - start, 1)
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
 
     def undifferentiated(self, rows: Tensor, heads: Tensor) -> Tensor:
-        """Output of N heads that attend uniformly to their visible keys: (N, T, Dv), float32."""
+        """Output of N heads that attend uniformly to their visible keys: (N, Q, Dv), float32."""
         values = widened(self.value[rows, heads // self.group_size])
-        length = values.shape[1]
         if self.mask is None:
-            counts = torch.arange(1, length + 1, device=values.device, dtype=values.dtype)
-            return values.cumsum(1).div_(counts[:, None])
-        weights = self.visible(rows, heads, 0, length).to(values.dtype)
+            counts = torch.arange(1, values.shape[1] + 1, device=values.device, dtype=values.dtype)
+            return values.cumsum(1).div_(counts[:, None])[:, self.cached :]
+        weights = self.visible(rows, heads, 0, self.query.shape[2]).to(values.dtype)
         return torch.matmul(weights, values) / weights.sum(-1, keepdim=True).clamp_min(1.0)
 
 
@@ -203,6 +220,8 @@ def _run(
 ) -> Tensor:
     """SDPA, or the architecture's own eager function where SDPA cannot express the layer."""
     if kwargs.get("softcap") is None and kwargs.get("s_aux") is None:
+        module, key, value = ungrouped(module, query, key, value)
+        tell_of_fallback(query, key, value, mask)
         output, _ = sdpa_attention_forward(
             module, query, key, value, mask, scaling=scaling, **kwargs
         )

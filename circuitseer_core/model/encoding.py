@@ -76,18 +76,10 @@ def encode_for_loss(
     """
     if sample.response is None and loss_tokens == "response":
         return "no response"
-    if template == "chat":
-        from jinja2 import TemplateError  # what a template raises; there where templates are
-
-        turn = [{"role": "user", "content": sample.prompt}]
-        try:
-            text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
-        except TemplateError as error:
-            return f"the chat template refuses it: {error}"
-        prompt_ids = tokenizer(text, add_special_tokens=False)["input_ids"]
-    else:
-        text = sample.prompt + "\n"
-        prompt_ids = tokenizer(text)["input_ids"]
+    prompt = encode_prompt(tokenizer, sample.prompt, template)
+    if isinstance(prompt, str):
+        return prompt
+    text, prompt_ids = prompt
     response = sample.response or ""
     response_ids = tokenizer(response, add_special_tokens=False)["input_ids"] if response else []
     ids = [*prompt_ids, *response_ids]
@@ -95,6 +87,24 @@ def encode_for_loss(
     if len(ids) <= loss_from:
         return "no loss tokens"
     return Encoded(sample.id, sample.source, ids, loss_from, text + response)
+
+
+def encode_prompt(tokenizer: Any, prompt: str, template: str) -> tuple[str, list[int]] | str:
+    """What stands before a response, as text and as tokens; or why the template refuses it.
+
+    ``chat``: the tokenizer's template over one user turn with the generation prompt added;
+    ``plain``: the prompt and a newline, with the tokenizer's own special tokens.
+    """
+    if template != "chat":
+        return prompt + "\n", list(tokenizer(prompt + "\n")["input_ids"])
+    from jinja2 import TemplateError  # what a template raises; there where templates are
+
+    turn = [{"role": "user", "content": prompt}]
+    try:
+        text = tokenizer.apply_chat_template(turn, tokenize=False, add_generation_prompt=True)
+    except TemplateError as error:
+        return f"the chat template refuses it: {error}"
+    return text, list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
 
 def encode_texts(tokenizer: Any, texts: list[str], max_length: int) -> list[EncodedText]:

@@ -13,6 +13,12 @@ from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
 from circuitseer_core.model.attention import NAME
+from circuitseer_core.model.placement import (
+    SPREAD,
+    first_of_several_gpus,
+    placement,
+    refuse_weights_elsewhere,
+)
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.weights_hash import weights_hash
 
@@ -21,6 +27,8 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 class PinnedModel(Protocol):
     """What a run knows of its model: the id it was asked for, and the hashes that pin it."""
+
+    weight_bits: str
 
     id: str
     revision: str | None
@@ -38,6 +46,7 @@ class ModelInfo:
     weights_hash: str
     tokenizer_hash: str
     dtype: str
+    weight_bits: str
     device: str
     n_layers: int
     heads_per_layer: list[int]
@@ -68,18 +77,27 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
 
 
 def load_model(
-    spec: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None
+    spec: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    weight_bits: str = "all",
 ) -> tuple[ReferenceModel, ModelInfo]:
     """Load and instrument a reference model.
 
     Args:
         spec: a Hub id, a local Transformers folder, or ``demo`` (the embedded default).
+        device: see :func:`resolve_device`; ``spread`` for the layers over all GPUs.
+        weight_bits: ``all``, or ``8`` or ``4``: weights quantised as they are loaded.
 
     Raises:
-        UserError: unknown model, unusable device, or an architecture without reachable heads.
+        UserError: unknown model, unusable device, a library that is missing, or an architecture
+            without reachable heads.
     """
-    on = resolve_device(device)
+    on = first_of_several_gpus() if device == SPREAD else resolve_device(device)
     precision = resolve_dtype(dtype, on)
+    placing = placement(on, precision, spread=device == SPREAD, weight_bits=weight_bits)
     source = str(demo.model_folder()) if spec == "demo" else spec
     try:
         # Code that a model brings along is never run.
@@ -94,14 +112,17 @@ def load_model(
             dtype=precision,
             attn_implementation=NAME,
             trust_remote_code=False,
+            **placing,
         )
     except (OSError, ValueError, KeyError, ImportError) as error:
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):
         raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
-    model.to(device=on)
+    if not placing:
+        model.to(device=on)
+    refuse_weights_elsewhere(model, spec)
     reference = ReferenceModel(model, tokenizer, name=spec)
-    return reference, describe(reference, source, revision)
+    return reference, describe(reference, source, revision, weight_bits)
 
 
 def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceModel:
@@ -110,7 +131,13 @@ def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceMode
     Raises:
         UserError: it cannot be loaded, or its weights or tokenizer have changed since.
     """
-    reference, info = load_model(known.id, dtype=dtype, device=device, revision=known.revision)
+    reference, info = load_model(
+        known.id,
+        dtype=dtype,
+        device=device,
+        revision=known.revision,
+        weight_bits=known.weight_bits,
+    )
     for what, now, then in (
         ("weights", info.weights_hash, known.weights_hash),
         ("tokenizer", info.tokenizer_hash, known.tokenizer_hash),
@@ -123,7 +150,9 @@ def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceMode
     return reference
 
 
-def describe(reference: ReferenceModel, source: str, revision: str | None) -> ModelInfo:
+def describe(
+    reference: ReferenceModel, source: str, revision: str | None, weight_bits: str = "all"
+) -> ModelInfo:
     """The manifest entry of a loaded model; hashes its weight files (see weights_hash.py)."""
     model = reference.model
     names = {v: k for k, v in DTYPES.items()}
@@ -134,10 +163,11 @@ def describe(reference: ReferenceModel, source: str, revision: str | None) -> Mo
         weights_hash=_weights_hash(source, revision),
         tokenizer_hash=_tokenizer_hash(reference.tokenizer),
         dtype=names.get(reference.dtype, str(reference.dtype)),
+        weight_bits=weight_bits,
         device=str(reference.device),
         n_layers=len(reference.layers),
         heads_per_layer=reference.heads_per_layer,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.num_parameters(),  # knows that 4-bit weights are packed
     )
 
 

@@ -15,7 +15,8 @@ LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
 def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats of each target, (n,) float32, from final hidden states (n, d).
 
-    (float64 from states in float64.) Logits exist for one chunk at a time: never a (batch, T, vocabulary) tensor.
+    (float64 from states in float64.) Logits exist for one chunk at a time: never a (batch, T,
+    vocabulary) tensor.
     """
     vocab = reference.model.get_output_embeddings().weight.shape[0]
     limit = LOGIT_BYTES.get(hidden.device.type, LOGIT_BYTES["cuda"])

@@ -98,7 +98,13 @@ class ReferenceModel:
         """
         with _USE:
             output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
-        return output
+        return output.to(input_ids.device)
+
+    def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
+        """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
+        with _USE:
+            ids: Tensor = self.model.generate(input_ids, **options)
+        return ids
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits (n, V) of final hidden states (n, d), in float32 whatever the model's.
@@ -122,14 +128,14 @@ class ReferenceModel:
 
 def _float32_product(head: nn.Linear, states: Tensor) -> Tensor:
     """What a low-precision LM head gives, (..., V), summed up and kept in float32."""
-    if (
-        states.is_cuda and head.weight.dtype in _LOW
-    ):  # tensor cores do so at no cost; elsewhere operands are widened first
+    here, states = states.device, states.to(head.weight.device)
+    # Tensor cores do so at no cost; elsewhere operands are widened first.
+    if states.is_cuda and head.weight.dtype in _LOW:
         product = torch.mm(states.flatten(0, -2), head.weight.t(), out_dtype=torch.float32)
         logits = product.unflatten(0, states.shape[:-1])
     else:
         logits = torch.matmul(states.float(), head.weight.float().t())
-    return logits if head.bias is None else logits + head.bias.float()
+    return (logits if head.bias is None else logits + head.bias.float()).to(here)
 
 
 class _BodyOutput(BaseModelOutputWithPast):

@@ -9,8 +9,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import saved_results
 from circuitseer_core.files import write_text
+from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
 from circuitseer_core.runs.folder import Run, now
@@ -54,7 +54,7 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
         heads_section(facts_, figures),
         scores_section(facts_, figures),
         selection_section(facts_, figures),
-        _experiments(run),
+        experiments_section(run, figures),
         _made(run, facts_),
         tag(
             "footer",
@@ -101,17 +101,6 @@ def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
             )
             for s in findings
         ),
-    )
-
-
-def _experiments(run: Run) -> Html:
-    kept = saved_results(run)
-    if not kept:
-        return Html("")
-    return section(
-        "Validation experiments",
-        "experiments",
-        *(join((tag("h3", entry["title"]), paragraph(entry["verdict"]))) for entry in kept),
     )
 
 

@@ -27,11 +27,26 @@ FIXED = frozenset(
     }
 )
 """Columns of a shard that every row has and that are no score."""
-WIDE = frozenset({"profile", "token_starts", "special_mask", "prompt", "response", "original"})
-"""Columns of a shard that are hundreds of times the size of a number."""
 
+
+HEAD_FAMILIES = ("first", "focus", "divergence", "entropy", "distance")
+"""Readings of every single head (scoring/head_features.py)."""
+CALIBRATED = "calibrated"
+"""The scorer that a calibration gives: every row's rank, above 0 and below 1."""
 
 _CONTROL = "control_"
+
+
+def head_column(family: str) -> str:
+    """The column that holds one reading of every observed head, as a list of fixed size."""
+    return f"head_{family}"
+
+
+HEAD_COLUMNS = tuple(head_column(family) for family in HEAD_FAMILIES)
+WIDE = frozenset(
+    {"profile", "token_starts", "special_mask", "prompt", "response", "original", *HEAD_COLUMNS}
+)
+"""Columns of a shard that are hundreds of times the size of a number."""
 
 
 def control_column(scorer: str, draw: int) -> str:

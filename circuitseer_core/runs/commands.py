@@ -17,6 +17,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.installation import program
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -85,7 +86,7 @@ def step(
 
 def as_typed(words: Sequence[str]) -> str:
     """A command as one would type it in a shell."""
-    return shlex.join(["python", "-m", "circuitseer_core", *words])
+    return shlex.join([*program(), *words])
 
 
 def _option(info: FieldInfo) -> Option:

@@ -17,6 +17,8 @@ import pandas as pd
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
+from circuitseer_core.runs import ownership
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
@@ -33,6 +35,10 @@ DEMO_RUN = HOME / "assets" / "demo-run"
 
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
+
+
+ARM_PREFIX = "arm."
+"""Names of selections that are arms of a comparison begin so."""
 
 
 def runs_home() -> Path:
@@ -86,6 +92,7 @@ class Run:
                 raise UserError(f"{path} exists and is not a run folder: choose another --run")
         run = cls(path, RunRecord(format=RUN_FORMAT, name=path.name, created=now(), state="new"))
         run.record.write(path / "run.json")
+        ownership.mark(path)
         return run
 
     def discard_if_empty(self) -> None:
@@ -93,7 +100,7 @@ class Run:
 
         A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
         """
-        ours = {"run.json", ".stage", "progress.json"}
+        ours = {"run.json", ".stage", "progress.json", ownership.MARK}
         if {p.name for p in self.path.iterdir()} <= ours:
             for name in ours:
                 (self.path / name).unlink(missing_ok=True)
@@ -239,9 +246,10 @@ class Run:
         return _read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
 
     def selections(self) -> list[str]:
-        """Names of the selections drawn in this run, newest first."""
-        files = list(self.path.glob("selections/*/selection.json"))
-        return [p.parent.name for p in sorted(files, key=_age, reverse=True)]
+        """Names of the selections drawn in this run, newest first; a comparison's arms last."""
+        files = sorted(self.path.glob("selections/*/selection.json"), key=_age, reverse=True)
+        names = [path.parent.name for path in files]
+        return sorted(names, key=lambda name: name.startswith(ARM_PREFIX))
 
     def selection(self, name: str) -> SelectionRecord:
         """selection.json: settings, the scoring used, diagnostics."""
@@ -266,6 +274,24 @@ class Run:
         """ids.parquet of one selection."""
         self.selection(name)
         return _read(self.selection_dir(name) / "ids.parquet")
+
+    def calibration_dir(self, name: str) -> Path:
+        """Folder of one calibration."""
+        return self.path / "calibrations" / name
+
+    def calibrations(self) -> list[str]:
+        """Names of the calibrations of this run, ``default`` first."""
+        names = [p.parent.name for p in self.path.glob("calibrations/*/calibration.json")]
+        return sorted(names, key=lambda n: (n != "default", n))
+
+    def calibration(self, name: str = "default") -> CalibrationRecord:
+        """calibration.json of one calibration."""
+        path = self.calibration_dir(name) / "calibration.json"
+        if not path.is_file():
+            raise UserError(
+                f"{self.path} has no calibration named {name!r}: run calibrate --run {self.path}"
+            )
+        return CalibrationRecord.read(path)
 
     def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""

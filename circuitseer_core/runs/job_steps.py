@@ -8,22 +8,15 @@ are shown but not run until someone who read them adopts them.
 
 from __future__ import annotations
 
-import contextlib
-import hashlib
-import hmac
 import json
-import os
-import secrets
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import cache_home
+from circuitseer_core.runs import ownership
 
 STAGES = ("detect", "score", "select")
 """What a background job may do."""
-
-_KEY_BYTES = 32
 
 
 def rebuilt(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[str]]:
@@ -36,20 +29,16 @@ def sealed(steps: Sequence[Sequence[str]]) -> str | None:
 
     None where no key can be kept: such jobs have to be adopted to go on.
     """
-    words = [_options(list(step)) for step in steps]
-    text = json.dumps(words, ensure_ascii=True).encode()
-    try:
-        return hmac.new(_key(), text, hashlib.sha256).hexdigest()
-    except OSError:
-        return None
+    return ownership.seal(_text(steps))
 
 
 def is_ours(steps: Sequence[Sequence[str]], seal: str | None) -> bool:
     """Whether ``steps`` were given to a job on this machine."""
-    own = sealed(steps)
-    if seal is None or own is None:
-        return False
-    return hmac.compare_digest(own.encode(), seal.encode())
+    return ownership.is_sealed(_text(steps), seal)
+
+
+def _text(steps: Sequence[Sequence[str]]) -> str:
+    return json.dumps([_options(list(step)) for step in steps], ensure_ascii=True)
 
 
 def _bound(step: list[str], run_path: Path) -> list[str]:
@@ -71,23 +60,3 @@ def _options(step: list[str]) -> list[str]:
         elif not word.startswith("--run="):
             kept.append(word)
     return kept
-
-
-def _key() -> bytes:
-    """The key of this machine and user, made on first use, readable by its owner alone."""
-    path = cache_home() / "job.key"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    for _ in range(2):
-        with contextlib.suppress(FileNotFoundError):
-            key = path.read_bytes()
-            if len(key) == _KEY_BYTES:
-                return key
-            path.unlink()
-        # Written aside and linked: of two makers at once one wins, and both read the same.
-        aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        with contextlib.suppress(FileExistsError):
-            os.link(aside, path)
-        aside.unlink()
-    return path.read_bytes()

@@ -17,6 +17,7 @@ A run folder is data: what is run is this package, with the stages and options o
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -29,12 +30,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME, IS_CHECKOUT
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.job_steps import is_ours, rebuilt, sealed
+from circuitseer_core.runs.processes import RUNNER, identity, is_live, works_in
 from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
@@ -51,7 +52,7 @@ class JobStatus:
     ``state``: none, running, stopping, done, failed, cancelled, or interrupted (its process is
     gone without having said why: killed, or the machine went down). ``step`` is the 0-based index
     of the step in work or last worked on; ``seconds`` the time since the start, or the total.
-    ``ours``: whether the steps were given on this machine, so that they may be run again.
+    ``ours``: whether the steps were given, and the run made, on this machine.
     """
 
     state: str = "none"
@@ -79,13 +80,14 @@ def start(
 ) -> None:
     """Start ``steps`` (arguments after ``python -m circuitseer_core``) for the run at ``run_path``.
 
-    Raises UserError where a job of this run is at work, ``run_path`` is a folder of another kind,
-    or a step is no stage. ``program`` is what the arguments are given to; the folder never says it.
+    Raises UserError where a job of this run is at work, the run was not made here, ``run_path`` is
+    a folder of another kind, or a step is no stage. ``program`` is what the arguments are given to; the folder never says it.
     """
     words = rebuilt(steps, run_path)
     run = Run.create(run_path)
+    ownership.require_own(run.path)
     with _guard(run.path):
-        if _is_live(_holder(run.path)) or status(run.path).live:
+        if is_live(_holder(run.path)) or status(run.path).live:
             raise UserError(f"{run.name} has a job at work already")
         job = JobRecord(
             steps=words,
@@ -103,7 +105,7 @@ def start(
             environment["PYTHONPATH"] = os.pathsep.join(search)
         with run.log_path.open("ab") as log:
             child = subprocess.Popen(
-                [sys.executable, "-m", "circuitseer_core.runs.jobs", str(run.path), *program],
+                [sys.executable, "-m", RUNNER, str(run.path), *program],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -111,7 +113,7 @@ def start(
                 env=environment,
             )
         _children[child.pid] = child
-        _identity(child.pid).write(run.lock_path)
+        identity(child.pid).write(run.lock_path)
 
 
 def resume(run_path: Path, *, adopt: bool = False, program: Sequence[str] = PROGRAM) -> None:
@@ -128,6 +130,9 @@ def resume(run_path: Path, *, adopt: bool = False, program: Sequence[str] = PROG
             f"the job of {run_path.name} was not started on this machine: read its commands, "
             "then adopt it"
         )
+    if adopt:
+        rebuilt(job.steps, run_path)
+        ownership.adopt(run_path)
     start(run_path, job.steps, program=program)
 
 
@@ -135,13 +140,13 @@ def cancel(run_path: Path) -> None:
     """Ask the job to stop; does nothing where none is at work. Returns at once.
 
     The wish is also left in ``RUN/cancel``, for a runner that was still starting up and had no
-    signal handler yet.
+    signal handler yet. A pid that the folder names is signalled only if it works in this folder.
     """
     job = _job(run_path)
     for process in (_holder(run_path), job.child if job else None):
-        if process is not None and process.pid and _is_live(process):
+        if process is not None and is_live(process) and works_in(process, run_path):
             (run_path / "cancel").touch()
-            with _may_be_gone():
+            with contextlib.suppress(ProcessLookupError):  # it may have ended since
                 os.kill(process.pid, signal.SIGTERM)
 
 
@@ -151,7 +156,7 @@ def status(run_path: Path) -> JobStatus:
     job = _job(run_path)
     if job is None:
         return JobStatus()
-    live = _is_live(_holder(run_path)) or _is_live(job.child)
+    live = is_live(_holder(run_path)) or is_live(job.child)
     if job.state in {"running", "stopping"} and not live:
         # The runner may have finished between the two reads: what it wrote last decides.
         job = _job(run_path) or job
@@ -165,7 +170,7 @@ def status(run_path: Path) -> JobStatus:
         error=job.error,
         started=job.started,
         seconds=max(0.0, ended - job.started_s),
-        ours=is_ours(job.steps, job.seal),
+        ours=is_ours(job.steps, job.seal) and ownership.is_own(run_path),
         progress=read_or_none(ProgressRecord, run_path / "progress.json"),
     )
 
@@ -233,31 +238,6 @@ def _guard(folder: Path) -> Iterator[None]:
         os.close(handle)
 
 
-@contextmanager
-def _may_be_gone() -> Iterator[None]:
-    """A process may end between the look at it and the signal to it."""
-    try:
-        yield
-    except ProcessLookupError:
-        return
-
-
-def _identity(pid: int) -> ProcessRecord:
-    return ProcessRecord(pid=pid, start_time=psutil.Process(pid).create_time())
-
-
-def _is_live(holder: ProcessRecord | None) -> bool:
-    """Whether this very process still runs."""
-    if holder is None or not holder.pid:
-        return False
-    try:
-        process = psutil.Process(holder.pid)
-        same = abs(process.create_time() - holder.start_time) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
-
-
 def _job(run_path: Path) -> JobRecord | None:
     """job.json; None where there is none that can be read."""
     return read_or_none(JobRecord, run_path / "job.json")
@@ -305,7 +285,7 @@ class _Runner:
         sys.stdout.flush()
         self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.job.state, self.job.step, self.job.error = "running", index, None
-        self.job.child = _identity(self.child.pid)
+        self.job.child = identity(self.child.pid)
         self.write()
         deadline = None
         while (code := self.child.poll()) is None:

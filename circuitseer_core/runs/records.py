@@ -17,6 +17,7 @@ from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs.machine import WeightBits
 
 RUN_FORMAT = 1
 AnyRecord = TypeVar("AnyRecord", bound="Record")
@@ -80,6 +81,7 @@ class ModelRecord(Record):
     weights_hash: str | None = None
     tokenizer_hash: str | None = None
     dtype: str = "fp32"
+    weight_bits: WeightBits = "all"
     device: str = "cpu"
     n_layers: int | None = None
     heads_per_layer: list[int] = []
@@ -155,12 +157,20 @@ class RunRecord(Record):
     seconds: dict[str, float] = {}
 
 
+class AppliedCalibration(Record):
+    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+
+    name: str
+    sha256: str
+
+
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
     that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
-    ``shards`` are known once it is done.
+    ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
+    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry.
     """
 
     heads: list[Head] = []
@@ -181,6 +191,10 @@ class ScoringRecord(Record):
     control_share: float = 0.0
     further_share: float = 0.0
     template: str | None = None
+    feature_heads: list[Head] = []
+    feature_limit: int | None = None
+    feature_share: float = 0.0
+    calibration: AppliedCalibration | None = None
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0

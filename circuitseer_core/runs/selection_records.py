@@ -32,6 +32,18 @@ class SelectionOptions(Record):
         return plain_temperature(value)
 
 
+class LengthTarget(Record):
+    """The lengths that a draw was to have: rows wanted between neighbouring edges (in tokens).
+
+    ``edges`` (B-1,): a row of t tokens is in bin ``searchsorted(edges, t, "right")``; ``rows``
+    (B,): how many each bin gives; ``of``: the selection whose lengths these are.
+    """
+
+    of: str
+    edges: list[float]
+    rows: list[int]
+
+
 class ListFile(Record):
     """A list as it was read: which rule it served, and how many ids and texts it named."""
 
@@ -199,6 +211,7 @@ class SelectionRecord(Record):
     counts: Counts
     prompts_compared: bool = False
     lists: ListsRecord | None = None
+    lengths: LengthTarget | None = None
     pool_hash: str | None = None
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None

@@ -142,4 +142,6 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         seed=record.seed,
         template=record.template,
         settings_hash=book.mark,
+        feature_heads=record.feature_heads,
+        feature_share=record.feature_share,
     )

@@ -48,15 +48,24 @@ class HeadPlan:
     Args:
         groups: G groups of (layer, head); a group's profile is the mean over its heads. A head may
             be in several groups and is observed once.
+        alone: heads to observe each by itself (see head_features.py); they may be in groups too.
     """
 
-    def __init__(self, groups: Sequence[Sequence[Head]], device: torch.device) -> None:
+    def __init__(
+        self,
+        groups: Sequence[Sequence[Head]],
+        device: torch.device,
+        *,
+        alone: Sequence[Head] = (),
+    ) -> None:
         if not groups or any(len(group) == 0 for group in groups):
             raise ValueError("every group needs at least one head")
         self.groups = [list(group) for group in groups]
+        self.alone = list(alone)
         self.layers: dict[int, LayerPlan] = {}
-        for layer in sorted({layer for group in groups for layer, _ in group}):
-            heads = sorted({h for group in groups for at, h in group if at == layer})
+        wanted = {*self.alone, *(head for group in groups for head in group)}
+        for layer in sorted({layer for layer, _ in wanted}):
+            heads = sorted(h for at, h in wanted if at == layer)
             weights = torch.zeros(len(groups), len(heads))
             for g, group in enumerate(groups):
                 for at, head in group:
@@ -75,11 +84,12 @@ class Profiles:
     """(B, G, T) float32 each: observed and undifferentiated profiles; 0 behind a sample's end.
 
     Every ``flat[b, g]`` sums to 1, and so does every ``observed[b, g]`` (to less in models with a
-    learned sink).
+    learned sink). ``heads``: (B, F, H) readings of the heads that are observed alone, or None.
     """
 
     observed: Tensor
     flat: Tensor
+    heads: Tensor | None = None
 
 
 class ProfileObserver(Intervention):
@@ -114,9 +124,11 @@ class ProfileObserver(Intervention):
         """Add one layer; raise StopForward at the deepest."""
         layer = self.plan.layers.get(call.layer)
         if layer is not None:
+            call = call.on(self.lengths.device)
             self._observe(call, layer)
             flat = self._flat_profile(call)  # (B, T)
             self._flat_sums += layer.weights.sum(1)[None, :, None] * flat[:, None]
+            self._observed(call.layer, flat)
         if self.stop and call.layer >= self.plan.deepest:
             raise StopForward
 
@@ -137,6 +149,13 @@ class ProfileObserver(Intervention):
             real = self._valid[rows, None, start:stop]  # (B*n, 1, q)
             received = torch.matmul(real, pattern).view(size, n, stop)
             self._sums[..., :stop] += torch.matmul(layer.weights, received)
+            self._block_seen(pattern, real, received, start)
+
+    def _block_seen(self, pattern: Tensor, real: Tensor, received: Tensor, start: int) -> None:
+        """Look at one block of rows; ``pattern`` may be overwritten."""
+
+    def _observed(self, layer: int, flat: Tensor) -> None:
+        """Look at a layer whose blocks are all seen; ``flat`` (B, T) as in _flat_profile."""
 
     def _block(self, pairs: int, width: int, device: str) -> int:
         limit = self._block_bytes or BLOCK_BYTES.get(device, BLOCK_BYTES["cuda"])

@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
@@ -26,6 +27,7 @@ from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
+from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, PLAIN_SCORERS
 from circuitseer_core.scoring.settings import (
     SHARD_ROWS,
@@ -71,7 +73,8 @@ def score(
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    wanted = identity(settings, heads, model, DataRecord(**corpus.fingerprint()))
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
     before = read_record(folder)
     if before is not None:
         refuse_other(before, wanted, settings)
@@ -104,6 +107,16 @@ def _engine(
     return RayEngine(run, settings)
 
 
+def feature_heads(run: Run, settings: ScoreSettings) -> list[Head]:
+    """The heads to read one by one: all of them, those that a calibration weighs, or none."""
+    if settings.calibration is not None:
+        return run.calibration(settings.calibration).heads_needed
+    if not settings.head_features:
+        return []
+    counts = run.model.heads_per_layer
+    return [(layer, head) for layer, n in enumerate(counts) for head in range(n)]
+
+
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
     if record.state != "done" or not (folder / "rejects.parquet").is_file():
@@ -129,6 +142,8 @@ def _new_record(
     if any(draws):
         record.control_share = control_share(total, settings.controls)
         record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
+    if record.feature_heads:
+        record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
     record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines]

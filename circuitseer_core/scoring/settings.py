@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
@@ -22,6 +22,9 @@ from circuitseer_core.scoring.control_heads import LIMIT
 
 SHARD_ROWS = {"cpu": 512, "cuda": 4096}
 """Rows of a shard, the unit of resume: what a kill may cost should be minutes, not an hour."""
+
+FEATURE_ROWS = 5_000
+"""Rows with head readings where nothing else is asked: they take 2.7 kB each at 270 heads."""
 
 
 class ScoreSettings(BaseModel):
@@ -45,6 +48,15 @@ class ScoreSettings(BaseModel):
     baselines: bool = Field(
         False, description="Perplexity and IFD too: another pass, over the responses."
     )
+    head_features: bool = Field(
+        False, description="Five readings of every single head too, for calibrate."
+    )
+    head_feature_rows: int = Field(
+        FEATURE_ROWS, ge=0, description="Most rows with head readings, by hash; 0 for every row."
+    )
+    calibration: str | None = Field(
+        None, description="A calibration of this run: its scorer too, on every row."
+    )
     max_length: int | None = Field(
         None, ge=2, description="Longest input in tokens; longer ones are cut."
     )
@@ -62,6 +74,12 @@ class ScoreSettings(BaseModel):
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ScoreSettings:
+        if self.head_features and self.calibration is not None:
+            raise ValueError("give --head-features or --calibration, not both")
+        return self
 
     @property
     def fields(self) -> Fields:
@@ -83,6 +101,8 @@ _IDENTITY = {
     "baselines": "--baselines",
     "seed": "--seed",
     "control_limit": "the number of controls",
+    "feature_heads": "--head-features or --calibration",
+    "feature_limit": "--head-feature-rows",
 }
 # Found or defaulted at the first start and pinned from then on; only an explicit wish can differ.
 _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the rows of a shard"}
@@ -93,9 +113,13 @@ def identity(
     heads: Sequence[Head],
     model: ModelRecord,
     data: DataRecord,
+    feature_heads: Sequence[Head] = (),
 ) -> ScoringRecord:
-    """The part of settings.json that another scoring under the same name must share."""
-    return ScoringRecord(
+    """The part of settings.json that another scoring under the same name must share.
+
+    ``feature_heads``: heads of which single readings are kept.
+    """
+    record = ScoringRecord(
         heads=list(heads),
         heads_rule=settings.heads,
         rank_by=settings.rank_by,
@@ -107,12 +131,16 @@ def identity(
         seed=settings.seed,
         control_limit=settings.controls,
     )
+    if feature_heads:
+        record.feature_heads = list(feature_heads)
+        record.feature_limit = 0 if settings.calibration else settings.head_feature_rows
+    return record
 
 
 def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSettings) -> None:
     """Raise UserError where a scoring of this name was made with other settings."""
     then, now = _essence(before), _essence(wanted)
-    other = [label for key, label in _IDENTITY.items() if then[key] != now[key]]
+    other = [label for key, label in _IDENTITY.items() if then.get(key) != now.get(key)]
     for key, label in _PINNED.items():
         asked = getattr(ask, key)
         if asked not in (None, "auto") and asked != then[key]:
@@ -130,9 +158,17 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
     """
     model = record.model
-    # Scorings of before there were further draws keep their hash.
-    further = {"further_share": record.further_share} if record.further_share else {}
-    return further | {
+    # Absent without, so that scorings of before keep their hash.
+    later: dict[str, Any] = {}
+    if record.further_share:
+        later["further_share"] = record.further_share
+    if record.feature_heads:
+        later |= {
+            "feature_heads": [list(head) for head in record.feature_heads],
+            "feature_limit": record.feature_limit,
+            "feature_share": record.feature_share,
+        }
+    return later | {
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,

@@ -15,7 +15,12 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
-from circuitseer_core.runs.columns import SINK_SHARE, control_column
+from circuitseer_core.runs.columns import (
+    HEAD_FAMILIES,
+    SINK_SHARE,
+    control_column,
+    head_column,
+)
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
 
 
@@ -25,7 +30,8 @@ class ScoredRows:
 
     scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: attention scorer
     -> (n, draws), NaN where a sample has none; profiles: n arrays (T,) that sum to 1; responses:
-    (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty.
+    (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty; readings:
+    (n, F, H) of single heads, NaN for samples that carry none, H = 0 where none do.
     """
 
     samples: Sequence[Sample]
@@ -35,6 +41,7 @@ class ScoredRows:
     sink_share: Floats
     controls: Mapping[str, Floats]
     profiles: Sequence[NDArray[np.float32]]
+    readings: NDArray[np.float32]
     baselines: Mapping[str, Floats]
 
 
@@ -65,6 +72,9 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)
     columns["token_starts"] = _lists(offsets, [t.starts for t in rows.texts], np.int32)
     columns["special_mask"] = _lists(offsets, [t.special for t in rows.texts], np.bool_)
+    if rows.readings.shape[2]:
+        for family, name in enumerate(HEAD_FAMILIES):
+            columns[head_column(name)] = _fixed(rows.readings[:, family])
     columns["prompt_hash"] = pa.array(prompt_hashes(s.prompt for s in rows.samples), pa.uint64())
     columns["prompt"] = pa.array([sample.prompt for sample in rows.samples], pa.string())
     columns["response"] = pa.array([sample.response for sample in rows.samples], pa.string())
@@ -75,6 +85,13 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
 
 def _numbers(values: Floats) -> pa.Array:
     return pa.array(values, mask=~np.isfinite(values), type=pa.float64())
+
+
+def _fixed(values: NDArray[np.float32]) -> pa.Array:
+    """A column of float16 lists of one size, of (n, H); null where a row is not finite."""
+    flat = pa.array(values.astype(np.float16).ravel())
+    missing = pa.array(~np.isfinite(values).all(1))
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=missing)
 
 
 def _lists(offsets: NDArray[np.int64], items: Sequence[object], dtype: type) -> pa.Array:

@@ -1,7 +1,8 @@
 """The scorer of one window: the same object in one process, on eight GPUs or across a cluster.
 
 1. Tokenise the window's texts (in a thread, while the window before it is in the model).
-2. Split by how many control draws samples carry; sort each part by length; batches by budget.
+2. Split by what samples carry (control draws, readings of single heads); sort each part by length;
+   batches by budget.
 3. One forward pass of the body a batch, profiles observed on the way (profiles.py).
 4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch.
 
@@ -12,26 +13,33 @@ budget is halved and the whole window done again. A sample that fails is a rejec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
 import pyarrow as pa
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.data.sample import Reject, Sample, ScoredPart
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, pad
+from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
 from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
-from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores, sink_share
+from circuitseer_core.scoring.head_features import carries_features, observe_heads
+from circuitseer_core.scoring.host_copy import HostCopy
+from circuitseer_core.scoring.profiles import HeadPlan, observe
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    attention_scores,
+    kept_tokens,
+    sink_share,
+)
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
@@ -48,7 +56,8 @@ class ShardPlan:
     """All that a scorer needs to know besides the model; plain values, so it travels.
 
     control_share, further_share: see ``draws_carried``; template: of the baselines, ``chat`` or
-    ``plain``; None for no baselines.
+    ``plain``; None for no baselines. feature_heads: read one by one (head_features.py), on
+    ``feature_share`` of the samples.
     """
 
     heads: list[Head]
@@ -61,6 +70,8 @@ class ShardPlan:
     seed: int
     template: str | None
     settings_hash: str
+    feature_heads: list[Head] = field(default_factory=list)
+    feature_share: float = 0.0
 
 
 @dataclass(slots=True)
@@ -71,13 +82,15 @@ class _Results:
     sink_share: Floats
     controls: dict[str, Floats]
     profiles: list[NDArray[np.float32] | None]
+    readings: NDArray[np.float32]
     failures: dict[int, str]
 
     @classmethod
-    def empty(cls, n: int, draws: int) -> _Results:
+    def empty(cls, n: int, draws: int, heads: int) -> _Results:
         scores = {name: np.full(n, np.nan) for name in ATTENTION_SCORERS}
         controls = {name: np.full((n, draws), np.nan) for name in ATTENTION_SCORERS}
-        return cls(scores, np.full(n, np.nan), controls, [None] * n, {})
+        readings = np.full((n, len(HEAD_FAMILIES), heads), np.nan, dtype=np.float32)
+        return cls(scores, np.full(n, np.nan), controls, [None] * n, readings, {})
 
 
 class WindowScorer:
@@ -91,9 +104,15 @@ class WindowScorer:
         self.reference, self.plan = reference, plan
         self.token_budget = plan.token_budget
         draws = [draw for draw in plan.control_heads if draw]
-        # By the number of draws that a sample carries, the heaviest first.
+        # By the number of draws that a sample carries, and whether single heads are read of it.
         self._plans = {
-            n: HeadPlan([plan.heads, *draws[:n]], reference.device) for n in (DRAWS, FIRST_DRAWS, 0)
+            (carried, read): HeadPlan(
+                [plan.heads, *draws[:carried]],
+                reference.device,
+                alone=plan.feature_heads if read else (),
+            )
+            for carried in (DRAWS, FIRST_DRAWS, 0)
+            for read in (True, False)
         }
 
     def encode(self, window: Window) -> EncodedWindow:
@@ -141,7 +160,9 @@ class WindowScorer:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
         ids = torch.zeros(samples, length, dtype=torch.long, device=self.reference.device)
         lengths = torch.full((samples,), length, device=self.reference.device)
-        observe(self.reference, ids, lengths, self._plans[DRAWS]).observed.cpu()
+        kept = torch.ones_like(ids, dtype=torch.bool)
+        plan = self._plans[DRAWS, bool(self.plan.feature_heads)]
+        observe_heads(self.reference, ids, lengths, kept, plan).observed.cpu()
 
     def _halve(self) -> None:
         release(self.reference.device)
@@ -151,12 +172,16 @@ class WindowScorer:
 
     def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> _Results:
         plan = self.plan
-        results = _Results.empty(len(encoded.samples), len(plan.control_heads))
+        draws, heads = len(plan.control_heads), len(plan.feature_heads)
+        results = _Results.empty(len(encoded.samples), draws, heads)
         ids = [sample.id for sample in encoded.samples]
         carried = draws_carried(plan.seed, ids, plan.control_share, plan.further_share)
-        for draws, heads in self._plans.items():
-            members = np.flatnonzero(carried == draws)
-            self._run_members(encoded, members, heads, results, on_progress)
+        read = np.zeros(len(ids), dtype=bool)
+        if plan.feature_heads:
+            read = carries_features(plan.seed, ids, plan.feature_share)
+        for (number, readings), observed in self._plans.items():
+            members = np.flatnonzero((carried == number) & (read == readings))
+            self._run_members(encoded, members, observed, results, on_progress)
         if len(results.failures) == len(ids) >= SYSTEMATIC:
             raise UserError(f"no sample could be scored: {next(iter(results.failures.values()))}")
         return results
@@ -174,7 +199,7 @@ class WindowScorer:
         batches = [
             [int(members[k]) for k in g] for g in group_by_tokens(lengths, self.token_budget)
         ]
-        waiting: tuple[list[int], _HostCopy] | None = None
+        waiting: tuple[list[int], HostCopy] | None = None
         for batch, copy in self._launched(encoded, batches, plan, results):
             if waiting is not None:
                 self._collect(encoded, *waiting, results)
@@ -190,7 +215,7 @@ class WindowScorer:
         batches: Sequence[list[int]],
         plan: HeadPlan,
         results: _Results,
-    ) -> Iterator[tuple[list[int], _HostCopy]]:
+    ) -> Iterator[tuple[list[int], HostCopy]]:
         """Start every batch. One that fails is taken apart, and the samples at fault are noted."""
         for batch in batches:
             try:
@@ -208,12 +233,18 @@ class WindowScorer:
             else:
                 yield from self._launched(encoded, [[i] for i in batch], plan, results)
 
-    def _launch(self, encoded: EncodedWindow, batch: list[int], plan: HeadPlan) -> _HostCopy:
+    def _launch(self, encoded: EncodedWindow, batch: list[int], plan: HeadPlan) -> HostCopy:
         texts = [encoded.texts[i] for i in batch]
         device = self.reference.device
         ids = pad([text.ids for text in texts], device)
         lengths = torch.tensor([len(text.ids) for text in texts], device=device)
-        return _HostCopy(observe(self.reference, ids, lengths, plan))
+        if not plan.alone:
+            return HostCopy(observe(self.reference, ids, lengths, plan))
+        special = _special(texts, ids.shape[1])
+        kept = kept_tokens(lengths.cpu().numpy(), special)
+        return HostCopy(
+            observe_heads(self.reference, ids, lengths, torch.from_numpy(kept).to(device), plan)
+        )
 
     def _raise_if_fatal(self, error: BaseException, *, alone: bool) -> None:
         """Let through what is not one sample's fault: memory (halving deals with it), a device."""
@@ -224,15 +255,15 @@ class WindowScorer:
             raise UserError(f"the device failed, run again to go on: {one_line(error)}") from error
 
     def _collect(
-        self, encoded: EncodedWindow, batch: list[int], copy: _HostCopy, results: _Results
+        self, encoded: EncodedWindow, batch: list[int], copy: HostCopy, results: _Results
     ) -> None:
         """Scores of one batch, and its profiles."""
-        observed, flat = copy.wait()  # (B, G, T) each
+        observed, flat, readings = copy.wait()  # (B, G, T) twice, (B, F, H)
         texts = [encoded.texts[i] for i in batch]
         lengths = np.array([len(text.ids) for text in texts])
-        special = np.zeros((len(batch), observed.shape[2]), dtype=bool)
-        for row, text in enumerate(texts):
-            special[row, : len(text.special)] = text.special
+        special = _special(texts, observed.shape[2])
+        if readings is not None:
+            results.readings[batch] = readings
         for name, values in attention_scores(observed, flat, lengths, special).items():
             results.scores[name][batch] = values[:, 0]
             controls = values[:, 1:]
@@ -278,6 +309,7 @@ class WindowScorer:
             sink_share=results.sink_share[kept],
             controls={name: v[kept] for name, v in results.controls.items()},
             profiles=profiles,
+            readings=results.readings[kept],
             baselines={name: v[kept] for name, v in baselines.items()},
         )
         note = Note(
@@ -293,26 +325,12 @@ class WindowScorer:
         return score_table(rows, self.plan.seed), note
 
 
-class _HostCopy:
-    """Profiles on their way to the CPU, without stopping a GPU that is at the next batch."""
-
-    def __init__(self, profiles: Profiles) -> None:
-        both = torch.stack([profiles.observed, profiles.flat])
-        # The event is of the tensor's own device: the current one may be another.
-        self._event = torch.cuda.Event() if both.is_cuda else None
-        if self._event is None:
-            self._host: Tensor = both.cpu()
-        else:
-            self._host = torch.empty(both.shape, dtype=both.dtype, pin_memory=True)
-            self._host.copy_(both, non_blocking=True)
-            self._event.record(torch.cuda.current_stream(both.device))
-
-    def wait(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-        """(B, G, T) observed and undifferentiated profiles."""
-        if self._event is not None:
-            self._event.synchronize()
-        observed, flat = self._host.numpy()
-        return observed, flat
+def _special(texts: Sequence[EncodedText], width: int) -> NDArray[np.bool_]:
+    """(B, T) which tokens are the tokenizer's special ones."""
+    special = np.zeros((len(texts), width), dtype=bool)
+    for row, text in enumerate(texts):
+        special[row, : len(text.special)] = text.special
+    return special
 
 
 def _reason(error: BaseException, n_tokens: int) -> str:

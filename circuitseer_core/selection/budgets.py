@@ -23,22 +23,35 @@ Stratify = Literal["none", "proportional", "equal"]
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a draw may take: ``rows`` or ``tokens`` (exactly one), shares and caps by source."""
+    """What a draw may take: ``rows``, ``tokens`` or ``by_length``; shares and caps by source.
+
+    ``by_length`` (B,): rows of every length bin (``Strata.length``).
+    """
 
     rows: int | None = None
     tokens: int | None = None
     stratify: Stratify = "none"
     per_source: int | None = None
+    by_length: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Strata:
-    """What limits look at: (N,) source numbers, tokens and must-haves; the number of sources."""
+    """What limits look at: (N,) source numbers, tokens and must-haves; the number of sources.
+
+    ``length`` (N,): length bins, where a draw is to have given lengths.
+    """
 
     source: Ints
     tokens: Ints
     first: NDArray[np.bool_]
     count: int
+    length: Ints | None = None
+
+    def take(self, rows: Ints | NDArray[np.bool_]) -> Strata:
+        """The strata of these rows."""
+        length = None if self.length is None else self.length[rows]
+        return Strata(self.source[rows], self.tokens[rows], self.first[rows], self.count, length)
 
 
 def rows_of(fraction: float, n: int) -> int:
@@ -69,9 +82,13 @@ def choose(order: Ints, strata: Strata, limits: Limits) -> Ints:
     first = strata.first[order]
     if first.any():
         order = np.concatenate((order[first], order[~first]))
+    if limits.by_length is not None and strata.length is not None:
+        bins = strata.length[order]
+        kept: Ints = order[_spot_in_group(bins) < np.array(limits.by_length)[bins]]
+        return kept
     if limits.per_source is None and limits.stratify == "none":
         return _head(order, strata, limits)
-    spot = _spot_in_source(strata.source[order])
+    spot = _spot_in_group(strata.source[order])
     sizes = np.bincount(strata.source, minlength=strata.count)
     musts = np.bincount(strata.source[strata.first], minlength=strata.count)
     cap = sizes if limits.per_source is None else np.minimum(sizes, limits.per_source)
@@ -174,11 +191,11 @@ def _check_musts(needed: int, budget: int, unit: str) -> None:
         )
 
 
-def _spot_in_source(source: Ints) -> Ints:
-    """(M,) 0 for a source's first row in this order, 1 for its second, and so on."""
-    grouped = np.argsort(source, kind="stable")
-    sizes = np.bincount(source)
+def _spot_in_group(group: Ints) -> Ints:
+    """(M,) 0 for a group's first row in this order, 1 for its second, and so on."""
+    grouped = np.argsort(group, kind="stable")
+    sizes = np.bincount(group)
     starts = np.repeat(np.cumsum(sizes) - sizes, sizes)
-    spots = np.empty(len(source), dtype=np.int64)
-    spots[grouped] = np.arange(len(source)) - starts
+    spots = np.empty(len(group), dtype=np.int64)
+    spots[grouped] = np.arange(len(group)) - starts
     return spots

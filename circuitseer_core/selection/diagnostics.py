@@ -29,7 +29,7 @@ from circuitseer_core.runs.selection_records import (
     Simulated,
     SourceShare,
 )
-from circuitseer_core.selection.budgets import Limits, Strata, choose, enough
+from circuitseer_core.selection.budgets import Limits, choose, enough
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.gumbel import effective_size, key_order, sampling_keys
 
@@ -153,12 +153,7 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
     if n > SIMULATED_ROWS:
         part = np.flatnonzero(remix(drawing.hashes, 0) < np.uint64(2**64 * SIMULATED_ROWS / n))
         limits = _scaled(limits, len(part) / n)
-    strata = Strata(
-        drawing.strata.source[part],
-        drawing.strata.tokens[part],
-        drawing.strata.first[part],
-        drawing.strata.count,
-    )
+    strata = drawing.strata.take(part)
     if limits.rows is not None and limits.rows < strata.first.sum():
         limits = replace(limits, rows=int(strata.first.sum()))
     weight, hashes = drawing.weight[part], drawing.hashes[part]
@@ -191,6 +186,7 @@ def _scaled(limits: Limits, share: float) -> Limits:
         rows=part(limits.rows),
         tokens=part(limits.tokens),
         per_source=part(limits.per_source),
+        by_length=limits.by_length and tuple(round(n * share) for n in limits.by_length),
     )
 
 

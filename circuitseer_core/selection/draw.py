@@ -1,7 +1,7 @@
 """Scores to subset: settings, and the draw from beginning to end.
 
 1. Sift the pool: exclusions, missing scores, duplicates (candidates.py).
-2. Take length out of the scores if asked (keys.py, ``control_length``).
+2. Take length out of the scores if asked (length_control.py); mirror them for the lowest.
 3. Fix the temperature, given or found for a target effective sample size.
 4. Key every sample and sort (keys.py); ``key_i = log s_i + τ·g_i``.
 5. Take keys from the top until the budget, its strata and its caps are met (budgets.py).
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.runs.selection_records import LengthTarget
 from circuitseer_core.selection.budgets import Limits, Strata, choose, enough, rows_of
 from circuitseer_core.selection.gumbel import (
     draw_hashes,
@@ -27,6 +28,7 @@ from circuitseer_core.selection.gumbel import (
     temperature_for,
 )
 from circuitseer_core.selection.length_control import control_length
+from circuitseer_core.selection.length_target import length_bins
 from circuitseer_core.selection.pool import Pool
 from circuitseer_core.selection.settings import (
     SelectionSettings,
@@ -39,8 +41,8 @@ class Drawing:
     """A finished draw and all that its diagnostics need.
 
     ``pool`` holds the n eligible rows and ``where`` (n,) their row numbers in the frame they came
-    from. ``weight`` (n,): scores after length control. ``hashes``, ``keys``, ``chances`` (n,).
-    ``chosen`` (k,): rows of ``pool`` in rank order.
+    from. ``weight`` (n,): scores after length control, mirrored where the lowest were asked for.
+    ``hashes``, ``keys``, ``chances`` (n,). ``chosen`` (k,): rows of ``pool`` in rank order.
     """
 
     pool: Pool
@@ -66,12 +68,14 @@ def draw(
     settings: SelectionSettings,
     rules: Rules,
     *,
+    target: LengthTarget | None = None,
     sifted: Sifted | None = None,
     hashes: NDArray[np.uint64] | None = None,
 ) -> Drawing:
     """Draw a subset; see the head of this module.
 
-    ``sifted`` (of this pool and these rules) and ``hashes`` (N,) (``draw_hashes`` of all ids under
+    ``target``: the lengths to draw, where the settings name a selection to match. ``sifted`` (of
+    this pool and these rules) and ``hashes`` (N,) (``draw_hashes`` of all ids under
     this seed, checked for twins) save their time to callers who draw again and again.
 
     Raises:
@@ -88,6 +92,8 @@ def draw(
         if not np.isfinite(pool.length).all() or not pool.length.any():
             raise UserError("length control needs the token count of every sample (n_tokens)")
         weight = control_length(pool.score, pool.length)
+    if settings.lowest:
+        weight = (weight.max() + weight.min()) - weight
     temperature = settings.temperature
     if settings.target_ess is not None:
         temperature = temperature_for(weight, settings.target_ess)
@@ -98,8 +104,9 @@ def draw(
         hashes = hashes[where]
     noise = to_gumbels(hashes)
     keys = sampling_keys(weight, noise, temperature)
-    limits = _limits(settings, len(pool))
-    strata = Strata(pool.source, pool.tokens, sifted.first[where], len(pool.names))
+    limits = _limits(settings, len(pool), target)
+    bins = None if target is None else length_bins(pool.tokens, target.edges)
+    strata = Strata(pool.source, pool.tokens, sifted.first[where], len(pool.names), bins)
     order = key_order(keys, noise, pool.ids, top=enough(strata, limits))
     del noise
     chosen = choose(order, strata, limits)
@@ -114,7 +121,11 @@ def draw(
     )
 
 
-def _limits(settings: SelectionSettings, n: int) -> Limits:
+def _limits(settings: SelectionSettings, n: int, target: LengthTarget | None) -> Limits:
+    if settings.match_lengths is not None:
+        if target is None:
+            raise UserError("match-lengths needs a run that has the selection to match")
+        return Limits(by_length=tuple(target.rows))
     rows = settings.count
     if settings.share is not None:
         rows = rows_of(settings.share, n)

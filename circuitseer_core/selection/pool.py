@@ -160,7 +160,7 @@ def budget_tokens(
         return frame[name].fillna(0).to_numpy(dtype=np.int64)
 
     full = column("n_tokens_full" if "n_tokens_full" in frame else "n_tokens")
-    if settings.tokens is None:
+    if settings.tokens is None and settings.match_lengths is None:
         return full  # not a budget, but the app and the card report the subset's tokens
     if not {"n_tokens_full", "n_tokens"} & set(frame.columns):
         raise UserError("a token budget needs the token counts (n_tokens_full or n_tokens)")

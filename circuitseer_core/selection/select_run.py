@@ -38,6 +38,7 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
     lists_hash,
@@ -70,7 +71,8 @@ def select_run(
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
-    drawing = draw(everyone, settings, run_rules(run, settings, named))
+    target = target_in_run(run, settings, everyone)
+    drawing = draw(everyone, settings, run_rules(run, settings, named), target=target)
     frame = ids_frame(drawing)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
@@ -95,6 +97,7 @@ def select_run(
             rows=len(lists),
             files=[ListFile(**file) for file in named.files],
         ),
+        lengths=target,
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,

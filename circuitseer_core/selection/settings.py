@@ -49,6 +49,12 @@ class SelectionSettings(BaseModel):
     length_control: LengthControl = Field(
         "none", description="within-bins takes length out of the scores."
     )
+    lowest: bool = Field(
+        False, description="Draw the lowest scores instead: scores are mirrored (max + min - s)."
+    )
+    match_lengths: str | None = Field(
+        None, description="Take as many rows of every length as this selection has (no budget)."
+    )
     stratify: Stratify = Field("none", description="How the sources share the budget.")
     max_per_source: int | None = Field(None, ge=1, description="Most rows from one source.")
     exclude: tuple[str, ...] = Field((), description="File of ids or texts to leave out.")
@@ -79,6 +85,12 @@ class SelectionSettings(BaseModel):
             raise ValueError("temperature must lie between 0 and 1000000, or be inf")
         if self.target_ess is not None and self.temperature != 1:
             raise ValueError("give temperature or target-ess, not both")
+        if self.match_lengths is not None and (
+            budgets or self.stratify != "none" or self.max_per_source is not None
+        ):
+            raise ValueError(
+                "match-lengths sets how many rows are taken: give no budget, strata or cap with it"
+            )
         return self
 
     @field_serializer("temperature")
@@ -87,8 +99,8 @@ class SelectionSettings(BaseModel):
 
     @property
     def share(self) -> float | None:
-        """The fraction in force: the given one, or a tenth where no budget was given."""
-        if self.count is None and self.tokens is None:
+        """The fraction in force: the given one, a tenth where nothing says how much to take."""
+        if self.count is None and self.tokens is None and self.match_lengths is None:
             return self.fraction or DEFAULT_FRACTION
         return None
 

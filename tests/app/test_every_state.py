@@ -46,7 +46,13 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"view": "Side by side"},
         {"view": "Blind review"},
     ],
-    "sources": [{}, {"shape": "Boxes"}, {"shape": "Cumulative"}],
+    "sources": [
+        {},
+        {"shape": "Boxes"},
+        {"shape": "Cumulative"},
+        {"sources_view": "Two scorings"},
+        {"scoring": "answers"},
+    ],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
 EXPANDERS = ("head_sample", "attention_matrix", "commands", "draw_command", "job_commands")

@@ -42,8 +42,8 @@ class TestRegistry:
         add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
         result = EXPERIMENTS["length"].run(run)
         (entry,) = saved_results(run)
-        assert entry["verdict"] == result.verdict
-        assert entry["numbers"]["scorers"]["variance"]["length"] == pytest.approx(1.0)
+        assert entry.verdict == result.verdict
+        assert entry.numbers["scorers"]["variance"]["length"] == pytest.approx(1.0)
         kept = pd.read_parquet(run.path / "experiments" / "length.parquet")
         pd.testing.assert_frame_equal(kept, result.table, check_dtype=False)
         (run.path / "experiments" / "broken.json").write_text("{", encoding="utf-8")

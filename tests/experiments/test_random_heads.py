@@ -44,7 +44,7 @@ class TestRandomHeads:
         )
 
     def test_the_soft_subset_is_the_one_that_select_draws(self, run: Run) -> None:
-        from circuitseer_core.experiments.overlap import drawn
+        from circuitseer_core.selection.overlap import drawn
 
         columns = self.frame()
         add_scores(run, columns)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import psutil
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs import job_steps, jobs
+from circuitseer_core.runs import job_steps, jobs, ownership, processes
 from circuitseer_core.runs.folder import Run
 
 FAKE = """
@@ -42,7 +43,7 @@ def program(tmp_path: Path) -> list[str]:
     return [sys.executable, str(script)]
 
 
-def wait_for(check: Callable[[], bool], seconds: float = 15.0) -> None:
+def wait_for(check: Callable[[], bool], seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert time.monotonic() < deadline, "waited in vain"
@@ -292,6 +293,7 @@ def test_a_renamed_run_resumes_where_it_now_lies_and_a_changed_step_is_foreign(
 
 
 def test_the_key_is_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("CIRCUITSEER_KEY")
     monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "home"))
     seal = job_steps.sealed([["detect", "1"]])
     assert (tmp_path / "home" / "job.key").stat().st_mode & 0o777 == 0o600
@@ -303,7 +305,57 @@ def test_the_key_is_the_owners_alone(tmp_path: Path, monkeypatch: pytest.MonkeyP
 def test_where_no_key_can_be_kept_every_job_has_to_be_adopted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("CIRCUITSEER_KEY")
     (tmp_path / "home").write_text("a file where the folder should be")
     monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "home"))
     assert job_steps.sealed([["detect", "1"]]) is None
     assert not job_steps.is_ours([["detect", "1"]], "0" * 64)
+    run = Run.create(tmp_path / "run")
+    assert not ownership.is_own(run.path)
+    with pytest.raises(UserError, match="no key can be kept"):
+        ownership.adopt(run.path)
+
+
+def test_no_job_starts_in_a_run_from_elsewhere_until_it_is_adopted(
+    tmp_path: Path, program: list[str]
+) -> None:
+    made = Run.create(tmp_path / "made").path
+    foreign = tmp_path / "foreign"
+    shutil.copytree(made, foreign)
+    with pytest.raises(UserError, match="not made on this machine"):
+        jobs.start(foreign, [["detect", "0"]], program=program)
+    assert not (foreign / "job.json").exists() and not (foreign / "log.txt").exists()
+    (foreign / "log.txt").symlink_to(tmp_path / "profile")
+    with pytest.raises(UserError, match="link out of the run"):
+        ownership.adopt(foreign)
+    (foreign / "log.txt").unlink()
+    ownership.adopt(foreign)
+    jobs.start(foreign, [["detect", "0"]], program=program)
+    wait_for(lambda: state(foreign) == "done")
+    assert ownership.is_own(jobs.rename(made, "renamed"))
+
+
+def test_cancel_signals_nobody_but_the_job(tmp_path: Path) -> None:
+    path = Run.create(tmp_path / "run").path
+    bystander = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"])
+    try:
+        holder = processes.identity(bystander.pid).to_json()
+        job = {"steps": [["detect"]], "state": "running", "child": holder}
+        (path / "job.json").write_text(json.dumps(job))
+        (path / "lock").write_text(json.dumps(holder))
+        assert jobs.status(path).live
+        jobs.cancel(path)
+        with pytest.raises(subprocess.TimeoutExpired):
+            bystander.wait(timeout=0.5)
+    finally:
+        bystander.kill()
+        bystander.wait()
+
+
+@pytest.mark.parametrize("pid", [-1, 0, 2**70])
+def test_what_is_no_pid_is_nobody(tmp_path: Path, pid: int) -> None:
+    path = Run.create(tmp_path / "run").path
+    (path / "lock").write_text(json.dumps({"pid": pid, "start_time": 1.0}))
+    (path / "job.json").write_text(json.dumps({"steps": [["detect"]], "state": "running"}))
+    assert state(path) == "interrupted"
+    jobs.cancel(path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -59,3 +61,16 @@ def without_texts(run: Run) -> None:
 def broken_shard(run: Run) -> None:
     """Make a run's first shard unreadable."""
     run.score_parts()[0].write_bytes(b"no parquet")
+
+
+def second_scoring(run: Run, name: str = "answers") -> None:
+    """Score a synthetic run again, as responses: the same samples, other scores."""
+    shutil.copytree(run.scores_dir(), run.scores_dir(name))
+    settings = run.scores_dir(name) / "settings.json"
+    record = json.loads(settings.read_text(encoding="utf-8")) | {"text": "response"}
+    record["heads"] = record["heads"][:1]
+    settings.write_text(json.dumps(record), encoding="utf-8")
+    for part in run.score_parts(name):
+        frame = pd.read_parquet(part)
+        frame["variance"] = frame["variance"].to_numpy()[::-1]
+        frame.to_parquet(part, index=False)

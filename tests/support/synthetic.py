@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.data.prompts import prompt_hashes
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -56,6 +57,7 @@ def make_run(path: Path, shape: Shape = Shape(), *, seed: int = 0) -> Path:
     """Write a whole run folder at ``path`` and return it."""
     rng = np.random.default_rng(seed)
     path.mkdir(parents=True, exist_ok=True)
+    ownership.mark(path)
     _write_detect(path, shape, rng)
     if not shape.detect_only:
         _write_scores(path, shape, rng)

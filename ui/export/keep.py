@@ -11,7 +11,7 @@ import streamlit as st
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.write import export, export_bytes
-from circuitseer_core.runs import jobs
+from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.settings import SelectionSettings
@@ -21,6 +21,7 @@ from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
 from ui.widgets import wishes
+from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 
 FORMATS = {
@@ -46,7 +47,7 @@ def keep(run: Run, settings: SelectionSettings) -> None:
             type="primary",
             icon=":material/done_all:",
             key="keep",
-            disabled=busy or not review_store.writable(run),
+            disabled=busy or not (review_store.writable(run) and ownership.is_own(run.path)),
             on_click=wishes.leave,
             args=["keep"],
         )
@@ -54,6 +55,8 @@ def keep(run: Run, settings: SelectionSettings) -> None:
         if same:
             st.caption(f"Kept as shown: {settings.name}", width="content")
     if not review_store.offer_copy(run, "To keep a subset, make a copy."):
+        return
+    if not offer_adoption(run):
         return
     _watch(run, status.live)
     if problem := st.session_state.pop("keep_problem", None):

@@ -24,7 +24,7 @@ PERCENT = 100 * DEFAULT_FRACTION
 def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> SelectionSettings:
     """Draw all widgets and return their settings. Raises UserError where they contradict."""
     scorer = choose_scorer(store, width="stretch", visible=True)
-    options: dict[str, Any] = {"scorer": scorer, "name": name}
+    options: dict[str, Any] = {"scores": store.name, "scorer": scorer, "name": name}
     options |= _temperature()
     options |= _budget(store)
     options["length_control"] = (
@@ -59,7 +59,9 @@ def draw_settings(store: ScoreStore, judged: ReviewState, name: str) -> Selectio
 
 def default_settings(store: ScoreStore) -> SelectionSettings:
     """The settings that the page opens with."""
-    return SelectionSettings.of(scorer=default_scorer(store), fraction=PERCENT / 100)
+    return SelectionSettings.of(
+        scores=store.name, scorer=default_scorer(store), fraction=PERCENT / 100
+    )
 
 
 def set_dial(value: float) -> None:

@@ -16,11 +16,12 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import grid, importance_map, signed
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui.heads import tables as head_tables
 from ui.shell import link_to
 from ui.widgets import live_head
 from ui.widgets.charts import download_menu, show_figure, theme
+from ui.widgets.scoring_choice import scoring_in_view
 
 SHARE = 5.0
 """Per cent of all heads that the paper keeps."""
@@ -106,10 +107,10 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
         default = min(full, max(1, -(-total // 20)))
         if st.session_state.get("count", default) > full:
             st.session_state["count"] = full
-        count = st.number_input(
+        number = st.number_input(
             "Number of heads", 1, full, default, key="count", bind="query-params", width=160
         )
-        return str(int(count))
+        return str(int(number))
     return "lcb"
 
 
@@ -128,24 +129,29 @@ def _share(percent: float) -> str:
 
 
 def stale_notice(run: Run, choice: Choice) -> None:
-    """Say when the scores in this run were computed with another set, and offer to rescore."""
-    for name in run.scorings():
-        used = run.scoring(name).heads
-        if set(used) != set(choice.heads):
-            with st.container(horizontal=True, vertical_alignment="center", key="stale"):
-                st.caption(
-                    f"Scores “{name}” were computed with another set ({len(used)} heads). "
-                    f"The set shown here changes nothing until you score again."
-                )
-                link_to(
-                    "runs",
-                    "Rescore with this set",
-                    icon=":material/refresh:",
-                    stage="Score and draw",
-                    heads=choice.rule,
-                    rank_by=choice.rank_by,
-                )
-            return
+    """Which set the scores in view were computed with; where it is another, offer to rescore."""
+    name = scoring_in_view(run)
+    if name is None:
+        return
+    used = run.scoring(name).heads
+    if set(used) == set(choice.heads):
+        st.caption(f"The set that the scores “{name}” were computed with.")
+        return
+    shared = len(set(used) & set(choice.heads))
+    with st.container(horizontal=True, vertical_alignment="center", key="stale"):
+        st.caption(
+            f"The scores “{name}” were computed with another set: {count(len(used), 'head')}, "
+            f"{shared:,} of them in the set shown here, which changes nothing until you score "
+            "again."
+        )
+        link_to(
+            "runs",
+            "Rescore with this set",
+            icon=":material/refresh:",
+            stage="Score and draw",
+            heads=choice.rule,
+            rank_by=choice.rank_by,
+        )
 
 
 def choose_value(heads: pd.DataFrame) -> tuple[str, str]:

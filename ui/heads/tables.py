@@ -19,6 +19,7 @@ from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.runs.folder import Run
+from ui.widgets.scoring_choice import scoring_in_view
 
 
 def heads(run: Run) -> pd.DataFrame:
@@ -58,8 +59,8 @@ def source_agreement(run: Run) -> pd.DataFrame:
 
 
 def first_sample(run: Run) -> str:
-    """The id of the first scored sample."""
-    path = run.score_parts(run.scorings()[0])[0]
+    """The id of the first sample of the scoring in view."""
+    path = run.score_parts(scoring_in_view(run) or "default")[0]
     try:
         with pq.ParquetFile(path) as part:
             return str(next(part.iter_batches(1, columns=["id"]))["id"][0])

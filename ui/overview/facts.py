@@ -14,6 +14,7 @@ from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import percent
 from ui.runs import form as run_form
 from ui.shell import link_to
+from ui.widgets.scoring_choice import scoring_in_view
 from ui.words import ago, duration, short_model
 
 
@@ -72,7 +73,7 @@ def _detect_facts(run: Run) -> list[str]:
 
 
 def _score_facts(run: Run) -> list[str]:
-    scoring = run.scoring(run.scorings()[0])
+    scoring = run.scoring(scoring_in_view(run) or "default")
     facts = [f"{scoring.rows:,} samples, {scoring.rejected:,} rejected"]
     if scoring.seconds:
         facts.append(f"took {duration(scoring.seconds)}")
@@ -95,10 +96,11 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
     """The four headline numbers: label, value, help."""
     model = run.record.model
     layers = model.heads_per_layer if model else []
-    scored = [run.scoring(name) for name in run.scorings()]
-    kept = f"{len(scored[0].heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
+    name = scoring_in_view(run)
+    scored = None if name is None else run.scoring(name)
+    kept = f"{len(scored.heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
     drawn = next((r.counts.selected for r in run.selection_records().values()), None)
-    rows = scored[0].rows if scored else None
+    rows = scored.rows if scored else None
     return [
         ("Reference model", short_model(model.id if model else "–"), model.id if model else ""),
         ("Heads used" if scored else "Heads", kept, "Heads that the scores use, of all heads."),
@@ -107,14 +109,14 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
     ]
 
 
-def signatures(run: Run) -> list[Signature]:
-    """The failure signatures that this run shows (cached until one of its files changes)."""
-    return _signatures(str(run.path), _stamp(run.path))
+def signatures(run: Run, scoring: str | None) -> list[Signature]:
+    """The failure signatures of a run and one of its scorings (cached until a file changes)."""
+    return _signatures(str(run.path), scoring, _stamp(run.path))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _signatures(path: str, stamp: float) -> list[Signature]:
-    return warnings(Run.open(path))
+def _signatures(path: str, scoring: str | None, stamp: float) -> list[Signature]:
+    return warnings(Run.open(path), scoring=scoring)
 
 
 def _stamp(path: Path) -> float:
@@ -131,7 +133,7 @@ def show_signatures(run: Run) -> None:
         st.caption("Nothing computed yet that could be checked.")
         return
     with st.spinner("Checking the run for known failures …"):
-        findings = signatures(run)
+        findings = signatures(run, scoring_in_view(run))
     shown = [s for s in findings if s.severity != "good"]
     for signature in shown:
         icon, colour = _LOOKS[signature.severity]

@@ -21,6 +21,7 @@ from ui.runs import settings as run_settings
 from ui.runs.data_input import choose_data, choose_fields, preview
 from ui.shell import BUNDLED, watch_run
 from ui.widgets import wishes
+from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.words import duration, short_model
 
@@ -43,6 +44,8 @@ def form(run: Run | None) -> None:
         bind="query-params",
         help="“Score and draw” goes on in the run in view, with the heads it found.",
     )
+    if plan == SCORE and run is not None and not offer_adoption(run):
+        return
     try:
         path, steps = _planned(plan or EVERYTHING, run)
     except UserError as error:  # settings that contradict each other

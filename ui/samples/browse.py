@@ -99,7 +99,7 @@ def _list(
     """The page of rows and its pager; returns the id of the first row."""
     pages = max(1, -(-total // PAGE))
     state = st.session_state
-    question = (rows, scorer, descending)
+    question = (store.name, rows, scorer, descending)
     if state.get("page_question") != question:  # another question starts on page 1
         state["page_question"] = question
         state["page_no"] = 1

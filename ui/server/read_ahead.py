@@ -46,7 +46,8 @@ def _tasks() -> list[Callable[[], object]]:
         if not keys:
             return tasks
         run = Run.open(run_path(keys[0]))
-        tasks.append(partial(run_facts.signatures, run))
+        first = next(iter(run.scorings()), None)
+        tasks.append(partial(run_facts.signatures, run, first))
         if run.heads_path.is_file():
             tasks.insert(0, partial(_heads, run))
         store = cached.open_store(run)

@@ -17,6 +17,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.tokens import attention_map
 from circuitseer_core.runs.folder import Run
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.scoring_choice import scoring_in_view
 
 
 def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] | None:
@@ -68,7 +69,7 @@ def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
 
 def _choose(run: Run, key: str) -> tuple[int, int]:
     """Layer and head, by number; the first of the scored heads to begin with."""
-    scored = run.scoring(run.scorings()[0]).heads
+    scored = run.scoring(scoring_in_view(run) or "default").heads
     heads_per_layer = run.model.heads_per_layer
     layers = len(heads_per_layer)
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -117,7 +118,8 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
     identity = (model.id, str(model.revision), model.dtype, model.device)
     try:
         with st.spinner("Running the model on this sample …"):
-            return _inspect(str(run.path), identity, sample_id, *head)
+            name = scoring_in_view(run) or "default"
+            return _inspect(str(run.path), identity, name, sample_id, *head)
     except UserError as error:
         st.session_state.pop("live_model", None)
         st.text(str(error))
@@ -125,7 +127,9 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _inspect(path: str, identity: tuple[str, ...], sample_id: str, layer: int, head: int) -> Any:
+def _inspect(
+    path: str, identity: tuple[str, ...], name: str, sample_id: str, layer: int, head: int
+) -> Any:
     from circuitseer_core.scoring import inspection
 
-    return inspection.inspect_sample(Run.open(path), sample_id, layer=layer, head=head)
+    return inspection.inspect_sample(Run.open(path), sample_id, name, layer=layer, head=head)

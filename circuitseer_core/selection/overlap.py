@@ -42,7 +42,7 @@ class NoiseFloor:
     permuted_sd: float
 
     def to_json(self) -> dict[str, float]:
-        """For an experiment's numbers."""
+        """For JSON."""
         return asdict(self)
 
 

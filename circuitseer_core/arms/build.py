@@ -1,0 +1,152 @@
+"""``arms``: draw, export and verify every arm of a comparison at one budget.
+
+Each arm is an ordinary selection of the run (named ``arm.…``, listed after a person's own) and an
+ordinary export with manifest and card, so that ``verify`` derives it again. The budget is tokens of
+prompt and response by default: with a budget of rows the arm with the longer texts would be trained
+on more.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from circuitseer_core.arms.kinds import ARMS, arm_label
+from circuitseer_core.arms.plan import Arm, plan_arms
+from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
+from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
+from circuitseer_core.arms.trainers import write_trainer_settings
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.verify import verify
+from circuitseer_core.export.write import export
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress
+from circuitseer_core.selection.budgets import rows_of
+from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.lists import read_lists, run_rules
+from circuitseer_core.selection.pool import Pool, load_pool
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+
+
+def build_arms(
+    run: Run,
+    out: str | Path,
+    settings: ArmsSettings,
+    *,
+    command: str | None = None,
+    show: bool = True,
+) -> ArmsRecord:
+    """Write ``out/LABEL.jsonl`` (chat messages) for every arm, arms.json and trainers' settings.
+
+    Raises:
+        UserError: no such scoring or arm, the budget cannot be met, a chosen row has no response,
+            or an exported arm does not verify.
+    """
+    folder = Path(out)
+    if folder.is_file():
+        raise UserError(f"{folder} is a file: --out names a folder")
+    parts = run.score_parts(settings.scores)
+    if not parts:
+        raise UserError(f"{run.path}: scoring {settings.scores!r} has no finished shard yet")
+    pool = eligible(run, settings)
+    budget = budget_of(settings, pool)
+    columns = pq.read_schema(parts[0]).names
+    plan = plan_arms(settings, columns, budget, int(pool.tokens.sum()))
+    tokens = pd.Series(pool.tokens, index=pd.Index(pool.ids))
+    with Progress(run, "arms", len(plan), unit="arms", show=show) as progress:
+        records = []
+        for arm in plan:
+            progress.say(arm.label)
+            records.append(_one(run, folder, arm, tokens))
+            progress.advance(1, arm.label)
+    _compare(run, settings, records)
+    record = ArmsRecord(
+        run=str(run.path),
+        settings=settings.model_dump(mode="json"),
+        budget=budget,
+        pool_rows=len(pool),
+        pool_tokens=int(pool.tokens.sum()),
+        created=now(),
+        command=command,
+        arms=records,
+    )
+    record.write(folder / ARMS_FILE)
+    summary(record).to_csv(folder / "summary.csv", index=False)
+    write_trainer_settings(folder, record, settings.target_model or run.model.id)
+    return record
+
+
+def eligible(run: Run, settings: ArmsSettings) -> Pool:
+    """The rows that any arm may take, with the tokens that the budget counts."""
+    everything = SelectionSettings.of(
+        name="arm.pool", scores=settings.scores, scorer=settings.scorer, exclude=settings.exclude,
+        token_field=settings.token_field, tokens=1 << 62, temperature=float("inf"),
+    )  # fmt: skip
+    pool = load_pool(run, everything)
+    return draw(pool, everything, run_rules(run, everything, read_lists(everything))).pool
+
+
+def budget_of(settings: ArmsSettings, pool: Pool) -> dict[str, int]:
+    """The budget of every arm as an option of a selection."""
+    if settings.rows is not None:
+        return {"count": settings.rows}
+    if settings.tokens is not None:
+        return {"tokens": settings.tokens}
+    return {"tokens": rows_of(settings.share or DEFAULT_SHARE, int(pool.tokens.sum()))}
+
+
+def summary(record: ArmsRecord) -> pd.DataFrame:
+    """One row an arm: size, lengths, overlap with the soft draw, and the share of every source."""
+    rows = []
+    for arm in record.arms:
+        row = arm.to_json()
+        shares = row.pop("sources")
+        keep = {k: v for k, v in row.items() if k not in ("meaning", "selection", "sha256", "file")}
+        rows.append(keep | {f"share of {name}": value for name, value in shares.items()})
+    return pd.DataFrame(rows)
+
+
+def _one(run: Run, folder: Path, arm: Arm, tokens: pd.Series) -> ArmRecord:
+    """Draw, export and verify one arm; ``tokens`` of every row, as the budget counts them."""
+    drawn = select_run(run, arm.selection)
+    done = export(run, arm.selection.name, folder / f"{arm.label}.jsonl", "messages")
+    checked = verify(done.path, run.path)
+    if not checked.ok:
+        raise UserError(f"arm {arm.label} does not verify: {checked.messages[0]}")
+    ids = run.selection_ids(arm.selection.name)
+    own = tokens.reindex(ids["id"])
+    shares = ids["source"].value_counts(normalize=True).sort_index()
+    return ArmRecord(
+        label=arm.label,
+        kind=arm.kind,
+        seed=arm.seed,
+        file=done.path.name,
+        meaning=ARMS[arm.kind],
+        rows=len(ids),
+        tokens=int(own.sum()),
+        mean_tokens=round(float(own.mean()), 2),
+        median_tokens=float(own.median()),
+        sources={str(name): round(float(share), 4) for name, share in shares.items()},
+        selection=arm.selection.name,
+        sha256=drawn.ids_hash,
+    )
+
+
+def _compare(run: Run, settings: ArmsSettings, records: list[ArmRecord]) -> None:
+    """Fill in mean scores and overlaps with the soft draw, beside the uniform draw's."""
+    scores = run.scores(settings.scores, ["id", settings.scorer]).set_index("id")[settings.scorer]
+    members = {record.label: set(run.selection_ids(record.selection)["id"]) for record in records}
+    for record in records:
+        own = members[record.label]
+        record.mean_score = float(np.nanmean(scores.reindex(list(own)).to_numpy(np.float64)))
+        soft = members.get(arm_label("soft", record.seed))
+        uniform = members.get(arm_label("uniform", record.seed))
+        if soft is None or record.kind == "soft":
+            continue
+        record.shared_with_soft = len(own & soft) / len(own)
+        if uniform is not None and record.kind != "uniform":
+            record.shared_floor = len(uniform & soft) / len(uniform)

@@ -1,0 +1,65 @@
+"""arms.json: which arms lie in a folder, what they were drawn from, and how they compare."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.records import Record
+
+ARMS_FORMAT = 1
+ARMS_FILE = "arms.json"
+
+
+class ArmRecord(Record):
+    """One arm: ``file`` beside arms.json, its size, and how it differs from the others.
+
+    ``tokens``: prompt and response as the budget counts them. ``shared_with_soft``: share of this
+    arm's rows that the soft draw of its seed (the first one for arms without chance) also took;
+    ``shared_floor``: the same with the uniform draw of that seed in place of this arm: what shared
+    noise and size alone give.
+    """
+
+    label: str
+    kind: str
+    seed: int
+    file: str
+    meaning: str
+    rows: int
+    tokens: int
+    mean_tokens: float
+    median_tokens: float
+    sources: dict[str, float] = Field(default_factory=dict)
+    mean_score: float | None = None
+    shared_with_soft: float | None = None
+    shared_floor: float | None = None
+    selection: str = ""
+    sha256: str | None = None
+
+
+class ArmsRecord(Record):
+    """arms.json."""
+
+    format: int = ARMS_FORMAT
+    run: str
+    settings: dict[str, Any]
+    budget: dict[str, int]
+    pool_rows: int
+    pool_tokens: int
+    created: str = ""
+    command: str | None = None
+    arms: list[ArmRecord]
+
+
+def read_arms(folder: str | Path) -> ArmsRecord:
+    """The record of a folder that ``arms`` wrote. Raises UserError where there is none."""
+    path = Path(folder) / ARMS_FILE
+    if not path.is_file():
+        raise UserError(f"{folder} holds no comparison arms (no {ARMS_FILE}): run arms --out")
+    record = ArmsRecord.read(path)
+    if record.format != ARMS_FORMAT:
+        raise UserError(f"{path} was written in format {record.format}, not {ARMS_FORMAT}")
+    return record

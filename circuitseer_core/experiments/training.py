@@ -1,0 +1,211 @@
+"""Does training on the drawn subset help? Every arm trained alike, judged on held-out samples.
+
+The arms are those that the command ``arms`` wrote. Each comparison is a paired difference over
+training seeds and held-out items (training/effects.py); of several arms compared with one reference
+the p-values are corrected by Holm's method, and the verdict speaks of the corrected ones.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.runs.experiment_records import Outcome, Plot
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
+from circuitseer_core.training.effects import difference, holm, seeds_to_see
+from circuitseer_core.training.settings import StudySettings
+from circuitseer_core.wording import count, plain, signed
+
+NAME = "training"
+UNTRAINED = "untrained"
+RELEVANT = 0.01
+"""Nats of held-out loss below which a difference is taken as too small to matter."""
+
+
+class Options(ExperimentOptions, StudySettings):
+    """Options of ``validate training``: those of the study, and what this one is called."""
+
+    name: str = Field(
+        NAME,
+        pattern=r"^training[A-Za-z0-9_-]*$",
+        description="name of the result, for several studies of one run (begins with training)",
+    )
+    only_results: bool = Field(
+        False, description="judge what is finished, without training any further model"
+    )
+
+    @field_validator("reference")
+    @classmethod
+    def _is_an_arm(cls, value: str) -> str:
+        if value == "full":
+            raise ValueError("the full pool cannot be what others of one budget are compared with")
+        return value
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no arms, no held-out samples, or no model was trained yet on the reference arm.
+    """
+    chosen = Options.of(**options)
+    from circuitseer_core.training.study import Study, StudyRecord
+
+    settings = StudySettings(**chosen.model_dump(exclude={"name", "only_results"}))
+    study = Study(run.path / "experiments" / chosen.name, settings, run.model.id)
+    if chosen.only_results:
+        record = StudyRecord.read(study.folder / "study.json")
+    else:
+        with Progress(run, "training", 1, unit="steps") as progress:
+            record = study.run(progress)
+    tables = study.results()
+    if chosen.reference not in tables:
+        raise UserError(f"no model was trained on {chosen.reference!r} yet")
+    table = effects_table(tables, chosen.reference)
+    numbers = {
+        "model": study.model,
+        "reference": chosen.reference,
+        "steps": record.steps,
+        "tokens_a_step": settings.tokens_a_step,
+        "learning_rate": record.learning_rate,
+        "development_loss": record.development_loss,
+        "seeds": {kind: len(of_kind) for kind, of_kind in tables.items()},
+        "seconds": round(sum(record.seconds.values()), 1),
+        "arms": [arm.to_json() for arm in study.arms.arms],
+    }
+    outcome, verdict = _verdict(table, numbers, chosen)
+    title = "Does training on the drawn subset help?"
+    return ExperimentResult(chosen.name, title, verdict, numbers, table, outcome, _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals",
+        caption="Held-out response loss against the reference arm, by kind of arm: "
+        "left of zero is better",
+        label="arm", x="difference", low="low", high="high",
+        where={"measure": "loss", "source": "all"},
+        x_title="difference of held-out loss (nats)", references={"no difference": 0.0},
+    ),
+    Plot(
+        kind="intervals",
+        caption="The same by source of the held-out samples",
+        label="arm", x="difference", low="low", high="high", group="source",
+        where={"measure": "loss", "whole": False},
+        x_title="difference of held-out loss (nats)", references={"no difference": 0.0},
+    ),
+)  # fmt: skip
+
+
+def effects_table(tables: dict[str, list[pd.DataFrame]], reference: str) -> pd.DataFrame:
+    """A row per arm, measure and source: mean, and the difference from the reference arm.
+
+    Args:
+        tables: held-out tables by kind, one a training seed, all over the same items.
+        reference: the kind that the others are compared with; ``untrained`` is compared too.
+
+    Columns: arm, measure (loss in nats, or accuracy), source (``all`` weighs items alike), whole,
+    seeds, items, mean, difference, low, high, p, p_holm (over the trained arms of one measure on
+    all items), seed_sd, seeds_needed (to see a difference of 0.01 nats).
+    """
+    rows = []
+    base = tables[reference]
+    sources = ["all", *sorted(base[0]["source"].unique())]
+    for kind, own in tables.items():
+        for measure, column in (("loss", "loss"), ("accuracy", "correct")):
+            for source in sources:
+                values = _values(own, column, source)
+                if not values.size:
+                    continue
+                row = {
+                    "arm": kind, "measure": measure, "source": source, "whole": source == "all",
+                    "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),
+                }  # fmt: skip
+                if kind != reference:
+                    other = _values(base, column, source)
+                    row |= _difference_row(values, other, kind)
+                rows.append(row)
+    table = pd.DataFrame(rows)
+    table["p_holm"] = np.nan
+    for measure in table["measure"].unique():
+        judged = (
+            (table["measure"] == measure)
+            & table["whole"]
+            & table["p"].notna()
+            & (table["arm"] != UNTRAINED)
+        )
+        table.loc[judged, "p_holm"] = holm(table.loc[judged, "p"].to_numpy(np.float64))
+    return table
+
+
+def _values(tables: list[pd.DataFrame], column: str, source: str) -> Floats:
+    """(seeds, items) of one source, items without a value left out."""
+    rows = [t if source == "all" else t[t["source"] == source] for t in tables]
+    stacked = np.stack([t[column].to_numpy(np.float64) for t in rows])
+    return stacked[:, np.isfinite(stacked).all(axis=0)]
+
+
+def _difference_row(values: Floats, other: Floats, kind: str) -> dict[str, Any]:
+    """The paired difference as columns of a row; seeds that both have are paired."""
+    seeds = min(len(values), len(other))
+    if kind == UNTRAINED:  # one model against every seed of the other
+        values, seeds = np.repeat(values, len(other), axis=0), len(other)
+    if values.shape[1] < 2:
+        return {}
+    found = difference(values[:seeds] - other[:seeds])
+    return {
+        "difference": found.mean, "low": found.low, "high": found.high, "p": found.p,
+        "seed_sd": found.seed_sd, "seeds_needed": seeds_to_see(found, RELEVANT),
+    }  # fmt: skip
+
+
+def _verdict(
+    table: pd.DataFrame, numbers: dict[str, Any], options: Options
+) -> tuple[Outcome | None, str]:
+    """The outcome of the soft draw against the reference, and the sentences."""
+    loss = table[(table["measure"] == "loss") & table["whole"]].set_index("arm")
+    reference = options.reference
+    seeds = int(loss.loc[reference, "seeds"])
+    items = int(loss.loc[reference, "items"])
+    after = plain(float(loss.loc[reference, "mean"]), 4)
+    first = (
+        f"{numbers['model']} trained for {count(numbers['steps'], 'step')} on each arm, "
+        f"{count(seeds, 'seed')}, judged on {count(items, 'held-out sample')}: "
+        f"{after} nats of response loss after {reference}."
+    )
+    said = [first]
+    if UNTRAINED in loss.index:
+        said.append(f"Before training: {plain(float(loss.loc[UNTRAINED, 'mean']), 4)}.")
+    if seeds == 1:
+        said.append("One seed: the intervals leave out what another seed would change.")
+    others = loss.drop(index=[reference, UNTRAINED], errors="ignore").dropna(subset=["difference"])
+    for kind, row in others.sort_values("difference").iterrows():
+        said.append(
+            f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
+            f"{signed(row['high'], 4)}; Holm p = {plain(row['p_holm'])})."
+        )
+    clear = others[others["p_holm"] < 0.05]
+    if clear.empty:
+        said.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
+    needed = others["seeds_needed"].dropna()
+    if len(needed) and seeds > 1:
+        said.append(
+            f"A difference of {RELEVANT} nats would be seen with {int(needed.max())} seeds "
+            "(80 % power, the same held-out samples)."
+        )
+    if "soft" not in others.index:
+        return None, " ".join(said)
+    soft = others.loc["soft"]
+    outcome = Outcome.judge(
+        f"held-out response loss after {reference} less that after the soft draw, in nats,",
+        -float(soft["difference"]), -float(soft["high"]), -float(soft["low"]),
+        relevant=RELEVANT, comparisons=1,
+    )  # fmt: skip
+    return outcome, " ".join(said)

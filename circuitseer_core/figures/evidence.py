@@ -1,0 +1,259 @@
+"""Figures of experiments, drawn from their stored tables: estimates with intervals, curves, maps.
+
+Each takes the table and the names of its columns, so that one function serves every experiment
+and a result that was kept years ago can be drawn again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import plotly.graph_objects as go
+
+from circuitseer_core.figures.style import (
+    Theme,
+    colorbar,
+    figure,
+    pin_margins,
+    plain,
+    room_for,
+    short,
+)
+
+_ROW = 30
+_SHARES = ".3~p"
+
+
+def intervals(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    label: str,
+    x: str,
+    low: str | None = None,
+    high: str | None = None,
+    group: str | None = None,
+    x_title: str = "",
+    references: Mapping[str, float] | None = None,
+    shares: bool = False,
+) -> go.Figure:
+    """A row per ``label`` with ``x`` as a point and its interval as a line, groups one below
+    the other in the row and told apart by colour and by form.
+
+    ``references``: named upright lines (no effect, the floor of shared noise).
+    """
+    labels = list(dict.fromkeys(str(value) for value in table[label]))
+    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    place = {name: i for i, name in enumerate(labels)}
+    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.55 * len(names))))
+    for g, name in enumerate(names):
+        rows = table if group is None else table[table[group].astype(str) == name]
+        lift = (g - (len(names) - 1) / 2) * 0.7 / max(1, len(names))
+        at = np.array([place[str(value)] + lift for value in rows[label]])
+        colour = theme.categorical[g % len(theme.categorical)]
+        if low and high:
+            ends = rows[[low, high]].to_numpy(dtype=np.float64)
+            fig.add_scatter(
+                x=[v for a, b in ends for v in (a, b, None)],
+                y=[v for y in at for v in (y, y, None)],
+                mode="lines", hoverinfo="skip", showlegend=False,
+                line={"color": colour, "width": 2},
+            )  # fmt: skip
+        fig.add_scatter(
+            x=rows[x], y=at, mode="markers", name=plain(short(name)), showlegend=bool(name),
+            marker={"size": 8, "color": colour, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
+            text=[plain(str(value)) for value in rows[label]],
+            hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
+        )  # fmt: skip
+    _upright(fig, references or {}, theme)
+    shown = [short(name) for name in labels]
+    fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
+    fig.update_yaxes(
+        range=[len(labels) - 0.5, -0.5], showgrid=False, ticklabelstandoff=8,
+        tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
+        tickfont={"color": theme.ink},
+    )  # fmt: skip
+    pin_margins(fig, left=room_for(shown), top=44 if group or references else 12, right=16)
+    return fig
+
+
+def lines(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    x: str,
+    y: str,
+    low: str | None = None,
+    high: str | None = None,
+    group: str | None = None,
+    x_title: str = "",
+    y_title: str = "",
+    references: Mapping[str, float] | None = None,
+    shares: bool = False,
+    height: int = 320,
+) -> go.Figure:
+    """``y`` over ``x`` as a line a group, with the band from ``low`` to ``high`` around it.
+
+    ``references``: named level lines.
+    """
+    fig = figure(theme, height=height)
+    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    for g, name in enumerate(names):
+        rows = table if group is None else table[table[group].astype(str) == name]
+        rows = rows.sort_values(x)
+        colour = theme.categorical[g % len(theme.categorical)]
+        if low and high:
+            band = rows.dropna(subset=[low, high])
+            fig.add_scatter(
+                x=[*band[x], *band[x][::-1]], y=[*band[high], *band[low][::-1]],
+                fill="toself", mode="lines", line={"width": 0}, fillcolor=_faded(colour),
+                hoverinfo="skip", showlegend=False,
+            )  # fmt: skip
+        fig.add_scatter(
+            x=rows[x], y=rows[y], mode="lines+markers", name=plain(short(name)),
+            showlegend=bool(name), line={"color": colour, "width": 2},
+            marker={"size": 7, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
+            hovertemplate=f"%{{x}}: {_number(shares, 'y')}<extra>{plain(name)}</extra>",
+        )  # fmt: skip
+    for name, value in (references or {}).items():
+        fig.add_hline(y=value, line={"color": theme.muted, "width": 1, "dash": "dot"})
+        fig.add_annotation(
+            x=1, xref="paper", y=value, text=plain(name), showarrow=False, xanchor="right",
+            yanchor="bottom", font={"size": 11, "color": theme.muted},
+        )  # fmt: skip
+    fig.update_xaxes(title_text=x_title)
+    fig.update_yaxes(title_text=y_title, tickformat=_SHARES if shares else None)
+    pin_margins(fig, top=44 if group else 12, right=16)
+    return fig
+
+
+def bars(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    label: str,
+    x: str,
+    group: str | None = None,
+    x_title: str = "",
+    references: Mapping[str, float] | None = None,
+    shares: bool = False,
+) -> go.Figure:
+    """A lying bar per ``label``, as long as ``x``; groups beside each other."""
+    labels = list(dict.fromkeys(str(value) for value in table[label]))
+    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.7 * len(names))), bargap=0.25)
+    for g, name in enumerate(names):
+        rows = table if group is None else table[table[group].astype(str) == name]
+        fig.add_bar(
+            y=[labels.index(str(value)) for value in rows[label]], x=rows[x], orientation="h",
+            name=plain(short(name)), showlegend=bool(name),
+            marker={"color": theme.categorical[g % len(theme.categorical)], "line": {"width": 0}},
+            text=[plain(str(value)) for value in rows[label]], textposition="none",
+            hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
+        )  # fmt: skip
+    _upright(fig, references or {}, theme)
+    shown = [short(name) for name in labels]
+    fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
+    fig.update_yaxes(
+        range=[len(labels) - 0.5, -0.5], showgrid=False, ticklabelstandoff=8,
+        tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
+    )  # fmt: skip
+    pin_margins(fig, left=room_for(shown), top=44 if group or references else 12, right=16)
+    return fig
+
+
+def points(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    x: str,
+    y: str,
+    group: str | None = None,
+    label: str | None = None,
+    x_title: str = "",
+    y_title: str = "",
+    height: int = 380,
+) -> go.Figure:
+    """``y`` against ``x``, a point a row of the table."""
+    fig = figure(theme, height=height)
+    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    for g, name in enumerate(names):
+        rows = table if group is None else table[table[group].astype(str) == name]
+        fig.add_scatter(
+            x=rows[x], y=rows[y], mode="markers", name=plain(short(name)), showlegend=bool(name),
+            marker={"size": 6, "opacity": 0.6, "color": theme.categorical[g % 10]},
+            text=[plain(str(value)) for value in (rows[label] if label else rows.index)],
+            hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
+        )  # fmt: skip
+    fig.update_xaxes(title_text=x_title or x, showgrid=True)
+    fig.update_yaxes(title_text=y_title or y)
+    pin_margins(fig, top=44 if group else 12, right=16)
+    return fig
+
+
+def matrix(
+    table: pd.DataFrame,
+    theme: Theme,
+    *,
+    x: str,
+    y: str,
+    value: str,
+    value_title: str = "",
+    shares: bool = False,
+) -> go.Figure:
+    """``value`` by row ``y`` and column ``x``, written into its cell."""
+    across = list(dict.fromkeys(str(v) for v in table[x]))
+    down = list(dict.fromkeys(str(v) for v in table[y]))
+    grid = np.full((len(down), len(across)), np.nan)
+    for row in table[[x, y, value]].itertuples(index=False):
+        grid[down.index(str(row[1])), across.index(str(row[0]))] = row[2]
+    fig = figure(theme, height=_height(len(down)) + 20)
+    signed = bool(np.nanmin(grid, initial=0.0) < 0)
+    most = float(np.nanmax(np.abs(grid), initial=0.0)) or 1.0
+    fig.add_heatmap(
+        x=list(range(len(across))), y=list(range(len(down))), z=grid,
+        zmin=-most if signed else 0.0, zmax=most,
+        colorscale=theme.scale("diverging" if signed else "sequential"),
+        colorbar=colorbar(theme, value_title), xgap=2, ygap=2, hoverongaps=False,
+        texttemplate="%{z:.0%}" if shares else "%{z:.2f}",
+        hovertemplate=f"{_number(shares, 'z')}<extra></extra>",
+    )  # fmt: skip
+    fig.update_xaxes(tickvals=list(range(len(across))), ticktext=[plain(short(v)) for v in across])
+    fig.update_yaxes(
+        autorange="reversed", tickvals=list(range(len(down))),
+        ticktext=[plain(short(v)) for v in down],
+    )  # fmt: skip
+    pin_margins(fig, left=room_for([short(v) for v in down]), right=72, top=12)
+    return fig
+
+
+_SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+
+
+def _height(rows: float) -> int:
+    return round(max(rows, 2) * _ROW) + 92
+
+
+def _number(shares: bool, axis: str = "x") -> str:
+    return f"%{{{axis}:.1%}}" if shares else f"%{{{axis}:.3g}}"
+
+
+def _faded(colour: str) -> str:
+    """A hex colour at an opacity at which bands may lie over one another."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},0.18)"
+
+
+def _upright(fig: go.Figure, references: Mapping[str, float], theme: Theme) -> None:
+    """Named upright lines; the names stand on two levels, so that neighbours stay readable."""
+    for i, (name, value) in enumerate(references.items()):
+        line: dict[str, Any] = {"color": theme.muted, "width": 1, "dash": "dot"}
+        fig.add_vline(x=value, line=line)
+        fig.add_annotation(
+            x=value, y=1, yref="paper", text=plain(name), showarrow=False, xanchor="left",
+            yanchor="bottom", xshift=3, yshift=2 + 12 * (i % 2),
+            font={"size": 11, "color": theme.muted}, bgcolor=theme.paper,
+        )  # fmt: skip

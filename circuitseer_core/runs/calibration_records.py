@@ -1,0 +1,142 @@
+"""calibration.json as a typed record: what was fitted to what, how it was judged, and the weights.
+
+Correlations are partial rank correlations at fixed length unless they say otherwise; intervals are
+95 %. Weights are given per unit of a reading, so that a row's prediction needs nothing else.
+"""
+
+from __future__ import annotations
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.runs.records import DataRecord, ModelRecord, Record
+
+CALIBRATION_FORMAT = 1
+
+
+class CalibrationOptions(Record):
+    """Of the settings of a calibration those that other packages read."""
+
+    name: str = "default"
+    scores: str = "default"
+    target: str = ""
+    heads_at_most: int | None = None
+    within_sources: bool = False
+    folds: int = 10
+    seed: int = 0
+
+
+class TargetRecord(Record):
+    """The measure that was fitted: its values on ``rows`` samples, or ``pairs`` of them.
+
+    ``levels``: the words of an ordinal target, lowest first; ``unread``: rows whose value says
+    nothing; ``sha256``: over ids and values.
+    """
+
+    name: str
+    kind: str
+    rows: int
+    pairs: int | None = None
+    levels: list[str] = []
+    unread: int = 0
+    sources: dict[str, int] = {}
+    length_correlation: float | None = None
+    sha256: str
+
+
+class Estimate(Record):
+    """One line of the comparison.
+
+    ``judged``: ``pooled`` (all rows, random folds), ``within`` (the same predictions, ranks within
+    their source), ``own`` (one source alone, in ``source``), ``other`` (that source, fitted on the
+    others) or ``pairs`` (share of pairs decided rightly). ``low`` and ``high`` bound 95 %.
+    """
+
+    name: str
+    judged: str
+    value: float | None
+    low: float | None
+    high: float | None
+    rows: int
+    source: str | None = None
+
+
+class Gain(Record):
+    """How much better ``name`` does than ``than``, on the same rows, with a paired interval."""
+
+    name: str
+    than: str
+    judged: str
+    value: float | None
+    low: float | None
+    high: float | None
+    source: str | None = None
+
+
+class Chance(Record):
+    """The same fit on ``draws`` permuted targets: their mean, the middle 95 %, and the share that
+    does at least as well (with the true one counted in, so that it is never 0)."""
+
+    draws: int
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+class LinearFit(Record):
+    """A linear model: prediction = sum of weights * readings - length * (1, l, l^2).
+
+    l is the logarithm of the scored tokens. ``columns``: (family, layer, head) of each weight;
+    ``fold``: the fold that had no part in it, None where all had; ``spread``: standard deviation
+    of each reading at fixed length; ``alpha``: strength of the ridge.
+    """
+
+    fold: int | None = None
+    columns: list[tuple[str, int, int]] = []
+    weights: list[float] = []
+    length: list[float] = []
+    spread: list[float] = []
+    alpha: float = 0.0
+
+
+class HeadShare(Record):
+    """How often a head had a weight over the folds, and its standardised weight in the whole fit,
+    all its readings together."""
+
+    layer: int
+    head: int
+    folds: float
+    weight: float
+
+
+class CalibrationRecord(Record):
+    """calibration.json."""
+
+    format: int
+    name: str
+    created: str = ""
+    settings: CalibrationOptions
+    target: TargetRecord
+    model: ModelRecord | None = None
+    text: str = "prompt"
+    reasoning_heads: list[Head] = []
+    data: list[DataRecord] = []
+    estimates: list[Estimate] = []
+    gains: list[Gain] = []
+    chance: Chance | None = None
+    verdict: list[str] = []
+    whole: LinearFit
+    fits: list[LinearFit] = []
+    heads: list[HeadShare] = []
+    command: str | None = None
+    versions: dict[str, str] = {}
+    seconds: float | None = None
+
+    @property
+    def heads_needed(self) -> list[Head]:
+        """Heads that any of the fits weighs, layer-major."""
+        return sorted({(layer, head) for fit in self.fits for _, layer, head in fit.columns})
+
+    def estimate(self, name: str, judged: str = "pooled") -> Estimate | None:
+        """A line of the comparison, over all sources."""
+        found = (e for e in self.estimates if (e.name, e.judged, e.source) == (name, judged, None))
+        return next(found, None)

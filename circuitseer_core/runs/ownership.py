@@ -1,0 +1,109 @@
+"""Which runs were made on this machine: a run from elsewhere is read, and nothing is started in it.
+
+Two things carry a seal made with a key that never leaves this machine and user: the folder of a
+run that was made here, and the steps of a job that was given here (job_steps). The folder's seal
+is over its inode, which a rename keeps and a copy or an unpacked archive does not have; so a run
+that went to somebody else and came back is foreign too. Whoever has read a foreign run may adopt
+it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import hmac
+import os
+import secrets
+from pathlib import Path
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import cache_home
+
+MARK = ".owner"
+_KEY_BYTES = 32
+
+
+def seal(text: str) -> str | None:
+    """HMAC-SHA256 of ``text`` under this machine's key; None where no key can be kept."""
+    try:
+        return hmac.new(_key(), text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+    except OSError:
+        return None
+
+
+def is_sealed(text: str, given: str | None) -> bool:
+    """Whether ``given`` is this machine's seal on ``text``."""
+    own = seal(text)
+    if given is None or own is None:
+        return False
+    return hmac.compare_digest(own.encode(), given.encode("utf-8", "surrogatepass"))
+
+
+def mark(run_path: Path) -> None:
+    """Note that the run was made here. Where no note can be kept it stays foreign."""
+    own = seal(_folder(run_path))
+    if own is not None:
+        with contextlib.suppress(OSError):
+            (run_path / MARK).write_text(own, encoding="ascii")
+
+
+def is_own(run_path: Path) -> bool:
+    """Whether the run was made here, or adopted."""
+    try:
+        given = (run_path / MARK).read_text(encoding="ascii")
+        return is_sealed(_folder(run_path), given)
+    except (OSError, ValueError):
+        return False
+
+
+def adopt(run_path: Path) -> None:
+    """Take a foreign run over, so that jobs may be started in it.
+
+    Raises UserError where it holds a link, by which a job would write outside of the folder, or
+    where no note can be kept.
+    """
+    link = next((p for p in sorted(run_path.rglob("*")) if p.is_symlink()), None)
+    if link is not None:
+        raise UserError(f"{link} is a link out of the run: remove it before you adopt the run")
+    mark(run_path)
+    if not is_own(run_path):
+        raise UserError(f"{run_path.name} cannot be adopted: no key can be kept in {_key_file()}")
+
+
+def require_own(run_path: Path) -> None:
+    """Raise UserError where the run was neither made here nor adopted."""
+    if not is_own(run_path):
+        raise UserError(
+            f"{run_path.name} was not made on this machine: look at it, then adopt it to start "
+            "jobs in it"
+        )
+
+
+def _folder(run_path: Path) -> str:
+    return f"run\0{run_path.stat().st_ino}"
+
+
+def _key_file() -> Path:
+    """``$CIRCUITSEER_KEY``, else job.key in the cache folder."""
+    named = os.environ.get("CIRCUITSEER_KEY")
+    return Path(named) if named else cache_home() / "job.key"
+
+
+def _key() -> bytes:
+    """The key of this machine and user, made on first use, readable by its owner alone."""
+    path = _key_file()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for _ in range(2):
+        with contextlib.suppress(FileNotFoundError):
+            key = path.read_bytes()
+            if len(key) == _KEY_BYTES:
+                return key
+            path.unlink()
+        # Written aside and linked: of two makers at once one wins, and both read the same.
+        aside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+        with open(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(_KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(aside, path)
+        aside.unlink()
+    return path.read_bytes()

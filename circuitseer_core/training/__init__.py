@@ -1,0 +1,1 @@
+"""What fine-tuning on a comparison arm does to held-out text."""

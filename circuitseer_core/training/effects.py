@@ -1,0 +1,103 @@
+"""Is one arm better than another? Paired differences over training seeds and held-out items.
+
+Both seeds and items are samples of what could have been: d_si = loss of the one arm less that of
+the other, trained with seed s, on item i. With the mean squares of seeds, items and residual of
+this two-way table (Cornfield and Tukey 1956), the variance of the mean difference over new seeds
+*and* new items is
+
+    (MS_seeds + MS_items - MS_residual) / (S · I),
+
+never less than MS_items / (S·I) alone, on Satterthwaite's degrees of freedom. In simulations of 2,
+3 and 8 seeds the intervals held the truth 91 to 98 % of the time, least often where the seeds'
+spread is about the items' (tests/training/test_effects.py). With one seed the
+spread over seeds is unknown, and the interval is of items alone, which the caller has to say.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import t as student
+
+from circuitseer_core.aliases import Floats
+
+POWER = 0.8
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A mean difference with its interval, in the units of the table.
+
+    ``p``: two-sided, of no difference. ``seed_sd``, ``item_sd``: spread of the difference over
+    seeds (None from one seed) and over items.
+    """
+
+    mean: float
+    low: float
+    high: float
+    p: float
+    seeds: int
+    items: int
+    seed_sd: float | None
+    item_sd: float
+    stderr: float
+    df: float
+
+
+def difference(table: Floats, level: float = 0.95) -> Difference:
+    """The mean of d (S seeds, I items), with its interval over new seeds and new items.
+
+    Raises:
+        ValueError: fewer than 2 items.
+    """
+    seeds, items = table.shape
+    if items < 2:
+        raise ValueError("a difference needs at least 2 items")
+    mean = float(table.mean())
+    by_item, by_seed = table.mean(axis=0), table.mean(axis=1)
+    ms_items = seeds * float(by_item.var(ddof=1))
+    if seeds == 1:
+        variance, df, seed_sd = ms_items / items, float(items - 1), None
+    else:
+        ms_seeds = items * float(by_seed.var(ddof=1))
+        rest = table - by_item[None, :] - by_seed[:, None] + mean
+        df_rest = (seeds - 1) * (items - 1)
+        ms_rest = float((rest**2).sum()) / df_rest
+        combined = max(ms_seeds + ms_items - ms_rest, ms_items)
+        variance = combined / (seeds * items)
+        terms = ms_seeds**2 / (seeds - 1) + ms_items**2 / (items - 1) + ms_rest**2 / df_rest
+        df = max(1.0, combined**2 / terms) if terms > 0 else float(seeds - 1)
+        seed_sd = float(np.sqrt(max(0.0, ms_seeds - ms_rest) / items))
+    error = float(np.sqrt(variance))
+    reach = float(student.ppf(0.5 + level / 2, df)) * error
+    p = float(2 * student.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
+    item_sd = float(by_item.std(ddof=1))
+    return Difference(
+        mean, mean - reach, mean + reach, p, seeds, items, seed_sd, item_sd, error, df
+    )
+
+
+def seeds_to_see(found: Difference, size: float, level: float = 0.95) -> int | None:
+    """How many seeds show a true difference of ``size`` with 80 % power, on as many items.
+
+    None where the items' own spread hides it whatever the seeds, or from one seed.
+    """
+    if found.seed_sd is None:
+        return None
+    of_items = max(0.0, found.stderr**2 - found.seed_sd**2 / found.seeds)
+    for seeds in range(2, 1001):
+        error = float(np.sqrt(of_items + found.seed_sd**2 / seeds))
+        reach = student.ppf(0.5 + level / 2, seeds - 1) + student.ppf(POWER, seeds - 1)
+        if reach * error <= size:
+            return seeds
+    return None
+
+
+def holm(p: Floats) -> Floats:
+    """(m,) p-values corrected for m comparisons (Holm 1979), in the order given."""
+    order = np.argsort(p)
+    scaled = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
+    corrected = np.empty(len(p))
+    corrected[order] = np.minimum(1.0, scaled)
+    return corrected

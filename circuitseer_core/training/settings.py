@@ -1,0 +1,54 @@
+"""What decides a training study."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from circuitseer_core.model.encoding import TEMPLATES
+
+
+class StudySettings(BaseModel):
+    """The settings of a training study; all but ``device`` decide its numbers."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    arms: str = Field(description="folder that the command arms wrote")
+    heldout: tuple[str, ...] = Field(description="held-out DATA, separated by commas")
+    model: str = Field("", description="the model to train; the run's by default")
+    kinds: tuple[str, ...] = Field(
+        (), description="which kinds of arms, separated by commas; all but full by default"
+    )
+    reference: str = Field("uniform", description="the arm that the others are compared with")
+    seeds: int = Field(3, ge=1, description="training seeds of every kind")
+    steps: int = Field(0, ge=0, description="optimiser steps; 0: those that show the budget once")
+    tokens_a_step: int = Field(2048, ge=16, description="tokens of an optimiser step")
+    learning_rates: tuple[float, ...] = Field(
+        (1e-5, 3e-5, 1e-4), description="candidates; the best on the development part is taken"
+    )
+    lr_share: float = Field(
+        0.5, gt=0, le=1, description="share of the steps that a candidate learning rate is tried"
+    )
+    lora_rank: int = Field(0, ge=0, description="rank of LoRA; 0 trains every weight")
+    precision: Literal["fp32", "bf16"] = Field(
+        "fp32", description="of the arithmetic (bf16: autocast; the weights stay fp32)"
+    )
+    template: str = Field("auto", description=f"how a prompt is written: {', '.join(TEMPLATES)}")
+    max_length: int = Field(1024, ge=8, description="longer examples are left out")
+    per_source: int = Field(100, ge=2, description="held-out samples a source, by hash")
+    answers: int = Field(
+        0, ge=0, description="held-out samples a source that are answered greedily"
+    )
+    max_new_tokens: int = Field(256, ge=1, description="of a greedy answer")
+    seed: int = Field(0, ge=0, description="of the held-out samples; the first training seed")
+    device: str = Field("auto", description="where the model is trained")
+
+    @field_validator("heldout", "kinds", "learning_rates", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+    def decisive(self) -> dict[str, Any]:
+        """What a resumed study must agree in."""
+        return self.model_dump(mode="json", exclude={"device", "seeds", "kinds", "arms"})

@@ -1,0 +1,49 @@
+"""What an outcome says of an interval."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
+
+
+@pytest.mark.parametrize(
+    ("interval", "state"),
+    [
+        ((0.3, 0.1, 0.5), "found"),
+        ((0.02, -0.04, 0.08), "no evidence"),
+        ((0.1, -0.3, 0.5), "inconclusive"),
+        ((-0.4, -0.7, -0.1), "no evidence"),
+        ((math.nan, math.nan, math.nan), "inconclusive"),
+    ],
+)
+def test_an_outcome_follows_from_the_interval(
+    interval: tuple[float, float, float], state: str
+) -> None:
+    assert Outcome.judge("a gap", *interval, relevant=0.1).state == state
+
+
+def test_either_side_counts_where_asked() -> None:
+    assert Outcome.judge("a gap", -0.4, -0.7, -0.1, relevant=0.1, side="either").state == "found"
+    assert Outcome.judge("a share", 0.8, 0.7, 0.9, relevant=0.11, null=0.75).state == "no evidence"
+
+
+def test_the_sentence_has_the_interval_and_the_correction() -> None:
+    outcome = Outcome.judge(
+        "the gap", 0.3, 0.1, 0.5, relevant=0.1, comparisons=3, correction="Bonferroni"
+    )
+    assert outcome.sentence() == (
+        "Found: the gap +0.30 (95 % interval +0.10 to +0.50, Bonferroni over 3 comparisons)."
+    )
+    assert "could not be measured" in Outcome(state="inconclusive", measure="it").sentence()
+    assert "30 % (95 % interval 10 % to 50 %" in outcome.sentence(shares=True)
+
+
+def test_a_result_of_an_older_version_is_read(tmp_path: Path) -> None:
+    old = {"name": "length", "title": "How?", "verdict": "So.", "numbers": {"rows": 3}}
+    record = ExperimentRecord.parse(old, tmp_path)
+    assert record.outcome is None
+    assert record.plots == []

@@ -1,0 +1,130 @@
+"""Head readings against whole attention matrices, on a dozen architectures with peaked attention."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+import torch
+
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.model.attention import intervening
+from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import HEAD_FAMILIES
+from circuitseer_core.scoring.head_features import (
+    HeadFeatureObserver,
+    carries_features,
+    feature_share,
+    observe_heads,
+)
+from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
+from circuitseer_core.scoring.scorers import attention_scores
+from tests.support.tiny_models import KINDS, random_ids, tiny_model
+
+LENGTHS = [40, 29, 17]
+GROUPS: list[list[Head]] = [[(0, 1), (1, 0)]]
+SPECIAL = [(0, 0), (0, 7), (2, 11)]
+"""(row, token) that count as special."""
+
+
+def naive(reference: ReferenceModel, row: int, ids: torch.Tensor) -> Floats:
+    """(F, H) readings of one unpadded row, from whole matrices in float64, a head at a time."""
+    reference.model.set_attn_implementation("eager")
+    with torch.inference_mode():
+        matrices = reference.model(input_ids=ids[None], output_attentions=True).attentions
+    length = len(ids)
+    special = np.zeros((1, length), dtype=bool)
+    for at, token in SPECIAL:
+        special[0, token] |= at == row
+    readings = np.zeros((len(HEAD_FAMILIES), len(reference.heads)))
+    distances = np.subtract.outer(np.arange(length), np.arange(length))
+    for column, (layer, head) in enumerate(reference.heads):
+        matrix = matrices[layer][0, head].double().numpy()
+        visible = matrix > 0
+        flat = (visible / visible.sum(1, keepdims=True)).mean(0)
+        profile = matrix.mean(0)
+        scores = attention_scores(
+            profile[None, None], flat[None, None], np.array([length]), special
+        )
+        logs = np.log(np.where(visible, matrix, 1.0))
+        readings[:, column] = [
+            np.log(max(profile[0], 1e-8)),
+            np.log1p(scores["focus"][0, 0]),
+            np.log1p(scores["divergence"][0, 0]),
+            -(matrix * logs).sum(1).mean(),
+            (matrix * distances).sum(1).mean(),
+        ]
+    return readings
+
+
+def kept_mask(lengths: Sequence[int]) -> torch.Tensor:
+    position = torch.arange(max(lengths))
+    kept = (position < torch.tensor(lengths)[:, None]) & (position > 0)
+    for row, token in SPECIAL:
+        kept[row, token] = False
+    return kept
+
+
+def readings(reference: ReferenceModel, alone: Sequence[Head]) -> tuple[torch.Tensor, Profiles]:
+    ids = random_ids(len(LENGTHS), max(LENGTHS), seed=1)
+    plan = HeadPlan(GROUPS, reference.device, alone=alone)
+    found = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
+    return ids, found
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_readings_equal_those_of_whole_matrices(kind: str) -> None:
+    reference = tiny_model(kind, layers=3)
+    ids, found = readings(reference, reference.heads)
+    assert found.heads is not None
+    for row, length in enumerate(LENGTHS):
+        wanted = naive(reference, row, ids[row, :length])
+        assert (np.ptp(wanted, axis=1) > 0.1).all(), "the heads hardly differ"
+        error = np.abs(found.heads[row].numpy() - wanted) / np.maximum(1, np.abs(wanted))
+        assert error.max() <= 2e-5, dict(zip(HEAD_FAMILIES, error.max(1), strict=True))
+
+
+def test_profiles_are_those_of_a_pass_without_readings() -> None:
+    reference = tiny_model(layers=3)
+    ids, found = readings(reference, reference.heads)
+    plain = observe(reference, ids, torch.tensor(LENGTHS), HeadPlan(GROUPS, reference.device))
+    assert torch.allclose(found.observed, plain.observed, atol=1e-7)
+    assert torch.allclose(found.flat, plain.flat, atol=1e-7)
+    assert plain.heads is None
+
+
+def test_some_heads_alone_read_as_among_all() -> None:
+    reference = tiny_model(layers=3)
+    some: list[Head] = [(2, 3), (0, 1)]
+    _, of_all = readings(reference, reference.heads)
+    _, of_some = readings(reference, some)
+    assert of_all.heads is not None and of_some.heads is not None
+    columns = [reference.heads.index(head) for head in some]
+    assert torch.allclose(of_some.heads, of_all.heads[:, :, columns], atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma2", "gpt_oss"])
+def test_block_size_changes_nothing(kind: str) -> None:
+    reference = tiny_model(kind, layers=2)
+    ids = random_ids(len(LENGTHS), max(LENGTHS), seed=1)
+    plan = HeadPlan(GROUPS, reference.device, alone=reference.heads)
+    whole = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
+    observer = HeadFeatureObserver(
+        plan, torch.tensor(LENGTHS), kept_mask(LENGTHS), stop=False, block_bytes=1
+    )
+    with torch.inference_mode(), intervening(observer):
+        reference.hidden(ids)
+    blocks = observer.profiles().heads
+    assert whole.heads is not None and blocks is not None
+    assert torch.allclose(blocks, whole.heads, atol=1e-5)
+
+
+def test_the_subsample_is_of_the_id_and_within_its_limit() -> None:
+    ids = [f"a/{i}" for i in range(20_000)]
+    share = feature_share(len(ids), 500)
+    taken = carries_features(0, ids, share)
+    assert 300 < taken.sum() <= 500
+    assert (carries_features(0, ids[7:9], share) == taken[7:9]).all()
+    assert carries_features(0, ids, feature_share(len(ids), 0)).all()
+    assert feature_share(400, 500) == 1.0

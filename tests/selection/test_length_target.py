@@ -1,0 +1,80 @@
+"""A draw with the lengths of another one: as many rows of every length, otherwise uniform."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.stats import ks_2samp
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.verify import verify
+from circuitseer_core.export.write import export
+from circuitseer_core.selection.length_target import length_bins, length_target
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.run_factory import make_rows, make_run, score_frame
+
+
+def _long_run(path: Path):
+    """A run whose score is its length: the soft draw takes long rows."""
+    frame = score_frame(make_rows(600))
+    return make_run(path, frame=frame.assign(variance=frame["n_tokens"].astype(float) ** 3))
+
+
+def test_the_bins_hold_the_selection() -> None:
+    tokens = np.random.default_rng(0).integers(5, 200, 137)
+    target = length_target(tokens, "soft")
+    assert sum(target.rows) == 137 and len(target.rows) == len(target.edges) + 1
+    bins = length_bins(tokens, target.edges)
+    assert np.bincount(bins, minlength=len(target.rows)).tolist() == target.rows
+    assert length_target(np.array([7, 7, 7]), "x").rows == [3], "fewer than ten rows: one bin"
+
+
+def test_lengths_follow_the_other_selection_and_nothing_else_does(tmp_path: Path) -> None:
+    run = _long_run(tmp_path / "run")
+    options = {"scorer": "variance", "token_field": "both"}
+    select_run(run, SelectionSettings.of(name="soft", tokens=8000, **options))
+    matched = SelectionSettings.of(
+        name="matched", match_lengths="soft", temperature="inf", **options
+    )
+    record = select_run(run, matched)
+    uniform = SelectionSettings.of(name="uniform", tokens=8000, temperature="inf", **options)
+    select_run(run, uniform)
+    soft, ours, free = (run.selection_ids(name) for name in ("soft", "matched", "uniform"))
+    assert len(ours) == len(soft) and record.lengths.of == "soft"
+    assert ks_2samp(ours["tokens"], soft["tokens"]).statistic < 0.1
+    assert ks_2samp(free["tokens"], soft["tokens"]).statistic > 0.2, "without it they differ"
+    assert set(ours["id"]) != set(soft["id"])
+    assert abs(ours["tokens"].sum() / soft["tokens"].sum() - 1) < 0.05
+    assert record.diagnostics.overlap.seeds_mean < 1, "other seeds obey the same lengths"
+
+
+def test_an_export_of_it_is_verified_without_the_other_selection(tmp_path: Path) -> None:
+    run = _long_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="soft", count=60))
+    select_run(run, SelectionSettings.of(name="m", match_lengths="soft", temperature="inf"))
+    out = export(run, "m", tmp_path / "m.jsonl").path
+    select_run(run, SelectionSettings.of(name="soft", count=20, temperature=0))
+    assert verify(out).ok
+
+
+def test_what_cannot_be_matched_is_one_line(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with pytest.raises(UserError, match="no selection named 'soft'"):
+        select_run(run, SelectionSettings.of(name="m", match_lengths="soft"))
+    with pytest.raises(UserError, match="names the selection that is to be drawn"):
+        select_run(run, SelectionSettings.of(name="m", match_lengths="m"))
+    with pytest.raises(UserError, match="give no budget"):
+        SelectionSettings.of(name="m", match_lengths="soft", count=3)
+
+
+def test_the_lowest_are_the_other_end(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="low", count=20, temperature=0, lowest=True))
+    scores = run.scores("default")
+    assert set(run.selection_ids("low")["id"]) == set(scores.nsmallest(20, "variance")["id"])
+    select_run(run, SelectionSettings.of(name="softly", count=60, lowest=True))
+    means = [run.selection_ids(name)["score"].mean() for name in ("low", "softly")]
+    assert means[0] < means[1] < scores["variance"].mean()

@@ -1,0 +1,63 @@
+"""Paired differences over seeds and items: intervals that cover, corrections, seeds needed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from scipy.stats import ttest_1samp
+
+from circuitseer_core.training.effects import difference, holm, seeds_to_see
+
+
+def _table(
+    rng: np.random.Generator, seeds: int, items: int, effect: float, seed_sd: float = 0.02
+) -> np.ndarray:
+    """d_si = effect + a seed's share + an item's share + noise."""
+    by_seed, by_item = rng.normal(0, seed_sd, (seeds, 1)), rng.normal(0, 0.2, (1, items))
+    return effect + by_seed + by_item + rng.normal(0, 0.1, (seeds, items))
+
+
+@pytest.mark.parametrize("seed_sd", [0.0, 0.02, 0.1])
+@pytest.mark.parametrize("seeds", [2, 3, 8])
+def test_the_interval_covers_the_effect_over_new_seeds_and_items(
+    seeds: int, seed_sd: float
+) -> None:
+    rng = np.random.default_rng(seeds)
+    found = [difference(_table(rng, seeds, 60, 0.05, seed_sd)) for _ in range(300)]
+    assert np.mean([one.low <= 0.05 <= one.high for one in found]) >= 0.91
+
+
+def test_items_alone_would_claim_too_much_where_seeds_differ() -> None:
+    rng = np.random.default_rng(5)
+    tables = [_table(rng, 3, 60, 0.0, seed_sd=0.1) for _ in range(300)]
+    of_items = np.mean([ttest_1samp(table.mean(0), 0).pvalue < 0.05 for table in tables])
+    assert of_items > 0.25 > 0.13 > np.mean([difference(table).p < 0.05 for table in tables])
+
+
+def test_one_seed_is_the_paired_t_test_over_items() -> None:
+    table = _table(np.random.default_rng(0), 1, 40, 0.1)
+    found = difference(table)
+    assert found.p == pytest.approx(ttest_1samp(table[0], 0).pvalue)
+    assert found.seed_sd is None and seeds_to_see(found, 0.01) is None
+
+
+def test_a_constant_difference_is_certain_and_none_is_none() -> None:
+    assert difference(np.full((3, 5), 0.2)).p < 1e-9
+    assert difference(np.zeros((3, 5))).p == 1
+    with pytest.raises(ValueError, match="at least 2 items"):
+        difference(np.zeros((3, 1)))
+
+
+def test_more_seeds_are_needed_for_smaller_differences() -> None:
+    rng = np.random.default_rng(4)
+    table = rng.normal(0, 0.05, (4, 1)) + rng.normal(0, 0.01, (4, 400))
+    found = difference(table)
+    large, small = (seeds_to_see(found, size) for size in (0.1, 0.03))
+    assert large is not None and small is not None and large < small
+    noisy = difference(rng.normal(0, 1.0, (1, 20)).repeat(4, 0) + rng.normal(0, 0.01, (4, 20)))
+    assert seeds_to_see(noisy, 0.01) is None, "items alone hide it"
+
+
+def test_holm_is_the_step_down_rule() -> None:
+    p = np.array([0.04, 0.01, 0.03, 0.5])
+    assert holm(p).tolist() == pytest.approx([0.09, 0.04, 0.09, 0.5])

@@ -1,0 +1,63 @@
+"""Examples and steps: every arm sees about the same tokens in the same number of steps."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.training.examples import held_out, steps_of, training_examples
+from tests.support.tiny_models import tiny_tokenizer
+
+
+@pytest.mark.parametrize("mean", [20, 90])
+def test_steps_hold_about_as_many_tokens_whatever_the_lengths(mean: int) -> None:
+    rng = np.random.default_rng(mean)
+    lengths = rng.integers(mean // 2, mean * 3 // 2, 150).tolist()
+    steps = steps_of(lengths, 400, 40, seed=1)
+    tokens = [sum(lengths[i] for i in step) for step in steps]
+    assert len(steps) == 40 and max(tokens) <= 400 and np.mean(tokens) > 400 - 1.5 * mean
+    seen = np.bincount([i for step in steps for i in step], minlength=150)
+    assert seen.max() - seen.min() <= 1, "a further pass begins when all were seen"
+    assert steps == steps_of(lengths, 400, 40, seed=1) != steps_of(lengths, 400, 40, seed=2)
+
+
+def test_an_example_longer_than_a_step_is_a_step() -> None:
+    assert steps_of([900], 100, 2, seed=0) == [[0], [0]]
+
+
+def test_an_arm_is_read_with_its_end_token_and_without_what_is_too_long(tmp_path: Path) -> None:
+    tokenizer = tiny_tokenizer(bos=True)
+    tokenizer.eos_token = "<s>"
+    path = tmp_path / "soft.jsonl"
+    chats = [("1 + 1", "2"), ("2 + 2", "4 " * 300)]
+    path.write_text(
+        "\n".join(
+            json.dumps({"messages": [{"role": "user", "content": q},
+                                     {"role": "assistant", "content": a}]})
+            for q, a in chats
+        )
+    )  # fmt: skip
+    kept = training_examples(tokenizer, path, template="plain", max_length=64)
+    assert len(kept) == 1 and kept[0].ids[-1] == tokenizer.eos_token_id
+    assert tokenizer.decode(kept[0].ids[kept[0].loss_from : -1]) == "2"
+    with pytest.raises(UserError, match="no row with a response of at most 3 tokens"):
+        training_examples(tokenizer, path, template="plain", max_length=3)
+
+
+def test_held_out_samples_are_even_over_sources_and_repeatable(tmp_path: Path) -> None:
+    rows = [{"question": f"{i} + {i}", "answer": str(2 * i), "source": "ab"[i > 5]}
+            for i in range(40)]  # fmt: skip
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = {"template": "plain", "max_length": 64, "per_source": 5, "seed": 0}
+    kept, texts = held_out(tiny_tokenizer(), [str(path)], **options)
+    assert [s.source for s in kept] == ["a"] * 5 + ["b"] * 5
+    assert {s.id for s in kept} <= set(texts)
+    again, _ = held_out(tiny_tokenizer(), [str(path)], **options)
+    assert [s.id for s in again] == [s.id for s in kept]
+    with pytest.raises(UserError, match="no held-out sample"):
+        held_out(tiny_tokenizer(), [str(path)], **options | {"max_length": 2})

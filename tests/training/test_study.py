@@ -1,0 +1,203 @@
+"""The study on a tiny model: planted difference found, absent one not, resumed arm by arm."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS, saved_results
+from circuitseer_core.experiments.training import effects_table
+from circuitseer_core.experiments.training import run as train
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.training import study as study_module
+from circuitseer_core.training.finetune import Recipe, Weights, finetuned
+from circuitseer_core.training.study import Study
+from tests.support.crafted_run import bare_run
+from tests.support.records import edit_run
+from tests.support.run_factory import MODEL
+from tests.support.tiny_models import save_tiny, tiny_model
+
+TASK = [(f"{a} + {b} =", str(a + b)) for a in range(2, 12) for b in range(2, 8)]
+
+
+def _write_arms(folder: Path, arms: dict[str, list[tuple[str, str]]]) -> None:
+    """A folder as ``arms`` writes it, with these rows in it."""
+    folder.mkdir()
+    records = []
+    for label, rows in arms.items():
+        chats = [
+            {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
+            for q, a in rows
+        ]
+        (folder / f"{label}.jsonl").write_text("\n".join(map(json.dumps, chats)))
+        kind, _, seed = label.partition("-s")
+        records.append(
+            ArmRecord(
+                label=label, kind=kind, seed=int(seed or 0), file=f"{label}.jsonl", meaning="",
+                rows=len(rows), tokens=600, mean_tokens=10, median_tokens=10, sha256=label,
+            )
+        )  # fmt: skip
+    record = ArmsRecord(
+        run="r", settings={}, budget={"tokens": 600}, pool_rows=9, pool_tokens=9, arms=records
+    )
+    record.write(folder / ARMS_FILE)
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> tuple[Run, dict[str, Any]]:
+    """A run of a tiny model; arms of the task itself (soft), of noise (uniform, random-heads)."""
+    model = save_tiny(tmp_path / "model", scale=1.0)
+    run = bare_run(tmp_path / "run")
+    edit_run(run, model={**MODEL, "id": str(model)})
+    rng = np.random.default_rng(0)
+    letters = "bcdfghjk"
+
+    def noise() -> list[tuple[str, str]]:
+        return [("".join(rng.choice(list(letters), 6)), "".join(rng.choice(list(letters), 3)))
+                for _ in range(40)]  # fmt: skip
+
+    arms = {f"soft-s{s}": TASK[::2] for s in (0, 1)}
+    arms |= {f"{kind}-s{s}": noise() for kind in ("uniform", "random-heads") for s in (0, 1)}
+    _write_arms(tmp_path / "arms", arms)
+    held = tmp_path / "held.jsonl"
+    rows = [{"question": q, "answer": a} for q, a in TASK[1::2]]
+    held.write_text("\n".join(map(json.dumps, rows)))
+    options = {
+        "arms": str(tmp_path / "arms"), "heldout": str(held), "seeds": 2, "steps": 12,
+        "tokens_a_step": 120, "learning_rates": "1e-4,1e-2", "device": "cpu", "answers": 4,
+        "max_new_tokens": 4,
+    }  # fmt: skip
+    return run, options
+
+
+def test_a_planted_difference_is_found_and_an_absent_one_is_not(
+    study: tuple[Run, dict[str, Any]],
+) -> None:
+    run, options = study
+    result = EXPERIMENTS["training"].run(run, **options)
+    assert result.outcome is not None and result.outcome.state == "found"
+    table = result.table[result.table["whole"] & (result.table["measure"] == "loss")]
+    rows = table.set_index("arm")
+    assert rows.loc["soft", "high"] < 0 and rows.loc["soft", "p_holm"] < 0.05
+    assert rows.loc["random-heads", "p_holm"] > 0.05
+    assert rows.loc["soft", "mean"] < rows.loc["untrained", "mean"]
+    numbers = result.numbers
+    assert numbers["seeds"] == {"untrained": 1, "soft": 2, "uniform": 2, "random-heads": 2}
+    assert numbers["learning_rate"] in (1e-4, 1e-2) and len(numbers["development_loss"]) == 2
+    accuracy = result.table[result.table["measure"] == "accuracy"]
+    assert accuracy["items"].max() == 4 and accuracy["mean"].between(0, 1).all()
+    assert [kept.name for kept in saved_results(run)] == ["training"]
+
+
+def test_a_stopped_study_goes_on_and_gives_the_same(
+    study: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, options = study
+    whole = train(run, **options, name="training-whole")
+    calls = {"n": 0}
+    judge = study_module._Work.judge
+
+    def dying(self: Any, model: Any) -> pd.DataFrame:
+        calls["n"] += 1
+        if calls["n"] == 4:
+            raise KeyboardInterrupt
+        return judge(self, model)
+
+    monkeypatch.setattr(study_module._Work, "judge", dying)
+    with pytest.raises(KeyboardInterrupt):
+        train(run, **options)
+    partial = train(run, **options, only_results=True)
+    assert partial.numbers["seeds"]["soft"] == 1
+    resumed = train(run, **options)
+    assert calls["n"] == 4 + 4, "untrained and two arms were kept"
+    pd.testing.assert_frame_equal(resumed.table, whole.table)
+
+
+def test_other_settings_under_one_name_are_refused(study: tuple[Run, dict[str, Any]]) -> None:
+    run, options = study
+    train(run, **options | {"learning_rates": "1e-3", "seeds": 1})
+    with pytest.raises(UserError, match="study with steps 12, not 5"):
+        train(run, **options | {"learning_rates": "1e-3", "seeds": 1, "steps": 5})
+    more = train(run, **options | {"learning_rates": "1e-3", "seeds": 2})
+    assert more.numbers["seeds"]["soft"] == 2, "more seeds can be added"
+
+
+def test_bad_wishes_are_one_line_before_a_model_is_loaded(
+    study: tuple[Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    run, options = study
+    for change, message in (
+        ({"kinds": "top-k"}, "has no arm 'top-k'"),
+        ({"seeds": 5}, "was drawn for 2 of the 5 training seeds"),
+        ({"arms": str(tmp_path / "none")}, "holds no comparison arms"),
+        ({"name": "mine"}, "option name"),
+        ({"reference": "full"}, "full pool cannot be"),
+    ):
+        with pytest.raises(UserError, match=message):
+            train(run, **options | change)
+    assert not (run.path / "experiments").exists()
+
+
+def test_weights_are_put_back_and_lora_leaves_the_rest_alone() -> None:
+    pytest.importorskip("peft")
+    reference = tiny_model(scale=1.0)
+    before = {name: value.clone() for name, value in reference.model.state_dict().items()}
+    from circuitseer_core.data.sample import Sample
+    from circuitseer_core.model.encoding import encode_for_loss
+
+    examples = [encode_for_loss(reference.tokenizer, Sample("a", "s", q, a, {}), template="plain")
+                for q, a in TASK[:8]]  # fmt: skip
+    for rank in (0, 2, 0):
+        ids = torch.tensor([examples[0].ids])
+        clean = reference.hidden(ids).detach()
+        recipe = Recipe(1e-2, lora_rank=rank)
+        weights = Weights(reference.model)
+        with finetuned(reference, weights, examples, [[0, 1], [2, 3]], recipe, seed=0) as model:
+            assert not torch.allclose(model.hidden(ids), clean, atol=1e-4)
+        after = reference.model.state_dict()
+        assert after.keys() == before.keys()
+        assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def test_effects_pair_seeds_and_items() -> None:
+    ids = [f"x/{i}" for i in range(30)]
+    rng = np.random.default_rng(1)
+    base = rng.normal(1, 0.5, 30)
+
+    def table(shift: float, seed: int) -> pd.DataFrame:
+        noise = np.random.default_rng(seed).normal(0, 0.01, 30)
+        return pd.DataFrame(
+            {"id": ids, "source": ["a"] * 20 + ["b"] * 10, "loss": base + shift + noise,
+             "correct": np.nan}
+        )  # fmt: skip
+
+    tables = {
+        "untrained": [table(0.3, 9)],
+        "uniform": [table(0.0, s) for s in range(3)],
+        "soft": [table(-0.05, 10 + s) for s in range(3)],
+        "top-k": [table(0.0, 20 + s) for s in range(3)],
+    }
+    effects = effects_table(tables, "uniform").set_index(["arm", "source"])
+    assert effects.loc[("soft", "all"), "difference"] == pytest.approx(-0.05, abs=0.01)
+    assert effects.loc[("soft", "b"), "items"] == 10
+    assert effects.loc[("soft", "all"), "p_holm"] < 0.05 < effects.loc[("top-k", "all"), "p_holm"]
+    assert effects.loc[("untrained", "all"), "low"] > 0.2
+    assert set(effects["measure"]) == {"loss"}, "no answers were asked for"
+
+
+def test_trials_go_seed_by_seed(study: tuple[Run, dict[str, Any]], tmp_path: Path) -> None:
+    from circuitseer_core.training.settings import StudySettings
+
+    _, options = study
+    settings = StudySettings(**options)
+    labels = [trial.label for trial in Study(tmp_path / "s", settings, "m").plan]
+    kinds = ("soft", "uniform", "random-heads")
+    assert labels == [f"{kind}-t{seed}" for seed in (0, 1) for kind in kinds]
