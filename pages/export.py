@@ -47,4 +47,4 @@ if settings is not None and drawn is not None:
     draw_keep.take_away(run)
     if run.selections():
         st.subheader("Kept selections", anchor=False)
-        draw_keep.earlier(run, store, drawn)
+        draw_keep.earlier(run, store, settings, drawn)

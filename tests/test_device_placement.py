@@ -168,7 +168,7 @@ def test_weights_widened_module_by_module_are_a_converted_model() -> None:
     reference = frozen("gemma3", torch.bfloat16)
     with pretend_gpu():
         reference.model.to(DEVICE)
-        before = {name: p for name, p in reference.model.named_parameters()}
+        before = dict(reference.model.named_parameters())
         with upcast(reference, torch.float32):
             hidden = reference.hidden(loss_batch(SAMPLES, reference.device).ids)
             assert hidden.dtype == reference.logits(hidden[0]).dtype == torch.float32

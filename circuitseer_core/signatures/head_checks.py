@@ -42,8 +42,9 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     ratio = float(effect[best] / rounding[best]) if rounding[best] > 0 else float("inf")
     strongest = f"Removing the strongest head raises the loss by {plain(effect[best])} nats"
     noise = _rounding_sentence(detection, float(rounding[best]))
+    above_what = "" if floor is None else "above the noise and "
     stand = (
-        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise and "
+        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} {above_what}"
         "above zero by more than the 95 % sampling error"
     )
     number = ratio if np.isfinite(ratio) else None
@@ -54,7 +55,8 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
         )
         return Signature("head-effect", "warn", "Few heads stand out", text, number, "heads")
     text = f"{strongest}; {noise}. {stand[0].upper()}{stand[1:]}."
-    return Signature("head-effect", "good", "Heads stand above the noise", text, number, "heads")
+    title = "Heads stand above sampling error" if floor is None else "Heads stand above the noise"
+    return Signature("head-effect", "good", title, text, number, "heads")
 
 
 def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
@@ -67,8 +69,8 @@ def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
     wide = {"fp32": "float32", "fp64": "float64"}.get(detection.noise_against or "", "more digits")
     return (
         f"{said} to such a mean ({count(detection.noise_pairs, 'loss change')} of one sample, "
-        f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats; their median is "
-        f"{plain(detection.noise_effect or 0.0)})"
+        f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats, root mean square; "
+        f"their median is {plain(detection.noise_effect or 0.0)})"
     )
 
 

@@ -20,10 +20,10 @@ from numpy.typing import NDArray
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
-from circuitseer_core.hashing import reseed
+from circuitseer_core.hashing import reseed, to_gumbels
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.selection_records import SourceShare
+from circuitseer_core.runs.selection_records import SelectionRecord, SourceShare
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
@@ -31,6 +31,7 @@ from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
+from circuitseer_core.selection.overlap import NoiseFloor, floor_against
 from circuitseer_core.selection.pool import Pool, pool_of
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
@@ -75,6 +76,48 @@ def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dic
         except UserError:  # its ids cannot be read: what it is can still be seen
             shares[name] = float("nan")
     return shares
+
+
+def floors(
+    run: Run, store: ScoreStore, settings: SelectionSettings, kept: dict[str, SelectionRecord]
+) -> dict[str, NoiseFloor | None]:
+    """What of the draw in view each kept selection would hold had its scores no meaning."""
+    view, rules = _plain(settings), lists.run_rules(run, settings)
+    found: dict[str, NoiseFloor | None] = {}
+    for name, record in kept.items():
+        other = SelectionSettings.of(**record.settings.to_json())
+        try:
+            found[name] = _floor(
+                store, view, rules, _plain(other), record.temperature, record.counts.selected
+            )
+        except UserError:  # a scorer that is no more, scores below 0
+            found[name] = None
+    return found
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+def _floor(
+    store: ScoreStore,
+    view: SelectionSettings,
+    rules: Rules,
+    other: SelectionSettings,
+    temperature: float,
+    rows: int,
+) -> NoiseFloor | None:
+    if other.scorer not in store.columns:
+        return None
+    drawing = _draw(store, view, rules)
+    score = cached.numbers(store, other.scorer)[drawing.where]
+    known = np.isfinite(score)
+    if not known.any():
+        return None
+    score = score[known]
+    if other.lowest:
+        score = score.max() + score.min() - score
+    own = np.zeros(len(known), dtype=bool)
+    own[drawing.chosen] = True
+    noise = to_gumbels(_hashes(store, other.seed)[drawing.where][known])
+    return floor_against(own[known], score, noise, temperature, min(rows, len(score)))
 
 
 def _plain(settings: SelectionSettings) -> SelectionSettings:

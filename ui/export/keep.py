@@ -8,12 +8,14 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.write import export, export_bytes
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.overlap import NoiseFloor
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
 from ui import judgements as review_store
@@ -93,7 +95,7 @@ def take_away(run: Run) -> None:
     _write_folder(run, name, form)
 
 
-def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
+def earlier(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: Shown) -> None:
     """Kept selections, comparable: settings, diagnostics, overlap with the draw in view."""
     records = run.selection_records()
     for name in set(run.selections()) - set(records):
@@ -102,7 +104,8 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
         return
     names = list(records)
     shared = draw_data.overlaps(run, store, drawn, names)
-    rows = [_row(records[name]) | {"shared": shared[name]} for name in names]
+    floors = draw_data.floors(run, store, settings, records)
+    rows = [_row(records[name]) | _overlap(shared[name], floors[name]) for name in names]
     st.dataframe(
         pd.DataFrame(rows),
         hide_index=True,
@@ -116,6 +119,19 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
                 "shared with the draw above", format="percent",
                 help="Share of the draw in view that this selection holds too",
             ),
+            "shuffled": st.column_config.NumberColumn(
+                "with shuffled scores", format="percent",
+                help="The same share had its scores been shuffled: what its size and, under one "
+                "seed, the shared noise make alone (mean of 20 shuffles)",
+            ),
+            "equal": st.column_config.NumberColumn(
+                "with equal scores", format="percent",
+                help="The same share had all its scores been equal",
+            ),
+            "beyond": st.column_config.NumberColumn(
+                "beyond shuffled", format="percent",
+                help="From 0, what shuffled scores share, to 100 %, all of the draw in view",
+            ),
         },
     )  # fmt: skip
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -127,6 +143,14 @@ def earlier(run: Run, store: ScoreStore, drawn: Shown) -> None:
             on_click=draw_settings.load,
             args=[records[chosen].settings.to_json()],
         )
+
+
+def _overlap(share: float, floor: NoiseFloor | None) -> dict[str, float | None]:
+    """What a kept selection shares with the draw in view, beside what it would share by chance."""
+    if floor is None:
+        return {"shared": share, "shuffled": None, "equal": None, "beyond": None}
+    beyond = limits.beyond_chance(share, floor.permuted)
+    return {"shared": share, "shuffled": floor.permuted, "equal": floor.uniform, "beyond": beyond}
 
 
 def _start(run: Run, settings: SelectionSettings) -> None:
