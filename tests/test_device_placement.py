@@ -155,13 +155,20 @@ def spread_over(model: Any, modules: Any, device: torch.device) -> None:
     """Move ``modules`` to ``device`` and let hooks move what comes in, as accelerate does."""
     from accelerate.hooks import AlignDevicesHook, add_hook_to_module
 
-    for module in model.modules():
-        if module in modules:
-            module.to(device)
-            add_hook_to_module(module, AlignDevicesHook(execution_device=device))
-        elif not list(module.children()):
-            add_hook_to_module(module, AlignDevicesHook(execution_device=torch.device("cpu")))
-    add_hook_to_module(model, AlignDevicesHook(io_same_device=True), append=True)
+    class Moves(AlignDevicesHook):  # type: ignore[misc]
+        """Without the part that moves weights, which knows no device that lives in Python."""
+
+        def init_hook(self, module: Any) -> Any:
+            return module
+
+    inside = {part for module in modules for part in module.modules()}
+    for module in modules:
+        module.to(device)
+        add_hook_to_module(module, Moves(execution_device=device))
+    for module in set(model.modules()) - inside - {model}:
+        if not list(module.children()):
+            add_hook_to_module(module, Moves(execution_device=torch.device("cpu")))
+    add_hook_to_module(model, Moves(io_same_device=True))
 
 
 def test_weights_widened_module_by_module_are_a_converted_model() -> None:
