@@ -286,7 +286,9 @@ def test_files_of_a_run(setup: tuple[Path, dict[str, Any]]) -> None:
     assert len(table) == 6 * 12
     means = table.groupby(["layer", "head"])["delta_loss"].mean().to_numpy()
     assert np.allclose(heads["importance"], means)
-    assert run.record.detect.noise_floor < 1e-5
+    noise = run.record.detect
+    assert 0 < noise.noise_floor < 1e-4 and noise.batch_spread < 1e-5
+    assert (noise.noise_pairs, noise.noise_against, noise.noise_unmeasured) == (16, "fp64", None)
     assert run.stage_state()["detect"] == "done"
 
 
