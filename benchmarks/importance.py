@@ -3,8 +3,7 @@
     python benchmarks/importance.py [--data FILE] [--samples 16] [--layers 6] [--bf16]
 
 (a) TransformerLens TransformerBridge, a pattern hook per head (where it is installed);
-(b) plain Transformers: one forward a head with hooks, ``model(ids).logits`` (SDPA on a CPU, eager
-    on a GPU);
+(b) plain Transformers: one forward a head with hooks, ``model(ids).logits``, SDPA;
 (c) ours, ``--mode exact``; (d) ours, ``--mode racing``: the real ``detect`` with its files.
 
 (a) and (b) cost the same for every head, so they are timed on all heads of ``--layers`` layers,

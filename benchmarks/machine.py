@@ -28,9 +28,9 @@ def described(device: torch.device, packages: tuple[str, ...]) -> dict[str, Any]
     }
 
 
-def matmul_rate(device: torch.device, dtype: torch.dtype) -> float:
+def matmul_rate(device: torch.device, dtype: torch.dtype, size: int | None = None) -> float:
     """Best FLOP/s of a large square matmul."""
-    size = 2048 if device.type == "cpu" else 8192
+    size = size or (2048 if device.type == "cpu" else 8192)
     a = torch.randn(size, size, device=device, dtype=dtype)
     best = float("inf")
     for _ in range(10):

@@ -6,11 +6,13 @@ head -1 ablates nothing.
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import torch
 from torch import Tensor
+from transformers import AutoConfig
 
 from circuitseer_core.model import demo
 from circuitseer_core.model.batches import Batch
@@ -32,7 +34,6 @@ def response_losses(logits: Tensor, batch: Batch) -> Tensor:
 def plain_hooks(reference: ReferenceModel) -> Losses:
     """(b): hooks on v_proj and o_proj of one layer, one full forward pass a head."""
     model = reference.model
-    implementation = "sdpa" if reference.device.type == "cpu" else "eager"
     config = model.config
     width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
     group = config.num_attention_heads // config.num_key_value_heads
@@ -57,7 +58,7 @@ def plain_hooks(reference: ReferenceModel) -> Losses:
             hooks.append(attention.v_proj.register_forward_hook(keep_values))
             hooks.append(attention.o_proj.register_forward_pre_hook(replace))
         ours = config._attn_implementation
-        model.set_attn_implementation(implementation)
+        model.set_attn_implementation("sdpa")
         try:
             return response_losses(model(batch.ids, use_cache=False).logits, batch)
         finally:
@@ -74,17 +75,11 @@ def transformer_lens(reference: ReferenceModel) -> Losses | None:
         from transformer_lens.model_bridge import TransformerBridge
     except ImportError:
         return None
-    if reference.name != "demo":
-        return None
-    from transformers import AutoModelForCausalLM
-
-    folder = str(demo.model_folder())
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, dtype=reference.dtype, attn_implementation="eager"
-    )
-    bridge = TransformerBridge.boot_transformers(
-        folder, hf_model=model, tokenizer=reference.tokenizer
-    )
+    with tempfile.TemporaryDirectory() as made:
+        folder, model = _eager_twin(reference, made)
+        bridge = TransformerBridge.boot_transformers(
+            folder, hf_model=model, tokenizer=reference.tokenizer
+        )
 
     def losses(batch: Batch, layer: int, head: int) -> Tensor:
         def uniform(pattern: Tensor, hook: Any) -> Tensor:
@@ -98,3 +93,26 @@ def transformer_lens(reference: ReferenceModel) -> Losses | None:
         return response_losses(bridge.run_with_hooks(batch.ids, fwd_hooks=hooks), batch)
 
     return losses
+
+
+def _eager_twin(reference: ReferenceModel, made: str) -> tuple[str, Any]:
+    """A model with the same weights and eager attention, and a folder with its configuration.
+
+    Of a model without a folder (random weights) the configuration is written to ``made``, and the
+    weights are shared.
+    """
+    from transformers import AutoModelForCausalLM
+
+    if reference.name == "demo":
+        folder = str(demo.model_folder())
+        return folder, AutoModelForCausalLM.from_pretrained(
+            folder, dtype=reference.dtype, attn_implementation="eager"
+        )
+    reference.model.config.save_pretrained(made)
+    reference.tokenizer.save_pretrained(made)
+    with reference.device:
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(made), dtype=reference.dtype, attn_implementation="eager"
+        )
+    model.load_state_dict(reference.model.state_dict(), assign=True)
+    return made, model.eval()

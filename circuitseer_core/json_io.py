@@ -48,12 +48,36 @@ def jsonable(value: Any) -> Any:
     return jsonable(str(value))
 
 
+def parse_json(text: str | bytes) -> Any:
+    """The value that ``text`` says; half a surrogate pair (a broken escape) becomes U+FFFD.
+
+    Raises ValueError where it is no JSON, or nested deeper than can be followed.
+    """
+    try:
+        value = json.loads(text)
+        escape = "\\u" if isinstance(text, str) else b"\\u"
+        return _whole(value) if escape in text else value  # type: ignore[operator]
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+
+
+def _whole(value: Any) -> Any:
+    """The same value, its texts fit for UTF-8."""
+    if isinstance(value, str):
+        return jsonable(value)
+    if isinstance(value, list):
+        return [_whole(item) for item in value]
+    if isinstance(value, dict):
+        return {jsonable(key): _whole(item) for key, item in value.items()}
+    return value
+
+
 def json_object(value: Any) -> dict[str, Any]:
     """A JSON object from its text; empty where there is none."""
     if not isinstance(value, str):
         return {}
     try:
-        parsed = json.loads(value)
+        parsed = parse_json(value)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
@@ -62,7 +86,7 @@ def json_object(value: Any) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises UserError where it is missing, unreadable or no object."""
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):

@@ -48,6 +48,19 @@ STEERED = 0.1
 NOISE_MULTIPLE = 10.0
 """The strongest head must change the loss by this many times what noise alone can do."""
 
+CORRELATION = 0.1
+"""A rank correlation, or a difference of two, that would matter: what an interval must be able to
+tell from nothing before its silence counts as no evidence."""
+
+OVERLAP = 0.15
+"""A change of the share of common heads that would matter (two heads of fourteen)."""
+
+DISTINCT = 0.01
+"""Share of a draw's rows by which it must differ from a rival's to be told apart from it."""
+
+CHANCE = 0.05
+"""Share of random draws that may reach as much before it counts as what chance gives."""
+
 FAR = 0.3
 """Total variation distance of source shares from which two samples count as far apart."""
 
@@ -103,3 +116,8 @@ def favours(before: float, after: float, rows: int) -> bool:
 def stable(overlap: float) -> bool:
     """Whether a set of heads would mostly be chosen again."""
     return overlap >= STABLE
+
+
+def distinct(gap: float, low: float) -> bool:
+    """Whether a draw is told from a rival's: a gap that counts, beyond its interval (``low``)."""
+    return gap >= DISTINCT and low > 0

@@ -7,9 +7,10 @@ from circuitseer_core.installation import HOME
 from ui import judgements as review_store
 from ui.cached_scores import require_store
 from ui.export import draw as draw_data
-from ui.export import keep as draw_keep
 from ui.export import settings as draw_settings
 from ui.export import views as draw_views
+from ui.export.kept import kept_selections
+from ui.export.take_away import take_away
 from ui.shell import page_header, require_run
 
 page_header("Export", "Draw a subset by the score, see what the draw does, take it away.")
@@ -22,9 +23,7 @@ with st.container(key="grid2_draw"):
 settings = drawn = None
 with left, st.container(key="draw_settings"):
     try:
-        settings = draw_settings.draw_settings(
-            store, review_store.state(run), st.session_state.get("selection_name") or "default"
-        )
+        settings = draw_settings.draw_settings(store, review_store.state(run))
     except UserError as error:
         st.text(str(error))
 with right:
@@ -37,14 +36,11 @@ with right:
     if settings is not None and drawn is not None:
         draw_views.numbers(drawn.effect)
         draw_views.words(drawn.effect)
+        take_away(run, store, drawn, settings)
         draw_views.figures_of(run, store, settings, drawn.effect)
 if settings is not None and drawn is not None:
     st.subheader("First rows", anchor=False)
     draw_views.first_rows(drawn.head)
-    st.subheader("Keep it", anchor=False)
-    draw_keep.keep(run, settings)
-    st.subheader("Take it away", anchor=False)
-    draw_keep.take_away(run)
     if run.selections():
         st.subheader("Kept selections", anchor=False)
-        draw_keep.earlier(run, store, settings, drawn)
+        kept_selections(run, store, settings, drawn)

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui.overview import facts as run_facts
+from ui.overview.findings import show_findings
 from ui.runs.table import pick_run, runs_table
 from ui.shell import folding_columns, link_to, page_header, require_run
 from ui.words import BADGES
@@ -10,10 +11,12 @@ from ui.words import BADGES
 page_header("Overview", "Find a model's reasoning heads, score samples by them, draw the subset.")
 run = require_run()
 
+sentence = st.container(key="summary")
 tiles = folding_columns(4, "numbers")
 for column, (label, value, hint) in zip(tiles, run_facts.numbers(run), strict=True):
     column.metric(label, value, help=hint or None, border=True)
 
+cards = st.container(key="warnings")
 st.subheader("Steps", anchor=False)
 steps = run_facts.steps(run)
 ready = True
@@ -39,7 +42,6 @@ for number, (column, step) in enumerate(
                 st.caption(f"Needs step {number - 1}.")
         ready = step.state == "done"
 
-warnings_slot = st.container()
 st.subheader("Runs", anchor=False)
 table = runs_table()
 st.dataframe(
@@ -57,5 +59,4 @@ st.dataframe(
 )
 
 # Last, because it reads the scores: everything above is on the screen by then.
-with warnings_slot:
-    run_facts.show_signatures(run)
+show_findings(run, sentence, cards)

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.runs import prefill
 from ui.runs.form import form
 from ui.runs.job_panel import watch
 from ui.runs.table import pick_run, runs_table
@@ -20,6 +21,7 @@ view = st.segmented_control(
     label_visibility="collapsed",
 )
 if view == "Start":
+    prefill.from_link()
     form(run)
     st.stop()
 

@@ -14,17 +14,17 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("HF_DATASETS_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
-# The key that seals jobs is the suite's own, in every process that it starts.
-_KEYS = Path(tempfile.mkdtemp(prefix="circuitseer-key-"))
-os.environ["CIRCUITSEER_KEY"] = str(_KEYS / "job.key")
-atexit.register(shutil.rmtree, _KEYS, ignore_errors=True)
-
 import pytest
 
 from tests.support.installed import Installed, install_wheel
 
 REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
 _browser_outcomes: dict[str, str] = {}
+
+# The key that seals jobs is the suite's own, in every process that it starts.
+_KEYS = Path(tempfile.mkdtemp(prefix="circuitseer-key-"))
+os.environ["CIRCUITSEER_KEY"] = str(_KEYS / "job.key")
+atexit.register(shutil.rmtree, _KEYS, ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +33,17 @@ def runs_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]
     home = tmp_path / "runs-home"
     monkeypatch.setenv("CIRCUITSEER_RUNS", str(home))
     yield home
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """As many threads in torch here as a worker process on a CPU may come to."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

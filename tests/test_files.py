@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import shutil
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from circuitseer_core.files import atomic_path, write_json
+from circuitseer_core import files
+from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -16,3 +22,74 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         temporary.write_text("half")
         raise ZeroDivisionError
     assert target.read_text() == '{\n  "a": 1\n}\n' and len(list(tmp_path.iterdir())) == 1
+
+
+def _folder(path: Path, text: str) -> Path:
+    path.mkdir()
+    (path / "a").write_text(text)
+    return path
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_a_folder_is_replaced(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    if not exchange:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    target = _folder(tmp_path / "target", "old")
+    replace_folder(_folder(tmp_path / ".new", "new"), target)
+    assert (target / "a").read_text() == "new"
+    assert [p.name for p in tmp_path.iterdir()] == ["target"]
+    replace_folder(_folder(tmp_path / ".first", "first"), tmp_path / "fresh")
+    assert (tmp_path / "fresh" / "a").read_text() == "first"
+
+
+@pytest.mark.parametrize("exchange", [True, False])
+def test_killed_anywhere_in_a_replacement_one_of_the_two_stands_and_nothing_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exchange: bool
+) -> None:
+    """Die before each call that changes the disk, in turn."""
+    if not exchange:
+        monkeypatch.setattr(files, "_exchange", lambda *_: False)
+    real = {"rename": os.rename, "rmtree": shutil.rmtree, "exchange": files._exchange}
+    rounds = 0
+    for stop in range(6):
+        home = tmp_path / str(stop)
+        home.mkdir()
+        target = _folder(home / "target", "old")
+        new = _folder(home / ".target.999999999.tmp", "new")
+        calls = 0
+
+        def dying(name: str, *args: Any, last: int = stop, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += 1
+            if calls > last:
+                raise KeyboardInterrupt
+            return real[name](*args, **kwargs)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "rename", partial(dying, "rename"))
+            patch.setattr(shutil, "rmtree", partial(dying, "rmtree"))
+            patch.setattr(files, "_exchange", partial(dying, "exchange"))
+            patch.setattr(os, "getpid", lambda: 999999999)
+            with contextlib.suppress(KeyboardInterrupt):
+                replace_folder(new, target)
+        assert target.exists() or not exchange
+        sweep(home)
+        assert (target / "a").read_text() in {"old", "new"}
+        assert [p.name for p in home.iterdir()] == ["target"]
+        rounds += 1
+    assert rounds == 6
+
+
+def test_sweeping_leaves_what_is_being_written(tmp_path: Path) -> None:
+    mine = tmp_path / f".mine.{os.getpid()}.tmp"
+    gone = tmp_path / "in" / ".gone.999999999.tmp"
+    gone.parent.mkdir()
+    for path in (mine, gone, tmp_path / ".hidden", tmp_path / ".review.tmp"):
+        path.write_text("x")
+    assert sweep(tmp_path) == []
+    assert sweep(tmp_path, inside=True) == [gone.name]
+    assert mine.exists() and not gone.exists() and (tmp_path / ".hidden").exists()
+    os.utime(mine, (1, 1))  # of an earlier process that had this pid
+    assert sweep(tmp_path) == [mine.name]

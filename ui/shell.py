@@ -17,7 +17,9 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
+from ui.server import file_checks
 from ui.widgets import scoring_choice
+from ui.widgets.markdown import inline
 
 BUNDLED = "bundled-demo"
 """The key of the run that ships with the app; it cannot collide with the demo command's own run."""
@@ -30,6 +32,7 @@ _SECTIONS = {
     "Detect": [("heads", "Heads", "grid_view")],
     "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
     "Select": [("export", "Export", "file_export")],
+    "Check": [("evidence", "Evidence", "fact_check")],
 }
 
 
@@ -244,7 +247,7 @@ def _pick_run() -> None:
     if chosen is None:
         return
     if wanted and wanted not in keys:
-        st.toast(f"There is no run named {wanted} here.", icon=":material/info:")
+        st.toast(f"There is no run named {inline(wanted)} here.", icon=":material/info:")
     if st.query_params.get("run") != chosen:
         st.query_params["run"] = chosen
     st.session_state["run_choice"] = chosen
@@ -256,3 +259,4 @@ def _pick_run() -> None:
             key="run_choice",
             on_change=lambda: open_run(st.session_state["run_choice"]),
         )
+        file_checks.show_damage(run_path(chosen))

@@ -26,12 +26,18 @@ BADGES: dict[str, tuple[Any, str]] = {
 
 
 def ago(moment: str | None) -> str:
-    """How long ago an ISO 8601 moment was: "just now", "14 min ago", "3 days ago", a date."""
+    """How long ago an ISO 8601 moment was: "just now", "14 min ago", "3 days ago", a date.
+
+    Nothing for what is no moment: it comes from files that anybody may have written.
+    """
     if not moment:
         return ""
-    then = datetime.fromisoformat(moment)
-    then = then if then.tzinfo else then.replace(tzinfo=UTC)
-    seconds = (datetime.now(UTC) - then).total_seconds()
+    try:
+        then = datetime.fromisoformat(moment)
+        then = then if then.tzinfo else then.replace(tzinfo=UTC)
+        seconds = (datetime.now(UTC) - then).total_seconds()
+    except (ValueError, OverflowError):
+        return ""
     if seconds < 60:
         return "just now"
     for unit, size, most in (("min", 60, 60), ("h", 3600, 24), ("day", 86400, 14)):
@@ -42,7 +48,9 @@ def ago(moment: str | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "8 s", "3 min 20 s", "2 h 05 min"."""
+    """ "8 s", "3 min 20 s", "2 h 05 min"; "an unknown time" for what is no number."""
+    if not np.isfinite(seconds):
+        return "an unknown time"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
@@ -59,3 +67,11 @@ def short_model(name: str) -> str:
 def correlation(value: float) -> str:
     """A correlation with its sign and two digits; "undefined" for NaN."""
     return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+
+
+def size(count: int) -> str:
+    """Bytes as "812 B", "14 kB", "3.2 MB"."""
+    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
+        if count >= factor:
+            return f"{count / factor:.3g} {unit}"
+    return f"{count} B"

@@ -80,8 +80,12 @@ def one_of(column: str, values: Iterable[str]) -> str:
 
 
 def json_value(column: str) -> str:
-    """The text of one top-level column of the original row, as SQL (path: RFC 6901)."""
-    return f"json_extract_string(original, {literal('/' + _pointer(column))})"
+    """The text of one top-level column of the original row, as SQL (path: RFC 6901).
+
+    Null for a row that is no JSON: one such row would end the query.
+    """
+    value = f"json_extract_string(original, {literal('/' + _pointer(column))})"
+    return f"CASE WHEN json_valid(original) THEN {value} END"
 
 
 def matching(text: str) -> str:

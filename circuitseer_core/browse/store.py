@@ -227,7 +227,10 @@ class ScoreStore:
             values = self._dataset.to_table(columns=["source"]).column(0)
         else:
             query = f"SELECT {json_value(column)} AS v FROM samples"
-            values = self._connection.cursor().sql(query).to_arrow_table().column(0)
+            try:
+                values = self._connection.cursor().sql(query).to_arrow_table().column(0)
+            except duckdb.Error as error:
+                raise UserError(f"the scores cannot be read: {one_line(error)}") from error
         return encode(values, None if column == "source" else FACET_VALUES)
 
     def facets(self) -> dict[str, list[str]]:

@@ -127,8 +127,10 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
 @takes(SelectionSettings)
 def select(run: opt.Run, settings: SelectionSettings) -> None:
     """Stage 3: draw the subset by soft sampling."""
-    counts = api.run_selection(run, settings, command=command_line()).counts
+    selection = api.run_selection(run, settings, command=command_line())
+    counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
+    typer.echo(api.decision(run, selection))
     typer.echo(
         "next: "
         + as_typed(["export", "--run", str(run), "--selection", settings.name, "--out"])
@@ -183,10 +185,17 @@ def arms(
 
 @app.command()
 def verify(
-    path: Annotated[Path, typer.Argument(help="The exported file or folder.")],
-    run: Annotated[Path | None, typer.Option(help="The run folder, where it has moved.")] = None,
+    path: Annotated[Path | None, typer.Argument(help="The exported file or folder.")] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run folder, where it has moved; alone: check its own files."),
+    ] = None,
 ) -> None:
-    """Derive an exported subset again from its manifest; exit 1 on any difference."""
+    """Derive an exported subset again from its manifest, or check a run's files; exit 1 on any
+    difference."""
+    if path is None:
+        _verify_run(run)
+        return
     from circuitseer_core.export.verify import verify as check
 
     result = check(path, run)
@@ -197,6 +206,22 @@ def verify(
     if not result.ok:
         raise typer.Exit(1)
     typer.echo(f"verified: {result.rows:,} rows derived again, nothing differs")
+
+
+def _verify_run(path: Path | None) -> None:
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.runs.integrity import check_run
+
+    if path is None:
+        raise UserError("say what to verify: an exported file or folder, or --run RUN")
+    result = check_run(Run.open(path).path)
+    if result.unsigned:
+        typer.echo(f"note: {result.unsigned} files carry no checksum (made before there were any)")
+    for damage in result.damaged:
+        typer.secho(f"damaged: {damage.file}: {damage.remedy}", err=True, fg="red")
+    if not result.ok:
+        raise typer.Exit(1)
+    typer.echo(f"verified: {result.whole} files are as they were written")
 
 
 @app.command()

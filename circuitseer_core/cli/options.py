@@ -10,7 +10,7 @@ import typer
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.runs.machine import DEVICE
 
-REPEATABLE = {"--data"}
+REPEATABLE = {"--data", "--runs"}
 """Options that may be given several times, or several values at once."""
 
 Run = Annotated[Path, typer.Option("--run", help="The run folder.", show_default=False)]

@@ -19,13 +19,16 @@ def ablate(
     heads: Annotated[list[str], typer.Option(help='A set of heads, "l.h,l.h"; repeatable.')],
     data: opt.Data,
     limit: Annotated[int, typer.Option(help="At most so many samples, by hash.")] = 200,
+    max_length: Annotated[
+        int | None, typer.Option(help="Longer samples are left out, before --limit.")
+    ] = None,
     device: opt.Device = "auto",
 ) -> None:
     """Loss with several heads ablated at once, on any data."""
     from circuitseer_core.detection.joint import ablate_sets
 
     quiet_libraries()
-    for line in ablate_sets(run, heads, data, limit=limit, device=device):
+    for line in ablate_sets(run, heads, data, limit=limit, device=device, max_length=max_length):
         typer.echo(line)
 
 
@@ -46,8 +49,16 @@ def inspect(
 
 
 def validate(
-    run: opt.Run,
-    experiment: Annotated[str, typer.Argument(help="Which; 'list' names them.")],
+    experiment: Annotated[
+        str, typer.Argument(help="Which; 'all' runs those it can afford, 'list' names them.")
+    ],
+    run: Annotated[
+        Path | None, typer.Option("--run", help="The run folder.", show_default=False)
+    ] = None,
+    runs: Annotated[
+        list[Path] | None,
+        typer.Option(help="Run folders to compare; the first keeps the result."),
+    ] = None,
     set: Annotated[
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="An option of the experiment; repeatable."),
@@ -55,7 +66,9 @@ def validate(
 ) -> None:
     """Run a validation experiment and say what it found."""
     from circuitseer_core.experiments import EXPERIMENTS, parse_options
+    from circuitseer_core.experiments.affordable import ALL, run_affordable
     from circuitseer_core.runs.folder import Run
+    from circuitseer_core.runs.progress import Progress
 
     if experiment == "list":
         for name, known in EXPERIMENTS.items():
@@ -63,11 +76,32 @@ def validate(
             for option, meaning in known.options().items():
                 typer.echo(f"{'':16}   {option}: {meaning}")
         return
+    options = parse_options(set or [])
+    folders = [*([run] if run else []), *(runs or [])]
+    if not folders:
+        raise UserError("give the run folder: --run RUN")
+    if len(folders) > 1:
+        options |= _others(experiment, [str(path) for path in folders[1:]])
+    opened = Run.open(folders[0])
+    if experiment == ALL:
+        run_affordable(opened, say=typer.echo, **options)
+        return
     if experiment not in EXPERIMENTS:
-        raise UserError(f"no experiment {experiment!r}: choose {', '.join(EXPERIMENTS)}")
-    result = EXPERIMENTS[experiment].run(Run.open(run), **parse_options(set or []))
+        raise UserError(f"no experiment {experiment!r}: choose {', '.join([ALL, *EXPERIMENTS])}")
+    with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
+        result = EXPERIMENTS[experiment].run(opened, **options)
+        progress.advance(1)
     typer.echo(f"{result.title}\n{result.verdict}\n")
     typer.echo(result.table.to_string(index=False))
+
+
+def _others(experiment: str, others: list[str]) -> dict[str, str]:
+    """The option that names the runs to compare with. Raises UserError where there is none."""
+    if experiment == "probes":
+        return {"others": ",".join(others)}
+    if experiment == "transfer" and len(others) == 1:
+        return {"other": others[0]}
+    raise UserError(f"{experiment} looks at one run: give --run alone (transfer: two runs)")
 
 
 def report(

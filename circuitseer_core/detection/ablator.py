@@ -1,8 +1,7 @@
-"""Measure loss changes of heads on samples, within memory, as resumable parts.
+"""Measure loss changes of one layer's heads on one batch of samples, within memory.
 
-The unit of work and of resume is (sample batch, layer): one atomic Parquet part. Stacks of variants
-are cut by a token budget that is found by timing (larger is not better on a CPU, whose caches it
-leaves) and halves when memory runs out.
+Stacks of variants are cut by a token budget that is found by timing (larger is not better on a CPU,
+whose caches it leaves) and halves when memory runs out.
 """
 
 from __future__ import annotations
@@ -11,21 +10,16 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
-import numpy as np
-import pyarrow as pa
 import torch
 from torch import Tensor
 
 from circuitseer_core.detection.ablation import AblationMode
-from circuitseer_core.detection.importance_table import is_complete, part_path, write_part
 from circuitseer_core.detection.replay import CleanPass, run_clean, variant_losses
-from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
+from circuitseer_core.model.batches import Batch, loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.progress import Progress
 
 STACK_RANGE = {"cpu": (512, 4096), "cuda": (8192, 524288)}
 """Smallest and largest stack, in tokens, that the search for a budget tries."""
@@ -169,56 +163,3 @@ def _rate(ablator: Ablator, batch: Batch, layer: int, copies: int) -> float:
 def batch_budget(stack_tokens: int, heads_per_layer: float) -> int:
     """Tokens of a sample batch such that a stack holds a layer's variants and a clean copy."""
     return max(1, int(stack_tokens / (heads_per_layer + 1)))
-
-
-def measure_field(
-    ablator: Ablator,
-    samples: Sequence[Encoded],
-    heads_by_layer: dict[int, list[int]],
-    *,
-    budget: int,
-    folder: Path,
-    set_name: str,
-    number: int,
-    settings_hash: str,
-    progress: Progress,
-) -> None:
-    """Measure ``heads_by_layer`` on ``samples``; skip the parts that are already there.
-
-    Writes one part a (batch, layer); ``number`` is the round of a race (0 where there is none).
-    """
-    groups = group_by_tokens([s.n_tokens for s in samples], budget)
-    for at, group in enumerate(groups):
-        batch = loss_batch([samples[i] for i in group], ablator.reference.device)
-        first = min(heads_by_layer, default=None)
-        for layer, heads in sorted(heads_by_layer.items()):
-            path = part_path(folder, set_name, number, at, layer)
-            units = batch.size * len(heads)
-            if not is_complete(path, settings_hash, batch.sample_ids, heads):
-                with torch.inference_mode():
-                    noise = layer == first or at == 0
-                    measured = ablator.measure(batch, layer, heads, noise=noise)
-                write_part(
-                    path,
-                    _rows(set_name, batch.sample_ids, layer, heads, measured.delta),
-                    settings_hash=settings_hash,
-                    noise=measured.noise,
-                )
-                progress.advance(units, f"{set_name} batch {at + 1}/{len(groups)}")
-            else:
-                progress.skip(units)
-
-
-def _rows(
-    set_name: str, ids: list[str], layer: int, heads: Sequence[int], delta: Tensor
-) -> pa.Table:
-    n = len(ids) * len(heads)
-    return pa.table(
-        {
-            "id": pa.array(ids * len(heads)),
-            "set": pa.array([set_name] * n),
-            "layer": pa.array(np.full(n, layer, dtype=np.int32)),
-            "head": pa.array(np.repeat(np.asarray(heads, dtype=np.int32), len(ids))),
-            "delta_loss": pa.array(delta.flatten().numpy()),
-        }
-    )

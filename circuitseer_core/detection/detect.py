@@ -14,8 +14,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -24,19 +23,17 @@ import pandas as pd
 import torch
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
-from circuitseer_core.detection.ablator import (
-    Ablator,
-    batch_budget,
-    find_stack_tokens,
-    measure_field,
-)
+from circuitseer_core.detection.ablator import Ablator, find_stack_tokens
+from circuitseer_core.detection.device_measurer import Setup, lent_out, measuring_on
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
-from circuitseer_core.detection.noise_floor import PAIRS, NoiseFloor, measure_noise
+from circuitseer_core.detection.noise_floor import measure_noise
+from circuitseer_core.detection.parts import Measurer, PartMeasurer, measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
 from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
@@ -48,7 +45,7 @@ from circuitseer_core.model.loading import ModelInfo, load_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import Progress, print_above_bars
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -68,7 +65,8 @@ def detect(
     A run that is done is left as it is; one that was stopped goes on from its finished parts.
 
     Args:
-        reference: an already loaded model, for use from Python; else ``settings.model`` is loaded.
+        reference: an already loaded model, for use from Python, where it is; else
+            ``settings.model`` is loaded, on every device that the settings name.
 
     Returns:
         heads.parquet.
@@ -77,18 +75,19 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     _refuse_other_settings(run, settings)
-    if run.heads_path.is_file() and run.detection.finished:
+    if run.detection.finished and is_whole(run.heads_path) is not False:
         return run.heads()
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
     if settings.contrast:
         corpora["contrast"] = Corpus(settings.contrast, settings.fields)
     for corpus in corpora.values():
         corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
+    devices = settings.device_names if reference is None else []
     if reference is None:
         reference, info = load_model(
             settings.model,
             dtype=settings.dtype,
-            device=settings.device,
+            device=devices[0],
             revision=settings.revision,
             weight_bits=settings.weight_bits,
         )
@@ -99,7 +98,7 @@ def detect(
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
     table = _prepare(run, settings, reference, corpora, show)
-    return _Detection(run, settings, reference, table, show).measure()
+    return _Detection(run, settings, reference, table, show, devices).measure()
 
 
 def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
@@ -192,13 +191,17 @@ def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str)
 
 @dataclass(slots=True)
 class _Detection:
-    """The measuring part: rounds over the sets, then the table of heads."""
+    """The measuring part: rounds over the sets, then the table of heads.
+
+    devices: where worker processes measure; with fewer than two, ``reference`` does it here.
+    """
 
     run: Run
     settings: DetectSettings
     reference: ReferenceModel
     table: pd.DataFrame
     show: bool
+    devices: Sequence[str]
 
     def measure(self) -> pd.DataFrame:
         samples = {
@@ -208,10 +211,17 @@ class _Detection:
         }
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):
-            with freed_memory_kept(self.reference.device.type):
-                self._race(self._ablator(samples["probe"]), samples, rounds)
+            self._race(samples, rounds)
         importance, spread = merge_parts(self.run.importance_dir)
-        noise = self._noise(samples["probe"], importance[importance["set"] == "probe"])
+        noise = measure_noise(
+            self.run,
+            self.reference,
+            samples["probe"],
+            importance[importance["set"] == "probe"],
+            self._mode(samples["probe"]),
+            seed=self.settings.seed,
+            show=self.show,
+        )
         finalists = None
         if self.settings.mode == "racing":
             counts = importance.groupby(["layer", "head"]).size()
@@ -219,9 +229,7 @@ class _Detection:
         heads = head_stats.head_table(importance, self.table, finalists, noise.nats)
         with self._detection() as detection:
             detection.finished, detection.batch_spread = now(), spread
-            detection.noise_floor, detection.noise_unmeasured = noise.nats, noise.unmeasured
-            detection.noise_pairs, detection.noise_against = noise.pairs, noise.against
-            detection.noise_effect = noise.effect
+            noise.record_in(detection)
             detection.n_probe, detection.n_heads = len(samples["probe"]), len(heads)
             detection.evaluations = len(importance)
         write_parquet(self.run.heads_path, heads)
@@ -240,95 +248,76 @@ class _Detection:
             return [Round(n_samples, n_heads)]
         return schedule(n_samples, n_heads, head_stats.head_count(self.settings.share, n_heads))
 
-    def _ablator(self, samples: list[Encoded]) -> Ablator:
-        """The engine: self-check done, budget found (or pinned by an earlier try)."""
-        detection = self.run.detection
+    def _setup(self, samples: dict[str, list[Encoded]]) -> Setup:
+        """How parts are measured: self-check done, budget found (or pinned by an earlier try)."""
+        detection, probe = self.run.detection, samples["probe"]
         with torch.inference_mode():
-            ablation = self._mode(samples)
+            ablation = self._mode(probe)
             replay = detection.replay
             if replay is None:
-                check = loss_batch([max(samples, key=lambda s: s.n_tokens)], self.reference.device)
+                check = loss_batch([max(probe, key=lambda s: s.n_tokens)], self.reference.device)
                 replay = replay_is_exact(self.reference, check)
             stack = detection.stack_tokens or self.settings.stack_tokens
             if stack is None:
-                stack = find_stack_tokens(self.reference, samples, ablation, replay=replay)
+                stack = find_stack_tokens(self.reference, probe, ablation, replay=replay)
         with self._detection() as detection:
             detection.replay, detection.stack_tokens = replay, stack
-        return Ablator(self.reference, ablation, stack_tokens=stack, replay=replay)
+        return Setup(self.run.record.model, ablation, stack, replay, samples)
+
+    @contextmanager
+    def _measurer(self, setup: Setup) -> Iterator[Measurer]:
+        """What measures parts: this process, or one a device."""
+        if len(self.devices) > 1:
+            with (
+                lent_out(self.reference),
+                measuring_on(self.devices, setup, print_above_bars) as measurer,
+            ):
+                yield measurer
+            return
+        ablator = Ablator(
+            self.reference, setup.ablation, stack_tokens=setup.stack_tokens, replay=setup.replay
+        )
+        with freed_memory_kept(self.reference.device.type):
+            yield PartMeasurer(ablator, setup.sets)
 
     def _mode(self, samples: list[Encoded]) -> AblationMode:
         settings = self.settings
         means = mean_outputs(self.reference, samples) if settings.ablation == "mean" else None
         return AblationMode(settings.ablation, settings.epsilon, means)
 
-    def _noise(self, samples: list[Encoded], importance: pd.DataFrame) -> NoiseFloor:
-        """Some of the probe's loss changes, measured again at a higher precision."""
-        with torch.inference_mode():
-            ablation = self._mode(samples)
-        with Progress(self.run, "noise floor", PAIRS, unit="pairs", show=self.show) as progress:
-            return measure_noise(
-                self.reference,
-                samples,
-                importance,
-                ablation,
-                replay=bool(self.run.detection.replay),
-                seed=self.settings.seed,
-                progress=progress,
-            )
-
-    def _race(
-        self, ablator: Ablator, samples: dict[str, list[Encoded]], rounds: list[Round]
-    ) -> None:
+    def _race(self, samples: dict[str, list[Encoded]], rounds: list[Round]) -> None:
         """Run the rounds; the last field is measured on every sample."""
+        setup = self._setup(samples)
         field = self.reference.heads
         total = cost(rounds) * len(samples) + self._rest(samples, rounds)
-        with Progress(self.run, "detect", total, unit="sample x head", show=self.show) as progress:
+        with (
+            Progress(self.run, "detect", total, unit="sample x head", show=self.show) as progress,
+            self._measurer(setup) as measurer,
+        ):
             done = 0
             for number, round_ in enumerate(rounds):
                 if number:
                     field = self._narrowed(field, round_.keep, number)
-                last = number == len(rounds) - 1
-                for name, encoded in samples.items():
-                    stop = len(encoded) if last else round_.samples
-                    self._measure(ablator, name, encoded[done:stop], field, number, progress)
+                among = slice(done, None if number == len(rounds) - 1 else round_.samples)
+                parts = parts_of(
+                    samples, field, among, number=number, stack_tokens=setup.stack_tokens
+                )
+                measure_parts(
+                    measurer,
+                    parts,
+                    samples,
+                    folder=self.run.importance_dir,
+                    settings_hash=self.settings.fingerprint(),
+                    progress=progress,
+                )
                 done = round_.samples
-        if ablator.stack_tokens < self._pinned_stack():
+        if measurer.stack_tokens < setup.stack_tokens:
             with self._detection() as detection:
-                detection.stack_tokens_reduced = ablator.stack_tokens
-
-    def _pinned_stack(self) -> int:
-        """Tokens of a stack as pinned at the first start; batches are cut by it."""
-        pinned = self.run.detection.stack_tokens
-        assert pinned is not None  # _ablator pins it before anything is measured
-        return pinned
+                detection.stack_tokens_reduced = measurer.stack_tokens
 
     def _rest(self, samples: dict[str, list[Encoded]], rounds: list[Round]) -> int:
         """Evaluations beyond the schedule, where one set has more samples than the other."""
         return sum(len(s) - rounds[-1].samples for s in samples.values()) * rounds[-1].keep
-
-    def _measure(
-        self,
-        ablator: Ablator,
-        name: str,
-        samples: list[Encoded],
-        field: list[Head],
-        number: int,
-        progress: Progress,
-    ) -> None:
-        by_layer: dict[int, list[int]] = defaultdict(list)
-        for layer, head in field:
-            by_layer[layer].append(head)
-        measure_field(
-            ablator,
-            samples,
-            dict(by_layer),
-            budget=batch_budget(self._pinned_stack(), len(field) / len(by_layer)),
-            folder=self.run.importance_dir,
-            set_name=name,
-            number=number,
-            settings_hash=self.settings.fingerprint(),
-            progress=progress,
-        )
 
     def _narrowed(self, field: list[Head], keep: int, number: int) -> list[Head]:
         """The ``keep`` best heads of the field on the samples of the rounds before ``number``."""

@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole, require_whole, write_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.folder import MERGED
@@ -35,12 +36,12 @@ def write_part(path: Path, rows: pa.Table, *, settings_hash: str, noise: Sequenc
     """Write one part, atomically. ``noise``: clean copies minus clean pass, nats."""
     note = json.dumps({"settings": settings_hash, "noise": list(noise)}).encode()
     with atomic_path(path) as temporary:
-        pq.write_table(rows.replace_schema_metadata({_METADATA: note}), temporary)
+        write_table(temporary, rows.replace_schema_metadata({_METADATA: note}))
 
 
 def is_complete(path: Path, settings_hash: str, ids: Sequence[str], heads: Sequence[int]) -> bool:
     """Whether a part is whole and belongs to this very work; anything else is redone."""
-    if not path.is_file():
+    if not path.is_file() or is_whole(path) is False:
         return False
     try:
         table = pq.read_table(path, columns=["id", "head"])
@@ -80,17 +81,18 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
     merged = folder / MERGED
     parts = [p for p in sorted(folder.glob("part-*.parquet")) if p != merged]
     if not merged.is_file():
+        for part in parts:
+            require_whole(part, "run detect again")
         tables = [pq.read_table(p) for p in parts]
         noise = [value for table in tables for value in _note(table.schema).get("noise", [])]
         spread = float(np.sqrt(np.mean(np.square(noise)))) if noise else 0.0
         note = json.dumps({"batch_spread": spread}).encode()
         whole = pa.concat_tables([t.replace_schema_metadata() for t in tables])
         with atomic_path(merged) as temporary:
-            pq.write_table(
-                whole.replace_schema_metadata({_METADATA: note}), temporary, compression="zstd"
-            )
+            write_table(temporary, whole.replace_schema_metadata({_METADATA: note}))
     for part in parts:
         part.unlink()
+    require_whole(merged, "delete it, and run detect again to measure anew")
     table = pq.read_table(merged)
     note_ = _note(table.schema)
     # Called noise_floor where an earlier version merged the parts.

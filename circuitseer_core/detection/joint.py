@@ -46,37 +46,50 @@ def joint_loss(
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
             batch = loss_batch([samples[i] for i in group], reference.device)
             sets = [[], *head_sets]
-            out[:, group] = _fitting_losses(reference, batch, sets, ablation or AblationMode())
+            out[:, group] = stacked_losses(reference, batch, sets, ablation or AblationMode())
             if on_samples is not None:
                 on_samples(len(group))
     return out
 
 
-def _fitting_losses(
+def stacked_losses(
     reference: ReferenceModel,
     batch: Batch,
     head_sets: Sequence[Sequence[tuple[int, int]]],
     ablation: AblationMode,
 ) -> NDArray[np.float64]:
-    """:func:`set_losses`; where memory runs out fewer samples, then fewer sets, at a time."""
+    """(sets, B) nats by :func:`set_losses`, where need be fewer samples, then sets, at a time.
+
+    Raises:
+        UserError: one sample is more than memory holds.
+    """
     losses = fitting(lambda: set_losses(reference, batch, head_sets, ablation))
     if losses is not None:
         return losses.numpy()
     release(reference.device)
     if batch.size > 1:
-        halves = [_fitting_losses(reference, h, head_sets, ablation) for h in batch.halves()]
+        halves = [stacked_losses(reference, h, head_sets, ablation) for h in batch.halves()]
         return np.concatenate(halves, axis=1)
     if len(head_sets) == 1:
         raise too_long(batch.lengths[0])
     middle = len(head_sets) // 2
     parts = (head_sets[:middle], head_sets[middle:])
-    return np.concatenate([_fitting_losses(reference, batch, p, ablation) for p in parts])
+    return np.concatenate([stacked_losses(reference, batch, p, ablation) for p in parts])
 
 
 def ablate_sets(
-    run_path: Path, head_texts: Sequence[str], data: Sequence[str], *, limit: int, device: str
+    run_path: Path,
+    head_texts: Sequence[str],
+    data: Sequence[str],
+    *,
+    limit: int,
+    device: str,
+    max_length: int | None = None,
 ) -> Iterator[str]:
     """Mean loss clean and under each set of heads, a line each; the model is the run's.
+
+    ``limit`` samples are taken by hash of those that can serve: with a response, and of at most
+    ``max_length`` tokens (by default what the model has positions for, 4,096 at most).
 
     Raises:
         UserError: no model in the run, unknown heads, or no usable sample.
@@ -86,11 +99,12 @@ def ablate_sets(
     sets = [parse_head_list(text) for text in head_texts]
     corpus = Corpus(list(data))
     corpus.count()
-    reference = load_run_model(model, model.dtype, device)
-    known = set(reference.heads)
+    layers = model.heads_per_layer
+    known = {(layer, head) for layer, n in enumerate(layers) for head in range(n)}
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
+    reference = load_run_model(model, model.dtype, device)
     pool = encode_candidates(
         reference,
         corpus,
@@ -98,8 +112,11 @@ def ablate_sets(
         seed=0,
         template=detection.template or "plain",
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
-        max_length=detection.max_length or default_max_length(reference.max_positions, None),
+        max_length=default_max_length(reference.max_positions, max_length),
     )
+    if pool.left_out:
+        left = ", ".join(f"{n:,} {why}" for why, n in pool.left_out.items())
+        yield f"{len(pool.samples):,} samples; left out on the way: {left}"
     with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
     yield f"clean: {losses[0].mean():.4f} nats over {losses.shape[1]} samples"

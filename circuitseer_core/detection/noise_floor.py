@@ -29,7 +29,9 @@ from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.upcast import upcast, why_not
+from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import DetectRecord
 
 PAIRS = 16
 _UNSUPPORTED = (RuntimeError, TypeError, NotImplementedError)
@@ -49,6 +51,12 @@ class NoiseFloor:
     against: str | None = None
     effect: float | None = None
     unmeasured: str | None = None
+
+    def record_in(self, detection: DetectRecord) -> None:
+        """Write it into the section ``detect`` of run.json."""
+        detection.noise_floor, detection.noise_unmeasured = self.nats, self.unmeasured
+        detection.noise_pairs, detection.noise_against = self.pairs, self.against
+        detection.noise_effect = self.effect
 
 
 def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.DataFrame:
@@ -72,32 +80,45 @@ def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.
 
 
 def measure_noise(
+    run: Run,
     reference: ReferenceModel,
     samples: Sequence[Encoded],
     importance: pd.DataFrame,
     ablation: AblationMode,
     *,
-    replay: bool,
     seed: int,
-    progress: Progress,
+    show: bool = True,
 ) -> NoiseFloor:
-    """Repeat some loss changes of the probe; see the head of this module.
+    """Repeat some loss changes of the run's probe; see the head of this module.
 
     Args:
         samples: the probe; importance: its rows of the importance table.
+        show: show a bar.
     """
+    chosen = choose_pairs(importance, seed)
+    by_id = {sample.id: sample for sample in samples}
+    pairs = [(by_id[p.id], p.layer, p.head, p.delta_loss) for p in chosen.itertuples()]
+    with Progress(run, "noise floor", len(pairs), unit="pairs", show=show) as progress:
+        return _repeated(reference, pairs, ablation, bool(run.detection.replay), progress)
+
+
+def _repeated(
+    reference: ReferenceModel,
+    pairs: Sequence[tuple[Encoded, int, int, float]],
+    ablation: AblationMode,
+    replay: bool,
+    progress: Progress,
+) -> NoiseFloor:
+    """Pairs of sample, layer, head and the ΔL that was measured, measured again."""
     exact = torch.float64 if reference.dtype == torch.float32 else torch.float32
     reason = why_not(reference, exact)
     if reason is not None:
         return NoiseFloor(unmeasured=reason)
-    chosen = choose_pairs(importance, seed)
-    progress.resize(len(chosen))
-    by_id = {sample.id: sample for sample in samples}
     name = "fp64" if exact == torch.float64 else "fp32"
     differences = []
     with torch.inference_mode(), upcast(reference, exact):
-        for pair in chosen.itertuples():
-            repeat = partial(_delta, reference, by_id[pair.id], pair.layer, pair.head, ablation)
+        for sample, layer, head, measured in pairs:
+            repeat = partial(_delta, reference, sample, layer, head, ablation)
             try:
                 again = fitting(partial(repeat, replay=replay))
             except _UNSUPPORTED as error:  # a kernel that this precision does not have
@@ -105,13 +126,13 @@ def measure_noise(
             if again is None:
                 release(reference.device)
                 return NoiseFloor(unmeasured=f"memory ran out in {name}")
-            differences.append(pair.delta_loss - again)
+            differences.append(measured - again)
             progress.advance()
     return NoiseFloor(
         nats=float(np.sqrt(np.mean(np.square(differences)))),
-        pairs=len(chosen),
+        pairs=len(pairs),
         against=name,
-        effect=float(chosen["delta_loss"].abs().median()),
+        effect=float(np.median([abs(measured) for *_, measured in pairs])),
     )
 
 

@@ -10,9 +10,18 @@ from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
-from circuitseer_core.runs.machine import DEVICE, DTYPE, WEIGHT_BITS, DtypeName, WeightBits
+from circuitseer_core.runs.machine import (
+    DEVICE,
+    DEVICES,
+    DTYPE,
+    WEIGHT_BITS,
+    DtypeName,
+    WeightBits,
+    device_list,
+    refuse_unclear_devices,
+)
 
-NOT_NUMBERS = {"stack_tokens", "device"}
+NOT_NUMBERS = {"stack_tokens", "device", "devices"}
 """Settings that say how fast and where, not what: a run may go on with others."""
 
 
@@ -63,6 +72,7 @@ class DetectSettings(BaseModel):
     dtype: DtypeName = Field("auto", description=DTYPE)
     weight_bits: WeightBits = Field("all", description=WEIGHT_BITS)
     device: str = Field("auto", description=DEVICE)
+    devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
     prompt_field: str | None = Field(None, description="Column of the prompt.")
@@ -78,7 +88,13 @@ class DetectSettings(BaseModel):
             raise ValueError("--rank-by specificity needs --contrast data")
         if self.probe_pool < self.probe_size:
             raise ValueError("--probe-pool cannot be smaller than --probe-size")
+        refuse_unclear_devices(self.devices, self.device)
         return self
+
+    @property
+    def device_names(self) -> list[str]:
+        """Where it runs: one device, or several with a worker process each."""
+        return device_list(self.devices, self.device)
 
     @property
     def fields(self) -> Fields:

@@ -34,6 +34,28 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.length",
         ),
         Experiment(
+            "complexity",
+            "is a score complexity: steps, levels, beyond length, surface and random heads",
+            "circuitseer_core.experiments.complexity",
+        ),
+        Experiment(
+            "transfer",
+            "do the scores of one model (or scoring) stand for those of another",
+            "circuitseer_core.experiments.transfer",
+            needs_other=True,
+        ),
+        Experiment(
+            "probe",
+            "do the heads depend on the probe: its criterion, its size, its sources",
+            "circuitseer_core.experiments.probe",
+        ),
+        Experiment(
+            "probes",
+            "do several runs with different probes find the same heads (--runs A B C)",
+            "circuitseer_core.experiments.probes",
+            needs_other=True,
+        ),
+        Experiment(
             "stability",
             "would another probe choose the same heads, and what would the scores do",
             "circuitseer_core.experiments.stability",
@@ -49,9 +71,27 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
+            "heads",
+            "are the reasoning heads needed, do they suffice, and for what (needs the model)",
+            "circuitseer_core.experiments.heads",
+            needs_model=True,
+        ),
+        Experiment(
             "joint-ablation",
-            "loss with all reasoning heads ablated at once, against random heads (needs the model)",
+            "the short form of heads: all reasoning heads at once, against the scoring's controls",
             "circuitseer_core.experiments.joint_ablation",
+            needs_model=True,
+        ),
+        Experiment(
+            "domains",
+            "do math, logic, code and other text need the same heads (needs the model and data=)",
+            "circuitseer_core.experiments.domains",
+            needs_model=True,
+        ),
+        Experiment(
+            "ablation-method",
+            "do uniform, scaled, zero and mean ablation find the same heads (needs the model)",
+            "circuitseer_core.experiments.ablation_method",
             needs_model=True,
         ),
         Experiment(

@@ -19,6 +19,8 @@ from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import read_or_none
 
 FOLDER = "experiments"
+WITHOUT_MODEL_S = 10.0
+"""Seconds that an experiment on stored numbers takes, roughly, where nothing better is known."""
 
 
 class ExperimentOptions(BaseModel):
@@ -96,18 +98,21 @@ class ExperimentResult:
 class Experiment:
     """An entry of the registry; ``module`` is imported when it is run or asked for its options.
 
-    A module may have ``estimated_seconds(run, **options) -> float``, for those that take long.
+    ``needs_other``: it compares runs, and another has to be named. A module may have
+    ``estimated_seconds(run, **options) -> float``, for those that take long.
     """
 
     name: str
     description: str
     module: str
     needs_model: bool = False
+    needs_other: bool = False
 
     def options(self) -> dict[str, str]:
         """The options and what they mean."""
         return {
-            name: f"{field.description} (default: {field.default})"
+            name: f"{field.description} "
+            + ("(needed)" if field.is_required() else f"(default: {field.default})")
             for name, field in self.options_class().model_fields.items()
         }
 
@@ -115,6 +120,20 @@ class Experiment:
         """The class that checks its options."""
         model: type[ExperimentOptions] = importlib.import_module(self.module).Options
         return model
+
+    def estimated_seconds(self, run: Run, **options: Any) -> float | None:
+        """About what it takes: its own estimate, what it took last, a few seconds without a model.
+
+        None where it needs a model and nothing is known. Raises UserError for a wrong option, or
+        where a stage it needs has not been run.
+        """
+        module = importlib.import_module(self.module)
+        if hasattr(module, "estimated_seconds"):
+            return float(module.estimated_seconds(run, **options))
+        for kept in saved_results(run):
+            if kept.name == self.name and kept.seconds is not None:
+                return kept.seconds
+        return None if self.needs_model else WITHOUT_MODEL_S
 
     def run(self, run: Run, **options: Any) -> ExperimentResult:
         """Run it on ``run`` and keep the result in the run folder.

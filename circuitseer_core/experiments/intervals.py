@@ -16,6 +16,7 @@ import numpy as np
 from scipy.special import ndtri
 
 from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.distributions import spearman95, t95
 
 LEVEL = 0.95
 BONFERRONI = "Bonferroni"
@@ -37,16 +38,9 @@ def corrected(comparisons: int, level: float = LEVEL) -> float:
     return 1 - (1 - level) / max(1, comparisons)
 
 
-def of_spearman(rho: float, rows: int, level: float = LEVEL, held_fixed: int = 0) -> Interval:
-    """The interval of a rank correlation over ``rows``, of which ``held_fixed`` variables are
-    taken out (a partial correlation loses a row for each)."""
-    n = rows - held_fixed
-    if not math.isfinite(rho) or n < 5:
-        return Interval(rho, math.nan, math.nan, level)
-    inside = min(max(rho, -0.999999), 0.999999)
-    reach = float(ndtri(0.5 + level / 2)) * math.sqrt((1 + inside**2 / 2) / (n - 3))
-    z = math.atanh(inside)
-    return Interval(rho, math.tanh(z - reach), math.tanh(z + reach), level)
+def of_spearman(rho: float, rows: int, level: float = LEVEL) -> Interval:
+    """The interval of a rank correlation over ``rows``; NaN from fewer than four."""
+    return Interval(rho, *spearman95(rho, rows, level), level)
 
 
 def resampled(
@@ -55,6 +49,20 @@ def resampled(
     """(times, K) values of a statistic, which takes (rows,) row numbers, on resampled rows."""
     rng = np.random.default_rng(seed)
     return np.stack([statistic(rng.integers(0, rows, rows)) for _ in range(times)])
+
+
+def of_errors(estimate: float, error: float, level: float = LEVEL) -> Interval:
+    """An estimate with its standard error to either side, as a normal one."""
+    reach = float(ndtri(0.5 + level / 2)) * error
+    return Interval(estimate, estimate - reach, estimate + reach, level)
+
+
+def of_mean(values: Floats) -> Interval:
+    """The 95 % t interval of the mean of independent (n,) values; NaN from fewer than two."""
+    estimate = float(values.mean())
+    reach = float(t95(len(values))) * float(values.std(ddof=1) if len(values) > 1 else math.nan)
+    reach /= math.sqrt(max(1, len(values)))
+    return Interval(estimate, estimate - reach, estimate + reach)
 
 
 def percentile(estimate: float, draws: Floats, level: float = LEVEL) -> Interval:

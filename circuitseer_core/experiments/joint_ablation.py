@@ -6,8 +6,9 @@ many heads, from the same layers; the first three on every sample, the others on
 is special, its joint loss stands far above the controls'; if the joint effect exceeds the sum of
 the single ones, the heads back each other up.
 
-By default the samples are held out: from the data of the probe, but no candidates for it. On the
-probe itself, which chose the heads, the effect is too large by what the choice owes to chance.
+By default the samples are held out (held_out.py). On the probe itself, which chose the heads, the
+effect is too large by what the choice owes to chance. ``validate heads`` asks the same with more
+random sets, at several sizes, the other way round, and of answers.
 """
 
 from __future__ import annotations
@@ -17,15 +18,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
-from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.held_out import Words, held_out, of_data
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, control_heads
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain
 
@@ -44,7 +49,7 @@ SETS = {
 class Options(ExperimentOptions):
     """Options of ``validate joint-ablation``."""
 
-    data: tuple[str, ...] = Field((), description="DATA, separated by commas; none: what set says")
+    data: Words = Field((), description="DATA, separated by commas; none: what set says")
     set: str = Field(
         "held-out",
         pattern="held-out|probe|contrast",
@@ -57,11 +62,6 @@ class Options(ExperimentOptions):
     scores: str = Field("default", description="the scoring whose heads and controls are meant")
     device: str = Field("auto", description="where the model runs")
     seed: int = Field(0, description="seed of the choice of samples and, without scores, controls")
-
-    @field_validator("data", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
@@ -83,15 +83,47 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
     numbers["data"] = list(chosen.data) or SETS[chosen.set]
     title = "What do the reasoning heads do together?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+    return ExperimentResult(
+        NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS
+    )
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals", label="ablated", x="delta", low="low", high="high",
+        x_title="rise of the loss (nats)", references={"no rise": 0.0},
+        caption="Rise of the loss when all heads of a set are ablated at once, with 95 % intervals "
+        "over the samples.",
+    ),
+)  # fmt: skip
+
+
+def _outcome(numbers: dict[str, Any]) -> Outcome | None:
+    """Whether the reasoning heads' joint rise stands above random heads'."""
+    if numbers["gap_stderr"] is None:
+        return None
+    reach = float(t95(numbers["samples"])) * numbers["gap_stderr"]
+    gap = numbers["gap"]
+    return Outcome.judge(
+        "rise of the loss above random heads' (nats),", gap, gap - reach, gap + reach,
+        relevant=0.05 * numbers["clean"],
+    )  # fmt: skip
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes: a forward pass a sample, clean and for each set of heads."""
+    chosen = Options.of(**options)
+    _, controls = head_sets(run, chosen)
+    tokens = float(run.probe()["n_tokens"].mean())
+    first = min(FIRST_DRAWS, len(controls))
+    further = min(chosen.further, chosen.limit) * (1 + len(controls) - first)
+    return forward_seconds(run, (chosen.limit * (2 + first) + further) * tokens * 1.5)
 
 
 def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]:
     """The reasoning heads and their controls: those of the scoring, else freshly chosen."""
     facts = Evidence(run, options.scores if run.scorings() else None)
     heads = facts.chosen or select_heads(run.heads())
-    from circuitseer_core.scoring.control_heads import control_heads
-
     stored = facts.settings.control_heads
     seed = facts.settings.seed if stored else options.seed
     drawn = control_heads(heads, run.model.heads_per_layer, seed)
@@ -105,7 +137,6 @@ def _losses(
     """(1 + sets, n) losses; NaN where a control after the first ones was left out."""
     from circuitseer_core.detection.joint import joint_loss
     from circuitseer_core.runs.progress import Progress
-    from circuitseer_core.scoring.control_heads import FIRST_DRAWS
 
     first, further = sets[: 1 + FIRST_DRAWS], sets[1 + FIRST_DRAWS :]
     few = samples[:some] if further else []
@@ -123,10 +154,11 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.detection.probe import samples_of
     from circuitseer_core.hashing import hash64
 
+    how: dict[str, Any] = {"limit": options.limit, "seed": options.seed}
     if options.data:
-        return _drawn(run, reference, options, list(options.data), set())
+        return of_data(run, reference, options.data, **how)
     if options.set == "held-out":
-        return _held_out(run, reference, options)
+        return held_out(run, reference, **how)
     stored = samples_of(run.probe(), options.set)
     if not stored:
         raise UserError(f"this run has no {options.set} set")
@@ -134,50 +166,8 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
 
 
-def _held_out(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
-    """Samples of the probe's data that were no candidates; where there are none, only no probe.
-
-    Candidates that were not chosen are easier than others where the probe was chosen by loss.
-    """
-    data = list(run.detection.settings.probe) if run.detection.settings else []
-    if not data:
-        raise UserError("this run does not say what its probe came from: give data=…")
-    for seen in (run.pool(), run.probe()):
-        samples = _drawn(run, reference, options, data, set(seen["id"]))
-        if len(samples) >= 2:
-            return samples
-    raise UserError("the probe's data has nothing beside the probe: give data=… or set=probe")
-
-
-def _drawn(
-    run: Run, reference: ReferenceModel, options: Options, data: list[str], without: set[str]
-) -> list[Encoded]:
-    """At most ``limit`` samples of ``data`` in hash order whose ids are not in ``without``."""
-    from circuitseer_core.data.corpus import Corpus
-    from circuitseer_core.detection.probe import encode_candidates
-    from circuitseer_core.model.encoding import default_max_length
-
-    detection = run.detection
-    pool = encode_candidates(
-        reference,
-        Corpus(data, None if options.data else _probe_fields(run)),
-        size=options.limit + len(without),
-        seed=options.seed,
-        template=detection.template or "plain",
-        loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
-        max_length=default_max_length(reference.max_positions, None),
-    )
-    return [sample for sample in pool.samples if sample.id not in without][: options.limit]
-
-
-def _probe_fields(run: Run) -> Fields:
-    """The field names that the run's probe was read with."""
-    known = run.detection.probe_data
-    return Fields(**{k: v for k, v in (known.fields if known else {}).items() if v})
-
-
 def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
-    """ablated, heads, samples, loss, delta, stderr (nats): a row for clean and each set.
+    """ablated, heads, samples, loss, delta, stderr, low, high (nats): a row for clean and each set.
 
     Args:
         losses: (1 + sets, n) mean losses of n samples; row 0 is clean, NaN is not measured.
@@ -186,14 +176,17 @@ def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
     delta = losses - losses[0]
     n = np.isfinite(losses).sum(axis=1)
     error = np.array([_stderr(values) for values in delta])
+    mean, reach = np.nanmean(delta, axis=1), t95(n) * error
     return pd.DataFrame(
         {
             "ablated": names,
             "heads": [0, *(len(heads) for heads in sets)],
             "samples": n,
             "loss": np.nanmean(losses, axis=1),
-            "delta": np.nanmean(delta, axis=1),
+            "delta": mean,
             "stderr": error,
+            "low": mean - reach,
+            "high": mean + reach,
         }
     )
 

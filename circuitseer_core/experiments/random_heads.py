@@ -1,6 +1,6 @@
 """Do the reasoning heads say anything that random heads of the same layers do not?
 
-On the rows that carry every control, for every attention scorer and each of the control draws:
+On the rows that carry every control, for every score that depends on heads and each of its draws:
 
 1. Spearman of the score with the control's score.
 2. Overlap of the subsets drawn with both: softly (the same noise for both, so that only the scores
@@ -39,8 +39,9 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.experiment_records import Plot
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
+from circuitseer_core.scoring.scorers import HEAD_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.selection.overlap import drawn, noise_floor, shared
@@ -66,8 +67,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     known = run.scoring(chosen.scores).scorers
-    scorers = [s for s in ATTENTION_SCORERS if s in known]
     frame = run.scores(chosen.scores)
+    scorers = [s for s in HEAD_SCORERS if s in known and control_columns(s, frame.columns)]
     controls = [name for s in scorers for name in control_columns(s, frame.columns)]
     frame = frame[["id", *scorers, *controls]].dropna()
     if not controls or len(frame) < 2:
@@ -86,7 +87,18 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "scorers": summary,
     }
     title = "Do random heads give the same scores?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, pd.DataFrame(lines))
+    table = pd.DataFrame(lines)
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals", label="scorer", x="spearman", group="control",
+        x_title="Spearman with random heads' scores", references={"the same ranking": 1.0},
+        caption="Rank correlation of every score with the same score from each draw of random "
+        "heads of the same layers.",
+    ),
+)  # fmt: skip
 
 
 def compare(

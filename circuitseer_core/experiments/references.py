@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,7 +50,7 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
     def value(original: str) -> float:
         row = json_object(original)
         seen.update(row)
-        return _number(row.get(name))
+        return number_in(row.get(name))
 
     values = _from_text(run, scoring, "original", value)
     if name not in seen:
@@ -69,14 +70,21 @@ def _counter(mark: str) -> Callable[[str], float]:
     return lambda text: float(text.count(mark))
 
 
-def _number(value: Any) -> float:
-    """A number, or text that is one; NaN for anything else, and for true and false."""
+_LEVEL = re.compile(r"[A-Za-z][A-Za-z _-]*?[\s_:-]*(-?\d+(?:\.\d+)?)\s*")
+
+
+def number_in(value: Any) -> float:
+    """A number, text that is one, or the number of a level ("Level 3", "grade-5"); else NaN.
+
+    True and false are no numbers.
+    """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return float("nan")
     try:
         return float(value)
     except ValueError:
-        return float("nan")
+        level = _LEVEL.fullmatch(value.strip()) if isinstance(value, str) else None
+        return float(level.group(1)) if level else float("nan")
 
 
 def _from_text(run: Run, scoring: str, column: str, value: Callable[[str], float]) -> Floats:

@@ -56,10 +56,15 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         UserError: no arms, no held-out samples, or no model was trained yet on the reference arm.
     """
     chosen = Options.of(**options)
+    model = run.model.id
+    if not chosen.arms or not chosen.heldout:
+        raise UserError(
+            f"training needs arms=FOLDER (run arms --run {run.path} --out FOLDER) and heldout=DATA"
+        )
     from circuitseer_core.training.study import Study, StudyRecord
 
     settings = StudySettings(**chosen.model_dump(exclude={"name", "only_results"}))
-    study = Study(run.path / "experiments" / chosen.name, settings, run.model.id)
+    study = Study(run.path / "experiments" / chosen.name, settings, model)
     if chosen.only_results:
         record = StudyRecord.read(study.folder / "study.json")
     else:

@@ -19,9 +19,9 @@ from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.correlation import RANKED_ROWS, Rank, rank_correlation
 from circuitseer_core.distributions import Z95, spearman95
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.overlap import NoiseFloor, drawn, noise_floor, shared
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.overlap import NoiseFloor, drawn, noise_floor, shared
 
 LEAST = 4
 """Fewest samples in both that can be compared: an interval of Spearman needs four."""

@@ -12,12 +12,12 @@ from huggingface_hub import DatasetCardData
 
 from circuitseer_core import limits
 from circuitseer_core.correlation import draws_in_words
-from circuitseer_core.export.chat import llama_factory_entry
+from circuitseer_core.export.chat import entry_name, llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import percent, signed
+from circuitseer_core.wording import count, percent, signed
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -39,6 +39,7 @@ def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> s
         marker(file_name),
         f"# {_title(manifest)}",
         _how(manifest),
+        *([f"**{manifest.go_no_go}**"] if manifest.go_no_go else []),
         "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
         "## Sources\n\n" + _sources(manifest),
         "## Columns\n\n" + _columns(manifest),
@@ -78,7 +79,7 @@ def _how(manifest: ExportManifest) -> str:
         ),
         (
             f"Scores: `{settings.scorer}` over {len(manifest.heads)} heads of "
-            f"{_model(model)}, chosen by ablation (rule `{scoring.heads_rule}`,"
+            f"{_model(model)}, chosen by ablation{_probe(manifest)} (rule `{scoring.heads_rule}`,"
             f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
         ),
         (
@@ -90,6 +91,7 @@ def _how(manifest: ExportManifest) -> str:
     out = {
         "rejected while scoring": counts.rejected,
         "without a score": counts.no_score,
+        "without a response": counts.no_response,
         "dropped by eye": counts.dropped,
         "excluded by id": counts.excluded_id,
         "excluded by text": counts.excluded_text,
@@ -103,10 +105,15 @@ def _how(manifest: ExportManifest) -> str:
     return "\n\n".join(lines)
 
 
+def _probe(manifest: ExportManifest) -> str:
+    n = manifest.detect.n_probe if manifest.detect else None
+    return "" if n is None else f" on {n:,} probe samples"
+
+
 def _model(model: ModelRecord | None) -> str:
     if model is None:
         return "an unknown model"
-    return f"`{model.id}`" + (f" (revision `{model.revision}`)" if model.revision else "")
+    return f"`{model.called}`" + (f" (revision `{model.revision}`)" if model.revision else "")
 
 
 def _budget(settings: SelectionSettings) -> str:
@@ -192,6 +199,7 @@ def _columns(manifest: ExportManifest) -> str:
     lines = [
         "The original columns, untouched, and:",
         (
+            f"- `{prefix}id`: the sample's id in the run\n"
             f"- `{prefix}score`: the score the sample was drawn by\n"
             f"- `{prefix}rank`: its place in the draw, from 1; the file is in this order\n"
             f"- `{prefix}probability`: its chance to be the first one drawn\n"
@@ -201,6 +209,8 @@ def _columns(manifest: ExportManifest) -> str:
     if export.columns_as_json:
         named = ", ".join(f"`{name}`" for name in export.columns_as_json)
         lines.append(f"Stored as JSON text, since their types differ between rows: {named}.")
+    if export.silent:
+        lines.append(f"{count(export.silent, 'row')} of the draw without a response left out.")
     if export.left_out:
         named = ", ".join(f"`{name}` ({why})" for name, why in export.left_out.items())
         lines.append(f"Left out beside `messages`: {named}.")
@@ -216,7 +226,7 @@ def _reproduce(manifest: ExportManifest, file_name: str) -> str:
 
 
 def _trainers(file_name: str) -> str:
-    entry = json.dumps({"circuitseer": llama_factory_entry(file_name)}, indent=2)
+    entry = json.dumps({entry_name(file_name): llama_factory_entry(file_name)}, indent=2)
     return (
         f"TRL: `SFTTrainer` takes the rows as they are.\n\n"
         f"Axolotl:\n\n```yaml\ndatasets:\n  - path: {file_name}\n    ds_type: json\n"

@@ -54,6 +54,11 @@ def to_messages(
     return messages
 
 
+def entry_name(file_name: str) -> str:
+    """What a file is called in LLaMA-Factory's registry."""
+    return file_name.split(".")[0]
+
+
 def llama_factory_entry(file_name: str) -> dict[str, Any]:
     """The entry for LLaMA-Factory's ``dataset_info.json`` that makes it read such a file."""
     return {

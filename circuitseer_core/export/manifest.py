@@ -17,9 +17,9 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.rows import Format
+from circuitseer_core.export.rows import FIRST_GROUP, Format
 from circuitseer_core.json_io import read_json
-from circuitseer_core.runs.commands import as_typed
+from circuitseer_core.runs.commands import as_typed, made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import (
     AnyRecord,
@@ -32,6 +32,7 @@ from circuitseer_core.runs.records import (
 )
 from circuitseer_core.runs.selection_records import Diagnostics, SelectionRecord
 from circuitseer_core.runs.stage import versions
+from circuitseer_core.selection.go_no_go import go_no_go
 
 FORMAT = 1
 FOLDER_MANIFEST = "circuitseer.manifest.json"
@@ -55,13 +56,18 @@ class RunPlace(Record):
 
 
 class ExportDetails(Record):
-    """The exported data: format, rows, prefix of the added columns, and what became of others."""
+    """The exported data: format, rows, prefix and names of the added columns, and the others.
+
+    ``silent``: rows of the selection that were left out for want of a response.
+    """
 
     format: Format
     rows: int
     prefix: str
     columns_as_json: list[str] = Field(default_factory=list)
     left_out: dict[str, str] = Field(default_factory=dict)
+    silent: int = 0
+    group: list[str] = Field(default_factory=lambda: list(FIRST_GROUP))
 
 
 class ExportManifest(Record):
@@ -78,6 +84,7 @@ class ExportManifest(Record):
     data: list[DataRecord] | None = None
     selection: SelectionRecord
     diagnostics: Diagnostics
+    go_no_go: str | None = None
     export: ExportDetails
     files: list[FileRecord]
     versions: dict[str, str] = Field(default_factory=dict)
@@ -119,10 +126,11 @@ def make_manifest(
         data=scoring.data,
         selection=_without(summary, "diagnostics"),
         diagnostics=_without(summary.diagnostics, "distributions"),
+        go_no_go=go_no_go(run, summary).sentence,
         export=details,
         files=list(files),
         versions=run.record.versions | versions(),
-        commands=[*_earlier(run), str(summary.command), as_typed(command)],
+        commands=[*made_by(run.record, scoring, summary.command), as_typed(command)],
     )
     manifest.seal = seal(manifest.to_json())
     return manifest
@@ -162,16 +170,6 @@ def _without(record: AnyRecord, *keys: str) -> AnyRecord:
     """The record less some keys that it need not have."""
     kept = {k: v for k, v in record.to_json().items() if k not in keys}
     return type(record).model_validate(kept)
-
-
-def _earlier(run: Run) -> list[str]:
-    """The commands behind the scores, as they were given: the last of each stage."""
-    last = {
-        entry.stage: entry.command
-        for entry in run.record.commands
-        if entry.command and entry.stage in ("detect", "score")
-    }
-    return list(last.values())
 
 
 def _relative(run: Path, target: Path) -> str | None:

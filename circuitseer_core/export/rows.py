@@ -29,7 +29,10 @@ from circuitseer_core.selection.select_run import ids_hash
 
 Format = Literal["jsonl", "parquet", "datasets", "messages"]
 FORMATS: tuple[Format, ...] = ("jsonl", "parquet", "datasets", "messages")
-GROUP = ("score", "rank", "probability", "source")
+GROUP = ("id", "score", "rank", "probability", "source")
+"""What the draw adds to every row, behind a prefix."""
+FIRST_GROUP = ("score", "rank", "probability", "source")
+"""What it added in exports whose manifest does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +41,16 @@ class ExportedRows:
 
     ``ids``: the columns of ids.parquet, in rank order. ``texts``: id, prompt, response, original
     (JSON), in the same order. ``left_out``: original columns that chat messages do not carry, and
-    why.
+    why. ``silent``: rows of the selection that are left out, since chat messages need a response.
+    ``group``: the columns that the draw adds.
     """
 
     ids: pd.DataFrame
     texts: pa.Table
     prefix: str
     left_out: dict[str, str] = field(default_factory=dict)
+    silent: int = 0
+    group: tuple[str, ...] = GROUP
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -69,8 +75,8 @@ class ExportedRows:
             yield json.loads(text, parse_constant=_null)
 
     def _groups(self) -> Iterator[dict[str, Any]]:
-        names = [self.prefix + name for name in GROUP]
-        values = (self.ids[name].tolist() for name in GROUP)
+        names = [self.prefix + name for name in self.group]
+        values = (self.ids[name].tolist() for name in self.group)
         for row in zip(*values, strict=True):
             yield dict(zip(names, row, strict=True))
 
@@ -80,7 +86,7 @@ def load_rows(run: Run, name: str, form: Format = "jsonl") -> ExportedRows:
 
     Raises:
         UserError: no such selection, its files disagree, texts are not at hand, or the format is
-            ``messages`` and rows have no response.
+            ``messages`` and no row has a response.
     """
     summary = run.selection(name)
     ids = run.selection_ids(name)
@@ -92,23 +98,33 @@ def load_rows(run: Run, name: str, form: Format = "jsonl") -> ExportedRows:
     return exported_rows(run, summary.scores, ids, form)
 
 
-def exported_rows(run: Run, scores: str, ids: pd.DataFrame, form: Format) -> ExportedRows:
+def exported_rows(
+    run: Run,
+    scores: str,
+    ids: pd.DataFrame,
+    form: Format,
+    group: tuple[str, ...] = GROUP,
+) -> ExportedRows:
     """Fetch the texts of these rows and settle the group's prefix; see ``load_rows``."""
     texts = chosen_texts(run, scores, ids["id"].tolist())
-    subset = ExportedRows(ids, texts, _free_prefix(texts.column("original")))
+    prefix = _free_prefix(texts.column("original"))
     if form != "messages":
-        return subset
-    silent = texts.column("response").null_count
-    if silent:
+        return ExportedRows(ids, texts, prefix, group=group)
+    answered = pc.is_valid(texts.column("response"))
+    silent = len(ids) - int(pc.sum(answered).as_py() or 0)
+    if silent == len(ids):
         raise UserError(
-            f"{silent} of {len(ids)} chosen rows have no response, and chat messages need one: "
-            "export as jsonl or parquet"
+            "no chosen row has a response, and chat messages need one: export as jsonl or parquet"
         )
+    if silent:
+        ids = ids[answered.to_numpy()].reset_index(drop=True)
+        texts = texts.filter(answered)
+    subset = ExportedRows(ids, texts, prefix, group=group)
     clashing = find_columns(subset.rows).as_json
     seen = dict.fromkeys(name for original in subset._originals() for name in original)
     left_out = {name: "types differ between rows" for name in seen if name in clashing}
     left_out |= {name: "read by trainers" for name in seen if name in RESERVED}
-    return ExportedRows(ids, texts, subset.prefix, left_out)
+    return ExportedRows(ids, texts, prefix, left_out, silent, group)
 
 
 def line_bytes(subset: ExportedRows, form: Format) -> Iterator[bytes]:

@@ -216,7 +216,8 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         return
     if target.exists():
         form, prefix = manifest.export.format, manifest.export.prefix
-        subset = exported_rows(run, settings.scores, frame, form)
+        group = tuple(manifest.export.group)
+        subset = exported_rows(run, settings.scores, frame, form, group)
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
             result.add("rows", difference)
@@ -227,7 +228,9 @@ def _rules(
 ) -> Rules:
     """The lists as they stood at the draw; empty ones need no file."""
     if selection.lists is None or not selection.lists.rows:
-        return Rules(duplicates=settings.duplicates == "remove")
+        return Rules(
+            duplicates=settings.duplicates == "remove", responses=settings.require_response
+        )
     rules, digest = stored_rules(run, selection.name, settings)
     if digest != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")

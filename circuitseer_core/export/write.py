@@ -12,6 +12,7 @@ import contextlib
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +23,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.card import dataset_card, marker
-from circuitseer_core.export.chat import llama_factory_entry
+from circuitseer_core.export.chat import entry_name, llama_factory_entry
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
     ExportDetails,
@@ -30,10 +31,11 @@ from circuitseer_core.export.manifest import (
     make_manifest,
     manifest_path,
 )
+from circuitseer_core.export.public import public_files
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
-from circuitseer_core.files import atomic_path, replace_folder, write_json, write_text
+from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json, write_text
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
 
@@ -87,6 +89,8 @@ def export(
         hub_token()  # before any work is done
     subset = load_rows(run, name, settled)
     try:
+        if target.parent.is_dir():
+            sweep(target.parent)
         if settled == "datasets":
             done = _export_folder(run, name, subset, target)
         else:
@@ -95,7 +99,9 @@ def export(
         raise UserError(f"cannot write {target}: {error.strerror or error}") from error
     if push is None:
         return done
-    return Exported(**{**_fields(done), "address": push_files(push, _hub_files(done))})
+    with tempfile.TemporaryDirectory() as folder:
+        address = push_files(push, hub_files(done, Path(folder)))
+    return Exported(**{**_fields(done), "address": address})
 
 
 def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
@@ -115,7 +121,7 @@ def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
 
 
 def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: Format) -> Exported:
-    details = ExportDetails(format=form, rows=len(subset), prefix=subset.prefix)
+    details = _details(subset, form)
     with atomic_path(target) as temporary:
         if form == "parquet":
             columns = find_columns(subset.rows)
@@ -134,7 +140,19 @@ def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: 
     card = _card_path(target)
     write_text(card, dataset_card(manifest, target.name, target.name))
     notes = _register(target) if form == "messages" else ()
+    if subset.silent:
+        left = f"{subset.silent:,} of {subset.silent + len(subset):,} rows have no response"
+        notes = (f"{left} and were left out (select --require-response draws others)", *notes)
     return Exported(target, path, card, len(subset), int(entry.bytes or 0), notes)
+
+
+def _details(subset: ExportedRows, form: Format) -> ExportDetails:
+    details = ExportDetails(
+        format=form, rows=len(subset), prefix=subset.prefix, group=list(subset.group)
+    )
+    if subset.silent:
+        details.silent = subset.silent
+    return details
 
 
 def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> Exported:
@@ -151,12 +169,8 @@ def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> E
         with _quiet(datasets):
             data.save_to_disk(str(aside))
         files = [file_entry(path, aside) for path in sorted(aside.rglob("*")) if path.is_file()]
-        details = ExportDetails(
-            format="datasets",
-            rows=len(subset),
-            prefix=subset.prefix,
-            columns_as_json=list(columns.as_json),
-        )
+        details = _details(subset, "datasets")
+        details.columns_as_json = list(columns.as_json)
         manifest = make_manifest(
             run,
             name,
@@ -236,18 +250,22 @@ def _register(target: Path) -> tuple[str, ...]:
         if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
             return (f"{path} is not LLaMA-Factory's: add the entry from the card to yours",)
     entry = llama_factory_entry(target.name)
-    key = target.name.split(".")[0]
+    key = entry_name(target.name)
     if entries.get(key, entry) != entry:
         return (f"{path} has another {key!r}: add the entry from the card under another name",)
     write_json(path, {**entries, key: entry})
     return ()
 
 
-def _hub_files(done: Exported) -> dict[str, Path]:
+def hub_files(done: Exported, folder: Path) -> dict[str, Path]:
+    """Path in the repository → file; manifest and card without this machine's paths."""
     if done.path.is_dir():
-        files = sorted(path for path in done.path.rglob("*") if path.is_file())
-        return {path.relative_to(done.path).as_posix(): path for path in files}
-    return {done.path.name: done.path, done.manifest.name: done.manifest, "README.md": done.card}
+        inside = sorted(path for path in done.path.rglob("*") if path.is_file())
+        files = {path.relative_to(done.path).as_posix(): path for path in inside}
+        return public_files(files, FOLDER_MANIFEST, "README.md", folder, "*.arrow")
+    name = done.manifest.name
+    files = {done.path.name: done.path, name: done.manifest, "README.md": done.card}
+    return public_files(files, name, "README.md", folder, done.path.name)
 
 
 def _fields(done: Exported) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             y=row + 0.5 * jitter,
             mode="markers",
             marker={"size": 5, "color": theme.accent, "opacity": 0.35},
-            customdata=deltas["id"],
+            customdata=deltas["id"].astype(str).map(plain),
             hovertemplate="%{customdata}<br>ΔL %{x:+.4f}<extra></extra>",
         )
     )
@@ -154,8 +154,8 @@ def run_scatter(pairs: pd.DataFrame, names: tuple[str, str], *, theme: Theme = L
     fig = figure(
         theme,
         height=430,
-        xaxis=axis | {"title": {"text": f"ΔL in {names[0]} (nats)"}},
-        yaxis=axis | {"title": {"text": f"ΔL in {names[1]} (nats)"}},
+        xaxis=axis | {"title": {"text": f"ΔL in {plain(names[0])} (nats)"}},
+        yaxis=axis | {"title": {"text": f"ΔL in {plain(names[1])} (nats)"}},
     )
     low = squash(pairs[["importance_a", "importance_b"]].to_numpy().min(), limit, "sqrt")
     fig.add_trace(
@@ -172,12 +172,12 @@ def run_scatter(pairs: pd.DataFrame, names: tuple[str, str], *, theme: Theme = L
     for label, colour in colours.items():
         part = pairs[pairs["set"] == label]
         fig.add_trace(
-            go.Scattergl(
+            go.Scatter(
                 x=squash(part["importance_a"].to_numpy(), limit, "sqrt"),
                 y=squash(part["importance_b"].to_numpy(), limit, "sqrt"),
                 mode="markers",
                 name={"neither": "in neither set", "both": "in both sets"}.get(
-                    label, f"only in {label}"
+                    label, f"only in {plain(label)}"
                 ),
                 marker={"size": 5 if label == "neither" else 8, "color": colour},
                 customdata=part[["layer", "head", "importance_a", "importance_b"]].to_numpy(),

@@ -66,7 +66,7 @@ def score_against_length(
         line={"color": theme.categorical[1], "width": 2}, hoverinfo="skip",
     )  # fmt: skip
     fig.update_xaxes(title_text="tokens", **ticks(lengths))
-    fig.update_yaxes(title_text=y_title, showgrid=False, **ticks(scores))
+    fig.update_yaxes(title_text=plain(y_title), showgrid=False, **ticks(scores))
     pin_margins(fig, right=72)
     return fig
 
@@ -116,7 +116,7 @@ def points_by_group(
     fig.update_xaxes(
         title_text="tokens", type="log", tickvals=marks, ticktext=[f"{m:,}" for m in marks]
     )
-    fig.update_yaxes(title_text=y_title, showgrid=True, type="log" if log else "linear")
+    fig.update_yaxes(title_text=plain(y_title), showgrid=True, type="log" if log else "linear")
     below = {"y": -TITLE_BELOW / (height - 8), "yanchor": "top", "itemsizing": "constant"}
     fig.update_layout(legend=below)
     pin_margins(fig, top=8, bottom=LEGEND)

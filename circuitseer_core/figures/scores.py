@@ -67,14 +67,14 @@ def histogram_by_group(
         width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
         customdata=[
-            [labels[g], float(edges[i][0]), float(edges[i][1]), int(counts[g, i])]
+            [plain(labels[g]), float(edges[i][0]), float(edges[i][1]), int(counts[g, i])]
             for g, i in np.argwhere(shown)
         ],
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>%{customdata[3]:,} rows<extra></extra>",
     )
     _mark_medians(fig, medians, bins, floors, theme)
-    fig.update_xaxes(title_text=x_title, showgrid=True, **ticks(bins))
+    fig.update_xaxes(title_text=plain(x_title), showgrid=True, **ticks(bins))
     fig.update_yaxes(
         range=[0, groups], showgrid=False, tickvals=floors + 0.4, tickfont={"color": theme.ink},
         ticktext=[plain(n) for n in names], ticklabelstandoff=8,
@@ -120,7 +120,7 @@ def ecdf_by_group(
             "<extra></extra>",
         )  # fmt: skip
     positive = grid[np.isfinite(grid) & (grid > 0)]
-    fig.update_xaxes(title_text=x_title, showgrid=True, type="log" if log else "linear")
+    fig.update_xaxes(title_text=plain(x_title), showgrid=True, type="log" if log else "linear")
     if positive.size and not log:
         fig.update_xaxes(range=[float(np.nanmin(grid)), float(np.nanquantile(grid, 0.995))])
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", range=[0, 1.005])
@@ -142,7 +142,7 @@ def boxes_by_group(
         orientation="h", whiskerwidth=0, fillcolor="rgba(0,0,0,0)", line={"width": 1.4},
         marker={"color": theme.categorical[0]}, hoverinfo="x", width=0.5,
     )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, showgrid=True, type="log" if log else "linear")
+    fig.update_xaxes(title_text=plain(x_title), showgrid=True, type="log" if log else "linear")
     fig.update_yaxes(
         autorange="reversed", showgrid=False, ticklabelstandoff=8,
         tickvals=np.arange(len(names)), ticktext=[plain(n) for n in names],
@@ -174,7 +174,7 @@ def against_controls(
     for rank, (label, values, dash) in enumerate([*rows, (labels[0], shares[0], "solid")], 1):
         chosen = dash == "solid"
         fig.add_scatter(
-            x=positions(bins), y=values, mode="lines", name=label,
+            x=positions(bins), y=values, mode="lines", name=plain(label),
             legendrank=0 if chosen else rank + 1,
             line={
                 "shape": "hvh",
@@ -184,7 +184,7 @@ def against_controls(
             },
             hovertemplate="%{y:.1%} of rows<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, **ticks(bins))
+    fig.update_xaxes(title_text=plain(x_title), **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")
     pin_margins(fig)
     return fig

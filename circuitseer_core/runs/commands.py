@@ -7,6 +7,7 @@ command line reads them off the class (cli/from_settings.py), the app's forms to
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,7 @@ from pydantic.fields import FieldInfo
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import program
+from circuitseer_core.runs.records import RunRecord, ScoringRecord
 
 Settings = TypeVar("Settings", bound=BaseModel)
 
@@ -84,9 +86,43 @@ def step(
     return [stage, "--run", str(run), *arguments(settings, always)]
 
 
+def as_python(verb: str, run: str | Path, settings: BaseModel) -> str:
+    """The same as a call of the library: every option that is not at its default."""
+    given = []
+    for name, info in options(type(settings)).items():
+        value = getattr(settings, name)
+        if value is None or value == info.get_default(call_default_factory=True):
+            continue
+        given.append(f"{name}={_literal(value)}")
+    return f"circuitseer_core.{verb}({', '.join([repr(str(run)), *given])})"
+
+
+def _literal(value: Any) -> str:
+    """A value as Python reads it back; lists for tuples, and infinity by name."""
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_literal, value))}]"
+    if isinstance(value, float) and math.isinf(value):
+        return 'float("inf")'
+    return repr(value)
+
+
 def as_typed(words: Sequence[str]) -> str:
     """A command as one would type it in a shell."""
     return shlex.join([*program(), *words])
+
+
+def made_by(run: RunRecord, scoring: ScoringRecord | None, drawn: str | None) -> list[str]:
+    """The commands that made a detection, one scoring of it, and one selection (``drawn``).
+
+    Runs of before commands were kept with what they made have only a list of everything that was
+    typed: the last of each stage stands in.
+    """
+    last = {entry.stage: entry.command for entry in run.commands if entry.command}
+    detection = run.detect.command if run.detect else None
+    made = [detection or last.get("detect")]
+    if scoring is not None:
+        made.append(scoring.command or last.get("score"))
+    return [command for command in (*made, drawn) if command]
 
 
 def _option(info: FieldInfo) -> Option:

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import WIDE
+from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
     DetectRecord,
@@ -78,7 +80,7 @@ class Run:
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
-        return cls(path, _read_run(path))
+        return cls(path, RunRecord.of_run(path))
 
     @classmethod
     def create(cls, path: str | Path) -> Run:
@@ -168,7 +170,7 @@ class Run:
 
     def reload(self) -> None:
         """Read run.json again (another process may have written it)."""
-        self.record = _read_run(self.path)
+        self.record = RunRecord.of_run(self.path)
 
     @contextmanager
     def editing(self) -> Iterator[RunRecord]:
@@ -191,6 +193,8 @@ class Run:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
+        for part in parts:
+            require_whole(part, remedy_for(self.path, part))
         try:
             table = pa.concat_tables([pq.read_table(p).replace_schema_metadata() for p in parts])
         except (OSError, pa.ArrowException) as error:
@@ -225,6 +229,13 @@ class Run:
         self.scoring(name)
         return sorted(self.scores_dir(name).glob("part-*.parquet"))
 
+    def whole_score_parts(self, name: str = "default") -> list[Path]:
+        """The shards of one scoring, each as it was written; UserError naming one that is not."""
+        parts = self.score_parts(name)
+        for part in parts:
+            require_whole(part, f"run score --run {self.path} --name {name} again")
+        return parts
+
     def scores(self, name: str = "default", columns: list[str] | None = None) -> pd.DataFrame:
         """Scores of every sample, in data order.
 
@@ -243,7 +254,9 @@ class Run:
     def rejects(self, name: str = "default") -> pd.DataFrame:
         """Rejected rows of one scoring: id (or file:line), source, reason; empty where none."""
         path = self.scores_dir(name) / "rejects.parquet"
-        return _read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+        return (
+            self._read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+        )
 
     def selections(self) -> list[str]:
         """Names of the selections drawn in this run, newest first; a comparison's arms last."""
@@ -273,7 +286,7 @@ class Run:
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
         self.selection(name)
-        return _read(self.selection_dir(name) / "ids.parquet")
+        return self._read(self.selection_dir(name) / "ids.parquet")
 
     def calibration_dir(self, name: str) -> Path:
         """Folder of one calibration."""
@@ -313,7 +326,15 @@ class Run:
     def _table(self, path: Path, what: str, command: str) -> pd.DataFrame:
         if not path.is_file():
             raise UserError(f"{self.path} has no {what} table: run {command}")
-        return _read(path)
+        return self._read(path)
+
+    def _read(self, path: Path) -> pd.DataFrame:
+        """A table. Raises UserError where it is damaged or cannot be read."""
+        require_whole(path, remedy_for(self.path, path))
+        try:
+            return pd.read_parquet(path)
+        except (OSError, ValueError, KeyError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
 
 
 def _age(selection: Path) -> tuple[str, int]:
@@ -323,17 +344,3 @@ def _age(selection: Path) -> tuple[str, int]:
     except UserError:  # broken: whoever opens it is told so
         created = ""
     return created, selection.stat().st_mtime_ns
-
-
-def _read_run(path: Path) -> RunRecord:
-    record = RunRecord.read(path / "run.json")
-    if record.format != RUN_FORMAT:
-        raise UserError(f"{path} was written in run format {record.format}, not {RUN_FORMAT}")
-    return record
-
-
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(path)
-    except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"{path} cannot be read: {error}") from error

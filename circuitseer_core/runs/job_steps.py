@@ -1,22 +1,27 @@
 """The steps of a job as data: what of a run folder may become a command, and whose words it is.
 
-A run folder may come from anybody. So job.json names no program; a step is one of three stages
-with options, which the stage's settings class checks; its ``--run`` is always the folder it lies
-in; and the words carry a seal made with a key that never leaves this machine, without which they
-are shown but not run until someone who read them adopts them.
+A run folder may come from anybody. So job.json names no program; a step is one of three stages with
+options, which the stage's settings class checks, or ``validate`` with one experiment and nothing
+but its ``--set NAME=VALUE`` options, which the experiment checks; its ``--run`` is always the
+folder it lies in; and the words carry a seal made with a key that never leaves this machine,
+without which they are shown but not run until someone who read them adopts them.
 """
 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import ownership
 
-STAGES = ("detect", "score", "select")
+STAGES = ("detect", "score", "select", "validate")
 """What a background job may do."""
+
+_EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,40}")
+_OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}=.*", re.DOTALL)
 
 
 def rebuilt(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[str]]:
@@ -47,7 +52,19 @@ def _bound(step: list[str], run_path: Path) -> list[str]:
         raise UserError(f"{named!r} is no stage of a job: there are {', '.join(STAGES)}")
     if any("\0" in word for word in step):
         raise UserError("a job's options hold a null character")
-    return [step[0], "--run", str(run_path), *_options(step)[1:]]
+    words = _options(step)[1:]
+    if step[0] == "validate":
+        _check_experiment(words)
+    return [step[0], "--run", str(run_path), *words]
+
+
+def _check_experiment(words: list[str]) -> None:
+    """Raise UserError for anything but one experiment's name and ``--set NAME=VALUE`` pairs."""
+    name, rest = (words or [""])[0], words[1:]
+    pairs = list(zip(rest[::2], rest[1::2], strict=False))
+    fine = all(flag == "--set" and _OPTION.fullmatch(pair) for flag, pair in pairs)
+    if not _EXPERIMENT.fullmatch(name) or len(rest) % 2 or not fine:
+        raise UserError("a job's validate takes one experiment and --set NAME=VALUE options alone")
 
 
 def _options(step: list[str]) -> list[str]:

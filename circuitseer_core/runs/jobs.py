@@ -81,7 +81,8 @@ def start(
     """Start ``steps`` (arguments after ``python -m circuitseer_core``) for the run at ``run_path``.
 
     Raises UserError where a job of this run is at work, the run was not made here, ``run_path`` is
-    a folder of another kind, or a step is no stage. ``program`` is what the arguments are given to; the folder never says it.
+    a folder of another kind, or a step is no stage. ``program`` is what the arguments are given
+    to; the folder never says it.
     """
     words = rebuilt(steps, run_path)
     run = Run.create(run_path)
@@ -144,7 +145,7 @@ def cancel(run_path: Path) -> None:
     """
     job = _job(run_path)
     for process in (_holder(run_path), job.child if job else None):
-        if process is not None and is_live(process) and works_in(process, run_path):
+        if process and process.pid and is_live(process) and works_in(process, run_path):
             (run_path / "cancel").touch()
             with contextlib.suppress(ProcessLookupError):  # it may have ended since
                 os.kill(process.pid, signal.SIGTERM)

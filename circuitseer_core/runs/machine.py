@@ -17,3 +17,22 @@ WEIGHT_BITS = (
     "Bits of a weight in memory: all keeps the number format of --dtype; 8 and 4 need bitsandbytes "
     "and move every number a little."
 )
+DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
+
+
+def device_list(devices: str | None, device: str = "auto") -> list[str]:
+    """The devices named by ``--devices`` (a number is a CUDA device), else ``device`` alone."""
+    if devices is None:
+        return [device]
+    names = [name.strip() for name in devices.split(",")]
+    return [f"cuda:{name}" if name.isdigit() else name for name in names]
+
+
+def refuse_unclear_devices(devices: str | None, device: str) -> None:
+    """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
+    if devices is None:
+        return
+    if not all(device_list(devices)) or "auto" in device_list(devices):
+        raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
+    if device != "auto":
+        raise ValueError("--device and --devices exclude each other")

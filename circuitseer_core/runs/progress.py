@@ -7,6 +7,7 @@ The app starts stages as separate processes and watches them only through this f
 from __future__ import annotations
 
 import os
+import sys
 import time
 from types import TracebackType
 
@@ -114,3 +115,8 @@ class Progress:
             pid=os.getpid(),
             updated=now(),
         ).write(self.run.progress_path)
+
+
+def print_above_bars(line: str) -> None:
+    """One line on stderr for something that has to be seen; a bar at work stays below it."""
+    tqdm.write(line, file=sys.stderr)

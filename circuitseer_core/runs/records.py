@@ -16,6 +16,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
+from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.machine import WeightBits
 
@@ -87,6 +88,11 @@ class ModelRecord(Record):
     heads_per_layer: list[int] = []
     parameters: float | None = None
 
+    @property
+    def called(self) -> str:
+        """The model's real name, which ``demo`` is not."""
+        return DEMO_MODEL if self.id == "demo" else self.id
+
 
 class CommandRecord(Record):
     """One command line that worked on the run; ``command`` is None for a call from Python."""
@@ -112,14 +118,16 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``noise_floor``: nats; what it is a root mean square of is said by ``noise_pairs`` (pairs that
-    were repeated), ``noise_against`` (in which precision) and ``noise_effect`` (their median |ΔL|,
-    nats); without these, of repeated clean runs. ``noise_unmeasured``: why there is none.
-    ``batch_spread``: nats, of clean losses repeated inside stacks. ``evaluations``: (sample, head)
-    pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats; what it is a
+    root mean square of is said by ``noise_pairs`` (pairs that were repeated), ``noise_against`` (in
+    which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
+    clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
+    repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
+    command: str | None = None
+    python: str | None = None
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -156,9 +164,17 @@ class RunRecord(Record):
     detect: DetectRecord | None = None
     seconds: dict[str, float] = {}
 
+    @classmethod
+    def of_run(cls, folder: Path) -> Self:
+        """run.json of a run folder. Raises UserError where it is broken or of another format."""
+        record = cls.read(folder / "run.json")
+        if record.format != RUN_FORMAT:
+            raise UserError(f"{folder} was written in run format {record.format}, not {RUN_FORMAT}")
+        return record
+
 
 class AppliedCalibration(Record):
-    """Which calibration the column ``calibrated`` of a scoring comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
 
     name: str
     sha256: str
@@ -181,6 +197,8 @@ class ScoringRecord(Record):
     data: list[DataRecord] = []
     data_specs: list[str] = []
     baselines: bool = False
+    head_influence: bool = False
+    head_influence_controls: bool = False
     seed: int = 0
     control_limit: int | None = None
     max_length: int | None = None
@@ -205,6 +223,8 @@ class ScoringRecord(Record):
     started: str | None = None
     finished: str | None = None
     state: str = "done"
+    command: str | None = None
+    python: str | None = None
 
 
 class ProgressRecord(Record):

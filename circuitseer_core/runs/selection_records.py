@@ -72,6 +72,7 @@ class Counts(Record):
     excluded_id: int = 0
     excluded_text: int = 0
     no_score: int = 0
+    no_response: int = 0
     duplicate: int = 0
     included: int = 0
     included_but_out: int = 0
@@ -198,6 +199,34 @@ class Diagnostics(Record):
         return plain_temperature(value)
 
 
+class Rival(Record):
+    """A draw against draws of another kind, over simulated seeds.
+
+    ``own``: share of the draw that a second draw from the same scores takes; ``other``: that the
+    rival's takes; ``gap``, with its 95 % interval ``low`` to ``high``: the difference; ``draws`` of
+    random heads; ``lift``: mean score over the rival's, less 1; ``sources_moved``: total variation
+    distance of the sources' shares.
+    """
+
+    own: float
+    other: float
+    gap: float
+    low: float
+    high: float
+    draws: int = 1
+    lift: float | None = None
+    sources_moved: float = 0.0
+
+
+class Distinctness(Record):
+    """Whether a draw can be told from length-matched random rows and from random heads' draws."""
+
+    seeds: int
+    rows: int
+    length: Rival
+    heads: Rival | None = None
+
+
 class SelectionRecord(Record):
     """selection.json."""
 
@@ -215,7 +244,9 @@ class SelectionRecord(Record):
     pool_hash: str | None = None
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None
+    distinct: Distinctness | None = None
     command: str | None = None
+    python: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
 

@@ -12,6 +12,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.files import sweep
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import CommandRecord
 
@@ -31,6 +32,7 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
             raise UserError(f"another process is at work in {run.path}") from error
+        sweep(run.path, inside=True)
         run.reload()
         with run.editing() as record:
             record.state, record.versions = "running", versions()

@@ -62,7 +62,7 @@ def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
     Raises:
         UserError: a sample is not in the scoring, or no text of it is at hand.
     """
-    parts = run.score_parts(scores)
+    parts = run.whole_score_parts(scores)
     rows = _row_numbers(parts, ids)
     if (rows < 0).any():
         missing = int((rows < 0).sum())

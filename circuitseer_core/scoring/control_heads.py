@@ -22,8 +22,8 @@ LIMIT = 20_000
 
 FIRST_DRAWS = 3
 FURTHER_LIMIT = 2_000
-"""Most samples that carry the draws after the first ones. Together they observe twice as many heads
-and cost a tenth of a forward pass; what they are for, the spread over draws, needs no more rows."""
+"""Most samples that carry the draws after the first ones, which double a small row's bytes. What
+they are for, the spread over draws, needs no more rows (docs/decisions.md)."""
 
 
 def control_heads(
@@ -36,12 +36,22 @@ def control_heads(
     draw never takes a head twice; it is smaller than the reasoning set only where the whole model
     has too few other heads. The order of the dice is a stable hash of (seed, draw, head).
     """
-    return [_draw(reasoning, heads_per_layer, seed, number) for number in range(DRAWS)]
+    return [heads_like(reasoning, heads_per_layer, seed, number) for number in range(DRAWS)]
 
 
-def _draw(
+def heads_anywhere(
     reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int, number: int
 ) -> list[Head]:
+    """As many random heads of any layer, none of them in ``reasoning``; draw ``number``."""
+    everyone = [(layer, h) for layer, n in enumerate(heads_per_layer) for h in range(n)]
+    free = _shuffled(everyone, seed, number, set(reasoning), "any-heads")
+    return sorted(free[: len(set(reasoning))])
+
+
+def heads_like(
+    reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int, number: int
+) -> list[Head]:
+    """One draw of :func:`control_heads`, by its number."""
     taken = set(reasoning)
     layers = range(len(heads_per_layer))
     free = {
@@ -66,9 +76,11 @@ def _draw(
     return sorted(chosen)
 
 
-def _shuffled(heads: list[Head], seed: int, number: int, taken: set[Head]) -> list[Head]:
+def _shuffled(
+    heads: list[Head], seed: int, number: int, taken: set[Head], domain: str = "control-heads"
+) -> list[Head]:
     names = [f"{layer}.{head}" for layer, head in heads]
-    keys = hash64(seed, f"control-heads-{number}", names)
+    keys = hash64(seed, f"{domain}-{number}", names)
     order = np.argsort(keys, kind="stable")
     return [heads[i] for i in order if heads[i] not in taken]
 

@@ -1,6 +1,7 @@
-"""Where windows become shards: in this process, or (ray_engine.py) on many devices at once.
+"""Where windows become shards: in this process, on several devices of this machine
+(device_engine.py), or on a cluster (ray_engine.py).
 
-Both engines drive the same scorer over the same windows with the same pinned token budget, so they
+All engines drive the same scorer over the same windows with the same pinned token budget, so they
 give the same numbers.
 """
 
@@ -16,14 +17,15 @@ from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shards import ShardBook
-from circuitseer_core.scoring.windows import ahead
+from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead, encode_window
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
-    from circuitseer_core.scoring.window_scorer import ShardPlan, WindowScorer
-    from circuitseer_core.scoring.windows import EncodedWindow
+    from circuitseer_core.scoring.shard_plan import ShardPlan
+    from circuitseer_core.scoring.window_scorer import WindowScorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,10 @@ class Engine(Protocol):
         """Do what the book has to do."""
         ...
 
+    def close(self) -> None:
+        """End the processes that it started."""
+        ...
+
 
 class LocalEngine:
     """Every window in this process; the next one is tokenised while one is in the model."""
@@ -59,7 +65,9 @@ class LocalEngine:
         self, run: Run, settings: ScoreSettings, reference: ReferenceModel | None = None
     ) -> None:
         self.run_folder, self.settings = run, settings
-        self.reference = reference or load_run_model(run.model, settings.dtype, settings.device)
+        self.reference = reference or load_run_model(
+            run.model, settings.dtype, settings.device_names[0]
+        )
 
     def facts(self) -> ModelFacts:
         """What the loaded model says."""
@@ -80,7 +88,7 @@ class LocalEngine:
             if book.token_budget is None and encoded.texts:
                 progress.say("finding the batch size")
                 book.pin_budget(find_budget(scorer, encoded))
-                progress.say("with baselines" if scorer.plan.template else "")
+                progress.say(_beside(scorer.plan))
             began = time.monotonic()
             left = [encoded.size]
 
@@ -94,6 +102,46 @@ class LocalEngine:
             book.add(table, note)
             rate = note.tokens / (time.monotonic() - began)
             progress.advance(left[0], f"{rate:,.0f} tokens/s")
+
+    def close(self) -> None:
+        """Nothing was started."""
+
+
+class ShardWorker:
+    """The run's model on one device, in a process that an engine started.
+
+    template: the one that detection used.
+    """
+
+    def __init__(self, model: ModelRecord, template: str | None, dtype: str, device: str) -> None:
+        self.template = template
+        self.reference = load_run_model(model, dtype, device)
+
+    def facts(self, max_length: int | None) -> ModelFacts:
+        """See :func:`model_facts`."""
+        return model_facts(self.reference, self.template, max_length)
+
+    def encode(self, window: Window, plan: ShardPlan) -> EncodedWindow:
+        """A window's tokens."""
+        return encode_window(self.reference.tokenizer, window, plan.text, plan.max_length)
+
+    def scorer(self, plan: ShardPlan) -> WindowScorer:
+        """What scores windows."""
+        from circuitseer_core.scoring.window_scorer import WindowScorer
+
+        return WindowScorer(self.reference, plan)
+
+    def budget(self, window: Window, plan: ShardPlan) -> int | None:
+        """The token budget for texts like this window's; None where it has none."""
+        encoded = self.encode(window, plan)
+        return find_budget(self.scorer(plan), encoded) if encoded.texts else None
+
+
+def _beside(plan: ShardPlan) -> str:
+    """What is computed beside the attention scores, for the progress line."""
+    parts = ["baselines"] if plan.template else []
+    parts += ["head influence"] if plan.influence else []
+    return f"with {' and '.join(parts)}" if parts else ""
 
 
 def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
@@ -128,7 +176,7 @@ def model_facts(
 
 def shard_plan(book: ShardBook) -> ShardPlan:
     """What a scorer needs to know, from settings.json."""
-    from circuitseer_core.scoring.window_scorer import ShardPlan
+    from circuitseer_core.scoring.shard_plan import ShardPlan
 
     record = book.record
     return ShardPlan(
@@ -141,6 +189,8 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         token_budget=book.token_budget or 1,
         seed=record.seed,
         template=record.template,
+        influence=record.head_influence,
+        influence_controls=record.head_influence_controls,
         settings_hash=book.mark,
         feature_heads=record.feature_heads,
         feature_share=record.feature_share,

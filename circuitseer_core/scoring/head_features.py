@@ -27,7 +27,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from circuitseer_core.aliases import Head
 from circuitseer_core.hashing import uniforms
 from circuitseer_core.model.attention import AttentionCall, StopForward, intervening
 from circuitseer_core.model.reference import ReferenceModel

@@ -1,4 +1,4 @@
-"""Scoring on many GPUs or many machines: Ray Data drives the scorer of shard_scorer.py.
+"""Scoring on many machines: Ray Data drives the scorer of shard_scorer.py.
 
 1. The driver counts the windows and sees which have no shard yet.
 2. One task, on the driver's machine, streams those windows (windows.py); tokenising is a task of
@@ -34,13 +34,13 @@ from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
-from circuitseer_core.scoring.engine import ModelFacts, find_budget, model_facts, shard_plan
+from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shards import Note, ShardBook
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
 
 if TYPE_CHECKING:
-    from circuitseer_core.scoring.window_scorer import ShardPlan
+    from circuitseer_core.scoring.shard_plan import ShardPlan
 
 Row = dict[str, Any]
 IN_FLIGHT = 2
@@ -68,11 +68,11 @@ class RayEngine:
         for window in book.to_do(progress.skip):
             if book.token_budget is None:
                 progress.say("finding the batch size")
-                book.pin_budget(_get(self._first_worker().budget.remote(window, shard_plan(book))))
+                budget = _get(self._first_worker().budget.remote(window, shard_plan(book)))
+                if budget is not None:
+                    book.pin_budget(budget)
             todo.add(window.index)
-        if self._worker is not None:
-            ray.kill(self._worker)  # its GPU is wanted
-            self._worker = None
+        self.close()  # the first worker's GPU is wanted
         if not todo:
             return
         try:
@@ -82,6 +82,12 @@ class RayEngine:
                 progress.advance(note.entries)
         except ray.exceptions.RayError as error:
             raise _plain(error) from error
+
+    def close(self) -> None:
+        """End the first worker; the actors have ended with their work."""
+        if self._worker is not None:
+            ray.kill(self._worker)
+            self._worker = None
 
     def _first_worker(self) -> Any:
         if self._worker is None:
@@ -150,27 +156,14 @@ class RayScorer:
         return {"table": [_table_bytes(table)], "note": [json.dumps(asdict(note))]}
 
 
-class _Worker:
+class _Worker(ShardWorker):
     """Answers what only a loaded model knows, before the pool of actors is there."""
 
     def __init__(
         self, model: ModelRecord, template: str | None, dtype: str, device: str, cwd: str
     ) -> None:
         _enter(cwd)
-        self.template = template
-        self.reference = load_run_model(model, dtype, device)
-
-    def facts(self, max_length: int | None) -> ModelFacts:
-        """See engine.model_facts."""
-        return model_facts(self.reference, self.template, max_length)
-
-    def budget(self, window: Window, plan: ShardPlan) -> int:
-        """The token budget for texts like this window's."""
-        from circuitseer_core.scoring.window_scorer import WindowScorer
-
-        scorer = WindowScorer(self.reference, plan)
-        encoded = scorer.encode(window)
-        return find_budget(scorer, encoded) if encoded.texts else plan.token_budget
+        super().__init__(model, template, dtype, device)
 
 
 class _WindowSource(Datasource):

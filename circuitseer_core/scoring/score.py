@@ -13,14 +13,17 @@ holds two windows and one batch, whatever the size of the dataset.
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -28,7 +31,12 @@ from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.head_features import feature_share
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, PLAIN_SCORERS
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    INFLUENCE,
+    PLAIN_SCORERS,
+)
 from circuitseer_core.scoring.settings import (
     SHARD_ROWS,
     ScoreSettings,
@@ -56,7 +64,8 @@ def score(
 
     Args:
         run: a run whose detect stage is done.
-        reference: the run's model, already loaded, for use from Python; else it is loaded.
+        reference: the run's model, already loaded, for use from Python, where it is; else it is
+            loaded, on every device that the settings name.
         progress: show a bar.
 
     Returns:
@@ -81,12 +90,15 @@ def score(
         if _is_done(folder, before):
             return before
     began = time.monotonic()
-    engine = _engine(run, settings, reference, before)
-    record = before or _new_record(settings, wanted, engine.facts(), total)
-    record.state = "running"
-    book = ShardBook(folder, record, corpus)
-    with Progress(run, "score", total, unit="samples", show=progress) as shown:
-        engine.run(book, shown)
+    with closing(_engine(run, settings, reference, before)) as engine:
+        record = before or _new_record(settings, wanted, engine.facts(), total)
+        record.state = "running"
+        _say_how(record, run, settings)
+        book = ShardBook(folder, record, corpus)
+        with Progress(run, "score", total, unit="samples", show=progress) as shown:
+            if book.damaged:
+                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
+            engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
 
@@ -96,9 +108,13 @@ def _engine(
     reference: ReferenceModel | None,
     before: ScoringRecord | None,
 ) -> Engine:
-    """Local or Ray; a scoring goes on in the dtype that it was begun with."""
+    """Local, on several devices, or Ray; a scoring goes on in the dtype that it was begun with."""
     if before is not None:
         settings = settings.model_copy(update={"dtype": before.dtype})
+    if settings.engine == "local" and len(settings.device_names) > 1 and reference is None:
+        from circuitseer_core.scoring.device_engine import DeviceEngine
+
+        return DeviceEngine(run, settings)
     if settings.engine == "local":
         return LocalEngine(run, settings, reference)
     require_extra("ray", "--engine ray", "ray")
@@ -119,7 +135,7 @@ def feature_heads(run: Run, settings: ScoreSettings) -> list[Head]:
 
 def _is_done(folder: Path, record: ScoringRecord) -> bool:
     """Whether a finished scoring still has all its shards."""
-    if record.state != "done" or not (folder / "rejects.parquet").is_file():
+    if record.state != "done" or is_whole(folder / "rejects.parquet") is False:
         return False
     count = record.shards
     mark = fingerprint(record)
@@ -146,11 +162,18 @@ def _new_record(
         record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
-    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines]
+    influence = (INFLUENCE,) if settings.head_influence else ()
+    record.scorers = [*ATTENTION_SCORERS, *PLAIN_SCORERS, *baselines, *influence]
     record.engine = settings.engine
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()
     return record
+
+
+def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:
+    """Keep the command with what it makes."""
+    record.command = as_typed(step("score", run.path, settings, always=("name",)))
+    record.python = as_python("score", run.path, settings)
 
 
 def _finish(book: ShardBook, seconds: float) -> ScoringRecord:

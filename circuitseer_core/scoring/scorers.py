@@ -31,6 +31,10 @@ SINK_SCORERS = ("variance", "raw_variance")
 """Attention scorers that count the first token."""
 PLAIN_SCORERS = ("length", "random")
 BASELINE_SCORERS = ("perplexity", "ifd")
+INFLUENCE = "head_influence"
+"""The loss without the reasoning heads relative to the clean one: influence.py."""
+HEAD_SCORERS = (*ATTENTION_SCORERS, INFLUENCE)
+"""Scorers that depend on the choice of heads, and so may have random-head controls."""
 MIN_KEPT = 2
 """Fewest tokens, besides the first and special ones, over which a variance means anything."""
 

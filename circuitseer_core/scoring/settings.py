@@ -16,7 +16,14 @@ from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
-from circuitseer_core.runs.machine import DEVICE, DTYPE, DtypeName
+from circuitseer_core.runs.machine import (
+    DEVICE,
+    DEVICES,
+    DTYPE,
+    DtypeName,
+    device_list,
+    refuse_unclear_devices,
+)
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
@@ -57,11 +64,19 @@ class ScoreSettings(BaseModel):
     calibration: str | None = Field(
         None, description="A calibration of this run: its scorer too, on every row."
     )
+    head_influence: bool = Field(
+        False,
+        description="Loss with the heads ablated relative to clean too: two passes over the text.",
+    )
+    head_influence_controls: bool = Field(
+        False, description="The same with the random heads, where controls are kept."
+    )
     max_length: int | None = Field(
         None, ge=2, description="Longest input in tokens; longer ones are cut."
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    devices: str | None = Field(None, description=DEVICES)
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
@@ -77,9 +92,19 @@ class ScoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
+        refuse_unclear_devices(self.devices, self.device)
+        if self.devices is not None and self.engine != "local":
+            raise ValueError("--devices goes with --engine local; Ray finds devices itself")
         if self.head_features and self.calibration is not None:
             raise ValueError("give --head-features or --calibration, not both")
+        if self.head_influence_controls and not self.head_influence:
+            raise ValueError("--head-influence-controls goes with --head-influence")
         return self
+
+    @property
+    def device_names(self) -> list[str]:
+        """Where it runs: one device, or several with a worker process each."""
+        return device_list(self.devices, self.device)
 
     @property
     def fields(self) -> Fields:
@@ -99,6 +124,8 @@ _IDENTITY = {
     "model": "the model",
     "data": "--data",
     "baselines": "--baselines",
+    "head_influence": "--head-influence",
+    "head_influence_controls": "--head-influence-controls",
     "seed": "--seed",
     "control_limit": "the number of controls",
     "feature_heads": "--head-features or --calibration",
@@ -128,6 +155,8 @@ def identity(
         data=[data],
         data_specs=list(settings.data),
         baselines=settings.baselines,
+        head_influence=settings.head_influence,
+        head_influence_controls=settings.head_influence_controls,
         seed=settings.seed,
         control_limit=settings.controls,
     )
@@ -174,6 +203,8 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,
         "data": [data.sha256 or data.to_json() for data in record.data],
         "baselines": record.baselines,
+        "head_influence": record.head_influence,
+        "head_influence_controls": record.head_influence_controls,
         "seed": record.seed,
         "control_limit": record.control_limit,
         "max_length": record.max_length,
@@ -185,9 +216,14 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     }
 
 
+_LATER = ("head_influence", "head_influence_controls")
+"""Options that came later: unset they leave the hash of older scorings as it was."""
+
+
 def fingerprint(record: ScoringRecord) -> str:
     """Hash of all that a shard's numbers depend on, from a complete settings record."""
-    return short_hash(json.dumps(_essence(record), sort_keys=True, ensure_ascii=False))
+    essence = {k: v for k, v in _essence(record).items() if v or k not in _LATER}
+    return short_hash(json.dumps(essence, sort_keys=True, ensure_ascii=False))
 
 
 def read_record(folder: Path) -> ScoringRecord | None:

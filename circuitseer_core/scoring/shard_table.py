@@ -21,17 +21,23 @@ from circuitseer_core.runs.columns import (
     control_column,
     head_column,
 )
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, random_scores
+from circuitseer_core.scoring.scorers import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    HEAD_SCORERS,
+    INFLUENCE,
+    random_scores,
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ScoredRows:
     """Numbers of n samples.
 
-    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: attention scorer
-    -> (n, draws), NaN where a sample has none; profiles: n arrays (T,) that sum to 1; responses:
-    (n,) tokens of the response, -1 where there is none; baselines: name -> (n,) or empty; readings:
-    (n, F, H) of single heads, NaN for samples that carry none, H = 0 where none do.
+    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: scorer ->
+    (n, draws), NaN where a sample has none; profiles: n arrays (T,) that sum to 1; responses: (n,)
+    tokens of the response, -1 where there is none; baselines: the opt-in scores, name -> (n,), or
+    empty; readings: (n, F, H) of single heads, NaN for samples that have none, H = 0 where none do.
     """
 
     samples: Sequence[Sample]
@@ -62,11 +68,11 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
     columns[SINK_SHARE] = _numbers(rows.sink_share)
     columns["length"] = pa.array(lengths.astype(np.float64))
     columns["random"] = pa.array(random_scores(seed, ids))
-    for name in BASELINE_SCORERS:
+    for name in (*BASELINE_SCORERS, INFLUENCE):
         if name in rows.baselines:
             columns[name] = _numbers(rows.baselines[name])
-    for name in ATTENTION_SCORERS:
-        for draw in range(rows.controls[name].shape[1]):
+    for name in HEAD_SCORERS:
+        for draw in range(rows.controls[name].shape[1]) if name in rows.controls else ():
             columns[control_column(name, draw)] = _numbers(rows.controls[name][:, draw])
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)

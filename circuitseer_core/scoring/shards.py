@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitseer_core.checksums import checked_writer, is_whole, write_table
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
@@ -54,17 +55,12 @@ def write_part(folder: Path, table: pa.Table, note: Note) -> None:
     metadata = {_METADATA: json.dumps(asdict(note), ensure_ascii=False).encode()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(part_path(folder, note.shard)) as temporary:
-        pq.write_table(
-            table.replace_schema_metadata(metadata),
-            temporary,
-            compression="zstd",
-            row_group_size=_ROW_GROUP,
-        )
+        write_table(temporary, table.replace_schema_metadata(metadata), row_group_size=_ROW_GROUP)
 
 
 def read_note(path: Path) -> Note | None:
-    """The note of a shard; None where the file is absent, broken or nobody's shard."""
-    if not path.is_file():
+    """The note of a shard; None where the file is absent, damaged or nobody's shard."""
+    if not path.is_file() or is_whole(path) is False:
         return None
     try:
         with pq.ParquetFile(path) as parquet:
@@ -83,14 +79,16 @@ def finished(folder: Path, index: int, settings_hash: str) -> Note | None:
     return note if ours else None
 
 
-def clean(folder: Path, settings_hash: str) -> None:
-    """Delete shards of another scoring and what a killed writer left behind."""
-    for path in folder.glob(".*.tmp"):
-        path.unlink(missing_ok=True)
-    for path in folder.glob("part-*.parquet"):
+def clean(folder: Path, settings_hash: str) -> list[str]:
+    """Delete shards of another scoring and damaged ones, whose names are returned."""
+    damaged = []
+    for path in sorted(folder.glob("part-*.parquet")):
         number = path.stem.removeprefix("part-")
         if not number.isdigit() or finished(folder, int(number), settings_hash) is None:
+            if is_whole(path) is False:
+                damaged.append(path.name)
             path.unlink(missing_ok=True)
+    return damaged
 
 
 def notes(folder: Path, settings_hash: str, count: int) -> Iterator[Note]:
@@ -120,7 +118,7 @@ def write_rejects(folder: Path, shards: Iterator[Note]) -> tuple[int, int, int, 
     reason = ""
     with (
         atomic_path(folder / "rejects.parquet") as temporary,
-        pq.ParquetWriter(temporary, _REJECT_SCHEMA, compression="zstd") as writer,
+        checked_writer(temporary, _REJECT_SCHEMA) as writer,
     ):
         for note in shards:
             rows, tokens = rows + note.rows, tokens + note.tokens
@@ -144,6 +142,7 @@ class ShardBook:
         record: settings.json.
         mark: hash of the settings, which every shard carries.
         count: windows seen so far; the number of shards once the stream is at its end.
+        damaged: names of shards that were not as they were written, to be made again.
     """
 
     def __init__(self, folder: Path, record: ScoringRecord, corpus: Corpus) -> None:
@@ -151,7 +150,7 @@ class ShardBook:
         self.mark = fingerprint(record)
         self.count = 0
         record.write(folder / "settings.json")
-        clean(folder, self.mark)
+        self.damaged = clean(folder, self.mark)
 
     def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
         """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""

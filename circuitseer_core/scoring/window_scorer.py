@@ -13,7 +13,7 @@ budget is halved and the whole window done again. A sample that fails is a rejec
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
 
 import numpy as np
@@ -21,18 +21,18 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
-from circuitseer_core.data.sample import Reject, Sample, ScoredPart
+from circuitseer_core.aliases import Floats
+from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
-from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
+from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
 from circuitseer_core.scoring.profiles import HeadPlan, observe
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
@@ -40,6 +40,7 @@ from circuitseer_core.scoring.scorers import (
     kept_tokens,
     sink_share,
 )
+from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
@@ -49,29 +50,6 @@ FAILURES = (RuntimeError, ValueError, IndexError, KeyError, TypeError, Arithmeti
 
 SYSTEMATIC = 16
 """If every one of at least so many samples fails, it is not the samples."""
-
-
-@dataclass(frozen=True, slots=True)
-class ShardPlan:
-    """All that a scorer needs to know besides the model; plain values, so it travels.
-
-    control_share, further_share: see ``draws_carried``; template: of the baselines, ``chat`` or
-    ``plain``; None for no baselines. feature_heads: read one by one (head_features.py), on
-    ``feature_share`` of the samples.
-    """
-
-    heads: list[Head]
-    control_heads: list[list[Head]]
-    control_share: float
-    further_share: float
-    text: ScoredPart
-    max_length: int
-    token_budget: int
-    seed: int
-    template: str | None
-    settings_hash: str
-    feature_heads: list[Head] = field(default_factory=list)
-    feature_share: float = 0.0
 
 
 @dataclass(slots=True)
@@ -127,7 +105,8 @@ class WindowScorer:
 
         Args:
             on_progress: called with the number of samples just done (negative: to be done again;
-                0: a sign of life). With baselines these count: they cost more than the profiles.
+                0: a sign of life). Counted are those of the last and most costly numbers: of the
+                influence, else of the baselines, else of the profiles.
 
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
@@ -152,9 +131,17 @@ class WindowScorer:
         on_progress: Callable[[int], None],
     ) -> tuple[_Results, dict[str, Floats]]:
         """All numbers of a window."""
-        alive = count if self.plan.template is None else lambda n: on_progress(0)
-        results = self._run(encoded, alive)
-        return results, self._baselines(encoded.samples, count)
+
+        def alive(n: int) -> None:
+            on_progress(0)
+
+        plan = self.plan
+        results = self._run(encoded, alive if wants_more(plan) else count)
+        extra = opt_in_scores(
+            self.reference, plan, encoded, results.failures, results.controls,
+            token_budget=self.token_budget, count=count, alive=alive,
+        )  # fmt: skip
+        return results, extra
 
     def run_blank(self, samples: int, length: int) -> None:
         """One batch of the heaviest kind, to its end; for finding the token budget."""
@@ -271,19 +258,6 @@ class WindowScorer:
         results.sink_share[batch] = sink_share(observed[:, 0], lengths)
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
-
-    def _baselines(
-        self, samples: Sequence[Sample], on_batch: Callable[[int], None]
-    ) -> dict[str, Floats]:
-        if self.plan.template is None:
-            return {}
-        return baseline_scores(
-            self.reference,
-            samples,
-            template=self.plan.template,
-            token_budget=self.token_budget,
-            on_batch=on_batch,
-        )
 
     def _shard(
         self, encoded: EncodedWindow, results: _Results, baselines: dict[str, Floats]

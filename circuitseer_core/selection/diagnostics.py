@@ -152,7 +152,7 @@ def _simulate(drawing: Drawing, seeds: int) -> _Simulation:
     limits = drawing.limits
     if n > SIMULATED_ROWS:
         part = np.flatnonzero(remix(drawing.hashes, 0) < np.uint64(2**64 * SIMULATED_ROWS / n))
-        limits = _scaled(limits, len(part) / n)
+        limits = scaled(limits, len(part) / n)
     strata = drawing.strata.take(part)
     if limits.rows is not None and limits.rows < strata.first.sum():
         limits = replace(limits, rows=int(strata.first.sum()))
@@ -177,7 +177,9 @@ def _noises(hashes: Hashes, seeds: int) -> Iterator[Floats]:
         yield to_gumbels(remix(hashes, number))
 
 
-def _scaled(limits: Limits, share: float) -> Limits:
+def scaled(limits: Limits, share: float) -> Limits:
+    """The limits of a draw from a part of the pool, ``share`` of its rows."""
+
     def part(value: int | None) -> int | None:
         return None if value is None else max(1, round(value * share))
 

@@ -103,6 +103,7 @@ def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules
         include_ids=lists.include.ids,
         include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
+        responses=settings.require_response,
     )
 
 
@@ -129,6 +130,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
         dropped=named["drop"],
         include_ids=named["include"],
         duplicates=settings.duplicates == "remove",
+        responses=settings.require_response,
     )
     return rules, lists_hash(lists)
 

@@ -35,6 +35,7 @@ class Pool:
     ``ids``: N strings. ``source``: (N,) numbers into ``names``, which is sorted. ``score``: (N,)
     float64, NaN where missing. ``length``: (N,) scored tokens. ``tokens``: (N,) tokens that count
     towards a token budget. ``prompt``: (N,) hashes of normalised prompts, or None where unknown.
+    ``answered``: (N,) whether a row has a response, or None where unknown.
     """
 
     ids: Sequence[str]
@@ -44,6 +45,7 @@ class Pool:
     length: NDArray[np.float64]
     tokens: NDArray[np.int64]
     prompt: NDArray[np.uint64] | None = None
+    answered: NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -59,6 +61,7 @@ class Pool:
             length=self.length[rows],
             tokens=self.tokens[rows],
             prompt=None if self.prompt is None else self.prompt[rows],
+            answered=None if self.answered is None else self.answered[rows],
         )
 
 
@@ -76,6 +79,8 @@ def make_pool(
     if frame["id"].isna().any():
         raise UserError(f"{int(frame['id'].isna().sum())} rows have no id")
     source = frame["source"] if "source" in frame else pd.Series("", index=frame.index)
+    known = "n_response_tokens" in frame
+    answered = frame["n_response_tokens"].notna().to_numpy(dtype=bool) if known else None
     codes, names = pd.factorize(_strings(source).fillna(""), sort=True)
     lengths = frame["n_tokens"] if "n_tokens" in frame else pd.Series(0.0, index=frame.index)
     return Pool(
@@ -86,6 +91,7 @@ def make_pool(
         length=_floats(lengths, "n_tokens"),
         tokens=tokens,
         prompt=prompt,
+        answered=answered,
     )
 
 
@@ -97,7 +103,7 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
     Raises:
         UserError: no such scoring, or no such scorer in it (naming those there are).
     """
-    parts = run.score_parts(settings.scores)
+    parts = run.whole_score_parts(settings.scores)
     if not parts:
         raise UserError(f"{run.path}: scoring {settings.scores!r} has no finished shard yet")
     have = pq.read_schema(parts[0]).names

@@ -18,6 +18,7 @@ import pandas as pd
 
 from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import parse_json
 from circuitseer_core.runs.folder import now
 
 KINDS = ("verdict", "pin", "drop", "tag", "unpin", "undrop", "untag")
@@ -135,7 +136,7 @@ def _problem(entry: Mapping[str, Any]) -> str | None:
 
 def _parse(text: bytes) -> dict[str, Any] | None:
     try:
-        entry = json.loads(text)
+        entry = parse_json(text)
     except ValueError:
         return None
     return entry if isinstance(entry, dict) and _problem(entry) is None else None

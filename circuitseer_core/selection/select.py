@@ -1,9 +1,10 @@
-"""``circuitseer_core.select``: a subset from a frame or from Parquet files."""
+"""``circuitseer_core.select``: a subset from a run, from a frame or from Parquet files."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -14,10 +15,14 @@ from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import parquet_files, read_columns, read_table_rows
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import working
 from circuitseer_core.selection.budgets import Stratify
-from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.lists import list_rules
-from circuitseer_core.selection.pool import budget_tokens, make_pool
+from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.length_target import target_in_run
+from circuitseer_core.selection.lists import list_rules, run_rules
+from circuitseer_core.selection.pool import budget_tokens, load_pool, make_pool
+from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import (
     Duplicates,
     LengthControl,
@@ -25,22 +30,28 @@ from circuitseer_core.selection.settings import (
     TokenField,
 )
 
+Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
+"""What can be drawn from."""
+
 
 def select(
-    scores: pd.DataFrame | str | Path | Sequence[str | Path], *, scorer: str = "variance",
+    scores: Scores, *, scorer: str = "variance",
     fraction: float | None = None, count: int | None = None, tokens: int | None = None,
     token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
     length_control: LengthControl = "none", stratify: Stratify = "none",
     max_per_source: int | None = None, exclude: Iterable[str] | str = (),
     include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
-    text: ScoredPart = "prompt",
+    lowest: bool = False, match_lengths: str | None = None, text: ScoredPart = "prompt",
+    scoring: str = "default", save: str | None = None,
 ) -> pd.DataFrame:  # fmt: skip
     """Draw a subset of scored samples.
 
     Args:
-        scores: a frame, or Parquet files or folders of them. Columns: ``id`` and the scorer's;
-            ``source`` for strata and caps; ``n_tokens`` for length control (``n_tokens_full``,
-            ``n_response_tokens`` for token budgets); ``prompt`` for duplicates and lists of texts.
+        scores: a run (its folder, one scoring's folder, or ``load_run`` of it), where judgements by
+            eye count too; or a frame, or Parquet files, or folders of them. Columns: ``id`` and the
+            scorer's; ``source`` for strata and caps; ``n_tokens`` for length control
+            (``n_tokens_full``, ``n_response_tokens`` for token budgets); ``prompt`` for duplicates
+            and lists of texts.
         scorer: the column to draw by.
         fraction, count, tokens: the budget, one of them; a tenth of the rows by default.
         token_field: whose tokens a token budget counts.
@@ -51,7 +62,11 @@ def select(
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
         seed: another seed, another draw.
-        text: which text was scored, as ``score --text`` has it.
+        lowest: draw the lowest scores instead.
+        match_lengths: take the lengths of this selection of the run.
+        text: which text was scored, as ``score --text`` has it; a run knows.
+        scoring: which scoring of a run.
+        save: keep the draw in the run as a selection of this name, to be exported and verified.
 
     Returns:
         The chosen rows with all their columns, best key first, and ``key`` (log s + τ·g; the score
@@ -65,17 +80,47 @@ def select(
         scorer=scorer, fraction=fraction, count=count, tokens=tokens, token_field=token_field,
         temperature=temperature, target_ess=target_ess, length_control=length_control,
         stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
+        lowest=lowest, match_lengths=match_lengths, name=save or "unsaved",
         exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
         include=(include,) if isinstance(include, str) else tuple(include),
     )  # fmt: skip
+    found = _run_of(scores, scoring)
+    if found is not None:
+        run, name = found
+        return _selected_in_run(run, settings.model_copy(update={"scores": name}), save)
+    if save is not None:
+        raise UserError("only a draw from a run can be saved: give the run, not its scores")
     return _selected(scores, settings, text)
 
 
-def _selected(
-    scores: pd.DataFrame | str | Path | Sequence[str | Path],
-    settings: SelectionSettings,
-    text: ScoredPart,
-) -> pd.DataFrame:
+def _run_of(scores: Any, scoring: str) -> tuple[Run, str] | None:
+    """The run and the scoring that are meant, where scores are those of a run."""
+    if isinstance(scores, Run):
+        return scores, scoring
+    if not isinstance(scores, str | Path):
+        return None
+    path = Path(scores)
+    if (path / "run.json").is_file():
+        return Run.open(path), scoring
+    home = path.parent.parent
+    if path.parent.name == "scores" and (home / "run.json").is_file():
+        return Run.open(home), path.name
+    return None
+
+
+def _selected_in_run(run: Run, settings: SelectionSettings, save: str | None) -> pd.DataFrame:
+    """The same rows that ``select --run`` draws, with all their columns; kept under ``save``."""
+    everyone = load_pool(run, settings)
+    rules = run_rules(run, settings)
+    target = target_in_run(run, settings, everyone)
+    drawing = draw(everyone, settings, rules, target=target)
+    if save is not None:
+        with working(run, "select"):
+            select_run(run, settings)
+    return _rows(drawing, run.score_parts(settings.scores), None)
+
+
+def _selected(scores: Any, settings: SelectionSettings, text: ScoredPart) -> pd.DataFrame:
     files = None if isinstance(scores, pd.DataFrame) else parquet_files(scores)
     light = scores if isinstance(scores, pd.DataFrame) else _read_light(files or [], settings)
     check_columns(light.columns, settings.scorer)
@@ -89,11 +134,18 @@ def _selected(
         settings,
         list_rules(settings),
     )
-    rows = (
-        light.iloc[drawing.rows]
-        if files is None
-        else read_table_rows(files, drawing.rows, None).to_pandas()
-    )
+    return _rows(drawing, files, light)
+
+
+def _rows(
+    drawing: Drawing, files: Sequence[Path] | None, frame: pd.DataFrame | None
+) -> pd.DataFrame:
+    """The drawn rows of a frame or of files, best first, with their keys."""
+    if files is not None:
+        rows = read_table_rows(files, drawing.rows, None).to_pandas()
+    else:
+        assert frame is not None
+        rows = frame.iloc[drawing.rows]
     rows = rows.reset_index(drop=True).assign(
         key=drawing.keys[drawing.chosen],
         probability=drawing.chances[drawing.chosen],

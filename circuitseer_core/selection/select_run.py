@@ -23,8 +23,9 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import replace_folder
+from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -38,6 +39,7 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.go_no_go import measured
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
@@ -101,7 +103,9 @@ def select_run(
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
+        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
+        python=as_python("select", run.path, settings),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -174,8 +178,8 @@ def _write(
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        frame.to_parquet(aside / "ids.parquet", index=False)
-        lists.to_parquet(aside / "lists.parquet", index=False)
+        write_parquet(aside / "ids.parquet", frame)
+        write_parquet(aside / "lists.parquet", lists)
         summary.write(aside / "selection.json")
         replace_folder(aside, target)
     finally:

@@ -68,6 +68,9 @@ class SelectionSettings(BaseModel):
     duplicates: Duplicates = Field(
         "remove", description="Rows whose prompts are the same but for case and spacing."
     )
+    require_response: bool = Field(
+        False, description="Only rows that have a response (chat messages need one)."
+    )
     review: bool = Field(True, description="Honour pins and drops made by eye.")
     seed: int = Field(0, ge=0, description="Another seed, another draw.")
 
@@ -103,6 +106,13 @@ class SelectionSettings(BaseModel):
         if self.count is None and self.tokens is None and self.match_lengths is None:
             return self.fraction or DEFAULT_FRACTION
         return None
+
+    def same_draw(self, other: SelectionSettings) -> bool:
+        """Whether both make the same draw: a tenth is a tenth, given or not; names count not."""
+        plain = [
+            item.model_copy(update={"name": "", "fraction": item.share}) for item in (self, other)
+        ]
+        return plain[0] == plain[1]
 
     def words(self, run: str | Path) -> list[str]:
         """The command that makes this selection, after the program's name."""

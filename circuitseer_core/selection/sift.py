@@ -1,9 +1,10 @@
 """Who may be drawn at all, and why the others may not.
 
 In this order, and counted one by one: what was dropped by eye, what an exclude list names by id,
-what it names by text (with every row of the same normalised prompt), what has no finite score, and
-exact duplicates. Must-haves (include lists, pins) survive duplicates but not exclusions: keeping
-benchmark questions out of training data wins over every wish to have them in.
+what it names by text (with every row of the same normalised prompt), what has no finite score, what
+has no response where one is required, and exact duplicates. Must-haves (include lists, pins)
+survive duplicates but not exclusions: keeping benchmark questions out of training data wins over
+every wish to have them in.
 """
 
 from __future__ import annotations
@@ -18,12 +19,17 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.selection.pool import NO_TEXT, Pool
 
-REASONS = ("eligible", "dropped", "excluded_id", "excluded_text", "no_score", "duplicate")
+REASONS = (
+    "eligible", "dropped", "excluded_id", "excluded_text", "no_score", "duplicate", "no_response",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a person wants in or out, by id and by the hash of a normalised prompt."""
+    """What a person wants in or out, by id and by the hash of a normalised prompt.
+
+    ``responses``: only rows that have one.
+    """
 
     exclude_ids: frozenset[str] = frozenset()
     exclude_texts: frozenset[int] = frozenset()
@@ -31,6 +37,7 @@ class Rules:
     include_texts: frozenset[int] = frozenset()
     dropped: frozenset[str] = frozenset()
     duplicates: bool = True
+    responses: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +68,10 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
         texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
         wanted |= np.isin(pool.prompt, texts)
     _mark(reason, ~np.isfinite(pool.score), "no_score")
+    if rules.responses:
+        if pool.answered is None:
+            raise UserError("which rows have a response is not known (no column n_response_tokens)")
+        _mark(reason, ~pool.answered, "no_response")
     if rules.duplicates and pool.prompt is not None:
         _mark(reason, _repeats(pool, reason == 0, wanted), "duplicate")
     first = wanted & (reason == 0)

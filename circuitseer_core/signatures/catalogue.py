@@ -34,22 +34,26 @@ __all__ = ["CHECKS", "Severity", "Signature", "warnings"]
 
 CHECKS: dict[str, Callable[[Evidence], Signature | None]] = {
     "head-effect": head_checks.effect_against_noise,
-    "head-stability": head_checks.set_stability,
-    "probe-size": head_checks.probe_size,
-    "probe-pool": head_checks.probe_against_pool,
-    "probe-data": head_checks.probe_against_data,
-    "probe-overlap": head_checks.probe_overlap,
-    "length": score_checks.length_driven,
     "random-heads": score_checks.like_random_heads,
     "sink": score_checks.mostly_sink,
     "uniform-draw": score_checks.hardly_steered,
+    "length": score_checks.length_driven,
+    "head-stability": head_checks.set_stability,
+    "probe-size": head_checks.probe_size,
+    "probe-overlap": head_checks.probe_overlap,
+    "probe-pool": head_checks.probe_against_pool,
+    "probe-data": head_checks.probe_against_data,
     "source-skew": score_checks.one_source_favoured,
 }
+"""The weightiest first: what leaves nothing of the method, then what weakens it, then what one
+may want."""
 _ORDER: dict[Severity, int] = {"warn": 0, "info": 1, "good": 2}
 
 
 def warnings(run: Run, *, scoring: str | None = None, scorer: str | None = None) -> list[Signature]:
     """The failure signatures of a run: warnings first, then unclear ones, then what is fine.
+
+    Among themselves they stand in the order of ``CHECKS``, the weightiest first.
 
     Args:
         run: with any stages done; what cannot be read is left out, never raised.

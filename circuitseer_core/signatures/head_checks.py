@@ -69,8 +69,8 @@ def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
     wide = {"fp32": "float32", "fp64": "float64"}.get(detection.noise_against or "", "more digits")
     return (
         f"{said} to such a mean ({count(detection.noise_pairs, 'loss change')} of one sample, "
-        f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats, root mean square; "
-        f"their median is {plain(detection.noise_effect or 0.0)})"
+        f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats in root mean "
+        f"square; their median is {plain(detection.noise_effect or 0.0)})"
     )
 
 

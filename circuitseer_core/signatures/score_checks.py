@@ -10,7 +10,7 @@ import numpy as np
 
 from circuitseer_core import limits
 from circuitseer_core.correlation import Rank, control_agreement, rank_correlation
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, SINK_SCORERS
+from circuitseer_core.scoring.scorers import HEAD_SCORERS, SINK_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, percent, signed
@@ -44,7 +44,7 @@ def length_driven(facts: Evidence) -> Signature | None:
 def like_random_heads(facts: Evidence) -> Signature | None:
     """Spearman(score, random-head control), the mean over the control draws, above its limit."""
     scored = facts.scored
-    if scored is None or facts.scorer not in ATTENTION_SCORERS or not scored.controls:
+    if scored is None or facts.scorer not in HEAD_SCORERS or not scored.controls:
         return None
     agreement = control_agreement(scored.score, scored.controls)
     if agreement is None:

@@ -14,8 +14,8 @@ class StudySettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    arms: str = Field(description="folder that the command arms wrote")
-    heldout: tuple[str, ...] = Field(description="held-out DATA, separated by commas")
+    arms: str = Field("", description="folder that the command arms wrote")
+    heldout: tuple[str, ...] = Field((), description="held-out DATA, separated by commas")
     model: str = Field("", description="the model to train; the run's by default")
     kinds: tuple[str, ...] = Field(
         (), description="which kinds of arms, separated by commas; all but full by default"

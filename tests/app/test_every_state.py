@@ -53,6 +53,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"sources_view": "Two scorings"},
         {"scoring": "answers"},
     ],
+    "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
 EXPANDERS = ("head_sample", "attention_matrix", "commands", "draw_command", "job_commands")

@@ -6,11 +6,13 @@ import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core.export.write import export, export_bytes
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -18,6 +20,7 @@ from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.opened import broken_shard, open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
+from ui.export import lists, take_away
 
 
 @pytest.fixture
@@ -62,7 +65,7 @@ def test_the_first_rows_and_the_command_are_those_of_the_draw(run: Run) -> None:
     page.session_state["draw_command"] = True  # the folded block, opened
     settled(page.run())
     select_run(run, SelectionSettings.of(seed=3))
-    rows = table(page, "rank")
+    rows = table(page, "order")
     assert rows["id"].tolist() == run.selection_ids("default")["id"].tolist()[:8]
     assert "--seed 3" in page.code[0].value
 
@@ -78,8 +81,11 @@ def test_keeping_runs_a_job_and_shows_it(run: Run) -> None:
     assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
     settled(page.run())
     assert "Kept as shown: mine" in texts(page)
-    assert table(page, "shared").set_index("name").loc["mine", "shared"] == 1.0
-    assert export_bytes(run, "mine") == export(run, "mine", run.path / "o.jsonl").path.read_bytes()
+    assert table(page, "shared").set_index("name").loc["mine", "shared"] == "100 %"
+    assert "Download" in [b.proto.label for b in page.get("download_button")]
+    settled(page.number_input(key="seed").set_value(1).run())
+    assert not page.get("download_button"), "another draw is in view: nothing is handed out"
+    assert "keeping this one replaces it" in texts(page)
 
 
 def test_kept_selections_compare_and_reopen(run: Run) -> None:
@@ -87,12 +93,96 @@ def test_kept_selections_compare_and_reopen(run: Run) -> None:
     select_run(run, SelectionSettings.of(name="soft"))
     page = open_page("export", "made")
     kept = table(page, "shared").set_index("name")
-    assert kept.loc["soft", "shared"] == 1.0 > kept.loc["top", "shared"]
+    assert kept.loc["soft", "shared"] == "100 %" != kept.loc["top", "shared"]
     page.selectbox(key="reopen").set_value("top").run()
     settled(page.button(key="use_settings").click().run())
     assert (metric(page, "Rows"), metric(page, "In top-k")) == ("50", "100 %")
     kept = table(page, "shared").set_index("name")
-    assert kept.loc["top", "shared"] == 1.0
+    assert kept.loc["top", "shared"] == "100 %"
+    assert "Kept as shown: top" in texts(page)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"temperature": 0.37, "fraction": 0.123},
+        {"target_ess": 0.333, "length_control": "within-bins"},
+        {"lowest": True, "count": 30, "stratify": "equal"},
+        {"match_lengths": "first", "temperature": float("inf")},
+        {"exclude": ("source_00/7", "{probe}"), "seed": 4, "max_per_source": 9},
+    ],
+    ids=["off the dial", "effective size", "lowest", "lengths", "lists"],
+)
+def test_any_kept_draw_comes_back_as_it_was(run: Run, options: dict[str, Any]) -> None:
+    select_run(run, SelectionSettings.of(name="first"))
+    named = tuple(e.format(probe=run.probe_path) for e in options.get("exclude", ()))
+    select_run(run, SelectionSettings.of(name="odd", **options | {"exclude": named}))
+    page = open_page("export", "made")
+    page.selectbox(key="reopen").set_value("odd").run()
+    settled(page.button(key="use_settings").click().run())
+    assert "Kept as shown: odd" in texts(page)
+    review.append(run.path, {"kind": "drop", "id": run.selection_ids("odd")["id"].iloc[0]})
+    assert "Kept as shown" not in texts(settled(page.run())), "what is kept is no longer the draw"
+
+
+def test_the_score_has_the_rank_that_samples_gives_it(run: Run) -> None:
+    page = open_page("export", "made", temperature="τ = 0, top-k", scorer="length")
+    rows = table(page, "order")
+    store = ScoreStore(run)
+    assert rows["rank"].tolist() == [store.rank(i, "length")[0] for i in rows["id"]]
+    assert rows["rank"].iloc[0] == 1
+
+
+def test_settings_come_from_the_link(run: Run) -> None:
+    page = open_page(
+        "export", "made", temperature="τ = 0.37", budget="Rows", budget_count="33",
+        length_control="true", stratify="equal for every source", seed="5", without_probe="true",
+        exclude="source_00/7", selection_name="linked",
+    )  # fmt: skip
+    page.session_state["draw_command"] = True
+    command = settled(page.run()).code[0].value
+    for words in ("--temperature 0.37", "--count 33", "--length-control within-bins",
+                  "--stratify equal", "--seed 5", "--exclude source_00/7",
+                  f"--exclude {run.probe_path}", "--name linked"):  # fmt: skip
+        assert words in command
+
+
+def test_an_uploaded_list_never_replaces_another(run: Run) -> None:
+    one = lists.keep_upload(run, "../bench.txt", b"source_00/7")
+    assert one == run.path / "lists" / "bench.txt"
+    assert lists.keep_upload(run, "bench.txt", b"source_00/7") == one
+    other = lists.keep_upload(run, "bench.txt", b"source_00/8")
+    assert other != one and one.read_bytes() == b"source_00/7"
+    page = open_page("export", "made", budget_percent="100", exclude=f"{one}\n{other}")
+    assert (
+        metric(page, "Rows")
+        == f"{400 - run.scores()['id'].isin(['source_00/7', 'source_00/8']).sum()}"
+    )
+
+
+def test_a_push_lists_what_leaves_and_sends_just_that(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    select_run(run, SelectionSettings.of(name="soft"))
+    sent: list[tuple[str, list[str], bytes]] = []
+
+    def fake(repo: str, files: dict[str, Path]) -> str:
+        sent.append((repo, list(files), files["soft.jsonl"].read_bytes()))
+        return f"https://hub.example/{repo}"
+
+    monkeypatch.setattr(take_away, "push_files", fake)
+    page = open_page("export", "made", selection_name="soft")
+    page.session_state["push_menu"] = True
+    settled(page.run())
+    listed = texts(page)
+    assert "3 files to huggingface.co" in listed and "full texts of 40 samples" in listed
+    assert page.button(key="push").disabled
+    settled(page.text_input(key="push_repo").set_value("me/subset").run())
+    settled(page.button(key="push").click().run())
+    ((repo, names, data),) = sent
+    assert repo == "me/subset" and data == export_bytes(run, "soft")
+    assert all(f"`{name}`" in listed for name in names) and len(names) == 3
+    assert "Pushed to https://hub.example/me/subset" in texts(page)
 
 
 def test_drops_and_pins_count(run: Run) -> None:
@@ -118,7 +208,9 @@ def test_what_cannot_be_drawn_is_one_line(run: Run) -> None:
 
 def test_writing_into_a_folder(run: Run, tmp_path: Path) -> None:
     select_run(run, SelectionSettings.of(name="soft"))
-    page = open_page("export", "made")
+    page = open_page("export", "made", selection_name="soft")
+    page.session_state["write_menu"] = True
+    settled(page.run())
     out = tmp_path / "out" / "soft.jsonl"
     page.text_input(key="out_soft_jsonl").set_value(str(out)).run()
     settled(page.button(key="write").click().run())
@@ -150,7 +242,10 @@ def test_what_a_kept_selection_shares_stands_beside_what_noise_alone_shares(run:
     select_run(run, SelectionSettings.of(name="apart", seed=7))
     select_run(run, SelectionSettings.of(name="length", scorer="length", temperature=0.0))
     table = open_page("export", "made").dataframe[-1].value.set_index("name")
-    assert table.loc["same", "shared"] == 1.0 == table.loc["same", "beyond"]
-    assert 1 > table.loc["same", "shuffled"] > table.loc["apart", "shuffled"]
-    assert table.loc["apart", "shuffled"] == pytest.approx(0.2, abs=0.1)  # 40 of 200 rows
-    assert (table["beyond"] <= table["shared"]).all() and table["equal"].notna().all()
+    shares = table[["shared", "shuffled", "equal", "beyond"]].map(
+        lambda text: float(text.removesuffix(" %").replace("−", "-")) / 100
+    )
+    assert shares.loc["same", "shared"] == 1.0 == shares.loc["same", "beyond"]
+    assert 1 > shares.loc["same", "shuffled"] > shares.loc["apart", "shuffled"]
+    assert shares.loc["apart", "shuffled"] == pytest.approx(0.2, abs=0.1)  # 40 of 200 rows
+    assert (shares["beyond"] <= shares["shared"]).all()

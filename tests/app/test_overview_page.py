@@ -5,8 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuitseer_core.signatures.catalogue import warnings
+from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.signatures.summary import summary
 from tests.support.opened import open_page, synthetic, table, texts
+from tests.support.records import edit_run
 from tests.support.synthetic import Shape
+from ui.overview.remedies import remedy
+from ui.widgets.markdown import inline, literal
 
 
 def test_four_numbers_and_three_steps(runs_home: Path) -> None:
@@ -28,8 +34,55 @@ def test_the_warnings_are_those_of_core_in_its_words(runs_home: Path) -> None:
     found = warnings(run)
     assert any(s.severity == "warn" for s in found)
     for signature in found:
-        assert signature.title in shown
-        assert signature.text in shown
+        assert inline(signature.title) in shown
+        assert literal(signature.text) in shown
+    assert literal(summary(Evidence(run), found)) in shown
+
+
+def test_every_warning_that_a_click_can_meet_has_its_link(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    warned = {s.key: s for s in warnings(run) if s.severity == "warn"}
+    assert {"sink", "length"} <= set(warned)
+    links = {
+        link.proto.label: (link.proto.page, link.proto.query_string)
+        for link in open_page("overview", "made").get("page_link")
+    }
+    for signature in warned.values():
+        help_ = remedy(run, "made", signature)
+        assert help_ is None or help_.label in links
+    assert "length_control=true" in links["Draw with length taken out"][1]
+    page = open_page("export", "made", length_control="true")
+    assert page.toggle(key="length_control").value is True
+
+
+def test_remedies_fill_widgets_that_there_are(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    keys = ("length", "sink", "uniform-draw", "source-skew", "probe-overlap")
+    for key in keys:
+        help_ = remedy(run, "made", Signature(key, "warn", "", "", None, "export"))
+        assert help_ is not None and help_.page == "export"
+        page = open_page("export", "made", **help_.params)
+        for name, value in help_.params.items():
+            assert str(page.session_state[name]).lower() in (value.lower(), "0.2", "proportional")
+
+
+def test_a_link_to_the_form_fills_it_as_the_run_was_measured(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    options = {"model": "/models/mine", "mode": "racing", "probe": ["hf:openai/gsm8k:main:train"],
+               "probe_size": 24, "probe_pool": 99, "seed": 7}  # fmt: skip
+    edit_run(run, detect={"settings": options})
+    help_ = remedy(run, "made", Signature("probe-pool", "warn", "", "", None, "heads"))
+    assert help_ is not None
+    page = open_page("runs", "made", runs_view="Start", **help_.params)
+    assert page.selectbox(key="set_criterion").value == "stratified"
+    assert page.number_input(key="set_probe_size").value == 24
+    assert page.number_input(key="set_seed").value == 7
+    assert page.text_input(key="model_folder").value == "/models/mine"
+    assert page.text_area(key="probe_hub").value == "openai/gsm8k:main:train"
+    more = remedy(run, "made", Signature("probe-size", "warn", "", "", None, "heads"))
+    assert more is not None and int(more.params["probe_size"]) >= 48
+    page = open_page("runs", "made", runs_view="Start", **more.params)
+    assert page.number_input(key="set_probe_size").value == int(more.params["probe_size"])
 
 
 def test_a_fresh_run_points_to_the_next_step(runs_home: Path) -> None:

@@ -12,11 +12,12 @@ from starlette.types import Message, Receive, Scope, Send
 
 from circuitseer_core import distributions
 from circuitseer_core.detection import head_stability
+from circuitseer_core.files import write_parquet
 from circuitseer_core.selection import effect
 from tests.support.opened import broken_shard, open_page, synthetic
 from tests.support.synthetic import Shape
+from ui.server import file_checks, read_ahead
 from ui.server import lifespan as server
-from ui.server import read_ahead
 from ui.server.script_hints import ScriptHints, scripts
 
 
@@ -37,13 +38,26 @@ def test_what_was_read_ahead_is_what_the_pages_ask_for(
     monkeypatch.setattr(effect, "effect", _never)
     monkeypatch.setattr(distributions, "by_group", _never)
     monkeypatch.setattr(head_stability, "bootstrap_membership_of", _never)
-    monkeypatch.setattr("ui.overview.facts.warnings", _never)
+    monkeypatch.setattr("ui.overview.findings.warnings", _never)
     for page in ("overview", "heads", "sources", "export"):
         open_page(page, "newer")
     with pytest.raises(
         AssertionError
     ):  # what was not read ahead is computed, so this test can fail
         open_page("export", "older")
+
+
+def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    write_parquet(run.pool_path, run.pool())
+    assert file_checks.check(run.path).result(60).ok
+    assert not open_page("overview", run.name).sidebar.error
+    raw = bytearray(run.pool_path.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    run.pool_path.write_bytes(raw)
+    assert not file_checks.check(run.path).result(60).ok
+    said = open_page("overview", run.name).sidebar.error[0].value
+    assert said.startswith("1 file is damaged") and "pool.parquet" in said
 
 
 @pytest.mark.parametrize("state", ["none", "broken", "scoreless"])

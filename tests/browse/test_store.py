@@ -178,7 +178,7 @@ def test_review_pairs_repeat_and_take_both_sides(store: ScoreStore, frame: pd.Da
 
 def test_names_become_safe_sql() -> None:
     assert quoted('a"b') == '"a""b"'
-    assert json_value("it's/a~key") == "json_extract_string(original, '/it''s~1a~0key')"
+    assert "json_extract_string(original, '/it''s~1a~0key')" in json_value("it's/a~key")
 
 
 @dataclass

@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
@@ -233,7 +234,9 @@ def test_plotly_is_on_its_way_before_the_page_asks(page: Page, server: Server) -
     assert Path(fetched.value.url).name in links and "modulepreload" in links
 
 
-def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_path: Path) -> None:
+def test_the_dial_then_one_click_to_the_very_files_of_export(
+    page: Page, journey: Run, tmp_path: Path
+) -> None:
     open_page(page, "export", "run=journey", FIGURE)
     before = page.get_by_test_id("stMetric").nth(4).inner_text()
     page.get_by_role("button", name="top-k", exact=True).click()
@@ -243,28 +246,29 @@ def test_the_dial_then_the_very_bytes_of_export(page: Page, journey: Run, tmp_pa
     slider.focus()
     slider.press("ArrowRight")
     expect(page.get_by_text("τ = 0.05").first).to_be_visible()
-    page.get_by_label("Name", exact=True).fill("by-hand")
-    page.get_by_label("Name", exact=True).press("Enter")
+    page.get_by_label("Keep it as", exact=True).fill("byhand")
+    page.get_by_label("Keep it as", exact=True).press("Enter")
     settle(page)
-    page.get_by_role("button", name="Draw and keep it").click()
-    expect(page.get_by_text("Kept as shown: by-hand")).to_be_visible(timeout=60_000)
-    expect(page.get_by_role("combobox", name="Selection", exact=True)).to_have_value("by-hand")
-    for form, name in (("JSON Lines", "by-hand.jsonl"), ("Parquet", "by-hand.parquet")):
-        page.get_by_role("radio", name=form).click()
-        settle(page)
-        with page.expect_download() as waiting:
-            page.get_by_role("button", name="Export", exact=True).click()
-        got = Path(waiting.value.path()).read_bytes()
-        assert waiting.value.suggested_filename == name
-        out = tmp_path / name
-        command = ["export", "--run", str(journey.path), "--selection", "by-hand"]
-        subprocess.run(
-            [sys.executable, "-m", "circuitseer_core", *command, "--out", str(out)],
-            cwd=ROOT, check=True, capture_output=True,
-        )  # fmt: skip
-        assert got == out.read_bytes() and len(got) > 1000
-    kept = journey.selection("by-hand").settings.to_json()
-    assert kept["temperature"] == 0.05
+    with page.expect_download(timeout=120_000) as waiting:
+        page.get_by_role("button", name="Draw, keep and download").click()
+    assert waiting.value.suggested_filename == "byhand.zip"
+    out = tmp_path / "byhand.jsonl"
+    command = ["export", "--run", str(journey.path), "--selection", "byhand"]
+    subprocess.run(
+        [sys.executable, "-m", "circuitseer_core", *command, "--out", str(out)],
+        cwd=ROOT, check=True, capture_output=True,
+    )  # fmt: skip
+    with zipfile.ZipFile(waiting.value.path()) as archive:
+        names = ["byhand.jsonl", "byhand.jsonl.manifest.json", "README.md"]
+        assert archive.namelist() == names
+        assert archive.read("byhand.jsonl") == out.read_bytes()
+    assert journey.selection("byhand").settings.to_json()["temperature"] == 0.05
+    expect(page.get_by_text("Kept as shown: byhand")).to_be_visible()
+    for words in ("temperature=", "selection_name=byhand"):
+        assert words in page.url
+    with page.expect_download() as again:  # at once: it is kept as shown
+        page.get_by_role("button", name="Download", exact=True).first.click()
+    assert again.value.suggested_filename == "byhand.zip"
 
 
 def test_values_survive_other_pages(page: Page, journey: Run) -> None:

@@ -83,6 +83,17 @@ def test_joint_ablation(made: Path) -> None:
     assert code == 0 and "clean:" in output and "0.1,1.2:" in output
 
 
+def test_ablate_leaves_long_samples_out_before_it_limits(made: Path) -> None:
+    words = ["ablate", "--run", made / "run", "--heads", "0.1,", "--data", made / "probe.jsonl"]
+    lengths = Run.open(made / "run").probe()["n_tokens"]
+    _, whole = call(*words, "--limit", "3")
+    assert "nats over 3 samples" in whole
+    code, output = call(*words, "--limit", "3", "--max-length", int(lengths.max()) - 1)
+    assert code == 0 and "nats over 3 samples" in output and "left out on the way:" in output
+    code, output = call(*words[:4], "7.7,", *words[5:])
+    assert code == 1 and "the model has no head 7.7" in output
+
+
 def test_inspect_prints_json(made: Path) -> None:
     sample = Run.open(made / "run").scores(columns=["id"])["id"].iloc[0]
     code, output = call("inspect", "--run", made / "run", "--id", sample)

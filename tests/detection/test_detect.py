@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from circuitseer_core.detection import ablator as ablators
+from circuitseer_core.detection import parts
 from circuitseer_core.detection.ablation import Ablation, AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import Ablator
 from circuitseer_core.detection.detect import detect
@@ -299,7 +299,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     tmp, options = setup
     options = options | {"mode": mode}
     whole = run_detect(tmp / "whole", options)
-    write = ablators.write_part
+    write = parts.write_part
     done: list[Path] = []
 
     def dies(path: Path, *args: Any, **kwargs: Any) -> None:
@@ -308,7 +308,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(
         done.append(path)
         write(path, *args, **kwargs)
 
-    monkeypatch.setattr(ablators, "write_part", dies)
+    monkeypatch.setattr(parts, "write_part", dies)
     with pytest.raises(KeyboardInterrupt):
         run_detect(tmp / "killed", options)
     written = [p.stat().st_mtime_ns for p in done]
@@ -319,7 +319,7 @@ def test_a_killed_run_resumes_to_the_same_numbers(
         redone.append(path)
         write(path, *args, **kwargs)
 
-    monkeypatch.setattr(ablators, "write_part", records)
+    monkeypatch.setattr(parts, "write_part", records)
     resumed = run_detect(tmp / "killed", options)
     assert len(written) == 4 and set(redone) & set(done) == {done[-1]}
     pd.testing.assert_frame_equal(whole.heads(), resumed.heads())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -13,8 +14,9 @@ from circuitseer_core.detection import noise_floor
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.noise_floor import PAIRS, choose_pairs, measure_noise
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.folder import Run
 from tests.detection.test_detect import expected, measured, samples
+from tests.support.records import edit_run
 from tests.support.tiny_models import tiny_model
 
 
@@ -29,24 +31,28 @@ def importance(reference: ReferenceModel, delta: torch.Tensor) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def floor_of(reference: ReferenceModel, table: pd.DataFrame) -> noise_floor.NoiseFloor:
-    with Progress(None, "noise floor", PAIRS, unit="pairs", show=False) as progress:
-        return measure_noise(
-            reference, samples(), table, AblationMode(), replay=True, seed=0, progress=progress
-        )
+def floor_of(reference: ReferenceModel, table: pd.DataFrame, run: Run) -> noise_floor.NoiseFloor:
+    return measure_noise(run, reference, samples(), table, AblationMode(), seed=0, show=False)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = Run.create(tmp_path / "run")
+    edit_run(run, detect={"replay": True})
+    return run
 
 
 @pytest.mark.parametrize(
     ("dtype", "against"), [(torch.bfloat16, "fp32"), (torch.float32, "fp64")], ids=["bf16", "fp32"]
 )
-def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str) -> None:
+def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str, run: Run) -> None:
     reference = tiny_model("llama", layers=3)
     reference.model.to(dtype)
     wide = torch.float32 if dtype == torch.bfloat16 else torch.float64
     converted = copy.deepcopy(reference.model).to(wide)
     exact = expected(ReferenceModel(converted, reference.tokenizer, name="wide"), samples())
     table = importance(reference, measured(reference, samples()))
-    found = floor_of(reference, table)
+    found = floor_of(reference, table, run)
     truth = importance(reference, exact)["delta_loss"]
     chosen = choose_pairs(table, 0)
     error = chosen["delta_loss"] - truth.loc[chosen.index]
@@ -56,11 +62,11 @@ def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str)
     assert (1e-4 < found.nats < 1) if dtype == torch.bfloat16 else (1e-9 < found.nats < 1e-4)
 
 
-def test_a_planted_error_is_found() -> None:
+def test_a_planted_error_is_found(run: Run) -> None:
     reference = tiny_model("llama")
     table = importance(reference, measured(reference, samples()))
     table["delta_loss"] += 0.25
-    assert floor_of(reference, table).nats == pytest.approx(0.25, abs=1e-3)
+    assert floor_of(reference, table, run).nats == pytest.approx(0.25, abs=1e-3)
 
 
 def test_pairs_are_spread_over_sizes_and_layers() -> None:
@@ -77,7 +83,7 @@ def test_pairs_are_spread_over_sizes_and_layers() -> None:
     assert len(choose_pairs(table.head(3), 0)) == 3
 
 
-def test_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_why_there_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = tiny_model("llama")
     table = importance(reference, measured(reference, samples()))
 
@@ -85,12 +91,12 @@ def test_why_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
         raise torch.OutOfMemoryError("injected")
 
     monkeypatch.setattr(noise_floor, "_delta", full)
-    assert floor_of(reference, table).unmeasured == "memory ran out in fp64"
+    assert floor_of(reference, table, run).unmeasured == "memory ran out in fp64"
 
     def lacks(*args: object, **kwargs: object) -> float:
         raise RuntimeError("no such kernel for Double")
 
     monkeypatch.setattr(noise_floor, "_delta", lacks)
-    found = floor_of(reference, table)
+    found = floor_of(reference, table, run)
     assert found.nats is None and "does not run in fp64: no such kernel" in str(found.unmeasured)
     assert all(p.dtype == torch.float32 for p in reference.model.parameters())

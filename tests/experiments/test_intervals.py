@@ -35,7 +35,7 @@ def test_a_spearman_interval_holds_as_often_as_it_says(rho: float) -> None:
 
 
 def test_too_few_rows_have_no_interval() -> None:
-    assert math.isnan(of_spearman(0.3, 4).low)
+    assert math.isnan(of_spearman(0.3, 3).low)
     assert math.isnan(percentile(math.nan, np.zeros(100)).low)
 
 

@@ -17,6 +17,8 @@ from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.export import push
 from circuitseer_core.export.chat import to_messages
+from circuitseer_core.export.manifest import file_entry, seal
+from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export, export_bytes
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
@@ -24,7 +26,7 @@ from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.run_factory import make_rows, make_run, score_frame
 
-GROUP = [f"circuitseer_{name}" for name in ("score", "rank", "probability", "source")]
+GROUP = [f"circuitseer_{name}" for name in ("id", "score", "rank", "probability", "source")]
 
 
 @pytest.fixture
@@ -66,7 +68,7 @@ def test_jsonl_has_the_original_row_and_one_group(run: Run, tmp_path: Path) -> N
         original = json.loads(originals[kept.id])
         assert list(row) == [*original, *GROUP], "their order stays"
         assert {k: row[k] for k in original} == original
-        group = (kept.score, kept.rank, kept.probability, kept.source)
+        group = (kept.id, kept.score, kept.rank, kept.probability, kept.source)
         assert tuple(row[name] for name in GROUP) == group
     assert "✓" in done.path.read_text(encoding="utf-8"), "text stays readable"
 
@@ -184,9 +186,28 @@ def test_chats_keep_their_turns() -> None:
 
 def test_messages_need_responses(tmp_path: Path) -> None:
     run = run_of(tmp_path, [{"question": "q0"}, {"question": "q1"}], response=["a", None])
-    with pytest.raises(UserError, match="1 of 2 chosen rows have no response"):
-        export(run, None, tmp_path / "a.jsonl", "messages")
-    assert not list(tmp_path.glob("*.jsonl*"))
+    done = export(run, None, tmp_path / "a.jsonl", "messages")
+    assert done.rows == 1 and "1 of 2 rows have no response and were left out" in done.notes[0]
+    assert [row["question"] for row in read_lines(done.path)] == ["q0"]
+    assert verify(done.path).ok and "1 row of the draw without a response" in done.card.read_text()
+    silent = run_of(tmp_path / "silent", [{"question": "q0"}], response=[None])
+    with pytest.raises(UserError, match="no chosen row has a response"):
+        export(silent, None, tmp_path / "b.jsonl", "messages")
+    assert not list(tmp_path.glob("b.jsonl*"))
+
+
+def test_an_export_of_before_the_id_column_still_verifies(run: Run, tmp_path: Path) -> None:
+    done = export(run, None, tmp_path / "a.jsonl")
+    lines = read_lines(done.path)
+    old = [{k: v for k, v in row.items() if k != "circuitseer_id"} for row in lines]
+    done.path.write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in old))
+    manifest = json.loads(done.manifest.read_text())
+    del manifest["export"]["group"]
+    manifest["files"][0] = file_entry(done.path, tmp_path).to_json()
+    manifest["seal"] = seal(manifest)
+    done.manifest.write_text(json.dumps(manifest))
+    result = verify(done.path)
+    assert result.ok, result.messages
 
 
 def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:

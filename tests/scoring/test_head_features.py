@@ -1,4 +1,4 @@
-"""Head readings against whole attention matrices, on a dozen architectures with peaked attention."""
+"""Head readings against whole attention matrices, on a dozen architectures, attention peaked."""
 
 from __future__ import annotations
 

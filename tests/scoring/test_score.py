@@ -24,6 +24,7 @@ from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring import engine as score_engine
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS
@@ -227,7 +228,8 @@ def _dying_after(parts: int, monkeypatch: pytest.MonkeyPatch) -> Callable[[], No
 
     def write(folder: Path, table: pa.Table, note: shards.Note) -> None:
         if written[0] == parts:
-            (folder / f".part-{note.shard:05d}.parquet.1.tmp").write_bytes(b"PAR1 half a shard")
+            aside = f".part-{note.shard:05d}.parquet.{2**22 + 1}.tmp"  # of no living process
+            (folder / aside).write_bytes(b"PAR1 half a shard")
             raise _Killed
         written[0] += 1
         original(folder, table, note)
@@ -251,7 +253,8 @@ def test_a_resumed_run_equals_an_uninterrupted_one(
     assert len(killed.score_parts()) == parts
     kept = [p.stat().st_mtime_ns for p in killed.score_parts()]
     # The budget is pinned: asking for another one changes nothing any more.
-    assert go(killed, settings(data, text="full", token_budget=99)).state == "done"
+    with working(killed, "score"):  # which clears away what killed writers left
+        assert go(killed, settings(data, text="full", token_budget=99)).state == "done"
     assert [p.stat().st_mtime_ns for p in killed.score_parts()][:parts] == kept
     assert not list(killed.scores_dir().glob(".*"))
     assert_same(calm, killed)

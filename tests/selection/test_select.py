@@ -14,12 +14,14 @@ from hypothesis import strategies as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
+from circuitseer_core.selection import review
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.gumbel import (
     draw_hashes,
     probabilities,
 )
 from circuitseer_core.selection.select import select
+from tests.support.run_factory import make_run
 from tests.support.score_frames import INF, frame
 
 
@@ -305,3 +307,27 @@ def test_bad_options_get_one_clear_line(options: dict[str, object], message: str
     with pytest.raises(UserError, match=message) as caught:
         select(frame(np.ones(10)), **options)
     assert "\n" not in str(caught.value)
+
+
+def test_a_run_is_drawn_from_by_path_by_scoring_or_opened(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    pd.DataFrame({"id": ["x"], "source": ["s"], "reason": ["r"]}).to_parquet(
+        run.scores_dir("default") / "rejects.parquet"
+    )
+    review.append(run.path, {"kind": "drop", "id": select(run, count=1)["id"][0]})
+    options = {"tokens": 2000, "stratify": "proportional", "seed": 3}
+    drawn = [
+        select(source, **options)["id"].tolist()
+        for source in (run, str(run.path), run.scores_dir("default"))
+    ]
+    assert drawn[0] == drawn[1] == drawn[2]
+    assert run.selections() == [], "nothing is kept unless asked"
+    kept = select(run, **options, save="mine")
+    assert kept["id"].tolist() == drawn[0] == run.selection_ids("mine")["id"].tolist()
+    assert set(kept.columns) >= {"prompt", "original", "key", "probability", "rank"}
+    assert run.selection("mine").python == (
+        f"circuitseer_core.select({str(run.path)!r}, name='mine', tokens=2000, "
+        "stratify='proportional', seed=3)"
+    )
+    with pytest.raises(UserError, match="only a draw from a run can be saved"):
+        select(frame([1.0, 2.0]), count=1, save="mine")

@@ -205,3 +205,21 @@ def test_scores_of_another_pool_have_another_hash(tmp_path: Path) -> None:
         assert select_run(run, SelectionSettings.of()).pool_hash != first, column
     write_scores(run, frame, parts=9)
     assert select_run(run, SelectionSettings.of()).pool_hash == first
+
+
+def test_rows_without_a_response_can_be_left_to_others(tmp_path: Path) -> None:
+    frame = score_frame(make_rows(60))
+    frame["n_response_tokens"] = frame["n_response_tokens"].astype("Int32")
+    frame.loc[::3, "n_response_tokens"] = pd.NA
+    run = make_run(tmp_path / "run", frame=frame)
+    plain = select_run(run, SelectionSettings.of(name="all", count=30))
+    assert plain.counts.no_response == 0
+    some = select_run(run, SelectionSettings.of(name="some", count=30, require_response=True))
+    assert some.counts.no_response == 20 and some.counts.eligible == 40
+    silent = set(frame.loc[::3, "id"])
+    assert silent & set(run.selection_ids("all")["id"])
+    assert not silent & set(run.selection_ids("some")["id"])
+    without = frame.drop(columns="n_response_tokens")
+    other = make_run(tmp_path / "other", frame=without)
+    with pytest.raises(UserError, match="which rows have a response is not known"):
+        select_run(other, SelectionSettings.of(count=3, require_response=True))

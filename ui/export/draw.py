@@ -8,7 +8,9 @@ temperature nor seed.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,13 @@ import pyarrow.compute as pc
 import streamlit as st
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Ints
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import reseed, to_gumbels
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.selection_records import SelectionRecord, SourceShare
+from circuitseer_core.runs.selection_records import LengthTarget, SourceShare
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
@@ -31,6 +34,8 @@ from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
+from circuitseer_core.selection.length_target import target_in_run
+from circuitseer_core.selection.lists import Lists, read_list
 from circuitseer_core.selection.overlap import NoiseFloor, floor_against
 from circuitseer_core.selection.pool import Pool, pool_of
 from circuitseer_core.selection.settings import SelectionSettings
@@ -43,13 +48,18 @@ def _path(run: Run) -> str:
     return str(run.path)
 
 
-_KEYS: dict[Any, Any] = HASH | {SelectionSettings: repr, Rules: hash, Run: _path}
+_KEYS: dict[Any, Any] = HASH | {
+    SelectionSettings: repr,
+    Rules: hash,
+    Run: _path,
+    LengthTarget: repr,
+}
 _HEAD = 8
 
 
 @dataclass(frozen=True)
 class Shown:
-    """A draw as the page shows it: numbers, first rows, and the row numbers of all drawn."""
+    """A draw as the page shows it: numbers, first rows, the (k,) rows of all drawn, in order."""
 
     effect: Effect
     head: pd.DataFrame
@@ -58,40 +68,61 @@ class Shown:
 
 def shown(run: Run, store: ScoreStore, settings: SelectionSettings) -> Shown:
     """The draw that these settings make. Raises UserError where it is impossible."""
-    return _shown(store, _plain(settings), lists.run_rules(run, settings))
+    return _shown(store, *_asked(run, store, settings))
+
+
+def is_kept(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSettings) -> bool:
+    """Whether the selection of this name holds this very draw: same settings, same rows in order.
+
+    Marks made by eye, lists and scores may have changed since it was kept.
+    """
+    record = run.selection_records().get(settings.name)
+    if record is None:
+        return False
+    try:
+        kept = SelectionSettings.of(**record.settings.to_json())
+        if not kept.same_draw(settings):
+            return False
+        rows = _kept(store, run, settings.name, _written(run, settings.name))
+    except UserError:  # written by another version, or damaged
+        return False
+    return np.array_equal(rows, drawn.rows)
 
 
 def simulated(run: Run, store: ScoreStore, settings: SelectionSettings) -> list[SourceShare]:
     """What 200 other seeds would draw from each source (see ``diagnostics``)."""
-    return _simulated(store, _plain(settings), lists.run_rules(run, settings))
+    return _simulated(store, *_asked(run, store, settings))
 
 
 def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dict[str, float]:
     """Share of the draw in view that each kept selection holds too; NaN for a damaged one."""
     shares = {}
     for name in names:
-        written = (run.selection_dir(name) / "selection.json").stat().st_mtime_ns
         try:
-            shares[name] = float(_kept(store, run, name, written)[drawn.rows].mean())
+            shares[name] = float(
+                np.isin(drawn.rows, _kept(store, run, name, _written(run, name))).mean()
+            )
         except UserError:  # its ids cannot be read: what it is can still be seen
             shares[name] = float("nan")
     return shares
 
 
 def floors(
-    run: Run, store: ScoreStore, settings: SelectionSettings, kept: dict[str, SelectionRecord]
+    run: Run, store: ScoreStore, settings: SelectionSettings, names: list[str]
 ) -> dict[str, NoiseFloor | None]:
-    """What of the draw in view each kept selection would hold had its scores no meaning."""
-    view, rules = _plain(settings), lists.run_rules(run, settings)
+    """What of the draw in view each kept selection would hold had its scores no meaning.
+
+    None for one from another scoring, or whose scores cannot be drawn from any more.
+    """
+    asked, records = _asked(run, store, settings), run.selection_records()
     found: dict[str, NoiseFloor | None] = {}
-    for name, record in kept.items():
-        other = SelectionSettings.of(**record.settings.to_json())
-        try:
-            found[name] = _floor(
-                store, view, rules, _plain(other), record.temperature, record.counts.selected
-            )
-        except UserError:  # a scorer that is no more, scores below 0
-            found[name] = None
+    for name in names:
+        record, other = records[name], records[name].settings
+        found[name] = None
+        if record.scores == store.name and other.scorer in store.columns:
+            how = (other.scorer, other.seed, other.lowest, record.temperature)
+            with suppress(UserError):
+                found[name] = _floor(store, *asked, *how, record.counts.selected)
     return found
 
 
@@ -100,52 +131,84 @@ def _floor(
     store: ScoreStore,
     view: SelectionSettings,
     rules: Rules,
-    other: SelectionSettings,
+    target: LengthTarget | None,
+    scorer: str,
+    seed: int,
+    lowest: bool,
     temperature: float,
     rows: int,
 ) -> NoiseFloor | None:
-    if other.scorer not in store.columns:
-        return None
-    drawing = _draw(store, view, rules)
-    score = cached.numbers(store, other.scorer)[drawing.where]
+    """Of the draw in view; scorer to rows are the kept one's."""
+    drawing = _draw(store, view, rules, target)
+    score = cached.numbers(store, scorer)[drawing.where]
     known = np.isfinite(score)
     if not known.any():
         return None
     score = score[known]
-    if other.lowest:
+    if lowest:
         score = score.max() + score.min() - score
     own = np.zeros(len(known), dtype=bool)
     own[drawing.chosen] = True
-    noise = to_gumbels(_hashes(store, other.seed)[drawing.where][known])
+    noise = to_gumbels(_hashes(store, seed)[drawing.where][known])
     return floor_against(own[known], score, noise, temperature, min(rows, len(score)))
 
 
-def _plain(settings: SelectionSettings) -> SelectionSettings:
-    """Settings without the name, on which no draw depends."""
-    return settings.model_copy(update={"name": "preview"})
+def _written(run: Run, name: str) -> int:
+    return (run.selection_dir(name) / "selection.json").stat().st_mtime_ns
+
+
+def _asked(
+    run: Run, store: ScoreStore, settings: SelectionSettings
+) -> tuple[SelectionSettings, Rules, LengthTarget | None]:
+    """What a draw depends on: settings without the name, rules, the lengths to match."""
+    named = _lists(settings.exclude, settings.include, _stamps(settings))
+    rules = lists.run_rules(run, settings, named)
+    plain = settings.model_copy(update={"name": ""})
+    target = None
+    if settings.match_lengths is not None:
+        target = target_in_run(run, plain, _pool(store, _pool_settings(settings))[0])
+    return plain, rules, target
+
+
+def _stamps(settings: SelectionSettings) -> tuple[int, ...]:
+    paths = (Path(entry).expanduser() for entry in (*settings.exclude, *settings.include))
+    return tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False)
+def _lists(exclude: tuple[str, ...], include: tuple[str, ...], stamps: tuple[int, ...]) -> Lists:
+    return Lists(read_list(exclude), read_list(include))
 
 
 def _pool_settings(settings: SelectionSettings) -> SelectionSettings:
     """The part of the settings that the pool depends on."""
-    part = ("scorer", "tokens", "token_field", "duplicates")
+    part = ("scorer", "tokens", "token_field", "duplicates", "match_lengths")
     return SelectionSettings.of(**{name: getattr(settings, name) for name in part})
 
 
 @st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=_KEYS)
-def _shown(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Shown:
-    drawn = _draw(store, settings, rules)
+def _shown(
+    store: ScoreStore, settings: SelectionSettings, rules: Rules, target: LengthTarget | None
+) -> Shown:
+    drawn = _draw(store, settings, rules, target)
     fixed = settings.model_copy(update={"temperature": 1.0, "target_ess": None, "seed": 0})
-    top = _top(store, fixed, rules, drawn)
-    kept = ("scorer", "tokens", "token_field", "duplicates", "length_control")
-    pool = SelectionSettings.of(**{name: getattr(settings, name) for name in kept})
+    top = _top(store, fixed, rules, target, drawn)
+    kept = ("length_control", "lowest")
+    pool = _pool_settings(settings).model_copy(update={n: getattr(settings, n) for n in kept})
     placed = _places(store, pool, rules, drawn)
-    return Shown(preview.effect(drawn, top, placed), _head(store, drawn), drawn.rows)
+    return Shown(
+        preview.effect(drawn, top, placed), _head(store, drawn, settings.scorer), drawn.rows
+    )
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
 def _top(
-    store: ScoreStore, settings: SelectionSettings, rules: Rules, _drawn: Drawing
-) -> NDArray[np.int64]:
+    store: ScoreStore,
+    settings: SelectionSettings,
+    rules: Rules,
+    target: LengthTarget | None,
+    _drawn: Drawing,
+) -> Ints:
     """Top-k under these limits; ``_drawn`` is any draw under them, whatever its dial and seed."""
     return preview.top_rows(_drawn)
 
@@ -159,14 +222,19 @@ def _places(
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_KEYS)
-def _simulated(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> list[SourceShare]:
-    return diagnose(_draw(store, settings, rules)).sources
+def _simulated(
+    store: ScoreStore, settings: SelectionSettings, rules: Rules, target: LengthTarget | None
+) -> list[SourceShare]:
+    return diagnose(_draw(store, settings, rules, target)).sources
 
 
-def _draw(store: ScoreStore, settings: SelectionSettings, rules: Rules) -> Drawing:
+def _draw(
+    store: ScoreStore, settings: SelectionSettings, rules: Rules, target: LengthTarget | None
+) -> Drawing:
     pool, finite = _pool(store, _pool_settings(settings))
     sifted = _sifted(store, settings.duplicates, rules, finite, pool)
-    return draw(pool, settings, rules, sifted=sifted, hashes=_hashes(store, settings.seed))
+    hashes = _hashes(store, settings.seed)
+    return draw(pool, settings, rules, target=target, sifted=sifted, hashes=hashes)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=_KEYS)
@@ -211,26 +279,41 @@ def _id_hashes(store: ScoreStore) -> NDArray[np.uint64]:
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=_KEYS)
-def _kept(store: ScoreStore, run: Run, name: str, written: int) -> NDArray[np.bool_]:
-    """(N,) whether a kept selection holds the row; ``written`` tells its versions apart."""
-    kept = run.selection_ids(name)["id"].array
-    is_kept = pc.is_in(pa.array(_base(store)[0]["id"].array), value_set=pa.array(kept))
-    return np.asarray(is_kept, dtype=bool)
+def _kept(store: ScoreStore, run: Run, name: str, written: int) -> Ints:
+    """(k,) rows of a kept selection in its order, -1 where this scoring has no such sample.
+
+    ``written`` tells versions of the selection apart.
+    """
+    kept = pd.Index(run.selection_ids(name)["id"])
+    ids = pa.array(_base(store)[0]["id"].array)
+    here = np.flatnonzero(np.asarray(pc.is_in(ids, value_set=pa.array(kept.array)), dtype=bool))
+    rows = np.full(len(kept), -1, dtype=np.int64)
+    rows[kept.get_indexer(ids.take(pa.array(here)).to_pandas())] = here
+    return rows
 
 
-def _head(store: ScoreStore, drawn: Drawing) -> pd.DataFrame:
-    """The first rows of a draw: rank, id, source, tokens, score, text."""
+def _rank(store: ScoreStore, scorer: str, row: int) -> int:
+    """The rank of a row's score as Samples gives it: 1 is the highest, ties in order of ids."""
+    score = cached.numbers(store, scorer)
+    if int((score == score[row]).sum()) > 1:
+        return store.rank(str(_base(store)[0]["id"].array[row]), scorer)[0]
+    return int((score > score[row]).sum()) + 1
+
+
+def _head(store: ScoreStore, drawn: Drawing, scorer: str) -> pd.DataFrame:
+    """The first rows of a draw: order, id, source, tokens, score, rank (of the score), text."""
     chosen = drawn.chosen[:_HEAD]
     ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
     texts = store.texts_of(ids, drawn.rows[:_HEAD])
     names = np.array(drawn.pool.names, dtype=object)
     return pd.DataFrame(
         {
-            "rank": np.arange(1, len(chosen) + 1),
+            "order": np.arange(1, len(chosen) + 1),
             "id": ids,
             "source": names[drawn.pool.source[chosen]],
             "tokens": drawn.pool.length[chosen].astype(int),
             "score": drawn.pool.score[chosen],
+            "rank": [_rank(store, scorer, int(row)) for row in drawn.rows[:_HEAD]],
             "text": [" ".join(texts.get(i, "").split()) for i in ids],
         }
     )

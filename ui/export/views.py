@@ -116,14 +116,22 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect:
 
 
 def first_rows(frame: pd.DataFrame) -> None:
-    """The subset's head, best key first."""
+    """The subset's head, in the order of the draw."""
     st.dataframe(
         frame,
         hide_index=True,
         height="content",
         key="first_rows",
         column_config={
-            "rank": st.column_config.NumberColumn("rank", width=50),
+            "order": st.column_config.NumberColumn(
+                "order", width=60, help="Place in the draw: the best key is first."
+            ),
+            "rank": st.column_config.NumberColumn(
+                "rank of the score",
+                width=110,
+                format="localized",
+                help="Among all rows with a score: 1 is the highest.",
+            ),
             "id": st.column_config.TextColumn("id", width=150),
             "score": st.column_config.NumberColumn("score", format="%.4g", width=80),
             "tokens": st.column_config.NumberColumn("tokens", width=70),

@@ -13,6 +13,7 @@ from ui.heads import tables as head_tables
 from ui.heads.panel import Choice, colour_scale, select
 from ui.shell import folding_columns, run_label, run_path
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import inline
 
 
 def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) -> None:
@@ -37,8 +38,8 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
     for column, name, (side, table, outlined) in zip(columns, names, sides, strict=True):
         with column:
             model = side.record.model.id if side.record.model else "unknown model"
-            st.markdown(f"**{name}**")
-            st.caption(f"{model}, {len(table):,} heads")
+            st.markdown(f"**{inline(name)}**")
+            st.caption(f"{inline(model)}, {len(table):,} heads")
             show_figure(
                 importance_map(table, kept=outlined, scale=colour_scale(), theme=theme()),
                 key=f"compare_{columns.index(column)}",

@@ -21,6 +21,7 @@ from ui.heads import tables as head_tables
 from ui.shell import link_to
 from ui.widgets import live_head
 from ui.widgets.charts import download_menu, show_figure, theme
+from ui.widgets.markdown import inline, literal
 from ui.widgets.scoring_choice import scoring_in_view
 
 SHARE = 5.0
@@ -68,7 +69,7 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
         kept, problem = select(heads, rule, rank_by)
         st.metric("Heads kept", f"{len(kept):,} / {total:,}", width="content")
     if problem:
-        st.warning(problem, icon=":material/info:")
+        st.warning(literal(problem), icon=":material/info:")
     return Choice(rule, rank_by, kept)
 
 
@@ -135,14 +136,14 @@ def stale_notice(run: Run, choice: Choice) -> None:
         return
     used = run.scoring(name).heads
     if set(used) == set(choice.heads):
-        st.caption(f"The set that the scores “{name}” were computed with.")
+        st.caption(f"The set that the scores “{inline(name)}” were computed with.")
         return
     shared = len(set(used) & set(choice.heads))
     with st.container(horizontal=True, vertical_alignment="center", key="stale"):
         st.caption(
-            f"The scores “{name}” were computed with another set: {count(len(used), 'head')}, "
-            f"{shared:,} of them in the set shown here, which changes nothing until you score "
-            "again."
+            f"The scores “{inline(name)}” were computed with another set: "
+            f"{count(len(used), 'head')}, {shared:,} of them in the set shown here, which changes "
+            "nothing until you score again."
         )
         link_to(
             "runs",

@@ -19,6 +19,7 @@ from ui.heads.panel import Choice, pick
 from ui.shell import run_keys
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline, literal
 
 MAX_MAPS = 4
 
@@ -122,8 +123,8 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     again = head_tables.overlap(run, n_kept)
     said = overlap_sentence(again) if again else "Too few samples to say."
     st.caption(
-        f"{said} Right: share of the bootstraps of this very probe in which the head is in the "
-        "set. Dotted: the cut."
+        f"{literal(said)} Right: share of the bootstraps of this very probe in which the head is "
+        "in the set. Dotted: the cut."
     )
     show_figure(
         membership(joined, n_kept, theme=theme()),
@@ -138,7 +139,8 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     table = head_tables.per_source(run)
     names = table.groupby("source", sort=False)["n"].max().sort_values(ascending=False).index
     if len(names) < 2:
-        st.caption(f"The probe has one source only ({names[0]}): nothing to set side by side.")
+        only = inline(names[0])
+        st.caption(f"The probe has one source only ({only}): nothing to set side by side.")
         return
     chosen = st.multiselect(
         "Sources",

@@ -12,6 +12,7 @@ from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import runs_home
+from ui.widgets.markdown import inline, literal
 
 KINDS = {
     "demo": "Embedded demo data",
@@ -73,7 +74,7 @@ def _uploaded(key: str) -> list[str]:
         st.session_state[remembered] = [str(folder / Path(f.name).name) for f in files]
     kept: list[str] = st.session_state.get(remembered, [])
     if kept and not files:
-        st.caption("Uploaded before: " + ", ".join(Path(p).name for p in kept))
+        st.caption("Uploaded before: " + inline(", ".join(Path(p).name for p in kept)))
     return kept
 
 
@@ -103,7 +104,7 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
     try:
         seen = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return False
     _show(seen, key)
     missing = sum(sample.response is None for sample in seen.samples)
@@ -130,8 +131,8 @@ def _show(seen: Preview, key: str) -> None:
     """Row count, recognised layouts, sources, first rows, rejects with their reasons."""
     sources = ", ".join(list(seen.sources)[:6]) + (" …" if len(seen.sources) > 6 else "")
     layouts = "; ".join(dict.fromkeys(file.layout for file in seen.files))
-    st.markdown(f"**{seen.rows:,} rows** from {len(seen.sources)} sources: {sources}")
-    st.caption(f"Read as: {layouts}")
+    st.markdown(f"**{seen.rows:,} rows** from {len(seen.sources)} sources: {inline(sources)}")
+    st.caption(f"Read as: {inline(layouts)}")
     rows = pd.DataFrame(
         {
             "id": [s.id for s in seen.samples],
@@ -146,7 +147,8 @@ def _show(seen: Preview, key: str) -> None:
         reasons = pd.Series([reject.reason for reject in seen.rejects]).value_counts()
         words = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
         st.warning(
-            f"Among the first rows, {len(seen.rejects)} would be rejected: {words}. "
-            f"The first is {seen.rejects[0].where}.",
+            f"Among the first rows, {len(seen.rejects)} would be rejected: "
+            f"{inline(words)}. "
+            f"The first is {inline(seen.rejects[0].where)}.",
             icon=":material/filter_alt_off:",
         )

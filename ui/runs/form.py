@@ -23,6 +23,7 @@ from ui.shell import BUNDLED, watch_run
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline, literal
 from ui.words import duration, short_model
 
 # Shown as they are: a bound widget's link carries the label, not the value behind it.
@@ -49,7 +50,7 @@ def form(run: Run | None) -> None:
     try:
         path, steps = _planned(plan or EVERYTHING, run)
     except UserError as error:  # settings that contradict each other
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     if steps is None or path is None:
         return
@@ -70,7 +71,7 @@ def form(run: Run | None) -> None:
 def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] | None]:
     """The run's folder and the commands that the choices come to; None while some are open."""
     if plan == SCORE and run is not None:
-        st.caption(f"In run **{run.name}**, with the heads measured there.")
+        st.caption(f"In run **{inline(run.name)}**, with the heads measured there.")
         return run.path, _score_steps(run.path, run)
     return _detect_steps(plan)
 
@@ -79,7 +80,7 @@ def _start(path: Path, steps: list[list[str]]) -> None:
     try:
         jobs.start(path, steps)
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return
     watch_run(path.name)
 
@@ -150,7 +151,7 @@ def _choose_model() -> str | None:
         if kind == "demo":
             if demo.model_available():
                 return "demo"
-            st.caption(f"Not installed here. Get it with `{DEMO_PACKAGES}`")
+            st.caption(f"Not installed here. Get it with {literal(DEMO_PACKAGES)}")
             return None
         label, hint = (
             ("Model id", "Qwen/Qwen2.5-Math-1.5B-Instruct")
@@ -160,7 +161,10 @@ def _choose_model() -> str | None:
         name = st.text_input(label, placeholder=hint, key=f"model_{kind}", persist_state="session")
     name = (name or "").strip()
     if kind == "folder" and name and not (Path(name) / "config.json").is_file():
-        st.error(f"{name} is not a model folder: it has no config.json", icon=":material/error:")
+        st.error(
+            f"{inline(name)} is not a model folder: it has no config.json",
+            icon=":material/error:",
+        )
         return None
     return name or None
 
@@ -176,10 +180,10 @@ def _choose_name(model: str | None) -> Path | None:
     try:
         jobs.check_name(name)
     except UserError as error:
-        st.error(str(error), icon=":material/error:")
+        st.error(literal(error), icon=":material/error:")
         return None
     if name in taken:
-        st.error(f"There is a run named {name} already.", icon=":material/error:")
+        st.error(f"There is a run named {inline(name)} already.", icon=":material/error:")
         return None
     return runs_home() / name
 

@@ -13,6 +13,7 @@ from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.runs.records import ProgressRecord
 from ui.shell import BUNDLED, link_to, open_run
 from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago, duration
 
 STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
@@ -27,7 +28,7 @@ def watch(run: Run) -> None:
         # The buttons stand outside the part that polls: a click on a button that is being redrawn
         # at that moment is lost.
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{run.path.name}**", width="content")
+            st.markdown(f"**{inline(run.path.name)}**", width="content")
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             st.space("stretch")
@@ -48,7 +49,7 @@ def _progress(path: Path, shown: str) -> None:
     for index, step in enumerate(status.steps):
         _step(index, step, status)
     if status.error:
-        st.error(status.error, icon=":material/error:")
+        st.error(literal(status.error), icon=":material/error:")
     if status.state == "done":
         link_to("overview", "See the results", icon=":material/arrow_forward:")
     _log(path)
@@ -87,12 +88,14 @@ def _resume(path: Path, adopt: bool = False) -> None:
     try:
         jobs.resume(path, adopt=adopt)
     except UserError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(literal(error), icon=":material/error:")
 
 
 def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
     """One line a step: waiting, its progress bar, done, or where it stopped."""
-    title = STEP_TITLES.get(step[0], step[0])
+    title = STEP_TITLES.get(step[0]) or inline(step[0])
+    if step[0] == "validate" and len(step) > 3:
+        title = f"Experiment {inline(step[3])}"
     if index > status.step:
         st.markdown(f":gray[:material/{ICONS['waiting']}: {title}]")
     elif index < status.step or status.state == "done":
@@ -116,7 +119,7 @@ def _bar(progress: ProgressRecord | None) -> None:
         words += f", {progress.rate:,.1f} a second"
     if progress.eta_s is not None:
         words += f", {duration(progress.eta_s)} left"
-    st.progress(min(1.0, progress.done / progress.total), text=words)
+    st.progress(min(1.0, progress.done / progress.total), text=inline(words))
 
 
 def _log(path: Path) -> None:
@@ -132,7 +135,7 @@ def _manage(run: Run, live: bool) -> None:
             st.text_input("New name", run.name, key="new_name")
             st.button("Rename", on_click=_rename, args=[run.path], key="do_rename")
         with st.popover("Delete", icon=":material/delete:", type="tertiary", disabled=live):
-            st.markdown(f"Delete **{run.name}** with its heads, scores and selections?")
+            st.markdown(f"Delete **{inline(run.name)}** with its heads, scores and selections?")
             st.button(
                 "Delete for good",
                 type="primary",
@@ -141,7 +144,7 @@ def _manage(run: Run, live: bool) -> None:
                 key="do_delete",
             )
     if problem := st.session_state.pop("manage_problem", None):
-        st.error(problem, icon=":material/error:")
+        st.error(literal(problem), icon=":material/error:")
     typed = [commands.as_typed(step) for step in jobs.status(run.path).steps]
     if typed:
         show_commands("Commands of this job", "\n".join(typed), key="job_commands")

@@ -126,12 +126,19 @@ def scoring(run: Run | None) -> dict[str, Any]:
             help=ScoreSettings.model_fields["baselines"].description,
             **KEEP,
         )
+        influence = third.toggle(
+            "Head influence too",
+            key="set_head_influence",
+            help=ScoreSettings.model_fields["head_influence"].description,
+            **KEEP,
+        )
     return {
         "name": name.strip() or default_name,
         "heads": heads.strip() or default_heads,
         "rank_by": rank_by,
         "text": text,
         "baselines": baselines,
+        "head_influence": influence,
     }
 
 

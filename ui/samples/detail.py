@@ -21,7 +21,7 @@ from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import to_markdown
+from ui.widgets.markdown import inline, to_markdown
 from ui.widgets.tokens import token_view
 
 COLOURS = ("Attention", "Variance", "One head")
@@ -223,7 +223,7 @@ def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: st
 
 def _tag_menu(run: Run, sample_id: str, judged: ReviewState, key: str) -> None:
     tags = sorted(judged.tags.get(sample_id, ()))
-    label = ", ".join(tags) if tags else "Tag"
+    label = inline(", ".join(tags)) if tags else "Tag"
     with st.popover(label if len(label) < 32 else f"{len(tags)} tags", icon=":material/sell:"):
         known = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
         name = f"tag_{key}_{sample_id}"

@@ -9,6 +9,7 @@ import streamlit as st
 from circuitseer_core.browse.filters import FINITE, Filter
 from circuitseer_core.browse.store import ScoreStore
 from ui import cached_scores as cached
+from ui.widgets.markdown import inline
 
 KEYS = ("q", "source", "low", "high", "tokens_from", "tokens_to", "facet", "value", "marked")
 MARKS = ("pinned", "dropped", "tagged", "unmarked")
@@ -44,7 +45,7 @@ def filter_menu(store: ScoreStore, scorer: str) -> None:
             placeholder="All sources",
         )
         low, high = cached.extent(store, scorer)
-        _range("low", "high", f"Score ({scorer})", (f"{low:.3g}", f"{high:.3g}"), None)
+        _range("low", "high", f"Score ({inline(scorer)})", (f"{low:.3g}", f"{high:.3g}"), None)
         low, high = cached.extent(store, "n_tokens")
         _range("tokens_from", "tokens_to", "Tokens", (f"{low:.0f}", f"{high:.0f}"), 1)
         _original(store)

@@ -14,14 +14,29 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 from starlette.middleware import Middleware
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from streamlit import config
 
 import ui
+from ui.server.safe_headers import SafeHeaders
 from ui.server.script_hints import ScriptHints
 
 LONGEST_WAIT = 5.0
 """Seconds for which the newest run may delay the start: enough for about a million samples."""
 
-MIDDLEWARE = [Middleware(ScriptHints)]
+LOOPBACK = ("localhost", "127.0.0.1")
+
+
+def _hosts() -> list[str]:
+    """Names under which the app may be asked for: a page elsewhere cannot reach it by its own."""
+    return list(config.get_option("server.allowedHosts") or LOOPBACK)
+
+
+MIDDLEWARE = [
+    Middleware(SafeHeaders),
+    Middleware(TrustedHostMiddleware, allowed_hosts=_hosts(), www_redirect=False),
+    Middleware(ScriptHints),
+]
 
 
 @asynccontextmanager

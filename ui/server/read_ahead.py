@@ -20,7 +20,7 @@ from ui.export import draw as draw_data
 from ui.export.settings import default_settings
 from ui.heads import panel as head_panel
 from ui.heads import tables as head_tables
-from ui.overview import facts as run_facts
+from ui.overview import findings as run_findings
 from ui.shell import run_keys, run_path
 from ui.sources import data as source_data
 from ui.widgets.scorer_choice import default_scorer
@@ -47,7 +47,7 @@ def _tasks() -> list[Callable[[], object]]:
             return tasks
         run = Run.open(run_path(keys[0]))
         first = next(iter(run.scorings()), None)
-        tasks.append(partial(run_facts.signatures, run, first))
+        tasks.append(partial(run_findings.signatures, run, first))
         if run.heads_path.is_file():
             tasks.insert(0, partial(_heads, run))
         store = cached.open_store(run)

@@ -23,6 +23,7 @@ from ui.samples.opened import close
 from ui.shell import go_to, link_to
 from ui.sources.data import POINTS
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import describe
 
 TEMPERATURES = (0.0, 1.0)
@@ -73,7 +74,7 @@ def _controls(store: ScoreStore, others: list[str]) -> tuple[str, float]:
         if st.session_state.get("against") not in others:
             st.session_state.pop("against", None)
         name = st.selectbox(
-            f"{store.name} ({describe(store.settings)}) against",
+            f"{inline(store.name)} ({describe(store.settings)}) against",
             others,
             key="against",
             bind="query-params",
@@ -131,7 +132,11 @@ def _words(seen: Agreement, one: str, other: str) -> None:
         f"{signed(seen.high)}, {count(seen.rank.rows, 'sample')} in both{part})."
     )
     for draw in seen.draws:
-        st.markdown(_sentence(draw.temperature, draw.shared, draw.beyond_noise, seen, one, other))
+        st.markdown(
+            _sentence(
+                draw.temperature, draw.shared, draw.beyond_noise, seen, *map(inline, (one, other))
+            )
+        )
     st.dataframe(
         pd.DataFrame(
             {

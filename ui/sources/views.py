@@ -19,6 +19,7 @@ from ui.sources import data as source_data
 from ui.sources import length as length_views
 from ui.sources.data import LEVELS, Summary
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import inline
 from ui.words import correlation
 
 SHAPES = ("Histogram", "Cumulative", "Boxes")
@@ -143,7 +144,7 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         st.subheader("Chosen heads against random ones", anchor=False)
     control = source_data.control(store, scorer, log)
     if control is None:
-        st.caption(f"`{scorer}` does not come from heads, so it has no random-head control.")
+        st.caption(f"{inline(scorer)} does not come from heads, so it has no random-head control.")
         return
     mean = control.agreement.mean
     st.markdown(

@@ -17,6 +17,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.tokens import attention_map
 from circuitseer_core.runs.folder import Run
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
 
 
@@ -111,7 +112,7 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
     if st.session_state.get("live_model") != str(run.path):
         st.caption(
             "A single head's attention is not stored: it takes the model, in this process, "
-            f"on {run.model.device}."
+            f"on {inline(run.model.device)}."
         )
         return None
     model = run.model

@@ -1,0 +1,195 @@
+"""Does it matter what takes a head's place?
+
+Stage 1 replaces a head's attention by undifferentiated attention. Zeroing its output, putting its
+mean output there, or scaling its logits by epsilon are other ways to take a head away. Here every
+head is ablated in each way on the same samples, and each way's map is held against that of uniform:
+Spearman over heads, and the share of the top heads (head_maps.py). Shares are tested against chance
+and corrected for the number of ways (Holm).
+
+Where two ways agree no better than chance, which heads are "the" reasoning heads is a matter of
+method; where they agree as two halves of the samples do under one way, the method does not matter
+as far as these samples can tell.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.head_maps import (
+    HeadMap,
+    MapJob,
+    agreement,
+    best_heads,
+    halves_agree,
+    measure_maps,
+    top_size,
+)
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count, percent, signed
+
+if TYPE_CHECKING:
+    from circuitseer_core.detection.ablation import AblationMode
+    from circuitseer_core.model.encoding import Encoded
+    from circuitseer_core.model.reference import ReferenceModel
+
+NAME = "ablation-method"
+FIRST = "uniform"
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate ablation-method``."""
+
+    data: Words = Field((), description="DATA, separated by commas; none: held-out probe data")
+    methods: Words = Field(
+        ("scaled:0.01", "scaled:0.1", "scaled:0.5", "zero", "mean"),
+        description="ways to compare with uniform: zero, mean, scaled:EPSILON",
+    )
+    limit: int = Field(12, ge=2, description="samples at most, by hash")
+    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
+    field: float = Field(
+        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
+    )
+    share: str = Field("0.05", description="share of all heads that is a top set")
+    boots: int = Field(500, ge=20, description="bootstraps of the samples")
+    device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    seed: int = Field(0, description="seed of the choice of samples and of bootstraps")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no detection yet, an unknown method, no usable sample, or no model.
+    """
+    chosen = Options.of(**options)
+    heads, everyone = best_heads(run, chosen.field), len(run.heads())
+    for method in chosen.methods:
+        _parsed(method)
+
+    reference = run_model(run, chosen.dtype, chosen.device)
+    samples = _samples(run, reference, chosen)
+    methods = list(dict.fromkeys([FIRST, *chosen.methods]))
+    jobs = [MapJob(m, samples, ablation_mode(m, reference, samples)) for m in methods]
+    maps = measure_maps(run, reference, NAME, jobs, heads)
+    wanted = top_size(chosen.share, everyone, len(heads))
+    numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
+    numbers |= {"samples": len(samples), "heads": len(heads), "all_heads": everyone}
+    title = "Does it matter what takes a head's place?"
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, map_table(maps))
+
+
+def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
+    how: dict[str, Any] = {
+        "limit": options.limit,
+        "seed": options.seed,
+        "max_tokens": options.max_tokens,
+    }
+    if options.data:
+        samples = of_data(run, reference, options.data, **how)
+    else:
+        samples = held_out(run, reference, **how)
+    if len(samples) < 2:
+        raise UserError("one sample says nothing of how rankings agree: give more data")
+    return samples
+
+
+def _parsed(method: str) -> tuple[str, float]:
+    """Mode and epsilon of ``zero``, ``mean``, ``uniform`` or ``scaled:0.1``."""
+    mode, _, epsilon = method.partition(":")
+    try:
+        value = float(epsilon) if mode == "scaled" else 0.0
+    except ValueError:
+        value = -1.0
+    if (
+        mode not in ("uniform", "zero", "mean", "scaled")
+        or value < 0
+        or (mode != method) != (mode == "scaled")
+    ):
+        raise UserError(f"option methods: {method!r} is none of zero, mean, scaled:EPSILON")
+    return mode, value
+
+
+def ablation_mode(method: str, reference: ReferenceModel, samples: list[Encoded]) -> AblationMode:
+    """What takes a head's place under a method's name; means are those over ``samples``."""
+    from circuitseer_core.detection.ablation import AblationMode, mean_outputs
+
+    mode, epsilon = _parsed(method)
+    means = mean_outputs(reference, samples) if mode == "mean" else None
+    return AblationMode(mode, epsilon, means)
+
+
+def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
+    """Every map after the first against the first, on the same samples: the verdict's numbers."""
+    first, *others = maps
+    found = [
+        agreement(first.delta, other.delta, wanted, paired=True, boots=boots, seed=seed)
+        for other in others
+    ]
+    adjusted = holm([each.p for each in found])
+    halves = halves_agree(first.delta, wanted, seed)
+    return {
+        "count": wanted,
+        "halves_spearman": halves[0],
+        "halves_overlap": halves[1],
+        "methods": {
+            other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < LEVEL)}
+            for other, each, p in zip(others, found, adjusted, strict=True)
+        },
+    }
+
+
+def map_table(maps: list[HeadMap]) -> pd.DataFrame:
+    """map, layer, head, importance, stderr, n: a row a map and head, best of each map first."""
+    frames = []
+    for each in maps:
+        n = len(each.delta)
+        layer, head = np.array(each.heads).T
+        error = each.delta.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.nan
+        columns = {"layer": layer, "head": head, "importance": each.importance, "stderr": error}
+        frame = pd.DataFrame({"map": each.name, **columns, "n": n})
+        frames.append(frame.sort_values("importance", ascending=False, kind="stable"))
+    return pd.concat(frames, ignore_index=True)
+
+
+def _verdict(numbers: dict[str, Any]) -> str:
+    parts = []
+    for name, each in numbers["methods"].items():
+        line = (
+            f"{name}: Spearman {signed(each['spearman'])} ({signed(each['spearman_low'])} to "
+            f"{signed(each['spearman_high'])}), {each['shared']} of {each['count']} top heads "
+            f"shared ({percent(each['overlap_low'])} to {percent(each['overlap_high'])}"
+            f"{'' if each['found'] else '; no more than chance'})"
+        )
+        parts.append(line)
+    text = (
+        f"On {count(numbers['samples'], 'sample')} and {count(numbers['heads'], 'head')} of "
+        f"{numbers['all_heads']:,}, against uniform: {'; '.join(parts)}. By chance two sets share "
+        f"{percent(numbers['count'] / numbers['heads'])}"
+    )
+    if np.isfinite(numbers["halves_overlap"]):
+        text += (
+            f"; uniform on two halves of these samples shares {percent(numbers['halves_overlap'])} "
+            f"(Spearman {signed(numbers['halves_spearman'])})"
+        )
+    return text + "." + _answer(numbers["methods"])
+
+
+def _answer(methods: dict[str, Any]) -> str:
+    """Which ways agree with uniform beyond chance, after Holm's correction for their number."""
+    agree = [name for name, each in methods.items() if each["found"]]
+    others = [name for name in methods if name not in agree]
+    if not agree:
+        return " There is no evidence that any of these ways finds the heads that uniform finds."
+    text = f" The top heads of uniform and of {', '.join(agree)} agree beyond chance"
+    if others:
+        text += f"; for {', '.join(others)} there is no evidence of that"
+    return f"{text} (Holm's correction for {count(len(methods), 'comparison')})."

@@ -1,0 +1,109 @@
+"""What a complexity score is held against: steps, operations, lengths, levels, pass rates.
+
+A reference is known on some rows only. Marks of worked steps are counted where a source has any:
+elsewhere their absence says how answers are written, not how hard the questions are.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.references import STEP_MARK, number_in
+from circuitseer_core.experiments.surface import operations
+from circuitseer_core.json_io import json_object
+
+STEPS, OPERATIONS, RESPONSE = "worked steps", "operations", "response tokens"
+
+_ORDINAL = re.compile(
+    r"(?i)^(?:.*_)?(level|difficulty|steps?|n_?steps|grade|tier|hops?|depth|complexity|rating)$"
+)
+_RATE = re.compile(
+    r"(?i)^(?:.*[_-])?((?:pass|solve|success|correct)[_ -]?(?:rate|ratio|share)|accuracy|pass@\d+)$"
+)
+_LEAST_KNOWN = 30
+"""Rows that must have a number in a column for it to be taken without being asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """The n rows in question: the columns of their scores, and their texts where at hand.
+
+    ``texts``: prompt, response and original (JSON), or None.
+    """
+
+    scores: pd.DataFrame
+    texts: pd.DataFrame | None
+
+    @property
+    def source(self) -> pd.Series:
+        """(n,) source of each."""
+        return self.scores["source"].astype("string").fillna("")
+
+
+def references(rows: Rows, columns: Sequence[str] = ()) -> dict[str, Floats]:
+    """Every reference that these rows have, (n,) by name, NaN where unknown.
+
+    Args:
+        rows: in question.
+        columns: of the original rows, to be used whatever their name; without any, columns whose
+            name says that they are a level, a number of steps or a pass rate. A pass rate is turned
+            round (1 - rate), so that more is harder.
+
+    Raises:
+        UserError: a named column is in no row, or holds no numbers.
+    """
+    found: dict[str, Floats] = {}
+    if rows.texts is not None:
+        answers = rows.texts["response"]
+        found[STEPS] = _where_used(_counted(answers, STEP_MARK), rows.source)
+        found[OPERATIONS] = np.array(
+            [np.nan if text is None else operations(text) for text in answers]
+        )
+    if "n_response_tokens" in rows.scores:
+        tokens = rows.scores["n_response_tokens"].to_numpy(dtype=np.float64, na_value=np.nan)
+        found[RESPONSE] = np.where(tokens > 0, tokens, np.nan)
+    if rows.texts is not None:
+        found |= _of_columns(rows.texts["original"], columns)
+    elif columns:
+        raise UserError("the rows' texts are not at hand, and with them their columns")
+    return {name: values for name, values in found.items() if _varies(values)}
+
+
+def _of_columns(originals: pd.Series, columns: Sequence[str]) -> dict[str, Floats]:
+    table = pd.DataFrame([json_object(text) for text in originals])
+    if columns and (missing := [name for name in columns if name not in table]):
+        have = ", ".join(map(str, table.columns)) or "none"
+        raise UserError(f"the rows have no column {missing[0]!r}; found: {have}")
+    wanted = columns or [n for n in map(str, table.columns) if _ORDINAL.match(n) or _RATE.match(n)]
+    found = {}
+    for name in wanted:
+        values = np.array([number_in(value) for value in table[name]], dtype=np.float64)
+        if columns and not np.isfinite(values).any():
+            raise UserError(f"column {name!r} holds no numbers")
+        if _RATE.match(name):
+            found[f"1 - {name}"] = 1 - values
+        elif columns or np.isfinite(values).sum() >= _LEAST_KNOWN:
+            found[f"column {name}"] = values
+    return found
+
+
+def _counted(texts: pd.Series, mark: str) -> Floats:
+    return np.array([np.nan if text is None else float(text.count(mark)) for text in texts])
+
+
+def _where_used(values: Floats, source: pd.Series) -> Floats:
+    """``values`` where their source has any above 0, else NaN."""
+    most = pd.Series(values).groupby(source.to_numpy()).transform("max").to_numpy(dtype=np.float64)
+    return np.where(most > 0, values, np.nan)
+
+
+def _varies(values: Floats) -> bool:
+    known = values[np.isfinite(values)]
+    return known.size > 0 and bool(np.ptp(known) > 0)

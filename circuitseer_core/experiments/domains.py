@@ -1,0 +1,201 @@
+"""Do different domains need the same heads?
+
+Every head is ablated on samples of each domain (one DATA spec a domain: math, logic, code, general
+instructions, ...), and the maps are compared pair by pair (head_maps.py):
+
+1. Spearman over heads, and the share of the top heads, with intervals over samples.
+2. Is that share more than chance? The hypergeometric distribution, corrected by Holm.
+3. Do the domains differ at all? Samples are dealt at random into two groups of the same sizes; if
+   the maps of real domains agree less than such do, the domains need different heads. Corrected
+   by Holm among the pairs.
+4. What contrast changes: a head's specificity to a domain is its relative importance there (mean
+   dL / mean clean loss) less the mean of its relative importances in the other domains. The share
+   of the top heads by importance that stay on top by specificity, and what pairs of domains then
+   share.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from pydantic import Field
+
+from circuitseer_core.detection.set_overlap import shared_tops
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.ablation_method import map_table
+from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.head_maps import (
+    HeadMap,
+    MapJob,
+    agreement,
+    best_heads,
+    halves_agree,
+    measure_maps,
+    relabelled_chance,
+    top_size,
+)
+from circuitseer_core.experiments.held_out import Words, of_data, run_model
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count, percent, signed
+
+if TYPE_CHECKING:
+    from circuitseer_core.model.reference import ReferenceModel
+
+NAME = "domains"
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate domains``."""
+
+    data: Words = Field((), description="DATA, one a domain, separated by commas: name=path,…")
+    limit: int = Field(12, ge=4, description="samples a domain at most, by hash")
+    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
+    field: float = Field(
+        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
+    )
+    share: str = Field("0.05", description="share of all heads that is a top set")
+    boots: int = Field(500, ge=20, description="bootstraps of the samples")
+    device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    seed: int = Field(0, description="seed of the choice of samples, bootstraps and relabellings")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no detection yet, fewer than two domains, or one with fewer than four samples.
+    """
+    chosen = Options.of(**options)
+    heads, everyone = best_heads(run, chosen.field), len(run.heads())
+    if len(chosen.data) < 2:
+        raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
+
+    reference = run_model(run, chosen.dtype, chosen.device)
+    jobs = [_job(run, reference, spec, chosen) for spec in chosen.data]
+    names = [job.name for job in jobs]
+    if len(set(names)) < len(names):
+        raise UserError(f"domains need different names, not {', '.join(names)}: name=path")
+    maps = measure_maps(run, reference, NAME, jobs, heads)
+    wanted = top_size(chosen.share, everyone, len(heads))
+    numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
+    numbers["all_heads"] = everyone
+    title = "Do different domains need the same heads?"
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, map_table(maps))
+
+
+def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> MapJob:
+    from circuitseer_core.data.specs import open_spec
+    from circuitseer_core.detection.ablation import AblationMode
+
+    samples = of_data(
+        run,
+        reference,
+        [spec],
+        limit=options.limit,
+        seed=options.seed,
+        max_tokens=options.max_tokens,
+    )
+    if len(samples) < 4:
+        raise UserError(f"{spec}: only {count(len(samples), 'sample')} can serve, four are needed")
+    return MapJob(open_spec(spec)[0].source or spec, samples, AblationMode())
+
+
+def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
+    """All pairs of domains, each domain's own halves, and what specificity changes."""
+    pairs = list(combinations(range(len(maps)), 2))
+    found = [
+        agreement(maps[a].delta, maps[b].delta, wanted, paired=False, boots=boots, seed=seed)
+        for a, b in pairs
+    ]
+    differ = [relabelled_chance(maps[a].delta, maps[b].delta, seed=seed) for a, b in pairs]
+    special = specificities(maps)
+    lines = []
+    for (a, b), each, same, other in zip(
+        pairs, found, holm([f.p for f in found]), holm(differ), strict=True
+    ):
+        tops = float(shared_tops(special[a][None], special[b][None], wanted)[0])
+        lines.append(
+            {"one": maps[a].name, "other": maps[b].name}
+            | each.to_json()
+            | {"p_holm": float(same), "above_chance": bool(same < LEVEL)}
+            | {"p_differ_holm": float(other), "differ": bool(other < LEVEL)}
+            | {"overlap_by_specificity": tops}
+        )
+    domains = {}
+    for each_map, specificity in zip(maps, special, strict=True):
+        halves = halves_agree(each_map.delta, wanted, seed)
+        stay = shared_tops(each_map.importance[None], specificity[None], wanted)[0]
+        domains[each_map.name] = {
+            "samples": len(each_map.delta),
+            "clean": float(each_map.clean.mean()),
+            "halves_spearman": halves[0],
+            "halves_overlap": halves[1],
+            "stay_by_specificity": float(stay),
+            "top": [list(head) for head in each_map.top(wanted)],
+        }
+    return {
+        "count": wanted,
+        "heads": len(maps[0].heads),
+        "domains": domains,
+        "pairs": lines,
+    }
+
+
+def specificities(maps: list[HeadMap]) -> list[np.ndarray[Any, np.dtype[np.float64]]]:
+    """(H,) a domain: relative importance less the mean of it in the other domains."""
+    relative = np.stack([each.importance / each.clean.mean() for each in maps])
+    rest = (relative.sum(axis=0) - relative) / (len(maps) - 1)
+    return list(relative - rest)
+
+
+def _verdict(numbers: dict[str, Any]) -> str:
+    domains, lines = numbers["domains"], numbers["pairs"]
+    sizes = ", ".join(f"{name} ({d['samples']})" for name, d in domains.items())
+    of = f" of {numbers['all_heads']:,}" if numbers["all_heads"] > numbers["heads"] else ""
+    text = f"Over {numbers['heads']:,}{of} heads and the domains {sizes} (samples):"
+    for line in lines:
+        text += (
+            f" {line['one']} and {line['other']}: Spearman {signed(line['spearman'])} "
+            f"({signed(line['spearman_low'])} to {signed(line['spearman_high'])}), "
+            f"{line['shared']} of {line['count']} top heads shared ({percent(line['overlap_low'])} "
+            f"to {percent(line['overlap_high'])});"
+        )
+    halves = ", ".join(f"{n} {percent(d['halves_overlap'])}" for n, d in domains.items())
+    text = text.removesuffix(";") + (
+        f". By chance two sets share {percent(numbers['count'] / numbers['heads'])}; two halves of "
+        f"one domain share: {halves}."
+    )
+    return text + _answer(lines, domains)
+
+
+def _answer(lines: list[dict[str, Any]], domains: dict[str, Any]) -> str:
+    """What of this is beyond chance, after Holm's correction for the number of pairs."""
+
+    def named(which: list[dict[str, Any]]) -> str:
+        return ", ".join(f"{line['one']}–{line['other']}" for line in which)
+
+    alike = [line for line in lines if line["above_chance"]]
+    apart = [line for line in lines if line["differ"]]
+    text = f" With Holm's correction for {count(len(lines), 'pair')}: "
+    if alike:
+        text += f"the top heads are shared beyond chance by {named(alike)}; "
+    else:
+        text += "there is no evidence that any two domains share top heads beyond chance; "
+    if apart:
+        text += f"different heads are needed by {named(apart)}"
+    else:
+        text += "there is no evidence that any two need different heads"
+    stay = ", ".join(f"{n} {percent(d['stay_by_specificity'])}" for n, d in domains.items())
+    before, after = (
+        float(np.mean([line[key] for line in lines]))
+        for key in ("overlap", "overlap_by_specificity")
+    )
+    return (
+        f"{text}. Ranked by specificity (contrast with the other domains) these shares of the top "
+        f"heads stay: {stay}; pairs of domains then share {percent(after)} of them on average, "
+        f"where they shared {percent(before)}."
+    )

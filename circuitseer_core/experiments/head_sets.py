@@ -1,0 +1,199 @@
+"""Sets of heads to ablate together, and their losses and answers, kept as they are measured.
+
+For each share k of all heads: the k best by importance; random sets of as many heads, from the
+same layers and from anywhere; and the same the other way round, everything ablated but such a set.
+Random sets never hold one of the k best, and are a stable hash of (seed, number, head).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.data.answers import extract_answer, lists_options, same_answer
+from circuitseer_core.experiments.experiment import FOLDER
+from circuitseer_core.files import write_parquet
+from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.folder import Run
+
+if TYPE_CHECKING:
+    from circuitseer_core.model.encoding import Encoded
+    from circuitseer_core.model.reference import ReferenceModel
+    from circuitseer_core.runs.progress import Progress
+
+CLEAN, ALL, BEST, SAME, ANY = "nothing", "all heads", "reasoning", "same layers", "any layers"
+SETS_AT_ONCE = 8
+"""Sets whose variants are stacked in one forward pass."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadSet:
+    """Heads ablated together.
+
+    ``kind``: one of the names above; ``share`` of all heads that the set stands for; ``keep``:
+    everything *but* the set is ablated; ``draw``: number of a random set.
+    """
+
+    kind: str
+    ablated: tuple[Head, ...]
+    share: str = ""
+    keep: bool = False
+    draw: int = -1
+
+
+def sets_of(
+    best: dict[str, list[Head]],
+    heads_per_layer: Sequence[int],
+    draws: int,
+    seed: int,
+    *,
+    keep: bool,
+) -> list[HeadSet]:
+    """Clean, all, and for every share the best heads and ``draws`` random sets of each kind.
+
+    Args:
+        best: share -> the best heads.
+        keep: also everything but the best heads, and everything but the random sets.
+    """
+    from circuitseer_core.scoring.control_heads import heads_anywhere, heads_like
+
+    everyone = [(layer, h) for layer, n in enumerate(heads_per_layer) for h in range(n)]
+    sets = [HeadSet(CLEAN, ()), HeadSet(ALL, tuple(everyone))]
+    for share, heads in best.items():
+        members = [(BEST, -1, heads)]
+        for draw in range(draws):
+            members.append((SAME, draw, heads_like(heads, heads_per_layer, seed, draw)))
+            members.append((ANY, draw, heads_anywhere(heads, heads_per_layer, seed, draw)))
+        for kind, draw, chosen in members:
+            sets.append(HeadSet(kind, tuple(sorted(chosen)), share, draw=draw))
+            if keep:
+                rest = tuple(sorted(set(everyone) - set(chosen)))
+                sets.append(HeadSet(kind, rest, share, keep=True, draw=draw))
+    return sets
+
+
+class SetMeasurements:
+    """Losses and answers under sets of heads, part by part in RUN/experiments/NAME-HASH/.
+
+    The hash is that of the model, the samples and the sets, so parts of other work are never read.
+    """
+
+    def __init__(
+        self, run: Run, reference: ReferenceModel, name: str, sets: Sequence[HeadSet]
+    ) -> None:
+        self.reference, self.sets = reference, list(sets)
+        self._run, self._name = run, name
+        self._ablated = [each.ablated for each in sets]
+
+    def losses(self, samples: Sequence[Encoded], progress: Progress) -> Floats:
+        """(sets, n) nats. Raises UserError where one sample is more than memory holds."""
+        import torch
+
+        from circuitseer_core.detection.ablation import AblationMode
+        from circuitseer_core.detection.joint import stacked_losses
+        from circuitseer_core.experiments.head_maps import stack_tokens
+        from circuitseer_core.model.batches import group_by_tokens, loss_batch
+
+        folder = self._folder("losses", samples)
+        budget = max(1, stack_tokens(self._run, self.reference) // SETS_AT_ONCE)
+        out = np.full((len(self.sets), len(samples)), np.nan)
+        groups = group_by_tokens([sample.n_tokens for sample in samples], budget)
+        for at, group in enumerate(groups):
+            batch = loss_batch([samples[i] for i in group], self.reference.device)
+            for start in range(0, len(self.sets), SETS_AT_ONCE):
+                chunk = self.sets[start : start + SETS_AT_ONCE]
+
+                def measure(batch=batch, chunk=chunk) -> pd.DataFrame:  # type: ignore[no-untyped-def]
+                    with torch.inference_mode():
+                        found = stacked_losses(
+                            self.reference, batch, [s.ablated for s in chunk], AblationMode()
+                        )
+                    return pd.DataFrame(found.T)
+
+                path = folder / f"part-{at:04d}-{start:04d}.parquet"
+                part = _kept(path, measure, progress, len(chunk) * len(group))
+                out[start : start + len(chunk), group] = part.to_numpy().T
+        return out
+
+    def answers(
+        self, samples: Sequence[Encoded], max_new_tokens: int, progress: Progress
+    ) -> pd.DataFrame:
+        """A row a (set, sample): set, id, answer, correct; answers are greedy and ablated."""
+        folder = self._folder(f"answers-{max_new_tokens}", samples)
+        frames = []
+        for at, each in enumerate(self.sets):
+
+            def measure(each: HeadSet = each) -> pd.DataFrame:
+                return _answered(self.reference, samples, each, max_new_tokens)
+
+            part = _kept(folder / f"part-{at:04d}.parquet", measure, progress, len(samples))
+            frames.append(part.assign(set=at))
+        return pd.concat(frames, ignore_index=True)[["set", "id", "answer", "correct"]]
+
+    def _folder(self, what: str, samples: Sequence[Encoded]) -> Path:
+        tokens = [(sample.id, sample.ids, sample.loss_from) for sample in samples]
+        mark = short_hash(
+            repr((self._run.model.weights_hash, str(self.reference.dtype), self._ablated, tokens))
+        )
+        return self._run.path / FOLDER / f"{self._name}-{what}-{mark}"
+
+
+def _kept(
+    path: Path, measure: Callable[[], pd.DataFrame], progress: Progress, units: int
+) -> pd.DataFrame:
+    """The part at ``path``, measured now where it is not there whole."""
+    if path.is_file():
+        try:
+            part = pd.read_parquet(path)
+            progress.skip(units)
+            return part
+        except (OSError, pa.ArrowException):
+            pass  # cut off by a full disk, say: measured again
+    part = measure()
+    part.columns = part.columns.astype(str)
+    write_parquet(path, part)
+    progress.advance(units)
+    return part
+
+
+def _answered(
+    reference: ReferenceModel, samples: Sequence[Encoded], each: HeadSet, max_new_tokens: int
+) -> pd.DataFrame:
+    """id, answer, correct of greedy continuations with one set ablated while writing."""
+    from circuitseer_core.detection.ablation import AblationMode
+    from circuitseer_core.model.generation import greedy_continuations
+
+    written = greedy_continuations(
+        reference,
+        [sample.ids[: sample.loss_from] for sample in samples],
+        max_new_tokens=max_new_tokens,
+        intervene=lambda rows: AblationMode().plan_sets([each.ablated], rows),
+    )
+    texts = [str(reference.tokenizer.decode(ids, skip_special_tokens=True)) for ids in written]
+    answers = [
+        extract_answer(text, letter=wants_letter(reference, sample))
+        for text, sample in zip(texts, samples, strict=True)
+    ]
+    right = [
+        same_answer(answer, right_answer(reference, sample))
+        for answer, sample in zip(answers, samples, strict=True)
+    ]
+    return pd.DataFrame({"id": [s.id for s in samples], "answer": answers, "correct": right})
+
+
+def wants_letter(reference: ReferenceModel, sample: Encoded) -> bool:
+    """Whether a sample's prompt lists options."""
+    return lists_options(str(reference.tokenizer.decode(sample.ids[: sample.loss_from])))
+
+
+def right_answer(reference: ReferenceModel, sample: Encoded) -> str | None:
+    """The answer in a sample's own response; None where none can be extracted."""
+    response = str(reference.tokenizer.decode(sample.ids[sample.loss_from :]))
+    return extract_answer(response, letter=wants_letter(reference, sample))

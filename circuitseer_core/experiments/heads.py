@@ -1,0 +1,227 @@
+"""Are the reasoning heads needed, do they suffice, and is that special to reasoning?
+
+1. Ablate the k best heads together on held-out samples of reasoning and, where there is such data,
+   on other text; and random sets of as many heads (of the same layers, and of any), and all heads.
+2. The other way round: ablate everything *but* these heads.
+3. Loss by source with bootstrap intervals; each set of reasoning heads against what one more random
+   set might do (set_effects.py), corrected by Holm over all comparisons.
+4. Specificity: the relative rise of the loss on reasoning less that on other text.
+5. Where the model can answer at all: the share of right greedy answers, ablated while it writes.
+
+Single-head importance says nothing of 1 and 2: heads can stand in for each other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.experiments import set_effects
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.head_answers import AnswerOptions, answer_sentence, answered
+from circuitseer_core.experiments.head_sets import (
+    ALL,
+    ANY,
+    BEST,
+    CLEAN,
+    SAME,
+    HeadSet,
+    SetMeasurements,
+    sets_of,
+)
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count, percent, plain, signed
+
+if TYPE_CHECKING:
+    from circuitseer_core.model.encoding import Encoded
+    from circuitseer_core.model.reference import ReferenceModel
+
+NAME = "heads"
+REASONING, OTHER = "reasoning", "other text"
+
+
+class Options(AnswerOptions, ExperimentOptions):
+    """Options of ``validate heads``."""
+
+    data: Words = Field((), description="reasoning DATA, separated by commas; none: held-out probe")
+    other: Words = Field((), description="DATA that needs no reasoning, for the specificity")
+    shares: Words = Field(
+        ("0.01", "0.02", "0.05", "0.1"), description="shares of all heads to ablate together"
+    )
+    draws: int = Field(10, ge=2, description="random sets of each kind and share")
+    keep: bool = Field(True, description="also the other way round: only these heads kept")
+    limit: int = Field(40, ge=2, description="samples of reasoning, and of other text, at most")
+    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
+    rank_by: str = Field(
+        "importance", pattern="importance|specificity", description="what makes a reasoning head"
+    )
+    device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    seed: int = Field(0, description="seed of samples, random sets and bootstraps")
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module. Goes on where an earlier try stopped.
+
+    Raises:
+        UserError: no detection yet, no usable sample, a share wider than the last field of a race,
+            or the model cannot be loaded.
+    """
+    chosen = Options.of(**options)
+    table = run.heads()
+    best = {share: select_heads(table, share, chosen.rank_by) for share in chosen.shares}
+    from circuitseer_core.runs.progress import Progress
+
+    reference = run_model(run, chosen.dtype, chosen.device)
+    groups = _samples(run, reference, chosen)
+    sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
+    samples = [sample for group in groups.values() for sample in group]
+    answers = answered(run, reference, groups[REASONING], best, chosen)
+    with Progress(run, NAME, len(sets) * len(samples), unit="set x sample") as progress:
+        losses = SetMeasurements(run, reference, NAME, sets).losses(samples, progress)
+    where = np.repeat(list(groups), [len(group) for group in groups.values()])
+    numbers = summary(losses, where.tolist(), sets, chosen.seed)
+    numbers |= {"answers": answers, "heads": {s: len(h) for s, h in best.items()}}
+    labels = pd.DataFrame(
+        [(s.kind, s.share, s.keep, s.draw, len(s.ablated)) for s in sets],
+        columns=["heads", "share", "keep", "draw", "ablated"],
+    )
+    details = set_effects.by_source(losses, [s.source for s in samples], labels)
+    title = "Are the reasoning heads needed, do they suffice, and for what?"
+    return ExperimentResult(NAME, title, verdict(numbers), numbers, details)
+
+
+def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str, list[Encoded]]:
+    """Reasoning samples and, where there is data for them, others."""
+    how: dict[str, Any] = {
+        "limit": options.limit,
+        "seed": options.seed,
+        "max_tokens": options.max_tokens,
+    }
+    settings = run.detection.settings
+    other = options.other or (getattr(settings, "contrast", None) or ())
+    if options.data:
+        groups = {REASONING: of_data(run, reference, options.data, **how)}
+    else:
+        groups = {REASONING: held_out(run, reference, **how)}
+    if other:
+        contrast = set(run.probe().query("set == 'contrast'")["id"]) if not options.other else set()
+        groups[OTHER] = of_data(run, reference, other, without=contrast, **how)
+    return groups
+
+
+def summary(
+    losses: Floats, where: Sequence[str], sets: Sequence[HeadSet], seed: int = 0
+) -> dict[str, Any]:
+    """The verdict's numbers from (S, n) losses, the group of each sample and the S sets.
+
+    ``rows`` hold one comparison each: what (ablate, keep, specificity), group, share, against which
+    random sets, and the numbers of ``Against``; a positive gap says that the reasoning heads matter
+    more (for keep: the loss stays lower with them).
+    """
+    groups = {name: losses[:, [w == name for w in where]] for name in dict.fromkeys(where)}
+    at = {(s.kind, s.share, s.keep, s.draw): i for i, s in enumerate(sets)}
+    shares = list(dict.fromkeys(s.share for s in sets if s.share))
+    keys: list[dict[str, Any]] = []
+    found: list[set_effects.Against] = []
+    for share in shares:
+        for kind in (SAME, ANY):
+            for keep in (False, True):
+                rows = [i for (k, s, q, _), i in at.items() if (k, s, q) == (kind, share, keep)]
+                if not rows:
+                    continue
+                ours = at[BEST, share, keep, -1]
+                for name, own in groups.items():
+                    rise = (own - own[0]) * (-1 if keep else 1)
+                    what = "keep" if keep else "ablate"
+                    keys.append({"what": what, "group": name, "share": share, "against": kind})
+                    found.append(set_effects.loss_against(rise[ours], rise[rows]))
+                if len(groups) > 1 and not keep:
+                    one, other = (own[[0, ours, *rows]] for own in groups.values())
+                    compared, interval = set_effects.specificity_against(one, other, seed)
+                    key = {"what": "specificity", "group": REASONING, "share": share}
+                    keys.append(key | {"against": kind, "interval": interval})
+                    found.append(compared)
+    decided = set_effects.decided(found)
+    return {
+        "groups": {name: _group(own, at) for name, own in groups.items()},
+        "rows": [key | each for key, each in zip(keys, decided, strict=True)],
+        "comparisons": len(found),
+    }
+
+
+def _group(own: Floats, at: dict[Any, int]) -> dict[str, Any]:
+    everything = own[at[ALL, "", False, -1]] - own[at[CLEAN, "", False, -1]]
+    return {
+        "samples": own.shape[1],
+        "clean": float(own[0].mean()),
+        "all_heads": float(everything.mean()),
+    }
+
+
+def verdict(numbers: dict[str, Any]) -> str:
+    """The answer in sentences."""
+    parts = [
+        f"{count(group['samples'], 'sample')} of {name} (clean loss {plain(group['clean'])} nats, "
+        f"without any head {signed(group['all_heads'])})"
+        for name, group in numbers["groups"].items()
+    ]
+    text = [f"On {' and '.join(parts)}."]
+    text += [_effect(row, numbers["heads"]) for row in numbers["rows"] if row["against"] == SAME]
+    text.append(_answer(numbers["rows"]))
+    text.append(answer_sentence(numbers["answers"]))
+    if OTHER not in numbers["groups"]:
+        text.append("Without other=… (text that needs no reasoning) specificity is unknown.")
+    text.append(f"Holm's correction is for {count(numbers['comparisons'], 'comparison')}.")
+    return " ".join(part for part in text if part)
+
+
+def _effect(row: dict[str, Any], heads: dict[str, int]) -> str:
+    """One comparison with random sets of the same layers."""
+    k = f"{heads[row['share']]} ({percent(float(row['share']))})"
+    tail = (
+        f"{signed(row['ours'])}, {row['draws']} random sets of the same layers "
+        f"{signed(row['random_low'])} to {signed(row['random_high'])} (gap {signed(row['gap'])}, "
+        f"{signed(row['low'])} to {signed(row['high'])}{'' if row['found'] else ': not beyond'})."
+    )
+    if row["what"] == "specificity":
+        low, high = row["interval"]
+        return (
+            f"Relative rise on reasoning less that on other text, {k} heads ablated "
+            f"({signed(low)} to {signed(high)}): {tail}"
+        )
+    if row["what"] == "keep":
+        return f"Loss saved on {row['group']} by keeping only {k} heads, less clean: {tail}"
+    return f"Loss on {row['group']} without {k} heads: {tail}"
+
+
+_CLAIMS = (
+    ("ablate", REASONING, "they are needed for reasoning more than random heads are"),
+    ("ablate", OTHER, "they are needed for other text more than random heads are"),
+    ("specificity", REASONING, "they are needed for reasoning more than for other text"),
+    ("keep", REASONING, "kept alone they preserve more than random heads do"),
+)
+
+
+def _answer(rows: Sequence[dict[str, Any]]) -> str:
+    """What is found and what is not, against both kinds of random sets."""
+    text = []
+    for what, group, claim in _CLAIMS:
+        of = [row for row in rows if (row["what"], row["group"]) == (what, group)]
+        shares = list(dict.fromkeys(row["share"] for row in of))
+        held = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
+        if not of:
+            continue
+        names = ", ".join(percent(float(share)) for share in held)
+        if held:
+            text.append(f"That {claim}: found for {names}")
+        else:
+            text.append(f"That {claim}: no evidence")
+    return "; ".join(text) + "."

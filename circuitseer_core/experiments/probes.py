@@ -1,0 +1,243 @@
+"""Do real runs with different probes find the same heads, and draw the same rows?
+
+Runs of one model are compared pair by pair:
+
+1. Share of the heads that both choose, beside what is expected of two probes of *one* population
+   (detection/set_overlap.py, from the smaller probe whose map is exact). Below that expectation's
+   interval the probes differ by more than the luck of their samples. Between raced maps alone there
+   is no such yardstick.
+2. Spearman of the two importance maps, pilot estimates of raced-out heads included.
+3. Where both scored the same rows: Spearman of the scores, and what the drawn subsets share above
+   what shared noise gives.
+
+The first run keeps the result. Rephrasings are compared so as well: detect on them in a run of
+their own.
+"""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from pydantic import Field, field_validator
+
+from circuitseer_core import limits
+from circuitseer_core.correlation import spearman
+from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap
+from circuitseer_core.distributions import Z95
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import transfer
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.intervals import BONFERRONI, corrected, of_errors
+from circuitseer_core.experiments.matching import Side, match
+from circuitseer_core.runs.experiment_records import Outcome, Plot
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count, percent, signed
+
+NAME = "probes"
+
+
+class Options(ExperimentOptions):
+    """Options of ``validate probes``."""
+
+    others: tuple[str, ...] = Field(
+        (), description="folders of the other runs, separated by commas (--runs A B C sets it)"
+    )
+    scores: str = Field("default", description="which scoring of every run")
+    scorer: str = Field("variance", description="the scorer whose draws are compared")
+    fraction: float = Field(0.1, gt=0, lt=1, description="share of the rows to draw")
+    heads: int = Field(0, ge=0, description="heads of a set; 0: the default share of the model's")
+    seeds: int = Field(10, ge=2, description="soft draws that are compared")
+    seed: int = Field(0, description="seed of the draws and resamples")
+
+    @field_validator("others", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+
+
+def run(run: Run, **options: Any) -> ExperimentResult:
+    """See the head of this module.
+
+    Raises:
+        UserError: no detection yet, no other run, or runs of different models.
+    """
+    chosen = Options.of(**options)
+    run.heads()
+    if not chosen.others:
+        raise UserError("there is nothing to compare with: give --runs A B, or others=B,C")
+    runs = [run, *(Run.open(path) for path in chosen.others)]
+    if len({one.model.weights_hash or one.model.id for one in runs}) > 1:
+        raise UserError("these runs are of different models, whose heads cannot be compared")
+    pairs = list(combinations(runs, 2))
+    table = pd.DataFrame([_pair(one, other, len(pairs), chosen) for one, other in pairs])
+    outcome = _outcome(table)
+    numbers = {
+        "runs": [one.name for one in runs],
+        "samples": [int(one.detection.n_probe or 0) for one in runs],
+        "pairs": table.to_dict("records"),
+        "correction": BONFERRONI,
+    }
+    title = "Do different probes find the same heads?"
+    return ExperimentResult(
+        NAME, title, _verdict(table, outcome), numbers, table, outcome, _plots(table)
+    )
+
+
+def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
+    """One pair of runs: overlap beside its expectation, Spearman of maps and scores, subsets."""
+    top = options.heads or len(select_heads(one.heads()))
+    sets = [set(select_heads(run.heads(), str(top))) for run in (one, other)]
+    keys = ["layer", "head"]
+    maps = one.heads().merge(other.heads(), on=keys, suffixes=("_one", "_other"))
+    line: dict[str, Any] = {
+        "pair": f"{one.name} / {other.name}",
+        "heads": top,
+        "overlap": len(sets[0] & sets[1]) / top,
+        "chance": top / len(maps) if len(maps) else np.nan,
+        "spearman": spearman(
+            *(maps[f"importance_{side}"].to_numpy(dtype=np.float64) for side in ("one", "other"))
+        ),
+        "common_samples": len(_probe_ids(one) & _probe_ids(other)),
+    }
+    return line | _expected(one, other, top, pairs, options.seed) | _subsets(one, other, options)
+
+
+def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str, Any]:
+    """What two probes of one population share, by the smaller probe with an exact map.
+
+    A race leaves the heads that its own probe liked: what it expects of another is too much.
+    """
+    estimates = [HeadEstimates.of_run(run) for run in (one, other)]
+    exact = [found for found in estimates if not found.raced]
+    nothing = dict.fromkeys(("expected", "expected_low", "expected_high", "expected_of"), np.nan)
+    if not exact:
+        return nothing
+    smaller = min(exact, key=lambda found: found.samples[0])
+    expected = expected_overlap(smaller, top, seed=seed)
+    if expected is None:
+        return nothing
+    # the half width is of 95 %: wider where several pairs are judged together
+    wide = of_errors(0.0, 1.0, corrected(pairs)).high / Z95
+    reach = wide * max(expected.high - expected.expected, expected.expected - expected.low)
+    return {
+        "expected": expected.expected,
+        "expected_low": max(0.0, expected.expected - reach),
+        "expected_high": min(1.0, expected.expected + reach),
+        "expected_of": expected.samples,
+    }
+
+
+def _probe_ids(run: Run) -> set[str]:
+    probe = run.probe()
+    return set(probe.loc[probe["set"] == "probe", "id"].astype(str))
+
+
+def _subsets(one: Run, other: Run, options: Options) -> dict[str, Any]:
+    """Scores and draws of the two runs over rows that both scored; NaN where there are none."""
+    nothing = dict.fromkeys(
+        ("rows", "scores_spearman", "overlap_soft", "floor", "beyond_floor", "beyond_low",
+         "beyond_high", "overlap_top"),
+        np.nan,
+    )  # fmt: skip
+    try:
+        rows = match(*(Side(run, options.scores, options.scorer) for run in (one, other)))
+    except UserError:
+        return nothing
+    settings = transfer.Options(
+        scorer=options.scorer, fraction=options.fraction, seeds=options.seeds, seed=options.seed
+    )
+    found = transfer.overlaps(rows, settings)
+    line = nothing | {
+        "rows": len(rows),
+        "scores_spearman": spearman(rows.one, rows.other),
+        "overlap_top": found["overlap_top"],
+    }
+    if found["overlap_soft"] is not None:
+        line["overlap_soft"], line["floor"] = found["overlap_soft"][0], found["floor"]
+        names = ("beyond_floor", "beyond_low", "beyond_high")
+        line |= dict(zip(names, found["beyond_floor"], strict=True))
+    return line
+
+
+def _outcome(table: pd.DataFrame) -> Outcome:
+    """Found where a pair shares less than two probes of one population would."""
+    judged = []
+    for line in table.itertuples():
+        if not np.isfinite(line.expected):
+            continue
+        fall = line.expected - line.overlap
+        reach = line.expected - line.expected_low
+        judged.append(
+            Outcome.judge(
+                f"heads that {line.pair} share fewer than two probes of one population would,",
+                fall, fall - reach, fall + reach, relevant=limits.OVERLAP,
+                comparisons=len(table), correction=BONFERRONI,
+            )
+        )  # fmt: skip
+    for state in ("found", "inconclusive", "no evidence"):
+        of_state = [one for one in judged if one.state == state]
+        if of_state:
+            return max(of_state, key=lambda one: one.estimate or 0.0)
+    return Outcome(state="inconclusive", measure="heads that the probes share")
+
+
+def _verdict(table: pd.DataFrame, outcome: Outcome) -> str:
+    parts = []
+    for line in table.to_dict("records"):
+        text = (
+            f"{line['pair']}: {percent(line['overlap'])} of {count(line['heads'], 'head')} in "
+            f"common (chance {percent(line['chance'])}"
+        )
+        if np.isfinite(line["expected"]):
+            text += (
+                f"; two probes of one population and {int(line['expected_of'])} samples "
+                f"{percent(line['expected'])}, interval "
+                f"{percent(line['expected_low'])} to {percent(line['expected_high'])}"
+            )
+        text += f"), maps with Spearman {signed(line['spearman'])}"
+        if line["common_samples"]:
+            text += f", though {count(line['common_samples'], 'sample')} stand in both probes"
+        if np.isfinite(line["rows"]):
+            text += f"; {_drawn(line)}"
+        parts.append(text + ".")
+    head = {
+        "found": "The probes find different heads beyond the luck of their samples.",
+        "no evidence": "No evidence that the probes find different heads beyond luck.",
+        "inconclusive": "Whether the probes find different heads beyond luck is open.",
+    }[outcome.state]
+    return " ".join([head, *parts])
+
+
+def _drawn(line: dict[str, Any]) -> str:
+    text = (
+        f"on {count(int(line['rows']), 'row')} scored by both Spearman "
+        f"{signed(line['scores_spearman'])}, top rows share {percent(line['overlap_top'])}"
+    )
+    if np.isfinite(line["overlap_soft"]):
+        text += (
+            f", soft draws {percent(line['overlap_soft'])} (shared noise alone "
+            f"{percent(line['floor'])}, gap {signed(100 * line['beyond_floor'], 1)} points, "
+            f"{signed(100 * line['beyond_low'], 1)} to {signed(100 * line['beyond_high'], 1)})"
+        )
+    return text
+
+
+def _plots(table: pd.DataFrame) -> tuple[Plot, ...]:
+    return (
+        Plot(
+            kind="intervals", label="pair", x="overlap", shares=True,
+            x_title="heads in common",
+            references={"chance": float(table["chance"].iloc[0])},
+            caption="Share of the chosen heads that two runs have in common.",
+        ),
+        Plot(
+            kind="intervals", label="pair", x="expected", low="expected_low", high="expected_high",
+            shares=True, x_title="heads in common, expected",
+            caption="What two probes of one population and these sizes would share, with the "
+            f"interval for one such pair, corrected for {count(len(table), 'pair')}.",
+        ),
+    )  # fmt: skip

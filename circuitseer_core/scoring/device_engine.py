@@ -1,0 +1,134 @@
+"""Scoring on several devices of one machine: a worker process each, a window at a time.
+
+Windows are read here and handed to whoever is free; a worker tokenises the next one while its
+device is at the one before, and shards come back to be written here. Windows, token budget and
+scorer are those of the local engine, so the numbers are the same; a worker that is killed loses
+the windows it had in hand to the others.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import chain
+
+from circuitseer_core.model.device_pool import DevicePool, Stream
+from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress, print_above_bars
+from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
+from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.window_scorer import WindowScorer
+from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead
+
+
+@dataclass(frozen=True, slots=True)
+class _Facts:
+    """What the loaded model says, for scored texts of at most ``max_length`` tokens."""
+
+    max_length: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Budget:
+    """A token budget for texts like this window's; None where it has none."""
+
+    window: Window
+    plan: ShardPlan
+
+
+@dataclass(frozen=True, slots=True)
+class _Shard:
+    """A window's table and note."""
+
+    window: Window
+    plan: ShardPlan
+
+
+_Task = _Facts | _Budget | _Shard
+
+
+class DeviceEngine:
+    """The engine behind ``--devices``."""
+
+    def __init__(self, run: Run, settings: ScoreSettings) -> None:
+        self.settings = settings
+        service = partial(_serve, run.model, run.detection.template, settings.dtype)
+        self._pool = DevicePool(settings.device_names, service, print_above_bars)
+
+    def facts(self) -> ModelFacts:
+        """What the loaded model says, on a worker."""
+        facts: ModelFacts = self._pool.ask(_Facts(self.settings.max_length))
+        return facts
+
+    def run(self, book: ShardBook, progress: Progress) -> None:
+        """Do what the book has to do, on all devices at once."""
+        windows = ahead(book.to_do(progress.skip))
+        begun: list[Window] = []
+        while book.token_budget is None and (window := next(windows, None)) is not None:
+            progress.say("finding the batch size")
+            begun.append(window)
+            if (budget := self._pool.ask(_Budget(window, shard_plan(book)))) is not None:
+                book.pin_budget(budget)
+        plan = shard_plan(book)
+        began, tokens = time.monotonic(), 0
+        tasks = Stream(_Shard(window, plan) for window in chain(begun, windows))
+        for _, (table, note) in self._pool.run(tasks, progress.advance):
+            book.add(table, note)
+            if note.token_budget < plan.token_budget:  # memory ran out; a resumed run starts there
+                book.pin_budget(min(note.token_budget, book.token_budget or 1))
+            tokens += note.tokens
+            progress.say(f"{tokens / (time.monotonic() - began):,.0f} tokens/s")
+
+    def close(self) -> None:
+        """End the workers."""
+        self._pool.close()
+
+
+def _serve(
+    model: ModelRecord,
+    template: str | None,
+    dtype: str,
+    device: str,
+    tasks: Iterator[_Task],
+    tell: Callable[[int], None],
+) -> Iterator[object]:
+    """What a worker does: see device_worker."""
+    worker = ShardWorker(model, template, dtype, device)
+    scorer: WindowScorer | None = None
+
+    def prepared(task: _Task) -> tuple[_Task, EncodedWindow | None]:
+        """Tokenised, in a thread, while the task before is at work."""
+        if isinstance(task, _Shard):
+            return task, worker.encode(task.window, task.plan)
+        return task, None
+
+    with freed_memory_kept(worker.reference.device.type):
+        for task, encoded in ahead(map(prepared, tasks)):
+            if isinstance(task, _Facts):
+                yield worker.facts(task.max_length)
+            elif encoded is None:
+                yield worker.budget(task.window, task.plan)
+            else:
+                if scorer is None:
+                    scorer = worker.scorer(task.plan)
+                yield _scored(scorer, encoded, tell)
+
+
+def _scored(scorer: WindowScorer, encoded: EncodedWindow, tell: Callable[[int], None]) -> object:
+    """A shard; all rows of the window are told of by then, rejects included."""
+    left = encoded.size
+
+    def count(n: int) -> None:
+        nonlocal left
+        left -= n
+        tell(n)
+
+    shard = scorer.score(encoded, count)
+    tell(left)
+    return shard

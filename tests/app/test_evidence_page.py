@@ -1,0 +1,69 @@
+"""The Evidence page: what is known, what is open, running an experiment, checking a file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.export.write import export
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.go_no_go import go_no_go
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.opened import open_page, settled, synthetic, texts
+from tests.support.synthetic import Shape
+from ui.evidence.verifying import checked
+from ui.widgets.markdown import literal
+
+
+@pytest.fixture
+def run(runs_home: Path) -> Run:
+    return synthetic(runs_home, shape=Shape(rows=200))
+
+
+def test_every_experiment_has_a_card(run: Run) -> None:
+    EXPERIMENTS["complexity"].run(run, bootstraps=50)
+    select_run(run, SelectionSettings.of(name="new", fraction=0.2))
+    page = open_page("evidence", "made")
+    shown = texts(page)
+    kept = EXPERIMENTS["complexity"].run(run, bootstraps=50)
+    assert kept.title in shown
+    assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
+    assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
+    assert literal(go_no_go(run, run.selection("new")).sentence) in shown
+
+
+def test_a_click_starts_the_experiment_with_its_options(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("evidence", "made")
+    page.text_input(key="option_length_count").set_value("<<")
+    page.button(key="run_length").click()
+    settled(page.run())
+    assert started == [[["validate", "--run", str(run.path), "length", "--set", "count=<<"]]]
+    page.text_input(key="option_stability_splits").set_value("many")
+    page.button(key="run_stability").click()
+    settled(page.run())
+    assert len(started) == 1
+    assert "option splits" in page.error[0].value
+
+
+def test_an_uploaded_export_is_checked(run: Run, tmp_path: Path) -> None:
+    select_run(run, SelectionSettings.of(name="new", fraction=0.2))
+    done = export(run, "new", tmp_path / "new.jsonl")
+
+    def file(path: Path, change: bytes = b"") -> SimpleNamespace:
+        return SimpleNamespace(name=path.name, getvalue=lambda: path.read_bytes() + change)
+
+    data, manifest = Path(done.path), Path(done.manifest)
+    assert checked(run, [file(data), file(manifest)]).ok
+    assert not checked(run, [file(data, b"{}\n"), file(manifest)]).ok
+    with pytest.raises(UserError, match="one exported file and the .manifest.json"):
+        checked(run, [file(data)])

@@ -1,0 +1,125 @@
+"""A hostile run in a real browser: no request leaves, nothing of it renders, nothing breaks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, Request
+
+from tests.browser.conftest import Server, start_server
+from tests.support.hostile import SNIPPETS, make_hostile
+
+VIEWS = (
+    ("", {}), ("runs", {"runs_view": "Watch"}), ("runs", {"runs_view": "Start"}), ("heads", {}),
+    ("heads", {"heads_view": "Sources"}), ("samples", {}), ("samples", {"view": "Side by side"}),
+    ("samples", {"view": "Blind review"}), ("sources", {}), ("sources", {"shape": "Cumulative"}),
+    ("export", {}),
+)  # fmt: skip
+
+WITHOUT = "script-src wasm-eval"
+"""Streamlit tries WebAssembly for 64-bit numbers and goes on without it where it is refused."""
+
+RENDERED = r"""
+(snippets) => {
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+    if (node.parentElement.closest("script, style, textarea, [data-testid=stCode]")) continue;
+    const text = node.textContent.replaceAll("\u2060", "").replaceAll("\u00a0", " ");
+    for (const [begin, rest] of snippets) {
+      const word = rest.match(/^\w+/)[0];
+      for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
+        const before = text.slice(0, at);
+        if (!before.endsWith(begin.trimStart()) && before.length >= begin.trim().length)
+          found.push(`${begin}${word}: ${text.slice(Math.max(0, at - 20), at + 20)}`);
+        if (!before.length) found.push(`${begin}${word} begins a text`);
+      }
+    }
+  }
+  const made = "a[href*='evil.example'], img[src*='evil.example'], .katex, [onerror]";
+  for (const element of document.querySelectorAll(made)) found.push(element.outerHTML.slice(0, 90));
+  if (document.body.innerText.includes("\u{1F604}")) found.push("an emoji");
+  const hidden = getComputedStyle(document.querySelector("h1, h2")).display === "none";
+  return hidden ? [...found, "hidden by a style of data"] : found;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    runs = tmp_path_factory.mktemp("hostile")
+    make_hostile(runs)
+    process, url = start_server(runs)
+    yield Server(url, runs)
+    process.terminate()
+    process.wait(timeout=20)
+
+
+@pytest.fixture
+def tab(chromium: Browser, hostile: Server) -> Iterator[Page]:
+    """A tab that remembers what the policy refused."""
+    context = chromium.new_context(base_url=hostile.url)
+    context.add_init_script(
+        "window.refused = []; addEventListener('securitypolicyviolation', "
+        "e => window.refused.push(`${e.violatedDirective} ${e.blockedURI}`))"
+    )
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    yield page
+    context.close()
+
+
+def settle(page: Page) -> None:
+    page.wait_for_selector("[data-testid='stMainBlockContainer'] :is(h1, h2)")
+    page.wait_for_selector("[data-test-script-state='notRunning']", timeout=120_000)
+    page.wait_for_timeout(800)
+
+
+def test_nothing_of_a_hostile_run_renders(tab: Page, hostile: Server) -> None:
+    away: list[str] = []
+
+    def note(request: Request) -> None:
+        if not request.url.startswith((hostile.url, hostile.url.replace("http", "ws"))):
+            away.append(request.url)
+
+    tab.context.on("request", note)
+    run = next(p.name for p in hostile.runs.iterdir() if (p / "run.json").is_file())
+    problems = []
+    for page, query in VIEWS:
+        tab.goto(f"/{page}?{urlencode({'run': run} | query)}")
+        settle(tab)
+        assert tab.get_by_test_id("stException").count() == 0, (page, query)
+        if page:
+            assert tab.locator("[class*='st-key-broken_state']").count() == 0, (page, query)
+        problems += [f"{page} {query}: {line}" for line in tab.evaluate(RENDERED, list(SNIPPETS))]
+        refused = set(tab.evaluate("window.refused")) - {WITHOUT}
+        problems += [f"{page} {query}: {line}" for line in refused]
+    assert not problems, "\n".join(problems)
+    left = [url for url in away if not url.startswith(("data:", "blob:"))]
+    assert not left
+
+
+def test_what_slips_through_is_not_fetched_by_the_browser(tab: Page, hostile: Server) -> None:
+    """The policy that the server sends refuses images, scripts and connections of others."""
+    tab.goto("/")
+    settle(tab)
+    sent: list[str] = []
+    tab.on("requestfinished", lambda request: sent.append(request.url))
+    tab.evaluate(
+        """async () => {
+          const image = document.createElement("img");
+          image.src = "http://evil.example/a.png";
+          const script = document.createElement("script");
+          script.textContent = "window.ran = true";
+          document.body.append(image, script);
+          await fetch("http://evil.example/f").catch(() => null);
+          try { new Function("window.ran = true")() } catch {}
+        }"""
+    )
+    tab.wait_for_function("window.refused.length >= 4")
+    refused = {line.split()[0].removesuffix("-elem") for line in tab.evaluate("window.refused")}
+    assert {"img-src", "script-src", "connect-src"} <= refused
+    assert tab.evaluate("window.ran") is None
+    assert not [url for url in sent if "evil.example" in url]

@@ -1,0 +1,69 @@
+"""What a run can afford is run, and what is left out is said."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import affordable
+from circuitseer_core.experiments.affordable import run_affordable
+from circuitseer_core.experiments.experiment import Experiment, ExperimentResult
+from circuitseer_core.runs.folder import Run
+from tests.support.crafted_run import add_scores
+
+
+def _fake(monkeypatch: pytest.MonkeyPatch, times: dict[str, float | None]) -> None:
+    """Experiments that take so long by their own account; ``broken`` fails."""
+
+    def run(self: Experiment, run: Run, **options: Any) -> ExperimentResult:
+        if self.name == "broken":
+            raise UserError("run detect first")
+        result = ExperimentResult(self.name, "Why?", "So.", {}, pd.DataFrame({"a": [1]}))
+        result.save(run, options)
+        return result
+
+    monkeypatch.setattr(Experiment, "run", run)
+    monkeypatch.setattr(
+        Experiment, "estimated_seconds", lambda self, run, **options: times[self.name]
+    )
+    known = {
+        name: Experiment(name, "about", "x", needs_other=name == "pair", needs_model=name == "big")
+        for name in times
+    }
+    monkeypatch.setattr(affordable, "EXPERIMENTS", known)
+
+
+TIMES = {"long": 500.0, "short": 5.0, "pair": 1.0, "broken": 2.0, "unknown": None, "big": 90.0}
+
+
+def test_what_fits_is_run_and_the_rest_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, TIMES)
+    said: list[str] = []
+    done, left = run_affordable(run, say=said.append, seconds=200)
+    assert [result.name for result in done] == ["short", "big"]
+    why = {one.name: one.why for one in left}
+    assert why["long"].startswith("about 500 s, and 105 s of 200 are left")
+    assert "compares runs" in why["pair"]
+    assert why["broken"] == "run detect first"
+    assert "not known before it was run once" in why["unknown"]
+    assert "left out broken: run detect first" in said
+
+
+def test_what_is_kept_is_not_run_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, {"short": 5.0})
+    add_scores(run, {"variance": np.arange(3.0)}, finished="2020-01-01T00:00:00+00:00")
+    assert [result.name for result in run_affordable(run)[0]] == ["short"]
+    done, left = run_affordable(run)
+    assert not done and "kept and up to date" in left[0].why
+    assert len(run_affordable(run, again=True)[0]) == 1
+    add_scores(run, {"variance": np.arange(3.0)}, finished="2999-01-01T00:00:00+00:00")
+    assert len(run_affordable(run)[0]) == 1
+
+
+def test_models_can_be_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, {"big": 5.0})
+    assert run_affordable(run, models=False)[1][0].why == "it loads the model"

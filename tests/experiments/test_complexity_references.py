@@ -1,0 +1,50 @@
+"""What scores are held against."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.complexity_references import Rows, references
+
+
+def _rows(originals: list[dict[str, Any]], **columns: Any) -> Rows:
+    n = len(originals)
+    texts = pd.DataFrame(
+        {"prompt": "q", "response": columns.pop("response", ["4"] * n),
+         "original": [json.dumps(row) for row in originals]}
+    )  # fmt: skip
+    return Rows(pd.DataFrame({"source": "a"} | columns, index=range(n)), texts)
+
+
+def test_steps_count_only_where_a_source_marks_them() -> None:
+    rows = _rows(
+        [{}] * 4, source=["a", "a", "b", "b"], response=["<<1+1=2>> <<2>>", "none", "1 + 1", "2"]
+    )
+    steps = references(rows)["worked steps"]
+    assert steps[:2].tolist() == [2, 0]
+    assert np.isnan(steps[2:]).all()
+
+
+def test_levels_and_rates_are_found_by_name() -> None:
+    rows = _rows(
+        [{"level": f"Level {i % 5}", "pass_rate": i / 40, "answer": str(i)} for i in range(40)]
+    )
+    found = references(rows)
+    assert found["column level"][:6].tolist() == [0, 1, 2, 3, 4, 0]
+    assert found["1 - pass_rate"][10] == pytest.approx(0.75)
+    assert "column answer" not in found
+    assert "column answer" in references(rows, ["answer"])
+
+
+def test_a_wrong_column_says_which_there_are() -> None:
+    rows = _rows([{"level": "hard", "topic": "sums"}] * 3)
+    with pytest.raises(UserError, match="no column 'grade'; found: level, topic"):
+        references(rows, ["grade"])
+    with pytest.raises(UserError, match="'topic' holds no numbers"):
+        references(rows, ["topic"])

@@ -1,0 +1,54 @@
+"""Real runs compared: probes of one population agree, of two they do not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.runs.folder import Run
+from tests.support.crafted_run import add_detection, add_scores, bare_run
+from tests.support.experiment_tests import RNG
+from tests.support.records import edit_run
+
+
+def _run(path: Path, first: int, seed: int) -> Run:
+    """32 samples to which the heads from ``first`` on matter, and 60 scored rows."""
+    run = bare_run(path)
+    delta = RNG(seed).normal(0, 0.4, (32, 80))
+    delta[:, first : first + 4] += 1.0
+    add_detection(run, delta)
+    add_scores(run, {"variance": np.exp(RNG(3).normal(size=60)) + 0.01 * seed})
+    return run
+
+
+class TestVerdict:
+    def test_another_population_is_found(self, tmp_path: Path) -> None:
+        one, other = _run(tmp_path / "a", 0, 1), _run(tmp_path / "b", 40, 2)
+        result = EXPERIMENTS["probes"].run(one, others=str(other.path))
+        (pair,) = result.numbers["pairs"]
+        assert pair["overlap"] == 0.0
+        assert pair["expected_low"] > 0.5
+        assert result.outcome is not None and result.outcome.state == "found"
+        assert pair["common_samples"] == 32  # the crafted ids are the same
+        assert "32 samples stand in both probes" in result.verdict
+
+    def test_the_same_population_is_no_evidence(self, tmp_path: Path) -> None:
+        runs = [_run(tmp_path / name, 0, seed) for seed, name in enumerate("abc")]
+        result = EXPERIMENTS["probes"].run(runs[0], others=f"{runs[1].path},{runs[2].path}")
+        assert len(result.table) == 3
+        assert result.outcome is not None and result.outcome.state == "no evidence"
+        assert (result.table["scores_spearman"] > 0.99).all()
+        assert (result.table["overlap_soft"] > result.table["floor"]).all()
+
+
+def test_what_cannot_be_compared(tmp_path: Path) -> None:
+    one, other = _run(tmp_path / "a", 0, 1), _run(tmp_path / "b", 0, 2)
+    with pytest.raises(UserError, match="nothing to compare with: give --runs A B"):
+        EXPERIMENTS["probes"].run(one)
+    edit_run(other, model=other.model.to_json() | {"weights_hash": "other"})
+    with pytest.raises(UserError, match="of different models"):
+        EXPERIMENTS["probes"].run(one, others=str(other.path))

@@ -1,0 +1,63 @@
+"""The archive holds what ``export`` writes, and is verified once unpacked."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.export import write
+from circuitseer_core.export.archive import archive_bytes, push_preview
+from circuitseer_core.export.verify import verify
+from circuitseer_core.export.write import export_bytes
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.run_factory import make_run
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Run:
+    run = make_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="mine"))
+    return run
+
+
+@pytest.mark.parametrize(("form", "data"), [("jsonl", "mine.jsonl"), ("parquet", "mine.parquet")])
+def test_unpacked_it_is_a_verified_export(run: Run, tmp_path: Path, form, data: str) -> None:
+    packed = archive_bytes(run, "mine", form)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == [data, f"{data}.manifest.json", "README.md"]
+        assert archive.read(data) == export_bytes(run, "mine", form)
+        archive.extractall(tmp_path / "there")
+    manifest = json.loads((tmp_path / "there" / f"{data}.manifest.json").read_text())
+    assert manifest["commands"][-1].split("--out ")[1].startswith(data)
+    assert "path_from_here" not in manifest["run"] or manifest["run"]["path_from_here"] is None
+    assert verify(tmp_path / "there" / data).ok
+
+
+def test_a_push_is_previewed_as_it_will_be(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: dict[str, bytes] = {}
+
+    def fake(repo: str, files: dict[str, Path]) -> str:
+        sent.update({name: path.read_bytes() for name, path in files.items()})
+        return repo
+
+    monkeypatch.setattr(write, "push_files", fake)
+    monkeypatch.setenv("HF_TOKEN", "hf_secret")
+    write.export(run, "mine", tmp_path / "a" / "mine.jsonl", push="me/mine")
+    seen = push_preview(run, "mine", "jsonl", tmp_path / "b")
+    assert list(seen) == list(sent)
+    assert seen["mine.jsonl"].read_bytes() == sent["mine.jsonl"]
+    assert not any(str(tmp_path).encode() in path.read_bytes() for path in seen.values())
+
+
+def test_an_unknown_name_is_one_line(run: Run) -> None:
+    with pytest.raises(UserError, match="no selection named 'other'"):
+        archive_bytes(run, "other")

@@ -1,0 +1,64 @@
+"""What is pushed names no folder of this machine, and still verifies where the run is."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.export.manifest import read_manifest
+from circuitseer_core.export.public import public_files, public_manifest, without_paths
+from circuitseer_core.export.verify import verify
+from circuitseer_core.export.write import export
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.run_factory import make_run
+
+
+@pytest.mark.parametrize(
+    ("text", "public"),
+    [
+        ("/home/ann/runs/math", "math"),
+        ("x --data gsm=/home/ann/a.jsonl '/home/ann/b.csv'", "x --data gsm=a.jsonl 'b.csv'"),
+        ("~/runs/math", "math"),
+        ("C:\\Users\\ann\\a.jsonl", "a.jsonl"),
+        ("runs/math", "runs/math"),
+        ("hf:openai/gsm8k:main", "hf:openai/gsm8k:main"),
+        ("score^(1/τ) and 3/4", "score^(1/τ) and 3/4"),
+        ("/", "/"),
+    ],
+)
+def test_absolute_paths_keep_their_last_part(text: str, public: str) -> None:
+    assert without_paths({"a": [text, 3]}) == {"a": [public, 3]}
+
+
+def test_a_public_copy_names_no_folder_and_verifies(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", data_specs=[])
+    select_run(run, SelectionSettings.of(name="mine", count=9))
+    done = export(run, "mine", tmp_path / "out" / "mine.jsonl")
+    files = {"mine.jsonl": done.path, done.manifest.name: done.manifest, "README.md": done.card}
+    sent = public_files(files, done.manifest.name, "README.md", tmp_path, "mine.jsonl")
+    for name in (done.manifest.name, "README.md"):
+        assert str(tmp_path) in files[name].read_text(), "the local one says where things are"
+        assert str(tmp_path) not in sent[name].read_text()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    for name, path in sent.items():
+        (elsewhere / name).write_bytes(path.read_bytes())
+    assert verify(elsewhere / "mine.jsonl", run.path).ok
+    content = json.loads(sent[done.manifest.name].read_text())
+    content["selection"]["temperature"] = 2
+    assert verify(done.path).ok, "the local export is as it was"
+    (elsewhere / done.manifest.name).write_text(json.dumps(content))
+    assert "its seal is broken" in verify(elsewhere / "mine.jsonl", run.path).messages[0]
+
+
+def test_the_public_manifest_is_sealed_anew(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="mine", count=9))
+    done = export(run, "mine", tmp_path / "mine.jsonl")
+    manifest, _ = read_manifest(done.manifest)
+    public = public_manifest(manifest)
+    public.write(tmp_path / "public.json")
+    assert read_manifest(tmp_path / "public.json")[1] and public.seal != manifest.seal

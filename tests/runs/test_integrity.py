@@ -1,0 +1,75 @@
+"""A run's tables against their checksums: damage is named, with what makes the table again."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from circuitseer_core.cli.main import app
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import write_parquet
+from circuitseer_core.runs.folder import DEMO_RUN, Run
+from circuitseer_core.runs.integrity import check_run, tables
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.synthetic import Shape, make_run
+
+
+def signed(path: Path) -> Run:
+    """A synthetic run whose tables are written as the stages write them."""
+    run = Run.open(make_run(path, Shape(rows=60, layers=2, heads=3)))
+    import pandas as pd
+
+    for file, _ in tables(path):
+        write_parquet(file, pd.read_parquet(file))
+    return run
+
+
+def flip(path: Path) -> None:
+    raw = bytearray(path.read_bytes())
+    raw[len(raw) // 3] ^= 4
+    path.write_bytes(raw)
+
+
+def test_a_whole_run_and_one_of_before(tmp_path: Path) -> None:
+    run = signed(tmp_path / "run")
+    result = check_run(run.path)
+    assert result.ok and result.whole == len(list(tables(run.path))) > 5 and not result.unsigned
+    bundled = check_run(DEMO_RUN)
+    assert bundled.ok
+
+
+@pytest.mark.parametrize(
+    ("file", "remedy"),
+    [
+        ("heads.parquet", "detect --run"),
+        ("probe.parquet", "another run"),
+        ("scores/default/part-00000.parquet", "score --run {run} --name default"),
+        ("selections/default/ids.parquet", "select --run {run} --name default"),
+    ],
+)
+def test_damage_is_named(tmp_path: Path, file: str, remedy: str) -> None:
+    run = signed(tmp_path / "run")
+    flip(run.path / file)
+    found = check_run(run.path).damaged
+    assert [damage.file for damage in found] == [file]
+    assert remedy.format(run=run.path) in found[0].remedy
+    said = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
+    assert said.exit_code == 1 and file in said.output
+
+
+def test_damage_is_not_computed_on(tmp_path: Path) -> None:
+    run = signed(tmp_path / "run")
+    shutil.copytree(run.path, tmp_path / "copy")
+    flip(run.score_parts()[0])
+    with pytest.raises(UserError, match=r"part-00000\.parquet is damaged"):
+        select_run(run, SelectionSettings.of(fraction=0.2))
+    copy = Run.open(tmp_path / "copy")
+    for name in ("heads.parquet", "probe.parquet", "selections/default/ids.parquet"):
+        flip(copy.path / name)
+    for read in (copy.heads, copy.probe, lambda: copy.selection_ids("default")):
+        with pytest.raises(UserError, match="is damaged"):
+            read()

@@ -1,0 +1,86 @@
+"""A draw is told from its rivals where the scores know more, and not where they do not."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from circuitseer_core import limits
+from circuitseer_core.runs.selection_records import Distinctness
+from circuitseer_core.selection.distinct import distinctness
+from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.pool import Pool
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.sift import Rules
+
+N = 800
+RNG = np.random.default_rng(0)
+LENGTH = RNG.integers(10, 300, N)
+QUALITY = np.exp(2 * RNG.normal(size=N))
+
+
+def _drawing(score: np.ndarray, **settings: Any) -> Drawing:
+    pool = Pool(
+        ids=[f"a/{i}" for i in range(N)],
+        names=("a", "b"),
+        source=(np.arange(N) % 2).astype(np.int64),
+        score=score.astype(float),
+        length=LENGTH.astype(float),
+        tokens=LENGTH,
+    )
+    return draw(pool, SelectionSettings.of(fraction=0.1, **settings), Rules())
+
+
+def _told(score: np.ndarray, controls: list[np.ndarray], **settings: Any) -> Distinctness:
+    return distinctness(_drawing(score, **settings), controls, seeds=8)
+
+
+def _is_distinct(rival: Any) -> bool:
+    return limits.distinct(rival.gap, rival.low)
+
+
+class TestTold:
+    def test_scores_of_their_own_are_told_from_both(self) -> None:
+        others = [RNG.permutation(QUALITY) for _ in range(3)]
+        told = _told(QUALITY, others)
+        assert told.heads is not None and told.heads.draws == 3
+        assert _is_distinct(told.length)
+        assert _is_distinct(told.heads)
+        assert told.length.lift is not None and told.length.lift > 1
+
+    def test_length_alone_is_not_told_from_rows_of_its_lengths(self) -> None:
+        told = _told(LENGTH**3.0, [LENGTH**3.0] * 2)
+        assert not _is_distinct(told.length)
+        assert told.length.own == pytest.approx(told.length.other, abs=0.03)
+
+    def test_random_heads_that_score_alike_are_not_told(self) -> None:
+        noise = [QUALITY * np.exp(0.05 * RNG.normal(size=N)) for _ in range(3)]
+        told = _told(QUALITY, noise)
+        assert told.heads is not None
+        assert not _is_distinct(told.heads)
+        assert _is_distinct(told.length)
+
+    def test_one_source_is_seen_to_move(self) -> None:
+        told = _told(np.where(np.arange(N) % 2 == 0, 100.0, 1.0), [])
+        assert told.heads is None
+        assert told.length.sources_moved > 0.3
+
+
+def test_controls_on_a_part_of_the_rows() -> None:
+    control = np.where(np.arange(N) < 300, RNG.permutation(QUALITY), np.nan)
+    told = _told(QUALITY, [control, control])
+    assert told.heads is not None
+    assert told.heads.own > 0.2
+
+
+@pytest.mark.parametrize(
+    "settings", [{"temperature": 0}, {"stratify": "equal"}, {"length_control": "within-bins"}]
+)
+def test_the_draws_limits_hold_for_its_rivals(settings: dict[str, Any]) -> None:
+    told = _told(QUALITY, [RNG.permutation(QUALITY)], **settings)
+    assert told.heads is not None
+    assert told.heads.own > told.heads.other
+    if settings.get("stratify") == "equal":
+        assert told.heads.sources_moved == 0

@@ -1,0 +1,155 @@
+"""One card an experiment: question, outcome, verdict, figures, table, and running it (again)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS, saved_results, saved_table
+from circuitseer_core.experiments.experiment import Experiment
+from circuitseer_core.report.experiment_figures import drawn
+from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.folder import Run
+from ui.evidence.running import start
+from ui.shell import run_keys, run_path
+from ui.widgets import wishes
+from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import inline, literal
+from ui.words import ago, duration
+
+OUTCOMES: dict[str, tuple[Any, str]] = {
+    "found": ("green", "Found"),
+    "no evidence": ("orange", "No evidence"),
+    "inconclusive": ("gray", "Inconclusive"),
+}
+_DONE, _OPEN = "Answered", "Not asked yet"
+
+
+def sections(run: Run) -> dict[str, list[str]]:
+    """Names of experiments: those with a result first, newest first, then those never run."""
+    kept = sorted(saved_results(run), key=lambda record: record.finished or "", reverse=True)
+    done = [record.name for record in kept]
+    rest = [name for name in EXPERIMENTS if name not in done]
+    return {title: names for title, names in ((_DONE, done), (_OPEN, rest)) if names}
+
+
+def card(run: Run, name: str, can_run: bool) -> None:
+    """The card of one experiment; ``can_run``: whether a job may be started now."""
+    record = next((one for one in saved_results(run) if one.name == name), None)
+    experiment = EXPERIMENTS.get(name)
+    with st.container(border=True, key=f"card_evidence_{name}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            question = record.title if record else _question(experiment)
+            st.markdown(f"**{inline(question)}**", width="content")
+            if record and record.outcome:
+                colour, word = OUTCOMES[record.outcome.state]
+                st.badge(word, color=colour)
+        if record:
+            _result(run, record)
+        if experiment is not None:
+            _again(run, experiment, record, can_run)
+
+
+def _question(experiment: Experiment | None) -> str:
+    text = experiment.description if experiment else ""
+    return text[:1].upper() + text[1:]
+
+
+def _result(run: Run, record: ExperimentRecord) -> None:
+    st.markdown(literal(record.verdict))
+    table = saved_table(run, record.name)
+    figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
+    for plot, figure in figures[:1]:
+        st.caption(literal(plot.caption))
+        show_figure(figure, f"evidence_{record.name}_0", table, alt=plot.caption)
+    more = st.expander(
+        "The table" if len(figures) < 2 else "More figures, and the table",
+        key=f"more_{record.name}",
+        on_change="rerun",
+    )
+    if more.open:
+        with more:
+            for number, (plot, figure) in enumerate(figures[1:], start=1):
+                st.caption(literal(plot.caption))
+                show_figure(figure, f"evidence_{record.name}_{number}", table, alt=plot.caption)
+            _table(table, record.name)
+
+
+def _table(table: pd.DataFrame, name: str) -> None:
+    if table.empty:
+        st.caption("The table of this result cannot be read.")
+        return
+    st.dataframe(table, hide_index=True, key=f"table_{name}", alt=f"All numbers of {name}")
+
+
+def _again(
+    run: Run, experiment: Experiment, record: ExperimentRecord | None, can_run: bool
+) -> None:
+    """The button that runs it, its options, and about how long it takes."""
+    name = experiment.name
+    with st.container(horizontal=True, vertical_alignment="center", key=f"again_{name}"):
+        st.button(
+            "Run again" if record else "Run",
+            icon=":material/refresh:" if record else ":material/play_arrow:",
+            key=f"run_{name}",
+            disabled=not can_run,
+            on_click=wishes.leave,
+            args=[f"run_{name}"],
+        )
+        with st.popover("Options", icon=":material/tune:", type="tertiary", key=f"options_{name}"):
+            options = _options(experiment, record)
+        st.caption(literal(_about(run, experiment, record, options)), width="content")
+    if wishes.granted(f"run_{name}"):
+        start(run, name, options)
+        st.rerun()
+
+
+def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
+    """What is typed into the experiment's options; an empty field is its default."""
+    given: Mapping[str, Any] = record.options if record else {}
+    typed: dict[str, str] = {}
+    for option, field in experiment.options_class().model_fields.items():
+        key = f"option_{experiment.name}_{option}"
+        hint = "needed" if field.is_required() else f"{field.default}"
+        label, about = option.replace("_", " "), literal(field.description or "")
+        if option in ("other", "others"):
+            choices = [str(run_path(run)) for run in run_keys()]
+            value = st.selectbox(
+                label, choices, index=None, key=key, help=about, persist_state="session"
+            )
+        else:
+            before = str(given[option]) if option in given else ""
+            value = st.text_input(
+                label, before, placeholder=hint, key=key, help=about, persist_state="session"
+            )
+        if value and value.strip():
+            typed[option] = value.strip()
+    return typed
+
+
+def _about(
+    run: Run, experiment: Experiment, record: ExperimentRecord | None, options: dict[str, str]
+) -> str:
+    """About how long it takes, or what hinders it; and when it was run last."""
+    try:
+        seconds = experiment.estimated_seconds(run, **options)
+    except (UserError, KeyError) as error:
+        return str(error)
+    parts = ["time not known" if seconds is None else f"about {duration(_coarse(seconds))}"]
+    if experiment.needs_model:
+        parts.append("loads the model")
+    if experiment.needs_other and not ({"other", "others"} & set(options)):
+        parts.append("choose the other run under Options")
+    if record is not None:
+        parts.append(f"last run {ago(record.finished)}")
+    return ", ".join(parts)
+
+
+def _coarse(seconds: float) -> float:
+    """No more precision than an estimate has."""
+    step = 600 if seconds > 7200 else 60 if seconds > 180 else 5
+    return max(step, round(seconds / step) * step)

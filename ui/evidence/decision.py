@@ -1,0 +1,36 @@
+"""The top of the page: the go/no-go sentence of the newest selection."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.go_no_go import go_no_go
+from ui.shell import link_to
+from ui.widgets.markdown import inline, literal
+
+_BADGES: dict[str, tuple[Any, str]] = {
+    "go": ("green", "Go"),
+    "open": ("gray", "Open"),
+    "no-go": ("orange", "No-go"),
+}
+
+
+def show(run: Run) -> None:
+    """The decision, or what has to be there before one can be made."""
+    records = run.selection_records()
+    with st.container(border=True, key="card_decision"):
+        if not records:
+            st.markdown("**Is a draw from this run anything but length and any heads?**")
+            st.caption("Not known before a subset is drawn.")
+            link_to("export", "Draw a subset", icon=":material/arrow_forward:")
+            return
+        name, selection = next(iter(records.items()))
+        answer = go_no_go(run, selection)
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**Selection {inline(name)}**", width="content")
+            colour, word = _BADGES[answer.decision]
+            st.badge(word, color=colour)
+        st.markdown(literal(answer.sentence))

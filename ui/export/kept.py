@@ -1,0 +1,116 @@
+"""Kept selections: compared with the draw in view, and made the draw in view again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core import limits
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.overlap import NoiseFloor
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
+from ui.export import draw as draw_data
+from ui.export import settings as draw_settings
+from ui.export.draw import Shown
+
+
+def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn: Shown) -> None:
+    """Settings, diagnostics and overlap with the draw in view; one can be put back into view."""
+    records = run.selection_records()
+    for name in set(run.selections()) - set(records):
+        st.text(f"Selection {name} cannot be read: its selection.json is damaged.")
+    settings: dict[str, SelectionSettings] = {}
+    for name, record in records.items():
+        try:
+            settings[name] = SelectionSettings.of(**record.settings.to_json())
+        except UserError as error:
+            st.text(f"Selection {name} has settings that this version does not know: {error}")
+    if not settings:
+        return
+    names = list(settings)
+    shared = draw_data.overlaps(run, store, drawn, names)
+    floors = draw_data.floors(run, store, view, names)
+    rows = [
+        _row(records[name], settings[name]) | _overlap(shared[name], floors[name]) for name in names
+    ]
+    frame = pd.DataFrame(rows)
+    if len(run.scorings()) < 2:
+        frame = frame.drop(columns="scores")
+    st.dataframe(
+        frame,
+        hide_index=True,
+        height="content" if len(rows) < 10 else 380,
+        key="earlier",
+        column_config={
+            "rows": st.column_config.NumberColumn("rows", format="localized"),
+            "effective": st.column_config.TextColumn("effective size"),
+            "shared": st.column_config.TextColumn(
+                "shared with the draw above",
+                help="Share of the draw in view that this selection holds too",
+            ),
+            "shuffled": st.column_config.TextColumn(
+                "with shuffled scores",
+                help="The same share had its scores been shuffled: what its size and, under one "
+                "seed, the shared noise make alone (mean of 20 shuffles)",
+            ),
+            "equal": st.column_config.TextColumn(
+                "with equal scores", help="The same share had all its scores been equal"
+            ),
+            "beyond": st.column_config.TextColumn(
+                "beyond shuffled",
+                help="From 0, what shuffled scores share, to 100 %, all of the draw in view",
+            ),
+        },
+    )
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        chosen = st.selectbox("Selection to put into view", names, key="reopen", width=220)
+        st.button(
+            "Use its settings",
+            key="use_settings",
+            icon=":material/tune:",
+            on_click=draw_settings.load,
+            args=[run, settings[chosen]],
+            help="The draw in view becomes this one; as long as nothing behind it has changed, it "
+            "can be downloaded at once.",
+        )
+
+
+def _overlap(shared: float, floor: NoiseFloor | None) -> dict[str, str]:
+    """What a selection shares with the draw in view, beside what it would share by chance."""
+    beside = dict.fromkeys(("shuffled", "equal", "beyond"), "")
+    if floor is not None:
+        beyond = limits.beyond_chance(shared, floor.permuted)
+        shares = (floor.permuted, floor.uniform, beyond)
+        beside = {name: percent(share, 1) for name, share in zip(beside, shares, strict=True)}
+    return {"shared": percent(shared, 1)} | beside
+
+
+def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]:
+    if settings.count:
+        budget = f"{settings.count:,} rows"
+    elif settings.tokens:
+        budget = f"{settings.tokens:,} tokens"
+    elif settings.match_lengths:
+        budget = f"lengths of {settings.match_lengths}"
+    else:
+        budget = percent(settings.share or 0)
+    control = "" if settings.length_control == "none" else ", length out"
+    drawn = record.diagnostics
+    return {
+        "name": record.name,
+        "drawn": record.created[:16].replace("T", " "),
+        "scores": settings.scores,
+        "scorer": settings.scorer + control + (", lowest" if settings.lowest else ""),
+        "τ": f"{record.temperature:g}",
+        "budget": budget,
+        "seed": settings.seed,
+        "rows": record.counts.selected,
+        "lift": "" if drawn is None or drawn.score.lift is None else percent(drawn.score.lift, 1),
+        "effective": "" if drawn is None else percent(drawn.ess_share),
+    }

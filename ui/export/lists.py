@@ -1,0 +1,104 @@
+"""Who may be drawn: duplicates, marks made by eye, lists of ids or texts, the probe's samples."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.review import ReviewState
+from ui import judgements as review_store
+
+FORMATS = ["txt", "jsonl", "json", "csv", "parquet"]
+_RULES = (("exclude", "Never take"), ("include", "Always take"))
+
+
+def list_settings(run: Run, judged: ReviewState) -> dict[str, Any]:
+    """The widgets, folded away, and the settings they make."""
+    chosen: dict[str, Any] = {}
+    remove = st.toggle(
+        "Remove exact duplicates", True, key="duplicates", bind="query-params",
+        help="Of prompts that are the same but for case and spacing one row stays.",
+    )  # fmt: skip
+    by_eye = st.toggle(
+        f"Honour pins ({len(judged.pins)}) and drops ({len(judged.drops)})", True, key="by_eye",
+        bind="query-params",
+    )  # fmt: skip
+    chosen |= {"duplicates": "remove" if remove else "keep", "review": bool(by_eye)}
+    without_probe = run.probe_path.is_file() and st.toggle(
+        "Leave the probe's samples out", key="without_probe", bind="query-params",
+        help="The heads were chosen on them. Found by id, and by text where the probe's text is "
+        "the prompt.",
+    )  # fmt: skip
+    for rule, label in _RULES:
+        chosen[rule] = _list(run, rule, label)
+    if without_probe:
+        chosen["exclude"] = (*chosen["exclude"], str(run.probe_path))
+    tags = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
+    if tags:
+        for rule, label in _RULES:
+            option = f"{rule}_tags"
+            picked = st.session_state.get(option)
+            if picked:
+                st.session_state[option] = [tag for tag in picked if tag in tags]
+            chosen[option] = tuple(
+                st.multiselect(f"{label} samples tagged", tags, key=option, bind="query-params")
+            )
+    return chosen
+
+
+def load(run: Run, settings: dict[str, Any]) -> None:
+    """Put a kept selection's lists into the widgets (from a callback)."""
+    state = st.session_state
+    state["duplicates"] = settings["duplicates"] == "remove"
+    state["by_eye"] = settings["review"]
+    probe = str(run.probe_path)
+    excluded = list(settings["exclude"])
+    state["without_probe"] = excluded[-1:] == [probe]
+    state["exclude"] = "\n".join(excluded[:-1] if state["without_probe"] else excluded)
+    state["include"] = "\n".join(settings["include"])
+    state["exclude_tags"] = list(settings["exclude_tags"])
+    state["include_tags"] = list(settings["include_tags"])
+
+
+def keep_upload(run: Run, name: str, content: bytes) -> Path:
+    """Where an uploaded list is kept in the run; another content never replaces a file."""
+    plain = Path(name).name
+    target = run.path / "lists" / plain
+    if target.is_file() and target.read_bytes() != content:
+        mark = hashlib.sha256(content).hexdigest()[:8]
+        target = target.with_name(f"{target.stem}-{mark}{target.suffix}")
+    target.parent.mkdir(exist_ok=True)
+    target.write_bytes(content)
+    return target
+
+
+def _list(run: Run, rule: str, label: str) -> tuple[str, ...]:
+    """Files, ids or Hub datasets, one a line; a file may also be uploaded."""
+    text = st.text_area(
+        f"{label}: files or ids, one a line", key=rule, bind="query-params", height=68,
+        placeholder="bench.jsonl, hf:openai/gsm8k:main:test, gsm8k/17",
+        help="A text file names one id or one text a line; a data file names rows by id and by "
+        "prompt (the same but for case and spacing).",
+    )  # fmt: skip
+    if review_store.writable(run):
+
+        def add() -> None:
+            file = st.session_state.get(f"{rule}_upload")
+            if file is not None:
+                kept = str(keep_upload(run, file.name, bytes(file.getbuffer())))
+                lines = _lines(st.session_state.get(rule) or "")
+                st.session_state[rule] = "\n".join(dict.fromkeys([*lines, kept]))
+
+        st.file_uploader(
+            f"Upload a list: {label.lower()}", FORMATS, key=f"{rule}_upload", on_change=add,
+            label_visibility="collapsed",
+        )  # fmt: skip
+    return tuple(_lines(text or ""))
+
+
+def _lines(text: str) -> list[str]:
+    return [line.strip() for line in text.splitlines() if line.strip()]

@@ -1,0 +1,207 @@
+"""One action on the draw in view: keep it under a name, and hand it out with manifest and card.
+
+A job of its own draws and keeps; the download follows by itself when it has ended. What is handed
+out is the kept selection, and only where it is the very draw on the screen.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.archive import archive_bytes, push_preview
+from circuitseer_core.export.push import push_files
+from circuitseer_core.export.write import export
+from circuitseer_core.runs import jobs, ownership
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import count
+from ui import judgements as review_store
+from ui.export import draw as draw_data
+from ui.export.draw import Shown
+from ui.widgets import wishes
+from ui.widgets.adoption import offer_adoption
+from ui.widgets.click_once import click_once
+from ui.widgets.commands import show_commands
+from ui.widgets.markdown import inline
+from ui.words import ago, size
+
+FORMATS = {
+    "jsonl": "JSON Lines",
+    "parquet": "Parquet",
+    "messages": "Chat messages",
+    "datasets": "datasets folder",
+}
+
+
+def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSettings) -> None:
+    """The card with the one action, and the other ways out below it."""
+    with st.container(border=True, key="card_take_away"):
+        with st.container(horizontal=True, vertical_alignment="bottom", key="take_away_bar"):
+            name = st.text_input("Keep it as", "default", key="selection_name",
+                                 bind="query-params", width=190)  # fmt: skip
+            form: Any = st.selectbox("Format", list(FORMATS), key="format", bind="query-params",
+                                     format_func=FORMATS.__getitem__, width=170)  # fmt: skip
+            try:
+                named = SelectionSettings.of(**settings.model_dump() | {"name": name.strip()})
+            except UserError as error:
+                st.text(str(error))
+                return
+            if wishes.granted("keep"):
+                _start(run, named)
+            status = jobs.status(run.path)
+            same = draw_data.is_kept(run, store, drawn, named)
+            _button(run, named.name, form, same=same, busy=status.live)
+        _state(run, named.name, same=same)
+        if not same and not (
+            review_store.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
+        ):
+            return
+        _watch(run, status.live)
+        if problem := st.session_state.pop("keep_problem", None):
+            st.text(problem)
+        _other_ways(run, named, form, same=same)
+
+
+def _button(run: Run, name: str, form: Any, *, same: bool, busy: bool) -> None:
+    if same:
+        st.download_button(
+            "Download",
+            data=partial(archive_bytes, run, name, form),
+            file_name=f"{name}.zip",
+            mime="application/zip",
+            on_click="ignore",
+            type="primary",
+            icon=":material/download:",
+            key="export",
+        )
+        if st.session_state.pop("fetch_when_kept", None) == (str(run.path), name):
+            click_once("export", key="fetch")
+        return
+    st.button(
+        "Draw, keep and download",
+        type="primary",
+        icon=":material/download:",
+        key="keep",
+        disabled=busy or not (review_store.writable(run) and ownership.is_own(run.path)),
+        on_click=wishes.leave,
+        args=["keep"],
+    )
+
+
+def _state(run: Run, name: str, *, same: bool) -> None:
+    """What the archive holds, and how the kept selection of this name stands to the draw."""
+    record = run.selection_records().get(name)
+    if same and record is not None:
+        st.caption(
+            f"Kept as shown: {inline(name)}, {count(record.counts.selected, 'row')}, "
+            f"{ago(record.created)}. The archive holds data, manifest and dataset card."
+        )
+    elif name in run.selections():
+        st.caption(f"Another draw is kept as “{inline(name)}”: keeping this one replaces it.")
+    else:
+        st.caption("One archive with data, manifest and dataset card.")
+
+
+def _start(run: Run, settings: SelectionSettings) -> None:
+    try:
+        jobs.start(run.path, [settings.words(run.path)])
+    except UserError as error:
+        st.session_state["keep_problem"] = str(error)
+    else:
+        st.session_state["fetch_when_kept"] = (str(run.path), settings.name)
+
+
+def _watch(run: Run, live: bool) -> None:
+    """Follow the job that draws, then draw the page anew."""
+
+    @st.fragment(run_every=0.5 if live else None)
+    def follow() -> None:
+        status = jobs.status(run.path)
+        if status.live:
+            message = (status.progress and status.progress.message) or "drawing"
+            st.caption(f"{inline(message)} … {status.seconds:.0f} s")
+        elif live:
+            st.rerun()
+        elif status.state == "failed" and status.steps and status.steps[-1][0] == "select":
+            st.session_state.pop("fetch_when_kept", None)
+            st.text(status.error or "The draw failed: see the run's log on the Runs page.")
+
+    follow()
+
+
+def _other_ways(run: Run, settings: SelectionSettings, form: Any, *, same: bool) -> None:
+    """A folder of this machine, the Hub, the command: for the draw in view, once it is kept."""
+    with st.container(horizontal=True, vertical_alignment="center", key="other_ways"):
+        folder = st.popover(
+            "Write to a folder", icon=":material/folder:", type="tertiary", disabled=not same,
+            key="write_menu", on_change="rerun", help=None if same else "Keep it first.",
+        )  # fmt: skip
+        hub = st.popover(
+            "Push to the Hub", icon=":material/cloud_upload:", type="tertiary", disabled=not same,
+            key="push_menu", on_change="rerun", help=None if same else "Keep it first.",
+        )  # fmt: skip
+    if same and folder.open:
+        with folder:
+            _write_folder(run, settings.name, form)
+    if same and hub.open:
+        with hub:
+            _push(run, settings.name, form)
+    show_commands("The same by command", settings.command(run.path), key="draw_command")
+
+
+def _write_folder(run: Run, name: str, form: Any) -> None:
+    """Data, manifest and dataset card into a folder of this machine."""
+    suffix = {"parquet": ".parquet", "datasets": ""}.get(form, ".jsonl")
+    out = st.text_input(
+        "Path on this machine; manifest and dataset card lie beside it",
+        value=str(Path("exports") / f"{name}{suffix}"),
+        key=f"out_{name}_{form}",
+        width=420,
+    )
+    if st.button("Write", key="write"):
+        try:
+            done = export(run, name, Path(out), form)
+        except UserError as error:
+            st.text(str(error))
+        else:
+            st.text(
+                f"{count(done.rows, 'row')} in {done.path}; manifest {done.manifest.name}, "
+                f"card {done.card.name}"
+            )
+
+
+def _push(run: Run, name: str, form: Any) -> None:
+    """What would leave the machine, file by file, and the button that sends just that."""
+    repo = st.text_input("Dataset repository", key="push_repo", placeholder="owner/name", width=420)
+    with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:
+        try:
+            files = push_preview(run, name, form, Path(folder))
+            rows = run.selection(name).counts.selected
+            st.markdown(
+                f"**What leaves this machine:** {count(len(files), 'file')} to huggingface.co, "
+                f"with the full texts of {count(rows, 'sample')}."
+            )
+            st.markdown(
+                "\n".join(
+                    f"- `{file}`, {size(path.stat().st_size)}" for file, path in files.items()
+                )
+            )
+            st.caption(
+                "The manifest names the model, the data files with their hashes, all settings and "
+                "the commands, of paths only the last part. A repository that does not exist yet "
+                "is made, private. The token is read from HF_TOKEN of the app's environment and "
+                "is in none of the files."
+            )
+            if st.button("Push these files", key="push", icon=":material/cloud_upload:",
+                         disabled=not repo.strip()):  # fmt: skip
+                with st.spinner("Sending …"):
+                    st.text(f"Pushed to {push_files(repo.strip(), files)}")
+        except UserError as error:
+            st.text(str(error))

@@ -1,0 +1,92 @@
+"""What to distrust in a run: the sentence that sums it up, its warnings, what to do about each."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.signatures.catalogue import warnings
+from circuitseer_core.signatures.evidence import Evidence
+from circuitseer_core.signatures.signature import Signature
+from circuitseer_core.signatures.summary import summary
+from circuitseer_core.wording import count
+from ui.overview.remedies import remedy
+from ui.shell import link_to
+from ui.widgets.markdown import inline, literal
+from ui.widgets.scoring_choice import scoring_in_view
+
+_LOOKS: dict[str, tuple[str, Any]] = {"warn": ("warning", "orange"), "info": ("info", "blue")}
+
+
+def signatures(run: Run, scoring: str | None) -> tuple[str, list[Signature]]:
+    """The run in a sentence and its failure signatures (cached until one of its files changes)."""
+    return _signatures(str(run.path), scoring, _stamp(run.path))
+
+
+@st.cache_data(max_entries=16, show_spinner=False)
+def _signatures(path: str, scoring: str | None, stamp: float) -> tuple[str, list[Signature]]:
+    run = Run.open(path)
+    found = warnings(run, scoring=scoring)
+    return summary(Evidence(run, scoring), found), found
+
+
+def _stamp(path: Path) -> float:
+    """The time of the newest result file: heads, a scoring's settings, a selection."""
+    files = [path / "run.json", path / "heads.parquet"]
+    files += [*path.glob("scores/*/settings.json"), *path.glob("selections/*/selection.json")]
+    return max(f.stat().st_mtime for f in files if f.is_file())
+
+
+def show_findings(run: Run, sentence: Any, cards: Any) -> None:
+    """Write the sentence and the warnings into two places of the page."""
+    if not run.heads_path.is_file():
+        sentence.caption("Nothing computed yet that could be summed up or checked.")
+        return
+    with cards, st.spinner("Checking the run for known failures …"):
+        words, found = signatures(run, scoring_in_view(run))
+    sentence.markdown(literal(words))
+    with cards:
+        st.subheader("Warnings", anchor=False)
+        warned = [s for s in found if s.severity == "warn"]
+        for signature in warned:
+            _card(run, signature)
+        if not warned:
+            st.caption("No check warns.")
+        _folded([s for s in found if s.severity != "warn"])
+
+
+def _card(run: Run, signature: Signature) -> None:
+    icon, colour = _LOOKS[signature.severity]
+    help_ = remedy(run, str(st.session_state.get("run_key")), signature)
+    with st.container(border=True, key=f"card_{signature.key}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f":{colour}[:material/{icon}:] **{inline(signature.title)}**")
+            if signature.number is not None:
+                st.badge(plain(signature.number), color=colour)
+        st.markdown(literal(signature.text))
+        with st.container(horizontal=True, gap="medium"):
+            if help_ is not None:
+                link_to(help_.page, help_.label, icon=":material/build:", **help_.params)
+            link_to(signature.page, "Show", icon=":material/arrow_forward:")
+
+
+def _folded(rest: list[Signature]) -> None:
+    """Notes and what is fine, one line each, folded away."""
+    if not rest:
+        return
+    notes = sum(s.severity == "info" for s in rest)
+    parts = [count(notes, "note")] if notes else []
+    if len(rest) > notes:
+        parts.append(f"{count(len(rest) - notes, 'check')} without a finding")
+    with st.expander(" and ".join(parts), icon=":material/check:", key="fine"):
+        for signature in rest:
+            number = "" if signature.number is None else f" ({plain(signature.number)})"
+            st.markdown(f"**{inline(signature.title)}**{number}. {literal(signature.text)}")
+
+
+def plain(number: float) -> str:
+    """A signature's number with three significant digits and a true minus sign."""
+    return f"{number:.3g}".replace("-", "−")

@@ -1,0 +1,83 @@
+"""A run form filled in by a link: as another run was measured, but for what the link changes.
+
+``?like=RUN&probe_criterion=stratified``: model, probe and settings of RUN, and a stratified probe.
+The link is taken once; what is typed afterwards stands.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import streamlit as st
+
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from ui.shell import run_keys, run_path
+from ui.widgets.settings_field import choices
+
+_KEYS = {
+    "mode": "set_mode",
+    "probe_size": "set_probe_size",
+    "probe_pool": "set_probe_pool",
+    "probe_criterion": "set_criterion",
+    "ablation": "set_ablation",
+    "epsilon": "set_epsilon",
+    "loss_tokens": "set_loss",
+    "template": "set_template",
+    "max_length": "set_max_length",
+    "seed": "set_seed",
+    "dtype": "set_dtype",
+    "device": "set_device",
+}
+
+
+def from_link() -> None:
+    """Fill the form from the link, if it asks for that."""
+    like = st.query_params.get("like")
+    if like is None:
+        return
+    asked = {name: st.query_params.get(name) for name in ("probe_criterion", "probe_size")}
+    for name in ("like", *asked):
+        st.query_params.pop(name, None)
+    if like not in run_keys():
+        return
+    try:
+        detection = Run.open(run_path(like)).detection
+    except UserError:
+        return
+    settings = detection.settings.model_dump() if detection.settings else {}
+    _model(settings.get("model"))
+    _data("probe", settings.get("probe") or [])
+    if asked["probe_criterion"] in choices(DetectSettings, "probe_criterion"):
+        settings["probe_criterion"] = asked["probe_criterion"]
+    if (asked["probe_size"] or "").isdecimal():
+        settings["probe_size"] = int(str(asked["probe_size"]))
+        settings["probe_pool"] = max(settings["probe_size"], settings.get("probe_pool") or 0)
+    known = DetectSettings.model_fields
+    for name, key in _KEYS.items():
+        if name in known and settings.get(name) is not None:
+            st.session_state[key] = settings[name]
+
+
+def _model(model: Any) -> None:
+    if not isinstance(model, str):
+        return
+    kind = "demo" if model == "demo" else "folder" if model.startswith(("/", ".", "~")) else "hub"
+    st.session_state["model_kind"] = kind
+    if kind != "demo":
+        st.session_state[f"model_{kind}"] = model
+
+
+def _data(key: str, specs: list[str]) -> None:
+    """Where data come from: the embedded ones, the Hub, or files, by what the specs say."""
+    if not specs:
+        return
+    if specs == ["demo"]:
+        st.session_state[f"{key}_kind"] = "demo"
+        return
+    hub = all("hf:" in spec for spec in specs)
+    kind = "hub" if hub else "files"
+    st.session_state[f"{key}_kind"] = kind
+    lines = (spec.replace("hf:", "", 1) if hub else spec for spec in specs)
+    st.session_state[f"{key}_{kind}"] = "\n".join(lines)
