@@ -117,7 +117,7 @@ class ControlAgreement:
         rows = count(self.rows, "row")
         if self.fewest < self.rows:
             rows = f"{self.fewest:,} to {rows}"
-        return f"{draws_in_words(len(self.rhos), self.interval)} on {rows}"
+        return f"{draws_in_words(len(self.rhos), self.interval)}, on {rows}"
 
 
 def over_draws(

@@ -31,5 +31,5 @@ def test_draws_on_different_rows_say_so() -> None:
     some = np.where(score < 20, score**2, np.nan)
     agreement = control_agreement(score, [score, some])
     assert agreement is not None and (agreement.rows, agreement.fewest) == (50, 20)
-    assert agreement.basis == "mean of 2 draws, 95 % interval +1.00 to +1.00 on 20 to 50 rows"
+    assert agreement.basis == "mean of 2 draws, 95 % interval +1.00 to +1.00, on 20 to 50 rows"
     assert draws_in_words(1, None) == "1 draw"

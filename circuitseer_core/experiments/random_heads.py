@@ -114,7 +114,7 @@ def compare(
     soft = drawn(score, noise, options.temperature, k)
     top = drawn(score, noise, 0.0, k)
     ranked = [ranks(control) for control in controls]
-    lines = []
+    lines: list[dict[str, Any]] = []
     for i, control in enumerate(controls):
         control_soft = drawn(control, noise, options.temperature, k)
         lines.append(

@@ -63,12 +63,14 @@ class AttentionCall:
         """The same call with its tensors on ``device``: layers may be spread over several."""
         if self.query.device == device:
             return self
-        tensors = {
-            name: None if tensor is None else tensor.to(device)
-            for name in ("query", "key", "value", "mask", "sinks")
-            for tensor in [getattr(self, name)]
-        }
-        return replace(self, **tensors)
+        return replace(
+            self,
+            query=self.query.to(device),
+            key=self.key.to(device),
+            value=self.value.to(device),
+            mask=None if self.mask is None else self.mask.to(device),
+            sinks=None if self.sinks is None else self.sinks.to(device),
+        )
 
     @property
     def group_size(self) -> int:

@@ -28,12 +28,15 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 class PinnedModel(Protocol):
     """What a run knows of its model: the id it was asked for, and the hashes that pin it."""
 
-    weight_bits: str
-
     id: str
     revision: str | None
     weights_hash: str | None
     tokenizer_hash: str | None
+
+    @property
+    def weight_bits(self) -> str:
+        """``all``, or ``8`` or ``4`` where the weights were quantised as they were loaded."""
+        ...
 
 
 @dataclass(frozen=True)

@@ -108,17 +108,16 @@ def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dic
 
 
 def floors(
-    run: Run, store: ScoreStore, settings: SelectionSettings, names: list[str]
+    run: Run, store: ScoreStore, view: SelectionSettings, kept: dict[str, SelectionSettings]
 ) -> dict[str, NoiseFloor | None]:
     """What of the draw in view each kept selection would hold had its scores no meaning.
 
     None for one from another scoring, or whose scores cannot be drawn from any more.
     """
-    asked, records = _asked(run, store, settings), run.selection_records()
-    found: dict[str, NoiseFloor | None] = {}
-    for name in names:
-        record, other = records[name], records[name].settings
-        found[name] = None
+    asked, records = _asked(run, store, view), run.selection_records()
+    found: dict[str, NoiseFloor | None] = dict.fromkeys(kept)
+    for name, other in kept.items():
+        record = records[name]
         if record.scores == store.name and other.scorer in store.columns:
             how = (other.scorer, other.seed, other.lowest, record.temperature)
             with suppress(UserError):

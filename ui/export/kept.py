@@ -35,7 +35,7 @@ def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn:
         return
     names = list(settings)
     shared = draw_data.overlaps(run, store, drawn, names)
-    floors = draw_data.floors(run, store, view, names)
+    floors = draw_data.floors(run, store, view, settings)
     rows = [
         _row(records[name], settings[name]) | _overlap(shared[name], floors[name]) for name in names
     ]
