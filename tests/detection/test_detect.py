@@ -180,17 +180,18 @@ def test_full_forwards_give_what_replay_gives() -> None:
     assert difference.abs().max() <= 1e-5
 
 
-def test_low_precision_takes_the_clean_copy_of_its_own_stack() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_clean_copy_rides_where_it_is_asked_for_and_changes_nothing(dtype: torch.dtype) -> None:
     reference = tiny_model("llama")
+    reference.model.to(dtype)
     engine = Ablator(reference, AblationMode(), stack_tokens=10_000)
-    assert not engine.clean_in_stack
-    low = ReferenceModel(reference.model.bfloat16(), reference.tokenizer, name="low")
-    engine = Ablator(low, AblationMode(), stack_tokens=10_000)
-    batch = loss_batch(samples(), low.device)
+    batch = loss_batch(samples(), reference.device)
     with torch.inference_mode():
-        result = engine.measure(batch, 0, range(4), noise=False)
-    assert engine.clean_in_stack and len(result.noise) == batch.size
-    assert result.delta.isfinite().all()
+        alone = engine.measure(batch, 0, range(4), noise=False)
+        beside = engine.measure(batch, 0, range(4), noise=True)
+    assert not alone.noise and len(beside.noise) == batch.size
+    tolerance = 1e-5 if dtype == torch.float32 else 5e-2
+    assert (alone.delta - beside.delta).abs().max() <= tolerance
 
 
 def test_self_check_finds_state_that_bypasses_the_hidden_states() -> None:
