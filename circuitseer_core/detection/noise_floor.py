@@ -1,7 +1,8 @@
 """How much of a loss change is rounding: some of them measured again at a higher precision.
 
-1. Of all (head, sample) pairs of the probe choose 16: one from each sixteenth by |ΔL|, of the layer
-   that has the fewest so far, else at random (seeded).
+1. Of the (head, sample) pairs of eight probe samples choose 16: one from each sixteenth by |ΔL|,
+   of the layer that has the fewest so far, else at random (seeded). Pairs of one sample share its
+   clean pass, which is most of the work.
 2. Measure each again with the whole model in float32, or in float64 after a run in float32: the
    same code on the same weights, one module at a time (model/upcast.py).
 3. The noise floor is the root mean square, in nats, of the differences: what one per-sample ΔL is
@@ -15,25 +16,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 import pandas as pd
 import torch
 
 from circuitseer_core.detection.ablation import AblationMode
-from circuitseer_core.detection.replay import run_clean, variant_losses
-from circuitseer_core.errors import one_line
+from circuitseer_core.detection.ablator import Ablator
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
-from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.upcast import upcast, why_not
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DetectRecord
 
-PAIRS = 16
+PAIRS, SAMPLES = 16, 8
 _UNSUPPORTED = (RuntimeError, TypeError, NotImplementedError)
 
 
@@ -60,12 +59,15 @@ class NoiseFloor:
 
 
 def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.DataFrame:
-    """At most ``pairs`` rows of the importance table, spread over |ΔL| and the layers.
+    """At most ``pairs`` rows of the importance table, spread over |ΔL| and the layers, by sample.
 
     Args:
         importance: id, layer, head, delta_loss, one set's.
     """
     rng = np.random.default_rng(seed)
+    ids = importance["id"].unique()
+    some = rng.choice(ids, min(SAMPLES, len(ids)), replace=False)
+    importance = importance[importance["id"].isin(some)]
     size = importance["delta_loss"].abs().to_numpy()
     order = np.argsort(size, kind="stable")
     layers = importance["layer"].to_numpy()
@@ -76,7 +78,7 @@ def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.
         picked = rng.choice(rare)
         uses[layers[picked]] += 1
         chosen.append(picked)
-    return importance.iloc[chosen]
+    return importance.iloc[chosen].sort_values("id", kind="stable")
 
 
 def measure_noise(
@@ -115,18 +117,20 @@ def _repeated(
     if reason is not None:
         return NoiseFloor(unmeasured=reason)
     name = "fp64" if exact == torch.float64 else "fp32"
-    differences = []
+    ablator = Ablator(reference, ablation, stack_tokens=1, replay=replay)
+    differences: list[float] = []
+    batch = None
     with torch.inference_mode(), upcast(reference, exact):
         for sample, layer, head, measured in pairs:
-            repeat = partial(_delta, reference, sample, layer, head, ablation)
+            if batch is None or batch.sample_ids != [sample.id]:
+                batch = loss_batch([sample], reference.device)
             try:
-                again = fitting(partial(repeat, replay=replay))
+                again = ablator.measure(batch, layer, [head], noise=False).delta
+            except UserError:
+                return NoiseFloor(unmeasured=f"memory ran out in {name}")
             except _UNSUPPORTED as error:  # a kernel that this precision does not have
                 return NoiseFloor(unmeasured=f"the model does not run in {name}: {one_line(error)}")
-            if again is None:
-                release(reference.device)
-                return NoiseFloor(unmeasured=f"memory ran out in {name}")
-            differences.append(measured - again)
+            differences.append(measured - float(again))
             progress.advance()
     return NoiseFloor(
         nats=float(np.sqrt(np.mean(np.square(differences)))),
@@ -134,20 +138,3 @@ def _repeated(
         against=name,
         effect=float(np.median([abs(measured) for *_, measured in pairs])),
     )
-
-
-def _delta(
-    reference: ReferenceModel,
-    sample: Encoded,
-    layer: int,
-    head: int,
-    ablation: AblationMode,
-    *,
-    replay: bool,
-) -> float:
-    """ΔL of one head on one sample, in nats."""
-    batch = loss_batch([sample], reference.device)
-    clean = run_clean(reference, batch, keep_inputs=replay)
-    known = clean if replay else None
-    losses = variant_losses(reference, batch, known, layer, [head], ablation)
-    return float(losses[0, 0] - clean.losses[0])

@@ -12,7 +12,8 @@ import torch
 
 from circuitseer_core.detection import noise_floor
 from circuitseer_core.detection.ablation import AblationMode
-from circuitseer_core.detection.noise_floor import PAIRS, choose_pairs, measure_noise
+from circuitseer_core.detection.ablator import Ablator
+from circuitseer_core.detection.noise_floor import PAIRS, SAMPLES, choose_pairs, measure_noise
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from tests.detection.test_detect import expected, measured, samples
@@ -69,16 +70,17 @@ def test_a_planted_error_is_found(run: Run) -> None:
     assert floor_of(reference, table, run).nats == pytest.approx(0.25, abs=1e-3)
 
 
-def test_pairs_are_spread_over_sizes_and_layers() -> None:
+def test_pairs_are_spread_over_sizes_and_layers_of_eight_samples() -> None:
     rng = np.random.default_rng(0)
     table = pd.DataFrame(
-        {"id": [f"s{i % 20}" for i in range(3200)], "layer": np.arange(3200) // 400, "head": 0}
-    ).assign(delta_loss=rng.normal(size=3200) ** 3)
+        {"id": [f"s{i % 20}" for i in range(8000)], "layer": np.arange(8000) // 1000, "head": 0}
+    ).assign(delta_loss=rng.normal(size=8000) ** 3)
     chosen = choose_pairs(table, 1)
-    sixteenth = (chosen["delta_loss"].abs().rank().to_numpy() - 1).astype(int)
-    ranks = table["delta_loss"].abs().rank().loc[chosen.index].to_numpy()
-    assert sorted((ranks - 1) // 200) == sorted(sixteenth) == list(range(PAIRS))
+    assert len(chosen) == PAIRS and chosen["id"].nunique() <= SAMPLES
+    assert chosen["id"].is_monotonic_increasing, "a sample's pairs follow each other"
     assert (chosen["layer"].value_counts() == 2).all() and len(set(chosen["layer"])) == 8
+    places = table["delta_loss"].abs().rank(pct=True).loc[chosen.index].sort_values()
+    assert np.abs(places.to_numpy() - (np.arange(PAIRS) + 0.5) / PAIRS).max() < 0.06
     assert chosen.equals(choose_pairs(table, 1)) and not chosen.equals(choose_pairs(table, 2))
     assert len(choose_pairs(table.head(3), 0)) == 3
 
@@ -87,16 +89,16 @@ def test_why_there_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     reference = tiny_model("llama")
     table = importance(reference, measured(reference, samples()))
 
-    def full(*args: object, **kwargs: object) -> float:
+    def full(self: Ablator, *args: object, **kwargs: object) -> None:
         raise torch.OutOfMemoryError("injected")
 
-    monkeypatch.setattr(noise_floor, "_delta", full)
+    monkeypatch.setattr(Ablator, "_measure", full)
     assert floor_of(reference, table, run).unmeasured == "memory ran out in fp64"
 
-    def lacks(*args: object, **kwargs: object) -> float:
+    def lacks(self: Ablator, *args: object, **kwargs: object) -> None:
         raise RuntimeError("no such kernel for Double")
 
-    monkeypatch.setattr(noise_floor, "_delta", lacks)
+    monkeypatch.setattr(Ablator, "_measure", lacks)
     found = floor_of(reference, table, run)
     assert found.nats is None and "does not run in fp64: no such kernel" in str(found.unmeasured)
     assert all(p.dtype == torch.float32 for p in reference.model.parameters())

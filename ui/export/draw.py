@@ -119,9 +119,11 @@ def floors(
     for name, other in kept.items():
         record = records[name]
         if record.scores == store.name and other.scorer in store.columns:
-            how = (other.scorer, other.seed, other.lowest, record.temperature)
+            rows, lowest = record.counts.selected, other.lowest
             with suppress(UserError):
-                found[name] = _floor(store, *asked, *how, record.counts.selected)
+                found[name] = _floor(
+                    store, *asked, other.scorer, other.seed, lowest, record.temperature, rows
+                )
     return found
 
 
