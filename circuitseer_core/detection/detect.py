@@ -33,6 +33,7 @@ from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
 from circuitseer_core.detection.device_measurer import Setup, lent_out, measuring_on
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import Measurer, PartMeasurer, measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
@@ -92,6 +93,7 @@ def detect(
             device=devices[0],
             revision=settings.revision,
             allow_pickle=settings.allow_pickle,
+            weight_bits=settings.weight_bits,
         )
         _refuse_other_model(run, info)
         with run.editing() as record:
@@ -228,14 +230,24 @@ class _Detection:
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):
             self._race(samples, rounds)
-        importance, floor = merge_parts(self.run.importance_dir)
+        importance, spread = merge_parts(self.run.importance_dir)
+        noise = measure_noise(
+            self.run,
+            self.reference,
+            samples["probe"],
+            importance[importance["set"] == "probe"],
+            self._mode(samples["probe"]),
+            seed=self.settings.seed,
+            show=self.show,
+        )
         finalists = None
         if self.settings.mode == "racing":
             counts = importance.groupby(["layer", "head"]).size()
             finalists = set(counts[counts == counts.max()].index)
-        heads = head_stats.head_table(importance, self.table, finalists, floor)
+        heads = head_stats.head_table(importance, self.table, finalists, noise.nats)
         with self._detection() as detection:
-            detection.finished, detection.noise_floor = now(), floor
+            detection.finished, detection.batch_spread = now(), spread
+            noise.record_in(detection)
             detection.n_probe, detection.n_heads = len(samples["probe"]), len(heads)
             detection.evaluations = len(importance)
         write_parquet(self.run.heads_path, heads)

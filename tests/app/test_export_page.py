@@ -235,3 +235,17 @@ def test_sources_length_and_score_before_and_after_take_turns(run: Run) -> None:
         figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
         assert len(figures) == 2  # who is drawn, and one of the three
         assert figures[1]["layout"]["xaxis"]["title"]["text"] == title
+
+
+def test_what_a_kept_selection_shares_stands_beside_what_noise_alone_shares(run: Run) -> None:
+    select_run(run, SelectionSettings.of(name="same"))
+    select_run(run, SelectionSettings.of(name="apart", seed=7))
+    select_run(run, SelectionSettings.of(name="length", scorer="length", temperature=0.0))
+    table = open_page("export", "made").dataframe[-1].value.set_index("name")
+    shares = table[["shared", "shuffled", "equal", "beyond"]].map(
+        lambda text: float(text.removesuffix(" %").replace("−", "-")) / 100
+    )
+    assert shares.loc["same", "shared"] == 1.0 == shares.loc["same", "beyond"]
+    assert 1 > shares.loc["same", "shuffled"] > shares.loc["apart", "shuffled"]
+    assert shares.loc["apart", "shuffled"] == pytest.approx(0.2, abs=0.1)  # 40 of 200 rows
+    assert (shares["beyond"] <= shares["shared"]).all()
