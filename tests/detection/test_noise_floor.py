@@ -57,7 +57,9 @@ def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str,
     truth = importance(reference, exact)["delta_loss"]
     chosen = choose_pairs(table, 0)
     error = chosen["delta_loss"] - truth.loc[chosen.index]
-    assert found.nats == pytest.approx(float(np.sqrt((error**2).mean())), rel=0.05)
+    # The naive reference takes its losses in float32, which at 1e-7 nats can be seen.
+    close = 0.05 if dtype == torch.bfloat16 else 0.3
+    assert found.nats == pytest.approx(float(np.sqrt((error**2).mean())), rel=close)
     assert (found.pairs, found.against, found.unmeasured) == (PAIRS, against, None)
     assert found.effect == pytest.approx(chosen["delta_loss"].abs().median())
     assert (1e-4 < found.nats < 1) if dtype == torch.bfloat16 else (1e-9 < found.nats < 1e-4)

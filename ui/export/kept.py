@@ -51,16 +51,13 @@ def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn:
             "rows": st.column_config.NumberColumn("rows", format="localized"),
             "effective": st.column_config.TextColumn("effective size"),
             "shared": st.column_config.TextColumn(
-                "shared with the draw above",
+                "shared with this draw",
                 help="Share of the draw in view that this selection holds too",
             ),
-            "shuffled": st.column_config.TextColumn(
-                "with shuffled scores",
-                help="The same share had its scores been shuffled: what its size and, under one "
-                "seed, the shared noise make alone (mean of 20 shuffles)",
-            ),
-            "equal": st.column_config.TextColumn(
-                "with equal scores", help="The same share had all its scores been equal"
+            "chance": st.column_config.TextColumn(
+                "shuffled / equal scores",
+                help="The same share had its scores been shuffled (mean of 20 shuffles), and had "
+                "all been equal: what its size and, under one seed, the shared noise make alone",
             ),
             "beyond": st.column_config.TextColumn(
                 "beyond shuffled",
@@ -83,12 +80,11 @@ def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn:
 
 def _overlap(shared: float, floor: NoiseFloor | None) -> dict[str, str]:
     """What a selection shares with the draw in view, beside what it would share by chance."""
-    beside = dict.fromkeys(("shuffled", "equal", "beyond"), "")
+    chance = beyond = ""
     if floor is not None:
-        beyond = limits.beyond_chance(shared, floor.permuted)
-        shares = (floor.permuted, floor.uniform, beyond)
-        beside = {name: percent(share, 1) for name, share in zip(beside, shares, strict=True)}
-    return {"shared": percent(shared, 1)} | beside
+        chance = f"{percent(floor.permuted)} / {percent(floor.uniform)}"
+        beyond = percent(limits.beyond_chance(shared, floor.permuted), 1)
+    return {"shared": percent(shared, 1), "chance": chance, "beyond": beyond}
 
 
 def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]:
