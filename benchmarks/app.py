@@ -149,6 +149,14 @@ VISITS = {
             "sources": radio("Sources"),
         },
     ),
+    "Try it": Visit(
+        "/try_it",
+        "[data-ready]",
+        {
+            "click a cell": click_map,
+            "next sample": lambda page: page.get_by_role("button", name="Next sample").click(),
+        },
+    ),
     "Samples": Visit(
         "/samples",
         ".st-key-rows",
@@ -164,6 +172,7 @@ VISITS = {
         ".st-key-grid2_draw .js-plotly-plot",
         {"temperature": nudge("temperature"), "seed": number("Seed", "7")},
     ),
+    "Evidence": Visit("/evidence", ".st-key-card_evidence_length", {}),
 }
 
 

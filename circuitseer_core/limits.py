@@ -68,6 +68,10 @@ WHOLE = 0.999
 """Share of the pool from which a budget is said to take every row."""
 
 
+COLOURED = 0.1
+"""Share of the uniform attention below which a token's part is too small to have a colour."""
+
+
 def length_drives(spearman: float) -> bool:
     """Whether a score is to a large part length."""
     return abs(spearman) > LENGTH

@@ -11,6 +11,7 @@ from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
+    ALLOW_PICKLE,
     DEVICE,
     DEVICES,
     DTYPE,
@@ -21,7 +22,7 @@ from circuitseer_core.runs.machine import (
     refuse_unclear_devices,
 )
 
-NOT_NUMBERS = {"stack_tokens", "device", "devices"}
+NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
 
 
@@ -72,6 +73,7 @@ class DetectSettings(BaseModel):
     dtype: DtypeName = Field("auto", description=DTYPE)
     weight_bits: WeightBits = Field("all", description=WEIGHT_BITS)
     device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
@@ -88,6 +90,8 @@ class DetectSettings(BaseModel):
             raise ValueError("--rank-by specificity needs --contrast data")
         if self.probe_pool < self.probe_size:
             raise ValueError("--probe-pool cannot be smaller than --probe-size")
+        if self.devices and self.weight_bits != "all":
+            raise ValueError("--devices and --weight-bits exclude each other")
         refuse_unclear_devices(self.devices, self.device)
         return self
 

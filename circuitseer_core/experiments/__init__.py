@@ -66,6 +66,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.random_heads",
         ),
         Experiment(
+            "masked-loss",
+            "does the loss without the heads rank samples as attention does (--head-influence)",
+            "circuitseer_core.experiments.masked_loss",
+        ),
+        Experiment(
             "temperature",
             "what the temperature does: softness, lift, overlap with top-k, sources",
             "circuitseer_core.experiments.temperature",

@@ -86,7 +86,7 @@ _PLOTS = (
     Plot(
         kind="intervals", label="scorer", x="length", low="length_low", high="length_high",
         where={"source": "all"}, x_title="Spearman with the number of tokens",
-        references={"nothing": 0.0},
+        references={"no correlation": 0.0},
         caption="Rank correlation of every scorer with the number of scored tokens, over all rows, "
         "with 95 % intervals.",
     ),

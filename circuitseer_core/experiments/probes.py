@@ -83,8 +83,20 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     title = "Do different probes find the same heads?"
     return ExperimentResult(
-        NAME, title, _verdict(table, outcome), numbers, table, outcome, _plots(table)
+        NAME, title, _verdict(table, outcome), numbers, _long(table), outcome, _plots(table)
     )
+
+
+FOUND, EXPECTED = "in common", "two probes of one population"
+
+
+def _long(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs, each with a row below for what is expected: which, share, low, high."""
+    found = table.assign(which=FOUND, share=table["overlap"], low=np.nan, high=np.nan)
+    names = {"expected": "share", "expected_low": "low", "expected_high": "high"}
+    expected = table[["pair", *names]].rename(columns=names).dropna().assign(which=EXPECTED)
+    columns = ["pair", "which", "share", "low", "high", *table.columns.drop("pair")]
+    return pd.concat([found, expected]).sort_values("pair", kind="stable")[columns]
 
 
 def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
@@ -229,15 +241,11 @@ def _drawn(line: dict[str, Any]) -> str:
 def _plots(table: pd.DataFrame) -> tuple[Plot, ...]:
     return (
         Plot(
-            kind="intervals", label="pair", x="overlap", shares=True,
-            x_title="heads in common",
+            kind="intervals", label="pair", x="share", low="low", high="high", group="which",
+            shares=True, x_title="heads in common",
             references={"chance": float(table["chance"].iloc[0])},
-            caption="Share of the chosen heads that two runs have in common.",
-        ),
-        Plot(
-            kind="intervals", label="pair", x="expected", low="expected_low", high="expected_high",
-            shares=True, x_title="heads in common, expected",
-            caption="What two probes of one population and these sizes would share, with the "
-            f"interval for one such pair, corrected for {count(len(table), 'pair')}.",
+            caption="Share of the chosen heads that two runs have in common, and what two probes "
+            "of one population would share, with the interval for one such pair, corrected for "
+            f"{count(len(table), 'pair')}.",
         ),
     )  # fmt: skip

@@ -23,6 +23,7 @@ def profile_bars(
     """Received attention a_j = T·m_j by token, with its mean (1) and mean ± standard deviation.
 
     Where one sink makes the deviation larger than the axis, the band is written instead of drawn.
+    A bar beyond the axis ends in a triangle, and the first three have their value beside it.
 
     Args:
         profile: (T,) m_j, sums to 1.
@@ -43,7 +44,7 @@ def profile_bars(
     fig = figure(theme, height=height, bargap=0 if len(received) > 150 else 0.12, showlegend=False)
     fig.add_bar(
         x=np.arange(len(received)),
-        y=np.minimum(received, top).round(4),
+        y=np.minimum(received, top),
         marker={"color": colours, "line": {"width": 0}},
         customdata=list(zip(labels, received.round(3).tolist(), strict=True)),
         hovertemplate="token %{x}  %{customdata[0]}<br>"
@@ -63,13 +64,23 @@ def profile_bars(
         )  # fmt: skip
     fig.update_xaxes(title_text="token", range=[-0.7, len(received) - 0.3])
     fig.update_yaxes(title_text="attention received ÷ mean", range=[0, top], nticks=5)
-    for token in np.flatnonzero(received > top)[:3]:
+    _cut_off(fig, received, top, theme)
+    pin_margins(fig, top=10)
+    return fig
+
+
+def _cut_off(fig: go.Figure, received: NDArray[np.floating], top: float, theme: Theme) -> None:
+    """Mark every bar that the axis cuts off, and write the value beside the first three."""
+    beyond = np.flatnonzero(received > top)
+    fig.add_scatter(
+        x=beyond, y=np.full(len(beyond), top), mode="markers", hoverinfo="skip", cliponaxis=False,
+        marker={"symbol": "triangle-up", "size": 7, "color": theme.mark},
+    )  # fmt: skip
+    for token in beyond[:3]:
         fig.add_annotation(
             x=int(token), y=top, text=f"{received[token]:.1f}×", showarrow=False, xanchor="left",
             yanchor="top", xshift=4, font={"size": 11, "color": theme.muted},
         )  # fmt: skip
-    pin_margins(fig, top=10)
-    return fig
 
 
 TICKS = 40
@@ -103,7 +114,7 @@ def attention_map(
     stride = max(1, -(-len(labels) // max(size, 1)))
     names = [plain(f"{i * stride} {labels[i * stride]}") for i in range(min(size, len(labels)))]
     causal = np.tril(np.ones((size, size), dtype=bool))
-    shares = np.where(causal, np.round(100 * attention.astype(np.float64), 3), np.nan)
+    shares = np.where(causal, 100 * attention.astype(np.float64), np.nan)
     others = shares[:, 1:][causal[:, 1:]]
     # Never finer than the uniform share: what is below it is no pattern worth a colour.
     top = max(float(np.quantile(others, 0.99)) if others.size else 0.0, 100 / size)

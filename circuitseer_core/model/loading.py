@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from circuitseer_core.errors import UserError, one_line
@@ -79,6 +82,13 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
+_BROKEN = (
+    OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, IndexError,
+    ArithmeticError, AssertionError, RecursionError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What a configuration of wrong types, broken weights or another file under a known name raise."""
+
+
 def load_model(
     spec: str,
     *,
@@ -86,6 +96,7 @@ def load_model(
     device: str = "auto",
     revision: str | None = None,
     weight_bits: str = "all",
+    allow_pickle: bool = False,
 ) -> tuple[ReferenceModel, ModelInfo]:
     """Load and instrument a reference model.
 
@@ -93,15 +104,17 @@ def load_model(
         spec: a Hub id, a local Transformers folder, or ``demo`` (the embedded default).
         device: see :func:`resolve_device`; ``spread`` for the layers over all GPUs.
         weight_bits: ``all``, or ``8`` or ``4``: weights quantised as they are loaded.
+        allow_pickle: also load checkpoints that are no safetensors files.
 
     Raises:
-        UserError: unknown model, unusable device, a library that is missing, or an architecture
-            without reachable heads.
+        UserError: unknown model, unusable device, weights that are no safetensors files, a library
+            that is missing, or an architecture without reachable heads.
     """
     on = first_of_several_gpus() if device == SPREAD else resolve_device(device)
     precision = resolve_dtype(dtype, on)
     placing = placement(on, precision, spread=device == SPREAD, weight_bits=weight_bits)
-    source = str(demo.model_folder()) if spec == "demo" else spec
+    source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    _refuse_pickle(spec, Path(source), allow_pickle)
     try:
         # Code that a model brings along is never run.
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
@@ -115,20 +128,48 @@ def load_model(
             dtype=precision,
             attn_implementation=NAME,
             trust_remote_code=False,
+            use_safetensors=None if allow_pickle else True,
             **placing,
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}") from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
-    if not placing:
-        model.to(device=on)
-    refuse_weights_elsewhere(model, spec)
-    reference = ReferenceModel(model, tokenizer, name=spec)
-    return reference, describe(reference, source, revision, weight_bits)
+        if not getattr(tokenizer, "is_fast", False):
+            raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
+        if not placing:
+            model.to(device=on)
+        refuse_weights_elsewhere(model, spec)
+        reference = ReferenceModel(model, tokenizer, name=spec)
+        return reference, describe(reference, source, revision, weight_bits)
+    except _BROKEN as error:
+        hint = _PICKLED if not allow_pickle and "safetensors" in str(error) else ""
+        raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
 
 
-def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceModel:
+_PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"
+
+
+def _folder_or_id(spec: str) -> str | Path:
+    """A folder under ``~`` spelled out; all else as it is."""
+    try:
+        folder = Path(spec).expanduser()
+        return folder if os.path.isdir(folder) else spec
+    except (RuntimeError, OSError, ValueError):  # no such user; no path at all
+        return spec
+
+
+def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
+    """Raise UserError where a folder has weights, and none of them in safetensors files."""
+    if allow_pickle or not os.path.isdir(folder) or any(folder.glob("*.safetensors")):
+        return
+    pickled = [p for end in ("bin", "pt", "pth", "ckpt") for p in sorted(folder.glob(f"*.{end}"))]
+    if pickled:
+        raise UserError(
+            f"model {spec!r} has no safetensors weights: {pickled[0].name} can run code when it "
+            "is read (convert it, or load it all the same with --allow-pickle)"
+        )
+
+
+def load_run_model(
+    known: PinnedModel, dtype: str, device: str, *, allow_pickle: bool = False
+) -> ReferenceModel:
     """The model that a run's heads were found in.
 
     Raises:
@@ -140,6 +181,7 @@ def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceMode
         device=device,
         revision=known.revision,
         weight_bits=known.weight_bits,
+        allow_pickle=allow_pickle,
     )
     for what, now, then in (
         ("weights", info.weights_hash, known.weights_hash),

@@ -7,6 +7,7 @@ from typing import Literal
 DtypeName = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU."
+ALLOW_PICKLE = "Load a checkpoint that is no safetensors file (.bin, .pt): it can run code."
 DEVICE = (
     "auto, cpu, cuda, cuda:1, mps; spread: the layers over all GPUs, where none holds them all."
 )
@@ -32,7 +33,8 @@ def refuse_unclear_devices(devices: str | None, device: str) -> None:
     """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
     if devices is None:
         return
-    if not all(device_list(devices)) or "auto" in device_list(devices):
+    names = device_list(devices)
+    if not all(names) or {"auto", "spread"} & set(names):
         raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
     if device != "auto":
         raise ValueError("--device and --devices exclude each other")

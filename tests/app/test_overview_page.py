@@ -68,7 +68,7 @@ def test_remedies_fill_widgets_that_there_are(runs_home: Path) -> None:
 
 def test_a_link_to_the_form_fills_it_as_the_run_was_measured(runs_home: Path) -> None:
     run = synthetic(runs_home)
-    options = {"model": "/models/mine", "mode": "racing", "probe": ["hf:openai/gsm8k:main:train"],
+    options = {"model": "me/mine", "mode": "racing", "probe": ["hf:openai/gsm8k:main:train"],
                "probe_size": 24, "probe_pool": 99, "seed": 7}  # fmt: skip
     edit_run(run, detect={"settings": options})
     help_ = remedy(run, "made", Signature("probe-pool", "warn", "", "", None, "heads"))
@@ -77,7 +77,7 @@ def test_a_link_to_the_form_fills_it_as_the_run_was_measured(runs_home: Path) ->
     assert page.selectbox(key="set_criterion").value == "stratified"
     assert page.number_input(key="set_probe_size").value == 24
     assert page.number_input(key="set_seed").value == 7
-    assert page.text_input(key="model_folder").value == "/models/mine"
+    assert page.text_input(key="model_hub").value == "me/mine"
     assert page.text_area(key="probe_hub").value == "openai/gsm8k:main:train"
     more = remedy(run, "made", Signature("probe-size", "warn", "", "", None, "heads"))
     assert more is not None and int(more.params["probe_size"]) >= 48

@@ -7,12 +7,16 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from circuitseer_core import limits
+from circuitseer_core.browse.filters import Filter
+from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.wording import percent
 from tests.support.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
 from tests.support.synthetic import Shape
+from ui.samples.detail import first_share
 
 
 @pytest.fixture
@@ -170,3 +174,18 @@ def test_torch_stays_out(run: Run) -> None:
     for view in ("Browse", "Side by side", "Blind review"):
         open_page("samples", "made", view=view)
     assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held
+
+
+def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) -> None:
+    run = synthetic(runs_home, shape=Shape(rows=60))
+    page = open_page("samples", "made")
+    assert page.segmented_control(key="colour").value == "Score"
+    assert "of the score (the largest)" in texts(page)
+    html = "".join(str(e.proto.body) for e in page.get("html"))
+    store = ScoreStore(run)
+    best = store.sample(str(store.at_rank(Filter(), "variance", 1)))
+    share = first_share(best, "variance")
+    assert share is not None and limits.mostly_sink(share)
+    assert f"first token {percent(share)}" in html and percent(1 - share) in html
+    focus = open_page("samples", "made", scorer="focus")
+    assert "first token" not in "".join(str(e.proto.body) for e in focus.get("html"))

@@ -7,7 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from circuitseer_core.browse.spans import SPECIAL_LABEL, contributions, shade, split_spans
+from circuitseer_core import limits
+from circuitseer_core.browse.spans import (
+    SPECIAL_LABEL,
+    contributions,
+    made_of,
+    shade,
+    spans_of_pieces,
+    split_spans,
+)
+from circuitseer_core.scoring.scorers import attention_scores
 
 
 def spans_of(text: str, starts: list[int], special: list[int] = [], **more):  # noqa: B006
@@ -75,3 +84,54 @@ def test_the_sink_is_left_out_or_clipped() -> None:
     assert out.left_out_share == pytest.approx(60 / values.sum())
     kept = shade(values, found, leave_out_sink=False)
     assert kept.clipped == 2 and kept.strength[0] == 1 and kept.strength[100] > 0.3
+
+
+def test_pieces_become_spans_and_empty_ones_join_the_next() -> None:
+    spans = spans_of_pieces(["a", "", "🎉", " b"])
+    assert spans.labels == ("a", "🎉", " b")
+    assert spans.owner.tolist() == [0, 1, 1, 2]
+    assert spans_of_pieces([]).labels == ()
+
+
+def test_what_a_score_is_made_of_sums_to_it() -> None:
+    """Against the scorers themselves: parts times score are the terms of its formula."""
+    rng = np.random.default_rng(3)
+    tokens = 40
+    rows = np.tril(rng.gamma(1.0, 1.0, (tokens, tokens)))
+    rows /= rows.sum(axis=1, keepdims=True)
+    flat = np.tril(np.ones((tokens, tokens)))
+    flat /= flat.sum(axis=1, keepdims=True)
+    profile, even = rows.mean(axis=0), flat.mean(axis=0)
+    special = np.zeros(tokens, bool)
+    special[-1] = True
+    scores = {
+        name: float(value[0, 0])
+        for name, value in attention_scores(
+            profile[None, None], even[None, None], np.array([tokens]), special[None]
+        ).items()
+    }
+    for name in ("variance", "raw_variance", "focus", "divergence"):
+        parts = made_of(name, scores[name], profile, special)
+        assert parts is not None and parts.sum() == pytest.approx(1)
+        left_out = [0, tokens - 1] if name in ("focus", "divergence") else []
+        assert (parts[left_out] == 0).all()
+    x = np.where(special, 0, profile)
+    x[0] = 0
+    x /= x.sum()
+    term = (tokens - 2) * (x[5] - 1 / (tokens - 2)) ** 2  # n^2 Var = n * sum of squares
+    focus = made_of("focus", scores["focus"], profile, special)
+    assert focus is not None and focus[5] * scores["focus"] == pytest.approx(term)
+    assert made_of("divergence", 2 * scores["divergence"], profile, special) is None
+    assert made_of("length", 40.0, profile, special) is None
+
+
+def test_nothing_is_coloured_that_means_nothing() -> None:
+    """A sink of nearly everything: the rest differ among themselves by next to nothing."""
+    found = spans_of("x" * 100, list(range(100)))
+    values = np.concatenate([[0.9999], np.linspace(0.1, 1, 99) * 1e-6])
+    out = shade(values, found)
+    assert out.faint == 99 and not out.strength.any()
+    even = np.full(100, 0.01)
+    even[7] = 0.01 * limits.COLOURED * 0.9
+    seen = shade(even, found)
+    assert seen.faint == 1 and seen.strength[7] == 0 and seen.strength[8] == 1

@@ -76,6 +76,15 @@ def test_verify_passes_then_notices_tampering(made: Path, tmp_path: Path) -> Non
     assert code == 1
 
 
+def test_another_draw_under_a_kept_name_is_asked_for(made: Path) -> None:
+    words = ["select", "--run", made / "run", "--name", "kept", "--count", "3"]
+    assert call(*words)[0] == 0 and call(*words)[0] == 0, "the same again is no other"
+    code, output = call(*words, "--seed", "5")
+    assert code == 1 and "was drawn with other settings (seed): --replace" in output
+    assert call(*words, "--seed", "5", "--replace")[0] == 0
+    assert Run.open(made / "run").selection("kept").settings.seed == 5
+
+
 def test_joint_ablation(made: Path) -> None:
     code, output = call(
         "ablate", "--run", made / "run", "--heads", "0.1,1.2", "--data", made / "probe.jsonl"

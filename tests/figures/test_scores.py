@@ -136,6 +136,13 @@ def test_profile_bars_cut_the_sink_and_say_its_height() -> None:
     assert tokens.profile_bars(np.array([]), [], LIGHT).data[0].x.size == 0
 
 
+def test_no_bar_is_cut_without_a_mark() -> None:
+    profile = np.array([0.2, 0.2, 0.2, 0.2, *np.full(46, 0.2 / 46)])
+    fig = tokens.profile_bars(profile, ["t"] * 50, LIGHT, left_out=np.arange(50) < 4)
+    cut = np.flatnonzero(profile * 50 > fig.data[0].y.max() + 1e-9)
+    assert list(fig.data[1].x) == list(cut) == [0, 1, 2, 3]
+
+
 def test_attention_map_is_causal_and_at_most_512_wide() -> None:
     rng = np.random.default_rng(0)
     matrix = np.tril(rng.random((512, 512)))

@@ -70,9 +70,10 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
             args=[sample_id],
         )
     st.markdown(detail.headline(store, sample, scorer))
+    detail.split(sample, scorer)
     look = detail.look_controls()
     picked = detail.picked_span(sample, key)
-    detail.tokens_of(run, sample, look, key=key, picked=picked, box="token_box")
+    detail.tokens_of(run, sample, look, scorer, key=key, picked=picked, box="token_box")
     detail.profile_figure(sample, key=key, picked=picked)
     matrix = st.expander(
         "One head's attention, token by token", key="attention_matrix", on_change="rerun"

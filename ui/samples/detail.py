@@ -9,22 +9,33 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
+from circuitseer_core import limits
 from circuitseer_core.browse.sample import ScoredSample
-from circuitseer_core.browse.spans import Shade, Spans, contributions, shade, split_spans
+from circuitseer_core.browse.spans import (
+    CLIP,
+    Shade,
+    Spans,
+    contributions,
+    made_of,
+    shade,
+    split_spans,
+)
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures.tokens import profile_bars
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import SINK_SCORERS, sink_share
 from circuitseer_core.selection.review import ReviewState
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, to_markdown
+from ui.widgets.split_bar import split_bar
 from ui.widgets.tokens import token_view
 
-COLOURS = ("Attention", "Variance", "One head")
+OF_SCORE = "of the score"
+COLOURS = ("Score", "Attention", "One head")
 
 
 @dataclass(frozen=True)
@@ -47,13 +58,14 @@ def look_controls() -> Look:
             key="colour",
             persist_state="session",
             label_visibility="collapsed",
-            help="Colour tokens by the attention they receive from the scored heads, by their part "
-            "in the variance of it, or by the attention they receive from one head",
+            help="Colour tokens by their part in the score in view, by the attention they receive "
+            "from the scored heads, or by the attention they receive from one head",
         )
+        by_score = colour == COLOURS[0]
         sink = st.toggle(
-            "Leave sink out",
-            value=True,
-            key="leave_out_sink",
+            "Leave first token out",
+            value=not by_score,  # of a score it may be the most part
+            key="leave_out_of_score" if by_score else "leave_out_sink",
             persist_state="session",
             help="Models park attention that they have no use for on the first token. Left in, "
             "it swamps the colours of all others.",
@@ -75,16 +87,40 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
     if rank:
         percentile = 100.0 * (total - rank) / max(total - 1, 1)
         parts += [f"percentile {percentile:.1f}", f"rank {rank:,} of {total:,}"]
-    if scorer in SINK_SCORERS and len(sample.profile):
-        share = sink_share(sample.profile[None], np.array([len(sample.profile)]))[0]
-        if np.isfinite(share):
-            parts.append(f"{percent(float(share))} of this score is the first token")
+    share = first_share(sample, scorer)
+    if share is not None:
+        parts.append(f"{percent(share)} of this score is the first token")
     parts.append(f"{sample.n_tokens:,} tokens" + (" (truncated)" if sample.truncated else ""))
     return " · ".join(parts)
 
 
+def first_share(sample: ScoredSample, scorer: str) -> float | None:
+    """The first token's part of the score; None where the score leaves it out, or nothing is kept.
+
+    Of the tokens' profile as stored, which is what the colours are of.
+    """
+    if scorer not in SINK_SCORERS or not len(sample.profile):
+        return None
+    share = float(sink_share(sample.profile[None], np.array([len(sample.profile)]))[0])
+    return share if np.isfinite(share) else None
+
+
+def split(sample: ScoredSample, scorer: str) -> None:
+    """Where the first token makes most of the score: a bar of it against all other tokens."""
+    share = first_share(sample, scorer)
+    if share is not None and limits.mostly_sink(share):
+        split_bar("first token", "all others", share)
+
+
 def tokens_of(
-    run: Run, sample: ScoredSample, look: Look, *, key: str, box: str, picked: int | None = None
+    run: Run,
+    sample: ScoredSample,
+    look: Look,
+    scorer: str,
+    *,
+    key: str,
+    box: str,
+    picked: int | None = None,
 ) -> None:
     """The text with its tokens coloured, and below it what the colours and the picked token say.
 
@@ -108,9 +144,11 @@ def tokens_of(
         if live is None:
             return
         profile = live
-    values, unit = _values(profile, look.colour)
+    values, unit = _values(sample, profile, look.colour, scorer)
     merged = spans.merge(values)
-    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink)
+    # Parts of a score are shown in proportion: the largest has full colour, whatever it leaves.
+    clip = 1.0 if unit == OF_SCORE else CLIP
+    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink, clip=clip)
 
     def pick(span: int) -> None:
         st.session_state[f"token_{key}"] = (sample.id, span)
@@ -120,7 +158,7 @@ def tokens_of(
             sample,
             spans,
             shading,
-            [f"{v:.3g} % {unit}" for v in merged],
+            [f"{percent(v, 2)} {unit}" for v in merged],
             key=f"tokens_{key}",
             picked=picked,
             on_pick=pick,
@@ -249,21 +287,30 @@ def _spans(sample: ScoredSample) -> Spans:
     return split_spans(sample.text, sample.token_starts, sample.special, truncated=sample.truncated)
 
 
-def _values(profile: NDArray[np.float64], colour: str) -> tuple[NDArray[np.float64], str]:
-    if colour == COLOURS[1]:
-        return contributions(profile) * 100, "of the variance"
-    return profile * 100, "of the attention"
+def _values(
+    sample: ScoredSample, profile: NDArray[np.float64], colour: str, scorer: str
+) -> tuple[NDArray[np.float64], str]:
+    """(T,) shares of 1 to colour by, and of what they are shares."""
+    if colour == COLOURS[0]:
+        parts = made_of(scorer, sample.scores[scorer], profile, sample.special)
+        if parts is not None:
+            return parts, OF_SCORE
+    return profile, "of the attention"
 
 
 def _scale_line(shading: Shade, unit: str) -> str:
-    parts = [f"Full colour: {shading.top:.2g} % {unit} (99th percentile)"]
+    which = "the largest" if unit == OF_SCORE else "99th percentile"
+    parts = [f"Full colour: {percent(shading.top, 1)} {unit} ({which})"]
     if shading.left_out.any():
         parts.append(
             f"left out of the colours: the first token and special tokens, "
             f"{percent(shading.left_out_share)} {unit}"
         )
-    elif shading.clipped:
-        parts.append(f"{shading.clipped} lie above it and are clipped")
+    if shading.clipped:
+        verb = "lies" if shading.clipped == 1 else "lie"
+        parts.append(f"{count(shading.clipped, 'token')} {verb} above it")
+    if shading.faint:
+        parts.append(f"no colour below a tenth of an even share ({count(shading.faint, 'token')})")
     return "; ".join(parts) + "."
 
 
