@@ -10,6 +10,7 @@ import streamlit as st
 
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import runs_home
 from ui.widgets.markdown import inline, literal
@@ -65,13 +66,13 @@ def _uploaded(key: str) -> list[str]:
     files = st.file_uploader("Files", FORMATS, accept_multiple_files=True, key=f"{key}_upload")
     folder = runs_home() / "uploads"
     remembered = f"{key}_uploaded"
-    for file in files or []:
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / Path(file.name).name
-        if not target.is_file() or target.stat().st_size != file.size:
-            target.write_bytes(file.getbuffer())
     if files:
-        st.session_state[remembered] = [str(folder / Path(f.name).name) for f in files]
+        try:
+            stored = [str(store(folder, file.name, file.getbuffer())) for file in files]
+        except UserError as error:
+            st.error(literal(error), icon=":material/error:")
+            return []
+        st.session_state[remembered] = stored
     kept: list[str] = st.session_state.get(remembered, [])
     if kept and not files:
         st.caption("Uploaded before: " + inline(", ".join(Path(p).name for p in kept)))
