@@ -37,12 +37,12 @@ from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import Measurer, PartMeasurer, measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
-from circuitseer_core.errors import UserError
+from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
-from circuitseer_core.model.loading import ModelInfo, load_model
+from circuitseer_core.model.loading import load_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
@@ -75,7 +75,7 @@ def detect(
     Raises:
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
-    _refuse_other_settings(run, settings)
+    refuse_other_settings(run, settings)
     if run.detection.finished and is_whole(run.heads_path) is not False:
         return run.heads()
     announce(run, "detect", "Reading the data")
@@ -95,7 +95,7 @@ def detect(
             allow_pickle=settings.allow_pickle,
             weight_bits=settings.weight_bits,
         )
-        _refuse_other_model(run, info)
+        refuse_other_model(run, info)
         with run.editing() as record:
             record.model = ModelRecord(**asdict(info))
     with run.editing() as record:
@@ -103,33 +103,6 @@ def detect(
         record.detect.settings = DetectOptions(**settings.model_dump())
     table = _prepare(run, settings, reference, corpora, show)
     return _Detection(run, settings, reference, table, show, devices).measure()
-
-
-def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
-    if run.detection.settings is None:
-        return
-    before = run.detection.settings.to_json()
-    ours = settings.model_dump()
-    changed = [k for k in ours if k not in NOT_NUMBERS and before.get(k, ours[k]) != ours[k]]
-    if changed:
-        first = changed[0]
-        option = first.replace("_", "-")
-        raise UserError(
-            f"{run.path} was made with --{option} {before.get(first)!r}, not {ours[first]!r}: "
-            "choose another --run"
-        )
-
-
-def _refuse_other_model(run: Run, info: ModelInfo) -> None:
-    before = run.record.model
-    if before is None:
-        return
-    if (before.weights_hash, before.dtype) != (info.weights_hash, info.dtype):
-        raise UserError(
-            f"{run.path} holds numbers of {before.id} ({before.dtype}, weights "
-            f"{str(before.weights_hash)[:8]}), not of {info.id} ({info.dtype}, weights "
-            f"{info.weights_hash[:8]}): choose another --run"
-        )
 
 
 def _prepare(
