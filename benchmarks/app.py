@@ -164,6 +164,7 @@ VISITS = {
         ".st-key-grid2_draw .js-plotly-plot",
         {"temperature": nudge("temperature"), "seed": number("Seed", "7")},
     ),
+    "Evidence": Visit("/evidence", ".st-key-card_evidence_length", {}),
 }
 
 

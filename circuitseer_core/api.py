@@ -96,12 +96,21 @@ def run_scoring(
 
 
 def run_selection(
-    run: str | Path, settings: SelectionSettings, *, command: str | None = None
+    run: str | Path,
+    settings: SelectionSettings,
+    *,
+    command: str | None = None,
+    replace: bool = False,
 ) -> SelectionRecord:
-    """Stage 3 with these settings; returns selection.json."""
-    from circuitseer_core.selection.select_run import select_run
+    """Stage 3 with these settings; returns selection.json.
+
+    Raises UserError where the name belongs to a draw with other settings, unless ``replace``.
+    """
+    from circuitseer_core.selection.select_run import refuse_other, select_run
 
     folder = Run.open(run)
+    if not replace:
+        refuse_other(folder, settings)
     with working(folder, "select", command):
         return select_run(folder, settings)
 

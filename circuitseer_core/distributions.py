@@ -57,6 +57,21 @@ def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:
     return np.asarray(np.where((n > 1) & np.isfinite(chance), chance, 1.0))
 
 
+def holm(chances: Sequence[float] | Floats) -> Floats:
+    """(m,) p values adjusted by Holm's step-down procedure (1979), in the order given.
+
+    The chance of one false finding among them is bounded whatever the dependence between the
+    comparisons. NaN, what could not be compared, stays NaN and is not counted.
+    """
+    p = np.asarray(chances, dtype=np.float64)
+    known = np.flatnonzero(np.isfinite(p))
+    order = known[np.argsort(p[known], kind="stable")]
+    scaled = p[order] * (len(order) - np.arange(len(order)))
+    adjusted = np.full(len(p), np.nan)
+    adjusted[order] = np.minimum(1.0, np.maximum.accumulate(scaled)) if len(order) else scaled
+    return adjusted
+
+
 @dataclass(frozen=True)
 class Bins:
     """Shared bins: ``edges`` (B+1,) ascending; ``log`` where they are even on a log scale.

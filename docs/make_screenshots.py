@@ -26,6 +26,7 @@ PAGES = {
     "samples": "samples",
     "sources": "sources",
     "export": "export",
+    "evidence": "evidence",
 }
 
 

@@ -120,14 +120,21 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
             f"{len(scoring.heads)} heads pass --heads lcb; without any effect {chance:.1f} would "
             "(--heads bh bounds the share of false ones by 5 %)"
         )
-    typer.echo(f"next: {as_typed(['select', '--run', str(run)])}")
+    named = [] if settings.name == "default" else ["--scores", settings.name]
+    typer.echo(f"next: {as_typed(['select', '--run', str(run), *named])}")
 
 
 @app.command()
 @takes(SelectionSettings)
-def select(run: opt.Run, settings: SelectionSettings) -> None:
+def select(
+    run: opt.Run,
+    settings: SelectionSettings,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="A draw of this name with other settings gives way.")
+    ] = False,
+) -> None:
     """Stage 3: draw the subset by soft sampling."""
-    selection = api.run_selection(run, settings, command=command_line())
+    selection = api.run_selection(run, settings, command=command_line(), replace=replace)
     counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     typer.echo(api.decision(run, selection))

@@ -19,13 +19,16 @@ def ablate(
     heads: Annotated[list[str], typer.Option(help='A set of heads, "l.h,l.h"; repeatable.')],
     data: opt.Data,
     limit: Annotated[int, typer.Option(help="At most so many samples, by hash.")] = 200,
+    max_length: Annotated[
+        int | None, typer.Option(help="Longer samples are left out, before --limit.")
+    ] = None,
     device: opt.Device = "auto",
 ) -> None:
     """Loss with several heads ablated at once, on any data."""
     from circuitseer_core.detection.joint import ablate_sets
 
     quiet_libraries()
-    for line in ablate_sets(run, heads, data, limit=limit, device=device):
+    for line in ablate_sets(run, heads, data, limit=limit, device=device, max_length=max_length):
         typer.echo(line)
 
 

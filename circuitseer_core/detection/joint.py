@@ -78,9 +78,18 @@ def stacked_losses(
 
 
 def ablate_sets(
-    run_path: Path, head_texts: Sequence[str], data: Sequence[str], *, limit: int, device: str
+    run_path: Path,
+    head_texts: Sequence[str],
+    data: Sequence[str],
+    *,
+    limit: int,
+    device: str,
+    max_length: int | None = None,
 ) -> Iterator[str]:
     """Mean loss clean and under each set of heads, a line each; the model is the run's.
+
+    ``limit`` samples are taken by hash of those that can serve: with a response, and of at most
+    ``max_length`` tokens (by default what the model has positions for, 4,096 at most).
 
     Raises:
         UserError: no model in the run, unknown heads, or no usable sample.
@@ -90,11 +99,12 @@ def ablate_sets(
     sets = [parse_head_list(text) for text in head_texts]
     corpus = Corpus(list(data))
     corpus.count()
-    reference = load_run_model(model, model.dtype, device)
-    known = set(reference.heads)
+    layers = model.heads_per_layer
+    known = {(layer, head) for layer, n in enumerate(layers) for head in range(n)}
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
+    reference = load_run_model(model, model.dtype, device)
     pool = encode_candidates(
         reference,
         corpus,
@@ -102,8 +112,11 @@ def ablate_sets(
         seed=0,
         template=detection.template or "plain",
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
-        max_length=detection.max_length or default_max_length(reference.max_positions, None),
+        max_length=default_max_length(reference.max_positions, max_length),
     )
+    if pool.left_out:
+        left = ", ".join(f"{n:,} {why}" for why, n in pool.left_out.items())
+        yield f"{len(pool.samples):,} samples; left out on the way: {left}"
     with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
     yield f"clean: {losses[0].mean():.4f} nats over {losses.shape[1]} samples"

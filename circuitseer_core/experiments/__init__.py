@@ -66,6 +66,11 @@ EXPERIMENTS: dict[str, Experiment] = {
             "circuitseer_core.experiments.random_heads",
         ),
         Experiment(
+            "masked-loss",
+            "does the loss without the heads rank samples as attention does (--head-influence)",
+            "circuitseer_core.experiments.masked_loss",
+        ),
+        Experiment(
             "temperature",
             "what the temperature does: softness, lift, overlap with top-k, sources",
             "circuitseer_core.experiments.temperature",
@@ -74,6 +79,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "heads",
             "are the reasoning heads needed, do they suffice, and for what (needs the model)",
             "circuitseer_core.experiments.heads",
+            needs_model=True,
         ),
         Experiment(
             "joint-ablation",
@@ -85,11 +91,13 @@ EXPERIMENTS: dict[str, Experiment] = {
             "domains",
             "do math, logic, code and other text need the same heads (needs the model and data=)",
             "circuitseer_core.experiments.domains",
+            needs_model=True,
         ),
         Experiment(
             "ablation-method",
             "do uniform, scaled, zero and mean ablation find the same heads (needs the model)",
             "circuitseer_core.experiments.ablation_method",
+            needs_model=True,
         ),
         Experiment(
             "sinks",

@@ -19,8 +19,9 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -28,10 +29,12 @@ from circuitseer_core.experiments.head_maps import (
     agreement,
     best_heads,
     halves_agree,
+    maps_seconds,
     measure_maps,
     top_size,
 )
 from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
 
@@ -42,6 +45,8 @@ if TYPE_CHECKING:
 
 NAME = "ablation-method"
 FIRST = "uniform"
+RELEVANT = 0.3
+"""A rank correlation of maps that would matter."""
 
 
 class Options(ExperimentOptions):
@@ -84,7 +89,16 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
     numbers |= {"samples": len(samples), "heads": len(heads), "all_heads": everyone}
     title = "Does it matter what takes a head's place?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, map_table(maps))
+    return ExperimentResult(
+        NAME, title, verdict(numbers), numbers, map_table(maps), outcome(numbers), (PLOT,)
+    )
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine."""
+    chosen = Options.of(**options)
+    samples = (1 + len(chosen.methods)) * chosen.limit
+    return maps_seconds(run, samples, chosen.field, chosen.max_tokens)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
@@ -141,26 +155,58 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         "halves_spearman": halves[0],
         "halves_overlap": halves[1],
         "methods": {
-            other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < LEVEL)}
+            other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < FALSE_FINDING)}
             for other, each, p in zip(others, found, adjusted, strict=True)
         },
     }
 
 
 def map_table(maps: list[HeadMap]) -> pd.DataFrame:
-    """map, layer, head, importance, stderr, n: a row a map and head, best of each map first."""
+    """map, layer, head, importance, stderr, n, uniform: a row a map and head, best first.
+
+    ``uniform`` is the head's importance in the first map.
+    """
     frames = []
     for each in maps:
         n = len(each.delta)
         layer, head = np.array(each.heads).T
         error = each.delta.std(axis=0, ddof=1) / np.sqrt(n) if n > 1 else np.nan
         columns = {"layer": layer, "head": head, "importance": each.importance, "stderr": error}
-        frame = pd.DataFrame({"map": each.name, **columns, "n": n})
+        frame = pd.DataFrame({"map": each.name, **columns, "n": n, FIRST: maps[0].importance})
         frames.append(frame.sort_values("importance", ascending=False, kind="stable"))
     return pd.concat(frames, ignore_index=True)
 
 
-def _verdict(numbers: dict[str, Any]) -> str:
+def outcome(numbers: dict[str, Any]) -> Outcome:
+    """Found where every way's top heads are uniform's beyond chance; by the least Spearman."""
+    methods = numbers["methods"]
+    name = min(methods, key=lambda m: methods[m]["spearman"])
+    worst = methods[name]
+    judged = Outcome.judge(
+        f"least Spearman of a map with that of uniform ({name})",
+        worst["spearman"],
+        worst["spearman_low"],
+        worst["spearman_high"],
+        relevant=RELEVANT,
+        comparisons=len(methods),
+        correction=HOLM if len(methods) > 1 else None,
+    )
+    return held(judged, all(each["found"] for each in methods.values()))
+
+
+PLOT = Plot(
+    kind="points",
+    caption="Mean loss change of every head: by each way of ablating it, against uniform.",
+    x=FIRST,
+    y="importance",
+    group="map",
+    x_title="importance by uniform (nats)",
+    y_title="importance (nats)",
+)
+
+
+def verdict(numbers: dict[str, Any]) -> str:
+    """The answer in sentences."""
     parts = []
     for name, each in numbers["methods"].items():
         line = (

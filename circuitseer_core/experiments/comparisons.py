@@ -1,31 +1,27 @@
-"""Several comparisons at once, and what two sets of heads share by chance."""
+"""What two sets of heads share by chance, and when that is held to be more than chance."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from math import comb
 
-import numpy as np
+from circuitseer_core.runs.experiment_records import Outcome
 
-from circuitseer_core.aliases import Floats
-
-LEVEL = 0.05
+FALSE_FINDING = 0.05
 """Chance of one false finding in a whole family of comparisons (Holm 1979)."""
 
 
-def holm(chances: Sequence[float] | Floats) -> Floats:
-    """(m,) p values adjusted by Holm's step-down procedure; NaN stays NaN and is not counted.
+HOLM = "Holm"
 
-    The family-wise error is bounded whatever the dependence between the comparisons.
+
+def held(outcome: Outcome, found: bool) -> Outcome:
+    """An outcome that is found only where the corrected comparison is found too.
+
+    Where the plain interval lies beyond the null but the correction (or another condition) does
+    not let it count, the answer is open.
     """
-    p = np.asarray(chances, dtype=np.float64)
-    adjusted = np.full(len(p), np.nan)
-    order = [int(i) for i in np.argsort(p, kind="stable") if np.isfinite(p[i])]
-    worst = 0.0
-    for place, i in enumerate(order):
-        worst = max(worst, min(1.0, (len(order) - place) * float(p[i])))
-        adjusted[i] = worst
-    return adjusted
+    if outcome.state == "found" and not found:
+        return outcome.model_copy(update={"state": "inconclusive"})
+    return outcome
 
 
 def overlap_by_chance(shared: int, count: int, field: int) -> float:

@@ -117,7 +117,7 @@ def _with_interval(values: list[float]) -> str:
 def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
     """The scorer against every reference; every scorer against the one; what scores are made of."""
     scorer, reference = numbers["scorer"], numbers["reference"]
-    none = {"nothing": 0.0}
+    none = {"no correlation": 0.0}
     common: dict[str, Any] = {
         "kind": "intervals", "x": "estimate", "low": "low", "high": "high",
         "x_title": "rank correlation", "references": none,

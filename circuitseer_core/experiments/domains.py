@@ -20,12 +20,14 @@ from itertools import combinations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.detection.set_overlap import shared_tops
+from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.ablation_method import map_table
-from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.experiments.ablation_method import RELEVANT
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -33,11 +35,13 @@ from circuitseer_core.experiments.head_maps import (
     agreement,
     best_heads,
     halves_agree,
+    maps_seconds,
     measure_maps,
     relabelled_chance,
     top_size,
 )
 from circuitseer_core.experiments.held_out import Words, of_data, run_model
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
 
@@ -71,11 +75,10 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
-    if len(chosen.data) < 2:
-        raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
+    specs = _domains(chosen)
 
     reference = run_model(run, chosen.dtype, chosen.device)
-    jobs = [_job(run, reference, spec, chosen) for spec in chosen.data]
+    jobs = [_job(run, reference, spec, chosen) for spec in specs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
         raise UserError(f"domains need different names, not {', '.join(names)}: name=path")
@@ -84,7 +87,22 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
     numbers["all_heads"] = everyone
     title = "Do different domains need the same heads?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, map_table(maps))
+    pairs = pd.DataFrame(numbers["pairs"])
+    pairs.insert(0, "pair", [f"{line['one']} – {line['other']}" for line in numbers["pairs"]])
+    return ExperimentResult(NAME, title, verdict(numbers), numbers, pairs, outcome(numbers), PLOTS)
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine. Raises UserError for fewer than two domains."""
+    chosen = Options.of(**options)
+    samples = len(_domains(chosen)) * chosen.limit
+    return maps_seconds(run, samples, chosen.field, chosen.max_tokens)
+
+
+def _domains(options: Options) -> tuple[str, ...]:
+    if len(options.data) < 2:
+        raise UserError("give at least two domains: data=math=one.jsonl,code=other.jsonl")
+    return options.data
 
 
 def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> MapJob:
@@ -121,8 +139,8 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         lines.append(
             {"one": maps[a].name, "other": maps[b].name}
             | each.to_json()
-            | {"p_holm": float(same), "above_chance": bool(same < LEVEL)}
-            | {"p_differ_holm": float(other), "differ": bool(other < LEVEL)}
+            | {"p_holm": float(same), "above_chance": bool(same < FALSE_FINDING)}
+            | {"p_differ_holm": float(other), "differ": bool(other < FALSE_FINDING)}
             | {"overlap_by_specificity": tops}
         )
     domains = {}
@@ -152,7 +170,47 @@ def specificities(maps: list[HeadMap]) -> list[np.ndarray[Any, np.dtype[np.float
     return list(relative - rest)
 
 
-def _verdict(numbers: dict[str, Any]) -> str:
+def outcome(numbers: dict[str, Any]) -> Outcome:
+    """Found where all pairs share top heads beyond chance; by the pair of least Spearman."""
+    worst = min(numbers["pairs"], key=lambda line: line["spearman"])
+    judged = Outcome.judge(
+        f"least Spearman of two domains' maps ({worst['one']} and {worst['other']})",
+        worst["spearman"],
+        worst["spearman_low"],
+        worst["spearman_high"],
+        relevant=RELEVANT,
+        comparisons=len(numbers["pairs"]),
+        correction=HOLM if len(numbers["pairs"]) > 1 else None,
+    )
+    return held(judged, all(line["above_chance"] for line in numbers["pairs"]))
+
+
+PLOTS = (
+    Plot(
+        kind="intervals",
+        caption="Spearman over heads of two domains' maps, with 95 % intervals over samples.",
+        label="pair",
+        x="spearman",
+        low="spearman_low",
+        high="spearman_high",
+        x_title="Spearman of the maps",
+        references={"no agreement": 0.0},
+    ),
+    Plot(
+        kind="intervals",
+        caption="Share of the top heads that two domains have in common.",
+        label="pair",
+        x="overlap",
+        low="overlap_low",
+        high="overlap_high",
+        x_title="shared top heads",
+        shares=True,
+    ),
+)
+
+
+def verdict(numbers: dict[str, Any]) -> str:
+    """The answer in sentences."""
     domains, lines = numbers["domains"], numbers["pairs"]
     sizes = ", ".join(f"{name} ({d['samples']})" for name, d in domains.items())
     of = f" of {numbers['all_heads']:,}" if numbers["all_heads"] > numbers["heads"] else ""

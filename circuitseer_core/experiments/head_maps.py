@@ -15,7 +15,6 @@ Axes: n samples, H heads.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -30,6 +29,7 @@ from circuitseer_core.detection.set_overlap import shared_tops, top_of
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import overlap_by_chance
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.folder import Run
@@ -102,6 +102,13 @@ def measure_maps(
     ]
 
 
+def maps_seconds(run: Run, samples: int, share: float, max_tokens: int | None) -> float:
+    """About what maps over ``samples`` take: half a forward pass a sample and head, on average."""
+    tokens = float(run.probe()["n_tokens"].mean())
+    tokens = tokens if max_tokens is None else min(tokens, max_tokens)
+    return forward_seconds(run, 0.5 * samples * share * len(run.heads()) * tokens)
+
+
 def best_heads(run: Run, share: float) -> list[Head]:
     """The ``share`` of the run's heads of largest importance, best first.
 
@@ -135,15 +142,13 @@ def _measure(
 ) -> None:
     import torch
 
-    from circuitseer_core.detection.ablator import Ablator, batch_budget, measure_field
+    from circuitseer_core.detection.ablator import Ablator
+    from circuitseer_core.detection.parts import PartMeasurer, measure_parts, parts_of
     from circuitseer_core.detection.replay import replay_is_exact
     from circuitseer_core.model.batches import loss_batch
     from circuitseer_core.model.memory import freed_memory_kept
     from circuitseer_core.runs.progress import Progress
 
-    by_layer: dict[int, list[int]] = defaultdict(list)
-    for layer, head in sorted(heads):
-        by_layer[layer].append(head)
     stack = stack_tokens(run, reference)
     total = sum(len(job.samples) for job in jobs) * len(heads)
     with (
@@ -151,18 +156,16 @@ def _measure(
         freed_memory_kept(reference.device.type),
     ):
         for at, (job, mark) in enumerate(zip(jobs, marks, strict=True)):
-            progress.say(job.name)
             with torch.inference_mode():
                 first = loss_batch(job.samples[:1], reference.device)
                 replay = replay_is_exact(reference, first)
-            measure_field(
-                Ablator(reference, job.ablation, stack_tokens=stack, replay=replay),
-                job.samples,
-                dict(by_layer),
-                budget=batch_budget(stack, len(heads) / len(by_layer)),
+            ablator = Ablator(reference, job.ablation, stack_tokens=stack, replay=replay)
+            sets = {_set_name(at): job.samples}
+            measure_parts(
+                PartMeasurer(ablator, sets),
+                parts_of(sets, sorted(heads), slice(None), number=0, stack_tokens=stack),
+                sets,
                 folder=folder,
-                set_name=_set_name(at),
-                number=0,
                 settings_hash=mark,
                 progress=progress,
             )

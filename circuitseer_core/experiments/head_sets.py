@@ -47,6 +47,11 @@ class HeadSet:
     keep: bool = False
     draw: int = -1
 
+    @property
+    def label(self) -> str:
+        """The kind, with the number of a random set."""
+        return self.kind if self.draw < 0 else f"{self.kind} {self.draw + 1}"
+
 
 def sets_of(
     best: dict[str, list[Head]],

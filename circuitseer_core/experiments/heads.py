@@ -23,8 +23,9 @@ from pydantic import Field
 from circuitseer_core.aliases import Floats
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.experiments import set_effects
+from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.head_answers import AnswerOptions, answer_sentence, answered
+from circuitseer_core.experiments.head_answers import AnswerOptions, answered
 from circuitseer_core.experiments.head_sets import (
     ALL,
     ANY,
@@ -35,16 +36,15 @@ from circuitseer_core.experiments.head_sets import (
     SetMeasurements,
     sets_of,
 )
+from circuitseer_core.experiments.head_words import OTHER, REASONING, outcome, plots, verdict
 from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import count, percent, plain, signed
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import Encoded
     from circuitseer_core.model.reference import ReferenceModel
 
 NAME = "heads"
-REASONING, OTHER = "reasoning", "other text"
 
 
 class Options(AnswerOptions, ExperimentOptions):
@@ -90,12 +90,26 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = summary(losses, where.tolist(), sets, chosen.seed)
     numbers |= {"answers": answers, "heads": {s: len(h) for s, h in best.items()}}
     labels = pd.DataFrame(
-        [(s.kind, s.share, s.keep, s.draw, len(s.ablated)) for s in sets],
-        columns=["heads", "share", "keep", "draw", "ablated"],
+        [(s.label, s.kind, s.share, s.keep, s.draw, len(s.ablated)) for s in sets],
+        columns=["set", "heads", "share", "keep", "draw", "ablated"],
     )
     details = set_effects.by_source(losses, [s.source for s in samples], labels)
     title = "Are the reasoning heads needed, do they suffice, and for what?"
-    return ExperimentResult(NAME, title, verdict(numbers), numbers, details)
+    return ExperimentResult(
+        NAME, title, verdict(numbers), numbers, details, outcome(numbers), plots(chosen.shares)
+    )
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes on this machine, answers included."""
+    chosen = Options.of(**options)
+    tokens = float(run.probe()["n_tokens"].mean())
+    if chosen.max_tokens is not None:
+        tokens = min(tokens, chosen.max_tokens)
+    sets = 2 + len(chosen.shares) * (1 + 2 * chosen.draws) * (1 + chosen.keep)
+    losses = 2 * sets * chosen.limit * tokens
+    answers = (2 + chosen.draws) * chosen.answers * (tokens + chosen.max_new_tokens)
+    return forward_seconds(run, losses + answers)
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str, list[Encoded]]:
@@ -164,64 +178,3 @@ def _group(own: Floats, at: dict[Any, int]) -> dict[str, Any]:
         "clean": float(own[0].mean()),
         "all_heads": float(everything.mean()),
     }
-
-
-def verdict(numbers: dict[str, Any]) -> str:
-    """The answer in sentences."""
-    parts = [
-        f"{count(group['samples'], 'sample')} of {name} (clean loss {plain(group['clean'])} nats, "
-        f"without any head {signed(group['all_heads'])})"
-        for name, group in numbers["groups"].items()
-    ]
-    text = [f"On {' and '.join(parts)}."]
-    text += [_effect(row, numbers["heads"]) for row in numbers["rows"] if row["against"] == SAME]
-    text.append(_answer(numbers["rows"]))
-    text.append(answer_sentence(numbers["answers"]))
-    if OTHER not in numbers["groups"]:
-        text.append("Without other=… (text that needs no reasoning) specificity is unknown.")
-    text.append(f"Holm's correction is for {count(numbers['comparisons'], 'comparison')}.")
-    return " ".join(part for part in text if part)
-
-
-def _effect(row: dict[str, Any], heads: dict[str, int]) -> str:
-    """One comparison with random sets of the same layers."""
-    k = f"{heads[row['share']]} ({percent(float(row['share']))})"
-    tail = (
-        f"{signed(row['ours'])}, {row['draws']} random sets of the same layers "
-        f"{signed(row['random_low'])} to {signed(row['random_high'])} (gap {signed(row['gap'])}, "
-        f"{signed(row['low'])} to {signed(row['high'])}{'' if row['found'] else ': not beyond'})."
-    )
-    if row["what"] == "specificity":
-        low, high = row["interval"]
-        return (
-            f"Relative rise on reasoning less that on other text, {k} heads ablated "
-            f"({signed(low)} to {signed(high)}): {tail}"
-        )
-    if row["what"] == "keep":
-        return f"Loss saved on {row['group']} by keeping only {k} heads, less clean: {tail}"
-    return f"Loss on {row['group']} without {k} heads: {tail}"
-
-
-_CLAIMS = (
-    ("ablate", REASONING, "they are needed for reasoning more than random heads are"),
-    ("ablate", OTHER, "they are needed for other text more than random heads are"),
-    ("specificity", REASONING, "they are needed for reasoning more than for other text"),
-    ("keep", REASONING, "kept alone they preserve more than random heads do"),
-)
-
-
-def _answer(rows: Sequence[dict[str, Any]]) -> str:
-    """What is found and what is not, against both kinds of random sets."""
-    text = []
-    for what, group, claim in _CLAIMS:
-        of = [row for row in rows if (row["what"], row["group"]) == (what, group)]
-        shares = list(dict.fromkeys(row["share"] for row in of))
-        held = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
-        if not of:
-            continue
-        names = ", ".join(percent(float(share)) for share in held)
-        if held:
-            text.append(f"That {claim}: found for {names}")
-        else:
-            text.append(f"That {claim}: no evidence")
-    return "; ".join(text) + "."

@@ -21,10 +21,12 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.held_out import Words, held_out, of_data
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain
@@ -79,7 +81,31 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
     numbers["data"] = list(chosen.data) or SETS[chosen.set]
     title = "What do the reasoning heads do together?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+    return ExperimentResult(
+        NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS
+    )
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals", label="ablated", x="delta", low="low", high="high",
+        x_title="rise of the loss (nats)", references={"no rise": 0.0},
+        caption="Rise of the loss when all heads of a set are ablated at once, with 95 % intervals "
+        "over the samples.",
+    ),
+)  # fmt: skip
+
+
+def _outcome(numbers: dict[str, Any]) -> Outcome | None:
+    """Whether the reasoning heads' joint rise stands above random heads'."""
+    if numbers["gap_stderr"] is None:
+        return None
+    reach = float(t95(numbers["samples"])) * numbers["gap_stderr"]
+    gap = numbers["gap"]
+    return Outcome.judge(
+        "rise of the loss above random heads' (nats),", gap, gap - reach, gap + reach,
+        relevant=0.05 * numbers["clean"],
+    )  # fmt: skip
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:
@@ -119,7 +145,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
 
 
 def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
-    """ablated, heads, samples, loss, delta, stderr (nats): a row for clean and each set.
+    """ablated, heads, samples, loss, delta, stderr, low, high (nats): a row for clean and each set.
 
     Args:
         losses: (1 + sets, n) mean losses of n samples; row 0 is clean.
@@ -128,6 +154,7 @@ def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
     delta = losses - losses[0]
     n = losses.shape[1]
     error = delta.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(losses), np.nan)
+    reach = float(t95(n)) * error
     return pd.DataFrame(
         {
             "ablated": names,
@@ -136,6 +163,8 @@ def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
             "loss": losses.mean(axis=1),
             "delta": delta.mean(axis=1),
             "stderr": error,
+            "low": delta.mean(axis=1) - reach,
+            "high": delta.mean(axis=1) + reach,
         }
     )
 

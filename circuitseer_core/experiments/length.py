@@ -18,8 +18,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
 from circuitseer_core.correlation import control_agreement, correlation, partial, ranks, spearman
+from circuitseer_core.distributions import spearman95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.references import (
@@ -29,6 +31,7 @@ from circuitseer_core.experiments.references import (
     worked_steps,
 )
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import PLAIN_SCORERS
 from circuitseer_core.wording import count, signed
@@ -67,7 +70,31 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     verdict = _verdict(everything, reference)
     title = "How far does length drive the scores?"
-    return ExperimentResult(NAME, title, verdict, numbers, table)
+    return ExperimentResult(NAME, title, verdict, numbers, table, _outcome(everything), _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals", label="scorer", x="length", low="length_low", high="length_high",
+        where={"source": "all"}, x_title="Spearman with the number of tokens",
+        references={"no correlation": 0.0},
+        caption="Rank correlation of every scorer with the number of scored tokens, over all rows, "
+        "with 95 % intervals.",
+    ),
+)  # fmt: skip
+
+
+def _outcome(everything: pd.DataFrame) -> Outcome | None:
+    """Whether length drives the default scorer (the first, where that is missing)."""
+    if everything.empty:
+        return None
+    name = "variance" if "variance" in everything.index else str(everything.index[0])
+    line = everything.loc[name]
+    return Outcome.judge(
+        f"Spearman of {name} with the number of tokens",
+        float(line["length"]), float(line["length_low"]), float(line["length_high"]),
+        relevant=limits.CORRELATION, side="either",
+    )  # fmt: skip
 
 
 def _reference(run: Run, options: Options) -> Reference | None:
@@ -83,9 +110,10 @@ def length_table(
 ) -> pd.DataFrame:
     """A row a scorer and source (``all`` first): scorer, source, rows, length, control, …
 
-    ``length``: Spearman with n_tokens. ``control``: Spearman with the random-head scores, and
-    ``control_length`` theirs with n_tokens (means of the draws). With a reference: ``reference``,
-    ``reference_at_length`` (partial) and ``control_reference_at_length``.
+    ``length``: Spearman with n_tokens (95 % interval ``length_low``, ``length_high``).
+    ``control``: Spearman with the random-head scores, and ``control_length`` theirs with n_tokens
+    (means of the draws). With a reference: ``reference``, ``reference_at_length`` (partial) and
+    ``control_reference_at_length``.
     """
     groups = {"all": np.arange(len(frame))}
     for name, rows in frame.groupby("source", observed=True).indices.items():
@@ -94,7 +122,7 @@ def length_table(
     if len(groups) == 2:
         groups = {"all": groups["all"]}
     values = None if reference is None else reference.values
-    return pd.DataFrame(
+    table = pd.DataFrame(
         [
             {"scorer": scorer, "source": name}
             | _line(frame.iloc[rows], scorer, None if values is None else values[rows])
@@ -102,6 +130,8 @@ def length_table(
             for name, rows in groups.items()
         ]
     )
+    ends = [spearman95(line.length, line.rows) for line in table.itertuples()]
+    return table.assign(length_low=[low for low, _ in ends], length_high=[high for _, high in ends])
 
 
 def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[str, Any]:

@@ -20,10 +20,15 @@ def verdict(numbers: dict[str, Any], outcome: Outcome) -> str:
     text = (
         f"{head} From disjoint halves of the {count(numbers['samples'], 'stored sample')}, fall of "
         f"the share of the {count(numbers['heads'], 'head')} that two probes have in common "
-        f"(intervals corrected for {len(parts)} comparisons): {'; '.join(parts)}."
+        f"({_correction(len(parts))}): {'; '.join(parts)}."
     )
     if numbers["criterion"] == "loss":
         text += " The stored probe was chosen by high loss: random means random among the hard."
+    if numbers["raced"]:
+        text += (
+            f" Only the {numbers['field']} heads of the race's last field take part, which this "
+            "very probe had narrowed down."
+        )
     if numbers["expected"] is not None:
         share, low, high = numbers["expected"]
         text += (
@@ -32,6 +37,12 @@ def verdict(numbers: dict[str, Any], outcome: Outcome) -> str:
             f"{percent(numbers['chance'])})."
         )
     return text + _rescored(numbers["rescored"])
+
+
+def _correction(comparisons: int) -> str:
+    return "95 % intervals" + (
+        f", corrected for {comparisons} comparisons" if comparisons > 1 else ""
+    )
 
 
 def _gap(name: str, gap: list[float], numbers: dict[str, Any]) -> str:
@@ -59,8 +70,8 @@ def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
             where={"kind": "gap"}, x_title="fall of the share of common heads",
             references={"no effect": 0.0},
             caption="How much fewer heads a probe by another rule shares with a random one than "
-            f"two random ones do (for a source: than two of it do); intervals corrected for "
-            f"{len(numbers['gaps'])} comparisons.",
+            f"two random ones do (for a source: than two of it do); "
+            f"{_correction(len(numbers['gaps']))}.",
         ),
         Plot(
             kind="lines", x="size", y="overlap", low="low", high="high", shares=True,

@@ -3,9 +3,10 @@
 Runs of one model are compared pair by pair:
 
 1. Share of the heads that both choose, beside what is expected of two probes of *one* population
-   and these sizes (detection/set_overlap.py, from the smaller probe). Below that expectation's
-   interval the probes differ by more than the luck of their samples.
-2. Spearman of the two importance maps.
+   (detection/set_overlap.py, from the smaller probe whose map is exact). Below that expectation's
+   interval the probes differ by more than the luck of their samples. Between raced maps alone there
+   is no such yardstick.
+2. Spearman of the two importance maps, pilot estimates of raced-out heads included.
 3. Where both scored the same rows: Spearman of the scores, and what the drawn subsets share above
    what shared noise gives.
 
@@ -23,7 +24,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from circuitseer_core import limits
-from circuitseer_core.correlation import correlation, ranks, spearman
+from circuitseer_core.correlation import spearman
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap
 from circuitseer_core.distributions import Z95
@@ -82,40 +83,64 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     title = "Do different probes find the same heads?"
     return ExperimentResult(
-        NAME, title, _verdict(table, outcome), numbers, table, outcome, _plots(table)
+        NAME, title, _verdict(table, outcome), numbers, _long(table), outcome, _plots(table)
     )
+
+
+FOUND, EXPECTED = "in common", "two probes of one population"
+
+
+def _long(table: pd.DataFrame) -> pd.DataFrame:
+    """The pairs, each with a row below for what is expected: which, share, low, high."""
+    found = table.assign(which=FOUND, share=table["overlap"], low=np.nan, high=np.nan)
+    names = {"expected": "share", "expected_low": "low", "expected_high": "high"}
+    expected = table[["pair", *names]].rename(columns=names).dropna().assign(which=EXPECTED)
+    columns = ["pair", "which", "share", "low", "high", *table.columns.drop("pair")]
+    return pd.concat([found, expected]).sort_values("pair", kind="stable")[columns]
 
 
 def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
     """One pair of runs: overlap beside its expectation, Spearman of maps and scores, subsets."""
-    maps = [HeadEstimates.of_run(run) for run in (one, other)]
-    common = sorted(set(maps[0].heads) & set(maps[1].heads))
-    rows = [
-        pd.Series(m.everything(), index=pd.MultiIndex.from_tuples(m.heads)).reindex(common)
-        for m in maps
-    ]
     top = options.heads or len(select_heads(one.heads()))
     sets = [set(select_heads(run.heads(), str(top))) for run in (one, other)]
-    shared_ids = _probe_ids(one) & _probe_ids(other)
-    smaller = min(maps, key=lambda m: m.samples[0])
-    expected = expected_overlap(smaller, top, seed=options.seed)
+    keys = ["layer", "head"]
+    maps = one.heads().merge(other.heads(), on=keys, suffixes=("_one", "_other"))
     line: dict[str, Any] = {
         "pair": f"{one.name} / {other.name}",
         "heads": top,
         "overlap": len(sets[0] & sets[1]) / top,
-        "chance": top / len(common) if common else np.nan,
-        "expected": np.nan, "expected_low": np.nan, "expected_high": np.nan,
-        "spearman": correlation(*(ranks(r.to_numpy(dtype=np.float64)) for r in rows)),
-        "common_samples": len(shared_ids),
-    }  # fmt: skip
-    if expected is not None:
-        # the half width is of 95 %: wider where several pairs are judged together
-        wide = of_errors(0.0, 1.0, corrected(pairs)).high / Z95
-        reach = (expected.high - expected.expected, expected.expected - expected.low)
-        line["expected"] = expected.expected
-        line["expected_low"] = max(0.0, expected.expected - wide * max(reach))
-        line["expected_high"] = min(1.0, expected.expected + wide * max(reach))
-    return line | _subsets(one, other, options)
+        "chance": top / len(maps) if len(maps) else np.nan,
+        "spearman": spearman(
+            *(maps[f"importance_{side}"].to_numpy(dtype=np.float64) for side in ("one", "other"))
+        ),
+        "common_samples": len(_probe_ids(one) & _probe_ids(other)),
+    }
+    return line | _expected(one, other, top, pairs, options.seed) | _subsets(one, other, options)
+
+
+def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str, Any]:
+    """What two probes of one population share, by the smaller probe with an exact map.
+
+    A race leaves the heads that its own probe liked: what it expects of another is too much.
+    """
+    estimates = [HeadEstimates.of_run(run) for run in (one, other)]
+    exact = [found for found in estimates if not found.raced]
+    nothing = dict.fromkeys(("expected", "expected_low", "expected_high", "expected_of"), np.nan)
+    if not exact:
+        return nothing
+    smaller = min(exact, key=lambda found: found.samples[0])
+    expected = expected_overlap(smaller, top, seed=seed)
+    if expected is None:
+        return nothing
+    # the half width is of 95 %: wider where several pairs are judged together
+    wide = of_errors(0.0, 1.0, corrected(pairs)).high / Z95
+    reach = wide * max(expected.high - expected.expected, expected.expected - expected.low)
+    return {
+        "expected": expected.expected,
+        "expected_low": max(0.0, expected.expected - reach),
+        "expected_high": min(1.0, expected.expected + reach),
+        "expected_of": expected.samples,
+    }
 
 
 def _probe_ids(run: Run) -> set[str]:
@@ -181,7 +206,8 @@ def _verdict(table: pd.DataFrame, outcome: Outcome) -> str:
         )
         if np.isfinite(line["expected"]):
             text += (
-                f"; two probes of one population {percent(line['expected'])}, interval "
+                f"; two probes of one population and {int(line['expected_of'])} samples "
+                f"{percent(line['expected'])}, interval "
                 f"{percent(line['expected_low'])} to {percent(line['expected_high'])}"
             )
         text += f"), maps with Spearman {signed(line['spearman'])}"
@@ -215,15 +241,11 @@ def _drawn(line: dict[str, Any]) -> str:
 def _plots(table: pd.DataFrame) -> tuple[Plot, ...]:
     return (
         Plot(
-            kind="intervals", label="pair", x="overlap", shares=True,
-            x_title="heads in common",
+            kind="intervals", label="pair", x="share", low="low", high="high", group="which",
+            shares=True, x_title="heads in common",
             references={"chance": float(table["chance"].iloc[0])},
-            caption="Share of the chosen heads that two runs have in common.",
-        ),
-        Plot(
-            kind="intervals", label="pair", x="expected", low="expected_low", high="expected_high",
-            shares=True, x_title="heads in common, expected",
-            caption="What two probes of one population and these sizes would share, with the "
-            f"interval for one such pair, corrected for {count(len(table), 'pair')}.",
+            caption="Share of the chosen heads that two runs have in common, and what two probes "
+            "of one population would share, with the interval for one such pair, corrected for "
+            f"{count(len(table), 'pair')}.",
         ),
     )  # fmt: skip

@@ -26,6 +26,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.experiment_records import Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import HEAD_SCORERS
 from circuitseer_core.selection.budgets import rows_of
@@ -68,7 +69,18 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         summary[scorer] = comparison
     numbers = {"rows": len(frame), "chance": chosen.fraction, "scorers": summary}
     title = "Do random heads give the same scores?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, pd.DataFrame(lines))
+    table = pd.DataFrame(lines)
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="intervals", label="scorer", x="spearman", group="control",
+        x_title="Spearman with random heads' scores", references={"the same ranking": 1.0},
+        caption="Rank correlation of every score with the same score from each draw of random "
+        "heads of the same layers.",
+    ),
+)  # fmt: skip
 
 
 def compare(

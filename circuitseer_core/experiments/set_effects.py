@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.distributions import t95, upper_tail
-from circuitseer_core.experiments.comparisons import LEVEL, holm
+from circuitseer_core.distributions import holm, t95, upper_tail
+from circuitseer_core.experiments.comparisons import FALSE_FINDING
 
 BOOTS = 1000
 
@@ -161,7 +161,7 @@ def decided(comparisons: Sequence[Against]) -> list[dict[str, Any]]:
     adjusted = holm([each.p for each in comparisons])
     return [
         each.to_json()
-        | {"p_holm": float(p), "found": bool(p < LEVEL and each.exceeds == each.draws)}
+        | {"p_holm": float(p), "found": bool(p < FALSE_FINDING and each.exceeds == each.draws)}
         for each, p in zip(comparisons, adjusted, strict=True)
     ]
 

@@ -25,6 +25,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, Rescoring, scored_texts
+from circuitseer_core.runs.experiment_records import Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, percent, signed
@@ -61,9 +62,20 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     known = run.heads()[["layer", "head", "importance"]]
     table = table.merge(known, on=["layer", "head"], how="left")
     table = table.sort_values("importance", ascending=False, ignore_index=True)
+    table["kind"] = np.where(table["reasoning"], "reasoning heads", "other heads")
+    table["name"] = [f"{a}.{b}" for a, b in zip(table["layer"], table["head"], strict=True)]
     numbers = summary(table) | {"rows": len(ids)}
     title = "How much of its attention does each head leave on the first token?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="points", x="sink_share", y="importance", group="kind", label="name",
+        x_title="share of attention on the first token", y_title="importance (nats)",
+        caption="Importance of every head against the attention that it leaves on the first token.",
+    ),
+)  # fmt: skip
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:

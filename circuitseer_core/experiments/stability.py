@@ -35,6 +35,7 @@ from circuitseer_core.detection.set_overlap import (
 )
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, percent, plain, signed
@@ -106,11 +107,37 @@ def run(run: Run, **options: Any) -> ExperimentResult:
             ),
         )
     title = "Would another probe choose the same heads?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table)
+    return ExperimentResult(
+        NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS
+    )
+
+
+_PLOTS = (
+    Plot(
+        kind="bars", label="name", x="probability", group="chosen", shares=True,
+        where={"shown": True}, x_title="share of the bootstraps that choose it",
+        caption="How often each head (layer.head) is among the chosen when the probe's samples are "
+        "resampled: the chosen ones and those nearest to them.",
+    ),
+)  # fmt: skip
+
+
+def _outcome(numbers: dict[str, Any]) -> Outcome | None:
+    """Whether another probe is expected to share more of the heads than chance."""
+    if numbers["expected_overlap"] is None:
+        return None
+    return Outcome.judge(
+        "share of the heads that another probe would choose too",
+        numbers["expected_overlap"], *numbers["expected_overlap_interval"],
+        relevant=limits.OVERLAP, null=numbers["chance_overlap"],
+    )  # fmt: skip
 
 
 def _table(estimates: HeadEstimates, chosen: list[Head], hits: Floats) -> pd.DataFrame:
-    """layer, head, estimate, probability, chosen: heads chosen now or in any bootstrap."""
+    """layer, head, estimate, probability, chosen: heads chosen now or in any bootstrap.
+
+    ``name``: layer.head; ``shown``: in the figure.
+    """
     probability = np.zeros(len(estimates.heads))
     probability[: len(hits)] = hits
     table = pd.DataFrame(estimates.heads, columns=["layer", "head"])
@@ -118,7 +145,13 @@ def _table(estimates: HeadEstimates, chosen: list[Head], hits: Floats) -> pd.Dat
     table["probability"] = probability
     table["chosen"] = [head in set(chosen) for head in estimates.heads]
     table = table[table["chosen"] | (table["probability"] > 0)]
-    return table.sort_values(["probability", estimates.rank_by], ascending=False, ignore_index=True)
+    table = table.sort_values(
+        ["probability", estimates.rank_by], ascending=False, ignore_index=True
+    )
+    table["name"] = [
+        f"{layer}.{head}" for layer, head in zip(table["layer"], table["head"], strict=True)
+    ]
+    return table.assign(shown=table.index < 2 * len(chosen))
 
 
 def _halves(

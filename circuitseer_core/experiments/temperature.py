@@ -20,6 +20,7 @@ from pydantic import Field, field_validator
 
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import remix
+from circuitseer_core.runs.experiment_records import Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.gumbel import draw_hashes, effective_size
@@ -70,7 +71,22 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "by_temperature": {f"{line['temperature']:g}": _rest(line) for line in lines},
     }
     title = "What does the temperature do to this draw?"
-    return ExperimentResult(NAME, title, _verdict(table, chosen), numbers, table)
+    return ExperimentResult(NAME, title, _verdict(table, chosen), numbers, table, None, _PLOTS)
+
+
+_PLOTS = (
+    Plot(
+        kind="lines", x="temperature", y="overlap_top", x_title="temperature τ", shares=True,
+        y_title="rows shared with top-k",
+        caption="Share of the subset that top-k takes too, by temperature (the uniform draw, "
+        "τ = ∞, is in the table).",
+    ),
+    Plot(
+        kind="lines", x="temperature", y="ess_share", x_title="temperature τ", shares=True,
+        y_title="effective sample size",
+        caption="Effective sample size of the draw, as a share of the rows, by temperature.",
+    ),
+)  # fmt: skip
 
 
 class _Draws:

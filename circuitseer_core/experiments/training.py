@@ -14,12 +14,13 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.training.effects import difference, holm, seeds_to_see
+from circuitseer_core.training.effects import difference, seeds_to_see
 from circuitseer_core.training.settings import StudySettings
 from circuitseer_core.wording import count, plain, signed
 

@@ -46,7 +46,7 @@ from circuitseer_core.selection.overlap import drawn, shared
 
 NAME = "transfer"
 MOST_SOURCES = 20
-ALL, AT_LENGTH = "all rows", "at fixed length and source"
+ALL, AT_LENGTH = "all rows", "at fixed length"
 
 
 class Options(ExperimentOptions):
@@ -128,7 +128,7 @@ def correlations(rows: MatchedRows, options: Options) -> pd.DataFrame:
         (ALL, "all", len(rows), of_spearman(spearman(rows.one, rows.other), len(rows))),
         (AT_LENGTH, "controlled", len(rows), _at_length(rows, options)),
         (
-            "the other with length alone", "yardstick", len(rows),
+            "by length alone", "yardstick", len(rows),
             of_spearman(spearman(rows.tokens, rows.other), len(rows)),
         ),
     ]  # fmt: skip

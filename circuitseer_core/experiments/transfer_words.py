@@ -63,13 +63,14 @@ def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
     """Rank correlations: all rows, at fixed length, by source."""
     caption = (
         f"Spearman of {numbers['scorer']} between {numbers['one']} and {numbers['other']}, over "
-        "all rows, at fixed length and source, and by source"
+        "all rows, at fixed length and source, by length alone (the tokens against the second "
+        "scoring), and by source"
     )
     if numbers["sources"]:
         caption += f" (those intervals corrected for {numbers['sources']} sources)"
     return (
         Plot(
             kind="intervals", caption=caption + ".", label="rows_of", x="estimate", low="low",
-            high="high", x_title="rank correlation", references={"nothing": 0.0},
+            high="high", x_title="rank correlation", references={"no correlation": 0.0},
         ),
     )  # fmt: skip

@@ -63,7 +63,7 @@ def intervals(
                 line={"color": colour, "width": 2},
             )  # fmt: skip
         fig.add_scatter(
-            x=rows[x], y=at, mode="markers", name=plain(short(name)), showlegend=bool(name),
+            x=rows[x], y=at, mode="markers", name=_legend(name), showlegend=bool(name),
             marker={"size": 8, "color": colour, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
             text=[plain(str(value)) for value in rows[label]],
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
@@ -72,11 +72,12 @@ def intervals(
     shown = [short(name) for name in labels]
     fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
     fig.update_yaxes(
-        range=[len(labels) - 0.5, -0.5], showgrid=False, ticklabelstandoff=8,
+        range=[len(labels) - 0.5, -1.0 if references else -0.5],
+        showgrid=False, ticklabelstandoff=8,
         tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
         tickfont={"color": theme.ink},
     )  # fmt: skip
-    pin_margins(fig, left=room_for(shown), top=44 if group or references else 12, right=16)
+    pin_margins(fig, left=room_for(shown), top=34 if group else 12, right=16)
     return fig
 
 
@@ -113,7 +114,7 @@ def lines(
                 hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         fig.add_scatter(
-            x=rows[x], y=rows[y], mode="lines+markers", name=plain(short(name)),
+            x=rows[x], y=rows[y], mode="lines+markers", name=_legend(name),
             showlegend=bool(name), line={"color": colour, "width": 2},
             marker={"size": 7, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
             hovertemplate=f"%{{x}}: {_number(shares, 'y')}<extra>{plain(name)}</extra>",
@@ -126,7 +127,7 @@ def lines(
         )  # fmt: skip
     fig.update_xaxes(title_text=x_title)
     fig.update_yaxes(title_text=y_title, tickformat=_SHARES if shares else None)
-    pin_margins(fig, top=44 if group else 12, right=16)
+    pin_margins(fig, top=34 if group else 12, right=16)
     return fig
 
 
@@ -149,7 +150,7 @@ def bars(
         rows = table if group is None else table[table[group].astype(str) == name]
         fig.add_bar(
             y=[labels.index(str(value)) for value in rows[label]], x=rows[x], orientation="h",
-            name=plain(short(name)), showlegend=bool(name),
+            name=_legend(name), showlegend=bool(name),
             marker={"color": theme.categorical[g % len(theme.categorical)], "line": {"width": 0}},
             text=[plain(str(value)) for value in rows[label]], textposition="none",
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
@@ -158,10 +159,11 @@ def bars(
     shown = [short(name) for name in labels]
     fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
     fig.update_yaxes(
-        range=[len(labels) - 0.5, -0.5], showgrid=False, ticklabelstandoff=8,
+        range=[len(labels) - 0.5, -1.0 if references else -0.5],
+        showgrid=False, ticklabelstandoff=8,
         tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
     )  # fmt: skip
-    pin_margins(fig, left=room_for(shown), top=44 if group or references else 12, right=16)
+    pin_margins(fig, left=room_for(shown), top=34 if group else 12, right=16)
     return fig
 
 
@@ -183,14 +185,14 @@ def points(
     for g, name in enumerate(names):
         rows = table if group is None else table[table[group].astype(str) == name]
         fig.add_scatter(
-            x=rows[x], y=rows[y], mode="markers", name=plain(short(name)), showlegend=bool(name),
+            x=rows[x], y=rows[y], mode="markers", name=_legend(name), showlegend=bool(name),
             marker={"size": 6, "opacity": 0.6, "color": theme.categorical[g % 10]},
             text=[plain(str(value)) for value in (rows[label] if label else rows.index)],
             hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
         )  # fmt: skip
     fig.update_xaxes(title_text=x_title or x, showgrid=True)
     fig.update_yaxes(title_text=y_title or y)
-    pin_margins(fig, top=44 if group else 12, right=16)
+    pin_margins(fig, top=34 if group else 12, right=16)
     return fig
 
 
@@ -230,7 +232,13 @@ def matrix(
     return fig
 
 
+_LEGEND_MOST = 44
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
+
+
+def _legend(name: str) -> str:
+    """A legend's entry: the legend has the figure's whole width."""
+    return plain(name if len(name) <= _LEGEND_MOST else name[: _LEGEND_MOST - 1] + "…")
 
 
 def _height(rows: float) -> int:
@@ -248,12 +256,12 @@ def _faded(colour: str) -> str:
 
 
 def _upright(fig: go.Figure, references: Mapping[str, float], theme: Theme) -> None:
-    """Named upright lines; the names stand on two levels, so that neighbours stay readable."""
-    for i, (name, value) in enumerate(references.items()):
+    """Named upright lines; the names stand above the first row, inside the axes."""
+    for name, value in references.items():
         line: dict[str, Any] = {"color": theme.muted, "width": 1, "dash": "dot"}
         fig.add_vline(x=value, line=line)
         fig.add_annotation(
             x=value, y=1, yref="paper", text=plain(name), showarrow=False, xanchor="left",
-            yanchor="bottom", xshift=3, yshift=2 + 12 * (i % 2),
-            font={"size": 11, "color": theme.muted}, bgcolor=theme.paper,
+            yanchor="top", xshift=3, font={"size": 11, "color": theme.muted},
+            bgcolor=theme.paper, borderpad=1,
         )  # fmt: skip

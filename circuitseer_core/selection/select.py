@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -30,7 +30,7 @@ from circuitseer_core.selection.settings import (
     TokenField,
 )
 
-Scores = Run | pd.DataFrame | str | Path | Sequence[str | Path]
+Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
 """What can be drawn from."""
 
 

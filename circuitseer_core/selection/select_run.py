@@ -59,7 +59,7 @@ def select_run(
 ) -> SelectionRecord:
     """Draw, diagnose and write one selection; returns its ``selection.json``.
 
-    A selection of the same name is replaced, in one rename.
+    A selection of the same name is replaced, in one rename (``refuse_other`` asks first).
 
     Raises:
         UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
@@ -111,6 +111,24 @@ def select_run(
     )
     _write(run, settings.name, frame, lists, summary)
     return summary
+
+
+def refuse_other(run: Run, settings: SelectionSettings) -> None:
+    """Raise UserError where the name belongs to a draw with other settings, naming them."""
+    kept = run.selection_records().get(settings.name)
+    if kept is None:
+        return
+    then = SelectionSettings.of(**kept.settings.to_json())
+    other = [
+        name.replace("_", "-")
+        for name in type(settings).model_fields
+        if getattr(then, name) != getattr(settings, name)
+    ]
+    if other:
+        raise UserError(
+            f"selection {settings.name!r} of this run was drawn with other settings "
+            f"({', '.join(other)}): --replace draws it anew, another --name keeps both"
+        )
 
 
 def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrelation | None:

@@ -17,6 +17,7 @@ needs a model, and a run with only some stages done gets the checks that apply t
 | ``sink`` | the first token makes the score | its median share, above ``SINK`` |
 | ``uniform-draw`` | the scores hardly steer the draw | top rows taken, below ``STEERED`` |
 | ``source-skew`` | the subset leans to one source | growth of its share |
+| ``worse-than-random`` | training on the draw was worse than on random rows | loss difference |
 
 The thresholds are those of :mod:`circuitseer_core.limits`.
 """
@@ -26,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.signatures import head_checks, score_checks
+from circuitseer_core.signatures import head_checks, score_checks, training_checks
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Severity, Signature
 
@@ -44,6 +45,7 @@ CHECKS: dict[str, Callable[[Evidence], Signature | None]] = {
     "probe-pool": head_checks.probe_against_pool,
     "probe-data": head_checks.probe_against_data,
     "source-skew": score_checks.one_source_favoured,
+    "worse-than-random": training_checks.worse_than_random,
 }
 """The weightiest first: what leaves nothing of the method, then what weakens it, then what one
 may want."""

@@ -18,7 +18,7 @@ class Signature:
         title: a few words.
         text: one or two sentences that stand alone, with the number in them.
         number: the number behind it; None where it is not finite.
-        page: the app's page that shows it: heads, samples, sources or export.
+        page: the app's page that shows it: heads, samples, sources, export or evidence.
     """
 
     key: str

@@ -92,12 +92,3 @@ def seeds_to_see(found: Difference, size: float, level: float = 0.95) -> int | N
         if reach * error <= size:
             return seeds
     return None
-
-
-def holm(p: Floats) -> Floats:
-    """(m,) p-values corrected for m comparisons (Holm 1979), in the order given."""
-    order = np.argsort(p)
-    scaled = np.maximum.accumulate(p[order] * (len(p) - np.arange(len(p))))
-    corrected = np.empty(len(p))
-    corrected[order] = np.minimum(1.0, scaled)
-    return corrected

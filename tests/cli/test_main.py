@@ -76,11 +76,31 @@ def test_verify_passes_then_notices_tampering(made: Path, tmp_path: Path) -> Non
     assert code == 1
 
 
+def test_another_draw_under_a_kept_name_is_asked_for(made: Path) -> None:
+    words = ["select", "--run", made / "run", "--name", "kept", "--count", "3"]
+    assert call(*words)[0] == 0 and call(*words)[0] == 0, "the same again is no other"
+    code, output = call(*words, "--seed", "5")
+    assert code == 1 and "was drawn with other settings (seed): --replace" in output
+    assert call(*words, "--seed", "5", "--replace")[0] == 0
+    assert Run.open(made / "run").selection("kept").settings.seed == 5
+
+
 def test_joint_ablation(made: Path) -> None:
     code, output = call(
         "ablate", "--run", made / "run", "--heads", "0.1,1.2", "--data", made / "probe.jsonl"
     )
     assert code == 0 and "clean:" in output and "0.1,1.2:" in output
+
+
+def test_ablate_leaves_long_samples_out_before_it_limits(made: Path) -> None:
+    words = ["ablate", "--run", made / "run", "--heads", "0.1,", "--data", made / "probe.jsonl"]
+    lengths = Run.open(made / "run").probe()["n_tokens"]
+    _, whole = call(*words, "--limit", "3")
+    assert "nats over 3 samples" in whole
+    code, output = call(*words, "--limit", "3", "--max-length", int(lengths.max()) - 1)
+    assert code == 0 and "nats over 3 samples" in output and "left out on the way:" in output
+    code, output = call(*words[:4], "7.7,", *words[5:])
+    assert code == 1 and "the model has no head 7.7" in output
 
 
 def test_inspect_prints_json(made: Path) -> None:

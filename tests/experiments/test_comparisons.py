@@ -1,25 +1,11 @@
-"""Corrections for several comparisons, and overlaps by chance."""
+"""Overlaps by chance."""
 
 from __future__ import annotations
 
-import numpy as np
 import pytest
 from scipy import stats
 
-from circuitseer_core.experiments.comparisons import holm, overlap_by_chance
-
-
-def test_holm_by_hand() -> None:
-    # 0.01 x 4; 0.02 x 3; then 0.03 x 2 is no less than what stands before; 0.8 x 1.
-    assert holm([0.03, 0.01, 0.8, 0.02]) == pytest.approx([0.06, 0.04, 0.8, 0.06])
-    assert holm([0.6, 0.6]) == pytest.approx([1.0, 1.0])
-    assert len(holm([])) == 0
-
-
-def test_what_could_not_be_compared_is_no_comparison() -> None:
-    adjusted = holm([0.01, np.nan, 0.04])
-    assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
-    assert np.isnan(adjusted[1])
+from circuitseer_core.experiments.comparisons import overlap_by_chance
 
 
 @pytest.mark.parametrize(("shared", "count", "field"), [(0, 3, 10), (2, 5, 20), (14, 14, 270)])

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.figures.style import LIGHT
+from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.folder import Run
 from tests.support.crafted_run import add_detection, add_scores, bare_run
 from tests.support.experiment_tests import RNG
@@ -39,10 +42,12 @@ class TestVerdict:
     def test_the_same_population_is_no_evidence(self, tmp_path: Path) -> None:
         runs = [_run(tmp_path / name, 0, seed) for seed, name in enumerate("abc")]
         result = EXPERIMENTS["probes"].run(runs[0], others=f"{runs[1].path},{runs[2].path}")
-        assert len(result.table) == 3
+        pairs = pd.DataFrame(result.numbers["pairs"])
+        assert len(pairs) == 3
+        assert drawn(result.plots[0], result.table, LIGHT) is not None
         assert result.outcome is not None and result.outcome.state == "no evidence"
-        assert (result.table["scores_spearman"] > 0.99).all()
-        assert (result.table["overlap_soft"] > result.table["floor"]).all()
+        assert (pairs["scores_spearman"] > 0.99).all()
+        assert (pairs["overlap_soft"] > pairs["floor"]).all()
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:

@@ -52,4 +52,4 @@ class TestTemperature:
         add_scores(run, {"focus": RNG(0).lognormal(0, 1, 100)})
         found = EXPERIMENTS["temperature"].run(run, temperatures="0, 1 inf", scorer="focus")
         assert found.table["temperature"].tolist() == [0.0, 1.0, np.inf]
-        assert set(saved_results(run)[0]["numbers"]["by_temperature"]) == {"0", "1", "inf"}
+        assert set(saved_results(run)[0].numbers["by_temperature"]) == {"0", "1", "inf"}

@@ -101,7 +101,7 @@ class TestContents:
         found = re.search(r'id="figures-data">(.*?)</script>', html, re.S)
         assert found is not None
         figures = json.loads(found.group(1))
-        assert len(figures) == 9
+        assert len(figures) == 10
         for key, both in figures.items():
             assert f'id="{key}"' in html
             assert both["light"]["layout"] != both["dark"]["layout"]

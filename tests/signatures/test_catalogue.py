@@ -48,7 +48,9 @@ class TestAnyRun:
         }  # fmt: skip
         next(run.scores_dir().glob("part-*.parquet")).write_bytes(b"PAR1")
         (run.scores_dir() / "settings.json").write_text("{", encoding="utf-8")
-        assert {s.key for s in warnings(run)} <= {"uniform-draw", "source-skew"}
+        assert {s.key for s in warnings(run)} <= {
+            "uniform-draw", "source-skew", "worse-than-random",
+        }  # fmt: skip
         for selection in run.selections():
             (run.selection_dir(selection) / "selection.json").write_text("[]", encoding="utf-8")
         assert warnings(run) == []
@@ -66,7 +68,7 @@ class TestAnyRun:
             assert signature.text.endswith(".") and "  " not in signature.text
             if "same mix" not in signature.text:
                 assert re.search(r"\d", signature.text), "the number stands in the sentence"
-            assert signature.page in {"heads", "samples", "sources", "export"}
+            assert signature.page in {"heads", "samples", "sources", "export", "evidence"}
 
     def test_many_heads_are_judged_without_the_large_table(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

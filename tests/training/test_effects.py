@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from circuitseer_core.training.effects import difference, holm, seeds_to_see
+from circuitseer_core.training.effects import difference, seeds_to_see
 
 
 def _table(
@@ -56,8 +56,3 @@ def test_more_seeds_are_needed_for_smaller_differences() -> None:
     assert large is not None and small is not None and large < small
     noisy = difference(rng.normal(0, 1.0, (1, 20)).repeat(4, 0) + rng.normal(0, 0.01, (4, 20)))
     assert seeds_to_see(noisy, 0.01) is None, "items alone hide it"
-
-
-def test_holm_is_the_step_down_rule() -> None:
-    p = np.array([0.04, 0.01, 0.03, 0.5])
-    assert holm(p).tolist() == pytest.approx([0.09, 0.04, 0.09, 0.5])

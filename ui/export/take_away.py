@@ -111,7 +111,7 @@ def _state(run: Run, name: str, *, same: bool) -> None:
 
 def _start(run: Run, settings: SelectionSettings) -> None:
     try:
-        jobs.start(run.path, [settings.words(run.path)])
+        jobs.start(run.path, [[*settings.words(run.path), "--replace"]])
     except UserError as error:
         st.session_state["keep_problem"] = str(error)
     else:

@@ -126,7 +126,7 @@ def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
         return None
     score = commands.checked(ScoreSettings, data=data, **scoring, **fields)
     select = SelectionSettings.of(**drawing, scores=score.name)
-    return [commands.step("score", path, score), select.words(path)]
+    return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
 
 def _contrast() -> list[str]:

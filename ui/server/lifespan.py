@@ -20,6 +20,7 @@ from streamlit import config
 import ui
 from ui.server.safe_headers import SafeHeaders
 from ui.server.script_hints import ScriptHints
+from ui.server.sessions import few_sessions
 
 LONGEST_WAIT = 5.0
 """Seconds for which the newest run may delay the start: enough for about a million samples."""
@@ -47,7 +48,8 @@ async def ready(_app: Any) -> AsyncIterator[None]:
     run_read = threading.Event()
     threading.Thread(target=_read_ahead, args=[run_read], name="read-ahead", daemon=True).start()
     run_read.wait(LONGEST_WAIT)
-    yield
+    async with few_sessions():
+        yield
 
 
 def _read_ahead(run_read: threading.Event) -> None:

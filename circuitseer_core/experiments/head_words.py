@@ -1,0 +1,125 @@
+"""What ``heads`` says: verdict, outcome and plots, from its numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from circuitseer_core.experiments.comparisons import HOLM, held
+from circuitseer_core.experiments.head_answers import answer_sentence
+from circuitseer_core.experiments.head_sets import SAME
+from circuitseer_core.runs.experiment_records import Outcome, Plot
+from circuitseer_core.wording import count, percent, plain, signed
+
+REASONING, OTHER = "reasoning", "other text"
+MAIN_SHARE = "0.05"
+RELEVANT = 0.1
+"""A rise of the loss that would matter, in nats."""
+
+
+def main_share(shares: Sequence[str]) -> str:
+    """The share that the outcome speaks of: the paper's where it is among them."""
+    return MAIN_SHARE if MAIN_SHARE in shares else shares[-1]
+
+
+def outcome(numbers: dict[str, Any]) -> Outcome:
+    """Found where the reasoning heads are needed more than random heads of their layers."""
+    rows = [
+        row
+        for row in numbers["rows"]
+        if (row["what"], row["group"], row["against"]) == ("ablate", REASONING, SAME)
+    ]
+    share = main_share([row["share"] for row in rows])
+    row = next(row for row in rows if row["share"] == share)
+    judged = Outcome.judge(
+        f"rise of the loss without {percent(float(share))} of the heads over that without random "
+        "heads of their layers (nats)",
+        row["gap"],
+        row["low"],
+        row["high"],
+        relevant=RELEVANT,
+        comparisons=numbers["comparisons"],
+        correction=HOLM,
+    )
+    return held(judged, row["found"])
+
+
+def plots(shares: Sequence[str]) -> tuple[Plot, ...]:
+    """The rise under every set of the main share, and of the sets kept alone."""
+    share = main_share(shares)
+    return (
+        Plot(
+            kind="intervals",
+            caption=f"Rise of the loss with {percent(float(share))} of the heads ablated together: "
+            "the reasoning heads and random sets, by source, with 95 % intervals over samples.",
+            label="set",
+            x="rise",
+            low="rise_low",
+            high="rise_high",
+            group="source",
+            where={"share": share, "keep": False},
+            x_title="rise of the loss (nats)",
+            references={"no rise": 0.0},
+        ),
+    )
+
+
+def verdict(numbers: dict[str, Any]) -> str:
+    """The answer in sentences."""
+    parts = [
+        f"{count(group['samples'], 'sample')} of {name} (clean loss {plain(group['clean'])} nats, "
+        f"without any head {signed(group['all_heads'])})"
+        for name, group in numbers["groups"].items()
+    ]
+    text = [f"On {' and '.join(parts)}."]
+    text += [_effect(row, numbers["heads"]) for row in numbers["rows"] if row["against"] == SAME]
+    text.append(_answer(numbers["rows"]))
+    text.append(answer_sentence(numbers["answers"]))
+    if OTHER not in numbers["groups"]:
+        text.append("Without other=… (text that needs no reasoning) specificity is unknown.")
+    text.append(f"Holm's correction is for {count(numbers['comparisons'], 'comparison')}.")
+    return " ".join(part for part in text if part)
+
+
+def _effect(row: dict[str, Any], heads: dict[str, int]) -> str:
+    """One comparison with random sets of the same layers."""
+    k = f"{heads[row['share']]} ({percent(float(row['share']))})"
+    tail = (
+        f"{signed(row['ours'])}, {row['draws']} random sets of the same layers "
+        f"{signed(row['random_low'])} to {signed(row['random_high'])} (gap {signed(row['gap'])}, "
+        f"{signed(row['low'])} to {signed(row['high'])}{'' if row['found'] else ': not beyond'})."
+    )
+    if row["what"] == "specificity":
+        low, high = row["interval"]
+        return (
+            f"Relative rise on reasoning less that on other text, {k} heads ablated "
+            f"({signed(low)} to {signed(high)}): {tail}"
+        )
+    if row["what"] == "keep":
+        return f"Loss saved on {row['group']} by keeping only {k} heads, less clean: {tail}"
+    return f"Loss on {row['group']} without {k} heads: {tail}"
+
+
+_CLAIMS = (
+    ("ablate", REASONING, "they are needed for reasoning more than random heads are"),
+    ("ablate", OTHER, "they are needed for other text more than random heads are"),
+    ("specificity", REASONING, "they are needed for reasoning more than for other text"),
+    ("keep", REASONING, "kept alone they preserve more than random heads do"),
+)
+
+
+def _answer(rows: Sequence[dict[str, Any]]) -> str:
+    """What is found and what is not, against both kinds of random sets."""
+    text = []
+    for what, group, claim in _CLAIMS:
+        of = [row for row in rows if (row["what"], row["group"]) == (what, group)]
+        shares = list(dict.fromkeys(row["share"] for row in of))
+        held = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
+        if not of:
+            continue
+        names = ", ".join(percent(float(share)) for share in held)
+        if held:
+            text.append(f"That {claim}: found for {names}")
+        else:
+            text.append(f"That {claim}: no evidence")
+    return "; ".join(text) + "."

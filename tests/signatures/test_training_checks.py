@@ -1,0 +1,61 @@
+"""Worse than random is said where a study found it, and unknown without one."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.crafted_run import add_scores
+from tests.support.signature_tests import RNG, found
+
+
+def _drawn(run: Run) -> None:
+    add_scores(run, {"variance": RNG(0).random(60), "n_tokens": np.arange(60)})
+    select_run(run, SelectionSettings.of(fraction=0.2))
+
+
+def _study(run: Run, difference: float, name: str = "training", finished: str = "2026") -> None:
+    folder = run.path / "experiments"
+    folder.mkdir(exist_ok=True)
+    row = {"arm": "soft", "measure": "loss", "source": "all", "whole": True, "seeds": 3,
+           "items": 50, "difference": difference, "low": difference - 0.01,
+           "high": difference + 0.01}  # fmt: skip
+    table = pd.DataFrame([row, row | {"arm": "top-k", "difference": 9.0}])
+    table.to_parquet(folder / f"{name}.parquet")
+    ExperimentRecord(
+        name=name, title="?", verdict=".", numbers={"reference": "uniform"}, finished=finished
+    ).write(folder / f"{name}.json")
+
+
+@pytest.mark.parametrize(
+    ("difference", "severity"), [(0.05, "warn"), (-0.05, "good"), (0.002, "info")]
+)
+def test_the_interval_decides(run: Run, difference: float, severity: str) -> None:
+    _drawn(run)
+    _study(run, difference)
+    signature = found(run, "worse-than-random")
+    assert signature is not None and signature.severity == severity
+    assert signature.number == difference
+    assert "after uniform (95 % interval" in signature.text
+
+
+def test_without_a_study_it_is_unknown(run: Run) -> None:
+    assert found(run, "worse-than-random") is None  # nothing is drawn yet
+    _drawn(run)
+    signature = found(run, "worse-than-random")
+    assert signature is not None and signature.severity == "info"
+    assert "unknown" in signature.title
+
+
+def test_the_newest_study_counts_and_broken_ones_do_not(run: Run) -> None:
+    _drawn(run)
+    _study(run, 0.05, "training-old", "2025")
+    _study(run, -0.05, "training", "2026")
+    (run.path / "experiments" / "training-bad.json").write_text("{", encoding="utf-8")
+    signature = found(run, "worse-than-random")
+    assert signature is not None and signature.number == -0.05
