@@ -28,13 +28,13 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
-from circuitseer_core.detection.ablator import Ablator, find_stack_tokens
+from circuitseer_core.detection.ablator import find_stack_tokens
 from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
-from circuitseer_core.detection.device_measurer import Setup, lent_out, measuring_on
+from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.noise_floor import measure_noise
-from circuitseer_core.detection.parts import Measurer, PartMeasurer, measure_parts, parts_of
+from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
 from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
@@ -43,7 +43,6 @@ from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
 from circuitseer_core.model.loading import load_model
-from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars
@@ -256,22 +255,6 @@ class _Detection:
             detection.replay, detection.stack_tokens = replay, stack
         return Setup(self.run.record.model, ablation, stack, replay, samples)
 
-    @contextmanager
-    def _measurer(self, setup: Setup) -> Iterator[Measurer]:
-        """What measures parts: this process, or one a device."""
-        if len(self.devices) > 1:
-            with (
-                lent_out(self.reference),
-                measuring_on(self.devices, setup, print_above_bars) as measurer,
-            ):
-                yield measurer
-            return
-        ablator = Ablator(
-            self.reference, setup.ablation, stack_tokens=setup.stack_tokens, replay=setup.replay
-        )
-        with freed_memory_kept(self.reference.device.type):
-            yield PartMeasurer(ablator, setup.sets)
-
     def _mode(self, samples: list[Encoded]) -> AblationMode:
         settings = self.settings
         means = mean_outputs(self.reference, samples) if settings.ablation == "mean" else None
@@ -287,7 +270,7 @@ class _Detection:
                 self.run, "detect", total, unit="sample x head", show=self.show,
                 phase="Ablating heads",
             ) as progress,
-            self._measurer(setup) as measurer,
+            measuring(self.reference, setup, self.devices, print_above_bars) as measurer,
         ):  # fmt: skip
             done = 0
             for number, round_ in enumerate(rounds):
