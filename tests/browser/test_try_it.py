@@ -30,14 +30,14 @@ def tried(server: Server, tiny_model: Path, tmp_path_factory: pytest.TempPathFac
 
 def test_from_a_link_to_a_freed_model(page: Page) -> None:
     page.goto(f"/try_it?run={RUN}&sample=toy/3&ablate=0.1")
-    prompt = page.get_by_label("Prompt")
+    prompt = page.get_by_role("textbox", name="Prompt", exact=True)
     expect(prompt).to_have_value(re.compile("Tom has 3 apples"))
     page.get_by_role("button", name="Load the model and try").click()
     expect(page.get_by_text("5 draws of as many random heads")).to_be_visible()
     expect(page.get_by_text("MiB of weights")).to_be_visible()
     expect(page.locator(".st-key-card_written_Ablated")).to_be_visible()
 
-    heads = page.get_by_label("Heads to ablate")
+    heads = page.get_by_role("textbox", name="Heads to ablate", exact=True)
     canvas = page.locator("canvas[role=application]")
     canvas.focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
