@@ -115,6 +115,75 @@ def shared_bins(values: Floats, count: int = 48, *, log: bool = False) -> Bins:
     return Bins(edges, log, int((finite < low).sum()), int((finite > high).sum()))
 
 
+BULK = 0.05
+"""Share of values at either end that :func:`quantile_bins` leaves beyond its edges."""
+
+
+def quantile_bins(values: Floats, count: int) -> Floats:
+    """(about ``count`` + 1,) round edges over the 5th to the 95th percentile of (N,) ``values``.
+
+    The step is 1, 2, 2.5 or 5 times a power of ten. What lies beyond either edge is the caller's.
+    """
+    usable = values[np.isfinite(values)]
+    if usable.size == 0:
+        return np.array([0.0, 1.0])
+    low, high = (float(v) for v in np.quantile(usable, [BULK, 1 - BULK]))
+    if not high > low:
+        low, high = float(usable.min()), float(usable.max())
+    width = (high - low) / count or 1.0
+    power = 10.0 ** np.floor(np.log10(width))
+    step = power * min(m for m in (1, 2, 2.5, 5, 10) if m * power >= width * (1 - 1e-9))
+    first, last = np.floor(low / step + 1e-9), np.ceil(high / step - 1e-9)
+    return np.asarray(np.arange(first, max(last, first + 1) + 1) * step)
+
+
+@dataclass(frozen=True)
+class Trend:
+    """Medians of a value along a column of numbers, with 95 % intervals.
+
+    ``x`` (B,) mean of the column in each bin, ``median``, ``low`` and ``high`` (B,), ``rows`` (B,).
+    """
+
+    x: Floats
+    median: Floats
+    low: Floats
+    high: Floats
+    rows: Ints
+
+
+def trend(column: Floats, values: Floats, count: int = 12) -> Trend:
+    """The median of (N,) ``values`` along (N,) ``column``: one point a value, or a bin of many.
+
+    Above ``count`` distinct values the bins are those of :func:`quantile_bins`, with one beyond
+    either end. The interval of a median is that of order statistics (binomial, normal
+    approximation); bins of fewer than 6 rows are left out, where none can be given.
+    """
+    use = np.isfinite(column) & np.isfinite(values)
+    x, y = column[use], values[use]
+    distinct = np.unique(x)
+    if len(distinct) <= count:
+        place, bins = np.searchsorted(distinct, x), len(distinct)
+    else:
+        edges = quantile_bins(x, count)
+        place, bins = np.searchsorted(edges, x, side="right"), len(edges) + 1
+    points = []
+    for parts in zip(*(_split(v, place, bins) for v in (x, y)), strict=True):
+        n, ordered = len(parts[1]), np.sort(parts[1])
+        if n < 6:
+            continue
+        half = Z95 * np.sqrt(n) / 2
+        low = ordered[max(int(np.floor(n / 2 - half)), 1) - 1]
+        high = ordered[min(int(np.ceil(n / 2 + half)) + 1, n) - 1]
+        points.append((parts[0].mean(), np.median(ordered), low, high, n))
+    table = np.array(points, dtype=np.float64).reshape(-1, 5).T
+    return Trend(table[0], table[1], table[2], table[3], table[4].astype(np.int64))
+
+
+def _split(values: Floats, place: Ints, bins: int) -> list[Floats]:
+    order = np.argsort(place, kind="stable")
+    return np.split(values[order], np.cumsum(np.bincount(place, minlength=bins))[:-1])
+
+
 def bin_of(values: Floats, bins: Bins) -> Ints:
     """(N,) bin of every value, clipped to the outermost bins; -1 where the value is missing."""
     low, high = bins.edges[0], bins.edges[-1]

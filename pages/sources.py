@@ -12,6 +12,7 @@ from ui.shell import page_header, require_run
 from ui.sources import data as source_data
 from ui.sources import length as length_views
 from ui.sources import views as source_views
+from ui.sources.trend import score_along_column
 from ui.sources.two_scorings import two_scorings
 from ui.widgets.scorer_choice import choose_scorer
 
@@ -29,6 +30,7 @@ def distributions(run: Run, store: ScoreStore, scorer: str) -> None:
         length_views.length(store, scorer, log)
     with right:
         source_views.controls_figure(store, scorer, log)
+    score_along_column(store, scorer, log)
 
 
 VIEWS = {"Distributions": distributions, "Two scorings": two_scorings}

@@ -148,3 +148,33 @@ def test_what_could_not_be_compared_is_no_comparison() -> None:
     adjusted = dist.holm([0.01, np.nan, 0.04])
     assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
     assert np.isnan(adjusted[1])
+
+
+def test_outliers_press_no_bins_together() -> None:
+    rng = np.random.default_rng(1)
+    values = np.concatenate([rng.uniform(3, 97, 1000), [1e9, -1e9, np.nan]])
+    edges = dist.quantile_bins(values, 8)
+    assert 6 <= len(edges) <= 13 and edges[0] >= 0 and edges[-1] <= 100
+    steps = np.diff(edges)
+    assert np.allclose(steps, steps[0]) and float(f"{steps[0]:.1g}") == pytest.approx(steps[0])
+    assert dist.quantile_bins(np.array([np.nan]), 8).tolist() == [0, 1]
+    assert (np.diff(dist.quantile_bins(np.full(9, 7.0), 8)) > 0).all()
+
+
+def test_a_trend_is_medians_with_intervals_that_hold() -> None:
+    rng = np.random.default_rng(2)
+    column = rng.integers(1, 6, 4000).astype(float)
+    column[:3] = np.nan
+    values = column * 2 + rng.normal(size=4000)
+    line = dist.trend(column, values)
+    assert line.x.tolist() == [1, 2, 3, 4, 5] and line.rows.sum() == 3997
+    for x, median, low, high in zip(line.x, line.median, line.low, line.high, strict=True):
+        assert low < median == np.median(values[column == x]) < high
+    held = 0
+    for _ in range(300):
+        once = dist.trend(np.zeros(30), rng.exponential(size=30))
+        held += bool(once.low[0] <= np.log(2) <= once.high[0])
+    assert held / 300 >= 0.92
+    many = dist.trend(np.append(rng.uniform(0, 1, 3000), 1e6), rng.normal(size=3001))
+    assert 8 <= len(many.x) <= 20 and many.x.max() < 2, "one outlier alone is no point"
+    assert len(dist.trend(np.arange(4.0), np.arange(4.0)).x) == 0

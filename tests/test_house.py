@@ -60,16 +60,21 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"data"},
     "detection": {"model", "runs", "data"},
     "scoring": {"detection", "model", "runs", "data"},
+    "trial": {"detection", "model", "runs", "data"},
     "selection": {"runs", "data"},
+    "calibration": {"selection", "runs", "data"},
     "browse": {"runs", "data"},
-    "export": {"selection", "runs", "data"},
+    "export": {"calibration", "selection", "runs", "data"},
     "arms": {"export", "selection", "runs", "data"},
     "training": {"arms", "model", "runs", "data"},
     "signatures": {"scoring", "detection", "runs"},
     "experiments": {"training", "arms", *_STUDY},
     "report": {"experiments", "signatures", "figures", "selection", "detection", "runs"},
-    "api": {"selection", "scoring", "detection", "runs"},
-    "cli": {"api", "arms", "training", "report", "experiments", "browse", "export", *_STUDY},
+    "api": {"calibration", "selection", "scoring", "detection", "runs"},
+    "cli": {
+        *("api", "arms", "training", "report", "experiments", "browse", "export", "calibration"),
+        *_STUDY,
+    },
 }
 CORE_NAME = "circuitseer_core"
 

@@ -14,7 +14,7 @@ import streamlit as st
 from numpy.typing import NDArray
 
 from circuitseer_core.browse.filters import Filter
-from circuitseer_core.browse.groupings import Grouping
+from circuitseer_core.browse.groupings import Grouping, number_columns_of
 from circuitseer_core.browse.pairs import matched_pairs
 from circuitseer_core.browse.store import ScoreStore, stamp
 from circuitseer_core.data.sample import Sample
@@ -66,8 +66,26 @@ def groups(store: ScoreStore, column: str) -> Grouping:
 
 
 def facets(store: ScoreStore) -> dict[str, list[str]]:
-    """Columns of the original rows that can be filtered by, with their values."""
-    return _facets(store)
+    """Columns of the original rows that can be filtered by, with their values.
+
+    ``source`` is the run's own, under which a column of that name stands already.
+    """
+    return {name: values for name, values in _facets(store).items() if name != "source"}
+
+
+def number_columns(store: ScoreStore) -> list[str]:
+    """Columns of the original rows that hold numbers."""
+    return _number_columns(store)
+
+
+def original_numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+    """A column of the original rows as numbers, NaN where it is none; do not write into it."""
+    return _original_numbers(store, column)
+
+
+def groupings(store: ScoreStore) -> list[str]:
+    """What rows can be grouped by beside their source: columns of few values, or of numbers."""
+    return list(dict.fromkeys([*facets(store), *number_columns(store)]))
 
 
 def extent(store: ScoreStore, column: str) -> tuple[float, float]:
@@ -113,6 +131,16 @@ def _groups(store: ScoreStore, column: str) -> Grouping:
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
 def _facets(store: ScoreStore) -> dict[str, list[str]]:
     return store.facets()
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
+def _number_columns(store: ScoreStore) -> list[str]:
+    return number_columns_of(store.some_originals())
+
+
+@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
+def _original_numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+    return store.original_numbers(column)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)

@@ -98,5 +98,10 @@ def matching(text: str) -> str:
     return f"(regexp_matches(prompt, {pattern}, 'i') OR regexp_matches(response, {pattern}, 'i'))"
 
 
+def ordering(column: str, descending: bool) -> str:
+    """An order by a column (as SQL), ties by id; rows without a value come last."""
+    return f"{column} {'DESC' if descending else 'ASC'} NULLS LAST, id"
+
+
 def _pointer(column: str) -> str:
     return column.replace("~", "~0").replace("/", "~1")

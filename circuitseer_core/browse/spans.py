@@ -12,6 +12,7 @@ colour, however large they are beside each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,13 @@ def split_spans(
     for n, i in enumerate(plain):
         labels[i] = text[bounds[n] : bounds[n + 1]]
     return Spans(tuple(labels), owner, np.array(flags, dtype=bool), text[end:] if plain else "")
+
+
+def spans_of_pieces(pieces: Sequence[str]) -> Spans:
+    """Spans of a text that is given as the piece each token adds; empty pieces join the next."""
+    lengths = [len(piece) for piece in pieces]
+    starts = np.cumsum([0, *lengths[:-1]], dtype=np.int32) if pieces else np.zeros(0, np.int32)
+    return split_spans("".join(pieces), starts, np.zeros(len(pieces), dtype=bool))
 
 
 def contributions(profile: NDArray[np.floating]) -> Floats:
@@ -159,8 +167,10 @@ class Shade:
     faint: int = 0
 
 
-def shade(values: Floats, spans: Spans, *, leave_out_sink: bool = True) -> Shade:
-    """Scale (S,) span values to colours, from 0 to the 99th percentile of the spans kept.
+def shade(
+    values: Floats, spans: Spans, *, leave_out_sink: bool = True, clip: float = CLIP
+) -> Shade:
+    """Scale (S,) span values to colours, from 0 to the quantile ``clip`` of the spans kept.
 
     ``leave_out_sink`` drops the first token and special tokens from the scale, where models park
     attention that they have no use for. A span's even share of the sum is that of its tokens.
@@ -169,7 +179,7 @@ def shade(values: Floats, spans: Spans, *, leave_out_sink: bool = True) -> Shade
     if leave_out_sink and len(spans.owner):
         left_out[spans.owner[0]] = True
     kept = values[~left_out]
-    top = float(np.quantile(kept, CLIP)) if kept.size else 0.0
+    top = float(np.quantile(kept, clip)) if kept.size else 0.0
     top = top if top > 0 else float(kept.max(initial=0.0))
     strength = np.clip(values / top, 0.0, 1.0) if top > 0 else np.zeros_like(values)
     total = float(values.sum())

@@ -22,6 +22,7 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
@@ -33,9 +34,16 @@ from circuitseer_core.browse.filters import (
     literal,
     matching,
     one_of,
+    ordering,
     quoted,
 )
-from circuitseer_core.browse.groupings import FACET_VALUES, Grouping, encode, values_of
+from circuitseer_core.browse.groupings import (
+    FACET_VALUES,
+    Grouping,
+    encode,
+    number_groups,
+    values_of,
+)
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
@@ -130,7 +138,7 @@ class ScoreStore:
         name = quoted(self._known(scorer))
         numbers = self.frame(
             f"SELECT id, source, n_tokens, {name} AS score, filename FROM samples WHERE {where} "
-            f"ORDER BY {_ordering(name, descending)} LIMIT {int(limit)} OFFSET {int(offset)}",
+            f"ORDER BY {ordering(name, descending)} LIMIT {int(limit)} OFFSET {int(offset)}",
             values,
         )
         texts = self.frame(
@@ -220,8 +228,9 @@ class ScoreStore:
     def groups(self, column: str = "source") -> Grouping:
         """``source``, or a column of the original rows, as codes in data order.
 
-        Labels are sorted by row count, most first; only the first ``FACET_VALUES`` values of a
-        column of the original rows keep a label, the others become -1.
+        Labels are sorted by row count, most first, or in their natural order where they are
+        levels; only the first ``FACET_VALUES`` values of a column of the original rows keep a
+        label, the others become -1. A column of more different numbers is binned.
         """
         if column == "source":
             values = self._dataset.to_table(columns=["source"]).column(0)
@@ -231,19 +240,29 @@ class ScoreStore:
                 values = self._connection.cursor().sql(query).to_arrow_table().column(0)
             except duckdb.Error as error:
                 raise UserError(f"the scores cannot be read: {one_line(error)}") from error
+        if column != "source" and pc.count_distinct(values).as_py() > FACET_VALUES:
+            numbers = self.original_numbers(column)
+            if np.isfinite(numbers).sum() == len(values) - values.null_count:
+                return number_groups(numbers)
         return encode(values, None if column == "source" else FACET_VALUES)
 
-    def facets(self) -> dict[str, list[str]]:
-        """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted.
+    def original_numbers(self, column: str) -> NDArray[np.float64]:
+        """A column of the original rows as numbers: (N,), NaN where it is none."""
+        query = f"SELECT TRY_CAST({json_value(column)} AS DOUBLE) AS v FROM samples"
+        values = self._connection.cursor().sql(query).to_arrow_table().column(0)
+        return np.asarray(values.to_numpy(), dtype=np.float64)
 
-        Found on at most 4,000 rows spread evenly over the data, so a rare value may be missing.
-        """
+    def facets(self) -> dict[str, list[str]]:
+        """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted."""
+        return values_of(self.some_originals())
+
+    def some_originals(self) -> pd.Series:
+        """Original rows (JSON), at most 4,000 spread evenly over the data: rare values may miss."""
         step = max(1, -(-self.rows // 4000))
-        frame = self.frame(
+        return self.frame(
             "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
             f"WHERE n % {step} = 0"
-        )
-        return values_of(frame["original"])
+        )["original"]
 
     def _define_view(self, texts: Mapping[str, HasText]) -> bool:
         listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"
@@ -327,7 +346,3 @@ class ScoreStore:
 def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
     """What changes when a scoring changes: name, bytes and modification time of every shard."""
     return tuple((p.name, s.st_size, s.st_mtime_ns) for p in parts for s in [p.stat()])
-
-
-def _ordering(name: str, descending: bool) -> str:
-    return f"{name} {'DESC' if descending else 'ASC'} NULLS LAST, id"

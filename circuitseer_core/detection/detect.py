@@ -14,7 +14,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -29,6 +29,7 @@ from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import Ablator, find_stack_tokens
+from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
 from circuitseer_core.detection.device_measurer import Setup, lent_out, measuring_on
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
@@ -44,7 +45,7 @@ from circuitseer_core.model.loading import ModelInfo, load_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, print_above_bars
+from circuitseer_core.runs.progress import Progress, announce, print_above_bars
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -76,6 +77,7 @@ def detect(
     _refuse_other_settings(run, settings)
     if run.detection.finished and is_whole(run.heads_path) is not False:
         return run.heads()
+    announce(run, "detect", "Reading the data")
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
     if settings.contrast:
         corpora["contrast"] = Corpus(settings.contrast, settings.fields)
@@ -83,6 +85,7 @@ def detect(
         corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
     devices = settings.device_names if reference is None else []
     if reference is None:
+        announce(run, "detect", "Loading the model")
         reference, info = load_model(
             settings.model,
             dtype=settings.dtype,
@@ -143,6 +146,7 @@ def _prepare(
     detection.template, detection.max_length = template, max_length
     tables = []
     for name, corpus in corpora.items():
+        announce(run, "detect", f"Drawing candidates for the {name}")
         candidates = probes.encode_candidates(
             reference,
             corpus,
@@ -157,7 +161,11 @@ def _prepare(
         if not by_loss:
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
-        with Progress(run, f"{name} pool", len(samples), unit="samples", show=show) as progress:
+        with Progress(
+            run, f"{name} pool", len(samples), unit="samples", show=show,
+            phase=f"Clean loss of candidates for the {name}",
+            ahead=_measuring_ahead(settings, reference, len(samples)),
+        ) as progress:  # fmt: skip
             losses = probes.candidate_losses(reference, samples, budget, progress)
         criterion = "loss" if by_loss else "random"
         chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
@@ -178,6 +186,15 @@ def _prepare(
         record.detect = detection
     write_parquet(run.probe_path, table)
     return table
+
+
+def _measuring_ahead(
+    settings: DetectSettings, reference: ReferenceModel, candidates: int
+) -> Callable[[float], float]:
+    """Seconds that the ablations will take, from the rate of clean passes a second."""
+    size = min(settings.probe_size, candidates)
+    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
+    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
 
 
 def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:
@@ -248,6 +265,7 @@ class _Detection:
                 replay = replay_is_exact(self.reference, check)
             stack = detection.stack_tokens or self.settings.stack_tokens
             if stack is None:
+                announce(self.run, "detect", "Finding the batch size")
                 stack = find_stack_tokens(self.reference, probe, ablation, replay=replay)
         with self._detection() as detection:
             detection.replay, detection.stack_tokens = replay, stack
@@ -280,9 +298,12 @@ class _Detection:
         field = self.reference.heads
         total = cost(rounds) * len(samples) + self._rest(samples, rounds)
         with (
-            Progress(self.run, "detect", total, unit="sample x head", show=self.show) as progress,
+            Progress(
+                self.run, "detect", total, unit="sample x head", show=self.show,
+                phase="Ablating heads",
+            ) as progress,
             self._measurer(setup) as measurer,
-        ):
+        ):  # fmt: skip
             done = 0
             for number, round_ in enumerate(rounds):
                 if number:

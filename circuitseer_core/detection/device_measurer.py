@@ -20,7 +20,7 @@ from circuitseer_core.detection.ablator import Ablator, Measured
 from circuitseer_core.detection.parts import Part, PartMeasurer, Sets
 from circuitseer_core.model.device_pool import DevicePool
 from circuitseer_core.model.loading import load_run_model
-from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.model.memory import freed_memory_kept, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.records import ModelRecord
 
@@ -68,9 +68,16 @@ def measuring_on(
 
 @contextmanager
 def lent_out(reference: ReferenceModel) -> Iterator[None]:
-    """Leave a model's device to a worker inside the block; the weights wait on the CPU."""
+    """Leave a model's device to a worker inside the block; the weights wait on the CPU.
+
+    Quantised weights stay where they are: they cannot be moved.
+    """
     device = reference.device
+    if getattr(reference.model, "is_quantized", False):
+        yield
+        return
     reference.model.to("cpu")
+    release(device)
     try:
         yield
     finally:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.detection.heads import head_count
 
 
 def bootstrap_membership_of(
@@ -56,10 +55,26 @@ def per_source_of(
     return table.sort_values(["source", "layer", "head"], ignore_index=True)
 
 
-def source_agreement(by_source: pd.DataFrame, share: str | float = 0.05) -> pd.DataFrame:
-    """Every pair of sources: source_a, source_b, spearman of maps, overlap of top sets."""
+def source_agreement(
+    by_source: pd.DataFrame, wanted: int, finalists: Collection[Head] | None = None
+) -> pd.DataFrame:
+    """Every pair of sources: source_a, source_b, spearman of maps, overlap of top sets.
+
+    Args:
+        by_source: as :func:`per_source` gives it.
+        wanted: how many heads are in a set.
+        finalists: the heads to compare, where the others are a race's pilot estimates; else all.
+
+    Returns:
+        also n_a and n_b, samples of either source; shared heads; chance, the overlap of two
+        sets drawn blindly.
+    """
+    samples = by_source.groupby("source")["n"].max()
+    if finalists is not None:
+        cells = pd.MultiIndex.from_frame(by_source[["layer", "head"]])
+        by_source = by_source[cells.isin(list(finalists))]
     maps = by_source.pivot(index=["layer", "head"], columns="source", values="importance").dropna()
-    top = head_count(share, max(1, len(maps)))
+    top = max(1, min(wanted, len(maps)))
     names = list(maps.columns)
     spearman = maps.rank().corr().to_numpy()  # scipy.stats would take 1 s to import
     best = {name: set(maps[name].nlargest(top).index) for name in names}
@@ -67,5 +82,7 @@ def source_agreement(by_source: pd.DataFrame, share: str | float = 0.05) -> pd.D
     for i, a in enumerate(names):
         for j, b in enumerate(names[i + 1 :], start=i + 1):
             shared = len(best[a] & best[b])
-            rows.append((a, b, float(spearman[i, j]), shared / top, shared))
-    return pd.DataFrame(rows, columns=["source_a", "source_b", "spearman", "overlap", "shared"])
+            known = (int(samples[a]), int(samples[b]), float(spearman[i, j]))
+            rows.append((a, b, *known, shared / top, shared, top / len(maps)))
+    columns = ["source_a", "source_b", "n_a", "n_b", "spearman", "overlap", "shared", "chance"]
+    return pd.DataFrame(rows, columns=columns)

@@ -13,6 +13,7 @@ from huggingface_hub import DatasetCardData
 from circuitseer_core import limits
 from circuitseer_core.export.chat import entry_name, llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
@@ -81,6 +82,7 @@ def _how(manifest: ExportManifest) -> str:
             f"{_model(model)}, chosen by ablation{_probe(manifest)} (rule `{scoring.heads_rule}`,"
             f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
         ),
+        *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
             f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
@@ -102,6 +104,15 @@ def _how(manifest: ExportManifest) -> str:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
+
+
+def _calibrated(record: CalibrationRecord) -> str:
+    """What the score is fitted to, and what came of it."""
+    return (
+        f"The score is fitted to `{record.target.name}` ({record.target.rows:,} samples), a step "
+        "beyond arXiv 2510.18470: ranks of a linear model of single heads' readings at fixed "
+        f"length, each row by a fit that did not see it. {' '.join(record.verdict[:1])}"
+    )
 
 
 def _probe(manifest: ExportManifest) -> str:

@@ -99,19 +99,22 @@ def importance_map(
     fig.add_trace(_heat(values, limit or limit_of(values), scale, theme, colour_title=title))
     raced = heads.drop(measured.index)
     if len(raced):
-        fig.add_trace(
-            go.Scatter(
-                x=raced["head"],
-                y=raced["layer"],
-                mode="markers",
-                marker={"size": 3, "symbol": "square", "color": theme.faint},
-                hoverinfo="skip",
-                showlegend=False,
-            )
-        )
+        fig.add_trace(_dots(list(zip(raced["layer"], raced["head"], strict=True)), theme))
     fig.update_layout(shapes=[_outline(layer, head, theme) for layer, head in kept])
     fig.update_xaxes(range=[-0.5, width - 0.5])
     return fig
+
+
+def _dots(raced: Sequence[Head], theme: Theme) -> go.Scatter:
+    """Heads that a race took out, as marks without a colour."""
+    return go.Scatter(
+        x=[head for _, head in raced],
+        y=[layer for layer, _ in raced],
+        mode="markers",
+        marker={"size": 3, "symbol": "square", "color": theme.faint},
+        hoverinfo="skip",
+        showlegend=False,
+    )
 
 
 def _heat(
@@ -242,13 +245,25 @@ def layer_table(heads: pd.DataFrame, kept: Sequence[Head]) -> pd.DataFrame:
 
 
 def source_maps(
-    per_source: pd.DataFrame, sources: Sequence[str], *, theme: Theme = LIGHT
+    per_source: pd.DataFrame,
+    sources: Sequence[str],
+    *,
+    raced: Sequence[Head] = (),
+    theme: Theme = LIGHT,
 ) -> go.Figure:
-    """One map per source on one colour scale; with exactly two, their difference as a third."""
-    maps = {name: grid(per_source[per_source["source"] == name]) for name in sources}
+    """One map per source on one colour scale; with exactly two, their difference as a third.
+
+    Titles give each source's samples. ``raced`` heads are dots without a colour, as on the main
+    map: their estimates rest on a pilot.
+    """
+    parts = {name: per_source[per_source["source"] == name] for name in sources}
+    maps = {f"{name} (n = {int(part['n'].max()):,})": grid(part) for name, part in parts.items()}
+    for values in maps.values():
+        for layer, head in raced:
+            values[layer, head] = np.nan
     if len(sources) == 2:
-        first, second = sources
-        maps[f"{first} − {second}"] = maps[first] - maps[second]
+        one, other = maps.values()
+        maps[f"{sources[0]} − {sources[1]}"] = one - other
     limit = limit_of(np.concatenate([m.ravel() for m in maps.values()]))
     fig = make_subplots(
         rows=1,
@@ -263,6 +278,8 @@ def source_maps(
     for column, values in enumerate(maps.values(), start=1):
         last = "ΔL (nats)" if column == len(maps) else None
         fig.add_trace(_heat(values, limit, "sqrt", theme, colour_title=last), row=1, col=column)
+        if raced:
+            fig.add_trace(_dots(raced, theme), row=1, col=column)
     fig.update_xaxes(title_text="Head", showgrid=False)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     fig.update_yaxes(title_text="Layer", row=1, col=1)

@@ -64,8 +64,15 @@ def profile_bars(
         )  # fmt: skip
     fig.update_xaxes(title_text="token", range=[-0.7, len(received) - 0.3])
     fig.update_yaxes(title_text="attention received ÷ mean", range=[0, top], nticks=5)
+    _cut_off(fig, received, top, theme)
+    pin_margins(fig, top=10)
+    return fig
+
+
+def _cut_off(fig: go.Figure, received: NDArray[np.floating], top: float, theme: Theme) -> None:
+    """Mark every bar that the axis cuts off, and write the value beside the first three."""
     beyond = np.flatnonzero(received > top)
-    fig.add_scatter(  # every bar that the axis cuts off says so
+    fig.add_scatter(
         x=beyond, y=np.full(len(beyond), top), mode="markers", hoverinfo="skip", cliponaxis=False,
         marker={"symbol": "triangle-up", "size": 7, "color": theme.mark},
     )  # fmt: skip
@@ -74,8 +81,6 @@ def profile_bars(
             x=int(token), y=top, text=f"{received[token]:.1f}×", showarrow=False, xanchor="left",
             yanchor="top", xshift=4, font={"size": 11, "color": theme.muted},
         )  # fmt: skip
-    pin_margins(fig, top=10)
-    return fig
 
 
 TICKS = 40

@@ -113,6 +113,8 @@ class AttentionCall:
     def undifferentiated(self, rows: Tensor, heads: Tensor) -> Tensor:
         """Output of N heads that attend uniformly to their visible keys: (N, Q, Dv), float32."""
         values = self.value[rows, heads // self.group_size].float()
+        if self.mask is None and self.query.shape[2] == 1:  # the last position sees them all
+            return values.mean(1, keepdim=True)
         if self.mask is None:
             counts = torch.arange(1, values.shape[1] + 1, device=values.device, dtype=torch.float32)
             return values.cumsum(1).div_(counts[:, None])[:, self.cached :]
@@ -206,15 +208,17 @@ def _run(
         )
         return output
     eager = sys.modules[type(module).__module__].eager_attention_forward
-    output, _ = eager(module, query, key, value, _additive(mask, query), scaling=scaling, **kwargs)
+    added = _additive(mask, query, key)
+    output, _ = eager(module, query, key, value, added, scaling=scaling, **kwargs)
     return output.contiguous()
 
 
-def _additive(mask: Tensor | None, query: Tensor) -> Tensor:
+def _additive(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
     """The mask that eager functions add to their logits; None stands for plain causal."""
     if mask is None:
-        length = query.shape[2]
-        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()[None, None]
+        rows, columns = query.shape[2], key.shape[2]  # the queries are the last of the keys
+        ones = torch.ones(rows, columns, dtype=torch.bool, device=query.device)
+        mask = ones.tril(columns - rows)[None, None]
     if mask.dtype != torch.bool:
         return mask
     lowest = torch.finfo(query.dtype).min

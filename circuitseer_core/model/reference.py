@@ -93,6 +93,16 @@ class ReferenceModel:
             output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
         return output
 
+    def hidden_after(self, input_ids: Tensor, cache: Any = None) -> tuple[Tensor, Any]:
+        """Final hidden states (B, T, d) of ids (B, T) that follow what ``cache`` holds.
+
+        Rows are equally long: there is no padding. Returns the states and the cache for the next
+        tokens, None where this model keeps none (then pass all ids again).
+        """
+        with _USE:
+            output: Any = self.body(input_ids=input_ids, past_key_values=cache, use_cache=True)
+        return output[0], getattr(output, "past_key_values", None)
+
     def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
         """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
         with _USE:

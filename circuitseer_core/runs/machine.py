@@ -24,7 +24,8 @@ def refuse_unclear_devices(devices: str | None, device: str) -> None:
     """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
     if devices is None:
         return
-    if not all(device_list(devices)) or "auto" in device_list(devices):
+    names = device_list(devices)
+    if not all(names) or {"auto", "spread"} & set(names):
         raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
     if device != "auto":
         raise ValueError("--device and --devices exclude each other")

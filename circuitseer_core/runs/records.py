@@ -107,7 +107,9 @@ class DetectOptions(Record):
     mode: str | None = None
     probe: list[str] = []
     probe_size: int | None = None
+    probe_pool: int | None = None
     probe_criterion: str | None = None
+    contrast: list[str] = []
     loss_tokens: str = "response"
     ablation: str = "uniform"
 
@@ -164,7 +166,7 @@ class RunRecord(Record):
 
 
 class AppliedCalibration(Record):
-    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its fits."""
 
     name: str
     sha256: str
@@ -217,9 +219,14 @@ class ScoringRecord(Record):
 
 
 class ProgressRecord(Record):
-    """progress.json: how far the stage at work has come, in ``unit``; times in seconds."""
+    """progress.json: how far the stage at work has come, in ``unit``; times in seconds.
+
+    ``phase`` names what is being done; its ``total`` is 0 where its amount is not known. ``eta_s``
+    is the stage's: later phases are counted in where they can be told.
+    """
 
     stage: str = ""
+    phase: str = ""
     state: str = ""
     done: int = 0
     total: int = 0

@@ -25,7 +25,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import control_heads, control_share
@@ -79,6 +79,7 @@ def score(
     if model is None or not run.heads_path.is_file():
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
     heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
@@ -90,12 +91,15 @@ def score(
         if _is_done(folder, before):
             return before
     began = time.monotonic()
+    announce(run, "score", "Loading the model")
     with closing(_engine(run, settings, reference, before)) as engine:
         record = before or _new_record(settings, wanted, engine.facts(), total)
         record.state = "running"
         _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
-        with Progress(run, "score", total, unit="samples", show=progress) as shown:
+        with Progress(
+            run, "score", total, unit="samples", show=progress, phase="Scoring samples"
+        ) as shown:
             if book.damaged:
                 shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)

@@ -180,7 +180,7 @@ def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) ->
     run = synthetic(runs_home, shape=Shape(rows=60))
     page = open_page("samples", "made")
     assert page.segmented_control(key="colour").value == "Score"
-    assert "of the score (99th percentile)" in texts(page)
+    assert "of the score (the largest)" in texts(page)
     html = "".join(str(e.proto.body) for e in page.get("html"))
     store = ScoreStore(run)
     best = store.sample(str(store.at_rank(Filter(), "variance", 1)))

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from circuitseer_core.runs.folder import Run
@@ -96,3 +97,27 @@ def test_another_score_keeps_the_lower_half_right(run: Run) -> None:
     frame = run.scores(columns=["focus", "n_tokens"])
     rho = frame["focus"].corr(frame["n_tokens"], method="spearman")
     assert f"Spearman **{rho:+.2f}**".replace("-", "−") in said
+
+
+def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:
+    for part in run.score_parts():
+        frame = pd.read_parquet(part)
+        frame["original"] = [
+            json.dumps(
+                json.loads(o)
+                | {"cost": i * 1.5 if i else 1e9, "source": "x", "grade": f"Grade {i % 12}"}
+            )
+            for i, o in enumerate(frame["original"])
+        ]
+        frame.to_parquet(part, index=False)
+    page = open_page("sources", "made", by="cost")
+    options = page.selectbox(key="by").options
+    assert len(options) == len(set(options)) and "cost" in options
+    groups = table(page, "median")["group"].tolist()
+    assert any(g.endswith(" and more") for g in groups) and 5 < len(groups) < 16
+    graded = open_page("sources", "made", by="grade")
+    names = [g for g in table(graded, "median")["group"] if g != "all"]
+    assert names == [f"Grade {i}" for i in range(12)]
+    page.selectbox(key="partial_column").set_value("cost")
+    settled(page.run())
+    assert "95 % interval" in texts(page) and "at fixed length" in texts(page)

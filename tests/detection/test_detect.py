@@ -15,6 +15,7 @@ from torch import Tensor
 from circuitseer_core.detection import parts
 from circuitseer_core.detection.ablation import Ablation, AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import Ablator
+from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION
 from circuitseer_core.detection.detect import detect
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.replay import replay_is_exact, run_clean
@@ -25,6 +26,7 @@ from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.losses import clean_losses
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ProgressRecord
 from tests.support.data_files import write_data
 from tests.support.naive import naive_delta, naive_loss
 from tests.support.tiny_models import KINDS, save_tiny, tiny_model
@@ -322,6 +324,32 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     assert len(written) == 4 and set(redone) & set(done) == {done[-1]}
     pd.testing.assert_frame_equal(whole.heads(), resumed.heads())
     pd.testing.assert_frame_equal(whole.importance(), resumed.importance())
+
+
+def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
+    setup: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp, options = setup
+    said: list[ProgressRecord] = []
+    write = ProgressRecord.write
+
+    def keep(record: ProgressRecord, path: Path) -> None:
+        said.append(record)
+        write(record, path)
+
+    monkeypatch.setattr(ProgressRecord, "write", keep)
+    run_detect(tmp / "run", options | {"stack_tokens": None})
+    assert list(dict.fromkeys(record.phase for record in said)) == [
+        "Reading the data",
+        "Loading the model",
+        "Drawing candidates for the probe",
+        "Clean loss of candidates for the probe",
+        "Finding the batch size",
+        "Ablating heads",
+    ]
+    pool = next(r for r in said if r.phase.startswith("Clean loss") and r.state == "done")
+    ahead = 6 * 12 * FORWARDS_PER_EVALUATION  # samples, heads: done itself, this is what is left
+    assert pool.done == pool.total and pool.eta_s == pytest.approx(ahead / pool.rate, abs=0.1)
 
 
 def test_running_again_does_nothing(setup: tuple[Path, dict[str, Any]]) -> None:

@@ -114,8 +114,13 @@ def test_per_source_and_agreement(effects: np.ndarray) -> None:
     maps = by_source.set_index(["source", "layer", "head"])["importance"]
     assert maps[("src1", 3, 0)] == pytest.approx(effects[1::2, 3, 0].mean())
     assert maps[("src0", 3, 0)] == pytest.approx(effects[0::2, 3, 0].mean())
-    pair = head_stability.source_agreement(by_source, "0.1").iloc[0]
+    pair = head_stability.source_agreement(by_source, 2).iloc[0]
     assert pair["shared"] == 1 and pair["overlap"] == 0.5
+    assert (pair["n_a"], pair["n_b"], pair["chance"]) == (4, 4, 2 / 20)
+    measured = [(3, 0), (2, 3), (0, 1), (1, 1)]
+    among = head_stability.source_agreement(by_source, 2, measured).iloc[0]
+    assert among["chance"] == 2 / 4 and among["spearman"] != pair["spearman"]
+    assert head_stability.source_agreement(by_source, 99, measured).iloc[0]["overlap"] == 1.0
 
 
 def test_specificity_is_the_difference_of_ratio_estimators(effects: np.ndarray) -> None:

@@ -90,6 +90,22 @@ def test_two_sources_bring_their_difference(run: Run) -> None:
     maps = [np.array(t.customdata, dtype=float) for t in fig.data]
     assert len(maps) == 3
     np.testing.assert_allclose(maps[2], maps[0] - maps[1])
+    titles = [a.text for a in fig.layout.annotations]
+    n = table[table["source"] == names[0]]["n"].max()
+    assert titles[0] == f"{names[0]} (n = {n})"
+
+
+def test_pilot_estimates_have_no_colour_on_a_source_map_either(run: Run) -> None:
+    table = per_source(run.importance(), run.probe())
+    names = sorted(table["source"].unique())[:2]
+    fig = heads.source_maps(table, names, raced=[(0, 1), (2, 3)])
+    maps = [t for t in fig.data if t.type == "heatmap"]
+    dots = [t for t in fig.data if t.type == "scatter"]
+    assert len(maps) == len(dots) == 3
+    for drawn, marks in zip(maps, dots, strict=True):
+        values = np.array(drawn.customdata, dtype=float)
+        assert np.isnan(values[0, 1]) and np.isnan(values[2, 3]) and np.isfinite(values[0, 0])
+        assert (list(marks.x), list(marks.y)) == ([1, 3], [0, 2])
 
 
 def test_intervals_by_source_are_means_and_standard_errors() -> None:

@@ -28,6 +28,7 @@ from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.window_scorer import WindowScorer
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.tiny_models import save_tiny
 
@@ -473,8 +474,70 @@ def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..
     assert go(run, settings(data)).state == "done"
 
 
+def test_ctrl_c_while_numbers_are_read_writes_no_half_window(
+    run: Run, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = WindowScorer._collect
+    for fatal in (2, 3, 4):
+        calls = [0]
+
+        def interrupted(
+            self: WindowScorer, launched: Any, calls: list[int] = calls, fatal: int = fatal
+        ) -> None:
+            calls[0] += 1
+            if calls[0] == fatal:
+                raise KeyboardInterrupt
+            collect(self, launched)
+
+        monkeypatch.setattr(WindowScorer, "_collect", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            go(run, settings(data, name=f"stopped-{fatal}", controls=0))
+        notes = [shards.read_note(part) for part in run.score_parts(f"stopped-{fatal}")]
+        assert all(note is not None and note.rejects == [] for note in notes)
+
+
 def test_the_budget_is_found_and_pinned(run: Run, data: str) -> None:
     result = go(run, settings(data, token_budget=None))
     assert result.token_budget >= 1024
     notes = [shards.read_note(part) for part in run.score_parts()]
     assert {note.token_budget for note in notes if note} == {result.token_budget}
+
+
+def test_head_readings_on_a_part_of_the_rows_and_after_a_kill(
+    run: Run, tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(data, head_features=True, head_feature_rows=49)
+    go(run, wanted)
+    table = whole(run)
+    heads = run.scoring().feature_heads
+    assert heads == [(layer, head) for layer in range(2) for head in range(4)]
+    columns = [f"head_{name}" for name in ("first", "focus", "divergence", "entropy", "distance")]
+    assert all(str(table[c].type) == "fixed_size_list<element: halffloat>[8]" for c in columns)
+    known = table.num_rows - table[columns[0]].null_count
+    assert 0 < known < table.num_rows
+    plain = detected_run(tmp_path / "plain")
+    go(plain, settings(data))
+    rest = table.drop_columns(columns)
+    for name in ATTENTION_SCORERS:
+        assert np.allclose(rest[name], whole(plain)[name], rtol=1e-5)
+    again = detected_run(tmp_path / "killed")
+    done = _dying_after(1, monkeypatch)
+    with pytest.raises(_Killed):
+        go(again, wanted)
+    done()
+    go(again, wanted)
+    assert_same(run, again)
+    with pytest.raises(UserError, match="--head-features"):
+        go(run, settings(data))
+
+
+def test_a_calibration_reads_its_heads_on_every_row(run: Run, data: str) -> None:
+    folder = run.calibration_dir("default")
+    folder.mkdir(parents=True)
+    fit = {"fold": 0, "columns": [["first", 1, 2], ["focus", 0, 1]], "weights": [1, 1]}
+    record = {"format": 1, "name": "default", "settings": {}, "whole": {}, "fits": [fit]}
+    record["target"] = {"name": "level", "kind": "number", "rows": 1, "sha256": "0"}
+    (folder / "calibration.json").write_text(json.dumps(record))
+    go(run, settings(data, calibration="default"))
+    assert run.scoring().feature_heads == [(0, 1), (1, 2)] and run.scoring().feature_share == 1
+    assert whole(run)["head_first"].null_count == 0

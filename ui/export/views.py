@@ -32,9 +32,9 @@ def numbers(effect: Effect) -> None:
         ),
         (
             "Lift",
-            "n/a" if effect.lift is None else f"{effect.lift:+.1%}".replace("-", "−"),
+            "n/a" if effect.lift is None else signed_percent(effect.lift),
             "Mean score of the subset over the pool's. Top-k reaches "
-            + ("n/a." if effect.top_lift is None else f"{effect.top_lift:+.1%}."),
+            + ("n/a." if effect.top_lift is None else f"{signed_percent(effect.top_lift)}."),
         ),
         ("In top-k", percent(effect.overlap_top), "Share of the subset that top-k takes"),
         (
@@ -183,6 +183,11 @@ def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, effect: E
         persist_state="session",
         help="Bands hold 95 % of the simulated shares. Takes some seconds on a large pool.",
     )
+
+
+def signed_percent(share: float) -> str:
+    """A change with its sign: "+7.2 %"."""
+    return ("+" if share > 0 else "") + percent(share, 1)
 
 
 def _compact(count: int) -> str:

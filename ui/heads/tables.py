@@ -15,16 +15,50 @@ import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection import head_stability
+from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
 from ui.widgets.scoring_choice import scoring_in_view
+
+TELLS = "tells_difficulty"
+"""The column of a calibration's weights."""
 
 
 def heads(run: Run) -> pd.DataFrame:
     """heads.parquet of the run."""
     return _heads(str(run.path), _stamp(run.heads_path))
+
+
+def with_weights(run: Run, heads: pd.DataFrame, calibration: str | None) -> pd.DataFrame:
+    """The heads, and in TELLS what a calibration weighs them by: the named one, else the first.
+
+    The frame as it is where the run has no calibration that can be read.
+    """
+    known = run.calibrations()
+    if not known:
+        return heads
+    try:
+        record = run.calibration(calibration if calibration in known else known[0])
+    except UserError:
+        return heads
+    weights = weight_frame(record)[["layer", "head", "weight"]]
+    return heads.merge(weights.rename(columns={"weight": TELLS}), on=["layer", "head"], how="left")
+
+
+def weight_frame(record: CalibrationRecord) -> pd.DataFrame:
+    """layer, head, weight, folds of every head of the model; 0 without a weight."""
+    counts = record.model.heads_per_layer if record.model else []
+    known = {(h.layer, h.head): h for h in record.heads}
+    rows = []
+    for layer, heads in enumerate(counts):
+        for head in range(heads):
+            own = known.get((layer, head))
+            weight, folds = (own.weight, own.folds) if own else (0.0, 0.0)
+            rows.append({"layer": layer, "head": head, "weight": weight, "folds": folds})
+    return pd.DataFrame(rows)
 
 
 def head_deltas(run: Run, layer: int, head: int) -> pd.DataFrame:
@@ -53,9 +87,12 @@ def per_source(run: Run) -> pd.DataFrame:
     return _per_source(str(run.path), _stamp(run.heads_path))
 
 
-def source_agreement(run: Run) -> pd.DataFrame:
-    """Spearman and top-set overlap of every pair of sources."""
-    return _source_agreement(str(run.path), _stamp(run.heads_path))
+def source_agreement(run: Run, n_kept: int) -> pd.DataFrame:
+    """Spearman and overlap of the ``n_kept`` best heads of every pair of sources.
+
+    Of the heads that were measured on the whole probe: a race's pilot estimates are left out.
+    """
+    return _source_agreement(str(run.path), _stamp(run.heads_path), n_kept)
 
 
 def first_sample(run: Run) -> str:
@@ -130,5 +167,6 @@ def _per_source(path: str, stamp: float) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _source_agreement(path: str, stamp: float) -> pd.DataFrame:
-    return head_stability.source_agreement(_per_source(path, stamp))
+def _source_agreement(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
+    measured = finalists(_heads(path, stamp))
+    return head_stability.source_agreement(_per_source(path, stamp), n_kept, measured)

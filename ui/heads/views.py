@@ -10,10 +10,11 @@ from circuitseer_core.figures import heads as figures
 from circuitseer_core.figures.head_detail import membership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.head_checks import overlap_sentence
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui.heads import tables as head_tables
 from ui.heads.compare import compare_with
-from ui.heads.panel import Choice, pick
+from ui.heads.detail import pick
+from ui.heads.panel import Choice
 from ui.shell import run_keys
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
@@ -140,22 +141,37 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     )
     if not chosen:
         return
+    raced = sorted(set(zip(heads["layer"], heads["head"], strict=True)) - set(finalists(heads)))
     show_figure(
-        figures.source_maps(table, chosen, theme=theme()),
+        figures.source_maps(table, chosen, raced=raced, theme=theme()),
         key="source_maps",
         data=table[table["source"].isin(chosen)],
         alt=f"Importance maps of {', '.join(chosen)}",
     )
-    st.caption("How far sources agree on the heads: rank correlation, and overlap of the best 5 %.")
+    if raced:
+        st.caption(f"Dots: {count(len(raced), 'head')} raced out on a pilot, estimates only.")
+    n_kept = max(1, len(choice.heads))
+    pairs = head_tables.source_agreement(run, n_kept)
+    of = f" of the {len(heads) - len(raced):,} measured on the whole probe" if raced else ""
+    st.caption(
+        "How far sources agree on the heads: rank correlation of the maps, and overlap of the best "
+        f"{count(n_kept, 'head')}, the number kept here{of}. Few samples a source make any two "
+        "sources look apart."
+    )
     st.dataframe(
-        head_tables.source_agreement(run).assign(overlap=lambda t: 100 * t["overlap"]),
+        pairs.assign(overlap=pairs["overlap"].map(percent), chance=pairs["chance"].map(percent)),
         hide_index=True,
         key="agreement",
         column_config={
             "source_a": "Source",
             "source_b": "and",
             "spearman": st.column_config.NumberColumn("Spearman", format="%+.2f"),
-            "overlap": st.column_config.NumberColumn("Overlap", format="%.0f %%"),
+            "n_a": st.column_config.NumberColumn("n", help="Probe samples of the first source"),
+            "n_b": st.column_config.NumberColumn("n ", help="Probe samples of the second source"),
+            "overlap": st.column_config.TextColumn("Overlap"),
+            "chance": st.column_config.TextColumn(
+                "Chance", help="Overlap of two sets of this size drawn blindly"
+            ),
             "shared": st.column_config.NumberColumn("Heads shared"),
         },
     )

@@ -66,11 +66,11 @@ def _card(run: Run, signature: Signature) -> None:
             st.markdown(f":{colour}[:material/{icon}:] **{inline(signature.title)}**")
             if signature.number is not None:
                 st.badge(plain(signature.number), color=colour)
-        st.markdown(literal(signature.text))
-        with st.container(horizontal=True, gap="medium"):
+            st.space("stretch")
             if help_ is not None:
                 link_to(help_.page, help_.label, icon=":material/build:", **help_.params)
             link_to(signature.page, "Show", icon=":material/arrow_forward:")
+        st.markdown(literal(signature.text))
 
 
 def _folded(rest: list[Signature]) -> None:

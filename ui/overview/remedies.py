@@ -23,13 +23,14 @@ class Remedy:
     params: dict[str, str] = field(default_factory=dict)
 
 
-_DRAWS = {
+_LINKS = {
     "length": Remedy("Draw with length taken out", "export", {"length_control": "true"}),
     "sink": Remedy("Draw by focus, without the first token", "export", {"scorer": "focus"}),
     "uniform-draw": Remedy(
         f"Draw at τ = {STEERED:g}", "export", {"temperature": dial_label(STEERED)}
     ),
     "source-skew": Remedy("Draw as the pool is mixed", "export", {"stratify": "as in the pool"}),
+    "random-heads": Remedy("See what experiments say", "evidence"),
     "probe-overlap": Remedy("Draw without the probe", "export", {"without_probe": "true"}),
 }
 
@@ -38,9 +39,11 @@ def remedy(run: Run, key: str, signature: Signature) -> Remedy | None:
     """What helps against a warning of the run known as ``key``; None where no click does."""
     if signature.severity != "warn":
         return None
-    if signature.key in _DRAWS:
-        return _DRAWS[signature.key]
+    if signature.key in _LINKS:
+        return _LINKS[signature.key]
     again = {"stage": "Everything", "like": key}
+    if signature.key == "probe-data":
+        return Remedy("Choose another probe", "runs", again)
     if signature.key == "probe-pool":
         return Remedy(
             "Measure on a stratified probe", "runs", again | {"probe_criterion": "stratified"}

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from circuitseer_core import limits
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import (
+    CLIP,
     Shade,
     Spans,
     contributions,
@@ -33,6 +34,7 @@ from ui.widgets.markdown import inline, to_markdown
 from ui.widgets.split_bar import split_bar
 from ui.widgets.tokens import token_view
 
+OF_SCORE = "of the score"
 COLOURS = ("Score", "Attention", "One head")
 
 
@@ -144,7 +146,9 @@ def tokens_of(
         profile = live
     values, unit = _values(sample, profile, look.colour, scorer)
     merged = spans.merge(values)
-    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink)
+    # Parts of a score are shown in proportion: the largest has full colour, whatever it leaves.
+    clip = 1.0 if unit == OF_SCORE else CLIP
+    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink, clip=clip)
 
     def pick(span: int) -> None:
         st.session_state[f"token_{key}"] = (sample.id, span)
@@ -290,12 +294,13 @@ def _values(
     if colour == COLOURS[0]:
         parts = made_of(scorer, sample.scores[scorer], profile, sample.special)
         if parts is not None:
-            return parts, "of the score"
+            return parts, OF_SCORE
     return profile, "of the attention"
 
 
 def _scale_line(shading: Shade, unit: str) -> str:
-    parts = [f"Full colour: {percent(shading.top, 1)} {unit} (99th percentile)"]
+    which = "the largest" if unit == OF_SCORE else "99th percentile"
+    parts = [f"Full colour: {percent(shading.top, 1)} {unit} ({which})"]
     if shading.left_out.any():
         parts.append(
             f"left out of the colours: the first token and special tokens, "

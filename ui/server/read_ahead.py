@@ -18,6 +18,7 @@ from circuitseer_core.runs.folder import Run
 from ui import cached_scores as cached
 from ui.export import draw as draw_data
 from ui.export.settings import default_settings
+from ui.heads import detail as head_detail
 from ui.heads import panel as head_panel
 from ui.heads import tables as head_tables
 from ui.overview import findings as run_findings
@@ -70,13 +71,14 @@ def _distributions(store: ScoreStore) -> None:
     source_data.summary(store, scorer, "source", False)
     source_data.length_map(store, scorer, False)
     source_data.control(store, scorer, False)
-    for column in source_data.number_columns(store)[:1]:
+    for column in cached.number_columns(store)[:1]:
         source_data.with_column(store, scorer, column)
 
 
 def _heads(run: Run) -> None:
     """Heads: the best 5 %, the best of them in detail, and what sources agree on."""
     heads = head_tables.heads(run)
-    head_tables.head_deltas(run, *head_panel.best(heads))
-    head_tables.membership(run, len(select_heads(heads, head_panel.default_rule(heads))))
-    head_tables.source_agreement(run)
+    head_tables.head_deltas(run, *head_detail.best(heads))
+    kept = len(select_heads(heads, head_panel.default_rule(heads)))
+    head_tables.membership(run, kept)
+    head_tables.source_agreement(run, kept)

@@ -135,41 +135,26 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
     return Control(bins, counts, labels, agreement, rows)
 
 
+@dataclass(frozen=True)
+class ColumnTrend:
+    """A score along a column of numbers: medians, and rank correlations over ``rows`` rows."""
+
+    trend: dist.Trend
+    plain: float
+    fixed: float
+    rows: int
+
+
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
-def with_column(store: ScoreStore, scorer: str, column: str) -> tuple[float, float, int] | None:
-    """Spearman of score and a column of numbers, plain and at fixed length, and the rows used.
-
-    None where the column does not hold numbers.
-    """
-    grouping = cached.groups(store, column)
-    try:
-        numbers = np.array([float(label) for label in grouping.labels])
-    except ValueError:
-        return None
-    use = (grouping.codes >= 0) & np.isfinite(cached.numbers(store, scorer))
-    if use.all():
-        ranked = [_ranks(store, scorer), _ranks(store, "n_tokens")]
-    else:
-        both = (cached.numbers(store, scorer), cached.numbers(store, "n_tokens"))
-        ranked = [corr.ranks(column[use]) for column in both]
-    ranked.insert(1, corr.ranks_of_codes(grouping.codes[use], numbers))
-    plain = corr.correlation(ranked[0], ranked[1])
-    fixed = corr.partial(
-        plain, corr.correlation(ranked[0], ranked[2]), corr.correlation(ranked[1], ranked[2])
-    )
-    return plain, fixed, int(use.sum())
-
-
-def number_columns(store: ScoreStore) -> list[str]:
-    """Columns of the original rows whose values all read as numbers."""
-    return [name for name, values in cached.facets(store).items() if all(map(_is_number, values))]
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return bool(np.isfinite(float(text)))
-    except ValueError:
-        return False
+def with_column(store: ScoreStore, scorer: str, column: str) -> ColumnTrend:
+    """Spearman of score and a column of numbers, plain and at fixed length, and the medians."""
+    numbers, values = cached.original_numbers(store, column), cached.numbers(store, scorer)
+    use = np.isfinite(numbers) & np.isfinite(values)
+    tokens = cached.numbers(store, "n_tokens")
+    score, other, length = (corr.ranks(part[use]) for part in (values, numbers, tokens))
+    plain = corr.correlation(score, other)
+    fixed = corr.partial(plain, corr.correlation(score, length), corr.correlation(other, length))
+    return ColumnTrend(dist.trend(numbers, values), plain, fixed, int(use.sum()))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)

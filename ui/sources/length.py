@@ -49,14 +49,11 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
         )  # fmt: skip
     else:
         _points(store, scorer, colour, log)
-    columns = source_data.number_columns(store)
-    if columns:
-        _partial(store, scorer, columns)
 
 
 def _colour_by(store: ScoreStore) -> str | None:
     """The column that colours single rows; None for the density of all rows."""
-    options = [ALL_ROWS, "source", *cached.facets(store)]
+    options = list(dict.fromkeys([ALL_ROWS, "source", *cached.groupings(store)]))
     if st.session_state.get("colour") not in options:
         st.session_state.pop("colour", None)
     st.caption("colour by", width="content")
@@ -101,22 +98,6 @@ def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
         chosen = hit["customdata"]
         close()
         go_to("samples", sample=chosen[0] if isinstance(chosen, list) else chosen)
-
-
-def _partial(store: ScoreStore, scorer: str, columns: list[str]) -> None:
-    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
-        st.caption("Spearman of the score with", width="content")
-        column = st.selectbox(
-            "Column", columns, key="partial_column", label_visibility="collapsed", width=150
-        )
-        partial = source_data.with_column(store, scorer, str(column))
-        if partial is not None:
-            plain, fixed, rows = partial
-            st.caption(
-                f"{correlation(plain)}; at fixed length {correlation(fixed)} "
-                f"(partial, {rows:,} rows).",
-                width="stretch",
-            )
 
 
 def _length_words(rho: float) -> str:

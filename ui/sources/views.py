@@ -40,7 +40,7 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
             bind="query-params",
             label_visibility="collapsed",
         )
-        options = ["source", *cached.facets(store), "all rows"]
+        options = list(dict.fromkeys(["source", *cached.groupings(store), "all rows"]))
         if st.session_state.get("by") not in options:
             st.session_state.pop("by", None)
         st.caption("by", width="content")

@@ -18,6 +18,7 @@ MEANING = {
     "random": "a hash of the id, a baseline",
     "perplexity": "of the response given the prompt, a baseline",
     "ifd": "instruction-following difficulty, a baseline",
+    "calibrated": "beyond the paper: rank by a fit to a measure of your own",
     "head_influence": "loss without the reasoning heads relative to clean (AttentionInfluence)",
 }
 

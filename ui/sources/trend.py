@@ -1,0 +1,58 @@
+"""The score along a column of numbers of the data: does it rise with what the column says?"""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.distributions import spearman95
+from circuitseer_core.figures.trend import trend_line
+from circuitseer_core.wording import count, signed
+from ui import cached_scores as cached
+from ui.sources import data as source_data
+from ui.sources.length import HEIGHT
+from ui.widgets.charts import show_figure, theme
+
+
+def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
+    """The section; nothing where the data have no column of numbers."""
+    columns = cached.number_columns(store)
+    if not columns:
+        return
+    with (
+        st.container(key="heading_trend"),
+        st.container(horizontal=True, vertical_alignment="center", gap="small"),
+    ):
+        st.subheader("Score along a column", anchor=False, width="content")
+        if st.session_state.get("partial_column") not in columns:
+            st.session_state.pop("partial_column", None)
+        column = str(
+            st.selectbox(
+                "Column",
+                columns,
+                key="partial_column",
+                bind="query-params",
+                label_visibility="collapsed",
+                width=190,
+            )
+        )
+    seen = source_data.with_column(store, scorer, column)
+    low, high = spearman95(seen.plain, seen.rows)
+    st.markdown(
+        f"Spearman **{signed(seen.plain)}** (95 % interval {signed(low)} to {signed(high)}, "
+        f"{count(seen.rows, 'row')}); at fixed length {signed(seen.fixed)} (partial)."
+    )
+    line = seen.trend
+    if not len(line.x):
+        st.caption("Too few rows a value to draw medians.")
+        return
+    show_figure(
+        trend_line(line, theme(), x_title=column, y_title=scorer, log=log, height=HEIGHT - 60),
+        key="trend",
+        data=lambda: pd.DataFrame(
+            {column: line.x, "median": line.median, "low": line.low, "high": line.high,
+             "rows": line.rows}
+        ),
+        alt=f"Median {scorer} along {column}, with 95 % intervals",
+    )  # fmt: skip
