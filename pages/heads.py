@@ -45,6 +45,7 @@ VIEWS = {
     "Layers": head_views.layers,
     "Stability": head_views.stability,
     "Sources": head_views.sources,
+    "Sinks": head_views.sinks,
     "Compare": head_views.compare,
 }
 view = st.segmented_control(

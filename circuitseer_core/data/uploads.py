@@ -1,7 +1,7 @@
 """Files that came through the app: a name that any system can hold, and a place of their own.
 
-What is stored is never written over: a part of the content's hash stands in the name, so the same
-name with another content is another file, and what an earlier run refers to stays as it was.
+What is stored is never written over: the folder is named by the content, so the same name with
+another content is another file, and what an earlier run refers to stays as it was.
 """
 
 from __future__ import annotations
@@ -38,9 +38,8 @@ def store(folder: Path, name: str, content: bytes | memoryview) -> Path:
     """Write an uploaded file below ``folder``; returns where. UserError where it is too large."""
     if len(content) > MOST_BYTES:
         raise UserError(f"{file_name(name)} is larger than {MOST_BYTES >> 20:,} MiB")
-    plain = Path(file_name(name))
-    mark = hashlib.sha256(content).hexdigest()[:12]
-    target = folder / f"{plain.stem}-{mark}{plain.suffix}"
+    digest = hashlib.sha256(content).hexdigest()[:16]
+    target = folder / digest / file_name(name)
     if not target.is_file() or target.stat().st_size != len(content):
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)

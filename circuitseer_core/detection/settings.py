@@ -15,7 +15,9 @@ from circuitseer_core.runs.machine import (
     DEVICE,
     DEVICES,
     DTYPE,
+    WEIGHT_BITS,
     DtypeName,
+    WeightBits,
     device_list,
     refuse_unclear_devices,
 )
@@ -69,6 +71,7 @@ class DetectSettings(BaseModel):
         None, ge=2, description="Longest sample in tokens; longer ones are left out."
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
+    weight_bits: WeightBits = Field("all", description=WEIGHT_BITS)
     device: str = Field("auto", description=DEVICE)
     allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     devices: str | None = Field(None, description=DEVICES)
@@ -107,4 +110,5 @@ class DetectSettings(BaseModel):
 
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
-        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS))
+        unset = {"weight_bits"} if self.weight_bits == "all" else set()  # newer than other settings
+        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS | unset))

@@ -123,6 +123,8 @@ def make_manifest(
             probe_data=detection.probe_data,
             n_probe=detection.n_probe,
             noise_floor=detection.noise_floor,
+            noise_pairs=detection.noise_pairs,
+            noise_against=detection.noise_against,
         ),
         scoring=_without(scoring, "model", "heads", "data"),
         data=scoring.data,

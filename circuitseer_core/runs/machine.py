@@ -8,7 +8,16 @@ DtypeName = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU."
 ALLOW_PICKLE = "Load a checkpoint that is no safetensors file (.bin, .pt): it can run code."
-DEVICE = "auto, cpu, cuda, cuda:1, mps."
+DEVICE = (
+    "auto, cpu, cuda, cuda:1, mps; spread: the layers over all GPUs, where none holds them all."
+)
+
+WeightBits = Literal["all", "8", "4"]
+
+WEIGHT_BITS = (
+    "Bits of a weight in memory: all keeps the number format of --dtype; 8 and 4 need bitsandbytes "
+    "and move every number a little."
+)
 DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
 
 

@@ -208,6 +208,7 @@ def shard_plan(book: ShardBook) -> ShardPlan:
         heads=record.heads,
         control_heads=record.control_heads,
         control_share=record.control_share,
+        further_share=record.further_share,
         text=record.text,
         max_length=record.max_length or 1,
         token_budget=book.token_budget or 1,

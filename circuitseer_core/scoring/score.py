@@ -1,6 +1,6 @@
 """Stage 2: score every sample by how its tokens draw the reasoning heads' attention.
 
-1. Take the reasoning heads from heads.parquet by a rule, and three random controls beside them.
+1. Take the reasoning heads from heads.parquet by a rule, and random controls beside them.
 2. Stream the corpus in windows; each window becomes one shard.
 3. For every sample observe the heads' attention profile in one pass over the model's body
    (profiles.py), and turn it into all attention scores at once (scorers.py).
@@ -28,7 +28,7 @@ from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
-from circuitseer_core.scoring.control_heads import control_heads, control_share
+from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import (
@@ -159,7 +159,9 @@ def _new_record(
     record.token_budget = settings.token_budget
     record.shard_rows = settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"])
     record.control_heads = draws
-    record.control_share = control_share(total, settings.controls) if any(draws) else 0.0
+    if any(draws):
+        record.control_share = control_share(total, settings.controls)
+        record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
     if record.feature_heads:
         record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None

@@ -190,14 +190,17 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
     """
     model = record.model
-    features: dict[str, Any] = {}
-    if record.feature_heads:  # absent without, so that scorings of before keep their hash
-        features = {
+    # Absent without, so that scorings of before keep their hash.
+    later: dict[str, Any] = {}
+    if record.further_share:
+        later["further_share"] = record.further_share
+    if record.feature_heads:
+        later |= {
             "feature_heads": [list(head) for head in record.feature_heads],
             "feature_limit": record.feature_limit,
             "feature_share": record.feature_share,
         }
-    return features | {
+    return later | {
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,

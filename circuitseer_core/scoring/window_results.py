@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.data.sample import Reject
-from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
+from circuitseer_core.runs.columns import HEAD_FAMILIES
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
@@ -34,10 +34,10 @@ class Results:
     failures: dict[int, str]
 
     @classmethod
-    def empty(cls, n: int, heads: int) -> Results:
+    def empty(cls, n: int, draws: int, heads: int) -> Results:
         """Of n samples nothing is known yet; ``heads`` heads are read one by one."""
         scores = {name: np.full(n, np.nan) for name in ATTENTION_SCORERS}
-        controls = {name: np.full((n, DRAWS), np.nan) for name in ATTENTION_SCORERS}
+        controls = {name: np.full((n, draws), np.nan) for name in ATTENTION_SCORERS}
         readings = np.full((n, len(HEAD_FAMILIES), heads), np.nan, dtype=np.float32)
         return cls(scores, np.full(n, np.nan), controls, [None] * n, readings, {})
 

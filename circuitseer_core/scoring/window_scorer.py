@@ -28,7 +28,8 @@ from circuitseer_core.model.batches import group_by_tokens, moved, pad
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.scoring.control_heads import carries_controls
+from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
 from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
@@ -70,13 +71,14 @@ class WindowScorer:
         self._launched_last: _Launched | None = None
         self._begun: Callable[[], None] | None = None
         draws = [draw for draw in plan.control_heads if draw]
+        # By the number of draws that a sample carries, and whether single heads are read of it.
         self._plans = {
-            (controlled, read): HeadPlan(
-                [plan.heads, *(draws if controlled else [])],
+            (carried, read): HeadPlan(
+                [plan.heads, *draws[:carried]],
                 reference.device,
                 alone=plan.feature_heads if read else (),
             )
-            for controlled in (True, False)
+            for carried in (DRAWS, FIRST_DRAWS, 0)
             for read in (True, False)
         }
 
@@ -173,7 +175,7 @@ class WindowScorer:
         ids = torch.zeros(samples, length, dtype=torch.long, device=self.reference.device)
         lengths = torch.full((samples,), length, device=self.reference.device)
         kept = torch.ones_like(ids, dtype=torch.bool)
-        plan = self._plans[True, bool(self.plan.feature_heads)]
+        plan = self._plans[DRAWS, bool(self.plan.feature_heads)]
         observe_heads(self.reference, ids, lengths, kept, plan).observed.cpu()
 
     def _halve(self) -> None:
@@ -183,15 +185,17 @@ class WindowScorer:
         self.token_budget //= 2
 
     def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> Results:
-        results = Results.empty(len(encoded.samples), len(self.plan.feature_heads))
+        plan = self.plan
+        draws, heads = len(plan.control_heads), len(plan.feature_heads)
+        results = Results.empty(len(encoded.samples), draws, heads)
         ids = [sample.id for sample in encoded.samples]
-        carry = carries_controls(self.plan.seed, ids, self.plan.control_share)
+        carried = draws_carried(plan.seed, ids, plan.control_share, plan.further_share)
         read = np.zeros(len(ids), dtype=bool)
-        if self.plan.feature_heads:
-            read = carries_features(self.plan.seed, ids, self.plan.feature_share)
-        for (controlled, readings), plan in self._plans.items():
-            members = np.flatnonzero((carry == controlled) & (read == readings))
-            self._run_members(encoded, members, plan, results, on_progress)
+        if plan.feature_heads:
+            read = carries_features(plan.seed, ids, plan.feature_share)
+        for (number, readings), observed in self._plans.items():
+            members = np.flatnonzero((carried == number) & (read == readings))
+            self._run_members(encoded, members, observed, results, on_progress)
         if len(results.failures) == len(ids) >= SYSTEMATIC:
             raise UserError(f"no sample could be scored: {next(iter(results.failures.values()))}")
         return results

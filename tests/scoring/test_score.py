@@ -21,10 +21,13 @@ import torch
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring import engine as score_engine
 from circuitseer_core.scoring import shards
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
@@ -33,7 +36,7 @@ from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.tiny_models import save_tiny
 
 ROOT = Path(__file__).parents[2]
-CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(3)]
+CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(DRAWS)]
 COLUMNS = [
     *["id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"],
     *[*ATTENTION_SCORERS, "sink_share", "length", "random", *CONTROLS],
@@ -74,7 +77,7 @@ def assert_same(one: Run, other: Run) -> None:
 def test_every_column_is_there_and_right(run: Run, data: str) -> None:
     result = go(run, settings(data))
     assert (result.state, result.rows, result.rejected) == ("done", 50, 0)
-    assert result.heads == [(0, 0), (0, 1), (0, 2)] and len(result.control_heads) == 3
+    assert result.heads == [(0, 0), (0, 1), (0, 2)] and len(result.control_heads) == DRAWS
     assert result == run.scoring()
     table = whole(run)
     assert table.column_names == COLUMNS
@@ -456,6 +459,40 @@ def test_controls_only_for_a_subsample(run: Run, tmp_path: Path) -> None:
     assert everyone["control_variance_0"].notna().all()
     same = everyone.loc[carrying.to_numpy(), CONTROLS]
     assert np.allclose(same, frame.loc[carrying, CONTROLS], rtol=1e-4)
+
+
+def test_further_draws_on_a_smaller_subsample_inside_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_rows(tmp_path / "more.jsonl", questions(200))
+    go(run, settings(data, name="all"))
+    monkeypatch.setattr("circuitseer_core.scoring.score.FURTHER_LIMIT", 90)
+    result = go(run, settings(data, controls=150, shard_rows=64))
+    assert 0 < result.further_share < result.control_share < 1
+    frame = run.scores()
+    carried = frame[[f"control_variance_{draw}" for draw in range(DRAWS)]].notna()
+    assert set(carried.sum(axis=1)) == {0, FIRST_DRAWS, DRAWS}
+    assert carried["control_variance_0"].sum() <= 150 and carried["control_variance_3"].sum() <= 90
+    everyone = run.scores("all")
+    for name in CONTROLS:
+        known = frame[name].notna().to_numpy()
+        assert np.allclose(frame.loc[known, name], everyone.loc[known, name], rtol=1e-4)
+
+
+def test_a_scoring_begun_with_three_draws_goes_on_with_three(
+    run: Run, data: str, breaking: Callable[..., None]
+) -> None:
+    """As one that an earlier version began and did not finish."""
+    before = go(run, settings(data))
+    record = before.model_copy(deep=True)
+    record.control_heads = record.control_heads[:FIRST_DRAWS]
+    record = ScoringRecord(**(record.to_json() | {"state": "running"}))
+    del record.further_share
+    record.write(run.scores_dir("default") / "settings.json")
+    again = go(run, settings(data))
+    assert again.control_heads == before.control_heads[:FIRST_DRAWS] and again.state == "done"
+    names = whole(run).column_names
+    assert "control_variance_2" in names and "control_variance_3" not in names
 
 
 def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..., None]) -> None:

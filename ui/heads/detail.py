@@ -119,6 +119,9 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
         words += " Raced out on a pilot: an estimate without a rank."
     elif row.get("below_noise", False):
         words += " Below the noise floor of the measurement."
+    sink = head_tables.sink_share(run, int(row["layer"]), int(row["head"]))
+    if sink is not None:
+        words += f" It leaves {percent(sink)} of its attention on the first token."
     st.caption(words)
 
 

@@ -19,6 +19,8 @@ from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.experiments.experiment import FOLDER
+from circuitseer_core.experiments.sinks import NAME as SINKS
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
 from ui.widgets.scoring_choice import scoring_in_view
@@ -80,6 +82,29 @@ def membership(run: Run, n_kept: int) -> pd.DataFrame:
 def overlap(run: Run, n_kept: int) -> SetOverlap | None:
     """What an independent probe would share with the ``n_kept`` best heads; None: too little."""
     return _overlap(str(run.path), _stamp(run.heads_path), n_kept)
+
+
+def sink_shares(run: Run) -> pd.DataFrame | None:
+    """layer, head, sink_share as ``validate sinks`` found them; None where it was not run."""
+    path = run.path / FOLDER / f"{SINKS}.parquet"
+    return _sink_shares(str(path), _stamp(path)) if path.is_file() else None
+
+
+def sink_share(run: Run, layer: int, head: int) -> float | None:
+    """One head's; None where it is not known."""
+    table = sink_shares(run)
+    if table is None:
+        return None
+    found = table.loc[(table["layer"] == layer) & (table["head"] == head), "sink_share"]
+    return float(found.iloc[0]) if len(found) else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _sink_shares(path: str, stamp: float) -> pd.DataFrame | None:
+    try:
+        return pd.read_parquet(path, columns=["layer", "head", "sink_share"])
+    except (OSError, ValueError, KeyError):
+        return None  # a damaged file costs its own column
 
 
 def per_source(run: Run) -> pd.DataFrame:

@@ -11,7 +11,7 @@ import streamlit as st
 
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import Fields
-from circuitseer_core.data.uploads import file_name, store
+from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import runs_home
 from ui.widgets.markdown import inline, literal
@@ -78,8 +78,8 @@ def _uploaded(key: str) -> list[str]:
     remembered = f"{key}_uploaded"
     if files:
         try:
-            stored = [kept_upload(f.name, f.getbuffer()) for f in files]
-        except UserError as error:  # too large
+            stored = [kept_upload(file.name, file.getbuffer()) for file in files]
+        except UserError as error:
             st.error(literal(error), icon=":material/error:")
             return []
         st.session_state[remembered] = stored
@@ -90,14 +90,13 @@ def _uploaded(key: str) -> list[str]:
 
 
 def kept_upload(name: str, content: bytes | memoryview) -> str:
-    """Keep an uploaded file; returns its DATA spec, whose source name is the file's own.
+    """Keep an uploaded file (data/uploads.py); its DATA spec, whose source is the file's own name.
 
-    The stored name has a part of the content's hash: the same file is kept once, and another one of
-    the same name beside it, never in its place. Raises UserError where it is too large.
+    Raises UserError where it is too large.
     """
-    plain = Path(file_name(name.replace("=", "-").replace(":", "-")))
-    target = store(runs_home() / "uploads", plain.name, content)
-    return f"{plain.stem}={target}"
+    path = store(runs_home() / "uploads", name, content)
+    source = path.stem.replace("=", "-").replace(":", "-")
+    return f"{source}={path}"
 
 
 def choose_fields(key: str) -> dict[str, str]:
