@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.groupings import Grouping, number_columns_of
-from circuitseer_core.browse.pairs import matched_pairs
+from circuitseer_core.browse.pairs import matched_pairs, matched_sets
 from circuitseer_core.browse.store import ScoreStore, stamp
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
@@ -181,6 +181,16 @@ def _page(
 def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
     """Matched high and low samples (see ``pairs.matched_pairs``); do not write into it."""
     return _matched(store, rows, scorer)
+
+
+def sets(store: ScoreStore, rows: Filter, scorer: str, count: int, gap: float) -> pd.DataFrame:
+    """High samples and their low partners (see ``pairs.matched_sets``); do not write into it."""
+    return _sets(store, rows, scorer, count, gap)
+
+
+@st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
+def _sets(store: ScoreStore, rows: Filter, scorer: str, count: int, gap: float) -> pd.DataFrame:
+    return matched_sets(store, rows, scorer, count, gap)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)

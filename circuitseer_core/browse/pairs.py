@@ -18,6 +18,7 @@ TOLERANCE = 0.1
 """By what share of the first sample's token count the other's may differ."""
 
 _ATTEMPTS = 12
+_SOUGHT = 4_000
 
 
 def matched_pairs(
@@ -43,6 +44,50 @@ def matched_pairs(
         "GROUP BY tops.id ORDER BY high_score DESC, high",
         values,
     )
+
+
+def matched_sets(
+    store: ScoreStore, rows: Filter, scorer: str, count: int, gap: float = 50.0
+) -> pd.DataFrame:
+    """``count`` high samples and as many low ones, each low sample the partner of one high one.
+
+    From the highest score down: the partner is the lowest-scored sample that is not taken yet, of
+    the same source, within ``TOLERANCE`` of the length and at least ``gap`` percentile points
+    below. Sought among the 4,000 highest and lowest scores.
+
+    Returns:
+        high, low, high_score, low_score, high_place, low_place (percentiles, 0 to 100); fewer
+        rows than ``count`` where no more match.
+    """
+    where, values = store.where(_with_score(rows, scorer))
+    frame = store.frame(
+        "WITH scored AS (SELECT id, source, n_tokens, score, 100 * percent_rank() OVER "
+        f"(ORDER BY score) AS place FROM (SELECT id, source, n_tokens, {quoted(scorer)} AS score "
+        f"FROM samples WHERE {where})) "
+        f"(SELECT *, true AS top FROM scored ORDER BY score DESC, id LIMIT {_SOUGHT}) UNION ALL "
+        f"(SELECT *, false AS top FROM scored ORDER BY score, id LIMIT {_SOUGHT})",
+        values,
+    )
+    highs = frame[frame["top"]].sort_values(["score", "id"], ascending=[False, True])
+    lows = frame[~frame["top"]].sort_values(["score", "id"])
+    by_source = {str(name): part for name, part in lows.groupby("source")}
+    taken: set[str] = set()
+    pairs = []
+    for row in highs.itertuples():
+        if len(pairs) == count:
+            break
+        part = by_source.get(str(row.source))
+        if part is None or row.id in taken:
+            continue
+        near = (part["n_tokens"] - row.n_tokens).abs() <= TOLERANCE * row.n_tokens
+        fits = part[near & (part["place"] <= row.place - gap) & ~part["id"].isin(taken)]
+        if fits.empty:
+            continue
+        low = fits.iloc[0]
+        taken |= {str(row.id), str(low["id"])}
+        pairs.append((row.id, low["id"], row.score, low["score"], row.place, low["place"]))
+    columns = ["high", "low", "high_score", "low_score", "high_place", "low_place"]
+    return pd.DataFrame(pairs, columns=columns)
 
 
 def partner(

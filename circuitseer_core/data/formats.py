@@ -12,7 +12,7 @@ import hashlib
 import json
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,7 +20,8 @@ from typing import Any, Protocol
 from circuitseer_core.errors import UserError, one_line
 
 BATCH_ROWS = 512
-_ARRAY_KEYS = ("data", "train", "rows", "examples", "samples", "items", "test", "validation")
+_WHOLE_KEYS = ("data", "rows", "examples", "samples", "items")
+"""Names of lists that are all of a file's rows, whatever stands beside them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +118,12 @@ def _json_row(line: bytes, where: str) -> Row:
 class JsonArray(FileTable):
     """A list of objects, bare or under a key such as ``data`` or ``train``; read whole.
 
+    ``split``: which list, where there are several.
+
     JSON Lines under a .json name are read as such, line by line.
     """
+
+    split: str | None = None
 
     def rows(self) -> Iterator[Row]:
         """The objects of the list."""
@@ -166,14 +171,26 @@ class JsonArray(FileTable):
             for key, rows in value.items()
             if isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         }
-        for key in _ARRAY_KEYS:
-            if key in lists:
-                return lists[key]
+        if self.split is not None:
+            return lists[named_split(self.path, list(lists), self.split)]
+        if len(lists) > 1 and _TURN_KEYS.isdisjoint(lists):
+            whole = next((key for key in _WHOLE_KEYS if key in lists), None)
+            return lists[whole or named_split(self.path, list(lists), None)]
         if len(lists) == 1 and _TURN_KEYS.isdisjoint(lists):
             return next(iter(lists.values()))
-        if not lists or not _TURN_KEYS.isdisjoint(lists):
-            return [value]  # a single row
-        raise UserError(f"{self.path} has several lists of rows ({', '.join(lists)}): keep one")
+        return [value]  # a single row
+
+
+def named_split(path: Path, splits: Sequence[str], split: str | None) -> str:
+    """The split that is meant. Raises UserError, naming those there are, where none is."""
+    if split is None and len(splits) == 1:
+        return splits[0]
+    if split in splits:
+        return str(split)
+    there = ", ".join(splits) or "none"
+    if split is None:
+        raise UserError(f"{path} has the splits {there}: name one, as {path}:{splits[0]}")
+    raise UserError(f"{path} has no split {split!r}; there are {there}")
 
 
 _TURN_KEYS = {"messages", "conversations", "conversation"}

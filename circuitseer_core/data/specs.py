@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from circuitseer_core.data.arrow_formats import ArrowStream, Parquet
-from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table
+from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table, named_split
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
 
 DATA_SPEC = (
-    "file.jsonl|.json|.csv|.parquet|folder, hf:dataset[:config][:split], or demo; name= before it "
-    "names the source. Several may be given."
+    "file.jsonl|.json|.csv|.parquet|folder[:split], hf:dataset[:config][:split], or demo; name= "
+    "before it names the source. Several may be given."
 )
 """What a DATA spec may be, in a line of help."""
 
@@ -33,7 +33,12 @@ def open_spec(spec: str) -> list[Table]:
         from circuitseer_core.data.hub import HubTable
 
         return [HubTable(place.removeprefix("hf:"), name)]
-    return open_path(user_path(place), name)
+    path, split = user_path(place), None
+    if not os.path.exists(path) and ":" in place:
+        whole, _, last = place.rpartition(":")
+        if os.path.exists(user_path(whole)):
+            path, split = user_path(whole), last
+    return open_path(path, name, split)
 
 
 def user_path(text: str) -> Path:
@@ -57,32 +62,42 @@ FORMATS: dict[str, type[FileTable]] = {
 }
 
 
-def open_path(path: Path, source: str | None) -> list[Table]:
+def open_path(path: Path, source: str | None, split: str | None = None) -> list[Table]:
     """Every table under a file or a folder, in name order.
 
     A folder is either what ``datasets.save_to_disk`` wrote or a tree of files of the known
     formats, in which hidden files and other formats are passed over. Without ``source`` a file's
-    source is its stem, less a shard number; a saved dataset's is its folder's name.
+    source is its stem, less a shard number; a saved dataset's is its folder's name. Of several
+    splits (a saved dataset's, or lists in a .json file) one has to be named, as ``path:split``.
 
-    Raises UserError: missing, of an unknown format, unreadable, or a folder with nothing to read.
+    Raises UserError: missing, of an unknown format, unreadable, a folder with nothing to read, or a
+    split that is missing or not named.
     """
     if os.path.isdir(path):
-        return _open_folder(path, source)
+        return _open_folder(path, source, split)
     if not os.path.exists(path):
         raise UserError(f"no such file or folder: {path}")
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
         known = ", ".join(FORMATS)
         raise UserError(f"{path} is of no format that is read here (those are {known})")
-    return [_table(kind, path, path.name, source or _stem(path))]
+    table = _table(kind, path, path.name, source or _stem(path))
+    if split is not None:
+        if not isinstance(table, JsonArray):
+            raise UserError(f"{path} has no splits, so none can be named ({split})")
+        table.split = split
+        table.name = f"{path.name}:{split}"
+    return [table]
 
 
-def _open_folder(folder: Path, source: str | None) -> list[Table]:
+def _open_folder(folder: Path, source: str | None, split: str | None) -> list[Table]:
     name = source or folder.resolve().name
     if (folder / "dataset_dict.json").is_file():
         listed = read_json(folder / "dataset_dict.json").get("splits")
         splits = _inside(folder / "dataset_dict.json", listed)
-        return [table for split in splits for table in _saved(folder / split, folder, name)]
+        return _saved(folder / named_split(folder, splits, split), folder, name)
+    if split is not None:
+        raise UserError(f"{folder} has no splits, so none can be named ({split})")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, folder, name)
     files = [

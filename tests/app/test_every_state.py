@@ -44,6 +44,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "samples": [
         {"view": "Browse"},
         *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
+        {"view": "High and low"},
         {"view": "Side by side"},
         {"view": "Blind review"},
     ],

@@ -189,3 +189,11 @@ def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) ->
     assert f"first token {percent(share)}" in html and percent(1 - share) in html
     focus = open_page("samples", "made", scorer="focus")
     assert "first token" not in "".join(str(e.proto.body) for e in focus.get("html"))
+
+
+def test_high_and_low_stand_side_by_side_and_open(run: Run) -> None:
+    page = open_page("samples", "made", view="High and low", scorer="focus", contrast_pairs="4")
+    assert "4 pairs, row by row of one source" in texts(page)
+    far = open_page("samples", "made", view="High and low", contrast_gap="99", q="nothing such")
+    assert "ask for a smaller gap" in texts(far)
+    settled(far.button(key="clear_contrast").click().run())

@@ -71,7 +71,10 @@ def test_json_that_is_json_lines_or_a_single_row(tmp_path: Path) -> None:
     [
         ('[{"question": "a"},', "not valid JSON: .* at line 1, column 20"),
         ('"just text"', "neither a list of rows nor an object"),
-        ('{"left": [{"question": "a"}], "right": [{"question": "b"}]}', "several lists of rows"),
+        (
+            '{"left": [{"question": "a"}], "right": [{"question": "b"}]}',
+            "has the splits left, right: name one",
+        ),
     ],
 )
 def test_json_that_cannot_be_read(tmp_path: Path, text: str, message: str) -> None:
@@ -211,12 +214,36 @@ def test_a_dataset_saved_to_disk(tmp_path: Path) -> None:
     assert {s.source for s in corpus} == {"saved"}
     both = datasets.DatasetDict(train=data, test=data.select([4, 2]))
     both.save_to_disk(tmp_path / "splits")
-    samples = [s for s in Corpus([str(tmp_path / "splits")]) if isinstance(s, Sample)]
-    assert [s.prompt for s in samples[5:]] == ["4+1?", "2+1?"]
+    with pytest.raises(UserError, match=r"has the splits train, test: name one, as .*splits:train"):
+        Corpus([str(tmp_path / "splits")])
+    samples = [s for s in Corpus([f"{tmp_path / 'splits'}:test"]) if isinstance(s, Sample)]
+    assert [s.prompt for s in samples] == ["4+1?", "2+1?"]
     assert {s.source for s in samples} == {"splits"}
+    named = Corpus([f"mine={tmp_path / 'splits'}:train"])
+    assert named.count() == 5 and {s.source for s in named} == {"mine"}
+    for spec, message in (
+        (f"{tmp_path / 'splits'}:dev", "no split 'dev'; there are train, test"),
+        (f"{tmp_path / 'saved'}:train", "has no splits"),
+    ):
+        with pytest.raises(UserError, match=message):
+            Corpus([spec])
     (tmp_path / "saved" / "state.json").write_text("{}")
     with pytest.raises(UserError, match="not a readable saved dataset"):
         Corpus([str(tmp_path / "saved")])
+
+
+def test_lists_in_a_json_file_are_splits(tmp_path: Path) -> None:
+    path = tmp_path / "both.json"
+    path.write_text(json.dumps({"train": ROWS, "test": ROWS[:2], "version": 1}))
+    with pytest.raises(UserError, match="has the splits train, test: name one"):
+        Corpus([str(path)]).count()
+    assert Corpus([f"{path}:test"]).count() == 2
+    (file,) = Corpus([f"{path}:train"]).fingerprint()["files"]
+    assert file["name"] == "both.json:train"
+    with pytest.raises(UserError, match="no split 'dev'; there are train, test"):
+        Corpus([f"{path}:dev"]).count()
+    path.write_text(json.dumps({"data": ROWS, "other": ROWS[:1]}))
+    assert Corpus([str(path)]).count() == 5, "a list called data is all of the rows"
 
 
 def test_hub_code_on_a_local_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

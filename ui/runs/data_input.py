@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ import streamlit as st
 
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import runs_home
 from ui.widgets.markdown import inline, literal
@@ -77,7 +77,12 @@ def _uploaded(key: str) -> list[str]:
     files = st.file_uploader("Files", FORMATS, accept_multiple_files=True, key=f"{key}_upload")
     remembered = f"{key}_uploaded"
     if files:
-        st.session_state[remembered] = [kept_upload(f.name, f.getbuffer()) for f in files]
+        try:
+            stored = [kept_upload(file.name, file.getbuffer()) for file in files]
+        except UserError as error:
+            st.error(literal(error), icon=":material/error:")
+            return []
+        st.session_state[remembered] = stored
     kept: list[str] = st.session_state.get(remembered, [])
     if kept and not files:
         st.caption("Uploaded before: " + inline(", ".join(s.partition("=")[0] for s in kept)))
@@ -85,20 +90,13 @@ def _uploaded(key: str) -> list[str]:
 
 
 def kept_upload(name: str, content: bytes | memoryview) -> str:
-    """Keep an uploaded file; returns its DATA spec, whose source name is the file's own.
+    """Keep an uploaded file (data/uploads.py); its DATA spec, whose source is the file's own name.
 
-    A part of the content's hash stands in the stored name: the same file is kept once, and another
-    one of the same name beside it, never in its place.
+    Raises UserError where it is too large.
     """
-    file = Path(name.replace("=", "-").replace(":", "-"))
-    mark = hashlib.sha256(content).hexdigest()[:12]
-    target = runs_home() / "uploads" / f"{file.stem}-{mark}{file.suffix}"
-    if not target.is_file():
-        target.parent.mkdir(parents=True, exist_ok=True)
-        aside = target.with_name(f".{target.name}.part")
-        aside.write_bytes(content)
-        aside.replace(target)  # so that a file of this name is whole
-    return f"{file.stem}={target}"
+    path = store(runs_home() / "uploads", name, content)
+    source = path.stem.replace("=", "-").replace(":", "-")
+    return f"{source}={path}"
 
 
 def choose_fields(key: str) -> dict[str, str]:

@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
+from ui.widgets.markdown import inline
 
 MEANING = {
     "variance": "variance over tokens of the attention each receives",
@@ -42,6 +43,6 @@ def choose_scorer(
         bind="query-params",
         width=width,
         label_visibility="visible" if visible else "collapsed",
-        help="\n".join(f"- `{name}`: {MEANING[name]}" for name in options if name in MEANING),
+        help="\n".join(f"- {inline(name)}: {MEANING[name]}" for name in options if name in MEANING),
     )
     return str(chosen)

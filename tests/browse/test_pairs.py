@@ -1,0 +1,39 @@
+"""Samples of either end, matched in pairs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.browse.filters import Filter
+from circuitseer_core.browse.pairs import TOLERANCE, matched_sets
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.runs.folder import Run
+from tests.support.synthetic import Shape, make_run
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> ScoreStore:
+    path: Path = tmp_path_factory.mktemp("pairs") / "run"
+    return ScoreStore(Run.open(make_run(path, Shape(rows=400, sources=3))))
+
+
+def test_pairs_match_and_nobody_stands_twice(store: ScoreStore) -> None:
+    pairs = matched_sets(store, Filter(), "focus", 12, 40.0)
+    assert len(pairs) == 12 and pairs["high_score"].is_monotonic_decreasing
+    everyone = [*pairs["high"], *pairs["low"]]
+    assert len(set(everyone)) == 24
+    assert (pairs["high_place"] - pairs["low_place"] >= 40).all()
+    for row in pairs.itertuples():
+        high, low = store.sample(row.high), store.sample(row.low)
+        assert high.source == low.source
+        assert abs(high.n_tokens - low.n_tokens) <= TOLERANCE * high.n_tokens
+        assert high.scores["focus"] == row.high_score > low.scores["focus"]
+
+
+def test_what_cannot_be_matched_is_fewer_pairs(store: ScoreStore) -> None:
+    assert len(matched_sets(store, Filter(), "focus", 400, 0.0)) < 400
+    assert matched_sets(store, Filter(tokens=(1, 2)), "focus", 5, 0.0).empty
+    one = matched_sets(store, Filter(sources=("source_01",)), "focus", 3, 0.0)
+    assert all(i.startswith("source_01/") for i in one["high"])

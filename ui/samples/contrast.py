@@ -1,0 +1,84 @@
+"""High against low: some samples of either end, matched in pairs for source and length."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.browse.pairs import TOLERANCE
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
+from ui import cached_scores as cached
+from ui import judgements as review_store
+from ui.samples import filters as sample_filters
+from ui.samples.opened import open_sample
+from ui.widgets.tokens import sample_rows
+
+MOST = 50
+
+
+def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
+    """Two columns, row by row of one source and nearly one length; a click reads the sample."""
+    judged = review_store.state(run)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="contrast_bar"):
+        sample_filters.search_box()
+        sample_filters.filter_menu(store, scorer)
+        count = int(st.number_input("Pairs", 1, MOST, 10, key="contrast_pairs",
+                                    bind="query-params", width=110))  # fmt: skip
+        gap = float(st.number_input(
+            "Least gap, percentiles", 0.0, 99.0, 50.0, 5.0, key="contrast_gap",
+            bind="query-params", format="%g", width=170,
+        ))  # fmt: skip
+    rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
+    pairs = cached.sets(store, rows, scorer, count, gap)
+    if pairs.empty:
+        st.caption(
+            "No two samples of one source and nearly one length lie this far apart: ask for a "
+            "smaller gap, or for more rows."
+        )
+        st.button("Clear filters", on_click=sample_filters.clear, key="clear_contrast")
+        return
+    found = f"{len(pairs)} of {count} pairs" if len(pairs) < count else f"{len(pairs)} pairs"
+    st.caption(
+        f"{found}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample twice, "
+        f"at least {gap:g} percentile points apart."
+    )
+    with st.container(key="grid2_contrast"):
+        columns = st.columns(2, gap="medium")
+    for column, side in zip(columns, ("high", "low"), strict=True):
+        with column:
+            st.markdown(f"**{side.capitalize()} score**")
+            _list(store, pairs, side, scorer)
+
+
+def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> None:
+    ids = [str(i) for i in pairs[side]]
+    samples = [store.sample(i) for i in ids]
+    frame = pd.DataFrame(
+        {
+            "id": ids,
+            "source": [s.source for s in samples],
+            "n_tokens": [s.n_tokens for s in samples],
+            "score": pairs[f"{side}_score"].to_numpy(),
+            "text": [s.text[:240] for s in samples],
+        }
+    )
+    sample_rows(
+        frame,
+        key=f"contrast_{side}",
+        first_rank=1,
+        chosen=None,
+        extent=cached.extent(store, scorer),
+        marks={
+            i: f"percentile {place:.1f}"
+            for i, place in zip(ids, pairs[f"{side}_place"], strict=True)
+        },
+        on_choose=_read,
+    )
+
+
+def _read(sample_id: str) -> None:
+    """Open the sample in Browse (a callback)."""
+    open_sample(sample_id)
+    st.session_state["view"] = "Browse"
