@@ -2,6 +2,9 @@
 # make app    the app on localhost
 # make test   lint, types and the whole test suite
 # make test-fast   lint, types and the tests without browser, real model and wheel: for daily work
+# make fuzz   12,000 generated data files through the readers, from another place each time
+# make chaos  kills, full disks, signals and visits, each many times (half an hour)
+# make audit  known weaknesses of the pinned packages (asks the network)
 #
 # Stamps in .venv record which requirement files were installed: nothing is installed twice.
 
@@ -13,7 +16,7 @@ BASE   := $(VENV)/.installed-base
 MODEL  := $(VENV)/.installed-model
 DEV    := $(VENV)/.installed-dev
 
-.PHONY: help demo app test test-fast lint format types install clean
+.PHONY: help demo app test test-fast fuzz chaos audit lint format types install clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -66,6 +69,19 @@ test: $(BASE) $(MODEL) $(DEV) lint types
 
 test-fast: $(BASE) $(DEV) lint types
 	$(BIN)/python -m pytest -m "not browser and not model and not install"
+
+FUZZ ?= 12000
+fuzz: $(BASE) $(DEV)
+	CIRCUITSEER_FUZZ=$(FUZZ) CIRCUITSEER_FUZZ_FIRST=$$(date +%s) \
+	  $(BIN)/python -m pytest -q tests/data/test_arrow_formats.py -k generated
+
+CHAOS ?= 50
+chaos: $(BASE) $(DEV)
+	$(BIN)/python -m tests.chaos.rounds --rounds $(CHAOS)
+
+audit: $(BASE)
+	@$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit==2.10.1
+	$(VENV)-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -3,9 +3,12 @@
 import streamlit as st
 
 from ui import shell
+from ui.runs import job_strip
 from ui.server import lifespan as server
 
 app = st.App(__file__, lifespan=server.ready, middleware=server.MIDDLEWARE)
 
 if __name__ == "__main__":
-    shell.run_page(shell.enter())
+    page = shell.enter()
+    job_strip.show(page.url_path)
+    shell.run_page(page)

@@ -149,6 +149,14 @@ VISITS = {
             "sources": radio("Sources"),
         },
     ),
+    "Try it": Visit(
+        "/try_it",
+        "[data-ready]",
+        {
+            "click a cell": click_map,
+            "next sample": lambda page: page.get_by_role("button", name="Next sample").click(),
+        },
+    ),
     "Samples": Visit(
         "/samples",
         ".st-key-rows",

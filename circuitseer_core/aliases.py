@@ -11,3 +11,5 @@ Hashes = NDArray[np.uint64]
 
 Head = tuple[int, int]
 """A query head as (layer, head), both 0-based."""
+Index = NDArray[np.intp]
+"""Row numbers, (n,)."""

@@ -12,7 +12,9 @@ from typing import Any
 
 import pandas as pd
 
+from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
@@ -92,7 +94,28 @@ def run_scoring(
 
     folder = Run.open(run)
     with working(folder, "score", command):
-        return measure(folder, settings, progress=show)
+        record = measure(folder, settings, progress=show)
+        if settings.calibration is not None:
+            from circuitseer_core.calibration.scorer import apply_calibration
+
+            record = apply_calibration(folder, settings.calibration, settings.name)
+        return record
+
+
+def run_calibration(
+    run: str | Path, settings: CalibrateSettings, *, command: str | None = None, show: bool = True
+) -> CalibrationRecord:
+    """Fit head readings to a measure of difficulty, or (``settings.apply``) apply such a fit;
+    returns calibration.json. Beyond the paper."""
+    from circuitseer_core.calibration.calibrate import calibrate
+    from circuitseer_core.calibration.scorer import apply_calibration
+
+    folder = Run.open(run)
+    with working(folder, "calibrate", command):
+        if settings.apply is None:
+            return calibrate(folder, settings, command=command, show=show)
+        apply_calibration(folder, settings.name, settings.apply)
+        return folder.calibration(settings.name)
 
 
 def run_selection(

@@ -42,6 +42,12 @@ def write_table(path: Path, table: pa.Table, *, row_group_size: int | None = Non
         writer.write_table(table, row_group_size=row_group_size)
 
 
+def unsigned(table: pa.Table) -> pa.Table:
+    """A table as it was read, its metadata less the checksum of the file that it was read from."""
+    kept = {k: v for k, v in (table.schema.metadata or {}).items() if k not in (KEY, _SIGNED)}
+    return table.replace_schema_metadata(kept or None)
+
+
 def is_whole(path: Path) -> bool | None:
     """Whether a file is as it was written; None where it carries no checksum.
 

@@ -9,6 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.distributions import t95
+from circuitseer_core.wording import count, signed
 
 RANKED_ROWS = 100_000
 """Rank correlations of more rows than this are taken on a random part of them."""
@@ -90,15 +92,66 @@ def rank_correlation(one: Floats, other: Floats, limit: int | None = None) -> Ra
 
 @dataclass(frozen=True)
 class ControlAgreement:
-    """How alike random heads score: ``rhos``, one Spearman a draw with rows, and most ``rows``."""
+    """How alike random heads score: ``rhos``, one Spearman a draw with rows.
+
+    ``rows``: most rows that a draw was compared on; ``fewest``: fewest.
+    """
 
     rhos: tuple[float, ...]
     rows: int
+    fewest: int
 
     @property
     def mean(self) -> float:
         """Mean over the draws."""
         return float(np.mean(self.rhos))
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """See :func:`over_draws`."""
+        return over_draws(self.rhos)
+
+    @property
+    def basis(self) -> str:
+        """What the mean is of, in words: draws, interval, rows."""
+        rows = count(self.rows, "row")
+        if self.fewest < self.rows:
+            rows = f"{self.fewest:,} to {rows}"
+        return f"{draws_in_words(len(self.rhos), self.interval)}, on {rows}"
+
+
+def over_draws(
+    values: Sequence[float] | Floats, within: tuple[float, float] = (-1.0, 1.0)
+) -> tuple[float, float] | None:
+    """95 % interval (Student's t) of a mean over draws; None of fewer than two.
+
+    ``within``: what the mean can be at all; of a correlation where nothing else is said.
+    """
+    if len(values) < 2:
+        return None
+    half = float(t95(len(values)) * np.std(values, ddof=1) / np.sqrt(len(values)))
+    mean = float(np.mean(values))
+    return max(within[0], mean - half), min(within[1], mean + half)
+
+
+def draws_in_words(draws: int, interval: tuple[float, float] | None) -> str:
+    """ "mean of 20 draws, 95 % interval +0.96 to +0.98": behind a mean over control draws."""
+    if interval is None:
+        return count(draws, "draw")
+    low, high = (signed(end) for end in interval)
+    return f"mean of {count(draws, 'draw')}, 95 % interval {low} to {high}"
+
+
+def rank_chance(own: float, others: Sequence[float]) -> float:
+    """Chance of a value as large as ``own`` if it is one more draw like ``others``.
+
+    The share of all, ``own`` among them, that reach it: with n others never under 1/(n + 1). NaN
+    where ``own`` is undefined or there are no others.
+    """
+    known = [value for value in others if np.isfinite(value)]
+    if not known or not np.isfinite(own):
+        return float("nan")
+    return (1 + sum(value >= own for value in known)) / (1 + len(known))
 
 
 def control_agreement(score: Floats, controls: Sequence[Floats]) -> ControlAgreement | None:
@@ -111,4 +164,5 @@ def control_agreement(score: Floats, controls: Sequence[Floats]) -> ControlAgree
     known = [rank for rank in ranked if np.isfinite(rank.rho)]
     if not known:
         return None
-    return ControlAgreement(tuple(rank.rho for rank in known), max(rank.rows for rank in known))
+    rows = [rank.rows for rank in known]
+    return ControlAgreement(tuple(rank.rho for rank in known), max(rows), min(rows))

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+
 
 class UserError(Exception):
-    """A failure the user can mend: its message is one clear line, shown without a traceback."""
+    """A failure the user can mend: its message is one clear line, shown without a traceback.
+
+    Messages quote names from data. Line breaks, control characters (which a terminal would obey)
+    and halves of surrogate pairs in them become a space.
+    """
+
+    def __init__(self, message: object = "") -> None:
+        super().__init__(_UNPRINTABLE.sub(" ", str(message)))
 
 
 class Cancelled(Exception):

@@ -12,15 +12,20 @@ from typing import Any
 
 from circuitseer_core.errors import UserError
 
+MOST_NESTED = 200
+"""Levels of lists and objects in a row: far more than data has, far fewer than recursion allows."""
 
-def jsonable(value: Any) -> Any:
-    """The same value in JSON's types.
+
+def jsonable(value: Any, depth: int = 0) -> Any:
+    """The same value in JSON's types. Raises RecursionError beyond ``MOST_NESTED`` levels.
 
     Dates and times become ISO 8601 text, durations seconds, bytes base64 text, decimals and
     numpy scalars plain numbers, tuples and sets lists, mapping keys text. NaN and infinities,
     which JSON lacks, become null; half a surrogate pair becomes U+FFFD, so that the text can be
     written as UTF-8.
     """
+    if depth > MOST_NESTED:
+        raise RecursionError(f"nested deeper than {MOST_NESTED} levels")
     if value is None or isinstance(value, bool):
         return value
     if type(value) is str:
@@ -32,9 +37,9 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else None
     if isinstance(value, Mapping):
-        return {jsonable(str(key)): jsonable(item) for key, item in value.items()}
+        return {jsonable(str(key)): jsonable(item, depth + 1) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
-        return [jsonable(item) for item in value]
+        return [jsonable(item, depth + 1) for item in value]
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
         return value.isoformat()
     if isinstance(value, datetime.timedelta):
@@ -42,7 +47,7 @@ def jsonable(value: Any) -> Any:
     if isinstance(value, bytes | bytearray | memoryview):
         return base64.b64encode(value).decode("ascii")
     if hasattr(value, "tolist"):  # numpy scalars and arrays
-        return jsonable(value.tolist())
+        return jsonable(value.tolist(), depth + 1)
     if hasattr(value, "is_finite"):  # Decimal
         return float(value) if value.is_finite() else None
     return jsonable(str(value))

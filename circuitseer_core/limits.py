@@ -18,6 +18,9 @@ CONTROL_CLOSE = 0.8
 CONTROL_MARGIN = 0.02
 """Reasoning heads agree with random ones as random ones do among themselves, within this."""
 
+CHANCE = 0.05
+"""Chance up to which a difference from random draws is said not to be chance."""
+
 UNIFORM = 0.9
 """Effective sample size, as a share of the pool, above which a draw is nearly uniform."""
 

@@ -23,6 +23,7 @@ PAGES = {
     "overview": "",
     "runs": "runs",
     "heads": "heads",
+    "try_it": "try_it",
     "samples": "samples",
     "sources": "sources",
     "export": "export",

@@ -43,4 +43,4 @@ if settings is not None and drawn is not None:
     draw_views.first_rows(drawn.head)
     if run.selections():
         st.subheader("Kept selections", anchor=False)
-        kept_selections(run, store, drawn)
+        kept_selections(run, store, settings, drawn)

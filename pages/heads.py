@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.heads import detail as head_detail
 from ui.heads import panel as head_panel
 from ui.heads import tables as head_tables
 from ui.heads import views as head_views
@@ -14,7 +15,7 @@ page_header(
     "Mean rise in loss on the probe when one head's attention is flattened to uniform.",
 )
 run = require_run("detect")
-heads = head_tables.heads(run)
+heads = head_tables.with_weights(run, head_tables.heads(run), st.session_state.get("calibration"))
 choice = head_panel.choose_set(run, heads)
 head_panel.stale_notice(run, choice)
 
@@ -29,13 +30,13 @@ with left:
         title=title,
         scale=head_panel.colour_scale(),
         kept=choice.heads,
-        picked=head_panel.picked(heads),
-        on_pick=head_panel.pick,
+        picked=head_detail.picked(heads),
+        on_pick=head_detail.pick,
     )
     head_start()
-    head_panel.map_footer(heads, choice, column, title)
+    head_panel.map_footer(run, heads, choice, column, title)
 with right:
-    head_panel.detail(run, heads, choice)
+    head_detail.detail(run, heads, choice)
 
 st.space("small")
 VIEWS = {
@@ -44,6 +45,7 @@ VIEWS = {
     "Layers": head_views.layers,
     "Stability": head_views.stability,
     "Sources": head_views.sources,
+    "Sinks": head_views.sinks,
     "Compare": head_views.compare,
 }
 view = st.segmented_control(

@@ -16,6 +16,7 @@ from circuitseer_core.model.attention import AttentionCall
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.model.upcast import upcast, why_not
 from circuitseer_core.scoring.baselines import response_losses
 from circuitseer_core.scoring.host_copy import HostCopy
 from circuitseer_core.scoring.profiles import HeadPlan, observe
@@ -122,3 +123,68 @@ def test_a_forward_a_stack_and_a_batch_hardly_wait_for_the_device() -> None:
     assert forward <= 1, "Transformers' own"
     assert stack <= 5, "rows and heads up, losses and their rows down"
     assert observed <= forward, "an observed batch stays on the device"
+
+
+@pytest.mark.parametrize(("dtype", "grouped"), [(torch.float32, 0), (torch.bfloat16, 2)])
+def test_grouped_heads_reach_a_kernel_that_knows_them(dtype: torch.dtype, grouped: int) -> None:
+    """Of a GPU's kernels only those for half precision know grouped heads."""
+    reference = frozen("llama", dtype)
+    with pretend_gpu() as crossings:
+        reference.model.to(DEVICE)
+        ids = loss_batch(SAMPLES, reference.device).ids
+        crossings.clear()
+        reference.hidden(ids)
+    assert crossings["causal attention"] == 2 and crossings["grouped attention"] == grouped
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma3", "gpt2"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_layers_on_two_devices_give_the_same_bits(kind: str, dtype: torch.dtype) -> None:
+    """As accelerate spreads a model: its hooks move what flows, the rest is ours."""
+    reference = frozen(kind, dtype)
+    expected = numbers(reference)
+    with pretend_gpu():
+        spread_over(reference.model, reference.layers[1:], DEVICE)
+        assert {p.device.type for p in reference.model.parameters()} == {"cpu", DEVICE.type}
+        got = numbers(reference)
+    for name, value in expected.items():
+        assert torch.equal(value, got[name]), name
+
+
+def spread_over(model: Any, modules: Any, device: torch.device) -> None:
+    """Move ``modules`` to ``device`` and let hooks move what comes in, as accelerate does."""
+    from accelerate.hooks import AlignDevicesHook, add_hook_to_module
+
+    class Moves(AlignDevicesHook):  # type: ignore[misc]
+        """Without the part that moves weights, which knows no device that lives in Python."""
+
+        def init_hook(self, module: Any) -> Any:
+            return module
+
+    inside = {part for module in modules for part in module.modules()}
+    for module in modules:
+        module.to(device)
+        add_hook_to_module(module, Moves(execution_device=device))
+    for module in set(model.modules()) - inside - {model}:
+        if not list(module.children()):
+            add_hook_to_module(module, Moves(execution_device=torch.device("cpu")))
+    add_hook_to_module(model, Moves(io_same_device=True))
+
+
+def test_weights_widened_module_by_module_are_a_converted_model() -> None:
+    reference = frozen("gemma3", torch.bfloat16)
+    with pretend_gpu():
+        reference.model.to(DEVICE)
+        before = dict(reference.model.named_parameters())
+        with upcast(reference, torch.float32):
+            hidden = reference.hidden(loss_batch(SAMPLES, reference.device).ids)
+            assert hidden.dtype == reference.logits(hidden[0]).dtype == torch.float32
+        assert all(p is before[name] for name, p in reference.model.named_parameters())
+
+
+def test_a_device_without_float64_has_no_noise_floor_for_float32() -> None:
+    reference = frozen("llama")
+    with pretend_gpu(float64=False):
+        reference.model.to(DEVICE)
+        assert why_not(reference, torch.float64) == "the device has no float64"
+        assert why_not(reference, torch.float32) is None

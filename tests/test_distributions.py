@@ -137,6 +137,19 @@ def test_intervals_of_few_pairs_and_of_perfect_order() -> None:
     assert dist.spearman95(-1.0, 9) == (-1.0, -1.0)
 
 
+def test_holm_by_hand() -> None:
+    # 0.01 x 4; 0.02 x 3; then 0.03 x 2 is no less than what stands before; 0.8 x 1.
+    assert dist.holm([0.03, 0.01, 0.8, 0.02]) == pytest.approx([0.06, 0.04, 0.8, 0.06])
+    assert dist.holm([0.6, 0.6]) == pytest.approx([1.0, 1.0])
+    assert len(dist.holm([])) == 0
+
+
+def test_what_could_not_be_compared_is_no_comparison() -> None:
+    adjusted = dist.holm([0.01, np.nan, 0.04])
+    assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
+    assert np.isnan(adjusted[1])
+
+
 def test_outliers_press_no_bins_together() -> None:
     rng = np.random.default_rng(1)
     values = np.concatenate([rng.uniform(3, 97, 1000), [1e9, -1e9, np.nan]])
@@ -165,16 +178,3 @@ def test_a_trend_is_medians_with_intervals_that_hold() -> None:
     many = dist.trend(np.append(rng.uniform(0, 1, 3000), 1e6), rng.normal(size=3001))
     assert 8 <= len(many.x) <= 20 and many.x.max() < 2, "one outlier alone is no point"
     assert len(dist.trend(np.arange(4.0), np.arange(4.0)).x) == 0
-
-
-def test_holm_by_hand() -> None:
-    # 0.01 x 4; 0.02 x 3; then 0.03 x 2 is no less than what stands before; 0.8 x 1.
-    assert dist.holm([0.03, 0.01, 0.8, 0.02]) == pytest.approx([0.06, 0.04, 0.8, 0.06])
-    assert dist.holm([0.6, 0.6]) == pytest.approx([1.0, 1.0])
-    assert len(dist.holm([])) == 0
-
-
-def test_what_could_not_be_compared_is_no_comparison() -> None:
-    adjusted = dist.holm([0.01, np.nan, 0.04])
-    assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
-    assert np.isnan(adjusted[1])

@@ -6,6 +6,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def test_modules_and_functions_stay_small(path: Path) -> None:
 # those before it). docs/architecture.md shows the same table to people.
 GROUND = [
     "aliases", "errors", "checksums", "installation", "limits", "hashing", "json_io", "files",
-    "wording", "correlation", "distributions",
+    "spreadsheets", "wording", "distributions", "correlation",
 ]  # fmt: skip
 _STUDY = {"signatures", "selection", "scoring", "detection", "model", "runs", "data"}
 ALLOWED: dict[str, set[str]] = {
@@ -59,16 +60,21 @@ ALLOWED: dict[str, set[str]] = {
     "model": {"data"},
     "detection": {"model", "runs", "data"},
     "scoring": {"detection", "model", "runs", "data"},
+    "trial": {"detection", "model", "runs", "data"},
     "selection": {"runs", "data"},
+    "calibration": {"selection", "runs", "data"},
     "browse": {"runs", "data"},
-    "export": {"selection", "runs", "data"},
+    "export": {"calibration", "selection", "runs", "data"},
     "arms": {"export", "selection", "runs", "data"},
     "training": {"arms", "model", "runs", "data"},
     "signatures": {"scoring", "detection", "runs"},
     "experiments": {"training", "arms", *_STUDY},
     "report": {"experiments", "signatures", "figures", "selection", "detection", "runs"},
-    "api": {"selection", "scoring", "detection", "runs"},
-    "cli": {"api", "arms", "training", "report", "experiments", "browse", "export", *_STUDY},
+    "api": {"calibration", "selection", "scoring", "detection", "runs"},
+    "cli": {
+        *("api", "arms", "training", "report", "experiments", "browse", "export", "calibration"),
+        *_STUDY,
+    },
 }
 CORE_NAME = "circuitseer_core"
 
@@ -177,6 +183,57 @@ def _import_failure(modules: list[str], blocked: list[str]) -> str:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False
     )
     return done.stderr if done.returncode else ""
+
+
+MARKDOWN = {
+    "markdown", "caption", "info", "warning", "error", "success", "toast", "metric", "badge",
+    "expander", "button", "checkbox", "toggle", "popover", "progress", "spinner", "subheader",
+    "header", "title", "segmented_control", "pills", "text_input", "number_input", "selectbox",
+    "multiselect", "slider", "radio", "download_button", "link_button", "status", "dialog",
+}  # fmt: skip
+"""Parts of Streamlit that read Markdown in their first argument, label, help, text or delta."""
+OF_DATA = {"name", "id", "error", "wanted", "source", "path", "scorer", "reason", "column"}
+"""What values that come from data or files are called."""
+
+
+@pytest.mark.parametrize("path", UI, ids=lambda p: str(p.relative_to(ROOT)))
+def test_text_of_data_reaches_markdown_through_the_one_escaping_function(path: Path) -> None:
+    assert not list(_raw_in_markdown(_tree(path)))
+
+
+def test_raw_text_of_data_is_found() -> None:
+    code = "st.caption(f'{run.name} is {inline(x.name)}')\nst.error(str(error))\nst.text(name)"
+    assert list(_raw_in_markdown(ast.parse(code))) == ["run.name", "str(error)"]
+
+
+def _raw_in_markdown(tree: ast.Module) -> Iterator[str]:
+    """Expressions that stand in Markdown and are named like what comes from data."""
+    for call in ast.walk(tree):
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Attribute):
+            continue
+        if call.func.attr not in MARKDOWN or ast.unparse(call.func.value) in ("jobs", "logging"):
+            continue
+        named = [k.value for k in call.keywords if k.arg in ("label", "body", "help", "text")]
+        for argument in [*call.args[:1], *named]:
+            parts = list(_interpolated(argument))
+            for part in [argument, *parts]:
+                inner = part
+                if isinstance(part, ast.Call) and ast.unparse(part.func) == "str":
+                    inner = part.args[0]
+                last = getattr(inner, "attr", getattr(inner, "id", None))
+                if last in OF_DATA and isinstance(inner, ast.Name | ast.Attribute):
+                    yield ast.unparse(part)
+
+
+def _interpolated(node: ast.expr) -> Iterator[ast.expr]:
+    """What f-strings in an expression interpolate, outside the escaping function."""
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("inline", "literal"):
+        return
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, ast.FormattedValue):
+            yield child.value
+        if isinstance(child, ast.expr):
+            yield from _interpolated(child)
 
 
 def test_model_requirements_are_pinned_by_hash() -> None:

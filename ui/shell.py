@@ -29,8 +29,12 @@ HEAD_START = 0.4
 
 _SECTIONS = {
     "": [("overview", "Overview", "space_dashboard"), ("runs", "Runs", "play_circle")],
-    "Detect": [("heads", "Heads", "grid_view")],
-    "Score": [("samples", "Samples", "notes"), ("sources", "Sources", "bar_chart")],
+    "Detect": [("heads", "Heads", "grid_view"), ("try_it", "Try it", "science")],
+    "Score": [
+        ("samples", "Samples", "notes"),
+        ("sources", "Sources", "bar_chart"),
+        ("calibrate", "Calibrate", "tune"),
+    ],
     "Select": [("export", "Export", "file_export")],
     "Check": [("evidence", "Evidence", "fact_check")],
 }

@@ -22,6 +22,7 @@ from circuitseer_core.arms.trainers import write_trainer_settings
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
+from circuitseer_core.files import write_text
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.selection.budgets import rows_of
@@ -30,6 +31,7 @@ from circuitseer_core.selection.lists import read_lists, run_rules
 from circuitseer_core.selection.pool import Pool, load_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.spreadsheets import to_csv
 
 
 def build_arms(
@@ -75,7 +77,7 @@ def build_arms(
         arms=records,
     )
     record.write(folder / ARMS_FILE)
-    summary(record).to_csv(folder / "summary.csv", index=False)
+    write_text(folder / "summary.csv", to_csv(summary(record)))
     write_trainer_settings(folder, record, settings.target_model or run.model.id)
     return record
 

@@ -12,6 +12,7 @@ colour, however large they are beside each other.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -83,6 +84,13 @@ def split_spans(
     for n, i in enumerate(plain):
         labels[i] = text[bounds[n] : bounds[n + 1]]
     return Spans(tuple(labels), owner, np.array(flags, dtype=bool), text[end:] if plain else "")
+
+
+def spans_of_pieces(pieces: Sequence[str]) -> Spans:
+    """Spans of a text that is given as the piece each token adds; empty pieces join the next."""
+    lengths = [len(piece) for piece in pieces]
+    starts = np.cumsum([0, *lengths[:-1]], dtype=np.int32) if pieces else np.zeros(0, np.int32)
+    return split_spans("".join(pieces), starts, np.zeros(len(pieces), dtype=bool))
 
 
 def contributions(profile: NDArray[np.floating]) -> Floats:

@@ -16,6 +16,7 @@ import typer
 
 from circuitseer_core import __version__, api
 from circuitseer_core.arms.settings import ArmsSettings
+from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
 from circuitseer_core.cli.app import app as open_app
@@ -34,7 +35,12 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 REPEATABLE = opt.REPEATABLE.union(
-    *(repeatable(kind) for kind in (DetectSettings, ScoreSettings, SelectionSettings, ArmsSettings))
+    *(
+        repeatable(kind)
+        for kind in (
+            *(DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings, ArmsSettings),
+        )
+    )
 )
 """Options that may be given several times, or several values at once."""
 
@@ -122,6 +128,32 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
         )
     named = [] if settings.name == "default" else ["--scores", settings.name]
     typer.echo(f"next: {as_typed(['select', '--run', str(run), *named])}")
+
+
+@app.command()
+@takes(CalibrateSettings)
+def calibrate(run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = False) -> None:
+    """Beyond the paper: fit every head's readings to your own measure of difficulty."""
+    record = api.run_calibration(run, settings, command=command_line(), show=not quiet)
+    if settings.apply is not None:
+        typer.echo(f"scoring {settings.apply!r} has the scorer calibrated")
+        return
+    from circuitseer_core.calibration.report import table
+    from circuitseer_core.runs.folder import Run
+
+    typer.echo(table(record).to_string(index=False))
+    for sentence in record.verdict:
+        typer.echo(sentence)
+    if Run.open(run).scoring(settings.scores).calibration is None:
+        typer.echo(
+            "for the scorer on every row: python -m circuitseer_core score "
+            f"--run {run} --calibration {settings.name} --name … --data …"
+        )
+    else:
+        typer.echo(
+            f"next: python -m circuitseer_core select --run {run} "
+            f"--scores {settings.scores} --scorer calibrated"
+        )
 
 
 @app.command()

@@ -23,9 +23,9 @@ from circuitseer_core.data.fields import Fields, Layout, RowProblem, prompt_and_
 from circuitseer_core.data.formats import Row, Table
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.data.specs import open_spec
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import short_hash
-from circuitseer_core.json_io import jsonable
+from circuitseer_core.json_io import MOST_NESTED, jsonable
 
 __all__ = ["Corpus", "Fields", "FilePreview", "Preview", "Reject", "Sample"]
 
@@ -77,8 +77,27 @@ class Corpus:
         register = _Register()
         for table in self._tables():
             layouts: dict[tuple[str, ...], Layout | None] = {}
-            for row in table.rows():
+            for row in self._as_counted(table):
                 yield self._convert(row, table, layouts, register)
+
+    def _as_counted(self, table: Table) -> Iterator[Row]:
+        """The rows of a table. UserError where they are not as many as when they were counted."""
+        known: list[int] | None = self.__dict__.get("_counts")
+        seen = 0
+        try:
+            for row in table.rows():
+                seen += 1
+                yield row
+        except OSError as error:
+            why = error.strerror or one_line(error)
+            raise UserError(
+                f"{table.name} can no longer be read after row {seen}: {why}"
+            ) from error
+        if known is not None and seen != known[self._tables().index(table)]:
+            before = known[self._tables().index(table)]
+            raise UserError(
+                f"{table.name} was changed while it was read: {seen:,} rows, {before:,} at first"
+            )
 
     def count(self) -> int:
         """Rows, including those that will be rejected; the files' metadata where they have it."""
@@ -164,7 +183,11 @@ class Corpus:
             return Reject(row.where, source, str(problem))
         own = _label(row.record.get(layout.id or "")) or short_hash(prompt, response or "")
         sample_id = register.unique(f"{source}/{own}")
-        return Sample(sample_id, source, prompt, response, jsonable(row.record))
+        try:
+            original = jsonable(row.record)
+        except RecursionError:
+            return Reject(row.where, source, f"nested deeper than {MOST_NESTED} levels")
+        return Sample(sample_id, source, prompt, response, original)
 
 
 class _Register:

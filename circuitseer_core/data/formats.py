@@ -6,9 +6,11 @@ reason: one bad line never ends a run. A file that cannot be read at all is a `U
 
 from __future__ import annotations
 
+import codecs
 import csv
 import hashlib
 import json
+import stat
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -48,6 +50,10 @@ class Table(Protocol):
         """What identifies the content, ready for JSON."""
 
 
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
+"""How files of wide characters begin; that of little-endian UTF-32 begins like UTF-16's."""
+
+
 class FileTable:
     """What every file-backed table shares. Raises UserError where the file cannot be opened."""
 
@@ -56,10 +62,14 @@ class FileTable:
         self.name = name
         self.source = source
         try:
-            with path.open("rb"):
-                pass
-        except OSError as error:
-            raise UserError(f"cannot read {path}: {error.strerror}") from error
+            if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
+                raise UserError(f"cannot read {path}: it is no ordinary file")
+            with path.open("rb") as file:
+                head = file.read(4)
+        except (OSError, ValueError) as error:
+            raise UserError(f"cannot read {path}: {one_line(error)}") from error
+        if head.startswith(_WIDE_MARKS):
+            raise UserError(f"{path} is UTF-16 or UTF-32: convert it to UTF-8")
 
     def fingerprint(self) -> dict[str, Any]:
         """Name, size in bytes and the SHA-256 of the content, streamed."""
@@ -193,7 +203,7 @@ class Csv(FileTable):
 
     def count(self) -> int:
         """Records below the header; reads the file."""
-        return max(0, sum(1 for _ in self._records()) - 1)
+        return sum(1 for _ in self.rows())
 
     def _records(self) -> Iterator[tuple[int, list[str], str]]:
         """(first line, cells, problem) of every record that is not blank."""
@@ -213,69 +223,3 @@ class Csv(FileTable):
                     continue
                 if cells:
                     yield line, cells, ""
-
-
-class Parquet(FileTable):
-    """A Parquet file, a batch of rows in memory at a time. `where` is ``name row n``."""
-
-    def __init__(self, path: Path, name: str, source: str) -> None:
-        super().__init__(path, name, source)
-        self._count = self._open().metadata.num_rows
-
-    def _open(self) -> Any:
-        import pyarrow
-        import pyarrow.parquet
-
-        try:
-            # Without pre-buffering a row group is read page by page, however large it is.
-            return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(
-                f"{self.path} is not a readable Parquet file: {one_line(error)}"
-            ) from error
-
-    def rows(self) -> Iterator[Row]:
-        """Stream the rows, batch by batch."""
-        import pyarrow
-
-        number = 0
-        try:
-            with self._open() as file:
-                for batch in file.iter_batches(batch_size=BATCH_ROWS):
-                    for record in batch.to_pylist():
-                        number += 1
-                        yield Row(f"{self.name} row {number}", record)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{self.path} breaks off at row {number}: {one_line(error)}") from error
-
-    def count(self) -> int:
-        """Rows, from the metadata."""
-        return int(self._count)
-
-
-class ArrowStream(FileTable):
-    """One shard written by ``datasets.save_to_disk``, memory-mapped; datasets is not needed."""
-
-    def rows(self) -> Iterator[Row]:
-        """Stream the rows, batch by batch."""
-        number = 0
-        for batch in self._batches():
-            for start in range(0, batch.num_rows, BATCH_ROWS):
-                for record in batch.slice(start, BATCH_ROWS).to_pylist():
-                    number += 1
-                    yield Row(f"{self.name} row {number}", record)
-
-    def count(self) -> int:
-        """Rows, from the batch headers."""
-        return sum(batch.num_rows for batch in self._batches())
-
-    def _batches(self) -> Iterator[Any]:
-        import pyarrow
-
-        try:
-            with pyarrow.memory_map(str(self.path)) as file:
-                yield from pyarrow.ipc.open_stream(file)
-        except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(
-                f"{self.path} is not a readable Arrow file: {one_line(error)}"
-            ) from error

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from circuitseer_core.data.arrow_formats import batch_records
 from circuitseer_core.data.formats import BATCH_ROWS, Row
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.installation import require_extra
@@ -42,9 +43,9 @@ class HubTable:
         data = self._load()
         number = 0
         for start in range(0, len(data), BATCH_ROWS):
-            for record in data[start : start + BATCH_ROWS].to_pylist():
+            for record, problem in batch_records(data[start : start + BATCH_ROWS]):
                 number += 1
-                yield Row(f"{self.name} row {number}", record)
+                yield Row(f"{self.name} row {number}", record, problem)
 
     def count(self) -> int:
         """Rows of the split."""

@@ -2,21 +2,15 @@
 
 from __future__ import annotations
 
-import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.data.formats import (
-    ArrowStream,
-    Csv,
-    FileTable,
-    JsonArray,
-    JsonLines,
-    Parquet,
-    Table,
-)
+from circuitseer_core.data.arrow_formats import ArrowStream, Parquet
+from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table
 from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import read_json
 
 DATA_SPEC = (
     "file.jsonl|.json|.csv|.parquet|folder, hf:dataset[:config][:split], or demo; name= before it "
@@ -29,7 +23,7 @@ _NAMED = re.compile(r"([^=/\\:]+)=(.+)", re.DOTALL)
 
 def open_spec(spec: str) -> list[Table]:
     """The tables of one DATA spec."""
-    named = None if Path(spec).expanduser().exists() else _NAMED.fullmatch(spec)
+    named = None if os.path.exists(user_path(spec)) else _NAMED.fullmatch(spec)
     name, place = (named[1].strip(), named[2]) if named else (None, spec)
     if place == "demo":
         from circuitseer_core.data.demo import DemoTable
@@ -39,7 +33,15 @@ def open_spec(spec: str) -> list[Table]:
         from circuitseer_core.data.hub import HubTable
 
         return [HubTable(place.removeprefix("hf:"), name)]
-    return open_path(Path(place).expanduser(), name)
+    return open_path(user_path(place), name)
+
+
+def user_path(text: str) -> Path:
+    """A path as a person types it, ``~`` spelled out; one of an unknown user stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
 
 
 # What is no name of a source: a bare shard number, or one at the end of a stem.
@@ -64,9 +66,9 @@ def open_path(path: Path, source: str | None) -> list[Table]:
 
     Raises UserError: missing, of an unknown format, unreadable, or a folder with nothing to read.
     """
-    if path.is_dir():
+    if os.path.isdir(path):
         return _open_folder(path, source)
-    if not path.exists():
+    if not os.path.exists(path):
         raise UserError(f"no such file or folder: {path}")
     kind = FORMATS.get(path.suffix.lower())
     if kind is None:
@@ -78,7 +80,8 @@ def open_path(path: Path, source: str | None) -> list[Table]:
 def _open_folder(folder: Path, source: str | None) -> list[Table]:
     name = source or folder.resolve().name
     if (folder / "dataset_dict.json").is_file():
-        splits = json.loads((folder / "dataset_dict.json").read_text(encoding="utf-8"))["splits"]
+        listed = read_json(folder / "dataset_dict.json").get("splits")
+        splits = _inside(folder / "dataset_dict.json", listed)
         return [table for split in splits for table in _saved(folder / split, folder, name)]
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, folder, name)
@@ -104,17 +107,28 @@ def _open_folder(folder: Path, source: str | None) -> list[Table]:
 
 def _saved(folder: Path, root: Path, source: str) -> list[Table]:
     """The shards of one split saved by ``datasets.save_to_disk``."""
+    state = read_json(folder / "state.json").get("_data_files")
     try:
-        state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-        files = [entry["filename"] for entry in state["_data_files"]]
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        listed = [entry["filename"] for entry in state or ()]
+    except (KeyError, TypeError) as error:
         raise UserError(f"{folder} is not a readable saved dataset (state.json)") from error
+    files = _inside(folder / "state.json", listed)
     return [
         _table(
             ArrowStream, folder / file, f"{root.name}/{(folder / file).relative_to(root)}", source
         )
         for file in files
     ]
+
+
+def _inside(where: Path, names: Any) -> list[str]:
+    """Names that a saved dataset lists. UserError for what is no plain name in its folder."""
+    if not isinstance(names, list) or not names:
+        raise UserError(f"{where.parent} is not a readable saved dataset ({where.name})")
+    for name in names:
+        if not isinstance(name, str) or name != Path(name).name or name in ("", ".", ".."):
+            raise UserError(f"{where} names {name!r}, which is no file in its folder: refused")
+    return names
 
 
 def _table(kind: type[FileTable], path: Path, name: str, source: str) -> Table:

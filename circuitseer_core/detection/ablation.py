@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
+from circuitseer_core.model.attention import AttentionCall, Intervention, intervening, widened
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.memory import fitting, release, too_long
@@ -60,9 +60,10 @@ class Ablation(Intervention):
             return torch.zeros(len(rows), length, width, device=rows.device)
         if self.mode == "mean":
             assert self.means is not None
-            return self.means[call.layer][heads][:, None].expand(-1, length, -1)
+            means = self.means[call.layer].to(heads.device)
+            return means[heads][:, None].expand(-1, length, -1)
         pattern = call.pattern(rows, heads, 0, length, self.epsilon)
-        return torch.matmul(pattern, call.value[rows, heads // call.group_size].float())
+        return torch.matmul(pattern, widened(call.value[rows, heads // call.group_size]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +101,8 @@ class _OutputSum(Intervention):
 
     def after(self, call: AttentionCall, output: Tensor) -> Tensor:
         assert self.keep is not None
-        total = torch.einsum("bthd,bt->hd", output.float(), self.keep).cpu().double()
+        keep = self.keep.to(output.device)
+        total = torch.einsum("bthd,bt->hd", output.float(), keep).cpu().double()
         self.sums[call.layer] = self.sums.get(call.layer, 0) + total
         return output
 

@@ -39,9 +39,6 @@ class Ablator:
 
     Attributes:
         stack_tokens: tokens in one stacked forward pass; halves on out-of-memory.
-        clean_in_stack: whether every stack carries its own clean copy. In low precision results
-            depend on the batch's shape, and the copy cancels that; in float32 the clean pass agrees
-            with it to rounding, and some stacks carry a copy to measure just that.
     """
 
     def __init__(
@@ -56,11 +53,13 @@ class Ablator:
         self.ablation = ablation
         self.stack_tokens = stack_tokens
         self.replay = replay
-        self.clean_in_stack = reference.dtype != torch.float32
         self._kept: tuple[Batch, CleanPass] | None = None
 
     def measure(self, batch: Batch, layer: int, heads: Sequence[int], *, noise: bool) -> Measured:
-        """Loss changes of ``heads`` of ``layer``; splits a batch that does not fit."""
+        """Loss changes of ``heads`` of ``layer``; splits a batch that does not fit.
+
+        With ``noise`` the first stack carries a clean copy, to see what the batch's shape does.
+        """
         measured = fitting(lambda: self._measure(batch, layer, heads, noise=noise))
         if measured is not None:
             return measured
@@ -86,7 +85,7 @@ class Ablator:
         spread: list[float] = []
         todo = list(heads)
         while todo:
-            with_clean = self.clean_in_stack or (noise and not deltas)
+            with_clean = noise and not deltas
             room = max(1, self.stack_tokens // batch.ids.numel() - with_clean)
             stack: list[int | None] = [*([None] if with_clean else []), *todo[:room]]
             losses = fitting(
@@ -108,8 +107,7 @@ class Ablator:
                 continue
             if with_clean:
                 spread.extend((losses[0] - clean.losses).tolist())
-            base = losses[0] if self.clean_in_stack else clean.losses
-            deltas.append(losses[int(with_clean) :] - base)
+            deltas.append(losses[int(with_clean) :] - clean.losses)
             todo = todo[room:]
         return Measured(torch.cat(deltas), spread)
 

@@ -9,7 +9,6 @@ and labelled as such.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,10 +16,15 @@ from typing import Any
 
 from circuitseer_core.detection.heads import head_count
 from circuitseer_core.detection.racing import cost, schedule
+from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.folder import Run
 
 CPU_TOKENS_PARAMETERS = 650 * 135e6
 """Tokens a second times parameters: 650 tokens/s with 135 M parameters in fp32 on 2 CPU threads."""
+
+FORWARDS_PER_EVALUATION = 0.5
+"""Replay runs the layers from the ablated one on: half of them on average."""
 
 TOKENS_PER_SAMPLE = 150
 """A typical worked problem with its solution; only used where nothing was measured."""
@@ -50,13 +54,23 @@ def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
         return ModelSize(30, 270, 135e6)
     config = Path(model) / "config.json"
     if config.is_file():
-        return _from_config(json.loads(config.read_text(encoding="utf-8")))
+        try:
+            return _from_config(read_json(config))
+        except (UserError, TypeError, ValueError, OverflowError, AttributeError):
+            return None  # loading it says what is wrong
     for run in runs:
         known = run.record.model
         if known is not None and known.id == model and known.heads_per_layer:
             heads = known.heads_per_layer
             return ModelSize(len(heads), sum(heads), known.parameters)
     return None
+
+
+def evaluations(probe_size: int, heads: int, mode: str) -> int:
+    """Evaluations of one set: every head on every sample, or the rounds of a race."""
+    if mode == "racing":
+        return cost(schedule(probe_size, heads, head_count("0.05", heads)))
+    return probe_size * heads
 
 
 def detect_cost(
@@ -67,30 +81,44 @@ def detect_cost(
     mode: str,
     contrast: bool,
     runs: Iterable[Run],
+    probe_pool: int = 0,
+    criterion: str = "loss",
 ) -> Estimate:
-    """What detection with these settings takes."""
-    evaluations = probe_size * size.heads
-    if mode == "racing":
-        evaluations = cost(schedule(probe_size, size.heads, head_count("0.05", size.heads)))
-    if contrast:  # the contrast set runs the same rounds on as many samples
-        evaluations *= 2
+    """What detection with these settings takes, the clean losses of its candidates included.
+
+    ``probe_pool`` is how many candidates are run first where the probe is chosen by loss.
+    """
+    sets = 2 if contrast else 1  # the contrast set runs the same rounds on as many samples
+    count = evaluations(probe_size, size.heads, mode) * sets
+    clean = max(probe_pool, probe_size) if criterion == "loss" else probe_size
+    work = _work(count, clean + probe_size * (sets - 1))
     for run in runs:
         rate = _measured(run, model)
         if rate is not None:
-            return Estimate(evaluations, evaluations * rate, measured=True)
+            return Estimate(count, work * rate, measured=True)
     if not size.parameters:
-        return Estimate(evaluations, None, measured=False)
-    tokens = evaluations * TOKENS_PER_SAMPLE / 2
-    return Estimate(evaluations, tokens * size.parameters / CPU_TOKENS_PARAMETERS, measured=False)
+        return Estimate(count, None, measured=False)
+    tokens = work * TOKENS_PER_SAMPLE * FORWARDS_PER_EVALUATION
+    return Estimate(count, tokens * size.parameters / CPU_TOKENS_PARAMETERS, measured=False)
+
+
+def _work(evaluations: int, clean: int) -> float:
+    """Evaluations, and clean passes as the evaluations that take as long."""
+    return evaluations + clean / FORWARDS_PER_EVALUATION
 
 
 def _measured(run: Run, model: str) -> float | None:
-    """Seconds per evaluation in a finished detection of ``model``."""
-    settings, evaluations = run.detection.settings, run.detection.evaluations
-    seconds = run.record.seconds.get("detect")
-    if settings is None or settings.model != model or not evaluations or not seconds:
+    """Seconds per evaluation in a finished detection of ``model``, its clean passes taken out."""
+    detection, seconds = run.detection, run.record.seconds.get("detect")
+    settings, count = detection.settings, detection.evaluations
+    if settings is None or settings.model != model or not count or not seconds:
         return None
-    return seconds / evaluations
+    probe = detection.n_probe or 0
+    clean = probe
+    if (settings.probe_criterion or "loss") == "loss":
+        seen = detection.probe_pool_seen or probe
+        clean = max(probe, min(settings.probe_pool or seen, seen))
+    return seconds / _work(count, clean + (probe if settings.contrast else 0))
 
 
 def _from_config(config: dict[str, Any]) -> ModelSize | None:

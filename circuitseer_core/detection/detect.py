@@ -14,7 +14,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 
@@ -28,23 +28,24 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
-from circuitseer_core.detection.ablator import Ablator, find_stack_tokens
-from circuitseer_core.detection.device_measurer import Setup, lent_out, measuring_on
+from circuitseer_core.detection.ablator import find_stack_tokens
+from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
+from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
-from circuitseer_core.detection.parts import Measurer, PartMeasurer, measure_parts, parts_of
+from circuitseer_core.detection.noise_floor import measure_noise
+from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
-from circuitseer_core.errors import UserError
+from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
-from circuitseer_core.model.loading import ModelInfo, load_model
-from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.model.loading import load_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, print_above_bars
+from circuitseer_core.runs.progress import Progress, announce, print_above_bars
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -73,9 +74,10 @@ def detect(
     Raises:
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
-    _refuse_other_settings(run, settings)
+    refuse_other_settings(run, settings)
     if run.detection.finished and is_whole(run.heads_path) is not False:
         return run.heads()
+    announce(run, "detect", "Reading the data")
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
     if settings.contrast:
         corpora["contrast"] = Corpus(settings.contrast, settings.fields)
@@ -83,10 +85,16 @@ def detect(
         corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
     devices = settings.device_names if reference is None else []
     if reference is None:
+        announce(run, "detect", "Loading the model")
         reference, info = load_model(
-            settings.model, dtype=settings.dtype, device=devices[0], revision=settings.revision
+            settings.model,
+            dtype=settings.dtype,
+            device=devices[0],
+            revision=settings.revision,
+            allow_pickle=settings.allow_pickle,
+            weight_bits=settings.weight_bits,
         )
-        _refuse_other_model(run, info)
+        refuse_other_model(run, info)
         with run.editing() as record:
             record.model = ModelRecord(**asdict(info))
     with run.editing() as record:
@@ -94,33 +102,6 @@ def detect(
         record.detect.settings = DetectOptions(**settings.model_dump())
     table = _prepare(run, settings, reference, corpora, show)
     return _Detection(run, settings, reference, table, show, devices).measure()
-
-
-def _refuse_other_settings(run: Run, settings: DetectSettings) -> None:
-    if run.detection.settings is None:
-        return
-    before = run.detection.settings.to_json()
-    ours = settings.model_dump()
-    changed = [k for k in ours if k not in NOT_NUMBERS and before.get(k, ours[k]) != ours[k]]
-    if changed:
-        first = changed[0]
-        option = first.replace("_", "-")
-        raise UserError(
-            f"{run.path} was made with --{option} {before.get(first)!r}, not {ours[first]!r}: "
-            "choose another --run"
-        )
-
-
-def _refuse_other_model(run: Run, info: ModelInfo) -> None:
-    before = run.record.model
-    if before is None:
-        return
-    if (before.weights_hash, before.dtype) != (info.weights_hash, info.dtype):
-        raise UserError(
-            f"{run.path} holds numbers of {before.id} ({before.dtype}, weights "
-            f"{str(before.weights_hash)[:8]}), not of {info.id} ({info.dtype}, weights "
-            f"{info.weights_hash[:8]}): choose another --run"
-        )
 
 
 def _prepare(
@@ -139,6 +120,7 @@ def _prepare(
     detection.template, detection.max_length = template, max_length
     tables = []
     for name, corpus in corpora.items():
+        announce(run, "detect", f"Drawing candidates for the {name}")
         candidates = probes.encode_candidates(
             reference,
             corpus,
@@ -153,7 +135,11 @@ def _prepare(
         if not by_loss:
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
-        with Progress(run, f"{name} pool", len(samples), unit="samples", show=show) as progress:
+        with Progress(
+            run, f"{name} pool", len(samples), unit="samples", show=show,
+            phase=f"Clean loss of candidates for the {name}",
+            ahead=_measuring_ahead(settings, reference, len(samples)),
+        ) as progress:  # fmt: skip
             losses = probes.candidate_losses(reference, samples, budget, progress)
         criterion = "loss" if by_loss else "random"
         chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
@@ -174,6 +160,15 @@ def _prepare(
         record.detect = detection
     write_parquet(run.probe_path, table)
     return table
+
+
+def _measuring_ahead(
+    settings: DetectSettings, reference: ReferenceModel, candidates: int
+) -> Callable[[float], float]:
+    """Seconds that the ablations will take, from the rate of clean passes a second."""
+    size = min(settings.probe_size, candidates)
+    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
+    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
 
 
 def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:
@@ -207,14 +202,24 @@ class _Detection:
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):
             self._race(samples, rounds)
-        importance, floor = merge_parts(self.run.importance_dir)
+        importance, spread = merge_parts(self.run.importance_dir)
+        noise = measure_noise(
+            self.run,
+            self.reference,
+            samples["probe"],
+            importance[importance["set"] == "probe"],
+            self._mode(samples["probe"]),
+            seed=self.settings.seed,
+            show=self.show,
+        )
         finalists = None
         if self.settings.mode == "racing":
             counts = importance.groupby(["layer", "head"]).size()
             finalists = set(counts[counts == counts.max()].index)
-        heads = head_stats.head_table(importance, self.table, finalists, floor)
+        heads = head_stats.head_table(importance, self.table, finalists, noise.nats)
         with self._detection() as detection:
-            detection.finished, detection.noise_floor = now(), floor
+            detection.finished, detection.batch_spread = now(), spread
+            noise.record_in(detection)
             detection.n_probe, detection.n_heads = len(samples["probe"]), len(heads)
             detection.evaluations = len(importance)
         write_parquet(self.run.heads_path, heads)
@@ -244,26 +249,11 @@ class _Detection:
                 replay = replay_is_exact(self.reference, check)
             stack = detection.stack_tokens or self.settings.stack_tokens
             if stack is None:
+                announce(self.run, "detect", "Finding the batch size")
                 stack = find_stack_tokens(self.reference, probe, ablation, replay=replay)
         with self._detection() as detection:
             detection.replay, detection.stack_tokens = replay, stack
         return Setup(self.run.record.model, ablation, stack, replay, samples)
-
-    @contextmanager
-    def _measurer(self, setup: Setup) -> Iterator[Measurer]:
-        """What measures parts: this process, or one a device."""
-        if len(self.devices) > 1:
-            with (
-                lent_out(self.reference),
-                measuring_on(self.devices, setup, print_above_bars) as measurer,
-            ):
-                yield measurer
-            return
-        ablator = Ablator(
-            self.reference, setup.ablation, stack_tokens=setup.stack_tokens, replay=setup.replay
-        )
-        with freed_memory_kept(self.reference.device.type):
-            yield PartMeasurer(ablator, setup.sets)
 
     def _mode(self, samples: list[Encoded]) -> AblationMode:
         settings = self.settings
@@ -276,9 +266,12 @@ class _Detection:
         field = self.reference.heads
         total = cost(rounds) * len(samples) + self._rest(samples, rounds)
         with (
-            Progress(self.run, "detect", total, unit="sample x head", show=self.show) as progress,
-            self._measurer(setup) as measurer,
-        ):
+            Progress(
+                self.run, "detect", total, unit="sample x head", show=self.show,
+                phase="Ablating heads",
+            ) as progress,
+            measuring(self.reference, setup, self.devices, print_above_bars) as measurer,
+        ):  # fmt: skip
             done = 0
             for number, round_ in enumerate(rounds):
                 if number:

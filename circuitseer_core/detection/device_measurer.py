@@ -17,10 +17,10 @@ import torch
 
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.ablator import Ablator, Measured
-from circuitseer_core.detection.parts import Part, PartMeasurer, Sets
+from circuitseer_core.detection.parts import Measurer, Part, PartMeasurer, Sets
 from circuitseer_core.model.device_pool import DevicePool
 from circuitseer_core.model.loading import load_run_model
-from circuitseer_core.model.memory import freed_memory_kept
+from circuitseer_core.model.memory import freed_memory_kept, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.records import ModelRecord
 
@@ -54,23 +54,47 @@ class DeviceMeasurer:
 
 
 @contextmanager
-def measuring_on(
-    devices: Sequence[str], setup: Setup, say: Callable[[str], None]
-) -> Iterator[DeviceMeasurer]:
-    """Workers on ``devices`` inside the block; ``say`` gets a line when one is gone."""
+def measuring(
+    reference: ReferenceModel, setup: Setup, devices: Sequence[str], say: Callable[[str], None]
+) -> Iterator[Measurer]:
+    """What measures parts: ``reference`` in this process, or a worker on each of several devices.
+
+    Args:
+        say: gets a line when a worker is gone.
+    """
+    if len(devices) > 1:
+        service = partial(_serve, _travelling(setup))
+        with lent_out(reference), DevicePool(devices, service, say) as pool:
+            yield DeviceMeasurer(pool, setup)
+        return
+    ablator = Ablator(
+        reference, setup.ablation, stack_tokens=setup.stack_tokens, replay=setup.replay
+    )
+    with freed_memory_kept(reference.device.type):
+        yield PartMeasurer(ablator, setup.sets)
+
+
+def _travelling(setup: Setup) -> Setup:
+    """The same with its tensors on the CPU."""
     means = setup.ablation.means
-    if means is not None:
-        means = {layer: mean.cpu() for layer, mean in means.items()}
-        setup = replace(setup, ablation=replace(setup.ablation, means=means))
-    with DevicePool(devices, partial(_serve, setup), say) as pool:
-        yield DeviceMeasurer(pool, setup)
+    if means is None:
+        return setup
+    means = {layer: mean.cpu() for layer, mean in means.items()}
+    return replace(setup, ablation=replace(setup.ablation, means=means))
 
 
 @contextmanager
 def lent_out(reference: ReferenceModel) -> Iterator[None]:
-    """Leave a model's device to a worker inside the block; the weights wait on the CPU."""
+    """Leave a model's device to a worker inside the block; the weights wait on the CPU.
+
+    Quantised weights stay where they are: they cannot be moved.
+    """
     device = reference.device
+    if getattr(reference.model, "is_quantized", False):
+        yield
+        return
     reference.model.to("cpu")
+    release(device)
     try:
         yield
     finally:

@@ -66,21 +66,25 @@ def relative_importance(
 
 
 def head_table(
-    importance: pd.DataFrame, probe: pd.DataFrame, field: set[Head] | None, noise_floor: float
+    importance: pd.DataFrame,
+    probe: pd.DataFrame,
+    field: set[Head] | None,
+    noise_floor: float | None,
 ) -> pd.DataFrame:
     """heads.parquet: every evaluated head with its estimate, error, rank and flags.
 
     Args:
         field: heads that got the whole probe; None where all did. The others are ``raced_out`` and
             rank behind every finalist.
-        noise_floor: spread of a clean sample's loss over repeated clean runs, in nats. A head whose
-            mean is within twice its standard error, 2 * floor / sqrt(n), is ``below_noise``.
+        noise_floor: what one per-sample ΔL is off by, in nats; None where it was not measured. A
+            head whose mean is within 2 * floor / sqrt(n) is ``below_noise``.
     """
     table = summarise(importance)
     pairs = list(zip(table["layer"], table["head"], strict=True))
     table["raced_out"] = [field is not None and p not in field for p in pairs]
     table["rank"] = rank_heads(table, "importance")
-    table["below_noise"] = table["importance"].abs() <= 2 * noise_floor / np.sqrt(table["n"])
+    noise = 0.0 if noise_floor is None else 2 * noise_floor / np.sqrt(table["n"])
+    table["below_noise"] = (table["importance"].abs() <= noise) & (noise_floor is not None)
     if (importance["set"] == "contrast").any():
         table = _with_contrast(table, importance, probe)
     return table.sort_values(["layer", "head"], ignore_index=True)

@@ -1,7 +1,7 @@
 """Parts of the importance table on disk: the unit of resume, and their merger at the end.
 
 A part holds the rows of one (sample batch, layer). Its metadata carries the hash of the settings it
-was made with, and the clean copies' deviations from which the noise floor is computed.
+was made with, and the clean copies' deviations from which the batch spread is computed.
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
     The merged file is in place before a part goes, so a kill in between loses nothing.
 
     Returns:
-        The importance table, and the noise floor: the root mean square, in nats, of a sample's
+        The importance table, and the batch spread: the root mean square, in nats, of a sample's
         clean loss repeated inside stacks against its clean pass.
     """
     merged = folder / MERGED
@@ -85,8 +85,8 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
             require_whole(part, "run detect again")
         tables = [pq.read_table(p) for p in parts]
         noise = [value for table in tables for value in _note(table.schema).get("noise", [])]
-        floor = float(np.sqrt(np.mean(np.square(noise)))) if noise else 0.0
-        note = json.dumps({"noise_floor": floor}).encode()
+        spread = float(np.sqrt(np.mean(np.square(noise)))) if noise else 0.0
+        note = json.dumps({"batch_spread": spread}).encode()
         whole = pa.concat_tables([t.replace_schema_metadata() for t in tables])
         with atomic_path(merged) as temporary:
             write_table(temporary, whole.replace_schema_metadata({_METADATA: note}))
@@ -94,7 +94,9 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
         part.unlink()
     require_whole(merged, "delete it, and run detect again to measure anew")
     table = pq.read_table(merged)
-    return table.to_pandas(), float(_note(table.schema)["noise_floor"])
+    note_ = _note(table.schema)
+    # Called noise_floor where an earlier version merged the parts.
+    return table.to_pandas(), float(note_.get("batch_spread", note_.get("noise_floor", 0.0)))
 
 
 def delta_matrix(

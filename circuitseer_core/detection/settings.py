@@ -11,15 +11,18 @@ from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
+    ALLOW_PICKLE,
     DEVICE,
     DEVICES,
     DTYPE,
+    WEIGHT_BITS,
     DtypeName,
+    WeightBits,
     device_list,
     refuse_unclear_devices,
 )
 
-NOT_NUMBERS = {"stack_tokens", "device", "devices"}
+NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
 
 
@@ -68,7 +71,9 @@ class DetectSettings(BaseModel):
         None, ge=2, description="Longest sample in tokens; longer ones are left out."
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
+    weight_bits: WeightBits = Field("all", description=WEIGHT_BITS)
     device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
@@ -105,4 +110,5 @@ class DetectSettings(BaseModel):
 
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
-        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS))
+        unset = {"weight_bits"} if self.weight_bits == "all" else set()  # newer than other settings
+        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS | unset))

@@ -1,7 +1,8 @@
 """What a complexity score is held against: steps, operations, lengths, levels, pass rates.
 
-A reference is known on some rows only. Marks of worked steps are counted where a source has any:
-elsewhere their absence says how answers are written, not how hard the questions are.
+A reference is known on some rows only. Marks of worked steps are counted in sources most of whose
+responses have some: elsewhere their absence says how answers are written, not how hard the
+questions are (and ``<<`` in a program is no step).
 """
 
 from __future__ import annotations
@@ -27,6 +28,7 @@ _ORDINAL = re.compile(
 _RATE = re.compile(
     r"(?i)^(?:.*[_-])?((?:pass|solve|success|correct)[_ -]?(?:rate|ratio|share)|accuracy|pass@\d+)$"
 )
+_MOSTLY = 0.5
 _LEAST_KNOWN = 30
 """Rows that must have a number in a column for it to be taken without being asked for."""
 
@@ -99,9 +101,9 @@ def _counted(texts: pd.Series, mark: str) -> Floats:
 
 
 def _where_used(values: Floats, source: pd.Series) -> Floats:
-    """``values`` where their source has any above 0, else NaN."""
-    most = pd.Series(values).groupby(source.to_numpy()).transform("max").to_numpy(dtype=np.float64)
-    return np.where(most > 0, values, np.nan)
+    """``values`` of sources at least half of whose rows have one above 0, else NaN."""
+    used = pd.Series(values > 0).groupby(source.to_numpy()).transform("mean")
+    return np.where(used.to_numpy(dtype=np.float64) >= _MOSTLY, values, np.nan)
 
 
 def _varies(values: Floats) -> bool:

@@ -2,8 +2,9 @@
 
 Stage 1 ablates one head at a time, and heads can stand in for each other. Here the whole set is
 replaced by undifferentiated attention in one forward pass, and so is each random-head control (as
-many heads, from the same layers). If the set is special, its joint loss stands far above the
-controls'; if the joint effect exceeds the sum of the single ones, the heads back each other up.
+many heads, from the same layers; the first three on every sample, the others on some). If the set
+is special, its joint loss stands far above the controls'; if the joint effect exceeds the sum of
+the single ones, the heads back each other up.
 
 By default the samples are held out (held_out.py). On the probe itself, which chose the heads, the
 effect is too large by what the choice owes to chance. ``validate heads`` asks the same with more
@@ -20,6 +21,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
@@ -28,6 +30,7 @@ from circuitseer_core.experiments.experiment import ExperimentOptions, Experimen
 from circuitseer_core.experiments.held_out import Words, held_out, of_data
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, control_heads
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain
 
@@ -53,6 +56,9 @@ class Options(ExperimentOptions):
         description="without data: held-out (the probe's data without the probe), or a stored set",
     )
     limit: int = Field(100, ge=2, description="samples at most, by hash")
+    further: int = Field(
+        24, ge=0, description="of these, samples that also get the controls after the first three"
+    )
     scores: str = Field("default", description="the scoring whose heads and controls are meant")
     device: str = Field("auto", description="where the model runs")
     seed: int = Field(0, description="seed of the choice of samples and, without scores, controls")
@@ -66,16 +72,12 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
-    from circuitseer_core.detection.joint import joint_loss
     from circuitseer_core.model.loading import load_run_model
-    from circuitseer_core.runs.progress import Progress
 
     reference = load_run_model(run.model, run.model.dtype, chosen.device)
     samples = _samples(run, reference, chosen)
-    with Progress(None, "joint ablation", len(samples), unit="samples") as progress:
-        losses = joint_loss(
-            reference, samples, [heads, *controls], on_samples=lambda n: progress.advance(n)
-        )
+    losses = _losses(reference, samples, [heads, *controls], chosen.further)
+    controls = controls[: len(losses) - 2]
     table = loss_table(losses, [heads, *controls])
     single = run.heads().set_index(["layer", "head"])["importance"]
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
@@ -113,18 +115,38 @@ def estimated_seconds(run: Run, **options: Any) -> float:
     chosen = Options.of(**options)
     _, controls = head_sets(run, chosen)
     tokens = float(run.probe()["n_tokens"].mean())
-    return forward_seconds(run, chosen.limit * tokens * (2 + len(controls)) * 1.5)
+    first = min(FIRST_DRAWS, len(controls))
+    further = min(chosen.further, chosen.limit) * (1 + len(controls) - first)
+    return forward_seconds(run, (chosen.limit * (2 + first) + further) * tokens * 1.5)
 
 
 def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]:
     """The reasoning heads and their controls: those of the scoring, else freshly chosen."""
     facts = Evidence(run, options.scores if run.scorings() else None)
     heads = facts.chosen or select_heads(run.heads())
-    if facts.settings.control_heads:
-        return heads, facts.settings.control_heads
-    from circuitseer_core.scoring.control_heads import control_heads
+    stored = facts.settings.control_heads
+    seed = facts.settings.seed if stored else options.seed
+    drawn = control_heads(heads, run.model.heads_per_layer, seed)
+    # A scoring with fewer draws has the first of these.
+    return heads, drawn if drawn[: len(stored)] == stored else stored
 
-    return heads, control_heads(heads, run.model.heads_per_layer, options.seed)
+
+def _losses(
+    reference: ReferenceModel, samples: Sequence[Encoded], sets: Sequence[Sequence[Head]], some: int
+) -> Floats:
+    """(1 + sets, n) losses; NaN where a control after the first ones was left out."""
+    from circuitseer_core.detection.joint import joint_loss
+    from circuitseer_core.runs.progress import Progress
+
+    first, further = sets[: 1 + FIRST_DRAWS], sets[1 + FIRST_DRAWS :]
+    few = samples[:some] if further else []
+    with Progress(None, "joint ablation", len(samples) + len(few), unit="samples") as progress:
+        losses = joint_loss(reference, samples, first, on_samples=progress.advance)
+        if not few:
+            return losses
+        others = joint_loss(reference, few, further, on_samples=progress.advance)
+    unknown = np.full((len(further), len(samples) - len(few)), np.nan)
+    return np.concatenate([losses, np.concatenate([others[1:], unknown], axis=1)])
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
@@ -148,43 +170,59 @@ def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
     """ablated, heads, samples, loss, delta, stderr, low, high (nats): a row for clean and each set.
 
     Args:
-        losses: (1 + sets, n) mean losses of n samples; row 0 is clean.
+        losses: (1 + sets, n) mean losses of n samples; row 0 is clean, NaN is not measured.
     """
     names = ["nothing", "reasoning heads", *(f"control {i}" for i in range(len(sets) - 1))]
     delta = losses - losses[0]
-    n = losses.shape[1]
-    error = delta.std(axis=1, ddof=1) / np.sqrt(n) if n > 1 else np.full(len(losses), np.nan)
-    reach = float(t95(n)) * error
+    n = np.isfinite(losses).sum(axis=1)
+    error = np.array([_stderr(values) for values in delta])
+    mean, reach = np.nanmean(delta, axis=1), t95(n) * error
     return pd.DataFrame(
         {
             "ablated": names,
             "heads": [0, *(len(heads) for heads in sets)],
             "samples": n,
-            "loss": losses.mean(axis=1),
-            "delta": delta.mean(axis=1),
+            "loss": np.nanmean(losses, axis=1),
+            "delta": mean,
             "stderr": error,
-            "low": delta.mean(axis=1) - reach,
-            "high": delta.mean(axis=1) + reach,
+            "low": mean - reach,
+            "high": mean + reach,
         }
     )
 
 
 def summary(losses: Floats, sum_of_singles: float, heads: int) -> dict[str, Any]:
-    """The verdict's numbers from losses (1 + sets, n): clean, reasoning heads, controls."""
+    """The verdict's numbers from losses (1 + sets, n): clean, reasoning heads, controls.
+
+    The gap is that to the controls with every sample; ``p_other_than_random`` is the chance that
+    one more random set does as much, on the samples that have every control.
+    """
     delta = losses[1:] - losses[0]
     ours, controls = delta[0], delta[1:]
-    gap = ours - controls.mean(axis=0)
+    gap = ours - controls[np.isfinite(controls).all(axis=1)].mean(axis=0)
+    full = np.isfinite(delta).all(axis=0)
     return {
         "heads": heads,
         "samples": losses.shape[1],
         "clean": float(losses[0].mean()),
         "joint": float(ours.mean()),
-        "controls": controls.mean(axis=1).tolist(),
+        "controls": (means := np.nanmean(controls, axis=1)).tolist(),
+        "controls_interval": over_draws(means, (-np.inf, np.inf)),
+        "p_samples": int(full.sum()),
+        "p_other_than_random": rank_chance(
+            float(ours[full].mean()), controls[:, full].mean(axis=1).tolist()
+        ),
         "gap": float(gap.mean()),
-        "gap_stderr": float(gap.std(ddof=1) / np.sqrt(len(gap))) if len(gap) > 1 else None,
-        "above_every_control": float((ours > controls.max(axis=0)).mean()),
+        "gap_stderr": _stderr(gap) if len(gap) > 1 else None,
+        "above_every_control": float((ours > np.nanmax(controls, axis=0)).mean()),
         "sum_of_singles": sum_of_singles,
     }
+
+
+def _stderr(values: Floats) -> float:
+    """Standard error of a mean over the known values; NaN of fewer than two."""
+    known = values[np.isfinite(values)]
+    return float(known.std(ddof=1) / np.sqrt(len(known))) if len(known) > 1 else float("nan")
 
 
 def _data(data: str | list[str]) -> str:
@@ -192,12 +230,16 @@ def _data(data: str | list[str]) -> str:
 
 
 def _verdict(numbers: dict[str, Any]) -> str:
-    controls = ", ".join(plain(value) for value in numbers["controls"])
+    controls = numbers["controls"]
+    draws = draws_in_words(len(controls), numbers["controls_interval"])
     text = (
         f"Ablating the {count(numbers['heads'], 'reasoning head')} at once raises the loss by "
         f"{plain(numbers['joint'])} nats (clean {plain(numbers['clean'])}) over "
         f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); as many random heads "
-        f"of the same layers by {controls}. The gap is {plain(numbers['gap'])}"
+        f"of the same layers by {plain(float(np.mean(controls)))} ({draws}; at most "
+        f"{plain(max(controls))}). That one more random set does as much has p = "
+        f"{plain(numbers['p_other_than_random'])} ({count(numbers['p_samples'], 'sample')}). "
+        f"The gap is {plain(numbers['gap'])}"
     )
     if numbers["gap_stderr"] is not None:
         text += f" ± {plain(numbers['gap_stderr'])}"

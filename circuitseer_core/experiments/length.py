@@ -20,7 +20,16 @@ from pydantic import Field
 
 from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
-from circuitseer_core.correlation import control_agreement, correlation, partial, ranks, spearman
+from circuitseer_core.correlation import (
+    control_agreement,
+    correlation,
+    draws_in_words,
+    over_draws,
+    partial,
+    rank_chance,
+    ranks,
+    spearman,
+)
 from circuitseer_core.distributions import spearman95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
@@ -34,7 +43,7 @@ from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import PLAIN_SCORERS
-from circuitseer_core.wording import count, signed
+from circuitseer_core.wording import count, plain, signed
 
 NAME = "length"
 LEAST_ROWS = 20
@@ -111,9 +120,11 @@ def length_table(
     """A row a scorer and source (``all`` first): scorer, source, rows, length, control, …
 
     ``length``: Spearman with n_tokens (95 % interval ``length_low``, ``length_high``).
-    ``control``: Spearman with the random-head scores, and ``control_length`` theirs with n_tokens
-    (means of the draws). With a reference: ``reference``, ``reference_at_length`` (partial) and
-    ``control_reference_at_length``.
+    ``control``: Spearman with the random-head scores, and ``control_length`` theirs with n_tokens:
+    means of the ``draws``, each with the ends of its 95 % interval in ``*_low`` and ``*_high``.
+    With a reference: ``reference``, ``reference_at_length`` (partial),
+    ``control_reference_at_length`` and ``p_reference_at_length``: the chance that one more draw is
+    as far from 0 as the reasoning heads are.
     """
     groups = {"all": np.arange(len(frame))}
     for name, rows in frame.groupby("source", observed=True).indices.items():
@@ -141,10 +152,22 @@ def _line(frame: pd.DataFrame, scorer: str, reference: Floats | None) -> dict[st
     of_controls = [_against(control, tokens, reference) for control in controls]
     agreement = control_agreement(score, controls)
     line["control"] = agreement.mean if agreement else float("nan")
+    line["draws"] = len(controls)
+    line["control_low"], line["control_high"] = _ends(list(agreement.rhos) if agreement else [])
     for key in ("length", "reference_at_length"):
         if key in line:
-            line["control_" + key] = _mean([other[key] for other in of_controls])
+            values = [v for other in of_controls if math.isfinite(v := other[key])]
+            name = "control_" + key
+            line[name] = float(np.mean(values)) if values else float("nan")
+            line[name + "_low"], line[name + "_high"] = _ends(values)
+            if key == "reference_at_length":
+                line["p_" + key] = rank_chance(abs(line[key]), [abs(value) for value in values])
     return line
+
+
+def _ends(values: Sequence[float]) -> tuple[float, float]:
+    """The interval of a mean over draws; NaN where there is none."""
+    return over_draws(values) or (float("nan"), float("nan"))
 
 
 def _against(score: Floats, tokens: Floats, reference: Floats | None) -> dict[str, float]:
@@ -163,9 +186,13 @@ def _floats(frame: pd.DataFrame, name: str) -> Floats:
     return frame[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
-def _mean(values: Sequence[float]) -> float:
-    known = [value for value in values if math.isfinite(value)]
-    return float(np.mean(known)) if known else float("nan")
+def _random_heads(row: pd.Series) -> str:
+    """What random heads say at fixed length, and whether the reasoning heads say more."""
+    ends = (row["control_reference_at_length_low"], row["control_reference_at_length_high"])
+    draws = draws_in_words(int(row["draws"]), ends if math.isfinite(ends[0]) else None)
+    own = signed(row["control_reference_at_length"])
+    p = plain(row["p_reference_at_length"])
+    return f"random heads {own}, {draws}; p = {p} that one draw more is as far from 0"
 
 
 def _verdict(table: pd.DataFrame, reference: Reference | None) -> str:
@@ -180,7 +207,7 @@ def _verdict(table: pd.DataFrame, reference: Reference | None) -> str:
         for name, row in table.iterrows():
             line = f"{name} {signed(row['reference_at_length'])}"
             if math.isfinite(row["control_reference_at_length"]):
-                line += f" (random heads {signed(row['control_reference_at_length'])})"
+                line += f" ({_random_heads(row)})"
             lines.append(line)
         text += f" With the {reference.label} at fixed length: {', '.join(lines)}."
     return text

@@ -25,7 +25,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core import limits
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Ints
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError
@@ -133,13 +133,12 @@ Gap = tuple[Interval, float, float]
 def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
     """By criterion and by source; intervals from resampled samples, corrected for their number."""
 
-    def once(rows: Floats, splits: int, seed: int) -> dict[str, tuple[float, float]]:
+    def once(rows: Ints, splits: int, seed: int) -> dict[str, tuple[float, float]]:
         rng = np.random.default_rng([options.seed, seed])
-        whole = rows.astype(np.int64)
         found = {
-            name: values[:2] for name, values in criteria_gaps(probe, whole, splits, rng).items()
+            name: values[:2] for name, values in criteria_gaps(probe, rows, splits, rng).items()
         }
-        of_sources = source_gaps(probe, whole, splits, rng)
+        of_sources = source_gaps(probe, rows, splits, rng)
         return found | {f"only {name}": values for name, values in of_sources.items()}
 
     n = len(probe)

@@ -109,7 +109,7 @@ def criteria_gaps(
                 probe.overlap(chosen, plain),
                 probe.overlap(chosen, rules[name](other, size, rng)),
             ]
-    return {name: tuple(total / splits) for name, total in sums.items()}  # type: ignore[misc]
+    return {name: tuple(total / splits) for name, total in sums.items()}
 
 
 def source_gaps(

@@ -1,6 +1,6 @@
 """Do the reasoning heads say anything that random heads of the same layers do not?
 
-On the rows that carry controls, for every score that depends on heads and each of the three draws:
+On the rows that carry every control, for every score that depends on heads and each of its draws:
 
 1. Spearman of the score with the control's score.
 2. Overlap of the subsets drawn with both: softly (the same noise for both, so that only the scores
@@ -8,10 +8,16 @@ On the rows that carry controls, for every score that depends on heads and each 
 
 Yardsticks: the controls against each other (how alike are *any* two sets of heads?), a second soft
 draw from the same scores under another seed, and what the shared noise alone gives (overlap.py).
+
+3. Each set's mean Spearman with all the others. If the reasoning heads were one more random set,
+   theirs would be the lowest of n + 1 with probability 1/(n + 1). Random sets may share heads with
+   each other and share none with the reasoning heads, which alone makes them somewhat more alike:
+   how many they share is told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from typing import Any
 
@@ -20,8 +26,15 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core import limits
-from circuitseer_core.aliases import Floats
-from circuitseer_core.correlation import control_agreement, correlation, ranks
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.correlation import (
+    control_agreement,
+    correlation,
+    draws_in_words,
+    over_draws,
+    rank_chance,
+    ranks,
+)
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import remix, to_gumbels
@@ -32,7 +45,7 @@ from circuitseer_core.scoring.scorers import HEAD_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.selection.overlap import drawn, noise_floor, shared
-from circuitseer_core.wording import count, percent, signed
+from circuitseer_core.wording import count, percent, plain, signed
 
 NAME = "random-heads"
 
@@ -67,7 +80,12 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         comparison = compare(frame, scorer, noise, other, chosen)
         lines += comparison.pop("lines")
         summary[scorer] = comparison
-    numbers = {"rows": len(frame), "chance": chosen.fraction, "scorers": summary}
+    numbers = {
+        "rows": len(frame),
+        "chance": chosen.fraction,
+        "heads_shared": heads_shared(run.scoring(chosen.scores).control_heads),
+        "scorers": summary,
+    }
     title = "Do random heads give the same scores?"
     table = pd.DataFrame(lines)
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
@@ -96,7 +114,7 @@ def compare(
     soft = drawn(score, noise, options.temperature, k)
     top = drawn(score, noise, 0.0, k)
     ranked = [ranks(control) for control in controls]
-    lines = []
+    lines: list[dict[str, Any]] = []
     for i, control in enumerate(controls):
         control_soft = drawn(control, noise, options.temperature, k)
         lines.append(
@@ -109,15 +127,23 @@ def compare(
                 "overlap_top": shared(top, drawn(control, noise, 0.0, k)),
             }
         )
-    among = [correlation(ranked[a], ranked[b]) for a, b in combinations(range(len(controls)), 2)]
+    alike = {
+        (a, b): correlation(ranked[a], ranked[b]) for a, b in combinations(range(len(controls)), 2)
+    }
+    among = list(alike.values())
+    spearmans = [line["spearman"] for line in lines]
     again = drawn(score, other, options.temperature, k)
     floor = noise_floor(score, noise, options.temperature, k, options.seed)
     mean_soft = float(np.mean([line["overlap_soft"] for line in lines]))
     return {
         "lines": lines,
         "spearman": agreement.mean if agreement else float("nan"),
+        "spearman_interval": agreement.interval if agreement else None,
+        "draws": len(controls),
+        "p_other_than_random": _chance_of_standing_out(spearmans, alike),
         "spearman_among_controls": float(np.mean(among)) if among else None,
         "overlap_soft": mean_soft,
+        "overlap_soft_interval": over_draws([line["overlap_soft"] for line in lines]),
         "overlap_soft_floor": floor.to_json(),
         "overlap_soft_beyond_floor": limits.beyond_chance(mean_soft, floor.permuted),
         "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
@@ -125,21 +151,60 @@ def compare(
     }
 
 
+def _chance_of_standing_out(
+    spearmans: Sequence[float], alike: dict[tuple[int, int], float]
+) -> float:
+    """Chance that one more random set agrees with the others as little as the reasoning heads do.
+
+    Args:
+        spearmans: the reasoning heads' with each of n controls.
+        alike: the controls' among themselves, by pair.
+    """
+    n = len(spearmans)
+    theirs = [[spearmans[i], *(rho for pair, rho in alike.items() if i in pair)] for i in range(n)]
+    means = [float(np.mean(rhos)) for rhos in theirs]
+    return rank_chance(-float(np.mean(spearmans)), [-mean for mean in means])
+
+
+def heads_shared(draws: Sequence[Sequence[Head]]) -> float | None:
+    """Mean share of its heads that a draw has in common with another; None of fewer than two."""
+    pairs = list(combinations([set(draw) for draw in draws if draw], 2))
+    if not pairs:
+        return None
+    return float(np.mean([len(one & other) / len(one) for one, other in pairs]))
+
+
 def _verdict(numbers: dict[str, Any]) -> str:
     text = [f"On {count(numbers['rows'], 'row')} with controls:"]
-    for scorer, comparison in numbers["scorers"].items():
-        among, floor = comparison["spearman_among_controls"], comparison["overlap_soft_floor"]
-        line = f"{scorer}: Spearman with random heads {signed(comparison['spearman'])}"
-        if among is not None:
-            line += f" (random heads among themselves {signed(among)})"
-        line += (
-            f", soft subsets of one seed share {percent(comparison['overlap_soft'])} (the shared "
-            f"noise alone gives {percent(floor['permuted'])} with permuted scores and "
-            f"{percent(floor['uniform'])} with equal ones, another seed "
-            f"{percent(comparison['overlap_other_seed'])}) and top ones "
-            f"{percent(comparison['overlap_top'])} (chance {percent(numbers['chance'])})"
+    text += [
+        _sentence(scorer, comparison, numbers["chance"])
+        for scorer, comparison in numbers["scorers"].items()
+    ]
+    if numbers["heads_shared"]:
+        text.append(
+            f"Random sets share {percent(numbers['heads_shared'])} of their heads with each other "
+            "and none with the reasoning heads, which alone makes them more alike."
         )
-        if among is not None and comparison["spearman"] >= among - limits.CONTROL_MARGIN:
-            line += "; the reasoning heads stand out no more than any random set"
-        text.append(line + ".")
     return " ".join(text)
+
+
+def _sentence(scorer: str, comparison: dict[str, Any], chance: float) -> str:
+    among, floor = comparison["spearman_among_controls"], comparison["overlap_soft_floor"]
+    draws = draws_in_words(comparison["draws"], comparison["spearman_interval"])
+    line = f"{scorer}: Spearman with random heads {signed(comparison['spearman'])} ({draws})"
+    p = comparison["p_other_than_random"]
+    if among is not None:
+        line += f"; random heads among themselves {signed(among)}"
+        line += f"; p = {plain(p)} that one more random set stands so far apart"
+    line += (
+        f"; soft subsets of one seed share {percent(comparison['overlap_soft'])} (the shared "
+        f"noise alone gives {percent(floor['permuted'])} with permuted scores and "
+        f"{percent(floor['uniform'])} with equal ones, another seed "
+        f"{percent(comparison['overlap_other_seed'])}) and top ones "
+        f"{percent(comparison['overlap_top'])} (chance {percent(chance)})"
+    )
+    if among is not None and comparison["spearman"] >= among - limits.CONTROL_MARGIN:
+        line += "; the reasoning heads stand out no more than any random set"
+    elif not p <= limits.CHANCE:
+        line += "; that the reasoning heads stand out may be chance"
+    return line + "."

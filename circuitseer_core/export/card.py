@@ -11,12 +11,14 @@ from collections.abc import Sequence
 from huggingface_hub import DatasetCardData
 
 from circuitseer_core import limits
+from circuitseer_core.correlation import draws_in_words
 from circuitseer_core.export.chat import entry_name, llama_factory_entry
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import count, percent
+from circuitseer_core.wording import count, percent, signed
 
 _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
 
@@ -81,6 +83,7 @@ def _how(manifest: ExportManifest) -> str:
             f"{_model(model)}, chosen by ablation{_probe(manifest)} (rule `{scoring.heads_rule}`,"
             f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
         ),
+        *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
             f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
@@ -102,6 +105,15 @@ def _how(manifest: ExportManifest) -> str:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
+
+
+def _calibrated(record: CalibrationRecord) -> str:
+    """What the score is fitted to, and what came of it."""
+    return (
+        f"The score is fitted to `{record.target.name}` ({record.target.rows:,} samples), a step "
+        "beyond arXiv 2510.18470: ranks of a linear model of single heads' readings at fixed "
+        f"length, each row by a fit that did not see it. {' '.join(record.verdict[:1])}"
+    )
 
 
 def _probe(manifest: ExportManifest) -> str:
@@ -142,7 +154,10 @@ def _numbers(manifest: ExportManifest) -> str:
         ("Spearman of score and length", _number(length.spearman)),
     ]  # fmt: skip
     if control := d.control:
-        rows.append(("Spearman of the score and random heads' score", _number(control.spearman)))
+        value = _number(control.spearman)
+        if control.draws:
+            value += f" ({draws_in_words(control.draws, control.interval)})"
+        rows.append(("Spearman of the score and random heads' score", value))
     return _table(("measure", "value"), rows)
 
 
@@ -163,9 +178,12 @@ def _caveats(manifest: ExportManifest) -> str:
         caveats.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
     control = d.control
     if control and limits.like_random_heads(control.spearman):
+        draws = ""
+        if control.draws:
+            draws = f" ({draws_in_words(control.draws, control.interval)})"
         caveats.append(
             "Random heads of the same layers rank the samples almost alike: Spearman "
-            f"{control.spearman:+.2f} on {control.rows:,} rows."
+            f"{signed(control.spearman)}{draws} on {control.rows:,} rows."
         )
     return "".join(f"\n\n{text}" for text in caveats)
 

@@ -16,9 +16,12 @@ from typing import Any
 from pydantic import Field
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.calibration.scorer import applied_record
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.rows import FIRST_GROUP, Format
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.columns import CALIBRATED
 from circuitseer_core.runs.commands import as_typed, made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import (
@@ -82,6 +85,7 @@ class ExportManifest(Record):
     detect: DetectRecord | None = None
     scoring: ScoringRecord = Field(default_factory=ScoringRecord)
     data: list[DataRecord] | None = None
+    calibration: CalibrationRecord | None = None
     selection: SelectionRecord
     diagnostics: Diagnostics
     go_no_go: str | None = None
@@ -119,6 +123,8 @@ def make_manifest(
             probe_data=detection.probe_data,
             n_probe=detection.n_probe,
             noise_floor=detection.noise_floor,
+            noise_pairs=detection.noise_pairs,
+            noise_against=detection.noise_against,
         ),
         scoring=_without(scoring, "model", "heads", "data"),
         data=scoring.data,
@@ -130,6 +136,8 @@ def make_manifest(
         versions=run.record.versions | versions(),
         commands=[*made_by(run.record, scoring, summary.command), as_typed(command)],
     )
+    if summary.settings.scorer == CALIBRATED:
+        manifest.calibration = applied_record(run, summary.scores)
     manifest.seal = seal(manifest.to_json())
     return manifest
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from circuitseer_core.calibration.scorer import differing_rows
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.errors import UserError
@@ -30,6 +31,7 @@ from circuitseer_core.export.manifest import (
     read_manifest,
 )
 from circuitseer_core.export.rows import exported_rows
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -45,8 +47,8 @@ from circuitseer_core.selection.sift import Rules
 class VerifyResult:
     """``ok`` where nothing differs; ``messages``: one line a difference, ``kinds`` beside them.
 
-    Kinds: manifest, file, run, settings, pool, data, lists, draw, rows. ``notes`` say what could
-    not be compared. ``rows`` counts the exported rows that were derived again.
+    Kinds: manifest, file, run, settings, pool, data, lists, calibration, draw, rows. ``notes``
+    say what could not be compared. ``rows`` counts the exported rows that were derived again.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -210,6 +212,8 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         was = selection.counts.rows
         change = "other scores" if len(pool) == was else f"{len(pool):,} rows, {was:,} then"
         result.add("pool", f"the pool has changed since the draw ({change})")
+    if manifest.calibration is not None:
+        _check_calibration(run, settings.scores, manifest.calibration, result)
     frame = ids_frame(draw(pool, settings, rules, target=selection.lengths))
     if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
@@ -221,6 +225,22 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
             result.add("rows", difference)
+
+
+def _check_calibration(
+    run: Run, scores: str, record: CalibrationRecord, result: VerifyResult
+) -> None:
+    """Score every row again with the manifest's weights, from the readings in the shards."""
+    try:
+        wrong = differing_rows(run, scores, record)
+    except UserError as error:
+        result.add("calibration", f"the calibrated scores cannot be derived again: {error}")
+        return
+    if wrong:
+        result.add(
+            "calibration",
+            f"{wrong:,} rows have another calibrated score than the manifest's weights give",
+        )
 
 
 def _rules(

@@ -10,7 +10,7 @@ import plotly.graph_objects as go
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.distributions import t95
-from circuitseer_core.figures.heads import grid, limit_of, squash
+from circuitseer_core.figures.heads import grid, limit_of, scale_ticks, squash
 from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
@@ -215,3 +215,52 @@ def pair_heads(
 def same_shape(first: pd.DataFrame, second: pd.DataFrame) -> bool:
     """Whether two head frames describe models with the same layers and heads."""
     return grid(first).shape == grid(second).shape
+
+
+def importance_by_sink(
+    heads: pd.DataFrame, kept: Sequence[Head], *, theme: Theme = LIGHT
+) -> go.Figure:
+    """Every head's ΔL over the share of its attention that it leaves on the first token.
+
+    ``heads``: layer, head, importance, sink_share. ΔL on the signed square root scale of the map.
+    """
+    values = heads["importance"].to_numpy(dtype=np.float64)
+    limit = limit_of(values)
+    ticks, labels = scale_ticks(limit, "sqrt")
+    fig = figure(
+        theme,
+        height=380,
+        xaxis={
+            "title": {"text": "attention on the first token"},
+            "tickformat": ".0%",
+            "range": [-0.02, 1.02],
+            "showgrid": True,
+        },
+        yaxis={
+            "title": {"text": "ΔL (nats)"},
+            "tickvals": squash(np.array(ticks), limit, "sqrt"),
+            "ticktext": labels,
+        },
+    )
+    inside = np.array(
+        [cell in set(kept) for cell in zip(heads["layer"], heads["head"], strict=True)]
+    )
+    for label, rows, colour, size in (
+        ("other heads", ~inside, theme.faint, 5),
+        ("kept heads", inside, theme.accent, 8),
+    ):
+        part = heads[rows]
+        fig.add_trace(
+            go.Scattergl(
+                x=part["sink_share"],
+                y=squash(part["importance"].to_numpy(dtype=np.float64), limit, "sqrt"),
+                mode="markers",
+                name=label,
+                marker={"size": size, "color": colour},
+                customdata=part[["layer", "head", "importance"]].to_numpy(),
+                hovertemplate="L%{customdata[0]} H%{customdata[1]}<br>ΔL %{customdata[2]:+.4f}<br>"
+                "%{x:.1%} on the first token<extra></extra>",
+            )
+        )
+    pin_margins(fig, top=8)
+    return fig

@@ -22,6 +22,9 @@ from circuitseer_core.figures.style import (
     short,
 )
 
+LINES = 3
+"""Most draws of random heads that are shown as lines of their own."""
+
 
 def histogram_by_group(
     counts: Ints,
@@ -157,18 +160,27 @@ def against_controls(
     x_title: str,
     height: int = 300,
 ) -> go.Figure:
-    """The score of the chosen heads (first row of ``counts``) over that of random heads."""
+    """The score of the chosen heads (first row of ``counts``) over that of random heads.
+
+    More than LINES draws of random heads are shown as their range and mean.
+    """
     fig = figure(theme, height=height)
     shares = counts / np.maximum(counts.sum(axis=1), 1)[:, None]
-    for row in (*range(1, len(labels)), 0):
-        chosen = row == 0
+    others = shares[1:]
+    rows = list(zip(labels[1:], others, ("dot", "dash", "dashdot"), strict=False))
+    if len(others) > LINES:
+        _range_of(others, bins, theme, fig)
+        rows = [(f"their mean, {len(others)} draws", others.mean(axis=0), "dot")]
+    for rank, (label, values, dash) in enumerate([*rows, (labels[0], shares[0], "solid")], 1):
+        chosen = dash == "solid"
         fig.add_scatter(
-            x=positions(bins), y=shares[row], mode="lines", name=plain(labels[row]), legendrank=row,
+            x=positions(bins), y=values, mode="lines", name=plain(label),
+            legendrank=0 if chosen else rank + 1,
             line={
                 "shape": "hvh",
                 "color": theme.categorical[0] if chosen else theme.muted,
                 "width": 2 if chosen else 1,
-                "dash": "solid" if chosen else ("dot", "dash", "dashdot")[(row - 1) % 3],
+                "dash": dash,
             },
             hovertemplate="%{y:.1%} of rows<extra></extra>",
         )  # fmt: skip
@@ -176,6 +188,16 @@ def against_controls(
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")
     pin_margins(fig)
     return fig
+
+
+def _range_of(shares: Floats, bins: Bins, theme: Theme, fig: go.Figure) -> None:
+    """A band from the smallest to the largest share of any draw, bin by bin."""
+    for edge, fill in ((shares.min(axis=0), None), (shares.max(axis=0), "tonexty")):
+        fig.add_scatter(
+            x=positions(bins), y=edge, mode="lines", fill=fill, fillcolor=theme.grid,
+            line={"shape": "hvh", "width": 0}, hoverinfo="skip",
+            name="range of random heads", showlegend=fill is not None, legendrank=1,
+        )  # fmt: skip
 
 
 def _line_style(index: int, theme: Theme) -> tuple[str, str]:

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
 from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins, plain
 
 
@@ -65,13 +64,13 @@ def profile_bars(
         )  # fmt: skip
     fig.update_xaxes(title_text="token", range=[-0.7, len(received) - 0.3])
     fig.update_yaxes(title_text="attention received ÷ mean", range=[0, top], nticks=5)
-    _mark_cut(fig, received, top, theme)
+    _cut_off(fig, received, top, theme)
     pin_margins(fig, top=10)
     return fig
 
 
-def _mark_cut(fig: go.Figure, received: Floats, top: float, theme: Theme) -> None:
-    """A triangle on every bar that the axis cuts off, and the values of the first three."""
+def _cut_off(fig: go.Figure, received: NDArray[np.floating], top: float, theme: Theme) -> None:
+    """Mark every bar that the axis cuts off, and write the value beside the first three."""
     beyond = np.flatnonzero(received > top)
     fig.add_scatter(
         x=beyond, y=np.full(len(beyond), top), mode="markers", hoverinfo="skip", cliponaxis=False,

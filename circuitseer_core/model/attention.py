@@ -20,7 +20,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -30,6 +30,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.model.kernels import tell_of_fallback, ungrouped
 
 NAME = "circuitseer"
 
@@ -57,6 +58,19 @@ class AttentionCall:
     def n_heads(self) -> int:
         """Query heads of this layer."""
         return self.query.shape[1]
+
+    def on(self, device: torch.device) -> AttentionCall:
+        """The same call with its tensors on ``device``: layers may be spread over several."""
+        if self.query.device == device:
+            return self
+        return replace(
+            self,
+            query=self.query.to(device),
+            key=self.key.to(device),
+            value=self.value.to(device),
+            mask=None if self.mask is None else self.mask.to(device),
+            sinks=None if self.sinks is None else self.sinks.to(device),
+        )
 
     @property
     def group_size(self) -> int:
@@ -91,33 +105,42 @@ class AttentionCall:
     ) -> Tensor:
         """Attention of queries ``start:stop`` of N (row, head) pairs: (N, q, k), float32.
 
-        Rows sum to 1, or to less where the model has a learned sink. ``epsilon`` scales the logits
-        before soft-cap and mask (1 = the model's own attention). k is that of :meth:`visible`.
+        (float64 of a model that runs in float64.) Rows sum to 1, or to less where the model has a
+        learned sink. ``epsilon`` scales the logits before soft-cap and mask (1 = the model's own
+        attention). k is that of :meth:`visible`.
         """
-        query = self.query[rows, heads, start:stop].float()
-        key = self.key[rows, heads // self.group_size, : self.cached + stop].float()
+        query = widened(self.query[rows, heads, start:stop])
+        key = widened(self.key[rows, heads // self.group_size, : self.cached + stop])
         logits = torch.matmul(query * (self.scaling * epsilon), key.transpose(1, 2))
         if self.softcap is not None:
             logits = self.softcap * torch.tanh(logits / self.softcap)
         if self.mask is not None and self.mask.dtype != torch.bool:
-            logits = logits + self._mask_block(rows, heads, start, stop).float()
+            logits = logits + self._mask_block(rows, heads, start, stop).to(logits.dtype)
         else:
             # Not -inf: a padded query sees nothing, and its NaN would reach others as 0 * NaN.
             hidden = ~self.visible(rows, heads, start, stop)
             logits = logits.masked_fill(hidden, torch.finfo(torch.float32).min)
         if self.sinks is None:
             return logits.softmax(-1)
-        sink = self.sinks.reshape(-1).float()[heads][:, None, None].expand(-1, stop - start, 1)
+        sink = self.sinks.reshape(-1).to(logits.dtype)[heads]
+        sink = sink[:, None, None].expand(-1, stop - start, 1)
         return torch.cat([logits, sink], -1).softmax(-1)[..., :-1]
 
     def undifferentiated(self, rows: Tensor, heads: Tensor) -> Tensor:
         """Output of N heads that attend uniformly to their visible keys: (N, Q, Dv), float32."""
-        values = self.value[rows, heads // self.group_size].float()
+        values = widened(self.value[rows, heads // self.group_size])
+        if self.mask is None and self.query.shape[2] == 1:  # the last position sees them all
+            return values.mean(1, keepdim=True)
         if self.mask is None:
-            counts = torch.arange(1, values.shape[1] + 1, device=values.device, dtype=torch.float32)
+            counts = torch.arange(1, values.shape[1] + 1, device=values.device, dtype=values.dtype)
             return values.cumsum(1).div_(counts[:, None])[:, self.cached :]
-        weights = self.visible(rows, heads, 0, self.query.shape[2]).float()
+        weights = self.visible(rows, heads, 0, self.query.shape[2]).to(values.dtype)
         return torch.matmul(weights, values) / weights.sum(-1, keepdim=True).clamp_min(1.0)
+
+
+def widened(values: Tensor) -> Tensor:
+    """In float32, or in float64 where they are."""
+    return values if values.dtype == torch.float64 else values.float()
 
 
 class Intervention:
@@ -201,20 +224,24 @@ def _run(
 ) -> Tensor:
     """SDPA, or the architecture's own eager function where SDPA cannot express the layer."""
     if kwargs.get("softcap") is None and kwargs.get("s_aux") is None:
+        module, key, value = ungrouped(module, query, key, value)
+        tell_of_fallback(query, key, value, mask)
         output, _ = sdpa_attention_forward(
             module, query, key, value, mask, scaling=scaling, **kwargs
         )
         return output
     eager = sys.modules[type(module).__module__].eager_attention_forward
-    output, _ = eager(module, query, key, value, _additive(mask, query), scaling=scaling, **kwargs)
+    added = _additive(mask, query, key)
+    output, _ = eager(module, query, key, value, added, scaling=scaling, **kwargs)
     return output.contiguous()
 
 
-def _additive(mask: Tensor | None, query: Tensor) -> Tensor:
+def _additive(mask: Tensor | None, query: Tensor, key: Tensor) -> Tensor:
     """The mask that eager functions add to their logits; None stands for plain causal."""
     if mask is None:
-        length = query.shape[2]
-        mask = torch.ones(length, length, dtype=torch.bool, device=query.device).tril()[None, None]
+        rows, columns = query.shape[2], key.shape[2]  # the queries are the last of the keys
+        ones = torch.ones(rows, columns, dtype=torch.bool, device=query.device)
+        mask = ones.tril(columns - rows)[None, None]
     if mask.dtype != torch.bool:
         return mask
     lowest = torch.finfo(query.dtype).min

@@ -70,13 +70,23 @@ def group_by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
     return groups
 
 
+def moved(tensor: Tensor, device: torch.device) -> Tensor:
+    """A tensor on its way to a device. Towards CUDA the host does not wait for it.
+
+    From ordinary memory a larger copy would wait until the batch before it is computed.
+    """
+    if device.type == "cuda":
+        return tensor.pin_memory().to(device, non_blocking=True)
+    return tensor.to(device)
+
+
 def pad(sequences: Sequence[Sequence[int]], device: torch.device) -> Tensor:
     """Right-pad to (B, T) with 0: under causal attention no real token sees the padding."""
     longest = max(len(s) for s in sequences)
     ids = torch.zeros(len(sequences), longest, dtype=torch.long)
     for row, sequence in enumerate(sequences):
         ids[row, : len(sequence)] = torch.tensor(sequence)
-    return ids.to(device)
+    return moved(ids, device)
 
 
 def loss_batch(samples: Sequence[Encoded], device: torch.device) -> Batch:
@@ -92,9 +102,9 @@ def loss_batch(samples: Sequence[Encoded], device: torch.device) -> Batch:
     return Batch(
         sample_ids=[s.id for s in samples],
         ids=ids,
-        rows=torch.tensor(rows, device=device),
-        positions=torch.tensor(positions, device=device),
-        targets=torch.tensor(targets, device=device),
+        rows=moved(torch.tensor(rows), device),
+        positions=moved(torch.tensor(positions), device),
+        targets=moved(torch.tensor(targets), device),
         counts=torch.tensor([s.n_loss_tokens for s in samples], dtype=torch.float64),
         lengths=[s.n_tokens for s in samples],
     )

@@ -164,7 +164,7 @@ class DevicePool:
         ready = wait([worker.connection for worker in self._live])
         for worker in [worker for worker in self._live if worker.connection in ready]:
             try:
-                yield worker, pickle.loads(worker.connection.recv_bytes())
+                yield worker, pickle.loads(worker.connection.recv_bytes())  # noqa: S301 (our own worker)
             except (EOFError, OSError):
                 yield worker, (GONE, None)
 

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from huggingface_hub.errors import StrictDataclassError
+from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
 from circuitseer_core.model.attention import NAME
+from circuitseer_core.model.placement import (
+    SPREAD,
+    first_of_several_gpus,
+    placement,
+    refuse_weights_elsewhere,
+)
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.weights_hash import weights_hash
 
@@ -27,6 +36,11 @@ class PinnedModel(Protocol):
     weights_hash: str | None
     tokenizer_hash: str | None
 
+    @property
+    def weight_bits(self) -> str:
+        """``all``, or ``8`` or ``4`` where the weights were quantised as they were loaded."""
+        ...
+
 
 @dataclass(frozen=True)
 class ModelInfo:
@@ -38,6 +52,7 @@ class ModelInfo:
     weights_hash: str
     tokenizer_hash: str
     dtype: str
+    weight_bits: str
     device: str
     n_layers: int
     heads_per_layer: list[int]
@@ -67,20 +82,39 @@ def resolve_dtype(dtype: str, device: torch.device) -> torch.dtype:
     return DTYPES[dtype]
 
 
+_BROKEN = (
+    OSError, ValueError, KeyError, ImportError, RuntimeError, TypeError, AttributeError, IndexError,
+    ArithmeticError, AssertionError, RecursionError, SafetensorError, StrictDataclassError,
+)  # fmt: skip
+"""What a configuration of wrong types, broken weights or another file under a known name raise."""
+
+
 def load_model(
-    spec: str, *, dtype: str = "auto", device: str = "auto", revision: str | None = None
+    spec: str,
+    *,
+    dtype: str = "auto",
+    device: str = "auto",
+    revision: str | None = None,
+    allow_pickle: bool = False,
+    weight_bits: str = "all",
 ) -> tuple[ReferenceModel, ModelInfo]:
     """Load and instrument a reference model.
 
     Args:
         spec: a Hub id, a local Transformers folder, or ``demo`` (the embedded default).
+        device: see :func:`resolve_device`; ``spread`` for the layers over all GPUs.
+        allow_pickle: also load checkpoints that are no safetensors files.
+        weight_bits: ``all``, or ``8`` or ``4``: weights quantised as they are loaded.
 
     Raises:
-        UserError: unknown model, unusable device, or an architecture without reachable heads.
+        UserError: unknown model, unusable device, a library that is missing, weights that are no
+            safetensors files, or an architecture without reachable heads.
     """
-    on = resolve_device(device)
+    on = first_of_several_gpus() if device == SPREAD else resolve_device(device)
     precision = resolve_dtype(dtype, on)
-    source = str(demo.model_folder()) if spec == "demo" else spec
+    placing = placement(on, precision, spread=device == SPREAD, weight_bits=weight_bits)
+    source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    _refuse_pickle(spec, Path(source), allow_pickle)
     try:
         # Code that a model brings along is never run.
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
@@ -94,23 +128,61 @@ def load_model(
             dtype=precision,
             attn_implementation=NAME,
             trust_remote_code=False,
+            use_safetensors=None if allow_pickle else True,
+            **placing,
         )
-    except (OSError, ValueError, KeyError, ImportError) as error:
-        raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}") from error
-    if not getattr(tokenizer, "is_fast", False):
-        raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
-    model.to(device=on)
-    reference = ReferenceModel(model, tokenizer, name=spec)
-    return reference, describe(reference, source, revision)
+        if not getattr(tokenizer, "is_fast", False):
+            raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
+        if not placing:
+            model.to(device=on)
+        refuse_weights_elsewhere(model, spec)
+        reference = ReferenceModel(model, tokenizer, name=spec)
+        return reference, describe(reference, source, revision, weight_bits)
+    except _BROKEN as error:
+        hint = _PICKLED if not allow_pickle and "safetensors" in str(error) else ""
+        raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
 
 
-def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceModel:
+_PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"
+
+
+def _folder_or_id(spec: str) -> str | Path:
+    """A folder under ``~`` spelled out; all else as it is."""
+    try:
+        folder = Path(spec).expanduser()
+        return folder if os.path.isdir(folder) else spec
+    except (RuntimeError, OSError, ValueError):  # no such user; no path at all
+        return spec
+
+
+def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
+    """Raise UserError where a folder has weights, and none of them in safetensors files."""
+    if allow_pickle or not os.path.isdir(folder) or any(folder.glob("*.safetensors")):
+        return
+    pickled = [p for end in ("bin", "pt", "pth", "ckpt") for p in sorted(folder.glob(f"*.{end}"))]
+    if pickled:
+        raise UserError(
+            f"model {spec!r} has no safetensors weights: {pickled[0].name} can run code when it "
+            "is read (convert it, or load it all the same with --allow-pickle)"
+        )
+
+
+def load_run_model(
+    known: PinnedModel, dtype: str, device: str, *, allow_pickle: bool = False
+) -> ReferenceModel:
     """The model that a run's heads were found in.
 
     Raises:
         UserError: it cannot be loaded, or its weights or tokenizer have changed since.
     """
-    reference, info = load_model(known.id, dtype=dtype, device=device, revision=known.revision)
+    reference, info = load_model(
+        known.id,
+        dtype=dtype,
+        device=device,
+        revision=known.revision,
+        allow_pickle=allow_pickle,
+        weight_bits=known.weight_bits,
+    )
     for what, now, then in (
         ("weights", info.weights_hash, known.weights_hash),
         ("tokenizer", info.tokenizer_hash, known.tokenizer_hash),
@@ -123,7 +195,9 @@ def load_run_model(known: PinnedModel, dtype: str, device: str) -> ReferenceMode
     return reference
 
 
-def describe(reference: ReferenceModel, source: str, revision: str | None) -> ModelInfo:
+def describe(
+    reference: ReferenceModel, source: str, revision: str | None, weight_bits: str = "all"
+) -> ModelInfo:
     """The manifest entry of a loaded model; hashes its weight files (see weights_hash.py)."""
     model = reference.model
     names = {v: k for k, v in DTYPES.items()}
@@ -134,10 +208,11 @@ def describe(reference: ReferenceModel, source: str, revision: str | None) -> Mo
         weights_hash=_weights_hash(source, revision),
         tokenizer_hash=_tokenizer_hash(reference.tokenizer),
         dtype=names.get(reference.dtype, str(reference.dtype)),
+        weight_bits=weight_bits,
         device=str(reference.device),
         n_layers=len(reference.layers),
         heads_per_layer=reference.heads_per_layer,
-        parameters=sum(p.numel() for p in model.parameters()),
+        parameters=model.num_parameters(),  # knows that 4-bit weights are packed
     )
 
 

@@ -15,18 +15,29 @@ LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
 def token_losses(reference: ReferenceModel, hidden: Tensor, targets: Tensor) -> Tensor:
     """Cross-entropy in nats of each target, (n,) float32, from final hidden states (n, d).
 
-    Logits exist for one chunk at a time: never a (batch, T, vocabulary) tensor.
+    (float64 from states in float64.) Logits exist for one chunk at a time: never a (batch, T,
+    vocabulary) tensor.
     """
     vocab = reference.model.get_output_embeddings().weight.shape[0]
     limit = LOGIT_BYTES.get(hidden.device.type, LOGIT_BYTES["cuda"])
     rows = max(1, limit // (4 * vocab))
-    out = torch.empty(len(targets), dtype=torch.float32, device=hidden.device)
+    wide = torch.float64 if hidden.dtype == torch.float64 else torch.float32
+    out = torch.empty(len(targets), dtype=wide, device=hidden.device)
     for start in range(0, len(targets), rows):
         stop = min(start + rows, len(targets))
-        logits = reference.logits(hidden[start:stop])
-        chosen = logits.gather(1, targets[start:stop, None])[:, 0]
-        out[start:stop] = torch.logsumexp(logits, -1) - chosen
+        out[start:stop] = _cross_entropy(reference.logits(hidden[start:stop]), targets[start:stop])
     return out
+
+
+def _cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """log sum exp of each row minus its target's logit, (n,); the logits (n, V) are used up.
+
+    In their own memory: ``torch.logsumexp`` would write a second tensor of their size.
+    """
+    chosen = logits.gather(1, targets[:, None])[:, 0]
+    highest = logits.amax(-1, keepdim=True)
+    total = logits.sub_(highest).exp_().sum(-1)
+    return total.log_().add_(highest[:, 0]).sub_(chosen)
 
 
 def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Tensor:

@@ -23,7 +23,7 @@ from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
+from circuitseer_core.model.attention import AttentionCall, Intervention, intervening, widened
 
 _USE = threading.RLock()
 """Held during every forward pass and while a module's forward is replaced."""
@@ -33,6 +33,13 @@ _TOLERANCE = {torch.float32: 1e-3, torch.float64: 1e-3}
 _LOW_PRECISION = 5e-2
 """Largest difference taken as rounding, as a share of the largest value."""
 _LOW = (torch.bfloat16, torch.float16)
+
+
+@contextmanager
+def using() -> Iterator[None]:
+    """Keep other threads' forward passes out of the block."""
+    with _USE:
+        yield
 
 
 class ReferenceModel:
@@ -91,7 +98,7 @@ class ReferenceModel:
         """
         with _USE:
             output: Tensor = self.body(input_ids=input_ids, use_cache=False)[0]
-        return output
+        return output.to(input_ids.device)
 
     def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
         """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
@@ -101,6 +108,8 @@ class ReferenceModel:
 
     def logits(self, hidden: Tensor) -> Tensor:
         """Vocabulary logits (n, V) of final hidden states (n, d), in float32 whatever the model's.
+
+        (Of states in float64 they are in float64.)
 
         The model's own forward does it, around a body that hands back ``hidden``: so final
         soft-caps, logit scales and the like are the model's, without a branch here. Only the
@@ -114,17 +123,19 @@ class ReferenceModel:
             if isinstance(head, nn.Linear) and head.weight.dtype in _LOW:
                 patches.enter_context(replaced_forward(head, partial(_float32_product, head)))
             logits: Tensor = self.model(input_ids=dummy, use_cache=False).logits
-        return logits[0].float()
+        return widened(logits[0])
 
 
 def _float32_product(head: nn.Linear, states: Tensor) -> Tensor:
     """What a low-precision LM head gives, (..., V), summed up and kept in float32."""
-    if states.is_cuda:  # tensor cores do so at no cost; elsewhere operands are widened first
+    here, states = states.device, states.to(head.weight.device)
+    # Tensor cores do so at no cost; elsewhere operands are widened first.
+    if states.is_cuda and head.weight.dtype in _LOW:
         product = torch.mm(states.flatten(0, -2), head.weight.t(), out_dtype=torch.float32)
         logits = product.unflatten(0, states.shape[:-1])
     else:
         logits = torch.matmul(states.float(), head.weight.float().t())
-    return logits if head.bias is None else logits + head.bias.float()
+    return (logits if head.bias is None else logits + head.bias.float()).to(here)
 
 
 class _BodyOutput(BaseModelOutputWithPast):
@@ -144,11 +155,16 @@ def replaced_forward(module: nn.Module, forward: Any) -> Iterator[None]:
     Other threads wait with their own passes until the block is left.
     """
     with _USE:
+        # Where weights are spread over devices, a forward of the module's own moves its inputs.
+        before = module.__dict__.get("forward")
         module.forward = forward
         try:
             yield
         finally:
-            del module.forward
+            if before is None:
+                del module.forward
+            else:
+                module.forward = before
 
 
 _ODD = (AttributeError, IndexError, KeyError, NotImplementedError, RuntimeError, TypeError)
@@ -210,7 +226,8 @@ class _PatternCheck(Intervention):
         heads = torch.arange(call.n_heads, device=output.device)
         rows = torch.zeros_like(heads)
         pattern = call.pattern(rows, heads, 0, output.shape[1])  # (H, T, T)
-        ours = torch.matmul(pattern, call.value[rows, heads // call.group_size].float())
+        values = widened(call.value[rows, heads // call.group_size])
+        ours = torch.matmul(pattern, values)
         if not self.close(ours, output[0].transpose(0, 1)):
             self.strange.add(call.layer)
         return output

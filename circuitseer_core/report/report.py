@@ -162,7 +162,12 @@ def _detect_facts(detection: DetectRecord) -> list[tuple[str, object]]:
     if settings and settings.mode:
         pairs.append(("Ablation", f"{settings.mode}, {settings.ablation}"))
     if detection.noise_floor is not None:
-        pairs.append(("Noise floor", f"{plain(detection.noise_floor)} nats a sample"))
+        floor = f"{plain(detection.noise_floor)} nats a sample"
+        if detection.noise_pairs:
+            floor += f" ({count(detection.noise_pairs, 'pair')} again in {detection.noise_against})"
+        pairs.append(("Noise floor", floor))
+    elif detection.noise_unmeasured:
+        pairs.append(("Noise floor", f"not measured: {detection.noise_unmeasured}"))
     if detection.probe_data is not None:
         pairs += [("Probe data", _file(file)) for file in detection.probe_data.files]
     return pairs

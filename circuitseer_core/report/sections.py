@@ -10,6 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core import distributions as dist
+from circuitseer_core.correlation import control_agreement
 from circuitseer_core.distributions import t95
 from circuitseer_core.figures import heads as head_figures
 from circuitseer_core.figures import lengths as length_figures
@@ -162,11 +163,13 @@ def _controls(scored: Scored, scorer: str, figures: Figures) -> Html:
     columns = [scored.score, *scored.controls]
     bins, counts, rows = dist.histograms_together(columns, _CONTROL_BINS)
     labels = ["chosen heads", *(f"random heads {i + 1}" for i in range(len(columns) - 1))]
+    agreement = control_agreement(scored.score, scored.controls)
+    agree = f" Spearman {signed(agreement.mean)} ({agreement.basis})." if agreement else ""
     return _both(
         figures,
         lambda theme: score_figures.against_controls(counts, bins, labels, theme, x_title=scorer),
         f"{scorer} of the chosen heads and of as many random heads of the same layers, on "
-        f"{count(rows, 'row')}.",
+        f"{count(rows, 'row')}." + agree,
     )
 
 

@@ -6,7 +6,12 @@ Correlations are partial rank correlations at fixed length unless they say other
 
 from __future__ import annotations
 
+from pathlib import Path
+
+from pydantic import Field
+
 from circuitseer_core.aliases import Head
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import DataRecord, ModelRecord, Record
 
 CALIBRATION_FORMAT = 1
@@ -35,9 +40,9 @@ class TargetRecord(Record):
     kind: str
     rows: int
     pairs: int | None = None
-    levels: list[str] = []
+    levels: list[str] = Field(default_factory=list)
     unread: int = 0
-    sources: dict[str, int] = {}
+    sources: dict[str, int] = Field(default_factory=dict)
     length_correlation: float | None = None
     sha256: str
 
@@ -91,10 +96,10 @@ class LinearFit(Record):
     """
 
     fold: int | None = None
-    columns: list[tuple[str, int, int]] = []
-    weights: list[float] = []
-    length: list[float] = []
-    spread: list[float] = []
+    columns: list[tuple[str, int, int]] = Field(default_factory=list)
+    weights: list[float] = Field(default_factory=list)
+    length: list[float] = Field(default_factory=list)
+    spread: list[float] = Field(default_factory=list)
     alpha: float = 0.0
 
 
@@ -118,17 +123,17 @@ class CalibrationRecord(Record):
     target: TargetRecord
     model: ModelRecord | None = None
     text: str = "prompt"
-    reasoning_heads: list[Head] = []
-    data: list[DataRecord] = []
-    estimates: list[Estimate] = []
-    gains: list[Gain] = []
+    reasoning_heads: list[Head] = Field(default_factory=list)
+    data: list[DataRecord] = Field(default_factory=list)
+    estimates: list[Estimate] = Field(default_factory=list)
+    gains: list[Gain] = Field(default_factory=list)
     chance: Chance | None = None
-    verdict: list[str] = []
+    verdict: list[str] = Field(default_factory=list)
     whole: LinearFit
-    fits: list[LinearFit] = []
-    heads: list[HeadShare] = []
+    fits: list[LinearFit] = Field(default_factory=list)
+    heads: list[HeadShare] = Field(default_factory=list)
     command: str | None = None
-    versions: dict[str, str] = {}
+    versions: dict[str, str] = Field(default_factory=dict)
     seconds: float | None = None
 
     @property
@@ -140,3 +145,14 @@ class CalibrationRecord(Record):
         """A line of the comparison, over all sources."""
         found = (e for e in self.estimates if (e.name, e.judged, e.source) == (name, judged, None))
         return next(found, None)
+
+
+def stored_calibration(folder: Path, command: str) -> CalibrationRecord:
+    """The record in a calibration's folder. Raises UserError where there is none, naming the
+    command that makes it."""
+    path = folder / "calibration.json"
+    if not path.is_file():
+        raise UserError(
+            f"{folder.parents[1]} has no calibration named {folder.name!r}: run {command}"
+        )
+    return CalibrationRecord.read(path)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-DRAWS = 3
+DRAWS = 20
 """Random-head controls of every attention score: as many heads of the same layers, drawn anew."""
 
 SINK_SHARE = "sink_share"

@@ -19,7 +19,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership
-from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import (
@@ -299,12 +299,7 @@ class Run:
 
     def calibration(self, name: str = "default") -> CalibrationRecord:
         """calibration.json of one calibration."""
-        path = self.calibration_dir(name) / "calibration.json"
-        if not path.is_file():
-            raise UserError(
-                f"{self.path} has no calibration named {name!r}: run calibrate --run {self.path}"
-            )
-        return CalibrationRecord.read(path)
+        return stored_calibration(self.calibration_dir(name), f"calibrate --run {self.path}")
 
     def progress(self) -> ProgressRecord | None:
         """progress.json, or None before the first job."""

@@ -36,9 +36,12 @@ from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.job_steps import is_ours, rebuilt, sealed
 from circuitseer_core.runs.processes import RUNNER, identity, is_live, works_in
+from circuitseer_core.runs.progress import announce
 from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
+STARTING = "Starting the process"
+"""The phase before a stage's own first word."""
 GRACE_S = 20.0
 """Seconds between asking a step to stop and killing it."""
 
@@ -99,6 +102,7 @@ def start(
             started_s=time.time(),
         )
         (run.path / "cancel").unlink(missing_ok=True)
+        announce(run, words[0][0] if words else "", STARTING)
         job.write(run.path / "job.json")
         environment = os.environ | {"PYTHONUNBUFFERED": "1"}
         if IS_CHECKOUT:  # an installed package is found without help
@@ -284,6 +288,7 @@ class _Runner:
         """Run one command, killing it when a stop takes longer than the grace period."""
         sys.stdout.write(f"\n$ {' '.join(command[1:])}\n")
         sys.stdout.flush()
+        announce(Run.open(self.path), self.job.steps[index][0], STARTING)
         self.child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         self.job.state, self.job.step, self.job.error = "running", index, None
         self.job.child = identity(self.child.pid)

@@ -7,7 +7,17 @@ from typing import Literal
 DtypeName = Literal["auto", "fp32", "bf16", "fp16"]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU."
-DEVICE = "auto, cpu, cuda, cuda:1, mps."
+ALLOW_PICKLE = "Load a checkpoint that is no safetensors file (.bin, .pt): it can run code."
+DEVICE = (
+    "auto, cpu, cuda, cuda:1, mps; spread: the layers over all GPUs, where none holds them all."
+)
+
+WeightBits = Literal["all", "8", "4"]
+
+WEIGHT_BITS = (
+    "Bits of a weight in memory: all keeps the number format of --dtype; 8 and 4 need bitsandbytes "
+    "and move every number a little."
+)
 DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
 
 
@@ -23,7 +33,8 @@ def refuse_unclear_devices(devices: str | None, device: str) -> None:
     """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
     if devices is None:
         return
-    if not all(device_list(devices)) or "auto" in device_list(devices):
+    names = device_list(devices)
+    if not all(names) or {"auto", "spread"} & set(names):
         raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
     if device != "auto":
         raise ValueError("--device and --devices exclude each other")

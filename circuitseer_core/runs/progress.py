@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Callable
 from types import TracebackType
 
 from tqdm import tqdm
@@ -19,11 +20,21 @@ from circuitseer_core.runs.records import ProgressRecord
 _WRITE_EVERY_S = 0.5
 
 
+def announce(run: Run | None, stage: str, phase: str) -> None:
+    """Say what a stage is at, for a phase whose amount of work is not known."""
+    if run is not None:
+        record = ProgressRecord(stage=stage, phase=phase, state="running", done=0, total=0)
+        record.pid, record.updated = os.getpid(), now()
+        record.write(run.progress_path)
+
+
 class Progress:
-    """Progress of one stage, in units the stage names (samples, sample x heads).
+    """Progress of one phase of a stage, in units the stage names (samples, sample x heads).
 
     Use as a context manager. ``total`` may be changed while running (racing narrows the field).
     The rate leaves out what an earlier attempt had finished, so that a resumed run's ETA is honest.
+    ``phase`` is its name for people; ``ahead`` turns the rate of this phase into the seconds that
+    later phases of the stage will take.
     """
 
     def __init__(
@@ -35,7 +46,10 @@ class Progress:
         unit: str,
         done: int = 0,
         show: bool = True,
+        phase: str = "",
+        ahead: Callable[[float], float] | None = None,
     ) -> None:
+        self.phase, self._ahead = phase, ahead
         self.run, self.stage, self.total, self.unit = run, stage, total, unit
         self.done = self._resumed = done
         self.message = ""
@@ -103,8 +117,11 @@ class Progress:
             return
         rate = self.rate
         eta = (self.total - self.done) / rate if rate > 0 else None
+        if eta is not None and self._ahead is not None:
+            eta += self._ahead(rate)
         ProgressRecord(
             stage=self.stage,
+            phase=self.phase,
             state=state,
             done=self.done,
             total=self.total,

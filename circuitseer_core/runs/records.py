@@ -18,6 +18,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_json
 from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs.machine import WeightBits
 
 RUN_FORMAT = 1
 AnyRecord = TypeVar("AnyRecord", bound="Record")
@@ -81,6 +82,7 @@ class ModelRecord(Record):
     weights_hash: str | None = None
     tokenizer_hash: str | None = None
     dtype: str = "fp32"
+    weight_bits: WeightBits = "all"
     device: str = "cpu"
     n_layers: int | None = None
     heads_per_layer: list[int] = []
@@ -107,7 +109,9 @@ class DetectOptions(Record):
     mode: str | None = None
     probe: list[str] = []
     probe_size: int | None = None
+    probe_pool: int | None = None
     probe_criterion: str | None = None
+    contrast: list[str] = []
     loss_tokens: str = "response"
     ablation: str = "uniform"
 
@@ -116,8 +120,11 @@ class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
     ``*_left_out``: samples that could not serve, by reason; ``*_pool_seen``: rows in the data;
-    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats;
-    ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``command``, ``python``: what makes this detection again. ``noise_floor``: nats; what it is a
+    root mean square of is said by ``noise_pairs`` (pairs that were repeated), ``noise_against`` (in
+    which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
+    clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
+    repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
     """
 
     settings: DetectOptions | None = None
@@ -136,6 +143,11 @@ class DetectRecord(Record):
     stack_tokens_reduced: int | None = None
     finished: str | None = None
     noise_floor: float | None = None
+    noise_pairs: int | None = None
+    noise_against: str | None = None
+    noise_effect: float | None = None
+    noise_unmeasured: str | None = None
+    batch_spread: float | None = None
     n_probe: int | None = None
     n_heads: int | None = None
     evaluations: int | None = None
@@ -164,7 +176,7 @@ class RunRecord(Record):
 
 
 class AppliedCalibration(Record):
-    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its file."""
+    """Which calibration a scoring's column ``calibrated`` comes from; ``sha256`` of its fits."""
 
     name: str
     sha256: str
@@ -174,9 +186,9 @@ class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
-    that carry them; ``tokens`` and ``shards`` are known once it is done. ``feature_heads``: heads
-    of which single readings are kept, on ``feature_share`` of the rows; ``calibration``: whose
-    scorer the shards carry.
+    that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
+    ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
+    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry.
     """
 
     heads: list[Head] = []
@@ -197,6 +209,7 @@ class ScoringRecord(Record):
     shard_rows: int | None = None
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
+    further_share: float = 0.0
     template: str | None = None
     feature_heads: list[Head] = []
     feature_limit: int | None = None
@@ -217,9 +230,14 @@ class ScoringRecord(Record):
 
 
 class ProgressRecord(Record):
-    """progress.json: how far the stage at work has come, in ``unit``; times in seconds."""
+    """progress.json: how far the stage at work has come, in ``unit``; times in seconds.
+
+    ``phase`` names what is being done; its ``total`` is 0 where its amount is not known. ``eta_s``
+    is the stage's: later phases are counted in where they can be told.
+    """
 
     stage: str = ""
+    phase: str = ""
     state: str = ""
     done: int = 0
     total: int = 0

@@ -154,10 +154,15 @@ class LengthCorrelation(Record):
 
 
 class ControlCorrelation(Record):
-    """Spearman of the scorer with itself on random heads, mean over the draws; rows used."""
+    """Spearman of the scorer with itself on random heads: mean over ``draws``; most rows used.
+
+    ``interval``: 95 % of the mean; None of one draw, and where it was not recorded.
+    """
 
     spearman: float
     rows: int
+    draws: int | None = None
+    interval: tuple[float, float] | None = None
 
 
 class Simulated(Record):

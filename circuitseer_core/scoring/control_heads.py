@@ -1,7 +1,8 @@
 """Random heads of the same layers: what would any heads have said of these samples?
 
-A score that random heads give just as well says nothing of the reasoning heads. Three draws of
-control heads are observed in the same forward pass, on a hash-chosen subsample of the data.
+A score that random heads give just as well says nothing of the reasoning heads. Twenty draws of
+control heads are observed in the same forward pass: the first three on a hash-chosen subsample of
+the data, the others, which cost more, on a smaller one inside it.
 """
 
 from __future__ import annotations
@@ -19,11 +20,16 @@ from circuitseer_core.runs.columns import DRAWS
 LIMIT = 20_000
 """Most samples that carry controls: enough for a rank correlation to within 0.01."""
 
+FIRST_DRAWS = 3
+FURTHER_LIMIT = 2_000
+"""Most samples that carry the draws after the first ones, which double a small row's bytes. What
+they are for, the spread over draws, needs no more rows (docs/decisions.md)."""
+
 
 def control_heads(
     reasoning: Sequence[Head], heads_per_layer: Sequence[int], seed: int
 ) -> list[list[Head]]:
-    """Three draws of as many heads as there are reasoning heads, none of them a reasoning head.
+    """DRAWS draws of as many heads as there are reasoning heads, none of them a reasoning head.
 
     Each draw takes, in every layer, as many heads as that layer has reasoning heads; where too few
     are free there, the rest come from the nearest layer with free heads (the lower of two). A
@@ -87,6 +93,14 @@ def control_share(rows: int, limit: int = LIMIT) -> float:
     return max(0.0, limit - 5 * math.sqrt(limit)) / rows
 
 
-def carries_controls(seed: int, ids: Iterable[str], share: float) -> NDArray[np.bool_]:
-    """(B,) which samples carry controls: a property of the id, whatever the sharding."""
-    return np.asarray(uniforms(seed, "control-subsample", ids) < share)
+def draws_carried(
+    seed: int, ids: Iterable[str], share: float, further_share: float
+) -> NDArray[np.int64]:
+    """(B,) how many draws each sample carries: a property of the id, whatever the sharding.
+
+    A ``share`` of the samples carries the first draws, ``further_share`` (of all, inside it) every
+    draw, the others none.
+    """
+    chance = uniforms(seed, "control-subsample", ids)
+    first = np.where(chance < share, FIRST_DRAWS, 0)
+    return np.where(chance < further_share, DRAWS, first)

@@ -22,6 +22,7 @@ from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
+from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import ShardBook
 from circuitseer_core.scoring.window_scorer import WindowScorer
 from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead
@@ -78,12 +79,13 @@ class DeviceEngine:
         plan = shard_plan(book)
         began, tokens = time.monotonic(), 0
         tasks = Stream(_Shard(window, plan) for window in chain(begun, windows))
-        for _, (table, note) in self._pool.run(tasks, progress.advance):
-            book.add(table, note)
-            if note.token_budget < plan.token_budget:  # memory ran out; a resumed run starts there
-                book.pin_budget(min(note.token_budget, book.token_budget or 1))
-            tokens += note.tokens
-            progress.say(f"{tokens / (time.monotonic() - began):,.0f} tokens/s")
+        with ShardWriter(book) as writer:
+            for _, (table, note) in self._pool.run(tasks, progress.advance):
+                writer.add(ready(table, note))
+                if note.token_budget < plan.token_budget:  # memory ran out
+                    book.pin_budget(min(note.token_budget, book.token_budget or 1))
+                tokens += note.tokens
+                progress.say(f"{tokens / (time.monotonic() - began):,.0f} tokens/s")
 
     def close(self) -> None:
         """End the workers."""

@@ -13,18 +13,21 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
+from circuitseer_core.scoring.shard_writer import ShardWriter
 from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.window_results import Shard
 from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead, encode_window
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
-    from circuitseer_core.scoring.shard_plan import ShardPlan
     from circuitseer_core.scoring.window_scorer import WindowScorer
 
 
@@ -66,7 +69,7 @@ class LocalEngine:
     ) -> None:
         self.run_folder, self.settings = run, settings
         self.reference = reference or load_run_model(
-            run.model, settings.dtype, settings.device_names[0]
+            run.model, settings.dtype, settings.device_names[0], allow_pickle=settings.allow_pickle
         )
 
     def facts(self) -> ModelFacts:
@@ -84,27 +87,51 @@ class LocalEngine:
         from circuitseer_core.scoring.window_scorer import WindowScorer
 
         scorer = WindowScorer(self.reference, shard_plan(book))
+        with ShardWriter(book) as writer:
+            try:
+                self._windows(scorer, book, progress, writer)
+            except (KeyboardInterrupt, Cancelled):
+                scorer.settle()  # the window before the one at work is whole
+                raise
+            scorer.settle()
+
+    def _windows(
+        self, scorer: WindowScorer, book: ShardBook, progress: Progress, writer: ShardWriter
+    ) -> None:
         for encoded in ahead(map(scorer.encode, book.to_do(progress.skip))):
             if book.token_budget is None and encoded.texts:
+                scorer.settle()
                 progress.say("finding the batch size")
                 book.pin_budget(find_budget(scorer, encoded))
                 progress.say(_beside(scorer.plan))
-            began = time.monotonic()
-            left = [encoded.size]
-
-            def count(n: int, left: list[int] = left) -> None:
-                left[0] -= n
-                progress.advance(n)
-
-            table, note = scorer.score(encoded, count)
+            window = _WindowProgress(encoded, progress, writer)
+            scorer.begin(encoded, window.count, window.done)
             if book.token_budget is not None:
                 book.pin_budget(scorer.token_budget)
-            book.add(table, note)
-            rate = note.tokens / (time.monotonic() - began)
-            progress.advance(left[0], f"{rate:,.0f} tokens/s")
 
     def close(self) -> None:
         """Nothing was started."""
+
+
+class _WindowProgress:
+    """What is told of one window while it is at work, and where its shard goes."""
+
+    def __init__(self, encoded: EncodedWindow, progress: Progress, writer: ShardWriter) -> None:
+        self.progress, self.writer = progress, writer
+        self.left = encoded.size
+        self.tokens = sum(len(text.ids) for text in encoded.texts)
+        self.began = time.monotonic()
+
+    def count(self, n: int) -> None:
+        """So many samples are done (negative: to be done again)."""
+        self.left -= n
+        self.progress.advance(n)
+
+    def done(self, shard: Shard) -> None:
+        """All numbers are there; the rows that were rejected count too."""
+        rate = self.tokens / (time.monotonic() - self.began)
+        self.progress.advance(self.left, f"{rate:,.0f} tokens/s")
+        self.writer.add(shard)
 
 
 class ShardWorker:
@@ -176,13 +203,12 @@ def model_facts(
 
 def shard_plan(book: ShardBook) -> ShardPlan:
     """What a scorer needs to know, from settings.json."""
-    from circuitseer_core.scoring.shard_plan import ShardPlan
-
     record = book.record
     return ShardPlan(
         heads=record.heads,
         control_heads=record.control_heads,
         control_share=record.control_share,
+        further_share=record.further_share,
         text=record.text,
         max_length=record.max_length or 1,
         token_budget=book.token_budget or 1,

@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ from circuitseer_core.data.sample import Sample, scored_text
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import AttentionCall, Intervention, StopForward, intervening
 from circuitseer_core.model.encoding import EncodedText, default_max_length, encode_texts
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.live import live_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.texts import chosen_texts
@@ -93,16 +92,13 @@ def inspect_sample(
     if text is None:
         raise UserError(f"{sample_id} has no response, and responses were scored")
     if reference is None:
-        reference = _live_model(str(run.path), scoring.dtype, _identity(run))
+        reference = live_model(run.model, scoring.dtype)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     heads = _heads(reference, scoring.heads, layer, head)
     encoded = encode_texts(reference.tokenizer, [text], longest)[0]
     if not encoded.ids:
         raise UserError(f"{sample_id} has no tokens")
-    observer = PatternObserver(heads, len(encoded.ids))
-    ids = torch.tensor([encoded.ids], device=reference.device)
-    with torch.inference_mode(), intervening(observer), suppress(StopForward):
-        reference.hidden(ids)
+    observer = observe(reference, encoded.ids, heads)
     profiles = observer.profiles.numpy()
     return Inspection(
         id=sample_id,
@@ -114,6 +110,17 @@ def inspect_sample(
         profile=profiles.mean(0),
         pool=observer.pool,
     )
+
+
+def observe(
+    reference: ReferenceModel, ids: Sequence[int], heads: Sequence[Head]
+) -> PatternObserver:
+    """What some heads attend to on one text of T tokens, from one forward pass."""
+    observer = PatternObserver(heads, len(ids))
+    row = torch.tensor([list(ids)], device=reference.device)
+    with torch.inference_mode(), intervening(observer), suppress(StopForward):
+        reference.hidden(row)
+    return observer
 
 
 class PatternObserver(Intervention):
@@ -200,16 +207,6 @@ def _token_texts(tokenizer: Any, text: str, encoded: EncodedText) -> list[tuple[
         named = encoded.special[i] or end_unknown
         out.append((str(tokenizer.decode([token])) if named else text[start:end], start))
     return out
-
-
-def _identity(run: Run) -> str:
-    return f"{run.model.id} {run.model.revision} {run.model.weights_hash}"
-
-
-@lru_cache(maxsize=1)
-def _live_model(path: str, dtype: str, identity: str) -> ReferenceModel:
-    """The run's model, kept between looks; ``identity`` makes a changed run load anew."""
-    return load_run_model(Run.open(path).model, dtype, "auto")
 
 
 def _rounded(values: NDArray[np.float32], digits: int) -> list[Any]:

@@ -8,9 +8,8 @@ import numpy as np
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.baselines import baseline_scores
-from circuitseer_core.scoring.control_heads import carries_controls
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.influence import head_influence
 from circuitseer_core.scoring.scorers import INFLUENCE
 from circuitseer_core.scoring.shard_plan import ShardPlan
@@ -53,10 +52,11 @@ def opt_in_scores(
     if not plan.influence:
         return scores
     n = len(encoded.samples)
-    out, of_random = np.full(n, np.nan), np.full((n, DRAWS), np.nan)
-    draws = [draw for draw in plan.control_heads if draw]
+    out, of_random = np.full(n, np.nan), np.full((n, FIRST_DRAWS), np.nan)
+    # The further draws come with the profiles alone: here each set costs a pass of its own.
+    draws = [draw for draw in plan.control_heads if draw][:FIRST_DRAWS]
     ids = [sample.id for sample in encoded.samples]
-    carry = carries_controls(plan.seed, ids, plan.control_share)
+    carry = draws_carried(plan.seed, ids, plan.control_share, 0.0) > 0
     carry &= plan.influence_controls
     usable = np.array([i not in failures for i in range(n)], dtype=bool)
     for controlled in (True, False):

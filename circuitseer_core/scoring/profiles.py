@@ -124,6 +124,7 @@ class ProfileObserver(Intervention):
         """Add one layer; raise StopForward at the deepest."""
         layer = self.plan.layers.get(call.layer)
         if layer is not None:
+            call = call.on(self.lengths.device)
             self._observe(call, layer)
             flat = self._flat_profile(call)  # (B, T)
             self._flat_sums += layer.weights.sum(1)[None, :, None] * flat[:, None]

@@ -19,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import ray
@@ -36,11 +36,10 @@ from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_plan import ShardPlan
+from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import Note, ShardBook
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
-
-if TYPE_CHECKING:
-    from circuitseer_core.scoring.shard_plan import ShardPlan
 
 Row = dict[str, Any]
 IN_FLIGHT = 2
@@ -76,10 +75,11 @@ class RayEngine:
         if not todo:
             return
         try:
-            for row in self._rows(book, todo):
-                table, note = _unpack(row)
-                book.add(table, note)
-                progress.advance(note.entries)
+            with ShardWriter(book) as writer:
+                for row in self._rows(book, todo):
+                    table, note = _unpack(row)
+                    writer.add(ready(table, note))
+                    progress.advance(note.entries)
         except ray.exceptions.RayError as error:
             raise _plain(error) from error
 
@@ -151,7 +151,8 @@ class RayScorer:
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """One window in (``window``: a pickled EncodedWindow), one shard out."""
-        encoded: EncodedWindow = pickle.loads(batch["window"][0])
+        # What this very program put in, in another of its processes.
+        encoded: EncodedWindow = pickle.loads(batch["window"][0])  # noqa: S301
         table, note = self.scorer.score(encoded)
         return {"table": [_table_bytes(table)], "note": [json.dumps(asdict(note))]}
 
@@ -194,7 +195,7 @@ def _encode(
     batch: Mapping[str, Any], model: str, revision: str | None, text: ScoredPart, max_length: int
 ) -> Mapping[str, Any]:
     """Tokenise one window."""
-    window: Window = pickle.loads(batch["window"][0])
+    window: Window = pickle.loads(batch["window"][0])  # noqa: S301 (as above)
     encoded = encode_window(_tokenizer(model, revision), window, text, max_length)
     return {"window": [pickle.dumps(encoded)]}
 

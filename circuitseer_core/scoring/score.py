@@ -1,6 +1,6 @@
 """Stage 2: score every sample by how its tokens draw the reasoning heads' attention.
 
-1. Take the reasoning heads from heads.parquet by a rule, and three random controls beside them.
+1. Take the reasoning heads from heads.parquet by a rule, and random controls beside them.
 2. Stream the corpus in windows; each window becomes one shard.
 3. For every sample observe the heads' attention profile in one pass over the model's body
    (profiles.py), and turn it into all attention scores at once (scorers.py).
@@ -25,10 +25,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
-from circuitseer_core.scoring.control_heads import control_heads, control_share
+from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import (
@@ -79,6 +79,7 @@ def score(
     if model is None or not run.heads_path.is_file():
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
     heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
@@ -90,12 +91,15 @@ def score(
         if _is_done(folder, before):
             return before
     began = time.monotonic()
+    announce(run, "score", "Loading the model")
     with closing(_engine(run, settings, reference, before)) as engine:
         record = before or _new_record(settings, wanted, engine.facts(), total)
         record.state = "running"
         _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
-        with Progress(run, "score", total, unit="samples", show=progress) as shown:
+        with Progress(
+            run, "score", total, unit="samples", show=progress, phase="Scoring samples"
+        ) as shown:
             if book.damaged:
                 shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
@@ -155,7 +159,9 @@ def _new_record(
     record.token_budget = settings.token_budget
     record.shard_rows = settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"])
     record.control_heads = draws
-    record.control_share = control_share(total, settings.controls) if any(draws) else 0.0
+    if any(draws):
+        record.control_share = control_share(total, settings.controls)
+        record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
     if record.feature_heads:
         record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None

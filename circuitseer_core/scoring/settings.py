@@ -17,6 +17,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
+    ALLOW_PICKLE,
     DEVICE,
     DEVICES,
     DTYPE,
@@ -27,8 +28,9 @@ from circuitseer_core.runs.machine import (
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
-SHARD_ROWS = {"cpu": 512, "cuda": 4096}
-"""Rows of a shard, the unit of resume: what a kill may cost should be minutes, not an hour."""
+SHARD_ROWS = {"cpu": 512, "cuda": 16_384}
+"""Rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in the
+large batches of a GPU; what a kill may cost should be minutes, not an hour."""
 
 FEATURE_ROWS = 5_000
 """Rows with head readings where nothing else is asked: they take 2.7 kB each at 270 heads."""
@@ -76,6 +78,7 @@ class ScoreSettings(BaseModel):
     )
     dtype: DtypeName = Field("auto", description=DTYPE)
     device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     devices: str | None = Field(None, description=DEVICES)
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
@@ -187,14 +190,17 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     The token budget is left out: it moves numbers by rounding only, and every shard notes its own.
     """
     model = record.model
-    features: dict[str, Any] = {}
-    if record.feature_heads:  # absent without, so that scorings of before keep their hash
-        features = {
+    # Absent without, so that scorings of before keep their hash.
+    later: dict[str, Any] = {}
+    if record.further_share:
+        later["further_share"] = record.further_share
+    if record.feature_heads:
+        later |= {
             "feature_heads": [list(head) for head in record.feature_heads],
             "feature_limit": record.feature_limit,
             "feature_share": record.feature_share,
         }
-    return features | {
+    return later | {
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,

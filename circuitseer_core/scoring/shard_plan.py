@@ -12,7 +12,8 @@ from circuitseer_core.data.sample import ScoredPart
 class ShardPlan:
     """All that a scorer needs to know besides the model; plain values, so it travels.
 
-    template: of the baselines, ``chat`` or ``plain``; None for no baselines.
+    control_share, further_share: see ``draws_carried``. template: of the baselines, ``chat`` or
+    ``plain``; None for no baselines.
     feature_heads: read one by one (head_features.py), on ``feature_share`` of the samples.
     influence: whether the heads' influence on the loss is computed too; influence_controls: also
     the random heads'.
@@ -21,6 +22,7 @@ class ShardPlan:
     heads: list[Head]
     control_heads: list[list[Head]]
     control_share: float
+    further_share: float
     text: ScoredPart
     max_length: int
     token_budget: int

@@ -16,7 +16,6 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.runs.columns import (
-    DRAWS,
     HEAD_FAMILIES,
     SINK_SHARE,
     control_column,
@@ -35,10 +34,10 @@ from circuitseer_core.scoring.scorers import (
 class ScoredRows:
     """Numbers of n samples.
 
-    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: scorer -> (n, 3),
-    NaN where a sample carries none; profiles: n arrays (T,) that sum to 1; responses: (n,) tokens
-    of the response, -1 where there is none; baselines: the opt-in scores, name -> (n,), or empty;
-    readings: (n, F, H) of single heads, NaN for samples that carry none, H = 0 where none do.
+    scores: attention scorer -> (n,); sink_share: (n,) of ``variance``; controls: scorer ->
+    (n, draws), NaN where a sample has none; profiles: n arrays (T,) that sum to 1; responses: (n,)
+    tokens of the response, -1 where there is none; baselines: the opt-in scores, name -> (n,), or
+    empty; readings: (n, F, H) of single heads, NaN for samples that have none, H = 0 where none do.
     """
 
     samples: Sequence[Sample]
@@ -73,7 +72,7 @@ def score_table(rows: ScoredRows, seed: int) -> pa.Table:
         if name in rows.baselines:
             columns[name] = _numbers(rows.baselines[name])
     for name in HEAD_SCORERS:
-        for draw in range(DRAWS) if name in rows.controls else ():
+        for draw in range(rows.controls[name].shape[1]) if name in rows.controls else ():
             columns[control_column(name, draw)] = _numbers(rows.controls[name][:, draw])
     offsets = np.concatenate([[0], np.cumsum(lengths, dtype=np.int64)])
     columns["profile"] = _lists(offsets, rows.profiles, np.float16)

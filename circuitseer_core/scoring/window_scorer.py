@@ -1,10 +1,11 @@
 """The scorer of one window: the same object in one process, on eight GPUs or across a cluster.
 
 1. Tokenise the window's texts (in a thread, while the window before it is in the model).
-2. Split: samples that carry controls or head readings, and others; sort each by length, batch by
-   budget.
+2. Split by what samples carry (control draws, readings of single heads); sort each part by length;
+   batches by budget.
 3. One forward pass of the body a batch, profiles observed on the way (profiles.py).
-4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch.
+4. Profiles to scores (scorers.py) on the CPU, while the device is at the next batch: at the end of
+   a window, the first one of the next.
 
 A shard is a pure function of its window, the settings and the token budget: if memory runs out, the
 budget is halved and the whole window done again. A sample that fails is a reject with its reason.
@@ -22,27 +23,21 @@ import torch
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.model.batches import group_by_tokens, pad
+from circuitseer_core.model.batches import group_by_tokens, moved, pad
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import DRAWS, HEAD_FAMILIES
-from circuitseer_core.scoring.control_heads import carries_controls
+from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
 from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
 from circuitseer_core.scoring.profiles import HeadPlan, observe
-from circuitseer_core.scoring.scorers import (
-    ATTENTION_SCORERS,
-    attention_scores,
-    kept_tokens,
-    sink_share,
-)
+from circuitseer_core.scoring.scorers import attention_scores, kept_tokens, sink_share
 from circuitseer_core.scoring.shard_plan import ShardPlan
-from circuitseer_core.scoring.shard_table import ScoredRows, score_table
-from circuitseer_core.scoring.shards import Note, reject_rows
+from circuitseer_core.scoring.shards import Note
+from circuitseer_core.scoring.window_results import Results, Shard, shard_of
 from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
 
 FAILURES = (RuntimeError, ValueError, IndexError, KeyError, TypeError, ArithmeticError)
@@ -52,23 +47,15 @@ SYSTEMATIC = 16
 """If every one of at least so many samples fails, it is not the samples."""
 
 
-@dataclass(slots=True)
-class _Results:
-    """Numbers of a window's n samples, filled batch by batch; a failure holds its reason."""
+@dataclass(frozen=True, slots=True)
+class _Launched:
+    """A batch on the device: which samples of which window, and where its numbers go."""
 
-    scores: dict[str, Floats]
-    sink_share: Floats
-    controls: dict[str, Floats]
-    profiles: list[NDArray[np.float32] | None]
-    readings: NDArray[np.float32]
-    failures: dict[int, str]
-
-    @classmethod
-    def empty(cls, n: int, heads: int) -> _Results:
-        scores = {name: np.full(n, np.nan) for name in ATTENTION_SCORERS}
-        controls = {name: np.full((n, DRAWS), np.nan) for name in ATTENTION_SCORERS}
-        readings = np.full((n, len(HEAD_FAMILIES), heads), np.nan, dtype=np.float32)
-        return cls(scores, np.full(n, np.nan), controls, [None] * n, readings, {})
+    encoded: EncodedWindow
+    batch: list[int]
+    copy: HostCopy
+    results: Results
+    on_progress: Callable[[int], None]
 
 
 class WindowScorer:
@@ -81,14 +68,17 @@ class WindowScorer:
     def __init__(self, reference: ReferenceModel, plan: ShardPlan) -> None:
         self.reference, self.plan = reference, plan
         self.token_budget = plan.token_budget
+        self._launched_last: _Launched | None = None
+        self._begun: Callable[[], None] | None = None
         draws = [draw for draw in plan.control_heads if draw]
+        # By the number of draws that a sample carries, and whether single heads are read of it.
         self._plans = {
-            (controlled, read): HeadPlan(
-                [plan.heads, *(draws if controlled else [])],
+            (carried, read): HeadPlan(
+                [plan.heads, *draws[:carried]],
                 reference.device,
                 alone=plan.feature_heads if read else (),
             )
-            for controlled in (True, False)
+            for carried in (DRAWS, FIRST_DRAWS, 0)
             for read in (True, False)
         }
 
@@ -110,6 +100,27 @@ class WindowScorer:
         Raises:
             UserError: the device failed, or every single sample did; nothing is to be written.
         """
+        shards: list[Shard] = []
+        self.begin(encoded, on_progress, shards.append)
+        self.settle()
+        return shards[0]()
+
+    def begin(
+        self,
+        encoded: EncodedWindow,
+        on_progress: Callable[[int], None],
+        on_done: Callable[[Shard], None],
+    ) -> None:
+        """Start every batch of a window. The device is not waited for at its end.
+
+        Args:
+            on_progress: see :meth:`score`.
+            on_done: gets what makes the shard, in any thread, once the numbers are there: when the
+                next window has begun, or with :meth:`settle`.
+
+        Raises:
+            UserError: see :meth:`score`.
+        """
         while True:
             done = [0]
 
@@ -117,18 +128,35 @@ class WindowScorer:
                 done[0] += n
                 on_progress(n)
 
-            done_all = fitting(partial(self._scored, encoded, count, on_progress))
-            if done_all is not None:
-                return self._shard(encoded, *done_all)
+            found = fitting(partial(self._scored, encoded, count, on_progress))
+            if found is not None:
+                break
+            if self._launched_last is not None and self._launched_last.encoded is encoded:
+                self._launched_last = None
             self._halve()
             on_progress(-done[0])
+        if self._begun is not None:  # a window without a single batch came after it
+            self.settle()
+        shard = partial(shard_of, encoded, *found, self.plan, self.token_budget)
+        self._begun = partial(on_done, shard)
+
+    def settle(self) -> None:
+        """Read the numbers of the last batch, and hand over the window that ends with it."""
+        last = self._launched_last
+        if last is not None:
+            self._collect(last)
+            last.on_progress(len(last.batch))
+            self._launched_last = None  # only now: a Ctrl-C while reading must not lose the batch
+        begun, self._begun = self._begun, None
+        if begun is not None:
+            begun()
 
     def _scored(
         self,
         encoded: EncodedWindow,
         count: Callable[[int], None],
         on_progress: Callable[[int], None],
-    ) -> tuple[_Results, dict[str, Floats]]:
+    ) -> tuple[Results, dict[str, Floats]]:
         """All numbers of a window."""
 
         def alive(n: int) -> None:
@@ -147,7 +175,7 @@ class WindowScorer:
         ids = torch.zeros(samples, length, dtype=torch.long, device=self.reference.device)
         lengths = torch.full((samples,), length, device=self.reference.device)
         kept = torch.ones_like(ids, dtype=torch.bool)
-        plan = self._plans[True, bool(self.plan.feature_heads)]
+        plan = self._plans[DRAWS, bool(self.plan.feature_heads)]
         observe_heads(self.reference, ids, lengths, kept, plan).observed.cpu()
 
     def _halve(self) -> None:
@@ -156,16 +184,18 @@ class WindowScorer:
             raise UserError("memory ran out on a batch of one sample: the model hardly fits")
         self.token_budget //= 2
 
-    def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> _Results:
-        results = _Results.empty(len(encoded.samples), len(self.plan.feature_heads))
+    def _run(self, encoded: EncodedWindow, on_progress: Callable[[int], None]) -> Results:
+        plan = self.plan
+        draws, heads = len(plan.control_heads), len(plan.feature_heads)
+        results = Results.empty(len(encoded.samples), draws, heads)
         ids = [sample.id for sample in encoded.samples]
-        carry = carries_controls(self.plan.seed, ids, self.plan.control_share)
+        carried = draws_carried(plan.seed, ids, plan.control_share, plan.further_share)
         read = np.zeros(len(ids), dtype=bool)
-        if self.plan.feature_heads:
-            read = carries_features(self.plan.seed, ids, self.plan.feature_share)
-        for (controlled, readings), plan in self._plans.items():
-            members = np.flatnonzero((carry == controlled) & (read == readings))
-            self._run_members(encoded, members, plan, results, on_progress)
+        if plan.feature_heads:
+            read = carries_features(plan.seed, ids, plan.feature_share)
+        for (number, readings), observed in self._plans.items():
+            members = np.flatnonzero((carried == number) & (read == readings))
+            self._run_members(encoded, members, observed, results, on_progress)
         if len(results.failures) == len(ids) >= SYSTEMATIC:
             raise UserError(f"no sample could be scored: {next(iter(results.failures.values()))}")
         return results
@@ -175,30 +205,24 @@ class WindowScorer:
         encoded: EncodedWindow,
         members: NDArray[np.intp],
         plan: HeadPlan,
-        results: _Results,
+        results: Results,
         on_progress: Callable[[int], None],
     ) -> None:
-        """Forward passes of some samples; each batch's numbers are read one batch later."""
+        """Start forward passes of some samples; each batch's numbers are read one batch later."""
         lengths = [len(encoded.texts[i].ids) for i in members]
         batches = [
             [int(members[k]) for k in g] for g in group_by_tokens(lengths, self.token_budget)
         ]
-        waiting: tuple[list[int], HostCopy] | None = None
         for batch, copy in self._launched(encoded, batches, plan, results):
-            if waiting is not None:
-                self._collect(encoded, *waiting, results)
-                on_progress(len(waiting[0]))
-            waiting = (batch, copy)
-        if waiting is not None:
-            self._collect(encoded, *waiting, results)
-            on_progress(len(waiting[0]))
+            self.settle()
+            self._launched_last = _Launched(encoded, batch, copy, results, on_progress)
 
     def _launched(
         self,
         encoded: EncodedWindow,
         batches: Sequence[list[int]],
         plan: HeadPlan,
-        results: _Results,
+        results: Results,
     ) -> Iterator[tuple[list[int], HostCopy]]:
         """Start every batch. One that fails is taken apart, and the samples at fault are noted."""
         for batch in batches:
@@ -221,14 +245,13 @@ class WindowScorer:
         texts = [encoded.texts[i] for i in batch]
         device = self.reference.device
         ids = pad([text.ids for text in texts], device)
-        lengths = torch.tensor([len(text.ids) for text in texts], device=device)
+        counts = [len(text.ids) for text in texts]
+        lengths = moved(torch.tensor(counts), device)
         if not plan.alone:
             return HostCopy(observe(self.reference, ids, lengths, plan))
         special = _special(texts, ids.shape[1])
-        kept = kept_tokens(lengths.cpu().numpy(), special)
-        return HostCopy(
-            observe_heads(self.reference, ids, lengths, torch.from_numpy(kept).to(device), plan)
-        )
+        kept = moved(torch.from_numpy(kept_tokens(np.array(counts), special)), device)
+        return HostCopy(observe_heads(self.reference, ids, lengths, kept, plan))
 
     def _raise_if_fatal(self, error: BaseException, *, alone: bool) -> None:
         """Let through what is not one sample's fault: memory (halving deals with it), a device."""
@@ -238,12 +261,11 @@ class WindowScorer:
         elif isinstance(error, torch.AcceleratorError):
             raise UserError(f"the device failed, run again to go on: {one_line(error)}") from error
 
-    def _collect(
-        self, encoded: EncodedWindow, batch: list[int], copy: HostCopy, results: _Results
-    ) -> None:
+    def _collect(self, launched: _Launched) -> None:
         """Scores of one batch, and its profiles."""
-        observed, flat, readings = copy.wait()  # (B, G, T) twice, (B, F, H)
-        texts = [encoded.texts[i] for i in batch]
+        batch, results = launched.batch, launched.results
+        observed, flat, readings = launched.copy.wait()  # (B, G, T) twice, (B, F, H)
+        texts = [launched.encoded.texts[i] for i in batch]
         lengths = np.array([len(text.ids) for text in texts])
         special = _special(texts, observed.shape[2])
         if readings is not None:
@@ -255,45 +277,6 @@ class WindowScorer:
         results.sink_share[batch] = sink_share(observed[:, 0], lengths)
         for row, i in enumerate(batch):
             results.profiles[i] = observed[row, 0, : lengths[row]].copy()
-
-    def _shard(
-        self, encoded: EncodedWindow, results: _Results, baselines: dict[str, Floats]
-    ) -> tuple[pa.Table, Note]:
-        rejects = list(encoded.rejects)
-        kept: list[int] = []
-        profiles: list[NDArray[np.float32]] = []
-        for i, sample in enumerate(encoded.samples):
-            profile = results.profiles[i]
-            reason = results.failures.get(i)
-            if reason is None and not all(np.isfinite(v[i]) for v in results.scores.values()):
-                reason = "the model's attention is not finite (NaN or infinity)"
-            if reason is not None or profile is None:
-                rejects.append(Reject(sample.id, sample.source, reason or "not scored"))
-            else:
-                kept.append(i)
-                profiles.append(profile)
-        rows = ScoredRows(
-            samples=[encoded.samples[i] for i in kept],
-            texts=[encoded.texts[i] for i in kept],
-            responses=[encoded.responses[i] for i in kept],
-            scores={name: v[kept] for name, v in results.scores.items()},
-            sink_share=results.sink_share[kept],
-            controls={name: v[kept] for name, v in results.controls.items()},
-            profiles=profiles,
-            readings=results.readings[kept],
-            baselines={name: v[kept] for name, v in baselines.items()},
-        )
-        note = Note(
-            settings=self.plan.settings_hash,
-            shard=encoded.index,
-            entries=encoded.size,
-            rows=len(kept),
-            tokens=sum(len(text.ids) for text in rows.texts),
-            token_budget=self.token_budget,
-            controls=int(np.isfinite(rows.controls["variance"][:, 0]).sum()),
-            rejects=reject_rows(rejects),
-        )
-        return score_table(rows, self.plan.seed), note
 
 
 def _special(texts: Sequence[EncodedText], width: int) -> NDArray[np.bool_]:

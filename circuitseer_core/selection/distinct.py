@@ -91,7 +91,8 @@ def distinctness(
     """
     everything = np.arange(len(drawing.pool))
     length = _Field.of(drawing, everything)
-    known = np.flatnonzero(np.logical_and.reduce([np.isfinite(c) for c in controls] or [[False]]))
+    finite = [np.isfinite(scores) for scores in controls]
+    known = np.flatnonzero(np.logical_and.reduce(finite)) if finite else np.zeros(0, np.intp)
     heads = None
     if len(known) > 1:
         rows, weights = known, [control[known] for control in controls]

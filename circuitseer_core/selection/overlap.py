@@ -18,7 +18,7 @@ from circuitseer_core.selection.gumbel import key_order, sampling_keys
 
 def drawn(score: Floats, noise: Floats, temperature: float, k: int) -> NDArray[np.int64]:
     """(k,) rows of a draw."""
-    return key_order(sampling_keys(score, noise, temperature), noise)[:k]
+    return key_order(sampling_keys(score, noise, temperature), noise, top=k)[:k]
 
 
 def shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
@@ -27,6 +27,8 @@ def shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
 
 
 PERMUTATIONS = 20
+FLOOR_ROWS = 100_000
+"""Most rows from which a floor is computed: enough to know it to a tenth of a point."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +52,29 @@ def noise_floor(
     score: Floats, noise: Floats, temperature: float, k: int, seed: int = 0
 ) -> NoiseFloor:
     """The floor of :func:`shared` for draws of ``k`` rows from (N,) ``score`` and ``noise``."""
-    own = drawn(score, noise, temperature, k)
+    own = np.zeros(len(score), dtype=bool)
+    own[drawn(score, noise, temperature, k)] = True
+    return floor_against(own, score, noise, temperature, k, seed)
+
+
+def floor_against(
+    own: NDArray[np.bool_], score: Floats, noise: Floats, temperature: float, k: int, seed: int = 0
+) -> NoiseFloor:
+    """How much of a draw, (N,) ``own``, another takes by its noise and its size alone.
+
+    The other draws ``k`` rows by ``score`` and ``noise``, whose seed may be that of ``own`` or not.
+    Of more than FLOOR_ROWS rows that many are looked at, with as large a share drawn.
+    """
     rng = np.random.default_rng(seed)
-    permuted = [
-        shared(own, drawn(rng.permutation(score), noise, temperature, k))
-        for _ in range(PERMUTATIONS)
-    ]
-    uniform = shared(own, drawn(np.ones_like(score), noise, temperature, k))
+    if len(score) > FLOOR_ROWS:
+        part = rng.choice(len(score), FLOOR_ROWS, replace=False)
+        k = round(k * FLOOR_ROWS / len(score))
+        own, score, noise = own[part], score[part], noise[part]
+    total = max(1, int(own.sum()))
+
+    def taken(scores: Floats) -> float:
+        return float(own[drawn(scores, noise, temperature, k)].sum()) / total
+
+    permuted = [taken(rng.permutation(score)) for _ in range(PERMUTATIONS)]
+    uniform = taken(np.ones_like(score))
     return NoiseFloor(uniform, float(np.mean(permuted)), float(np.std(permuted, ddof=1)))

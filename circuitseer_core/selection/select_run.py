@@ -147,7 +147,12 @@ def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrela
     )
     if agreement is None:
         return None
-    return ControlCorrelation(spearman=agreement.mean, rows=agreement.rows)
+    return ControlCorrelation(
+        spearman=agreement.mean,
+        rows=agreement.rows,
+        draws=len(agreement.rhos),
+        interval=agreement.interval,
+    )
 
 
 def ids_frame(drawing: Drawing) -> pd.DataFrame:

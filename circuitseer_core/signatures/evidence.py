@@ -22,7 +22,7 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.records import DetectRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 
 
@@ -82,9 +82,9 @@ class Evidence:
             return []
 
     @cached_property
-    def noise_floor(self) -> float | None:
-        """Spread of a repeated clean loss, in nats, as detection measured it."""
-        return self.run.detection.noise_floor
+    def detection(self) -> DetectRecord:
+        """The section ``detect`` of run.json."""
+        return self.run.detection
 
     @cached_property
     def scoring(self) -> str | None:

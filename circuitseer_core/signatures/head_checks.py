@@ -19,18 +19,20 @@ from circuitseer_core.wording import count, listing, percent, percent_beside, pl
 def effect_against_noise(facts: Evidence) -> Signature | None:
     """ΔL small everywhere: the strongest head, and the chosen ones, against rounding and sampling.
 
-    A mean over n samples whose clean loss repeats within ``floor`` moves by 2·floor/√n by rounding,
-    and by t·s/√n from one probe to another. The number is the strongest ΔL over its rounding.
+    A mean over n samples, each of whose ΔL is off by ``floor``, moves by 2·floor/√n by rounding,
+    and by t·s/√n from one probe to another. The number is the strongest ΔL over its rounding; None
+    where rounding was not measured.
     """
-    heads, floor = facts.heads, facts.noise_floor
-    if heads is None or floor is None or not facts.chosen:
+    heads, detection = facts.heads, facts.detection
+    floor = detection.noise_floor
+    if heads is None or not facts.chosen or (floor is None and not detection.noise_unmeasured):
         return None
     at = pd.MultiIndex.from_frame(heads[["layer", "head"]])
     picked = heads[at.isin(facts.chosen)]
     if picked.empty:
         return None
     n = picked["n"].to_numpy(dtype=float)
-    rounding = 2 * floor / np.sqrt(n)
+    rounding = 2 * (floor or 0.0) / np.sqrt(n)
     # Of one sample there is no spread: rounding is then all that is known.
     sampling = np.nan_to_num(t95(n) * picked["stderr"].to_numpy(dtype=float))
     effect = picked["importance"].to_numpy(dtype=float)
@@ -39,11 +41,10 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     best = int(np.argmax(effect))
     ratio = float(effect[best] / rounding[best]) if rounding[best] > 0 else float("inf")
     strongest = f"Removing the strongest head raises the loss by {plain(effect[best])} nats"
-    noise = f"rounding noise alone can do {plain(float(rounding[best]))} nats"
-    if rounding[best] == 0:
-        noise = "repeated clean runs gave the same loss to the last digit"
+    noise = _rounding_sentence(detection, float(rounding[best]))
+    above_what = "" if floor is None else "above the noise and "
     stand = (
-        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} above the noise and "
+        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} {above_what}"
         "above zero by more than the 95 % sampling error"
     )
     number = ratio if np.isfinite(ratio) else None
@@ -54,7 +55,23 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
         )
         return Signature("head-effect", "warn", "Few heads stand out", text, number, "heads")
     text = f"{strongest}; {noise}. {stand[0].upper()}{stand[1:]}."
-    return Signature("head-effect", "good", "Heads stand above the noise", text, number, "heads")
+    title = "Heads stand above sampling error" if floor is None else "Heads stand above the noise"
+    return Signature("head-effect", "good", title, text, number, "heads")
+
+
+def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
+    """What is known of the rounding of a mean, and how."""
+    if detection.noise_floor is None:
+        return f"what rounding does was not measured ({detection.noise_unmeasured})"
+    said = f"rounding noise alone can do {plain(rounding)} nats"
+    if not detection.noise_pairs:
+        return said if rounding else "repeated clean runs gave the same loss to the last digit"
+    wide = {"fp32": "float32", "fp64": "float64"}.get(detection.noise_against or "", "more digits")
+    return (
+        f"{said} to such a mean ({count(detection.noise_pairs, 'loss change')} of one sample, "
+        f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats in root mean "
+        f"square; their median is {plain(detection.noise_effect or 0.0)})"
+    )
 
 
 def _stands(number: int) -> str:

@@ -49,12 +49,10 @@ def like_random_heads(facts: Evidence) -> Signature | None:
     agreement = control_agreement(scored.score, scored.controls)
     if agreement is None:
         return None
-    rho, rows = agreement.mean, agreement.rows
-    part = f"a part of {count(rows, 'row')}" if rows < len(scored) else count(rows, "row")
+    rho = agreement.mean
     text = (
-        f"Scores from as many randomly chosen heads of the same layers rank the samples almost "
-        f"alike: Spearman {signed(rho)}, the mean of "
-        f"{count(len(agreement.rhos), 'control')} on {part}."
+        "Scores from as many randomly chosen heads of the same layers rank the samples almost "
+        f"alike: Spearman {signed(rho)} ({agreement.basis})."
     )
     if limits.like_random_heads(rho):
         text += " Here the choice of heads hardly matters to the scores."

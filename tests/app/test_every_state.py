@@ -40,6 +40,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"heads_view": view}
         for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Compare")
     ],
+    "try_it": [{}],
     "samples": [
         {"view": "Browse"},
         *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
@@ -54,10 +55,18 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"sources_view": "Two scorings"},
         {"scoring": "answers"},
     ],
+    "calibrate": [{}],
     "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
-EXPANDERS = ("head_sample", "attention_matrix", "commands", "draw_command", "job_commands")
+EXPANDERS = (
+    "head_sample",
+    "attention_matrix",
+    "try_attention",
+    "commands",
+    "draw_command",
+    "job_commands",
+)
 
 
 @pytest.fixture(scope="module")

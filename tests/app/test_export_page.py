@@ -235,3 +235,19 @@ def test_sources_length_and_score_before_and_after_take_turns(run: Run) -> None:
         figures = [json.loads(chart.proto.spec) for chart in page.get("plotly_chart")]
         assert len(figures) == 2  # who is drawn, and one of the three
         assert figures[1]["layout"]["xaxis"]["title"]["text"] == title
+
+
+def test_what_a_kept_selection_shares_stands_beside_what_noise_alone_shares(run: Run) -> None:
+    select_run(run, SelectionSettings.of(name="same"))
+    select_run(run, SelectionSettings.of(name="apart", seed=7))
+    select_run(run, SelectionSettings.of(name="length", scorer="length", temperature=0.0))
+    table = open_page("export", "made").dataframe[-1].value.set_index("name")
+
+    def share(name: str, column: str) -> float:
+        text = table.loc[name, column].split(" / ")[0]
+        return float(text.removesuffix(" %").replace("−", "-")) / 100
+
+    assert share("same", "shared") == 1.0 == share("same", "beyond")
+    assert 1 > share("same", "chance") > share("apart", "chance")
+    assert share("apart", "chance") == pytest.approx(0.2, abs=0.1)  # 40 of 200 rows
+    assert all(share(name, "beyond") <= share(name, "shared") for name in table.index)

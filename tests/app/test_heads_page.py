@@ -94,7 +94,9 @@ def test_specificity_is_offered_with_a_contrast_set_only(runs_home: Path) -> Non
     assert "rank_by" in [b.key for b in open_page("heads", "contrast").button_group]
 
 
-@pytest.mark.parametrize("view", ["Table", "Sparsity", "Layers", "Stability", "Sources", "Compare"])
+@pytest.mark.parametrize(
+    "view", ["Table", "Sparsity", "Layers", "Stability", "Sources", "Sinks", "Compare"]
+)
 def test_every_view(runs_home: Path, view: str) -> None:
     synthetic(runs_home, "other", Shape(detect_only=True))
     synthetic(runs_home)
@@ -103,3 +105,22 @@ def test_every_view(runs_home: Path, view: str) -> None:
         assert "An independent probe of" in texts(app)
     if view == "Compare":
         assert metric(app, "Spearman of all heads") == "+1.00"
+
+
+def test_the_share_on_the_first_token_where_it_was_measured(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    app = open_page("heads", "made", heads_view="Sinks")
+    assert "Not measured yet" in texts(app)
+    heads = run.heads()[["layer", "head"]]
+    shares = heads.assign(sink_share=0.25 + 0.5 * (heads["layer"] == 1))
+    (run.path / "experiments").mkdir()
+    shares.to_parquet(run.path / "experiments" / "sinks.parquet")
+    app = open_page("heads", "made", layer="1", head="0")
+    shown = table(app, "importance")
+    assert (shown["sink_share"] == 0.25 + 0.5 * (shown["layer"] == 1)).all()
+    assert "It leaves 75 % of its attention on the first token." in texts(app)
+    assert "On average the kept heads leave" in texts(
+        open_page("heads", "made", heads_view="Sinks")
+    )
+    (run.path / "experiments" / "sinks.parquet").write_bytes(b"damaged")
+    assert "importance" in table(open_page("heads", "made"), "importance")

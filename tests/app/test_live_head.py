@@ -58,3 +58,21 @@ def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> N
     assert "".join(label for label, special in zip(spans.labels, spans.special, strict=True)
                    if not special) == sample.text  # fmt: skip
     assert any("🎉" in label for label in spans.labels)
+
+
+def test_a_heads_role_and_where_its_ablation_hurts(scored: Path) -> None:
+    page = open_page("heads", "tiny", layer="1", head="2")
+    for key in ("head_role", "head_hurts", "heads_typed"):
+        page.session_state[key] = True
+    settled(page.run())
+    assert '--heads "' in page.code[0].value
+    assert "This takes the model" in texts(page) and "Means over" not in texts(page)
+    settled(page.button(key="live_role").click().run())
+    shares = next(t.value for t in page.dataframe if "attention on" in t.value.columns)
+    assert shares["attention on"].tolist()[0] == "first token" and len(shares) == 5
+    assert "12 scored texts" in texts(page) and "Tokens that receive most" in texts(page)
+    assert texts(page).count("ΔL ") >= 3
+    before = shares["share"].tolist()
+    settled(page.number_input(key="head").set_value(0).run())
+    shares = next(t.value for t in page.dataframe if "attention on" in t.value.columns)
+    assert shares["share"].tolist() != before

@@ -101,3 +101,12 @@ def test_settings_that_cannot_be_are_a_line_and_no_start_button(data: Path, tmp_
     app.text_input(key="set_name").set_value("two words").run()
     assert any(e.value.startswith("--name: ") for e in app.error) and not app.exception
     assert "start" not in [b.key for b in app.button]
+
+
+def test_data_may_be_the_same_as_the_probe(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    group(app, "data_kind").set_value("same").run()
+    app.session_state["commands"] = True
+    settled(app.run())
+    detect, score, _ = (shlex.split(line) for line in app.code[0].value.splitlines())
+    assert score[score.index("--data") + 1] == f"sums={data}" == detect[detect.index("--probe") + 1]

@@ -13,6 +13,7 @@ from circuitseer_core.browse.spans import (
     contributions,
     made_of,
     shade,
+    spans_of_pieces,
     split_spans,
 )
 from circuitseer_core.scoring.scorers import attention_scores
@@ -83,6 +84,13 @@ def test_the_sink_is_left_out_or_clipped() -> None:
     assert out.left_out_share == pytest.approx(60 / values.sum())
     kept = shade(values, found, leave_out_sink=False)
     assert kept.clipped == 2 and kept.strength[0] == 1 and kept.strength[100] > 0.3
+
+
+def test_pieces_become_spans_and_empty_ones_join_the_next() -> None:
+    spans = spans_of_pieces(["a", "", "🎉", " b"])
+    assert spans.labels == ("a", "🎉", " b")
+    assert spans.owner.tolist() == [0, 1, 1, 2]
+    assert spans_of_pieces([]).labels == ()
 
 
 def test_what_a_score_is_made_of_sums_to_it() -> None:

@@ -89,7 +89,9 @@ def test_values_are_kept_across_pages(page: Page) -> None:
     assert "run=small" in page.url
 
 
-@pytest.mark.parametrize("view", ["Table", "Sparsity", "Layers", "Stability", "Sources", "Compare"])
+@pytest.mark.parametrize(
+    "view", ["Table", "Sparsity", "Layers", "Stability", "Sources", "Sinks", "Compare"]
+)
 def test_every_view_opens_from_its_link(page: Page, view: str) -> None:
     open_heads(page, "small", f"&heads_view={view}")
     expect(page.get_by_role("radio", name=view)).to_be_checked()

@@ -33,6 +33,7 @@ def another_value(kind: type[BaseModel], name: str) -> dict[str, Any]:
         "target_ess": {"target_ess": 0.5},
         "fraction": {"fraction": 0.25},
         "rank_by": {"rank_by": "specificity"},
+        "head_influence_controls": {"head_influence": True, "head_influence_controls": True},
     }
     if name in needs:
         extra = {"contrast": ["c.jsonl"]} if (kind, name) == (DetectSettings, "rank_by") else {}

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from circuitseer_core.detection.cost import Estimate, detect_cost, model_size
+from circuitseer_core.detection.cost import (
+    CPU_TOKENS_PARAMETERS,
+    TOKENS_PER_SAMPLE,
+    Estimate,
+    ModelSize,
+    detect_cost,
+    model_size,
+)
 from circuitseer_core.detection.detect import detect
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
@@ -14,13 +21,15 @@ from circuitseer_core.runs.stage import working
 from tests.support.data_files import write_data
 from tests.support.tiny_models import save_tiny
 
+POOL = 12
+
 
 def measured(folder: Path, **options: object) -> Run:
     """A detection on a tiny model, by the stage itself."""
     data = str(write_data(folder / "data.jsonl"))
     model = str(save_tiny(folder / "model", "llama"))
     run = Run.create(folder / "run")
-    settings = DetectSettings(model=model, probe=[data], probe_size=6, probe_pool=12, **options)
+    settings = DetectSettings(model=model, probe=[data], probe_size=6, probe_pool=POOL, **options)
     with working(run, "detect"):
         detect(run, settings, show=False)
     return Run.open(run.path)
@@ -31,8 +40,9 @@ def estimate(run: Run, *, probe_size: int, mode: str, contrast: bool = False) ->
     size = model_size(model, [run])
     assert size is not None
     return detect_cost(
-        size, model=model, probe_size=probe_size, mode=mode, contrast=contrast, runs=[run]
-    )
+        size, model=model, probe_size=probe_size, mode=mode, contrast=contrast, runs=[run],
+        probe_pool=POOL,
+    )  # fmt: skip
 
 
 @pytest.mark.parametrize("mode", ["exact", "racing"])
@@ -58,3 +68,17 @@ def test_a_detection_that_was_stopped_tells_nothing(tmp_path: Path) -> None:
         assert record.detect is not None
         record.detect.evaluations = None
     assert not estimate(run, probe_size=6, mode="exact").measured
+
+
+def test_candidates_count_as_the_forward_passes_they_are() -> None:
+    size = ModelSize(2, 8, 1e6)
+
+    def seconds(**changes: object) -> float:
+        options = {"probe_size": 10, "mode": "exact", "contrast": False, "runs": []} | changes
+        told = detect_cost(size, model="m", **options).seconds
+        assert told is not None
+        return told
+
+    per_pass = TOKENS_PER_SAMPLE * size.parameters / CPU_TOKENS_PARAMETERS
+    assert seconds(probe_pool=110) - seconds(probe_pool=10) == pytest.approx(100 * per_pass)
+    assert seconds(probe_pool=110, criterion="random") == seconds(probe_pool=10)

@@ -15,6 +15,7 @@ from torch import Tensor
 from circuitseer_core.detection import parts
 from circuitseer_core.detection.ablation import Ablation, AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import Ablator
+from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION
 from circuitseer_core.detection.detect import detect
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.replay import replay_is_exact, run_clean
@@ -25,6 +26,7 @@ from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.losses import clean_losses
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ProgressRecord
 from tests.support.data_files import write_data
 from tests.support.naive import naive_delta, naive_loss
 from tests.support.tiny_models import KINDS, save_tiny, tiny_model
@@ -180,17 +182,18 @@ def test_full_forwards_give_what_replay_gives() -> None:
     assert difference.abs().max() <= 1e-5
 
 
-def test_low_precision_takes_the_clean_copy_of_its_own_stack() -> None:
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_a_clean_copy_rides_where_it_is_asked_for_and_changes_nothing(dtype: torch.dtype) -> None:
     reference = tiny_model("llama")
+    reference.model.to(dtype)
     engine = Ablator(reference, AblationMode(), stack_tokens=10_000)
-    assert not engine.clean_in_stack
-    low = ReferenceModel(reference.model.bfloat16(), reference.tokenizer, name="low")
-    engine = Ablator(low, AblationMode(), stack_tokens=10_000)
-    batch = loss_batch(samples(), low.device)
+    batch = loss_batch(samples(), reference.device)
     with torch.inference_mode():
-        result = engine.measure(batch, 0, range(4), noise=False)
-    assert engine.clean_in_stack and len(result.noise) == batch.size
-    assert result.delta.isfinite().all()
+        alone = engine.measure(batch, 0, range(4), noise=False)
+        beside = engine.measure(batch, 0, range(4), noise=True)
+    assert not alone.noise and len(beside.noise) == batch.size
+    tolerance = 1e-5 if dtype == torch.float32 else 5e-2
+    assert (alone.delta - beside.delta).abs().max() <= tolerance
 
 
 def test_self_check_finds_state_that_bypasses_the_hidden_states() -> None:
@@ -286,7 +289,9 @@ def test_files_of_a_run(setup: tuple[Path, dict[str, Any]]) -> None:
     assert len(table) == 6 * 12
     means = table.groupby(["layer", "head"])["delta_loss"].mean().to_numpy()
     assert np.allclose(heads["importance"], means)
-    assert run.record.detect.noise_floor < 1e-5
+    noise = run.record.detect
+    assert 0 < noise.noise_floor < 1e-4 and noise.batch_spread < 1e-5
+    assert (noise.noise_pairs, noise.noise_against, noise.noise_unmeasured) == (16, "fp64", None)
     assert run.stage_state()["detect"] == "done"
 
 
@@ -322,6 +327,32 @@ def test_a_killed_run_resumes_to_the_same_numbers(
     assert len(written) == 4 and set(redone) & set(done) == {done[-1]}
     pd.testing.assert_frame_equal(whole.heads(), resumed.heads())
     pd.testing.assert_frame_equal(whole.importance(), resumed.importance())
+
+
+def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
+    setup: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp, options = setup
+    said: list[ProgressRecord] = []
+    write = ProgressRecord.write
+
+    def keep(record: ProgressRecord, path: Path) -> None:
+        said.append(record)
+        write(record, path)
+
+    monkeypatch.setattr(ProgressRecord, "write", keep)
+    run_detect(tmp / "run", options | {"stack_tokens": None})
+    assert list(dict.fromkeys(record.phase for record in said)) == [
+        "Reading the data",
+        "Loading the model",
+        "Drawing candidates for the probe",
+        "Clean loss of candidates for the probe",
+        "Finding the batch size",
+        "Ablating heads",
+    ]
+    pool = next(r for r in said if r.phase.startswith("Clean loss") and r.state == "done")
+    ahead = 6 * 12 * FORWARDS_PER_EVALUATION  # samples, heads: done itself, this is what is left
+    assert pool.done == pool.total and pool.eta_s == pytest.approx(ahead / pool.rate, abs=0.1)
 
 
 def test_running_again_does_nothing(setup: tuple[Path, dict[str, Any]]) -> None:

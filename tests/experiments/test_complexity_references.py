@@ -24,7 +24,9 @@ def _rows(originals: list[dict[str, Any]], **columns: Any) -> Rows:
 
 def test_steps_count_only_where_a_source_marks_them() -> None:
     rows = _rows(
-        [{}] * 4, source=["a", "a", "b", "b"], response=["<<1+1=2>> <<2>>", "none", "1 + 1", "2"]
+        [{}] * 5,
+        source=["a", "a", "b", "b", "b"],
+        response=["<<1+1=2>> <<2>>", "none", "1 + 1", "2", "cout << x"],
     )
     steps = references(rows)["worked steps"]
     assert steps[:2].tolist() == [2, 0]

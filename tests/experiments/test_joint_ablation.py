@@ -18,6 +18,19 @@ class TestJointNumbers:
         assert found["gap"] == pytest.approx(1.35)  # 1 − 0.2 and 2 − 0.1
         assert found["gap_stderr"] == pytest.approx(1.1 / 2)  # half the difference of 0.8 and 1.9
         assert found["above_every_control"] == 1.0
+        assert found["p_other_than_random"] == pytest.approx(1 / 3) and found["p_samples"] == 2
+
+    def test_controls_of_fewer_samples(self) -> None:
+        """The gap stays that to the complete controls, p is of the samples that have them all."""
+        losses = np.vstack([self.LOSSES, [[9.0, np.nan]]])
+        found = summary(losses, 0.9, 2)
+        assert found["controls"] == pytest.approx([0.1, 0.2, 8.0])
+        assert found["gap"] == pytest.approx(1.35)
+        # On the first sample the set does 1, the controls 0.1, 0.3 and 8.
+        assert found["p_other_than_random"] == pytest.approx(2 / 4) and found["p_samples"] == 1
+        table = loss_table(losses, [[(0, 0)], [(0, 1)], [(0, 2)], [(0, 3)]])
+        assert table["samples"].tolist() == [2, 2, 2, 2, 1]
+        assert table["delta"].iloc[-1] == pytest.approx(8.0)
 
     def test_table_by_hand(self) -> None:
         table = loss_table(self.LOSSES, [[(0, 0), (1, 1)], [(0, 1)], [(0, 2)]]).set_index("ablated")

@@ -161,3 +161,11 @@ def test_palettes_have_the_sizes_that_the_app_theme_takes(theme: Theme) -> None:
     config = (Path(__file__).parents[2] / ".streamlit" / "config.toml").read_text()
     for palette in (theme.sequential, theme.diverging, theme.categorical):
         assert all(colour in config for colour in palette)
+
+
+def test_importance_over_sink_share() -> None:
+    table = pd.DataFrame({"layer": [0, 0, 1], "head": [0, 1, 0], "importance": [1.0, -0.25, 0.0]})
+    fig = head_detail.importance_by_sink(table.assign(sink_share=[0.9, 0.5, 0.1]), [(0, 0)])
+    others, kept = fig.data
+    assert list(kept.x) == [0.9] and list(others.x) == [0.5, 0.1]
+    assert kept.y[0] == 1.0 and others.y[0] == pytest.approx(-0.5)  # a signed square root

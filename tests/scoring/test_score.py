@@ -21,18 +21,22 @@ import torch
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring import engine as score_engine
 from circuitseer_core.scoring import shards
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.window_scorer import WindowScorer
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.tiny_models import save_tiny
 
 ROOT = Path(__file__).parents[2]
-CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(3)]
+CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(DRAWS)]
 COLUMNS = [
     *["id", "source", "n_tokens", "n_tokens_full", "n_response_tokens", "truncated"],
     *[*ATTENTION_SCORERS, "sink_share", "length", "random", *CONTROLS],
@@ -73,7 +77,7 @@ def assert_same(one: Run, other: Run) -> None:
 def test_every_column_is_there_and_right(run: Run, data: str) -> None:
     result = go(run, settings(data))
     assert (result.state, result.rows, result.rejected) == ("done", 50, 0)
-    assert result.heads == [(0, 0), (0, 1), (0, 2)] and len(result.control_heads) == 3
+    assert result.heads == [(0, 0), (0, 1), (0, 2)] and len(result.control_heads) == DRAWS
     assert result == run.scoring()
     table = whole(run)
     assert table.column_names == COLUMNS
@@ -457,6 +461,40 @@ def test_controls_only_for_a_subsample(run: Run, tmp_path: Path) -> None:
     assert np.allclose(same, frame.loc[carrying, CONTROLS], rtol=1e-4)
 
 
+def test_further_draws_on_a_smaller_subsample_inside_it(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = write_rows(tmp_path / "more.jsonl", questions(200))
+    go(run, settings(data, name="all"))
+    monkeypatch.setattr("circuitseer_core.scoring.score.FURTHER_LIMIT", 90)
+    result = go(run, settings(data, controls=150, shard_rows=64))
+    assert 0 < result.further_share < result.control_share < 1
+    frame = run.scores()
+    carried = frame[[f"control_variance_{draw}" for draw in range(DRAWS)]].notna()
+    assert set(carried.sum(axis=1)) == {0, FIRST_DRAWS, DRAWS}
+    assert carried["control_variance_0"].sum() <= 150 and carried["control_variance_3"].sum() <= 90
+    everyone = run.scores("all")
+    for name in CONTROLS:
+        known = frame[name].notna().to_numpy()
+        assert np.allclose(frame.loc[known, name], everyone.loc[known, name], rtol=1e-4)
+
+
+def test_a_scoring_begun_with_three_draws_goes_on_with_three(
+    run: Run, data: str, breaking: Callable[..., None]
+) -> None:
+    """As one that an earlier version began and did not finish."""
+    before = go(run, settings(data))
+    record = before.model_copy(deep=True)
+    record.control_heads = record.control_heads[:FIRST_DRAWS]
+    record = ScoringRecord(**(record.to_json() | {"state": "running"}))
+    del record.further_share
+    record.write(run.scores_dir("default") / "settings.json")
+    again = go(run, settings(data))
+    assert again.control_heads == before.control_heads[:FIRST_DRAWS] and again.state == "done"
+    names = whole(run).column_names
+    assert "control_variance_2" in names and "control_variance_3" not in names
+
+
 def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..., None]) -> None:
     calls = [0]
 
@@ -473,8 +511,70 @@ def test_cancel_leaves_a_valid_folder(run: Run, data: str, breaking: Callable[..
     assert go(run, settings(data)).state == "done"
 
 
+def test_ctrl_c_while_numbers_are_read_writes_no_half_window(
+    run: Run, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    collect = WindowScorer._collect
+    for fatal in (2, 3, 4):
+        calls = [0]
+
+        def interrupted(
+            self: WindowScorer, launched: Any, calls: list[int] = calls, fatal: int = fatal
+        ) -> None:
+            calls[0] += 1
+            if calls[0] == fatal:
+                raise KeyboardInterrupt
+            collect(self, launched)
+
+        monkeypatch.setattr(WindowScorer, "_collect", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            go(run, settings(data, name=f"stopped-{fatal}", controls=0))
+        notes = [shards.read_note(part) for part in run.score_parts(f"stopped-{fatal}")]
+        assert all(note is not None and note.rejects == [] for note in notes)
+
+
 def test_the_budget_is_found_and_pinned(run: Run, data: str) -> None:
     result = go(run, settings(data, token_budget=None))
     assert result.token_budget >= 1024
     notes = [shards.read_note(part) for part in run.score_parts()]
     assert {note.token_budget for note in notes if note} == {result.token_budget}
+
+
+def test_head_readings_on_a_part_of_the_rows_and_after_a_kill(
+    run: Run, tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(data, head_features=True, head_feature_rows=49)
+    go(run, wanted)
+    table = whole(run)
+    heads = run.scoring().feature_heads
+    assert heads == [(layer, head) for layer in range(2) for head in range(4)]
+    columns = [f"head_{name}" for name in ("first", "focus", "divergence", "entropy", "distance")]
+    assert all(str(table[c].type) == "fixed_size_list<element: halffloat>[8]" for c in columns)
+    known = table.num_rows - table[columns[0]].null_count
+    assert 0 < known < table.num_rows
+    plain = detected_run(tmp_path / "plain")
+    go(plain, settings(data))
+    rest = table.drop_columns(columns)
+    for name in ATTENTION_SCORERS:
+        assert np.allclose(rest[name], whole(plain)[name], rtol=1e-5)
+    again = detected_run(tmp_path / "killed")
+    done = _dying_after(1, monkeypatch)
+    with pytest.raises(_Killed):
+        go(again, wanted)
+    done()
+    go(again, wanted)
+    assert_same(run, again)
+    with pytest.raises(UserError, match="--head-features"):
+        go(run, settings(data))
+
+
+def test_a_calibration_reads_its_heads_on_every_row(run: Run, data: str) -> None:
+    folder = run.calibration_dir("default")
+    folder.mkdir(parents=True)
+    fit = {"fold": 0, "columns": [["first", 1, 2], ["focus", 0, 1]], "weights": [1, 1]}
+    record = {"format": 1, "name": "default", "settings": {}, "whole": {}, "fits": [fit]}
+    record["target"] = {"name": "level", "kind": "number", "rows": 1, "sha256": "0"}
+    (folder / "calibration.json").write_text(json.dumps(record))
+    go(run, settings(data, calibration="default"))
+    assert run.scoring().feature_heads == [(0, 1), (1, 2)] and run.scoring().feature_share == 1
+    assert whole(run)["head_first"].null_count == 0

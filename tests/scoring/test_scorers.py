@@ -8,11 +8,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuitseer_core.hashing import uniforms
+from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.control_heads import (
+    FIRST_DRAWS,
+    FURTHER_LIMIT,
     LIMIT,
-    carries_controls,
     control_heads,
     control_share,
+    draws_carried,
 )
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
@@ -116,7 +119,7 @@ def test_random_scores_belong_to_the_id_and_are_not_the_draws_noise() -> None:
 def test_controls_come_from_the_same_layers() -> None:
     reasoning = [(1, 0), (1, 3), (4, 2)]
     draws = control_heads(reasoning, [8] * 6, seed=0)
-    assert len(draws) == 3 and len({tuple(d) for d in draws}) == 3
+    assert len(draws) == DRAWS and len({tuple(d) for d in draws}) > DRAWS / 2
     for draw in draws:
         assert sorted(layer for layer, _ in draw) == [1, 1, 4]
         assert not set(draw) & set(reasoning) and len(set(draw)) == 3
@@ -136,8 +139,8 @@ def test_a_full_layer_borrows_from_the_nearest_with_free_heads() -> None:
 
 def test_where_the_model_runs_out_of_heads_draws_are_smaller() -> None:
     reasoning = [(0, 0), (0, 1), (1, 0)]
-    assert control_heads(reasoning, [2, 2], seed=0) == [[(1, 1)]] * 3
-    assert control_heads([(0, 0)], [1], seed=0) == [[], [], []]
+    assert control_heads(reasoning, [2, 2], seed=0) == [[(1, 1)]] * DRAWS
+    assert control_heads([(0, 0)], [1], seed=0) == [[]] * DRAWS
 
 
 def test_layers_without_attention_heads_lend_nothing() -> None:
@@ -146,12 +149,14 @@ def test_layers_without_attention_heads_lend_nothing() -> None:
 
 
 def test_the_control_subsample_stays_under_its_limit_and_belongs_to_the_ids() -> None:
-    assert control_share(LIMIT) == 1.0 and carries_controls(0, ["a", "b"], 1.0).all()
+    assert control_share(LIMIT) == 1.0 and (draws_carried(0, ["a", "b"], 1.0, 1.0) == DRAWS).all()
     ids = [f"x/{i}" for i in range(60_000)]
     share = control_share(len(ids))
-    chosen = carries_controls(0, ids, share)
-    assert 0.9 * LIMIT < chosen.sum() <= LIMIT
-    assert np.array_equal(carries_controls(0, ids[::-1], share), chosen[::-1])
+    further = control_share(len(ids), FURTHER_LIMIT)
+    carried = draws_carried(0, ids, share, further)
+    assert 0.9 * LIMIT < (carried >= FIRST_DRAWS).sum() <= LIMIT
+    assert 0.85 * FURTHER_LIMIT < (carried == DRAWS).sum() <= FURTHER_LIMIT
+    assert np.array_equal(draws_carried(0, ids[::-1], share, further), carried[::-1])
     assert control_share(1000, limit=0) == 0.0
 
 

@@ -54,6 +54,32 @@ class TestHeadEffect:
         assert signature is not None and signature.severity == "warn"
         assert "1 of the 3 chosen heads" in signature.text
 
+    def test_how_the_noise_was_measured_is_told(self, run: Run) -> None:
+        delta = np.zeros((4, 20))
+        delta[:, 0] = 0.5
+        add_detection(run, delta, noise_floor=1e-3)
+        edit_run(
+            run,
+            detect={
+                "settings": {}, "noise_floor": 1e-3, "noise_pairs": 16, "noise_against": "fp32",
+                "noise_effect": 0.02,
+            },
+        )  # fmt: skip
+        text = found(run, "head-effect").text
+        assert "16 loss changes of one sample, measured again in float32" in text
+        assert "moved by 0.0010 nats" in text and "their median is 0.020" in text
+
+    def test_where_rounding_was_not_measured_sampling_alone_decides(self, run: Run) -> None:
+        delta = np.zeros((4, 20))
+        delta[:, 0] = 0.5
+        add_detection(run, delta)
+        missing = {"noise_floor": None, "noise_unmeasured": "the device has no float64"}
+        edit_run(run, detect={"settings": {}} | missing)
+        signature = found(run, "head-effect")
+        assert signature.severity == "good" and signature.number is None
+        assert "was not measured (the device has no float64)" in signature.text
+        assert "above the noise" not in signature.text + signature.title
+
     def test_no_measured_noise_is_no_verdict(self, run: Run) -> None:
         add_detection(run, strong())
         edit_run(run, detect={"settings": {}})

@@ -63,7 +63,7 @@ class TestControls:
         add_scores(run, self.controls(spread))
         signature = found(run, "random-heads")
         assert signature is not None and signature.severity == expected
-        assert "3 controls" in signature.text and "200 rows" in signature.text
+        assert "mean of 3 draws, 95 % interval" in signature.text and "200 rows" in signature.text
 
     def test_the_number_is_the_mean_over_controls(self, run: Run) -> None:
         columns = {"variance": [1.0, 2, 3, 4], "control_variance_0": [1.0, 2, 3, 4]}

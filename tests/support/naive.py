@@ -94,3 +94,17 @@ def naive_delta(
 ) -> float:
     """Loss change of one head on one sample."""
     return naive_loss(reference, sample, {layer: [head]}, **how) - naive_loss(reference, sample, {})
+
+
+def naive_continuation(
+    reference: ReferenceModel, prompt: list[int], heads: dict[int, list[int]], most: int, **how: Any
+) -> list[int]:
+    """Greedy tokens with ``heads`` ablated, the whole text run anew for every one of them."""
+    _target.update({"mode": "uniform", "epsilon": 0.0, "means": {}} | how, heads=heads)
+    ids = list(prompt)
+    with torch.no_grad(), naive_attention(reference):
+        for _ in range(most):
+            logits = reference.model(input_ids=torch.tensor([ids]), use_cache=False).logits[0]
+            ids.append(int(logits[-1].argmax()))
+    _target.update(heads={})
+    return ids[len(prompt) :]

@@ -169,6 +169,7 @@ class _Functions(TorchFunctionMode):
         assert all(isinstance(x, OnDevice) for x in tensors), "attention mixes devices"
         assert len({x.dtype for x in tensors if x.dtype != torch.bool}) == 1, "and dtypes"
         masked = kwargs.get("attn_mask") is not None
+        self.dispatch.crossings["grouped attention"] += bool(kwargs.get("enable_gqa"))
         self.dispatch.crossings["masked attention" if masked else "causal attention"] += 1
         plain = [x.inner if isinstance(x, OnDevice) else x for x in flat]
         args, kwargs = pytree.tree_unflatten(plain, spec)

@@ -8,6 +8,7 @@ temperature nor seed.
 from __future__ import annotations
 
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Ints
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
-from circuitseer_core.hashing import reseed
+from circuitseer_core.hashing import reseed, to_gumbels
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import LengthTarget, SourceShare
@@ -35,6 +36,7 @@ from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import Lists, read_list
+from circuitseer_core.selection.overlap import NoiseFloor, floor_against
 from circuitseer_core.selection.pool import Pool, pool_of
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
@@ -103,6 +105,53 @@ def overlaps(run: Run, store: ScoreStore, drawn: Shown, names: list[str]) -> dic
         except UserError:  # its ids cannot be read: what it is can still be seen
             shares[name] = float("nan")
     return shares
+
+
+def floors(
+    run: Run, store: ScoreStore, view: SelectionSettings, kept: dict[str, SelectionSettings]
+) -> dict[str, NoiseFloor | None]:
+    """What of the draw in view each kept selection would hold had its scores no meaning.
+
+    None for one from another scoring, or whose scores cannot be drawn from any more.
+    """
+    asked, records = _asked(run, store, view), run.selection_records()
+    found: dict[str, NoiseFloor | None] = dict.fromkeys(kept)
+    for name, other in kept.items():
+        record = records[name]
+        if record.scores == store.name and other.scorer in store.columns:
+            rows, lowest = record.counts.selected, other.lowest
+            with suppress(UserError):
+                found[name] = _floor(
+                    store, *asked, other.scorer, other.seed, lowest, record.temperature, rows
+                )
+    return found
+
+
+@st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
+def _floor(
+    store: ScoreStore,
+    view: SelectionSettings,
+    rules: Rules,
+    target: LengthTarget | None,
+    scorer: str,
+    seed: int,
+    lowest: bool,
+    temperature: float,
+    rows: int,
+) -> NoiseFloor | None:
+    """Of the draw in view; scorer to rows are the kept one's."""
+    drawing = _draw(store, view, rules, target)
+    score = cached.numbers(store, scorer)[drawing.where]
+    known = np.isfinite(score)
+    if not known.any():
+        return None
+    score = score[known]
+    if lowest:
+        score = score.max() + score.min() - score
+    own = np.zeros(len(known), dtype=bool)
+    own[drawing.chosen] = True
+    noise = to_gumbels(_hashes(store, seed)[drawing.where][known])
+    return floor_against(own[known], score, noise, temperature, min(rows, len(score)))
 
 
 def _written(run: Run, name: str) -> int:

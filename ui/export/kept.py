@@ -7,10 +7,12 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.overlap import NoiseFloor
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
 from ui.export import draw as draw_data
@@ -18,7 +20,7 @@ from ui.export import settings as draw_settings
 from ui.export.draw import Shown
 
 
-def kept_selections(run: Run, store: ScoreStore, drawn: Shown) -> None:
+def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn: Shown) -> None:
     """Settings, diagnostics and overlap with the draw in view; one can be put back into view."""
     records = run.selection_records()
     for name in set(run.selections()) - set(records):
@@ -33,7 +35,10 @@ def kept_selections(run: Run, store: ScoreStore, drawn: Shown) -> None:
         return
     names = list(settings)
     shared = draw_data.overlaps(run, store, drawn, names)
-    rows = [_row(records[name], settings[name], shared[name]) for name in names]
+    floors = draw_data.floors(run, store, view, settings)
+    rows = [
+        _row(records[name], settings[name]) | _overlap(shared[name], floors[name]) for name in names
+    ]
     frame = pd.DataFrame(rows)
     if len(run.scorings()) < 2:
         frame = frame.drop(columns="scores")
@@ -46,8 +51,17 @@ def kept_selections(run: Run, store: ScoreStore, drawn: Shown) -> None:
             "rows": st.column_config.NumberColumn("rows", format="localized"),
             "effective": st.column_config.TextColumn("effective size"),
             "shared": st.column_config.TextColumn(
-                "shared with the draw above",
+                "shared with this draw",
                 help="Share of the draw in view that this selection holds too",
+            ),
+            "chance": st.column_config.TextColumn(
+                "shuffled / equal scores",
+                help="The same share had its scores been shuffled (mean of 20 shuffles), and had "
+                "all been equal: what its size and, under one seed, the shared noise make alone",
+            ),
+            "beyond": st.column_config.TextColumn(
+                "beyond shuffled",
+                help="From 0, what shuffled scores share, to 100 %, all of the draw in view",
             ),
         },
     )
@@ -64,7 +78,16 @@ def kept_selections(run: Run, store: ScoreStore, drawn: Shown) -> None:
         )
 
 
-def _row(record: SelectionRecord, settings: SelectionSettings, shared: float) -> dict[str, Any]:
+def _overlap(shared: float, floor: NoiseFloor | None) -> dict[str, str]:
+    """What a selection shares with the draw in view, beside what it would share by chance."""
+    chance = beyond = ""
+    if floor is not None:
+        chance = f"{percent(floor.permuted)} / {percent(floor.uniform)}"
+        beyond = percent(limits.beyond_chance(shared, floor.permuted), 1)
+    return {"shared": percent(shared, 1), "chance": chance, "beyond": beyond}
+
+
+def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]:
     if settings.count:
         budget = f"{settings.count:,} rows"
     elif settings.tokens:
@@ -86,5 +109,4 @@ def _row(record: SelectionRecord, settings: SelectionSettings, shared: float) ->
         "rows": record.counts.selected,
         "lift": "" if drawn is None or drawn.score.lift is None else percent(drawn.score.lift, 1),
         "effective": "" if drawn is None else percent(drawn.ess_share),
-        "shared": percent(shared, 1),
     }

@@ -1,26 +1,24 @@
-"""The upper half of the Heads page: the rule for the set, the map's options, one head in detail."""
+"""The upper half of the Heads page: the rule for the set, and the map's options."""
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from decimal import Decimal
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import finalists, select_heads
-from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
-from circuitseer_core.figures.head_detail import delta_by_source
-from circuitseer_core.figures.heads import grid, importance_map, signed
+from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import count, percent
+from circuitseer_core.wording import count
 from ui.heads import tables as head_tables
 from ui.shell import link_to
-from ui.widgets import live_head
-from ui.widgets.charts import download_menu, show_figure, theme
+from ui.widgets.charts import download_menu, theme
+from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.widgets.scoring_choice import scoring_in_view
 
@@ -158,6 +156,10 @@ def stale_notice(run: Run, choice: Choice) -> None:
 def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
     """What the map shows: the column and its title with unit."""
     values = {"Importance": ("importance", "ΔL (nats)")}
+    if head_tables.TELLS in heads:
+        signed_weights = bool((heads[head_tables.TELLS] < 0).any())
+        title = "Weight" if signed_weights else "Size of weight"
+        values["Tells difficulty"] = (head_tables.TELLS, title)
     if "specificity" in heads:
         values["Contrast"] = ("contrast_importance", "ΔL (nats)")
         values["Specificity"] = ("specificity", "Δ ratio")
@@ -191,13 +193,15 @@ def colour_scale() -> str:
     return "linear" if st.session_state.get("linear_colours") else "sqrt"
 
 
-def map_footer(heads: pd.DataFrame, choice: Choice, column: str, title: str) -> None:
+def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title: str) -> None:
     """What the marks on the map mean, and the download menu with its print version."""
     notes = f"Outlined: the {len(choice.heads)} heads kept. Click a cell, or focus the map and "
     notes += "use the arrow keys and Enter."
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
         notes += f" Dots: {raced} heads raced out on a pilot, estimates only."
+    if column == head_tables.TELLS:
+        notes += " Weights of a calibration, per spread of a head's readings (page Calibrate)."
     st.caption(notes)
     scale, look = colour_scale(), theme()
     download_menu(
@@ -209,109 +213,12 @@ def map_footer(heads: pd.DataFrame, choice: Choice, column: str, title: str) -> 
         name="head_importance",
         preview=True,
     )
-
-
-def picked(heads: pd.DataFrame) -> Head:
-    """The head in view: from the link or the last click, else the one of rank 1."""
-    layers, width = grid(heads).shape
-    layer = st.session_state.get("layer", _from_url("layer"))
-    head = st.session_state.get("head", _from_url("head"))
-    if layer is None or head is None or not (0 <= layer < layers and 0 <= head < width):
-        return best(heads)
-    return int(layer), int(head)
-
-
-def best(heads: pd.DataFrame) -> Head:
-    """The head of rank 1."""
-    row = heads.loc[heads["rank"].idxmin()]
-    return int(row["layer"]), int(row["head"])
-
-
-def _from_url(name: str) -> int | None:
-    text = st.query_params.get(name, "")
-    return int(text) if text.isdecimal() else None
-
-
-def pick(layer: int, head: int) -> None:
-    """Make a head the one in view (from a callback, before its widgets exist in the run)."""
-    st.session_state["layer"], st.session_state["head"] = layer, head
-
-
-def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
-    """One head: number inputs, its figures, ΔL by source, the way to its attention."""
-    layer, head = _inputs(heads)
-    row = heads[(heads["layer"] == layer) & (heads["head"] == head)]
-    if row.empty:
-        st.caption(f"Layer {layer} has no head {head}.")
-        return
-    _facts(run, heads, row.iloc[0], choice)
-    deltas = head_tables.head_deltas(run, layer, head)
-    show_figure(
-        delta_by_source(deltas, theme=theme()),
-        key="head_deltas",
-        data=deltas,
-        name=f"delta_loss_L{layer}_H{head}",
-        alt=f"ΔL of layer {layer}, head {head} on every probe sample, by source",
+    typed = ",".join(f"{layer}.{head}" for layer, head in choice.heads)
+    rest = f'--run {shlex.quote(str(run.path))} --heads "{typed}" --data …'
+    show_commands(
+        "This set as it is typed",
+        f'--heads "{typed}"\n\n'
+        f"python -m circuitseer_core score {rest} --name mine\n"
+        f"python -m circuitseer_core ablate {rest}",
+        key="heads_typed",
     )
-    _on_a_sample(run, layer, head)
-
-
-def _on_a_sample(run: Run, layer: int, head: int) -> None:
-    """This head's attention on one scored sample; the model is loaded only if asked for."""
-    if run.stage_state()["score"] == "missing":
-        return
-    box = st.expander(
-        "This head's attention on a sample",
-        icon=":material/grid_on:",
-        key="head_sample",
-        on_change="rerun",
-    )
-    if not box.open:
-        return
-    with box:
-        first = head_tables.first_sample(run)
-        sample = st.text_input("Sample id", first, key="head_sample_id", persist_state="session")
-        live_head.head_on_sample(run, sample.strip() or first, (layer, head), key="heads")
-        link_to("samples", "Open in Samples", icon=":material/arrow_forward:", sample=sample)
-
-
-def _inputs(heads: pd.DataFrame) -> Head:
-    """Number inputs for layer and head: the keyboard's way, and part of the link."""
-    layers, width = grid(heads).shape
-    layer, head = picked(heads)
-    st.session_state["layer"], st.session_state["head"] = layer, head
-    first, second = st.columns(2)
-    first.number_input("Layer", 0, layers - 1, key="layer", bind="query-params")
-    second.number_input("Head", 0, width - 1, key="head", bind="query-params")
-    return layer, head
-
-
-def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> None:
-    """Four numbers: ΔL with its interval, rank, bootstrap probability, share of all ΔL > 0."""
-    raced_out = bool(row.get("raced_out", False))
-    half = float(t95(int(row["n"]))) * row["stderr"]
-    table = head_tables.membership(run, len(choice.heads))
-    membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
-    # Where no head raises the loss there is nothing to have a share of.
-    positive = heads["importance"].clip(lower=0).sum() or np.nan
-    facts = [
-        ("ΔL (nats)", signed(row["importance"], 3), f"± {half:.2g}"),
-        ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),
-        ("In the set", _percent(membership["probability"]), "of bootstraps"),
-        ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
-    ]
-    with st.container(key="head_facts"):
-        for column, (label, value, note) in zip(st.columns(4), facts, strict=True):
-            column.metric(label, value, delta=note, delta_color="off", delta_arrow="off")
-    words = f"95 % interval over {int(row['n'])} probe samples."
-    if raced_out:
-        words += " Raced out on a pilot: an estimate without a rank."
-    elif row.get("below_noise", False):
-        words += " Below the noise floor of the measurement."
-    st.caption(words)
-
-
-def _percent(values: pd.Series) -> str:
-    """The first value as a percentage, a dash where there is none."""
-    value = float(values.iloc[0]) if len(values) else float("nan")
-    return "–" if pd.isna(value) else percent(value) if value >= 0.1 else percent(value, 1)

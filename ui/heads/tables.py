@@ -19,13 +19,48 @@ from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.experiments.experiment import FOLDER
+from circuitseer_core.experiments.sinks import NAME as SINKS
+from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
 from ui.widgets.scoring_choice import scoring_in_view
+
+TELLS = "tells_difficulty"
+"""The column of a calibration's weights."""
 
 
 def heads(run: Run) -> pd.DataFrame:
     """heads.parquet of the run."""
     return _heads(str(run.path), _stamp(run.heads_path))
+
+
+def with_weights(run: Run, heads: pd.DataFrame, calibration: str | None) -> pd.DataFrame:
+    """The heads, and in TELLS what a calibration weighs them by: the named one, else the first.
+
+    The frame as it is where the run has no calibration that can be read.
+    """
+    known = run.calibrations()
+    if not known:
+        return heads
+    try:
+        record = run.calibration(calibration if calibration in known else known[0])
+    except UserError:
+        return heads
+    weights = weight_frame(record)[["layer", "head", "weight"]]
+    return heads.merge(weights.rename(columns={"weight": TELLS}), on=["layer", "head"], how="left")
+
+
+def weight_frame(record: CalibrationRecord) -> pd.DataFrame:
+    """layer, head, weight, folds of every head of the model; 0 without a weight."""
+    counts = record.model.heads_per_layer if record.model else []
+    known = {(h.layer, h.head): h for h in record.heads}
+    rows = []
+    for layer, heads in enumerate(counts):
+        for head in range(heads):
+            own = known.get((layer, head))
+            weight, folds = (own.weight, own.folds) if own else (0.0, 0.0)
+            rows.append({"layer": layer, "head": head, "weight": weight, "folds": folds})
+    return pd.DataFrame(rows)
 
 
 def head_deltas(run: Run, layer: int, head: int) -> pd.DataFrame:
@@ -47,6 +82,29 @@ def membership(run: Run, n_kept: int) -> pd.DataFrame:
 def overlap(run: Run, n_kept: int) -> SetOverlap | None:
     """What an independent probe would share with the ``n_kept`` best heads; None: too little."""
     return _overlap(str(run.path), _stamp(run.heads_path), n_kept)
+
+
+def sink_shares(run: Run) -> pd.DataFrame | None:
+    """layer, head, sink_share as ``validate sinks`` found them; None where it was not run."""
+    path = run.path / FOLDER / f"{SINKS}.parquet"
+    return _sink_shares(str(path), _stamp(path)) if path.is_file() else None
+
+
+def sink_share(run: Run, layer: int, head: int) -> float | None:
+    """One head's; None where it is not known."""
+    table = sink_shares(run)
+    if table is None:
+        return None
+    found = table.loc[(table["layer"] == layer) & (table["head"] == head), "sink_share"]
+    return float(found.iloc[0]) if len(found) else None
+
+
+@st.cache_resource(max_entries=4, show_spinner=False)
+def _sink_shares(path: str, stamp: float) -> pd.DataFrame | None:
+    try:
+        return pd.read_parquet(path, columns=["layer", "head", "sink_share"])
+    except (OSError, ValueError, KeyError):
+        return None  # a damaged file costs its own column
 
 
 def per_source(run: Run) -> pd.DataFrame:

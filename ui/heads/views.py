@@ -5,17 +5,21 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.correlation import spearman
 from circuitseer_core.detection.heads import finalists
 from circuitseer_core.figures import heads as figures
-from circuitseer_core.figures.head_detail import membership
+from circuitseer_core.figures.head_detail import importance_by_sink, membership
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.head_checks import overlap_sentence
-from circuitseer_core.wording import count, percent
+from circuitseer_core.wording import count, percent, signed
 from ui.heads import tables as head_tables
 from ui.heads.compare import compare_with
-from ui.heads.panel import Choice, pick
+from ui.heads.detail import pick
+from ui.heads.panel import Choice
 from ui.shell import run_keys
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 
 MAX_MAPS = 4
@@ -25,6 +29,9 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """All heads, best first; a row picked is the head in view."""
     kept = set(choice.heads)
     shown = heads.sort_values(["raced_out", "rank"], ignore_index=True)
+    sinks = head_tables.sink_shares(run)
+    if sinks is not None:
+        shown = shown.merge(sinks, on=["layer", "head"], how="left")
     cells = list(zip(shown["layer"], shown["head"], strict=True))
     shown.insert(0, "kept", [cell in kept for cell in cells])
 
@@ -43,6 +50,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         alt="All heads with importance, standard error and rank",
         column_order=[
             *("rank", "layer", "head", "importance", "stderr", "n", "kept"),
+            *(["sink_share"] if sinks is not None else []),
             *(c for c in ("contrast_importance", "specificity", "specificity_rank") if c in shown),
             *(c for c in ("raced_out", "below_noise") if c in shown and shown[c].any()),
         ],
@@ -59,6 +67,12 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             "stderr": st.column_config.NumberColumn("Std. error", format="%.4f"),
             "n": st.column_config.NumberColumn("Samples", width="small"),
             "kept": st.column_config.CheckboxColumn("Kept", width="small"),
+            "sink_share": st.column_config.NumberColumn(
+                "On first token",
+                format="percent",
+                help="Share of its attention that the head leaves on the first token, mean over "
+                "the samples of validate sinks",
+            ),
             "contrast_importance": st.column_config.NumberColumn("Contrast ΔL", format="%+.4f"),
             "specificity": st.column_config.NumberColumn("Specificity", format="%+.4f"),
             "specificity_rank": st.column_config.NumberColumn("Spec. rank", width="small"),
@@ -173,6 +187,32 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             ),
             "shared": st.column_config.NumberColumn("Heads shared"),
         },
+    )
+
+
+def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
+    """Whether heads that matter are those that park attention on the first token."""
+    shares = head_tables.sink_shares(run)
+    if shares is None:
+        st.caption("Not measured yet: how much attention each head leaves on the first token.")
+        words = ["validate", "--run", str(run.path), "sinks"]
+        show_commands("Measure it", as_typed(words), key="sinks_command")
+        return
+    joined = heads.merge(shares, on=["layer", "head"])
+    kept = set(choice.heads)
+    ours = [cell in kept for cell in zip(joined["layer"], joined["head"], strict=True)]
+    own, others = joined[ours]["sink_share"], joined[[not o for o in ours]]["sink_share"]
+    rho = spearman(joined["importance"].to_numpy(), joined["sink_share"].to_numpy())
+    st.caption(
+        f"On average the kept heads leave {percent(own.mean())} of their attention on the first "
+        f"token, the others {percent(others.mean())}. Spearman of ΔL with this share over "
+        f"{count(len(joined), 'head')}: {signed(rho)}."
+    )
+    show_figure(
+        importance_by_sink(joined, choice.heads, theme=theme()),
+        key="sink_shares",
+        data=joined,
+        alt="ΔL of every head against its share of attention on the first token",
     )
 
 

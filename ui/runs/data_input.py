@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -10,6 +11,7 @@ import streamlit as st
 
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import runs_home
 from ui.widgets.markdown import inline, literal
@@ -20,23 +22,33 @@ KINDS = {
     "hub": "Hugging Face Hub",
     "upload": "Upload",
 }
+SAME = "same"
 FORMATS = ["jsonl", "json", "csv", "parquet"]
 
 
-def choose_data(label: str, key: str, *, help_text: str) -> list[str]:
-    """Widgets for one or several DATA specs; returns them, empty while nothing is named."""
+def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] = ()) -> list[str]:
+    """Widgets for one or several DATA specs; returns them, empty while nothing is named.
+
+    ``same_as``: specs chosen above, which may be taken here as well without naming (or uploading)
+    them again.
+    """
+    kinds = KINDS | ({SAME: "Same as the probe"} if same_as else {})
+    if st.session_state.get(f"{key}_kind") not in {None, *kinds}:
+        del st.session_state[f"{key}_kind"]
     kind = st.segmented_control(
         label,
-        list(KINDS),
+        list(kinds),
         default="demo",
         required=True,
-        format_func=KINDS.__getitem__,
+        format_func=kinds.__getitem__,
         key=f"{key}_kind",
         persist_state="session",
         help=help_text,
     )
     if kind == "demo":
         return ["demo"]
+    if kind == SAME:
+        return list(same_as)
     if kind == "upload":
         return _uploaded(key)
     hub = kind == "hub"
@@ -63,19 +75,28 @@ def _as_hub(line: str) -> str:
 def _uploaded(key: str) -> list[str]:
     """Uploaded files, kept under the runs folder so that a job can read them later."""
     files = st.file_uploader("Files", FORMATS, accept_multiple_files=True, key=f"{key}_upload")
-    folder = runs_home() / "uploads"
     remembered = f"{key}_uploaded"
-    for file in files or []:
-        folder.mkdir(parents=True, exist_ok=True)
-        target = folder / Path(file.name).name
-        if not target.is_file() or target.stat().st_size != file.size:
-            target.write_bytes(file.getbuffer())
     if files:
-        st.session_state[remembered] = [str(folder / Path(f.name).name) for f in files]
+        try:
+            stored = [kept_upload(file.name, file.getbuffer()) for file in files]
+        except UserError as error:
+            st.error(literal(error), icon=":material/error:")
+            return []
+        st.session_state[remembered] = stored
     kept: list[str] = st.session_state.get(remembered, [])
     if kept and not files:
-        st.caption("Uploaded before: " + inline(", ".join(Path(p).name for p in kept)))
+        st.caption("Uploaded before: " + inline(", ".join(s.partition("=")[0] for s in kept)))
     return kept
+
+
+def kept_upload(name: str, content: bytes | memoryview) -> str:
+    """Keep an uploaded file (data/uploads.py); its DATA spec, whose source is the file's own name.
+
+    Raises UserError where it is too large.
+    """
+    path = store(runs_home() / "uploads", name, content)
+    source = path.stem.replace("=", "-").replace(":", "-")
+    return f"{source}={path}"
 
 
 def choose_fields(key: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from circuitseer_core.runs.folder import Run, list_runs, runs_home
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
-from ui.runs.data_input import choose_data, choose_fields, preview
+from ui.runs.data_input import SAME, choose_data, choose_fields, preview
 from ui.shell import BUNDLED, watch_run
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
@@ -36,7 +37,9 @@ def form(run: Run | None) -> None:
     own = run is not None and st.session_state.get("run_key") != BUNDLED
     again = [SCORE] if own and run is not None and run.heads_path.is_file() else []
     plans = [EVERYTHING, DETECT, *again]
-    plan = st.segmented_control(
+    with st.container(horizontal=True, vertical_alignment="bottom", key="start_bar"):
+        choice, go = st.container(width="content"), st.container(width="content")
+    plan = choice.segmented_control(
         "What to run",
         plans,
         default=EVERYTHING,
@@ -56,7 +59,8 @@ def form(run: Run | None) -> None:
         return
     typed = "\n".join(commands.as_typed(step) for step in steps)
     show_commands("The commands this runs", typed, key="commands")
-    st.button(
+    # Near the top, and drawn last: there is nothing to start before all choices are read.
+    go.button(
         "Start",
         type="primary",
         icon=":material/play_arrow:",
@@ -107,19 +111,28 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     )
     steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
-        more = _score_steps(path, None)
+        more = _score_steps(path, None, probe, fields)
         if more is None:
             return path, None
         steps += more
     return path, steps
 
 
-def _score_steps(path: Path, run: Run | None) -> list[list[str]] | None:
+def _score_steps(
+    path: Path,
+    run: Run | None,
+    probe: Sequence[str] = (),
+    probe_fields: Mapping[str, str] | None = None,
+) -> list[list[str]] | None:
+    """Score and select; ``probe``: the specs (and fields) that the data may be the same as."""
     with st.container(border=True, key="card_data"):
         st.markdown("**Data to score**: the pool that the subset is drawn from")
-        data = choose_data("From", "data", help_text="Everything you might train on.")
-        fields = choose_fields("data")
-        ready = preview(data, fields, "data", responses=False)
+        data = choose_data(
+            "From", "data", help_text="Everything you might train on.", same_as=probe
+        )
+        same = st.session_state.get("data_kind") == SAME
+        fields = dict(probe_fields or {}) if same else choose_fields("data")
+        ready = bool(data) if same else preview(data, fields, "data", responses=False)
     scoring = run_settings.scoring(run)
     drawing = run_settings.drawing()
     if not ready:
@@ -207,8 +220,12 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
         mode=settings["mode"],
         contrast=contrast,
         runs=runs,
+        probe_pool=settings["probe_pool"],
+        criterion=settings["probe_criterion"],
     )
     words = f"{estimate.evaluations:,} evaluations (a head ablated on a sample)"
+    if settings["probe_criterion"] == "loss":
+        words += f" after the clean losses of {settings['probe_pool']:,} candidates at most"
     if estimate.seconds is not None:
         source = "as measured in an earlier run" if estimate.measured else "a guess for 2 CPU cores"
         words += f", about {duration(_coarse(estimate.seconds))} ({source})"

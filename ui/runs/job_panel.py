@@ -10,15 +10,13 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt
-from circuitseer_core.runs.records import ProgressRecord
+from ui.runs.job_bar import POLL_S, STEP_TITLES, phase_bar, resume
 from ui.shell import BUNDLED, link_to, open_run
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago, duration
 
-STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
 ICONS = {"done": "check_circle", "waiting": "radio_button_unchecked"}
-POLL_S = 1.0
 
 
 def watch(run: Run) -> None:
@@ -69,7 +67,7 @@ def _actions(path: Path, status: jobs.JobStatus) -> None:
         with st.popover("Adopt", icon=":material/shield:"):
             _offer_adoption(path, status)
     elif status.resumable:
-        st.button("Resume", icon=":material/resume:", on_click=_resume, args=[path], key="resume")
+        st.button("Resume", icon=":material/resume:", on_click=resume, args=[path], key="resume")
 
 
 def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
@@ -81,14 +79,7 @@ def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
         return
     st.markdown("This job was not started on this machine. It would run:")
     st.code("\n".join(commands.as_typed(step) for step in steps), language="bash", wrap_lines=True)
-    st.button("Adopt and resume", on_click=_resume, args=[path, True], key="adopt")
-
-
-def _resume(path: Path, adopt: bool = False) -> None:
-    try:
-        jobs.resume(path, adopt=adopt)
-    except UserError as error:
-        st.toast(literal(error), icon=":material/error:")
+    st.button("Adopt and resume", on_click=resume, args=[path, True], key="adopt")
 
 
 def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
@@ -102,24 +93,10 @@ def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
         st.markdown(f":green[:material/{ICONS['done']}:] {title}")
     elif status.live:
         st.markdown(f":primary[:material/progress_activity:] **{title}**")
-        _bar(status.progress)
+        phase_bar(status)
     else:
         colour, word = BADGES[status.state]
         st.markdown(f":{colour}[:material/cancel:] {title}: {word.lower()}")
-
-
-def _bar(progress: ProgressRecord | None) -> None:
-    """The progress bar of the step in work, once its process has reported."""
-    if progress is None or progress.state != "running" or not progress.total:
-        st.progress(0.0, text="Loading the model and the data …")
-        return
-    unit = progress.unit.replace(" x ", " × ")
-    words = f"{progress.done:,} of {progress.total:,} {unit}"
-    if progress.rate:
-        words += f", {progress.rate:,.1f} a second"
-    if progress.eta_s is not None:
-        words += f", {duration(progress.eta_s)} left"
-    st.progress(min(1.0, progress.done / progress.total), text=inline(words))
 
 
 def _log(path: Path) -> None:

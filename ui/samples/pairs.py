@@ -8,6 +8,7 @@ import streamlit as st
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.pairs import partner, review_pair
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.calibration.names import MIN_PAIRS
 from circuitseer_core.figures.review import agreement_interval
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -18,6 +19,7 @@ from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.samples import detail, opened
 from ui.samples import filters as sample_filters
+from ui.shell import link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import literal
 
@@ -114,6 +116,7 @@ def blind_review(run: Run, store: ScoreStore, scorer: str) -> None:
         )  # fmt: skip
     _last_verdict()
     _agreement(judged, scorer)
+    _offer_fit(judged)
 
 
 def _judge(run: Run, scorer: str, pair: tuple[str, str], scores: list[float], choice: str) -> None:
@@ -160,6 +163,14 @@ def _agreement(judged: ReviewState, scorer: str) -> None:
         data=verdicts,
         alt="Agreement rate with its interval against chance",
     )
+
+
+def _offer_fit(judged: ReviewState) -> None:
+    """Once there are enough verdicts: heads can be fitted to them."""
+    decided = int(judged.verdicts["choice"].isin(["left", "right"]).sum())
+    if decided >= MIN_PAIRS:
+        st.caption(f"{decided} pairs are decided: the heads can be fitted to what you see.")
+        link_to("calibrate", "Fit to the verdicts", icon=":material/tune:")
 
 
 def _reading(low: float, high: float) -> str:

@@ -18,6 +18,7 @@ from circuitseer_core.runs.folder import Run
 from ui import cached_scores as cached
 from ui.export import draw as draw_data
 from ui.export.settings import default_settings
+from ui.heads import detail as head_detail
 from ui.heads import panel as head_panel
 from ui.heads import tables as head_tables
 from ui.overview import findings as run_findings
@@ -77,7 +78,7 @@ def _distributions(store: ScoreStore) -> None:
 def _heads(run: Run) -> None:
     """Heads: the best 5 %, the best of them in detail, and what sources agree on."""
     heads = head_tables.heads(run)
-    head_tables.head_deltas(run, *head_panel.best(heads))
+    head_tables.head_deltas(run, *head_detail.best(heads))
     kept = len(select_heads(heads, head_panel.default_rule(heads)))
     head_tables.membership(run, kept)
     head_tables.source_agreement(run, kept)

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _COMPONENT = ("BidiComponent", "serialization", "recordbatch", "_arrayReduce")
 _PAGES = {
     "heads": (*_COMPONENT, "Slider", "ButtonGroup", "Metric"),
+    "try_it": (*_COMPONENT, "TextInput", "TextArea", "Button"),
     "samples": (*_COMPONENT, "TextInput", "ButtonGroup", "Button"),
     "sources": ("PlotlyChart",),
     "export": ("PlotlyChart",),

@@ -80,7 +80,7 @@ async def few_sessions() -> AsyncIterator[None]:
 def install(storage: SessionStorage) -> bool:
     """Whether the running server takes the storage; it goes on with its own where it does not."""
     manager = getattr(runtime.get_instance(), "_session_mgr", None) if runtime.exists() else None
-    if not hasattr(manager, "_session_storage"):
+    if manager is None or not hasattr(manager, "_session_storage"):
         logging.getLogger(__name__).warning("Streamlit keeps its sessions elsewhere by now")
         return False
     manager._session_storage = storage

@@ -74,7 +74,7 @@ def _controls(store: ScoreStore, others: list[str]) -> tuple[str, float]:
         if st.session_state.get("against") not in others:
             st.session_state.pop("against", None)
         name = st.selectbox(
-            f"{inline(store.name)} ({describe(store.settings)}) against",
+            f"{inline(store.name)} ({inline(describe(store.settings))}) against",
             others,
             key="against",
             bind="query-params",

@@ -148,8 +148,8 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         return
     mean = control.agreement.mean
     st.markdown(
-        f"Spearman **{correlation(mean)}** with the same score from random heads (mean of "
-        f"{len(control.agreement.rhos)} draws, {control.agreement.rows:,} rows). "
+        f"Spearman **{correlation(mean)}** with the same score from random heads "
+        f"({control.agreement.basis}). "
         f"{_control_words(mean)}"
     )
     centres = control.bins.centres

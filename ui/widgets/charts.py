@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 import streamlit as st
 
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
+from circuitseer_core.spreadsheets import to_csv
 from ui.widgets.image_buttons import image_buttons
 
 Table: TypeAlias = pd.DataFrame | Callable[[], pd.DataFrame]
@@ -86,9 +87,15 @@ def download_menu(
             key=f"{key}_html",
         )
         if data is not None:
+            as_it_is = st.toggle(
+                "CSV with formulas",
+                key=f"{key}_as_it_is",
+                help="Cells that begin with an equals sign, plus, minus or at sign get an "
+                "apostrophe, so that no spreadsheet runs them. This leaves them as they are.",
+            )
             st.download_button(
                 "CSV, the data shown",
-                data=lambda: _csv(data),
+                data=lambda: to_csv(data() if callable(data) else data, as_it_is=as_it_is),
                 file_name=f"{name}.csv",
                 mime="text/csv",
                 on_click="ignore",
@@ -104,8 +111,3 @@ def _config(name: str) -> dict[str, Any]:
         "modeBarButtonsToRemove": ["select2d", "lasso2d", "autoScale2d"],
         "toImageButtonOptions": {"format": "svg", "filename": name, "scale": 2},
     }
-
-
-def _csv(data: Table) -> str:
-    frame = data() if callable(data) else data
-    return str(frame.to_csv(index=False))

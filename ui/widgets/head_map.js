@@ -66,6 +66,10 @@ export default function (component) {
     picked = i;
     draw();
     setTriggerValue('pick', { layer: Math.floor(i / heads), head: i % heads });
+    // On a narrow window what the map opens stands below it.
+    const detail = document.querySelector('.st-key-head_facts');
+    const top = detail ? detail.getBoundingClientRect().top : 0;
+    if (top > window.innerHeight * 0.9) detail.scrollIntoView({ block: 'center' });
   };
   const STEP = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -heads, ArrowDown: heads };
   const key = (event) => {

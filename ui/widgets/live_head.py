@@ -16,6 +16,7 @@ from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.tokens import attention_map
 from circuitseer_core.runs.folder import Run
+from ui.widgets import live_model
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
@@ -24,7 +25,7 @@ from ui.widgets.scoring_choice import scoring_in_view
 def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] | None:
     """(T,) attention that each token receives from the head chosen; None until it was computed."""
     head = _choose(run, key)
-    _ask(run, key)
+    live_model.ask(run, key)
     seen = _seen(run, sample.id, head)
     if seen is None:
         return None
@@ -38,13 +39,13 @@ def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] 
 def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:
     """The T x T attention of one head, on demand."""
     head = _choose(run, key)
-    _ask(run, key)
+    live_model.ask(run, key)
     _draw(run, sample.id, head, key)
 
 
 def head_on_sample(run: Run, sample_id: str, head: tuple[int, int], *, key: str) -> None:
     """The T x T attention of a given head on a sample named by its id, on demand."""
-    _ask(run, key)
+    live_model.ask(run, key)
     _draw(run, sample_id, head, key)
 
 
@@ -96,33 +97,21 @@ def _choose(run: Run, key: str) -> tuple[int, int]:
     return int(layer), int(head)
 
 
-def _ask(run: Run, key: str) -> None:
-    """The button without which nothing is loaded."""
-    if st.session_state.get("live_model") != str(run.path):
-        st.button(
-            "Load the model and look",
-            key=f"live_{key}",
-            icon=":material/memory:",
-            on_click=lambda: st.session_state.update(live_model=str(run.path)),
-        )
-
-
 def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
     """What the head does on the sample, once the person asked for the live model of this run."""
-    if st.session_state.get("live_model") != str(run.path):
+    if not live_model.asked(run):
         st.caption(
             "A single head's attention is not stored: it takes the model, in this process, "
             f"on {inline(run.model.device)}."
         )
         return None
-    model = run.model
-    identity = (model.id, str(model.revision), model.dtype, model.device)
     try:
         with st.spinner("Running the model on this sample …"):
             name = scoring_in_view(run) or "default"
+            identity = live_model.identity(run)
             return _inspect(str(run.path), identity, name, sample_id, *head)
     except UserError as error:
-        st.session_state.pop("live_model", None)
+        live_model.forget()
         st.text(str(error))
         return None
 

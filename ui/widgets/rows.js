@@ -7,13 +7,17 @@ export default function ({ parentElement, data, setTriggerValue }) {
     parentElement.append(list)
   }
   list.setAttribute("role", "listbox")
-  list.setAttribute("aria-label", "Samples: arrow keys move, Enter opens one")
+  list.setAttribute("aria-label", "Samples: arrow keys move, Enter opens one, j and k open the next")
   list.style.setProperty("--hue", data.hue)
   const part = (name, text) => {
     const made = document.createElement("div")
     made.className = name
     if (text !== undefined) made.textContent = text
     return made
+  }
+  const open = (id) => {
+    list.opening = id
+    setTriggerValue("chosen", id)
   }
   const held = list.contains(list.getRootNode().activeElement)
   const buttons = data.rows.map((row, i) => {
@@ -33,7 +37,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
     bar.append(fill)
     score.append(bar)
     button.append(part("rank", row.rank), body, score)
-    button.onclick = () => setTriggerValue("chosen", row.id)
+    button.onclick = () => open(row.id)
     return button
   })
   list.replaceChildren(...buttons)
@@ -48,4 +52,28 @@ export default function ({ parentElement, data, setTriggerValue }) {
     next.tabIndex = 0
     next.focus()
   }
+
+  // On a narrow window the sample stands below the list: what was opened is brought into view.
+  if (list.opening !== undefined && list.opening === data.chosen) {
+    list.opening = undefined
+    const detail = document.querySelector(".st-key-detail_head")
+    const top = detail ? detail.getBoundingClientRect().top : 0
+    if (top < 0 || top > window.innerHeight * 0.7) detail.scrollIntoView({ block: "start" })
+  }
+
+  // j and k, as in mail and code review, wherever the focus is but in a field.
+  const turn = (event) => {
+    const steps = { j: 1, k: -1 }
+    const field = event.composedPath()[0]
+    const typing = field.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(field.tagName)
+    const plain = !event.ctrlKey && !event.metaKey && !event.altKey
+    if (!(event.key in steps) || typing || !plain || !list.isConnected) return
+    const at = data.rows.findIndex((row) => row.id === data.chosen)
+    const next = data.rows[at + steps[event.key]]
+    event.preventDefault()
+    if (next) open(next.id)
+    else document.querySelector(`.st-key-${steps[event.key] < 0 ? "previous" : "next"} button:enabled`)?.click()
+  }
+  document.addEventListener("keydown", turn)
+  return () => document.removeEventListener("keydown", turn)
 }

@@ -7,6 +7,7 @@ from typing import Literal
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
+from ui.widgets.markdown import inline
 
 MEANING = {
     "variance": "variance over tokens of the attention each receives",
@@ -17,6 +18,7 @@ MEANING = {
     "random": "a hash of the id, a baseline",
     "perplexity": "of the response given the prompt, a baseline",
     "ifd": "instruction-following difficulty, a baseline",
+    "calibrated": "beyond the paper: rank by a fit to a measure of your own",
     "head_influence": "loss without the reasoning heads relative to clean (AttentionInfluence)",
 }
 
@@ -41,6 +43,6 @@ def choose_scorer(
         bind="query-params",
         width=width,
         label_visibility="visible" if visible else "collapsed",
-        help="\n".join(f"- `{name}`: {MEANING[name]}" for name in options if name in MEANING),
+        help="\n".join(f"- {inline(name)}: {MEANING[name]}" for name in options if name in MEANING),
     )
     return str(chosen)

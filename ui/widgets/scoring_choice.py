@@ -13,6 +13,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.wording import count
+from ui.widgets.markdown import inline, literal
 
 PARAM = "scoring"
 _TEXTS = {"prompt": "prompts", "response": "responses", "full": "prompts and responses"}
@@ -45,7 +46,7 @@ def choose_scoring(run: Run | None) -> None:
         return
     wanted = st.query_params.get(PARAM)
     if wanted and wanted != name:
-        st.toast(f"This run has no scores named {wanted}.", icon=":material/info:")
+        st.toast(f"This run has no scores named {inline(wanted)}.", icon=":material/info:")
     view_scoring(run, name)
     names = run.scorings()
     if len(names) < 2:
@@ -60,9 +61,9 @@ def choose_scoring(run: Run | None) -> None:
             help="Which scoring of this run all pages show and draw from.",
         )
         try:
-            st.caption(describe(run.scoring(name)))
+            st.caption(literal(describe(run.scoring(name))))
         except UserError as error:
-            st.caption(str(error))
+            st.caption(literal(error))
 
 
 def describe(scoring: ScoringRecord) -> str:

@@ -10,7 +10,6 @@ export default function ({ parentElement, data, setTriggerValue }) {
     parentElement.append(root)
   }
   const [text, tip] = root.children
-  root.style.setProperty("--hue", data.hue)
   text.setAttribute("role", "group")
   text.setAttribute("aria-label", data.name + ": arrow keys move between tokens, Enter picks one")
   if (root.sample !== data.sample || text.childElementCount === 0) build(text, data)
@@ -19,8 +18,10 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const spans = text.querySelectorAll(".token")
   const active = data.picked ?? 0
   spans.forEach((span, i) => {
-    span.style.setProperty("--s", data.strength[i])
+    span.style.setProperty("--s", Math.abs(data.strength[i]))
+    span.style.setProperty("--hue", data.strength[i] < 0 ? data.below : data.hue)
     span.classList.toggle("out", data.left_out[i] === 1)
+    span.classList.toggle("before", i < (data.before ?? 0))
     span.classList.toggle("picked", data.picked === i)
     span.tabIndex = i === active ? 0 : -1
     span.setAttribute("aria-pressed", String(data.picked === i))
@@ -74,6 +75,7 @@ function build(text, data) {
     span.dataset.i = i
     span.setAttribute("role", "button")
     span.textContent = label
+    if (!label.trim()) span.setAttribute("aria-label", label.includes("\n") ? "line break" : "space")
     made.append(span)
   })
   if (data.tail) {

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import Shade, Spans
 from ui.widgets.charts import theme
@@ -72,6 +73,57 @@ def token_view(
             "tips": list(tips),
             "tail": spans.tail,
             "hue": theme().categorical[1],
+            "picked": picked,
+        },
+        on_picked_change=chosen,
+    )
+
+
+def signed_tokens(
+    name: str,
+    spans: Spans,
+    strength: Floats,
+    tips: Sequence[str],
+    *,
+    key: str,
+    before: int = 0,
+    picked: int | None = None,
+    on_pick: Callable[[int], None] | None = None,
+) -> None:
+    """A text whose spans are coloured by a number with a sign: orange above zero, blue below.
+
+    Args:
+        name: tells texts apart; a click on another one is ignored.
+        spans: S pieces of the text.
+        strength: (S,) from -1 to 1.
+        tips: (S,) what to say when a span is hovered or reached by keyboard.
+        key: of the component.
+        before: how many spans in front are context, written in grey.
+        picked: the span outlined.
+        on_pick: called with the number of the span clicked, before the next script run.
+    """
+
+    def chosen() -> None:
+        event = st.session_state[key].get("picked")
+        if event and on_pick and event["sample"] == name:
+            on_pick(int(event["span"]))
+
+    look = theme()
+    _TOKENS(
+        key=key,
+        data={
+            "sample": name,
+            "name": "Tokens of the text",
+            "labels": list(spans.labels),
+            "special": spans.special.astype(int).tolist(),
+            "first": spans.first_token().tolist(),
+            "strength": np.round(strength, 3).tolist(),
+            "left_out": [0] * len(spans.labels),
+            "tips": list(tips),
+            "tail": "",
+            "hue": look.categorical[1],
+            "below": look.categorical[0],
+            "before": before,
             "picked": picked,
         },
         on_picked_change=chosen,

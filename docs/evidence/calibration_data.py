@@ -1,6 +1,6 @@
 """Problems with a count of worked steps, as files that ``score`` and ``calibrate`` read.
 
-    python benchmarks/calibration_data.py --out FOLDER --gsm8k train.jsonl --svamp svamp.jsonl \\
+    python docs/evidence/calibration_data.py --out FOLDER --gsm8k train.jsonl --svamp svamp.jsonl \\
         --aqua dev.jsonl
 
 Writes FOLDER/{champ,aqua,svamp,gsm8k}.jsonl with id, question, answer and ``steps``:
@@ -20,7 +20,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from circuitseer_core.data.demo import demo_rows

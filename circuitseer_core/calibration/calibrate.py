@@ -1,0 +1,181 @@
+"""Fit head readings to a measure of difficulty, and say what that is worth.
+
+1. Read the rows of a scoring that carry head readings, and their targets.
+2. Fit and judge out of fold, beside everything that might do as well (compare.py, pairs.py).
+3. Write ``RUN/calibrations/NAME``: calibration.json and predictions.parquet.
+4. Where every row of the scoring has readings, give it the scorer ``calibrated`` (scorer.py).
+
+This goes beyond arXiv 2510.18470 and is never the default.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import time
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.calibration.compare import repeats_of, study
+from circuitseer_core.calibration.folds import share_ranks
+from circuitseer_core.calibration.names import HEADS, PLUS, WORDS
+from circuitseer_core.calibration.pairs import decided_pairs, pair_study
+from circuitseer_core.calibration.report import pair_verdict, verdict
+from circuitseer_core.calibration.rows import Rows, load_rows
+from circuitseer_core.calibration.scorer import apply_calibration, covers
+from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
+from circuitseer_core.calibration.sources import each_alone, each_by_others, usable_sources
+from circuitseer_core.calibration.targets import read_target
+from circuitseer_core.calibration.weights import fold_fits, head_shares, whole_fit
+from circuitseer_core.correlation import spearman
+from circuitseer_core.errors import UserError
+from circuitseer_core.files import replace_folder
+from circuitseer_core.runs.calibration_records import (
+    CALIBRATION_FORMAT,
+    CalibrationOptions,
+    CalibrationRecord,
+    LinearFit,
+    TargetRecord,
+)
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.stage import versions
+from circuitseer_core.selection.review import load as load_review
+
+
+def calibrate(
+    run: Run, settings: CalibrateSettings, *, command: str | None = None, show: bool = True
+) -> CalibrationRecord:
+    """Fit, judge and write one calibration; one of the same name is replaced.
+
+    Raises:
+        UserError: no target was named, the scoring has no head readings, the target cannot be
+            read, or too few rows have one.
+    """
+    if settings.target is None:
+        raise UserError("say what to fit: --target COLUMN, count:TEXT or verdicts")
+    began = time.monotonic()
+    rows = load_rows(run, settings.scores)
+    fitted = _fit_verdicts if settings.target == VERDICTS else _fit_numbers
+    with Progress(run, "calibrate", 1, unit="fits", show=show) as progress:
+        record, predictions = fitted(run, rows, settings, progress)
+    record.name, record.created, record.command = settings.name, now(), command
+    record.versions = versions()
+    record.seconds = round(time.monotonic() - began, 2)
+    _write(run, record, predictions)
+    if covers(run, settings.scores, record):
+        apply_calibration(run, settings.name, settings.scores)
+    return record
+
+
+def _fit_numbers(
+    run: Run, rows: Rows, settings: CalibrateSettings, progress: Progress
+) -> tuple[CalibrationRecord, pd.DataFrame]:
+    """A target that is a number a row."""
+    target = read_target(rows, settings)
+    known = np.flatnonzero(np.isfinite(target.values))
+    rows, values = rows.take(known), target.values[known]
+    target = type(target)(target.name, target.kind, values, target.levels, target.unread)
+    progress.resize(_folds_to_fit(rows, values, settings))
+    scoring = run.scoring(settings.scores)
+    found = study(rows, values, settings, scoring.heads, progress.advance)
+    if len(set(rows.source)) > 1:
+        for extra in (each_alone, each_by_others):
+            estimates, gains = extra(rows, values, settings, progress.advance)
+            found.estimates.extend(estimates)
+            found.gains.extend(gains)
+    fits = fold_fits(found.pooled, np.unique(found.folds).tolist(), rows.heads, settings)
+    whole = whole_fit(found.blocks[0], found.design, rows.heads, settings)
+    progress.advance()
+    record = _record(run, settings, target.record(rows, _known(spearman(values, rows.tokens))))
+    record.estimates, record.gains, record.chance = found.estimates, found.gains, found.chance
+    record.whole, record.fits, record.heads = whole, fits, head_shares(whole, fits)
+    record.verdict = verdict(record)
+    predictions = pd.DataFrame(
+        {
+            "id": rows.ids,
+            "source": rows.source.astype(str),
+            "n_tokens": rows.tokens.astype(np.int64),
+            "target": values,
+            "fold": found.folds,
+            **{name: share_ranks(p, found.folds) for name, p in _kept(found.pooled.blocks)},
+        }
+    )
+    return record, predictions
+
+
+def _fit_verdicts(
+    run: Run, rows: Rows, settings: CalibrateSettings, progress: Progress
+) -> tuple[CalibrationRecord, pd.DataFrame]:
+    """The blind review's pairs."""
+    pairs = decided_pairs(rows, load_review(run.path).verdicts)
+    found = pair_study(rows, pairs, settings)
+    progress.advance()
+    named = [[rows.ids[h], rows.ids[e]] for h, e in zip(pairs.harder, pairs.easier, strict=True)]
+    digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()
+    target = TargetRecord(name=VERDICTS, kind=VERDICTS, rows=len(rows), sha256=digest)
+    target.pairs = len(pairs)
+    record = _record(run, settings, target)
+    record.estimates, record.gains = found.estimates, found.gains
+    record.whole, record.fits = found.whole, found.fits
+    record.heads = head_shares(found.whole, found.fits)
+    record.verdict = pair_verdict(record)
+    harder, easier = zip(*named, strict=True)
+    predictions = pd.DataFrame({"harder": harder, "easier": easier, HEADS: found.decided})
+    return record, predictions
+
+
+def _folds_to_fit(rows: Rows, values: Floats, settings: CalibrateSettings) -> int:
+    """About how many folds there will be, the whole fit counted as one."""
+    total = repeats_of(settings, len(rows)) * settings.folds + 1
+    if len(set(rows.source)) > 1:
+        for source in usable_sources(rows, values):
+            own = int((rows.source == source).sum())
+            total += repeats_of(settings, own) * settings.folds
+        total += len(set(rows.source))
+    return total
+
+
+def _kept(blocks: Mapping[str, Floats]) -> list[tuple[str, Floats]]:
+    """Predictions that are worth looking at row by row."""
+    return [(name, blocks[name]) for name in (HEADS, WORDS, WORDS + PLUS) if name in blocks]
+
+
+def _record(run: Run, settings: CalibrateSettings, target: TargetRecord) -> CalibrationRecord:
+    """calibration.json before anything was measured."""
+    scoring = run.scoring(settings.scores)
+    return CalibrationRecord(
+        format=CALIBRATION_FORMAT,
+        name=settings.name,
+        settings=CalibrationOptions(**settings.model_dump(mode="json")),
+        target=target,
+        model=scoring.model,
+        text=scoring.text,
+        reasoning_heads=scoring.heads,
+        data=scoring.data,
+        whole=LinearFit(),
+    )
+
+
+def _write(run: Run, record: CalibrationRecord, predictions: pd.DataFrame) -> None:
+    """Both files aside, then the folder in place."""
+    aside = run.path / f".calibration-{record.name}.{os.getpid()}.tmp"
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    try:
+        predictions.to_parquet(aside / "predictions.parquet", index=False)
+        record.write(aside / "calibration.json")
+        target = run.calibration_dir(record.name)
+        target.parent.mkdir(exist_ok=True)
+        replace_folder(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _known(value: float) -> float | None:
+    return round(value, 6) if np.isfinite(value) else None

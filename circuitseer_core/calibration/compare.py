@@ -1,0 +1,285 @@
+"""The fit to head readings beside everything that might do as well, on the same folds.
+
+Blocks: all heads; the reasoning heads alone; sets of as many random heads; words; looks of the text
+(digits, LaTeX, operators, newlines); the paper's scores; perplexity and IFD where they were scored;
+the source. Every one is fitted in the same way; the paper's scores are judged as they are, too.
+``rest`` is all but the heads, and ``X + heads`` is X and the heads: predictions added.
+
+Which rows share a fold moves the numbers by more than one would like, so several assignments of
+rows to folds are made and the numbers are means over them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.calibration.blocks import (
+    Block,
+    head_block,
+    score_block,
+    source_block,
+    surface_block,
+    word_block,
+)
+from circuitseer_core.calibration.folds import folds_by_hash
+from circuitseer_core.calibration.judge import Judge, Judged, mean_of
+from circuitseer_core.calibration.names import (
+    HEADS,
+    MIN_ROWS,
+    PLUS,
+    POOLED,
+    RANDOM,
+    REASONING,
+    REST,
+    WITHIN,
+    WORDS,
+)
+from circuitseer_core.calibration.nested import Design, OutOfFold, out_of_fold
+from circuitseer_core.calibration.rows import Rows
+from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.calibration_records import Chance, Estimate, Gain
+
+RANDOM_SETS = 10
+_LOSSES = ("perplexity", "ifd")
+_MANY_ROWS = 1_000
+Lines = dict[str, Judged]
+
+
+@dataclass(slots=True)
+class Study:
+    """All that was measured. ``blocks``, ``design``, ``folds`` and ``pooled`` are of the first
+    assignment of rows to folds, whose fits are kept."""
+
+    blocks: list[Block]
+    design: Design
+    folds: NDArray[np.int64]
+    pooled: OutOfFold
+    estimates: list[Estimate]
+    gains: list[Gain]
+    chance: Chance
+
+
+def repeats_of(settings: CalibrateSettings, rows: int) -> int:
+    """How many assignments of rows to folds are judged."""
+    return settings.repeats or (5 if rows <= _MANY_ROWS else 2)
+
+
+def study(
+    rows: Rows,
+    target: Floats,
+    settings: CalibrateSettings,
+    reasoning: Sequence[Head],
+    on_fold: Callable[[], None] = lambda: None,
+) -> Study:
+    """Fit and judge all rows together, and within sources where there are several.
+
+    Args:
+        rows: those with a target.
+        target: (N,) finite, higher is harder.
+        reasoning: the heads that the scoring was made with.
+
+    Raises:
+        UserError: too few rows, or a target that is the same everywhere.
+    """
+    if len(rows) < MIN_ROWS:
+        raise UserError(
+            f"{len(rows)} rows have a target and head readings: at least {MIN_ROWS} are needed"
+        )
+    if np.ptp(target) == 0:
+        raise UserError("the target is the same on every row")
+    source = source_numbers(rows)
+    groups = source if settings.within_sources else None
+    design = Design(target, rows.tokens, _permuted(target, groups, settings), groups)
+    plain = Design(target, rows.tokens, np.zeros((len(target), 0)), groups)
+    blocks = all_blocks(rows, settings, reasoning)
+    sums = _sums(blocks)
+    judged_by = {POOLED: None} | ({WITHIN: source} if len(set(source)) > 1 else {})
+    judges = {
+        judged: Judge(target, rows.tokens, groups=by, seed=settings.seed)
+        for judged, by in judged_by.items()
+    }
+    lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
+    first: tuple[OutOfFold, NDArray[np.int64]] | None = None
+    for repeat in range(repeats_of(settings, len(rows))):
+        folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
+        found = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
+        for judged, judge in judges.items():
+            lines[judged].append(_fitted_lines(judge, found, folds))
+        first = first or (found, folds)
+    assert first is not None  # there is at least one repeat
+    estimates, gains = _numbers(rows, lines, judges, [*sums, *(b.name for b in blocks)])
+    pooled, folds = first
+    chance = _chance(design, pooled, folds, estimates)
+    return Study(blocks, design, folds, pooled, estimates, gains, chance)
+
+
+def source_numbers(rows: Rows) -> NDArray[np.int64]:
+    """(N,) each row's source as a number."""
+    return np.unique(rows.source.astype(str), return_inverse=True)[1].astype(np.int64)
+
+
+def all_blocks(rows: Rows, settings: CalibrateSettings, reasoning: Sequence[Head]) -> list[Block]:
+    """Every block of the comparison, the heads first."""
+    families = settings.families
+    own = [head for head in reasoning if head in set(rows.heads)]
+    blocks = [head_block(rows, HEADS, rows.heads, families, settings.heads_at_most)]
+    if own and len(own) < len(rows.heads):
+        blocks.append(head_block(rows, REASONING, own, families))
+        others = [head for head in rows.heads if head not in set(own)]
+        rng = np.random.default_rng(settings.seed)
+        for number in range(RANDOM_SETS):
+            pick = rng.choice(len(others), size=min(len(own), len(others)), replace=False)
+            heads = sorted(others[i] for i in pick)
+            blocks.append(head_block(rows, f"{RANDOM} {number}", heads, families))
+    blocks += [word_block(rows), surface_block(rows)]
+    known = rows.scorers()
+    paper = [name for name in known if rows.controls(name)]
+    losses = [name for name in _LOSSES if name in known]
+    if paper:
+        blocks.append(score_block(rows, "paper's scores", paper))
+    if losses:
+        blocks.append(score_block(rows, "perplexity and IFD", losses))
+    if len(set(rows.source)) > 1 and not settings.within_sources:
+        blocks.append(source_block(rows))
+    return blocks
+
+
+def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
+    """Which predictions are added: a rival and the heads, all rivals, these and the heads."""
+    names = [block.name for block in blocks]
+    rivals = tuple(n for n in names if n not in (HEADS, REASONING) and not n.startswith(RANDOM))
+    sums: dict[str, tuple[str, ...]] = {name + PLUS: (name, HEADS) for name in rivals}
+    return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
+
+
+def _permuted(
+    target: Floats, groups: NDArray[np.int64] | None, settings: CalibrateSettings
+) -> Floats:
+    """(N, P) the target in other orders, within each group where given."""
+    rng = np.random.default_rng(settings.seed + 1)
+    columns = np.tile(target[:, None], (1, settings.permutations))
+    parts = [np.arange(len(target))]
+    if groups is not None:
+        parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
+    for rows in parts:
+        columns[rows] = rng.permuted(columns[rows], axis=0)
+    return columns
+
+
+def _fitted_lines(judge: Judge, found: OutOfFold, folds: NDArray[np.int64]) -> Lines:
+    """Every fitted line of one assignment of rows to folds."""
+    lines = {name: judge.partial(p, folds) for name, p in found.blocks.items()}
+    sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
+    if sets:
+        lines[RANDOM] = mean_of(sets)
+    for family, predicted in found.variants[HEADS].items():
+        lines[f"{HEADS}: {family}"] = judge.partial(predicted, folds)
+    return lines
+
+
+def _score_lines(judge: Judge, rows: Rows) -> Lines:
+    """Scores as they are, and what random heads' scores give."""
+    lines: Lines = {}
+    for name in rows.scorers():
+        lines[name] = judge.partial(rows.numbers[name])
+        if controls := rows.controls(name):
+            of_random = [judge.partial(rows.numbers[column]) for column in controls]
+            lines[f"{name} ({RANDOM})"] = mean_of(of_random)
+    return lines
+
+
+def _numbers(
+    rows: Rows,
+    lines: Mapping[str, Sequence[Lines]],
+    judges: Mapping[str, Judge],
+    fitted: Sequence[str],
+) -> tuple[list[Estimate], list[Gain]]:
+    """Means over the assignments, beside the scores as they are."""
+    estimates: list[Estimate] = []
+    gains: list[Gain] = []
+    for judged, judge in judges.items():
+        found = averaged(lines[judged]) | _score_lines(judge, rows)
+        estimates += [estimate(name, judged, j, len(rows)) for name, j in found.items()]
+        rivals = [name for name in (*fitted, *rows.scorers()) if HEADS not in name]
+        gains += _gains(found, judged, rivals)
+    return estimates, gains
+
+
+def averaged(several: Sequence[Lines]) -> Lines:
+    """Line by line, the mean over assignments of rows to folds."""
+    return {name: mean_of([lines[name] for lines in several]) for name in several[0]}
+
+
+def estimate(
+    name: str, judged: str, found: Judged, rows: int, source: str | None = None
+) -> Estimate:
+    """A judged line as it is kept."""
+    low, high = found.interval
+    return Estimate(
+        name=name,
+        judged=judged,
+        value=_plain(found.value),
+        low=_plain(low),
+        high=_plain(high),
+        rows=rows,
+        source=source,
+    )
+
+
+def gain(found: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
+    """The difference of two lines as it is kept."""
+    gap = found[name].minus(found[than])
+    low, high = gap.interval
+    return Gain(
+        name=name,
+        than=than,
+        judged=judged,
+        value=_plain(gap.value),
+        low=_plain(low),
+        high=_plain(high),
+        source=source,
+    )
+
+
+def _gains(found: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
+    """The heads against other sets of heads and the best rival, and what they add to rivals."""
+    known = [n for n in dict.fromkeys(rivals) if n in found and np.isfinite(found[n].value)]
+    best = max(known, key=lambda name: found[name].value)
+    pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in found]
+    pairs += [(HEADS, best), (WORDS + PLUS, WORDS), (REST + PLUS, REST)]
+    if best + PLUS in found:
+        pairs.append((best + PLUS, best))
+    return [gain(found, *pair, judged) for pair in dict.fromkeys(pairs)]
+
+
+def _chance(
+    design: Design, found: OutOfFold, folds: NDArray[np.int64], estimates: Sequence[Estimate]
+) -> Chance:
+    """What the same fit gives on permuted targets, judged as the true one."""
+    judged = POOLED if design.source is None else WITHIN
+    values = np.array(
+        [
+            Judge(permuted, design.tokens, groups=design.source).value(predicted, folds)
+            for permuted, predicted in zip(design.permuted.T, found.permuted.T, strict=True)
+        ]
+    )
+    true = next((e.value for e in estimates if (e.name, e.judged) == (HEADS, judged)), None)
+    low, high = np.quantile(values, [0.025, 0.975])
+    reached = int((values >= (true if true is not None else -2.0)).sum())
+    return Chance(
+        draws=len(values),
+        mean=float(values.mean()),
+        low=float(low),
+        high=float(high),
+        p=(1 + reached) / (1 + len(values)),
+    )
+
+
+def _plain(value: float) -> float | None:
+    return round(float(value), 6) if np.isfinite(value) else None

@@ -1,0 +1,37 @@
+"""What both a fit and its use must agree on: folds, ranks within them, and the form of length."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.correlation import ranks
+from circuitseer_core.hashing import uniforms
+
+_FOLDS = "calibration-folds"
+
+
+def folds_by_hash(ids: Sequence[str], folds: int, seed: int, repeat: int = 0) -> NDArray[np.int64]:
+    """(N,) number of each row's fold: a property of its id. Another ``repeat``, another one."""
+    domain = f"{_FOLDS}-{repeat}" if repeat else _FOLDS
+    return np.floor(uniforms(seed, domain, ids) * folds).astype(np.int64)
+
+
+def share_ranks(values: Floats, groups: NDArray[np.int64] | None = None) -> Floats:
+    """(N,) mid-ranks between 0 and 1, within each group where given; NaN stays NaN."""
+    if groups is None:
+        return (ranks(values) - 0.5) / max(1, int(np.isfinite(values).sum()))
+    shares = np.full(len(values), np.nan)
+    for group in np.unique(groups):
+        at = np.flatnonzero(groups == group)
+        shares[at] = share_ranks(values[at])
+    return shares
+
+
+def length_basis(tokens: Floats) -> Floats:
+    """(n, 3): 1, l, l^2 with l the logarithm of the tokens."""
+    logs = np.log(np.maximum(tokens, 1.0))
+    return np.column_stack([np.ones_like(logs), logs, logs**2])

@@ -1,0 +1,153 @@
+"""Out-of-fold predictions: for every fold, fit on the other rows, choose there, predict the fold.
+
+1. Targets become mid-ranks among the training rows (within their source, where sources go out).
+2. Every variant of a block is fitted, and one is taken by leave-one-out errors, for every target
+   by itself. Permuted targets so make the same choices as the true one.
+3. Blocks are combined by adding their predictions: each is shrunk by what its own inner errors say
+   it is worth.
+
+Nothing of a held-out row but its columns and its length is used for its prediction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats, Index
+from circuitseer_core.calibration.blocks import BLEND, EVERY, Block
+from circuitseer_core.calibration.folds import length_basis, share_ranks
+from circuitseer_core.calibration.linear import LengthOut, RidgeFit, Training
+
+
+@dataclass(frozen=True, slots=True)
+class Design:
+    """What is predicted of N rows, at which length.
+
+    ``target``: (N,); ``permuted``: (N, P) the same in other orders, for the first block alone;
+    ``source``: (N,) numbers, where differences between sources go out too, else None.
+    """
+
+    target: Floats
+    tokens: Floats
+    permuted: Floats
+    source: NDArray[np.int64] | None = None
+
+
+@dataclass(slots=True)
+class OutOfFold:
+    """Predictions of N rows.
+
+    ``blocks``: block or sum of blocks -> (N,); ``variants``: block -> variant -> (N,);
+    ``permuted``: (N, P) of the first block; ``chosen``: the first block's variant, and ``fits``
+    its fit, fold by fold.
+    """
+
+    blocks: dict[str, Floats] = field(default_factory=dict)
+    variants: dict[str, dict[str, Floats]] = field(default_factory=dict)
+    permuted: Floats = field(default_factory=lambda: np.zeros((0, 0)))
+    chosen: list[str] = field(default_factory=list)
+    fits: list[RidgeFit] = field(default_factory=list)
+
+
+def out_of_fold(
+    blocks: Sequence[Block],
+    sums: Mapping[str, Sequence[str]],
+    design: Design,
+    folds: NDArray[np.int64],
+    on_fold: Callable[[], None] = lambda: None,
+) -> OutOfFold:
+    """Predict every fold from the others.
+
+    Args:
+        blocks: what to fit; the first is fitted to the permuted targets as well.
+        sums: name -> blocks whose predictions are added.
+        folds: (N,) fold of each row.
+    """
+    n = len(design.target)
+    result = OutOfFold(permuted=np.full(design.permuted.shape, np.nan))
+    for number in np.unique(folds):
+        train, held = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
+        fits: dict[str, RidgeFit] = {}
+        for block in blocks:
+            training = prepared(design, train, held, permuted=block is blocks[0])
+            variants = [variant.fit(train, held, training) for variant in block.variants]
+            for variant, fit in zip(block.variants, variants, strict=True):
+                kept = result.variants.setdefault(block.name, {})
+                kept.setdefault(variant.name, np.full(n, np.nan))[held] = fit.held[:, 0]
+            variant_name, fit = chosen_fit(block, variants, training.targets)
+            fits[block.name] = fit
+            result.blocks.setdefault(block.name, np.full(n, np.nan))[held] = fit.held[:, 0]
+            if block is blocks[0]:
+                result.permuted[held] = fit.held[:, 1:]
+                result.chosen.append(variant_name)
+                result.fits.append(fit)
+        for name, members in sums.items():
+            together = np.sum([fits[member].held[:, 0] for member in members], axis=0)
+            result.blocks.setdefault(name, np.full(n, np.nan))[held] = together
+        on_fold()
+    return result
+
+
+def prepared(design: Design, train: Index, held: Index, *, permuted: bool) -> Training:
+    """Length and target as the training rows of one fold have them."""
+    source = None if design.source is None else design.source[train]
+    out = LengthOut(design.tokens[train], source)
+    targets = design.target[train, None]
+    if permuted:
+        targets = np.hstack([targets, design.permuted[train]])
+    ranked = np.column_stack([share_ranks(column, source) for column in targets.T])
+    return Training(out, length_basis(design.tokens[held]), out.residual(ranked))
+
+
+def chosen_fit(block: Block, fits: Sequence[RidgeFit], targets: Floats) -> tuple[str, RidgeFit]:
+    """The variant that is taken for the first target, and of every target the taken fit's numbers
+    (weights and all that goes with them are of the first target's).
+
+    The variant of the least inner error, or, in a block with a blend, the blend: unless another's
+    error is less by more than a standard error of the difference. Between families of readings
+    chance would choose otherwise (docs/decisions.md).
+    """
+    names = [variant.name for variant in block.variants]
+    errors = np.stack([fit.error for fit in fits])  # (k, t)
+    best = errors.argmin(0)
+    if block.blended:
+        mixed = blend([fit for name, fit in zip(names, fits, strict=True) if name != EVERY])
+        fits, names = [*fits, mixed], [*names, BLEND]
+        pick = np.arange(errors.shape[1])
+        inner = np.stack([fit.inner for fit in fits])[best, :, pick].T
+        gain = (targets - mixed.inner) ** 2 - (targets - inner) ** 2  # (n, t)
+        sure = gain.mean(0) > gain.std(0) / np.sqrt(len(gain))
+        best = np.where(sure, best, len(names) - 1)
+    pick = np.arange(errors.shape[1])
+    first = fits[int(best[0])]
+    taken = RidgeFit(
+        inner=np.stack([fit.inner for fit in fits])[best, :, pick].T,
+        held=np.stack([fit.held for fit in fits])[best, :, pick].T,
+        error=np.stack([fit.error for fit in fits])[best, pick],
+        weights=first.weights,
+        length=first.length,
+        spread=first.spread,
+        alpha=first.alpha,
+    )
+    return names[int(best[0])], taken
+
+
+def blend(fits: Sequence[RidgeFit]) -> RidgeFit:
+    """The mean of several fits' predictions, as one fit to their columns side by side.
+
+    Its ``error`` is not set: errors of blends are taken against targets (:func:`chosen_fit`).
+    """
+    k = len(fits)
+    return RidgeFit(
+        inner=np.mean([fit.inner for fit in fits], axis=0),
+        held=np.mean([fit.held for fit in fits], axis=0),
+        error=np.mean([fit.error for fit in fits], axis=0),
+        weights=np.concatenate([fit.weights for fit in fits]) / k,
+        length=np.mean([fit.length for fit in fits], axis=0),
+        spread=np.concatenate([fit.spread for fit in fits]),
+        alpha=np.exp(np.mean([np.log(fit.alpha) for fit in fits], axis=0)),
+    )

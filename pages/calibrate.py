@@ -1,0 +1,33 @@
+"""Calibrate: a score fitted to a person's own measure of difficulty, and whether it means much."""
+
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from ui.calibrate import fit, result
+from ui.shell import broken_state, page_header, require_run
+from ui.widgets.markdown import inline
+
+page_header(
+    "Calibrate",
+    "Beyond the paper: every head's readings fitted to your own measure of difficulty.",
+)
+run = require_run("score")
+names = fit.scorings_with_readings(run)
+if names:
+    fit.form(run, names)
+else:
+    st.info(
+        "No scoring has head readings yet. Score with `--head-features` under another name: "
+        f"`python -m circuitseer_core score --run {inline(str(run.path))} --head-features "
+        "--name heads --data …`",
+        icon=":material/info:",
+    )
+known = run.calibrations()
+if known:
+    if st.session_state.get("calibration") not in [None, *known]:
+        del st.session_state["calibration"]
+    chosen = st.selectbox("Calibration", known, key="calibration", bind="query-params", width=240)
+    try:
+        result.show(run, run.calibration(chosen))
+    except UserError as error:
+        broken_state(error)

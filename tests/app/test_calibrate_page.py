@@ -1,0 +1,64 @@
+"""The Calibrate page: without readings, before a fit, and with one; its map on Heads."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.calibration.calibrate import calibrate
+from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from tests.support.opened import open_page, settled, synthetic, texts
+from tests.support.readings_run import give_readings, readings, readings_run
+from tests.support.synthetic import Shape
+
+FEW = {"target": "level", "folds": 4, "repeats": 1, "permutations": 20}
+
+
+@pytest.fixture
+def run(runs_home: Path) -> Run:
+    runs_home.mkdir(parents=True, exist_ok=True)
+    return readings_run(runs_home / "made")
+
+
+def test_without_readings_it_says_how_to_get_them(runs_home: Path) -> None:
+    synthetic(runs_home, shape=Shape(rows=60))
+    page = open_page("calibrate", "made")
+    assert "--head-features" in page.info[0].value
+
+
+def test_a_click_starts_the_fit_that_is_shown(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("calibrate", "made")
+    assert {"level", "variance", "verdicts"} <= set(page.selectbox(key="calibrate_target").options)
+    page.number_input(key="calibrate_heads").set_value(3)
+    page.selectbox(key="calibrate_target").select("level")
+    page.button(key="calibrate_start").click()
+    settled(page.run())
+    (words,) = started[0]
+    assert words[:5] == ["calibrate", "--run", str(run.path), "--target", "level"]
+    assert words[-2:] == ["--heads-at-most", "3"] and "level-3" in words
+
+
+def test_a_fit_is_told_with_its_answer_first(run: Run) -> None:
+    record = calibrate(run, CalibrateSettings(**FEW), show=False)
+    page = open_page("calibrate", "made")
+    assert page.success[0].value.startswith("Yes\\: the heads tell something of level")
+    assert "Permuted targets give" in texts(page)
+    assert "Which heads carry it" in [h.value for h in page.subheader]
+    assert len(record.heads) == 8
+
+
+def test_a_no_is_a_warning_and_heads_has_a_third_map(runs_home: Path) -> None:
+    made = synthetic(runs_home, shape=Shape(rows=160, sources=1))
+    tokens = made.scores("default", ["n_tokens"])["n_tokens"].to_numpy(dtype=float)
+    give_readings(made, readings(160, tokens))
+    calibrate(made, CalibrateSettings(**FEW), show=False)
+    assert open_page("calibrate", "made").warning[0].value.startswith("No\\: the heads tell")
+    heads = open_page("heads", "made")
+    assert "map_value" in [b.key for b in heads.button_group]
+    settled(heads.segmented_control(key="map_value").set_value("Tells difficulty").run())
+    assert "Weights of a calibration" in texts(heads)

@@ -1,0 +1,83 @@
+"""A job at work is seen on every page, with its phase, and can be stopped or gone on with there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from circuitseer_core.runs import jobs
+from tests.support.opened import APP, settled, synthetic, texts
+
+
+def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
+    process = psutil.Process()
+    holder = {"pid": process.pid, "start_time": process.create_time()}
+    steps = [["detect", "--run", str(path)], ["score", "--run", str(path), "--data", "demo"]]
+    job = {
+        "steps": steps, "seal": jobs.sealed(steps), "state": state, "step": 0,
+        "started": "2026-01-05T09:00:00+00:00", "started_s": process.create_time(),
+        "child": holder if live else {},
+    }  # fmt: skip
+    (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    said = {"stage": "detect", "state": "running"} | progress
+    (path / "progress.json").write_text(json.dumps(said), encoding="utf-8")
+    if live:
+        (path / "lock").write_text(json.dumps(holder), encoding="utf-8")
+
+
+def overview(run: str) -> AppTest:
+    app = AppTest.from_file(str(APP), default_timeout=60)
+    app.query_params["run"] = run
+    return settled(app.run())
+
+
+def bars(app: AppTest) -> list[str]:
+    return [bar.proto.text for bar in app.get("progress")]
+
+
+def test_a_job_of_another_run_is_named_and_can_be_cancelled(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synthetic(runs_home, "mine")
+    with_job(synthetic(runs_home, "busy").path, "running", live=True, phase="Loading the model")
+    app = overview("mine")
+    assert "**busy**: Detect heads (1 of 2)" in texts(app)
+    assert bars(app) == ["Loading the model …"]
+    cancelled: list[Path] = []
+    monkeypatch.setattr(jobs, "cancel", cancelled.append)
+    app = overview("mine")
+    settled(app.button(key="strip_cancel_busy").click().run())
+    assert cancelled == [runs_home / "busy"]
+
+
+def test_the_bar_has_a_name_before_the_stage_says_a_word(runs_home: Path) -> None:
+    path = synthetic(runs_home, "busy").path
+    with_job(path, "running", live=True, phase="")
+    assert bars(overview("busy")) == ["Starting the process …"]
+    with_job(
+        path, "running", live=True, phase="Ablating heads", done=5, total=20, unit="sample x head",
+        eta_s=90,
+    )  # fmt: skip
+    assert bars(overview("busy")) == ["Ablating heads: 5 of 20 sample × head, 1 min 30 s left"]
+
+
+def test_a_stopped_job_of_the_run_in_view_can_be_resumed(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with_job(synthetic(runs_home, "mine").path, "cancelled", live=False)
+    synthetic(runs_home, "other")
+    assert "strip_resume_mine" not in [b.key for b in overview("other").button]
+    resumed: list[Path] = []
+    monkeypatch.setattr(jobs, "resume", lambda path, adopt=False: resumed.append(path))
+    settled(overview("mine").button(key="strip_resume_mine").click().run())
+    assert resumed == [runs_home / "mine"]
+
+
+def test_a_quiet_app_has_no_strip(runs_home: Path) -> None:
+    synthetic(runs_home, "mine")
+    assert "strip" not in " ".join(str(b.key) for b in overview("mine").button)

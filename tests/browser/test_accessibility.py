@@ -1,0 +1,130 @@
+"""What everybody can read and reach: axe-core on every page, keys, and narrow windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from axe_playwright_python.base import AXE_SCRIPT
+from playwright.sync_api import Browser, Page, expect
+
+from tests.browser.conftest import Server
+
+PAGES = (
+    "overview", "runs", "runs?runs_view=Start", "heads", "try_it", "samples",
+    "samples?view=Side by side", "sources", "export", "evidence",
+)  # fmt: skip
+CLIPPED = """() => {
+  const wide = innerWidth + 1
+  const scrolls = (e) => {
+    for (let p = e.parentElement; p && p.dataset.testid !== 'stMain'; p = p.parentElement) {
+      if (['auto', 'scroll'].includes(getComputedStyle(p).overflowX)) return true
+    }
+    return false
+  }
+  return [...document.querySelectorAll('[data-testid=stMainBlockContainer] *')]
+    .filter((e) => e.getBoundingClientRect().width && e.getBoundingClientRect().right > wide)
+    .filter((e) => !e.closest('details:not([open])') && !scrolls(e)).slice(0, 5)
+    .map((e) => `${e.tagName} ${e.dataset.testid ?? e.className}`)
+}"""
+
+ON_A_TOOLBAR = """() => {
+  const at = document.activeElement
+  if (at.closest('.modebar')) return true
+  const bar = at.closest('[data-testid=stElementToolbar]')
+  return !!bar && !!bar.parentElement.querySelector('[data-testid=stPlotlyChart]')
+}"""
+
+
+@pytest.fixture(params=["light", "dark"])
+def themed(request: pytest.FixtureRequest, chromium: Browser, server: Server) -> Iterator[Page]:
+    context = chromium.new_context(
+        viewport={"width": 1440, "height": 1000}, color_scheme=request.param, base_url=server.url
+    )
+    yield context.new_page()
+    context.close()
+
+
+def arrive(page: Page, path: str) -> None:
+    mark = "&" if "?" in path else "?"
+    page.goto(f"/{path.removeprefix('overview')}{mark}run=small")
+    expect(page.locator("[data-testid=stMainBlockContainer] h1")).to_be_visible()
+    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
+    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+
+
+def faults(page: Page) -> list[str]:
+    """Serious and critical findings of axe-core, with the first places of each.
+
+    Streamlit's own list of pages is left out: it puts sections between a list and its items.
+    """
+    page.evaluate(AXE_SCRIPT)
+    found: dict[str, Any] = page.evaluate(
+        "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
+    )
+    return [
+        f"{v['id']}: {[node['html'][:160] for node in v['nodes'][:3]]}"
+        for v in found["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]
+
+
+def test_axe_finds_nothing_serious_on_any_page(themed: Page) -> None:
+    found = {}
+    for path in PAGES:
+        arrive(themed, path)
+        found[path] = faults(themed)
+    assert not {path: lines for path, lines in found.items() if lines}
+
+
+def test_axe_would_find_a_button_without_a_name(page: Page) -> None:
+    arrive(page, "overview")
+    page.evaluate(
+        "document.querySelector('h1').insertAdjacentHTML('afterend', '<button></button>')"
+    )
+    assert any("button-name" in line for line in faults(page))
+
+
+def test_nothing_is_clipped_at_400_pixels(page: Page) -> None:
+    page.set_viewport_size({"width": 400, "height": 900})
+    clipped = {}
+    for path in PAGES:
+        arrive(page, path)
+        clipped[path] = page.evaluate(CLIPPED)
+    assert not {path: what for path, what in clipped.items() if what}
+
+
+def test_a_row_that_is_opened_on_a_narrow_window_is_shown(page: Page) -> None:
+    page.set_viewport_size({"width": 400, "height": 900})
+    arrive(page, "samples")
+    head = page.locator(".st-key-detail_head")
+    expect(page.locator(".row").nth(3)).to_be_visible()
+    page.locator(".row").nth(3).click()
+    expect(page.locator(".row").nth(3)).to_have_attribute("aria-selected", "true")
+    expect(head).to_be_in_viewport()
+
+
+def test_j_and_k_turn_samples_over_and_leave_fields_alone(page: Page) -> None:
+    arrive(page, "samples")
+    rows = page.locator(".row")
+    expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("j")
+    expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    page.keyboard.press("k")
+    expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
+    box = page.get_by_role("textbox").first
+    box.click()
+    box.press("j")
+    expect(box).to_have_value("j")
+    expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
+
+
+def test_figures_toolbars_are_no_stops_of_the_tab_key(page: Page) -> None:
+    arrive(page, "sources")
+    expect(page.locator(".modebar-container").first).to_be_attached()
+    reached = set()
+    for _ in range(60):
+        page.keyboard.press("Tab")
+        reached.add(page.evaluate(ON_A_TOOLBAR))
+    assert reached == {False}

@@ -1,0 +1,55 @@
+"""Try it, clicked through on a tiny model: load, tick heads, turn samples over, look, let go."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from circuitseer_core import detect, score
+from tests.browser.conftest import Server
+
+RUN = "tried"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def tried(server: Server, tiny_model: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    rows = [
+        {"id": f"{i}", "question": f"Tom has {i} apples and {2 * i} pears. How many?",
+         "answer": f"He has {3 * i} of them."}
+        for i in range(8)
+    ]  # fmt: skip
+    data = tmp_path_factory.mktemp("tried") / "toy.jsonl"
+    data.write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
+    detect(model=str(tiny_model), probe=[str(data)], run=server.runs / RUN, probe_size=4)
+    score(run=server.runs / RUN, data=[f"toy={data}"])
+
+
+def test_from_a_link_to_a_freed_model(page: Page) -> None:
+    page.goto(f"/try_it?run={RUN}&sample=toy/3&heads=0.1")
+    prompt = page.get_by_label("Prompt")
+    expect(prompt).to_have_value(re.compile("Tom has 3 apples"))
+    page.get_by_role("button", name="Load the model and try").click()
+    expect(page.get_by_text("5 draws of as many random heads")).to_be_visible()
+    expect(page.get_by_text("MiB of weights")).to_be_visible()
+    expect(page.locator(".st-key-card_written_Ablated")).to_be_visible()
+
+    heads = page.get_by_label("Heads to ablate")
+    canvas = page.locator("canvas[role=application]")
+    canvas.focus()
+    for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
+        canvas.press(key)
+    expect(heads).to_have_value("0.1, 1.2")
+    expect(page.get_by_text("ablating 2 heads together")).to_be_visible()
+    expect(page).to_have_url(re.compile(r"heads=0\.1"))
+
+    page.get_by_role("button", name="Next sample").click()
+    expect(prompt).not_to_have_value(re.compile("Tom has 3 apples"))
+    page.get_by_text("What one head attends to").click()
+    expect(page.locator(".st-key-figure_try_attention_map .js-plotly-plot")).to_be_visible()
+    page.get_by_role("button", name="Free it").click()
+    expect(page.get_by_role("button", name="Load the model and try")).to_be_visible()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)

@@ -1,0 +1,122 @@
+"""Whatever a data file holds: one clear line, or every row accounted for (more: make fuzz)."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from collections import Counter
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from circuitseer_core.data import arrow_formats
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.errors import UserError
+from tests.support.hostile_files import KINDS, hostile_file
+
+FILES = int(os.environ.get("CIRCUITSEER_FUZZ", "2100"))
+FIRST = int(os.environ.get("CIRCUITSEER_FUZZ_FIRST", "0"))
+
+
+def outcome(spec: str) -> str:
+    """``told`` for one clear line, ``read`` where samples and rejects add up to the rows."""
+    try:
+        corpus = Corpus([spec])
+        count = corpus.count()
+        samples = rejects = 0
+        for entry in corpus:
+            if isinstance(entry, Sample):
+                samples += 1
+                f"{entry.id}{entry.source}{entry.prompt}{entry.response}".encode()
+            else:
+                rejects += 1
+                assert isinstance(entry, Reject) and entry.where and entry.reason
+        assert samples + rejects == count
+    except UserError as error:
+        assert str(error) and "\n" not in str(error), str(error)
+        return "told"
+    return "read"
+
+
+def test_generated_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    seen: Counter[str] = Counter()
+    began = time.monotonic()
+    for seed in range(FIRST, FIRST + FILES):
+        path = hostile_file(tmp_path, seed)
+        try:
+            seen[f"{KINDS[seed % len(KINDS)]} {outcome(str(path))}"] += 1
+        except Exception as error:
+            raise AssertionError(f"file number {seed}: {error!r}") from error
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+    with capsys.disabled():
+        told = sum(n for what, n in seen.items() if what.endswith("told"))
+        print(f"\n{FILES:,} generated files: {FILES - told:,} read, {told:,} refused in a line, ")
+        print(f"{time.monotonic() - began:.0f} s; {dict(sorted(seen.items()))}")
+    assert {what.split()[1] for what in seen} == {"told", "read"}
+
+
+@pytest.mark.parametrize(
+    "spec", ["~nobody-of-this-name/x.jsonl", "x" * 5_000, "a\0b.jsonl", "", "=", "/dev/null"]
+)
+def test_what_is_no_path_is_one_line(spec: str) -> None:
+    assert outcome(spec) == "told"
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    with pytest.raises(UserError, match="no ordinary file"):
+        Corpus([str(tmp_path / "pipe.jsonl")])
+
+
+@pytest.mark.parametrize("coding", ["utf-16", "utf-16-be", "utf-32"])
+def test_wide_characters_are_named(tmp_path: Path, coding: str) -> None:
+    mark = "\ufeff" if coding.endswith("be") else ""
+    (tmp_path / "a.jsonl").write_bytes(f'{mark}{{"question": "x"}}\n'.encode(coding))
+    with pytest.raises(UserError, match="UTF-16 or UTF-32"):
+        Corpus([str(tmp_path / "a.jsonl")])
+
+
+@pytest.mark.parametrize("change", ["cut", "grown", "gone"])
+def test_a_file_that_changes_during_the_run_stops_it(tmp_path: Path, change: str) -> None:
+    path = tmp_path / "a.jsonl"
+    lines = [f'{{"question": "number {i}?"}}\n' for i in range(5)]
+    path.write_text("".join(lines))
+    corpus = Corpus([str(path)])
+    assert corpus.count() == 5
+    if change == "gone":
+        path.unlink()
+    else:
+        path.write_text("".join(lines[:3] if change == "cut" else lines * 2))
+    with pytest.raises(UserError, match="changed while it was read|can no longer be read"):
+        list(corpus)
+
+
+def test_cells_that_python_cannot_hold_lose_their_row_alone(tmp_path: Path) -> None:
+    when = pa.array([0, 2**61, 1], pa.int64()).cast(pa.timestamp("us"), safe=False)
+    pq.write_table(pa.table({"question": ["a?", "b?", "c?"], "when": when}), tmp_path / "a.parquet")
+    entries = list(Corpus([str(tmp_path / "a.parquet")]))
+    assert [type(entry) for entry in entries] == [Sample, Reject, Sample]
+    assert entries[1].where == "a.parquet row 2" and "when" in entries[1].reason  # type: ignore[union-attr]
+
+
+def test_a_file_that_is_small_on_disk_only_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_formats, "_BOMB_BYTES", 1 << 20)
+    path = tmp_path / "bomb.parquet"
+    schema = pa.schema([("question", pa.binary())])
+    chunk = pa.table({"question": [bytes(1 << 20)]}, schema=schema)
+    with pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=False, write_statistics=False
+    ) as writer:
+        writer.write_table(pa.concat_tables([chunk] * 17))
+    assert path.stat().st_size < 1 << 16
+    with pytest.raises(UserError, match="more than 1,000 times"):
+        Corpus([str(path)])

@@ -1,0 +1,53 @@
+"""One model in memory at a time, the run's own, until it is let go."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from circuitseer_core.model import live
+from circuitseer_core.runs.folder import Run
+from tests.support.detected_run import detected_run
+
+
+@pytest.fixture(autouse=True)
+def nothing_left() -> Iterator[None]:
+    live.free()
+    yield
+    live.free()
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> list[Run]:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    return [detected_run(tmp_path / "a"), detected_run(tmp_path / "b", seed=1)]
+
+
+def test_it_is_loaded_once_and_replaced_by_another(runs: list[Run]) -> None:
+    first, second = runs
+    assert live.held() is None
+    model = live.live_model(first.model, "fp32", "cpu")
+    assert live.live_model(first.model, "fp32", "cpu") is model
+    other = live.live_model(second.model, "fp32", "cpu")
+    assert other is not model
+    held = live.held()
+    assert held is not None and held.name == other.name
+    assert (held.dtype, held.device) == ("float32", "cpu")
+
+
+def test_its_memory_is_that_of_its_weights(runs: list[Run]) -> None:
+    model = live.live_model(runs[0].model, "fp32", "cpu")
+    held = live.held()
+    numbers = sum(p.numel() for p in model.model.parameters())
+    assert held is not None
+    assert 4 * numbers <= held.bytes <= 4 * numbers + 4096  # and a few buffers
+
+
+def test_it_can_be_let_go(runs: list[Run]) -> None:
+    live.free()  # of nothing
+    live.live_model(runs[0].model, "fp32", "cpu")
+    live.free()
+    assert live.held() is None

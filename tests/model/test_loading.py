@@ -1,0 +1,86 @@
+"""Loading: only weights that cannot run code, and one line for whatever is wrong with a model."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.loading import load_model
+from tests.support.tiny_models import save_tiny
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_tiny(tmp_path_factory.mktemp("model") / "tiny")
+
+
+@pytest.fixture
+def model(whole: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    for file in whole.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    return folder
+
+
+def weights(folder: Path) -> Path:
+    return next(folder.glob("*.safetensors"))
+
+
+def test_a_pickled_checkpoint_is_refused_unless_asked_for(model: Path) -> None:
+    from safetensors.torch import load_file
+
+    state = load_file(weights(model))
+    weights(model).unlink()
+    torch.save(state, model / "pytorch_model.bin")
+    with pytest.raises(UserError, match="pytorch_model.bin can run code.*--allow-pickle"):
+        load_model(str(model), device="cpu")
+    reference, _ = load_model(str(model), device="cpu", allow_pickle=True)
+    assert reference.heads_per_layer
+
+
+@pytest.mark.parametrize("damage", ["cut", "zeros", "text", "empty", "gone"])
+def test_broken_weights_are_one_line(model: Path, damage: str) -> None:
+    raw = weights(model).read_bytes()
+    broken = {
+        "cut": raw[: len(raw) // 2], "zeros": bytes(len(raw)), "text": b"{}" * 40, "empty": b"",
+    }.get(damage)  # fmt: skip
+    if broken is None:
+        weights(model).unlink()
+    else:
+        weights(model).write_bytes(broken)
+    with pytest.raises(UserError) as told:
+        load_model(str(model), device="cpu")
+    assert "\n" not in str(told.value) and "cannot be loaded" in str(told.value)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"num_attention_heads": 0}, {"num_attention_heads": "four"}, {"num_hidden_layers": 0},
+        {"hidden_size": -1}, {"vocab_size": 1.5}, {"model_type": "no such"}, {"model_type": 3},
+        {"rope_scaling": "x"}, {"hidden_act": 7}, {"num_key_value_heads": 3},
+        {"hidden_size": 10**9}, {"torch_dtype": "evil"}, {"architectures": {"a": 1}},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_a_configuration_of_wrong_types_is_one_line_or_none(
+    model: Path, changes: dict[str, Any]
+) -> None:
+    file = model / "config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | changes))
+    try:
+        load_model(str(model), device="cpu")
+    except UserError as error:
+        assert "\n" not in str(error)
+
+
+@pytest.mark.parametrize("name", ["~nobody-of-this-name/x", "a\0b", "x" * 5000, "", "///"])
+def test_what_is_no_model_is_one_line(name: str) -> None:
+    with pytest.raises(UserError):
+        load_model(name, device="cpu")

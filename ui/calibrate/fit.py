@@ -1,0 +1,149 @@
+"""Choosing what to fit, and fitting it as a job of the run."""
+
+from __future__ import annotations
+
+import json
+
+import pyarrow.parquet as pq
+import streamlit as st
+
+from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.columns import CALIBRATED, score_columns
+from circuitseer_core.runs.commands import as_typed, checked, step
+from circuitseer_core.runs.folder import Run
+from ui import judgements
+from ui.widgets import wishes
+from ui.widgets.adoption import offer_adoption
+from ui.widgets.markdown import inline, literal
+from ui.widgets.settings_field import whole_number
+from ui.words import duration
+
+POLL_S = 1.0
+_SAMPLED, _WORD = 200, 24
+"""Rows that are looked at for columns; letters up to which a text may be a level."""
+
+
+def scorings_with_readings(run: Run) -> list[str]:
+    """Finished scorings of which single heads can be fitted."""
+    found = []
+    for name in run.scorings():
+        try:
+            scoring = run.scoring(name)
+        except UserError:
+            continue
+        if scoring.feature_heads and scoring.state == "done":
+            found.append(name)
+    return found
+
+
+def targets(run: Run, scoring: str) -> list[str]:
+    """What may be fitted: columns of the data (numbers first), scores, verdicts."""
+    parts = run.score_parts(scoring)
+    kept = pq.ParquetFile(parts[0]).schema_arrow.names
+    numbers: dict[str, None] = {}
+    words: dict[str, None] = {}
+    if "original" in kept:
+        batch = next(pq.ParquetFile(parts[0]).iter_batches(_SAMPLED, columns=["original"]), None)
+        for text in [] if batch is None else batch.column(0).to_pylist():
+            for column, value in (json.loads(text) if text else {}).items():
+                if isinstance(value, int | float):
+                    numbers[column] = None
+                elif isinstance(value, str) and len(value) <= _WORD:
+                    words[column] = None
+    own = [c for c in dict.fromkeys([*numbers, *words]) if c not in ("id", "source")]
+    scores = [c for c in score_columns(kept) if c not in {CALIBRATED, "length", "random"}]
+    return [*own, *scores, VERDICTS]
+
+
+def form(run: Run, names: list[str]) -> None:
+    """The form: scoring, target, how many heads; one button."""
+    status = jobs.status(run.path)
+    with st.container(horizontal=True, vertical_alignment="bottom", key="calibrate_form"):
+        scoring = st.selectbox("Scoring", names, key="calibrate_scores", width=180)
+        target = st.selectbox(
+            "Target",
+            targets(run, scoring),
+            key="calibrate_target",
+            width=240,
+            accept_new_options=True,
+            help=CalibrateSettings.model_fields["target"].description,
+        )
+        most = whole_number(
+            CalibrateSettings,
+            "heads_at_most",
+            "Heads at most",
+            key="calibrate_heads",
+            most=10_000,
+            placeholder="all",
+        )
+        within = st.checkbox(
+            "Within sources",
+            key="calibrate_within",
+            help=CalibrateSettings.model_fields["within_sources"].description,
+        )
+        st.button(
+            "Fit",
+            type="primary",
+            icon=":material/play_arrow:",
+            key="calibrate_start",
+            disabled=status.live or not judgements.writable(run),
+            on_click=wishes.leave,
+            args=["calibrate"],
+        )
+    if not judgements.offer_copy(run, "To fit, make a copy.") or not offer_adoption(run):
+        return
+    try:
+        settings = checked(
+            CalibrateSettings,
+            target=target,
+            scores=scoring,
+            heads_at_most=most,
+            within_sources=within,
+            name=_name(target, most, within),
+        )
+    except UserError as error:
+        st.warning(literal(str(error)), icon=":material/info:")
+        return
+    words = step("calibrate", run.path, settings, always=("name",))
+    _started(run, words)
+    with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
+        if folded.open:
+            st.code(as_typed(words), language="bash", wrap_lines=True)
+    _follow(run)
+
+
+def _started(run: Run, words: list[str]) -> None:
+    """Start the job, where the button was pressed."""
+    if not wishes.granted("calibrate"):
+        return
+    try:
+        jobs.start(run.path, [words])
+    except UserError as error:
+        st.error(literal(str(error)), icon=":material/error:")
+
+
+def _name(target: str | None, most: int | None, within: bool) -> str:
+    """A calibration's name from what it is: the target, and what sets it apart."""
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in target or "target").strip("-.")
+    return (plain or "target") + (f"-{most}" if most else "") + ("-within" if within else "")
+
+
+def _follow(run: Run) -> None:
+    """The job at work; the page is drawn anew when it ends."""
+    status = jobs.status(run.path)
+    if status.live:
+        st.fragment(_progress, run_every=POLL_S)(run)
+    elif status.state == "failed" and status.steps and status.steps[-1][0] == "calibrate":
+        st.error(literal(status.error or "the fit failed"), icon=":material/error:")
+
+
+def _progress(run: Run) -> None:
+    status = jobs.status(run.path)
+    if not status.live:
+        st.rerun()
+    told = status.progress
+    share = 0.0 if told is None or not told.total else min(1.0, told.done / told.total)
+    stage = status.steps[status.step][0] if status.steps else ""
+    st.progress(share, text=inline(f"{stage}, {duration(status.seconds)} so far"))

@@ -1,0 +1,164 @@
+"""What a calibration came to: the answer, the comparison, the rows, and the heads that carry it."""
+
+from __future__ import annotations
+
+import pandas as pd
+import streamlit as st
+
+from circuitseer_core.calibration.names import PAIRS
+from circuitseer_core.calibration.report import table
+from circuitseer_core.errors import UserError
+from circuitseer_core.figures import calibration as figures
+from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.folder import Run
+from ui.heads.detail import pick
+from ui.heads.tables import weight_frame
+from ui.shell import link_to
+from ui.widgets.charts import show_figure, theme
+from ui.widgets.head_map import head_map
+from ui.widgets.markdown import inline, literal
+
+JUDGED = {
+    "pooled": "all rows",
+    "within": "within sources",
+    "own": "each source alone",
+    "other": "fitted to the others",
+    PAIRS: "pairs",
+}
+
+
+def show(run: Run, record: CalibrationRecord) -> None:
+    """Everything about one calibration."""
+    answer, *rest = record.verdict or ["Nothing was judged."]
+    said = st.success if answer.startswith("Yes") else st.warning
+    said(literal(answer), icon=":material/fact_check:")
+    if rest:
+        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
+    _scorer(run, record)
+    left, right = st.columns([1.2, 1], gap="large")
+    with left:
+        _comparison(record)
+    with right:
+        _rows(run, record)
+    _weights(run, record)
+    st.subheader("All numbers", anchor=False)
+    st.dataframe(table(record), hide_index=True, key="calibration_table")
+
+
+def _scorer(run: Run, record: CalibrationRecord) -> None:
+    """Where its scorer is, or how to get it."""
+    carrying = [name for name in run.scorings() if _applied(run, name) == record.name]
+    if carrying:
+        names = ", ".join(f"“{inline(name)}”" for name in carrying)
+        st.caption(f"Its scorer `calibrated` is in {names}, wherever a score is chosen.")
+        link_to("samples", "Look at the samples", icon=":material/notes:", scorer="calibrated")
+    else:
+        st.caption(
+            "Its scorer needs head readings on every row: score with "
+            f"`--calibration {inline(record.name)}` under another name."
+        )
+
+
+def _applied(run: Run, scoring: str) -> str | None:
+    try:
+        applied = run.scoring(scoring).calibration
+    except UserError:  # whoever opens it is told
+        return None
+    return applied.name if applied else None
+
+
+def _comparison(record: CalibrationRecord) -> None:
+    kinds = list(dict.fromkeys(e.judged for e in record.estimates))
+    if not kinds:
+        return
+    judged = kinds[0]
+    if len(kinds) > 1:
+        judged = st.segmented_control(
+            "Judged",
+            kinds,
+            default=kinds[0],
+            required=True,
+            key="calibration_judged",
+            format_func=lambda kind: JUDGED.get(kind, kind),
+            label_visibility="collapsed",
+        )
+    lines = pd.DataFrame(
+        [
+            {
+                "name": e.name + (f", {e.source}" if e.source else ""),
+                "value": e.value,
+                "low": e.low,
+                "high": e.high,
+            }
+            for e in record.estimates
+            if e.judged == judged
+        ]
+    )
+    pairs = judged == PAIRS
+    axis = "share of pairs decided rightly" if pairs else "rank correlation at fixed length"
+    show_figure(
+        figures.comparison(
+            lines, "heads", axis=f"{axis}, 95 %", chance=0.5 if pairs else 0.0, theme=theme()
+        ),
+        key="calibration_comparison",
+        data=lines,
+        alt="Heads beside everything that might do as well, with intervals",
+    )
+
+
+def _rows(run: Run, record: CalibrationRecord) -> None:
+    path = run.calibration_dir(record.name) / "predictions.parquet"
+    if not path.is_file():
+        return
+    try:
+        predictions = pd.read_parquet(path)
+    except (OSError, ValueError):
+        st.caption("The predictions of single rows cannot be read: fit again.")
+        return
+    if "target" not in predictions:
+        st.caption(f"{len(predictions):,} decided pairs; a pair is no point of a scatter.")
+        return
+    st.markdown("**Every row, by a fit that did not see it**")
+    show_figure(
+        figures.scatter(predictions, record.target.name, record.target.levels, theme=theme()),
+        key="calibration_rows",
+        data=predictions,
+        alt="Out-of-fold rank of every row beside its target",
+    )
+
+
+def _weights(run: Run, record: CalibrationRecord) -> None:
+    """Which heads carry it, on the map, and how often folds agreed."""
+    if not record.heads or record.model is None:
+        return
+    st.subheader("Which heads carry it", anchor=False)
+    weights = weight_frame(record)
+    shared = {(h.layer, h.head) for h in record.heads} & set(record.reasoning_heads)
+    sparse = record.settings.heads_at_most
+    if sparse:
+        st.caption(
+            f"At most {sparse} heads a fit; {len(record.heads)} are in any, {len(shared)} of them "
+            "reasoning heads. Outlined: the reasoning heads."
+        )
+    else:
+        st.caption(
+            "Every head has a weight, per spread of its readings. Outlined: the reasoning heads."
+        )
+    head_map(
+        weights,
+        key="calibration_map",
+        theme=theme(),
+        value="weight",
+        title="Weight" if (weights["weight"] < 0).any() else "Size of weight",
+        kept=record.reasoning_heads,
+        on_pick=pick,
+    )
+    st.dataframe(
+        weights[weights["weight"] != 0].sort_values("weight", key=abs, ascending=False).head(50),
+        hide_index=True,
+        key="calibration_heads",
+        column_config={
+            "weight": st.column_config.NumberColumn("Weight", format="%+.4f"),
+            "folds": st.column_config.NumberColumn("Share of folds", format="%.2f"),
+        },
+    )

@@ -1,0 +1,53 @@
+"""A job's step in work as a bar: phase, how far, how long still; and going on with a job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import streamlit as st
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs import jobs
+from ui.words import duration
+
+STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
+POLL_S = 1.0
+
+
+def phase_bar(status: jobs.JobStatus) -> None:
+    """The bar of the step in work; it has a name from the first second."""
+    progress = status.progress
+    if progress is None or progress.state != "running":
+        st.progress(0.0, text=f"{jobs.STARTING} …")
+        return
+    if not progress.total:
+        st.progress(0.0, text=f"{progress.phase or jobs.STARTING} …")
+        return
+    unit = progress.unit.replace(" x ", " × ")
+    words = f"{progress.done:,} of {progress.total:,} {unit}"
+    if progress.phase:
+        words = f"{progress.phase}: {words}"
+    if progress.rate:
+        words += f", {progress.rate:,.1f} a second"
+    if progress.eta_s is not None:
+        words += f", {duration(progress.eta_s)} left"
+    st.progress(min(1.0, progress.done / progress.total), text=words)
+
+
+def step_title(status: jobs.JobStatus) -> str:
+    """The step in work, and which of how many it is: "Detect heads (1 of 3)"."""
+    if not status.steps:
+        return ""
+    name = status.steps[min(status.step, len(status.steps) - 1)][0]
+    title = STEP_TITLES.get(name, name)
+    return (
+        title if len(status.steps) == 1 else f"{title} ({status.step + 1} of {len(status.steps)})"
+    )
+
+
+def resume(path: Path, adopt: bool = False) -> None:
+    """Go on with the last job of a run (a callback)."""
+    try:
+        jobs.resume(path, adopt=adopt)
+    except UserError as error:
+        st.toast(str(error), icon=":material/error:")

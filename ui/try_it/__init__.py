@@ -1,0 +1,1 @@
+"""Try it: ablate heads on one text and see what changes."""
