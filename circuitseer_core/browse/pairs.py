@@ -72,7 +72,7 @@ def matched_sets(
     lows = frame[~frame["top"]].sort_values(["score", "id"])
     by_source = {str(name): part for name, part in lows.groupby("source")}
     taken: set[str] = set()
-    pairs = []
+    pairs: list[tuple[Any, ...]] = []
     for row in highs.itertuples():
         if len(pairs) == count:
             break

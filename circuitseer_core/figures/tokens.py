@@ -69,7 +69,7 @@ def profile_bars(
     return fig
 
 
-def _mark_cut(fig: go.Figure, received: Floats, top: float, theme: Theme) -> None:
+def _mark_cut(fig: go.Figure, received: NDArray[np.floating], top: float, theme: Theme) -> None:
     """A triangle on every bar that the axis cuts off, and the values of the first three."""
     beyond = np.flatnonzero(received > top)
     fig.add_scatter(
