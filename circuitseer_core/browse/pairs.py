@@ -7,6 +7,7 @@ longer. Here the two may differ in length by a tenth at most.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
