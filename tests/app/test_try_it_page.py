@@ -85,7 +85,7 @@ def test_a_sample_is_searched_and_turned_over() -> None:
 
 
 def test_heads_are_typed_taken_or_left_out() -> None:
-    page = loaded(heads="0.1")
+    page = loaded(ablate="0.1")
     one = metric(page, "ΔL")
     page.text_input(key="try_heads").set_value("0.1, 1.2").run()
     assert metric(page, "ΔL") != one
@@ -102,7 +102,7 @@ def test_heads_are_typed_taken_or_left_out() -> None:
 
 @pytest.mark.parametrize("mode", ["scaled", "zero", "mean"])
 def test_every_ablation_answers(mode: str) -> None:
-    page = loaded(heads="0.1, 1.2")
+    page = loaded(ablate="0.1, 1.2")
     uniform = metric(page, "ΔL")
     page.selectbox(key="try_ablation").set_value(mode).run()
     assert metric(settled(page), "ΔL") != uniform

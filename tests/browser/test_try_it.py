@@ -29,7 +29,7 @@ def tried(server: Server, tiny_model: Path, tmp_path_factory: pytest.TempPathFac
 
 
 def test_from_a_link_to_a_freed_model(page: Page) -> None:
-    page.goto(f"/try_it?run={RUN}&sample=toy/3&heads=0.1")
+    page.goto(f"/try_it?run={RUN}&sample=toy/3&ablate=0.1")
     prompt = page.get_by_label("Prompt")
     expect(prompt).to_have_value(re.compile("Tom has 3 apples"))
     page.get_by_role("button", name="Load the model and try").click()
@@ -44,7 +44,7 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
         canvas.press(key)
     expect(heads).to_have_value("0.1, 1.2")
     expect(page.get_by_text("ablating 2 heads together")).to_be_visible()
-    expect(page).to_have_url(re.compile(r"heads=0\.1"))
+    expect(page).to_have_url(re.compile(r"ablate=0\.1"))
 
     page.get_by_role("button", name="Next sample").click()
     expect(prompt).not_to_have_value(re.compile("Tom has 3 apples"))

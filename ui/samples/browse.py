@@ -62,7 +62,7 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
         st.caption(literal(f"{sample.source}  ·  {sample.id}"), width="stretch")
         detail.mark_buttons(run, sample, judged, key=key)
         st.button(
-            "",
+            "Side by side",
             icon=":material/compare:",
             help="Side by side with a sample of the same source and length whose score is far",
             key="compare_this",
@@ -110,12 +110,12 @@ def _list(
         label = f"{total:,} of {store.rows:,} match" if total < store.rows else f"{total:,} samples"
         st.caption(label, width="stretch")
         st.button(
-            "", icon=":material/chevron_left:", key="previous", disabled=number <= 1,
+            "Previous page", icon=":material/chevron_left:", key="previous", disabled=number <= 1,
             type="tertiary", help="Previous page", on_click=_turn, args=[-1],
         )  # fmt: skip
         st.caption(f"{number:,} / {pages:,}", width="content")
         st.button(
-            "", icon=":material/chevron_right:", key="next", disabled=number >= pages,
+            "Next page", icon=":material/chevron_right:", key="next", disabled=number >= pages,
             type="tertiary", help="Next page", on_click=_turn, args=[1],
         )  # fmt: skip
         _go_to(store, rows, scorer, total, pages, descending)

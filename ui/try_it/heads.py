@@ -42,7 +42,7 @@ def choose_heads(run: Run) -> list[Head] | None:
     state = st.session_state
     if state.get("try_heads_of") != str(run.path):
         state["try_heads_of"] = str(run.path)
-        state["try_heads"] = st.query_params.get("heads") or written(reasoning)
+        state["try_heads"] = st.query_params.get("ablate") or written(reasoning)
     with st.container(horizontal=True, vertical_alignment="bottom", key="try_heads_bar"):
         st.text_input(
             "Heads to ablate",
@@ -67,7 +67,7 @@ def choose_heads(run: Run) -> list[Head] | None:
         on_pick=_tick,
     )
     st.caption(f"Outlined: {count(len(heads), 'head')} to ablate. A click adds or removes one.")
-    st.query_params["heads"] = written(heads)
+    st.query_params["ablate"] = written(heads)
     return None if problem else heads
 
 

@@ -68,13 +68,13 @@ def _picker(run: Run, store: ScoreStore) -> None:
         total = cached.count(store, _rows())
         at = min(int(state.get("try_at", 0)), max(total - 1, 0))
         st.button(
-            "", icon=":material/chevron_left:", key="try_previous", type="tertiary",
+            "Previous sample", icon=":material/chevron_left:", key="try_previous", type="tertiary",
             help="Previous sample", disabled=at < 1, on_click=_step, args=[store, -1],
         )  # fmt: skip
         place = f"{at + 1:,} of {total:,}" if total else "none matches"
         st.caption(place, width="content")
         st.button(
-            "", icon=":material/chevron_right:", key="try_next", type="tertiary",
+            "Next sample", icon=":material/chevron_right:", key="try_next", type="tertiary",
             help="Next sample", disabled=at + 1 >= total, on_click=_step, args=[store, 1],
         )  # fmt: skip
     if sample := state.get("try_sample"):
