@@ -27,6 +27,7 @@ PAGES = {
     "samples": "samples",
     "sources": "sources",
     "export": "export",
+    "calibrate": "calibrate",
     "evidence": "evidence",
 }
 

@@ -4,7 +4,7 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from ui.calibrate import fit, result
-from ui.shell import broken_state, page_header, require_run
+from ui.shell import broken_state, link_to, page_header, require_run
 from ui.widgets.markdown import inline
 
 page_header(
@@ -22,6 +22,7 @@ else:
         "--name heads --data …`",
         icon=":material/info:",
     )
+    link_to("runs", "Score with head readings", icon=":material/refresh:", stage="Score and draw")
 known = run.calibrations()
 if known:
     if st.session_state.get("calibration") not in [None, *known]:

@@ -242,6 +242,16 @@ def test_model_requirements_are_pinned_by_hash() -> None:
     assert len(pins) == len(re.findall(r"^[a-z]", text, re.M)) == 3
 
 
+def test_the_lock_holds_every_requirement_with_hashes() -> None:
+    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
+    pins = dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.+-]+)", lock, re.MULTILINE))
+    direct = (ROOT / "requirements.txt").read_text(encoding="utf-8")
+    wanted = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", direct, re.MULTILINE))
+    assert wanted and wanted.items() <= pins.items()
+    entries = re.findall(r"^[\w.-]+.*?==.*?(?=^[\w.-]+.*?==|\Z)", lock, re.MULTILINE | re.DOTALL)
+    assert len(entries) >= len(pins) and all("--hash=sha256:" in entry for entry in entries)
+
+
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_requirements_are_exact(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()

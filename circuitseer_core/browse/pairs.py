@@ -7,6 +7,7 @@ longer. Here the two may differ in length by a tenth at most.
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pandas as pd
 
@@ -72,7 +73,7 @@ def matched_sets(
     lows = frame[~frame["top"]].sort_values(["score", "id"])
     by_source = {str(name): part for name, part in lows.groupby("source")}
     taken: set[str] = set()
-    pairs = []
+    pairs: list[tuple[Any, ...]] = []
     for row in highs.itertuples():
         if len(pairs) == count:
             break

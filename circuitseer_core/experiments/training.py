@@ -190,7 +190,10 @@ def _verdict(
     if UNTRAINED in loss.index:
         said.append(f"Before training: {plain(float(loss.loc[UNTRAINED, 'mean']), 4)}.")
     if seeds == 1:
-        said.append("One seed: the intervals leave out what another seed would change.")
+        said.append(
+            "One seed: intervals and p are of these two models on new samples, and leave out what "
+            "another seed would change, so nothing is told of the arms."
+        )
     others = loss.drop(index=[reference, UNTRAINED], errors="ignore").dropna(subset=["difference"])
     for kind, row in others.sort_values("difference").iterrows():
         said.append(
@@ -198,7 +201,7 @@ def _verdict(
             f"{signed(row['high'], 4)}; Holm p = {plain(row['p_holm'])})."
         )
     clear = others[others["p_holm"] < 0.05]
-    if clear.empty:
+    if clear.empty and seeds > 1:
         said.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
     needed = others["seeds_needed"].dropna()
     if len(needed) and seeds > 1:
@@ -214,4 +217,6 @@ def _verdict(
         -float(soft["difference"]), -float(soft["high"]), -float(soft["low"]),
         relevant=RELEVANT, comparisons=1,
     )  # fmt: skip
+    if seeds == 1:
+        outcome.state = "inconclusive"
     return outcome, " ".join(said)

@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
 from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins, plain
 
 
@@ -70,7 +69,7 @@ def profile_bars(
     return fig
 
 
-def _mark_cut(fig: go.Figure, received: Floats, top: float, theme: Theme) -> None:
+def _mark_cut(fig: go.Figure, received: NDArray[np.floating], top: float, theme: Theme) -> None:
     """A triangle on every bar that the axis cuts off, and the values of the first three."""
     beyond = np.flatnonzero(received > top)
     fig.add_scatter(

@@ -41,6 +41,10 @@ def worse_than_random(facts: Evidence) -> Signature | None:
         f"that after {reference} (95 % interval {signed(low, 4)} to {signed(high, 4)}, "
         f"{count(int(row['seeds']), 'seed')}, {count(int(row['items']), 'held-out sample')})."
     )
+    if int(row["seeds"]) == 1:
+        text += " One seed: that is of two models, and tells nothing of the draws."
+        title = "One training seed does not tell whether this draw is better than random rows"
+        return Signature(_KEY, "info", title, text, difference, _PAGE)
     if low > 0:
         title = "Training on this draw was worse than on random rows"
         return Signature(_KEY, "warn", title, text, difference, _PAGE)

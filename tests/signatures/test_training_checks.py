@@ -19,10 +19,16 @@ def _drawn(run: Run) -> None:
     select_run(run, SelectionSettings.of(fraction=0.2))
 
 
-def _study(run: Run, difference: float, name: str = "training", finished: str = "2026") -> None:
+def _study(
+    run: Run,
+    difference: float,
+    name: str = "training",
+    finished: str = "2026",
+    seeds: int = 3,
+) -> None:
     folder = run.path / "experiments"
     folder.mkdir(exist_ok=True)
-    row = {"arm": "soft", "measure": "loss", "source": "all", "whole": True, "seeds": 3,
+    row = {"arm": "soft", "measure": "loss", "source": "all", "whole": True, "seeds": seeds,
            "items": 50, "difference": difference, "low": difference - 0.01,
            "high": difference + 0.01}  # fmt: skip
     table = pd.DataFrame([row, row | {"arm": "top-k", "difference": 9.0}])
@@ -42,6 +48,14 @@ def test_the_interval_decides(run: Run, difference: float, severity: str) -> Non
     assert signature is not None and signature.severity == severity
     assert signature.number == difference
     assert "after uniform (95 % interval" in signature.text
+
+
+def test_one_seed_tells_nothing_of_the_draw(run: Run) -> None:
+    _drawn(run)
+    _study(run, 0.05, seeds=1)
+    signature = found(run, "worse-than-random")
+    assert signature is not None and signature.severity == "info"
+    assert "One seed" in signature.text
 
 
 def test_without_a_study_it_is_unknown(run: Run) -> None:

@@ -126,6 +126,9 @@ def test_other_settings_under_one_name_are_refused(study: tuple[Run, dict[str, A
     train(run, **options | {"learning_rates": "1e-3", "seeds": 1})
     with pytest.raises(UserError, match="study with steps 12, not 5"):
         train(run, **options | {"learning_rates": "1e-3", "seeds": 1, "steps": 5})
+    once = train(run, **options | {"learning_rates": "1e-3", "seeds": 1})
+    assert once.outcome is not None and once.outcome.state == "inconclusive", "one seed"
+    assert "One seed" in once.verdict and "No arm differs" not in once.verdict
     more = train(run, **options | {"learning_rates": "1e-3", "seeds": 2})
     assert more.numbers["seeds"]["soft"] == 2, "more seeds can be added"
 

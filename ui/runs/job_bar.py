@@ -8,6 +8,7 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
+from ui.widgets.markdown import literal
 from ui.words import duration
 
 STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
@@ -50,4 +51,4 @@ def resume(path: Path, adopt: bool = False) -> None:
     try:
         jobs.resume(path, adopt=adopt)
     except UserError as error:
-        st.toast(str(error), icon=":material/error:")
+        st.toast(literal(error), icon=":material/error:")

@@ -48,8 +48,10 @@ def _strip(path: Path, status: jobs.JobStatus, *, foreign: bool) -> None:
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             # The buttons stand outside the part that polls: see job_panel.watch.
-            name = f"**{literal(path.name)}**: " if foreign else ""
-            st.markdown(f"{name}{step_title(status)}", width="stretch")
+            title = step_title(status)
+            if foreign:
+                title = f"**{literal(path.name)}**: {title}"
+            st.markdown(title, width="stretch")
             if status.live:
                 st.button(
                     "Cancel", icon=":material/stop_circle:", type="tertiary",

@@ -132,6 +132,12 @@ def scoring(run: Run | None) -> dict[str, Any]:
             help=ScoreSettings.model_fields["head_influence"].description,
             **KEEP,
         )
+        readings = first.toggle(
+            "Head readings too",
+            key="set_head_features",
+            help=ScoreSettings.model_fields["head_features"].description,
+            **KEEP,
+        )
     return {
         "name": name.strip() or default_name,
         "heads": heads.strip() or default_heads,
@@ -139,6 +145,7 @@ def scoring(run: Run | None) -> dict[str, Any]:
         "text": text,
         "baselines": baselines,
         "head_influence": influence,
+        "head_features": readings,
     }
 
 
