@@ -3,6 +3,7 @@
 import streamlit as st
 
 from circuitseer_core.errors import UserError
+from ui import judgements
 from ui.calibrate import fit, result
 from ui.shell import broken_state, link_to, page_header, require_run
 from ui.widgets.markdown import inline
@@ -15,7 +16,7 @@ run = require_run("score")
 names = fit.scorings_with_readings(run)
 if names:
     fit.form(run, names)
-else:
+elif judgements.offer_copy(run, "To score it with head readings, make a copy."):
     st.info(
         "No scoring has head readings yet. Score with `--head-features` under another name: "
         f"`python -m circuitseer_core score --run {inline(str(run.path))} --head-features "

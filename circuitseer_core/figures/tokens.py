@@ -8,7 +8,6 @@ import numpy as np
 import plotly.graph_objects as go
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
 from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins, plain
 
 
