@@ -36,6 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def home(made: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("CIRCUITSEER_RUNS", str(made))
+    live.free()  # what other modules' tests have loaded
     yield
     live.free()
 
