@@ -27,8 +27,10 @@ RENDERED = r"""
   const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   for (let node = walk.nextNode(); node; node = walk.nextNode()) {
     if (node.parentElement.closest("script, style, textarea, [data-testid=stCode]")) continue;
-    const text = node.textContent.replaceAll("\u2060", "").replaceAll("\u00a0", " ");
-    for (const [begin, rest] of snippets) {
+    const shown = node.textContent.replaceAll("\u2060", "").replaceAll("\u00a0", " ");
+    const text = shown.replace(/\s+/g, " ");
+    for (const [typed, rest] of snippets) {
+      const begin = typed.replace(/\s+/g, " ");  // a figure writes its labels in one line
       const word = rest.match(/^\w+/)[0];
       for (let at = text.indexOf(word); at >= 0; at = text.indexOf(word, at + 1)) {
         const before = text.slice(0, at);
@@ -103,7 +105,10 @@ def test_nothing_of_a_hostile_run_renders(tab: Page, hostile: Server) -> None:
 
 def test_what_slips_through_is_not_fetched_by_the_browser(tab: Page, hostile: Server) -> None:
     """The policy that the server sends refuses images, scripts and connections of others."""
-    tab.goto("/")
+    response = tab.goto("/")
+    # That text is not run as code cannot be tried from here: the driver's own calls may do so.
+    assert response is not None
+    assert "unsafe-eval" not in response.headers["content-security-policy"].split("wasm-")[0]
     settle(tab)
     sent: list[str] = []
     tab.on("requestfinished", lambda request: sent.append(request.url))
@@ -115,10 +120,9 @@ def test_what_slips_through_is_not_fetched_by_the_browser(tab: Page, hostile: Se
           script.textContent = "window.ran = true";
           document.body.append(image, script);
           await fetch("http://evil.example/f").catch(() => null);
-          try { new Function("window.ran = true")() } catch {}
         }"""
     )
-    tab.wait_for_function("window.refused.length >= 4")
+    tab.wait_for_function("window.refused.length >= 3")
     refused = {line.split()[0].removesuffix("-elem") for line in tab.evaluate("window.refused")}
     assert {"img-src", "script-src", "connect-src"} <= refused
     assert tab.evaluate("window.ran") is None
