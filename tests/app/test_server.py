@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
+from streamlit.testing.v1 import AppTest
 
 from circuitseer_core import distributions
 from circuitseer_core.detection import head_stability
 from circuitseer_core.files import write_parquet
 from circuitseer_core.selection import effect
-from tests.support.opened import broken_shard, open_page, synthetic
+from tests.support.opened import APP, broken_shard, open_page, settled, synthetic
 from tests.support.synthetic import Shape
 from ui.server import file_checks, read_ahead
 from ui.server import lifespan as server
@@ -51,12 +52,18 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     run = synthetic(runs_home)
     write_parquet(run.pool_path, run.pool())
     assert file_checks.check(run.path).result(60).ok
-    assert not open_page("overview", run.name).sidebar.error
+
+    def visited() -> AppTest:  # a first visit: only that runs app.py in the test runner
+        app = AppTest.from_file(str(APP), default_timeout=60)
+        app.query_params["run"] = run.name
+        return settled(app.run())
+
+    assert not visited().sidebar.error
     raw = bytearray(run.pool_path.read_bytes())
     raw[len(raw) // 2] ^= 1
     run.pool_path.write_bytes(raw)
     assert not file_checks.check(run.path).result(60).ok
-    said = open_page("overview", run.name).sidebar.error[0].value
+    said = visited().sidebar.error[0].value
     assert said.startswith("1 file is damaged") and "pool.parquet" in said
 
 

@@ -12,6 +12,7 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
 from tests.support.crafted_run import add_scores
 from tests.support.records import edit_run
@@ -111,8 +112,8 @@ class TestWithAModel:
         lines = [json.dumps(row | {"id": str(i)}) for i in range(5)]
         data.write_text("\n".join(lines), encoding="utf-8")
         result = EXPERIMENTS["joint-ablation"].run(run, data=str(data), limit=4)
-        assert result.table["samples"].tolist() == [4] * 5
-        assert result.table["heads"].tolist() == [0, 2, 2, 2, 2]
+        assert result.table["samples"].tolist() == [4] * (2 + DRAWS)
+        assert result.table["heads"].tolist() == [0, *[2] * (1 + DRAWS)]
 
     def test_no_contrast_set(self, measured: Path) -> None:
         with pytest.raises(UserError, match="no contrast set"):

@@ -38,6 +38,6 @@ def test_every_row_is_a_point_near_its_target() -> None:
     )
     fig = scatter(frame, "level", ["Level 1", "Level 2"], theme=LIGHT)
     assert sum(len(trace.x) for trace in fig.data) == 4
-    assert np.abs(np.array(fig.data[0].y) - [1.0, 2.0]).max() <= 0.3
+    assert np.abs(np.array(fig.data[0].y) - [1.0, 2.0]).max() <= 0.3 + 1e-9
     assert fig.layout.yaxis.ticktext == ("Level 1", "Level 2")
     assert not scatter(frame.assign(target=[1.5, 2, 3, 9]), "n").layout.yaxis.ticktext

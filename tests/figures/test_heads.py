@@ -62,7 +62,7 @@ def test_the_map_outlines_the_kept_and_leaves_raced_out_heads_uncoloured(run: Ru
     heat = fig.data[0]
     raced = heads.grid(table, "raced_out").astype(bool)
     assert np.isnan(np.array(heat.z, dtype=float)[raced]).all()
-    assert fig.data[1].x.size == raced.sum()
+    assert len(fig.data[1].x) == raced.sum()
     assert (heat.zmin, heat.zmax) == (-1, 1)
 
 

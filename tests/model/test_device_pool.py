@@ -87,7 +87,8 @@ def test_messages_larger_than_a_socket_pass_in_both_directions() -> None:
 
 
 SCRIPT = """
-import sys
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
 from circuitseer_core.model.device_pool import DevicePool, Stream
 from tests.support import device_service as service
 def said(n):
