@@ -34,9 +34,8 @@ from playwright.sync_api import Browser, Page, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from tests.synthetic import Shape, make_run
-
 from tests.browser.conftest import ARGS, CHROMIUM, start_server
+from tests.support.synthetic import Shape, make_run
 
 RESULTS = ROOT / "benchmarks" / "results"
 PAINT_COLD, PAINT_WARM, CHANGE, GIB = 2.5, 1.0, 1.0, 1.5

@@ -9,8 +9,12 @@ Compared: the bootstrap of the probe against the set it chose, and detection/set
 from __future__ import annotations
 
 import argparse
+import sys
+from pathlib import Path
 
 import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from circuitseer_core.detection.head_stability import bootstrap_membership_of
 from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap

@@ -20,11 +20,11 @@ RESULTS = ROOT / "benchmarks" / "results"
 sys.path.insert(0, str(ROOT))
 
 import torch
-from tests.detected_run import detected_run
 
 from benchmarks.machine import described
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings
+from tests.support.detected_run import detected_run
 
 
 def main() -> None:
