@@ -100,7 +100,9 @@ def measure_noise(
     chosen = choose_pairs(importance, seed)
     by_id = {sample.id: sample for sample in samples}
     pairs = [(by_id[p.id], p.layer, p.head, p.delta_loss) for p in chosen.itertuples()]
-    with Progress(run, "noise floor", len(pairs), unit="pairs", show=show) as progress:
+    with Progress(
+        run, "detect", len(pairs), unit="pairs", show=show, phase="Measuring the noise floor"
+    ) as progress:
         return _repeated(reference, pairs, ablation, bool(run.detection.replay), progress)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from itertools import pairwise
 from pathlib import Path
 
@@ -34,8 +35,18 @@ def works_in(holder: ProcessRecord, run_path: Path) -> bool:
     """Whether a process is the runner of this folder or a step that was started in it."""
     try:
         process = psutil.Process(holder.pid)
-        words, home = process.cmdline(), Path(process.cwd())
+        words, home = _words(process), Path(process.cwd())
     except (psutil.Error, ValueError, OverflowError):
         return False
     named = {after for word, after in pairwise(words) if word in (RUNNER, "--run")}
     return run_path.resolve() in {(home / name).resolve() for name in named}
+
+
+def _words(process: psutil.Process) -> list[str]:
+    """Its command line; that of a process which is just being started comes a moment later."""
+    for _ in range(100):
+        words: list[str] = process.cmdline()
+        if words or process.status() == psutil.STATUS_ZOMBIE:
+            return words
+        time.sleep(0.01)
+    return []

@@ -349,6 +349,7 @@ def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
         "Clean loss of candidates for the probe",
         "Finding the batch size",
         "Ablating heads",
+        "Measuring the noise floor",
     ]
     pool = next(r for r in said if r.phase.startswith("Clean loss") and r.state == "done")
     ahead = 6 * 12 * FORWARDS_PER_EVALUATION  # samples, heads: done itself, this is what is left
