@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import t95
@@ -25,16 +24,6 @@ def ranks(values: Floats) -> Floats:
     counts = np.diff(np.concatenate((starts, [known])))
     ranked = np.full(len(values), np.nan)
     ranked[order[:known]] = np.repeat(starts + (counts + 1) / 2, counts)
-    return ranked
-
-
-def ranks_of_codes(codes: NDArray[np.int32], numbers: Floats) -> Floats:
-    """(N,) :func:`ranks` of ``numbers[codes]``, without a sort; code -1 is NaN."""
-    distinct, place = np.unique(numbers, return_inverse=True)
-    known = codes >= 0
-    counts = np.bincount(place[codes[known]], minlength=len(distinct))
-    ranked = np.full(len(codes), np.nan)
-    ranked[known] = (np.cumsum(counts) - (counts - 1) / 2)[place[codes[known]]]
     return ranked
 
 

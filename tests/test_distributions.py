@@ -5,8 +5,6 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 
 from circuitseer_core import correlation as corr
@@ -89,14 +87,6 @@ def test_partial_correlation_removes_the_third() -> None:
     r = [float(np.corrcoef(a, b)[0, 1]) for a, b in ((x, y), (x, z), (y, z))]
     assert r[0] > 0.45 and abs(corr.partial(*r)) < 0.03
     assert np.isnan(corr.partial(1.0, 1.0, 0.5))
-
-
-@given(st.lists(st.integers(-1, 4), min_size=1, max_size=60))
-def test_ranks_of_codes_are_ranks_of_their_numbers(rows: list[int]) -> None:
-    codes = np.array(rows, dtype=np.int32)
-    numbers = np.array([2.0, -1.0, 2.0, 7.5, 0.0])  # two labels may stand for one number
-    plain = corr.ranks(np.where(codes >= 0, numbers[codes], np.nan))
-    np.testing.assert_array_equal(corr.ranks_of_codes(codes, numbers), plain)
 
 
 def test_statistics_with_and_without_the_work_at_hand() -> None:

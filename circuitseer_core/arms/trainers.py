@@ -59,14 +59,7 @@ def _trl(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:
             {"path": "json", "data_files": {"train": f"../{arm.file}"}, "columns": ["messages"]}
         ],
         "assistant_only_loss": False,
-        "max_steps": steps,
-        "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": ROWS_A_STEP // 4,
-        "learning_rate": LEARNING_RATE,
-        "lr_scheduler_type": "cosine",
-        "warmup_steps": max(1, steps // 20),
-        "seed": arm.seed,
-        "output_dir": f"out/{arm.label}",
+        **_transformers(arm, steps),
     }
 
 
@@ -107,6 +100,13 @@ def _llama_factory(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:
         "dataset_dir": ".",
         "template": "default",
         "cutoff_len": 4096,
+        **_transformers(arm, steps),
+    }
+
+
+def _transformers(arm: ArmRecord, steps: int) -> dict[str, Any]:
+    """What TRL and LLaMA-Factory both hand on to Transformers' Trainer."""
+    return {
         "max_steps": steps,
         "per_device_train_batch_size": 4,
         "gradient_accumulation_steps": ROWS_A_STEP // 4,

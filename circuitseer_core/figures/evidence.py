@@ -6,7 +6,7 @@ and a result that was kept years ago can be drawn again.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,19 @@ def intervals(
             text=[plain(str(value)) for value in rows[label]],
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
         )  # fmt: skip
+    return _by_name(fig, labels, theme, x_title, references, shares, bool(group))
+
+
+def _by_name(
+    fig: go.Figure,
+    labels: Sequence[str],
+    theme: Theme,
+    x_title: str,
+    references: Mapping[str, float] | None,
+    shares: bool,
+    grouped: bool,
+) -> go.Figure:
+    """The frame of a figure with a named row a label: axes, lines at the references, margins."""
     _upright(fig, references or {}, theme)
     shown = [short(name) for name in labels]
     fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
@@ -77,7 +90,7 @@ def intervals(
         tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
         tickfont={"color": theme.ink},
     )  # fmt: skip
-    pin_margins(fig, left=room_for(shown), top=34 if group else 12, right=16)
+    pin_margins(fig, left=room_for(shown), top=34 if grouped else 12, right=16)
     return fig
 
 
@@ -155,16 +168,7 @@ def bars(
             text=[plain(str(value)) for value in rows[label]], textposition="none",
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
         )  # fmt: skip
-    _upright(fig, references or {}, theme)
-    shown = [short(name) for name in labels]
-    fig.update_xaxes(title_text=x_title, showgrid=True, tickformat=_SHARES if shares else None)
-    fig.update_yaxes(
-        range=[len(labels) - 0.5, -1.0 if references else -0.5],
-        showgrid=False, ticklabelstandoff=8,
-        tickvals=list(range(len(labels))), ticktext=[plain(name) for name in shown],
-    )  # fmt: skip
-    pin_margins(fig, left=room_for(shown), top=34 if group else 12, right=16)
-    return fig
+    return _by_name(fig, labels, theme, x_title, references, shares, bool(group))
 
 
 def points(

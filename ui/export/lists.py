@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.data.uploads import store
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from ui import judgements as review_store
+from ui.widgets.markdown import literal
 
 FORMATS = ["txt", "jsonl", "json", "csv", "parquet"]
 _RULES = (("exclude", "Never take"), ("include", "Always take"))
@@ -65,15 +67,11 @@ def load(run: Run, settings: dict[str, Any]) -> None:
 
 
 def keep_upload(run: Run, name: str, content: bytes) -> Path:
-    """Where an uploaded list is kept in the run; another content never replaces a file."""
-    plain = Path(name).name
-    target = run.path / "lists" / plain
-    if target.is_file() and target.read_bytes() != content:
-        mark = hashlib.sha256(content).hexdigest()[:8]
-        target = target.with_name(f"{target.stem}-{mark}{target.suffix}")
-    target.parent.mkdir(exist_ok=True)
-    target.write_bytes(content)
-    return target
+    """Where an uploaded list is kept in the run; another content never replaces a file.
+
+    Raises UserError where it is too large.
+    """
+    return store(run.path / "lists", name, content)
 
 
 def _list(run: Run, rule: str, label: str) -> tuple[str, ...]:
@@ -89,7 +87,11 @@ def _list(run: Run, rule: str, label: str) -> tuple[str, ...]:
         def add() -> None:
             file = st.session_state.get(f"{rule}_upload")
             if file is not None:
-                kept = str(keep_upload(run, file.name, bytes(file.getbuffer())))
+                try:
+                    kept = str(keep_upload(run, file.name, bytes(file.getbuffer())))
+                except UserError as error:
+                    st.toast(literal(error), icon=":material/error:")
+                    return
                 lines = _lines(st.session_state.get(rule) or "")
                 st.session_state[rule] = "\n".join(dict.fromkeys([*lines, kept]))
 
