@@ -21,11 +21,10 @@ from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.effects import difference, seeds_to_see
-from circuitseer_core.training.settings import StudySettings
+from circuitseer_core.training.settings import UNTRAINED, StudySettings
 from circuitseer_core.wording import count, plain, signed
 
 NAME = "training"
-UNTRAINED = "untrained"
 RELEVANT = 0.01
 """Nats of held-out loss below which a difference is taken as too small to matter."""
 

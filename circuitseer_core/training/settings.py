@@ -8,6 +8,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from circuitseer_core.model.encoding import TEMPLATES
 
+UNTRAINED = "untrained"
+"""What the model before training is called, beside the kinds of arms."""
+
 
 class StudySettings(BaseModel):
     """The settings of a training study; all but ``device`` decide its numbers."""

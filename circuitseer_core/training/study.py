@@ -42,10 +42,9 @@ from circuitseer_core.training.evaluate import (
 )
 from circuitseer_core.training.examples import held_out, steps_of, training_examples
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
-from circuitseer_core.training.settings import StudySettings
+from circuitseer_core.training.settings import UNTRAINED, StudySettings
 
 STUDY_FILE = "study.json"
-UNTRAINED = "untrained"
 _DEVELOPMENT = 5
 """Every fifth held-out sample, by hash, is for development."""
 
@@ -124,13 +123,13 @@ class Study:
         )  # fmt: skip
         work = _Work(self, reference, template, samples, texts, progress)
         record = self._begin()
-        missing = [trial for trial in self.plan if not self._path(trial.label).is_file()]
+        missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
         rates = self._untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
         progress.resize(len(rates) * short + len(missing) * record.steps)
-        if not self._path(UNTRAINED).is_file():
+        if not self.path_of(UNTRAINED).is_file():
             progress.say("before training")
-            write_parquet(self._path(UNTRAINED), work.judge(reference))
+            write_parquet(self.path_of(UNTRAINED), work.judge(reference))
         record = work.choose_rate(record, rates, short)
         for trial in missing:
             record = work.train(record, trial)
@@ -147,8 +146,8 @@ class Study:
         """The judged tables by kind, in order of the seeds; ``untrained`` has one."""
         tables: dict[str, list[pd.DataFrame]] = {}
         for label, kind in [(UNTRAINED, UNTRAINED), *((t.label, t.kind) for t in self.plan)]:
-            if self._path(label).is_file():
-                tables.setdefault(kind, []).append(pd.read_parquet(self._path(label)))
+            if self.path_of(label).is_file():
+                tables.setdefault(kind, []).append(pd.read_parquet(self.path_of(label)))
         return tables
 
     def arm(self, kind: str, seed: int) -> ArmRecord:
@@ -160,10 +159,7 @@ class Study:
         record.write(self.folder / STUDY_FILE)
 
     def path_of(self, label: str) -> Path:
-        """The table of one trained model."""
-        return self._path(label)
-
-    def _path(self, label: str) -> Path:
+        """The table of one trained model, or of the untrained one."""
         return self.folder / f"{label}.parquet"
 
     def _begin(self) -> StudyRecord:
