@@ -19,7 +19,14 @@ from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from circuitseer_core.data.fields import Fields, Layout, RowProblem, prompt_and_response, recognise
+from circuitseer_core.data.fields import (
+    Fields,
+    Layout,
+    RowProblem,
+    prompt_and_response,
+    recognise,
+    value_of,
+)
 from circuitseer_core.data.formats import Row, Table
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.data.specs import open_spec
@@ -108,14 +115,16 @@ class Corpus:
         """What identifies the content, ready for JSON.
 
         Returns:
-            ``{"sha256", "fields", "files": [{"source", "name", "bytes", "sha256"} …]}``; a Hub
-            dataset has id, config, split, revision in place of bytes and sha256. The outer
-            sha256 covers all the rest, in order.
+            ``{"sha256", "fields", "files": [{"source", "name", "bytes", "sha256"} …],
+            "response_items"}``; a Hub dataset has id, config, split, revision in place of bytes
+            and sha256. The outer sha256 covers fields and files, in order; the item that is taken
+            of list-valued responses is among the fields where it was chosen.
         """
         files = [{"source": table.source} | table.fingerprint() for table in self._tables()]
         content = {"fields": self.fields.named(), "files": files}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        return {"sha256": hashlib.sha256(text.encode()).hexdigest()} | content
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        return {"sha256": sha256} | content | {"response_items": self.fields.response_items}
 
     def preview(self, rows: int = 20) -> Preview:
         """Look at the first rows of every file: recognised fields, sources, samples, rejects.
@@ -176,12 +185,12 @@ class Corpus:
         layout = layouts[columns]
         if layout is None:
             return Reject(row.where, table.source, f"no prompt field among: {_listed(columns)}")
-        source = _label(row.record.get(layout.source or "")) or table.source
+        source = _label(value_of(row.record, layout.source)) or table.source
         try:
             prompt, response = prompt_and_response(row.record, layout)
         except RowProblem as problem:
             return Reject(row.where, source, str(problem))
-        own = _label(row.record.get(layout.id or "")) or short_hash(prompt, response or "")
+        own = _label(value_of(row.record, layout.id)) or short_hash(prompt, response or "")
         sample_id = register.unique(f"{source}/{own}")
         try:
             original = jsonable(row.record)
@@ -228,8 +237,9 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
     if not records:
         raise UserError(f"no row of {table.name} can be read; {head[0].where}: {head[0].problem}")
     columns = list(dict.fromkeys(name for record in records for name in record))
-    for option, name in fields.named().items():
-        if name not in columns:
+    for option, name in fields.columns().items():
+        inside = any(value_of(record, name) is not None for record in records)
+        if name not in columns and not inside:
             present = _listed(columns)
             raise UserError(
                 f"{table.name} has no field {name!r} for the {option}; found: {present}"

@@ -66,11 +66,15 @@ class FileRecord(Record):
 
 
 class DataRecord(Record):
-    """What identifies a corpus: a hash over its files, and the field names that were given."""
+    """What identifies a corpus: a hash over its files, and the field names that were given.
+
+    ``response_items``: which text was taken of a response that is a list.
+    """
 
     sha256: str | None = None
     fields: dict[str, str | None] = {}
     files: list[FileRecord] = []
+    response_items: str | None = None
 
 
 class ModelRecord(Record):

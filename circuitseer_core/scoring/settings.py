@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
@@ -83,8 +83,11 @@ class ScoreSettings(BaseModel):
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(None, description="Column of the prompt.")
+    prompt_field: str | None = Field(
+        None, description="Column of the prompt; data.question leads inside an object."
+    )
     response_field: str | None = Field(None, description="Column of the response.")
+    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
     source_field: str | None = Field(None, description="Column of the source.")
     id_field: str | None = Field(None, description="Column of the id.")
     controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
@@ -117,6 +120,7 @@ class ScoreSettings(BaseModel):
             response=self.response_field,
             source=self.source_field,
             id=self.id_field,
+            response_items=self.response_items,
         )
 
 
