@@ -20,6 +20,7 @@ from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
 from circuitseer_core.cli.app import app as open_app
+from circuitseer_core.cli.data import data as show_data
 from circuitseer_core.cli.from_settings import repeatable, takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
@@ -117,6 +118,11 @@ def score(run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False) -> No
     quiet_libraries()
     scoring = api.run_scoring(run, settings, command=command_line(), show=not quiet)
     typer.echo(f"{scoring.rows:,} samples scored, {scoring.rejected:,} rejected")
+    if scoring.grown_at:
+        typer.echo(
+            f"the data has grown beyond its first {scoring.grown_at[-1]:,} rows, which were kept "
+            "as scored; selections made before are of the smaller pool"
+        )
     if settings.heads == "lcb":
         from circuitseer_core.detection.heads import lcb_by_chance
         from circuitseer_core.runs.folder import Run
@@ -276,6 +282,7 @@ def demo(
         typer.echo(line)
 
 
+app.command("data")(show_data)
 app.command("app")(open_app)
 for study in cli_study.COMMANDS:
     app.command()(study)

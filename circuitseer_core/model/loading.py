@@ -22,7 +22,7 @@ from circuitseer_core.model.placement import (
     placement,
     refuse_weights_elsewhere,
 )
-from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.model.reference import ReferenceModel, positions_of
 from circuitseer_core.model.weights_hash import weights_hash
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -141,6 +141,24 @@ def load_model(
     except _BROKEN as error:
         hint = _PICKLED if not allow_pickle and "safetensors" in str(error) else ""
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
+
+
+def load_tokenizer(spec: str, revision: str | None = None) -> tuple[Any, int]:
+    """The tokenizer of a model alone, and the model's positions.
+
+    Raises UserError where there is no such model, or its tokenizer is not a fast one.
+    """
+    source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except _BROKEN as error:
+        raise UserError(f"the tokenizer of {spec!r} cannot be loaded: {one_line(error)}") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
+    return tokenizer, positions_of(config)
 
 
 _PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"

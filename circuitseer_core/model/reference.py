@@ -87,8 +87,7 @@ class ReferenceModel:
     @property
     def max_positions(self) -> int:
         """The longest input the model has positions for."""
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", None) or 4096)
+        return positions_of(self.model.config)
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """Final hidden states (B, T, d) of right-padded ids (B, T).
@@ -271,3 +270,8 @@ def _check(reference: ReferenceModel) -> None:
     else:
         return
     raise UserError(f"{reference.name}: {architecture} cannot serve as a reference model: {why}")
+
+
+def positions_of(config: Any) -> int:
+    """The longest input that a model with this configuration has positions for."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 4096)

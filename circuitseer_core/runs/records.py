@@ -193,6 +193,8 @@ class ScoringRecord(Record):
     that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
     ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
     kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry.
+    ``grown_at``: rows of the data at which it was whole before files were added, and ``grown_from``
+    the hash of the data that it began with.
     """
 
     heads: list[Head] = []
@@ -202,6 +204,8 @@ class ScoringRecord(Record):
     model: ModelRecord | None = None
     data: list[DataRecord] = []
     data_specs: list[str] = []
+    grown_at: list[int] = []
+    grown_from: str | None = None
     baselines: bool = False
     head_influence: bool = False
     head_influence_controls: bool = False

@@ -33,8 +33,9 @@ from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.runs.records import ModelRecord, ScoringRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
+from circuitseer_core.scoring.growth import in_order
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
@@ -106,7 +107,7 @@ class RayEngine:
         context.enable_progress_bars = False  # progress is told by the driver
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         plan, actors = shard_plan(book), min(_workers(), len(todo))
-        source = _WindowSource(self.settings, book.shard_rows, todo, os.getcwd())
+        source = _WindowSource(self.settings, book.record, todo, os.getcwd())
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         read = ray.data.read_datasource(
             source, override_num_blocks=1, num_cpus=0, label_selector=here
@@ -170,9 +171,11 @@ class _Worker(ShardWorker):
 class _WindowSource(Datasource):
     """The windows that are to be scored, as a Ray datasource: one task that streams them."""
 
-    def __init__(self, settings: ScoreSettings, rows: int, todo: set[int], cwd: str) -> None:
+    def __init__(
+        self, settings: ScoreSettings, record: ScoringRecord, todo: set[int], cwd: str
+    ) -> None:
         super().__init__()
-        self.settings, self.rows, self.todo, self.cwd = settings, rows, todo, cwd
+        self.settings, self.record, self.todo, self.cwd = settings, record, todo, cwd
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Not known beforehand."""
@@ -186,7 +189,9 @@ class _WindowSource(Datasource):
     def _blocks(self) -> Iterator[pa.Table]:
         _enter(self.cwd)
         corpus = Corpus(self.settings.data, self.settings.fields)
-        for window in windows(corpus, self.rows):
+        in_order(corpus, self.record)
+        rows = self.record.shard_rows or 1
+        for window in windows(corpus, rows, ends=self.record.grown_at):
             if window.index in self.todo:
                 yield pa.table({"window": pa.array([pickle.dumps(window)], pa.binary())})
 

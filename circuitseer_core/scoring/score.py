@@ -30,6 +30,7 @@ from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
+from circuitseer_core.scoring.growth import grown, in_order
 from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
@@ -62,6 +63,9 @@ def score(
 ) -> ScoringRecord:
     """Score a corpus into ``run.scores_dir(settings.name)``; goes on where an earlier try stopped.
 
+    Under a finished scoring whose files are all there and unchanged, with others beside them, only
+    the rows of the others are scored (growth.py).
+
     Args:
         run: a run whose detect stage is done.
         reference: the run's model, already loaded, for use from Python, where it is; else it is
@@ -83,10 +87,15 @@ def score(
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    data = DataRecord(**corpus.fingerprint())
-    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
     before = read_record(folder)
     if before is not None:
+        in_order(corpus, before)
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
+    if before is not None:
+        before = grown(before, data, settings.data, settings.name)
+        if before.data[0].sha256 == data.sha256:
+            wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
         if _is_done(folder, before):
             return before

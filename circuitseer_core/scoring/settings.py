@@ -27,6 +27,7 @@ from circuitseer_core.runs.machine import (
 )
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
+from circuitseer_core.scoring.growth import changed_files
 
 SHARD_ROWS = {"cpu": 512, "cuda": 16_384}
 """Rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in the
@@ -181,6 +182,14 @@ def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSetting
         asked = getattr(ask, key)
         if asked not in (None, "auto") and asked != then[key]:
             other.append(label)
+    if other == [_IDENTITY["data"]] and wanted.data:
+        names = ", ".join(changed_files(before, wanted.data[0])[:3])
+        if names:
+            raise UserError(
+                f"scoring {ask.name!r} of this run was made with --data that is no longer given or "
+                f"has changed ({names}): new rows go into files beside those; for other data "
+                "choose another --name"
+            )
     if other:
         raise UserError(
             f"scoring {ask.name!r} of this run was made with other settings ({', '.join(other)}): "
@@ -208,7 +217,7 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,
-        "data": [data.sha256 or data.to_json() for data in record.data],
+        "data": [record.grown_from or data.sha256 or data.to_json() for data in record.data],
         "baselines": record.baselines,
         "head_influence": record.head_influence,
         "head_influence_controls": record.head_influence_controls,

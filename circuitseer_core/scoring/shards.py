@@ -155,7 +155,7 @@ class ShardBook:
     def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
         """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
         self.count = 0
-        for window in windows(self.corpus, self.shard_rows):
+        for window in windows(self.corpus, self.shard_rows, ends=self.record.grown_at):
             self.count += 1
             note = finished(self.folder, window.index, self.mark)
             if note is not None and note.entries == window.size:

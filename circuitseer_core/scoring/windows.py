@@ -9,7 +9,7 @@ same windows; and as only two are alive at a time, memory does not grow with the
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -38,19 +38,26 @@ class Window:
 
 
 def windows(
-    entries: Iterable[Sample | Reject], rows: int, max_bytes: int = WINDOW_BYTES
+    entries: Iterable[Sample | Reject],
+    rows: int,
+    max_bytes: int = WINDOW_BYTES,
+    *,
+    ends: Collection[int] = (),
 ) -> Iterator[Window]:
-    """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text."""
+    """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text.
+
+    ``ends``: numbers of rows after which a window ends in any case.
+    """
     index = 0
     window = Window(index, [], [])
     text_bytes = 0
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Reject):
             window.rejects.append(entry)
         else:
             window.samples.append(entry)
             text_bytes += len(entry.prompt) + len(entry.response or "")
-        if window.size >= rows or text_bytes >= max_bytes:
+        if window.size >= rows or text_bytes >= max_bytes or number in ends:
             yield window
             index += 1
             window, text_bytes = Window(index, [], []), 0
