@@ -16,12 +16,13 @@ Lengths = Callable[[list[str]], list[int]]
 WhyNot = Callable[[Sample], str | None]
 """Why a sample cannot serve in a probe; None where it can."""
 _CHUNK = 512
+_QUANTILES = {"min": 0, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "max": 100}
 _NUMBERS = re.compile(r"\d[\d,.]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Rows that fail alike: how many, and where the first of them stands with its own words."""
+    """Rows that fail alike: why (numbers left out), how many, and where the first stands."""
 
     reason: str
     rows: int
@@ -43,7 +44,7 @@ class Survey:
 
     duplicates: samples whose prompt, normalised, came before. with_response: samples that have one.
     probe: samples that could serve in a probe. length_unit: ``tokens`` or ``characters``, of
-    prompts; quantiles: their 0, 5, 25, 50, 75, 95 and 100 %.
+    prompts; quantiles: min, p5, p25, median, p75, p95 and max of them.
     """
 
     rows: int
@@ -73,7 +74,7 @@ class _Tally:
     def add(self, reason: str, where: str) -> None:
         kind = _NUMBERS.sub("…", reason)
         self.counts[kind] += 1
-        self.first.setdefault(kind, f"{where}: {reason}")
+        self.first.setdefault(kind, where)
 
     def reasons(self) -> list[Reason]:
         """The commonest first."""
@@ -159,9 +160,7 @@ def _quantiles(lengths: Counter[int]) -> dict[str, int]:
     total = lengths.total()
     if not total:
         return {}
-    wanted = [
-        (f"{percent} %", -(-total * percent // 100)) for percent in (0, 5, 25, 50, 75, 95, 100)
-    ]
+    wanted = [(name, -(-total * percent // 100)) for name, percent in _QUANTILES.items()]
     found: dict[str, int] = {}
     seen = 0
     for length in sorted(lengths):

@@ -17,6 +17,8 @@ import pandas as pd
 
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.remote import is_address
+from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -28,7 +30,6 @@ from circuitseer_core.selection.settings import (
 from circuitseer_core.selection.sift import REASONS, Rules
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
-_ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
 
 
 LIST_RULES = ("exclude", "drop", "include")
@@ -58,8 +59,10 @@ def read_list(entries: Sequence[str]) -> NameList:
     files: list[Mapping[str, Any]] = []
     for entry in entries:
         path = Path(entry).expanduser()
-        if not (entry.startswith("hf:") or path.exists()):
-            if path.suffix.lower() in _ROW_FILES | {".txt"}:
+        known = format_of(path) is not None
+        remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
+        if not (remote or path.exists()):
+            if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
             continue
@@ -171,8 +174,6 @@ def _read_lines(path: Path) -> tuple[set[str], set[int]]:
 
 
 def _read_rows(entry: str) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.specs import open_spec
-
     tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()
