@@ -221,6 +221,7 @@ def test_a_point_leads_to_its_sample(page: Page, journey: Run) -> None:
     assert points.count() == len(scores)
     points.nth(int(points.count()) - 1).click(force=True)
     page.wait_for_url(re.compile(r"/samples\?.*sample="))
+    expect(page).to_have_url(re.compile("sample="))
     found = re.search(r"sample=([^&]+)", page.url)
     assert found is not None and unquote(found[1]) in scores.index
     expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
@@ -264,8 +265,8 @@ def test_the_dial_then_one_click_to_the_very_files_of_export(
         assert archive.read("byhand.jsonl") == out.read_bytes()
     assert journey.selection("byhand").settings.to_json()["temperature"] == 0.05
     expect(page.get_by_text("Kept as shown: byhand")).to_be_visible()
-    for words in ("temperature=", "selection_name=byhand"):
-        assert words in page.url
+    expect(page).to_have_url(re.compile("temperature="))
+    expect(page).to_have_url(re.compile("selection_name=byhand"))
     with page.expect_download() as again:  # at once: it is kept as shown
         page.get_by_role("button", name="Download", exact=True).first.click()
     assert again.value.suggested_filename == "byhand.zip"
@@ -278,7 +279,7 @@ def test_values_survive_other_pages(page: Page, journey: Run) -> None:
     settle(page)
     page.get_by_role("link", name="Sources").click()
     expect(page.get_by_role("heading", name="Sources", exact=True)).to_be_visible()
-    assert "scorer=focus" in page.url
+    expect(page).to_have_url(re.compile("scorer=focus"))
     page.get_by_role("link", name="Export").click()
     expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
-    assert "run=journey" in page.url
+    expect(page).to_have_url(re.compile("run=journey"))

@@ -71,8 +71,11 @@ def words(effect: Effect) -> None:
         )
     if taken > limits.WHOLE:
         lines.append("The budget takes every row: nothing is selected.")
-    for line in lines:
-        st.text(line)
+    # One element whatever it says: what stands below keeps its place, and a field its half-typed text.
+    if lines:
+        st.text("\n\n".join(lines))
+    else:
+        st.empty()
 
 
 def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect: Effect) -> None:
