@@ -170,13 +170,19 @@ def test_attention_map_names_tokens_and_says_what_the_first_one_gets() -> None:
     assert "100 % on the first token" in one.layout.title.text
 
 
-def test_agreement_interval() -> None:
-    told = review.agreement_interval(0.75, 0.5, 0.9, LIGHT)
-    assert told.data[1].x == (0.75,)
-    assert len(review.agreement_interval(float("nan"), 0, 1, LIGHT).data) == 1
+def test_agreement_lines_mark_chance_and_leave_out_the_undecided() -> None:
+    lines = pd.DataFrame(
+        {
+            "name": ["All <pairs>", "short"], "rate": [0.75, np.nan], "low": [0.5, 0.0],
+            "high": [0.9, 1.0], "agreed": [15, 0], "decided": [20, 0],
+        }
+    )  # fmt: skip
+    fig = review.agreement_lines(lines, LIGHT)
+    assert list(fig.data[0].x) == [0.75] and list(fig.data[0].error_x.array) == [0.9 - 0.75]
+    assert fig.layout.shapes[0].x0 == 0.5
+    assert fig.layout.yaxis.ticktext == ("All &lt;pairs&gt; (20)", "short (0)")
 
 
-@pytest.mark.parametrize("theme", [LIGHT, DARK])
 def test_points_by_group(theme: Theme) -> None:
     across = np.array([10.0, 20.0, 30.0, 40.0, 50.0])
     up, ids = across / 10, ["a", "b", "<i>c", "d", "e"]
