@@ -125,7 +125,7 @@ def load(run_path: str | Path) -> ReviewState:
             verdicts.pop(key, None)  # the later one also takes the later place
             verdicts[key] = _verdict(entry)
         elif entry["kind"] == "batch":
-            batch = ReviewBatch.model_validate(entry)
+            batch = ReviewBatch.model_validate({k: v for k, v in entry.items() if k != "kind"})
             state.batches.setdefault(batch.batch, batch)
         elif entry["kind"] == "close":
             state.closed.add(entry["batch"])

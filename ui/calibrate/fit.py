@@ -107,19 +107,20 @@ def form(run: Run, names: list[str]) -> None:
         st.warning(literal(str(error)), icon=":material/info:")
         return
     words = step("calibrate", run.path, settings, always=("name",))
-    _started(run, words)
+    _started(run, words, settings.name)
     with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
         if folded.open:
             st.code(as_typed(words), language="bash", wrap_lines=True)
     _follow(run)
 
 
-def _started(run: Run, words: list[str]) -> None:
+def _started(run: Run, words: list[str], name: str) -> None:
     """Start the job, where the button was pressed."""
     if not wishes.granted("calibrate"):
         return
     try:
         jobs.start(run.path, [words])
+        st.session_state["_fitting"] = name
     except UserError as error:
         st.error(literal(str(error)), icon=":material/error:")
 
@@ -142,6 +143,9 @@ def _follow(run: Run) -> None:
 def _progress(run: Run) -> None:
     status = jobs.status(run.path)
     if not status.live:
+        fitted = st.session_state.pop("_fitting", None)
+        if fitted in run.calibrations():
+            st.session_state["_next"] = {"calibration": fitted}
         st.rerun()
     told = status.progress
     share = 0.0 if told is None or not told.total else min(1.0, told.done / told.total)

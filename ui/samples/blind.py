@@ -72,12 +72,12 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
             )  # fmt: skip
             spread = st.segmented_control(
                 "Pairs from each stratum", list(SPREADS), default="evenly", required=True,
-                format_func=SPREADS.get, key="review_spread", persist_state="session",
+                format_func=SPREADS.__getitem__, key="review_spread", persist_state="session",
                 help="A stratum is a source and a third of the lengths.",
             )  # fmt: skip
         bands = st.pills(
             "Lengths", BANDS, default=list(BANDS), selection_mode="multi", key="review_bands",
-            format_func=words.get, persist_state="session",
+            format_func=words.__getitem__, persist_state="session",
         )  # fmt: skip
         sources = st.multiselect(
             "Sources", names, key="review_sources", persist_state="session",

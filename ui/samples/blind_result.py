@@ -57,7 +57,7 @@ def _choose(over: list[ReviewBatch]) -> ReviewBatch:
         st.space("stretch")
         if len(over) > 1:
             chosen = st.selectbox(
-                "Batch", list(reversed(names)), format_func=names.get, key="review_batch",
+                "Batch", list(reversed(names)), format_func=names.__getitem__, key="review_batch",
                 persist_state="session", label_visibility="collapsed", width=280,
             )  # fmt: skip
             return next(b for b in over if b.batch == chosen)
@@ -199,7 +199,7 @@ def _pairs(run: Run, batch: ReviewBatch, table: pd.DataFrame, judged: ReviewStat
             (
                 "JSON",
                 "application/json",
-                lambda: to_json(batch, judged, {"run": run.name, "model": run.record.model.id}),
+                lambda: to_json(batch, judged, _names(run)),
             ),
         ):
             st.download_button(
@@ -212,6 +212,11 @@ def _pairs(run: Run, batch: ReviewBatch, table: pd.DataFrame, judged: ReviewStat
                 type="tertiary",
                 key=f"review_{kind}",
             )
+
+
+def _names(run: Run) -> dict[str, str]:
+    model = run.record.model
+    return {"run": run.name} | ({"model": model.id} if model is not None else {})
 
 
 def _offer_fit(judged: ReviewState) -> None:
