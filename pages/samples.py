@@ -31,6 +31,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
         default="Browse",
         required=True,
         key="view",
+        wrap=True,
         bind="query-params",
         label_visibility="collapsed",
     )

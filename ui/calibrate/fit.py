@@ -57,6 +57,20 @@ def targets(run: Run, scoring: str) -> list[str]:
     return [*own, *scores, VERDICTS]
 
 
+def explain() -> None:
+    """What this page answers and what it takes, for a run without head readings."""
+    st.subheader("Does any head follow what you call hard?", anchor=False)
+    st.markdown(
+        "1. **Readings.** Score with head readings: five numbers of every single head and sample.\n"
+        "2. **Target.** A column of your data (a level, a step count, a pass rate), or your own "
+        "verdicts of the blind review.\n"
+        "3. **Fit.** The readings are fitted at fixed length and judged on rows that the fit did "
+        "not see, beside a bag of words, random heads and permuted targets. The answer may be no; "
+        "where it is yes, `calibrated` is a score like any other.",
+        width=760,
+    )
+
+
 def form(run: Run, names: list[str]) -> None:
     """The form: scoring, target, how many heads; one button."""
     status = jobs.status(run.path)

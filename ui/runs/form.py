@@ -171,6 +171,7 @@ def _choose_model() -> str | None:
             required=True,
             format_func=MODELS.__getitem__,
             key="model_kind",
+            wrap=True,
             persist_state="session",
         )
         if kind == "demo":

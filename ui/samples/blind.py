@@ -32,19 +32,20 @@ def blind_review(run: Run, store: ScoreStore, scorer: str) -> None:
     if not store.has_texts:
         st.caption(NO_TEXTS)
         return
-    if not review_store.offer_copy(run, "Verdicts need a run of your own."):
-        return
     judged = review_store.state(run)
     batch = judged.open_batch()
-    if batch is not None:
+    if batch is not None and review_store.writable(run):
         _judging(run, judged, batch)
+        return
+    _question(scorer)
+    if not review_store.offer_copy(run, "Verdicts need a run of your own."):
         return
     _form(run, store, scorer, judged)
     blind_result.results(run, judged)
 
 
-def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None:
-    """Scorer and strata of the next batch."""
+def _question(scorer: str) -> None:
+    """What a batch answers."""
     st.subheader("Does the score see what you see?", anchor=False)
     st.markdown(
         "You are shown pairs of samples of one source and nearly one length, and say which of the "
@@ -52,6 +53,10 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
         "batch is over, not before.",
         width=760,
     )
+
+
+def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None:
+    """Strata of the next batch."""
     names = list(cached.sources(store))
     low, high = (int(edge) for edge in band_edges(cached.numbers(store, "n_tokens")))
     words = {
@@ -72,7 +77,8 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
             )  # fmt: skip
             spread = st.segmented_control(
                 "Pairs from each stratum", list(SPREADS), default="evenly", required=True,
-                format_func=SPREADS.__getitem__, key="review_spread", persist_state="session",
+                wrap=True, format_func=SPREADS.__getitem__, key="review_spread",
+                persist_state="session",
                 help="A stratum is a source and a third of the lengths.",
             )  # fmt: skip
         bands = st.pills(

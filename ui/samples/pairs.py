@@ -56,6 +56,7 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
     if pairs.empty:
         st.caption("No two matching samples of one source come within 10 % in length.")
         return None
+    st.caption("Pair", width="content")
     number = st.number_input(
         "Pair", 1, len(pairs), 1, key="pair", label_visibility="collapsed", width=130,
         persist_state="session",
