@@ -71,8 +71,7 @@ def words(effect: Effect) -> None:
         )
     if taken > limits.WHOLE:
         lines.append("The budget takes every row: nothing is selected.")
-    # One element whatever it says: what stands below keeps its place,
-    # and a field its half-typed text.
+    # One element whatever it says: what stands below keeps its place, a field its half-typed text.
     if lines:
         st.text("\n\n".join(lines))
     else:
