@@ -23,7 +23,7 @@ def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
         height=int(70 + 26 * len(names)),
         showlegend=False,
         xaxis={
-            "title": {"text": "pairs in which you and the score agree, 95 %"},
+            "title": {"text": "agreement with the score, 95 %"},
             "range": [-0.015, 1.015],
             "tickformat": ".0%",
             "nticks": 6,
