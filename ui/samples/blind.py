@@ -17,6 +17,7 @@ from ui import cached_scores as cached
 from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.samples import blind_result
+from ui.shell import folding_columns
 from ui.widgets import wishes
 from ui.widgets.markdown import inline
 
@@ -146,8 +147,7 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
     if texts is None:
         st.caption("This pair is no longer among the scored rows: skip it.")
     else:
-        with st.container(key="grid2_blind"):
-            columns = st.columns(2, gap="medium")
+        columns = folding_columns(2, "blind", gap="medium")
         for column, sample, word in zip(columns, texts, "AB", strict=True):
             with column, st.container(border=True, key=f"blind_{word}", height="stretch"):
                 st.caption(word)
