@@ -77,7 +77,7 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
                 "cases only, and the agreement is one for clear cases only.",
             )  # fmt: skip
             spread = st.segmented_control(
-                "Pairs from each stratum", list(SPREADS), default="evenly", required=True,
+                "Spread of the pairs", list(SPREADS), default="evenly", required=True,
                 wrap=True, format_func=SPREADS.__getitem__, key="review_spread",
                 persist_state="session",
                 help="A stratum is a source and a third of the lengths.",

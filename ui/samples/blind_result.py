@@ -177,6 +177,7 @@ def _pairs(run: Run, batch: ReviewBatch, table: pd.DataFrame, judged: ReviewStat
             shown,
             hide_index=True,
             key="review_table",
+            column_order=["pair", "choice", "agrees", "gap", *shown.columns[1:9]],
             column_config={
                 "pair": st.column_config.NumberColumn("Pair", width="small"),
                 "left": "A",
