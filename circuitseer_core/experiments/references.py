@@ -69,7 +69,7 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
 
 
 def worked_steps(run: Run, scoring: str) -> Reference | None:
-    """Counts of ``<<`` in sources most of whose responses have some, NaN in others; None of none."""
+    """Counts of ``<<`` in sources most of whose responses have some, else NaN; None of none."""
     counted = count_in_responses(run, scoring, STEP_MARK)
     steps = where_used(counted.values, run.scores(scoring, ["source"])["source"])
     return Reference(counted.label, steps) if np.isfinite(steps).any() else None
