@@ -99,7 +99,7 @@ class Experiment:
     """An entry of the registry; ``module`` is imported when it is run or asked for its options.
 
     ``needs_other``: it compares runs, and another has to be named. A module may have
-    ``estimated_seconds(run, **options) -> float``, for those that take long.
+    ``estimated_seconds(run, **options) -> float``, for those that take long (None: not known).
     """
 
     name: str
@@ -129,7 +129,8 @@ class Experiment:
         """
         module = importlib.import_module(self.module)
         if hasattr(module, "estimated_seconds"):
-            return float(module.estimated_seconds(run, **options))
+            own: float | None = module.estimated_seconds(run, **options)
+            return own
         for kept in saved_results(run):
             if kept.name == self.name and kept.seconds is not None:
                 return kept.seconds
