@@ -8,13 +8,15 @@ on more.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from circuitseer_core.arms.kinds import ARMS, arm_label
+from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, arm_label
+from circuitseer_core.arms.other_scoring import within_tokens
 from circuitseer_core.arms.plan import Arm, plan_arms
 from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
 from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
@@ -63,6 +65,9 @@ def build_arms(
         records = []
         for arm in plan:
             progress.say(arm.label)
+            if arm.kind == OTHER_SCORING and "tokens" in budget:
+                fitted = within_tokens(run, arm.selection, tokens, budget["tokens"])
+                arm = replace(arm, selection=fitted)
             records.append(_one(run, folder, arm, tokens))
             progress.advance(1, arm.label)
     _compare(run, settings, records)
