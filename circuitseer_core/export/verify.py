@@ -25,11 +25,14 @@ from circuitseer_core.export.compare_rows import compare_rows
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
     SUFFIX,
+    AnyManifest,
     ExportManifest,
+    PoolManifest,
     file_entry,
     manifest_path,
     read_manifest,
 )
+from circuitseer_core.export.pool_rows import pool_rows
 from circuitseer_core.export.rows import exported_rows
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
@@ -88,11 +91,16 @@ def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
     except UserError as error:
         result.add("run", str(error))
         return result
-    _check_run(opened, manifest, result)
+    pool = isinstance(manifest, PoolManifest)
     try:
-        _check_draw(opened, target, manifest, result)
+        if isinstance(manifest, PoolManifest):
+            _check_pool(opened, target, manifest, result)
+        else:
+            _check_run(opened, manifest, result)
+            _check_draw(opened, target, manifest, result)
     except UserError as error:
-        result.add("draw", f"the subset cannot be derived again: {error}")
+        what = "pool" if pool else "subset"
+        result.add("pool" if pool else "draw", f"the {what} cannot be derived again: {error}")
     return result
 
 
@@ -108,7 +116,7 @@ def _locate(path: Path) -> tuple[Path, Path]:
     return path, where
 
 
-def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -> None:
+def _check_files(target: Path, manifest: AnyManifest, result: VerifyResult) -> None:
     """Hash every data file as it lies there."""
     for entry in manifest.files:
         whole = manifest.export.format == "datasets"
@@ -121,7 +129,7 @@ def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -
             result.add("file", f"{file.name} was changed after the export (its hash is another)")
 
 
-def _open_run(manifest: ExportManifest, where: Path, moved_to: str | Path | None) -> Run:
+def _open_run(manifest: AnyManifest, where: Path, moved_to: str | Path | None) -> Run:
     """The manifest's run: where it was, beside the export as it was, or among the runs."""
     if moved_to is not None:
         return Run.open(moved_to)
@@ -144,19 +152,8 @@ def _open_run(manifest: ExportManifest, where: Path, moved_to: str | Path | None
 def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None:
     """The scoring's model and heads, and the settings of the stored selection."""
     selection = manifest.selection
-    try:
-        scoring = run.scoring(selection.scores)
-    except UserError as error:
-        result.add("run", str(error))
+    if not _check_scoring(run, selection.scores, manifest, result):
         return
-    now, then = scoring.model, manifest.model
-    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
-        if getattr(now, key, None) != getattr(then, key, None):
-            was, is_ = getattr(then, key, None), getattr(now, key, None)
-            result.add("run", f"the run's model has {key} {is_}, not {was}")
-    if scoring.heads != manifest.heads:
-        result.add("run", "the run was scored with other heads than the manifest names")
-    _check_data(scoring, manifest, result)
     if selection.name not in run.selections():
         result.notes.append(f"the run has no selection {selection.name!r} any more")
         return
@@ -174,7 +171,36 @@ def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None
             )
 
 
-def _check_data(scoring: ScoringRecord, manifest: ExportManifest, result: VerifyResult) -> None:
+def _check_scoring(run: Run, scores: str, manifest: AnyManifest, result: VerifyResult) -> bool:
+    """The scoring's model, heads and data; False where there is no such scoring."""
+    try:
+        scoring = run.scoring(scores)
+    except UserError as error:
+        result.add("run", str(error))
+        return False
+    now, then = scoring.model, manifest.model
+    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
+        if getattr(now, key, None) != getattr(then, key, None):
+            was, is_ = getattr(then, key, None), getattr(now, key, None)
+            result.add("run", f"the run's model has {key} {is_}, not {was}")
+    if scoring.heads != manifest.heads:
+        result.add("run", "the run was scored with other heads than the manifest names")
+    _check_data(scoring, manifest, result)
+    return True
+
+
+def _check_pool(run: Run, target: Path, manifest: PoolManifest, result: VerifyResult) -> None:
+    """Every scored row and its scores, built again from the run."""
+    if not _check_scoring(run, manifest.scores, manifest, result) or not target.exists():
+        return
+    export = manifest.export
+    rows = pool_rows(run, manifest.scores, manifest.scorers, export.format)
+    differences, result.rows = compare_rows(rows, target, export.format, export.prefix)
+    for difference in differences:
+        result.add("rows", difference)
+
+
+def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyResult) -> None:
     """The data files, where the run says which they were and they are still there."""
     if scoring.data != (manifest.data or []):
         result.add("data", "the run was scored on other data than the manifest names")

@@ -77,6 +77,20 @@ def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
     return table
 
 
+def pool_texts(run: Run, scores: str) -> Iterator[pa.Table]:
+    """id, prompt, response, original (JSON) of every row of a scoring, a shard at a time.
+
+    Raises:
+        UserError: a shard is damaged or has no texts, and the demo packages have none either.
+    """
+    for part in run.whole_score_parts(scores):
+        missing = set(TEXT_COLUMNS) - set(pq.read_schema(part).names)
+        if missing:
+            raise UserError(f"{part} has no column {min(missing)!r}: the texts are not at hand")
+        table = pq.read_table(part, columns=TEXT_COLUMNS).replace_schema_metadata()
+        yield _from_demo(table, run) if table["original"].null_count else table
+
+
 def _part_hashes(part: Path) -> NDArray[np.uint64]:
     with pq.ParquetFile(part) as parquet:
         have = parquet.schema_arrow.names
