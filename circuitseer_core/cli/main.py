@@ -170,6 +170,8 @@ def select(
     selection = api.run_selection(run, settings, command=command_line(), replace=replace)
     counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
+    for line in api.removals(run, selection):
+        typer.echo(line)
     typer.echo(api.decision(run, selection))
     typer.echo(
         "next: "

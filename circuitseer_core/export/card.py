@@ -5,6 +5,8 @@ The front matter is the Hugging Face Hub's, so that the folder can be pushed as 
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from circuitseer_core import limits
 from circuitseer_core.correlation import draws_in_words
 from circuitseer_core.export.card_parts import (
@@ -18,6 +20,8 @@ from circuitseer_core.export.card_parts import (
 )
 from circuitseer_core.export.manifest import ExportManifest
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.selection_records import BenchmarkFile
+from circuitseer_core.selection.removals import removal_lines
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent, signed
 
@@ -36,7 +40,7 @@ def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> s
         _how(manifest),
         *([f"**{manifest.go_no_go}**"] if manifest.go_no_go else []),
         "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
-        "## Sources\n\n" + _sources(manifest),
+        "## Sources\n\n" + _sources(manifest) + _strata(manifest),
         "## Columns\n\n" + _columns(manifest),
         reproduce(manifest, file_name),
         *trainers(manifest.export.format, file_name),
@@ -66,7 +70,7 @@ def _how(manifest: ExportManifest) -> str:
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
             f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
-            f"length control {settings.length_control}, strata {settings.stratify}."
+            f"length control {settings.length_control}, strata {_by(settings)}."
         ),
     ]
     out = {
@@ -76,14 +80,25 @@ def _how(manifest: ExportManifest) -> str:
         "dropped by eye": counts.dropped,
         "excluded by id": counts.excluded_id,
         "excluded by text": counts.excluded_text,
+        "with a benchmark's question": counts.contaminated,
         "duplicates of another prompt": counts.duplicate,
+        "near-duplicates of another prompt": counts.near_duplicate,
         "included by wish": counts.included,
     }
     named = [f"{n:,} {what}" for what, n in out.items() if n]
     if named:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
+    lines += [f"{line}." for line in removal_lines(selection.removals)]
+    if selection.removals and (found := selection.removals.contamination):
+        lines.append(f"Benchmarks: {', '.join(_benchmark(file) for file in found.benchmarks)}.")
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
+
+
+def _benchmark(file: BenchmarkFile) -> str:
+    name = file.file if file.file.startswith("hf:") else Path(file.file).name
+    seal = f", SHA-256 {file.sha256[:12]}" if file.sha256 else ""
+    return f"`{name}` ({file.questions:,} questions{seal})"
 
 
 def _calibrated(record: CalibrationRecord) -> str:
@@ -106,6 +121,12 @@ def _budget(settings: SelectionSettings) -> str:
     if settings.count:
         return f"a budget of {settings.count:,} samples"
     return f"a budget of {settings.share or 0:.4g} of the pool"
+
+
+def _by(settings: SelectionSettings) -> str:
+    """How the strata share the budget, and which they are where they are not the sources."""
+    by = "" if settings.stratify_by == "source" else f" by `{settings.stratify_by}`"
+    return settings.stratify + by
 
 
 def _numbers(manifest: ExportManifest) -> str:
@@ -175,6 +196,20 @@ def _sources(manifest: ExportManifest) -> str:
     ]
     head = ("source", "pool", "drawn", "share of pool", "share of subset", "other seeds (95 %)")
     return table(head, rows)
+
+
+def _strata(manifest: ExportManifest) -> str:
+    """Before and after of the column that shared the budget; nothing where that is the source."""
+    rows = [
+        (s.value.replace("|", "\\|"), f"{s.pool:,}", f"{s.rows:,}", _percent(s.pool_share),
+         _percent(s.share))
+        for s in manifest.diagnostics.strata
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    name = SelectionSettings.of(**manifest.selection.settings.to_json()).stratify_by
+    head = (name, "pool", "drawn", "share of pool", "share of subset")
+    return f"\n\n{table(head, rows)}"
 
 
 def _columns(manifest: ExportManifest) -> str:

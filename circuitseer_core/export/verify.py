@@ -38,9 +38,17 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.decontaminate import Contamination, read_benchmarks
 from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.lists import stored_rules
+from circuitseer_core.selection.lists import Lists, NameList, list_rules, stored_rules
 from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.removals import (
+    contamination_in,
+    removed_frame,
+    removed_hash,
+    stored_contamination,
+    stored_removals,
+)
 from circuitseer_core.selection.select_run import ids_frame, ids_hash
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules
@@ -50,8 +58,9 @@ from circuitseer_core.selection.sift import Rules
 class VerifyResult:
     """``ok`` where nothing differs; ``messages``: one line a difference, ``kinds`` beside them.
 
-    Kinds: manifest, file, run, settings, pool, data, lists, calibration, draw, rows. ``notes``
-    say what could not be compared. ``rows`` counts the exported rows that were derived again.
+    Kinds: manifest, file, run, settings, pool, data, lists, removals, calibration, draw, rows.
+    ``notes`` say what could not be compared. ``rows`` counts the exported rows that were derived
+    again.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -226,6 +235,7 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
     selection = manifest.selection
     settings = SelectionSettings.of(**selection.settings.to_json())
     rules = _rules(run, selection, settings, result)
+    rules = replace(rules, contamination=_contamination(run, selection, settings, result))
     compared = bool(selection.counts.duplicate)
     if not selection.prompts_compared:
         rules = replace(rules, duplicates=False)
@@ -240,7 +250,15 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         result.add("pool", f"the pool has changed since the draw ({change})")
     if manifest.calibration is not None:
         _check_calibration(run, settings.scores, manifest.calibration, result)
-    frame = ids_frame(draw(pool, settings, rules, target=selection.lengths))
+    drawing = draw(pool, settings, rules, target=selection.lengths)
+    if selection.removals is not None:
+        removed = removed_frame(pool, drawing.sifted, rules.contamination)
+        if removed_hash(removed) != selection.removals.sha256:
+            was, now = selection.removals.rows, len(removed)
+            result.add(
+                "removals", f"other rows are removed than at the draw ({now:,}, {was:,} then)"
+            )
+    frame = ids_frame(drawing)
     if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
         return
@@ -274,13 +292,33 @@ def _rules(
 ) -> Rules:
     """The lists as they stood at the draw; empty ones need no file."""
     if selection.lists is None or not selection.lists.rows:
-        return Rules(
-            duplicates=settings.duplicates == "remove", responses=settings.require_response
-        )
+        return list_rules(settings, Lists(NameList(), NameList()))
     rules, digest = stored_rules(run, selection.name, settings)
     if digest != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")
     return rules
+
+
+def _contamination(
+    run: Run, selection: SelectionRecord, settings: SelectionSettings, result: VerifyResult
+) -> Contamination | None:
+    """The contaminated rows, found again; as they were kept where a benchmark is gone."""
+    if selection.removals is None or selection.removals.contamination is None:
+        return None
+    then = selection.removals.contamination
+    try:
+        files = read_benchmarks(settings.decontaminate, settings.run_words).files
+        changed = [new.file for new, old in zip(files, then.benchmarks, strict=True) if new != old]
+        if not changed:
+            return contamination_in(run, settings)
+        why = f"{changed[0]} has changed"
+    except UserError as error:
+        why = str(error)
+    result.notes.append(f"the benchmarks were not compared again: {why}")
+    stored = stored_removals(run, selection)
+    if removed_hash(stored) != selection.removals.sha256:
+        result.add("removals", "the removals kept with the selection are not those of the draw")
+    return stored_contamination(stored, then.n, then.benchmarks)
 
 
 def _other_subset(
