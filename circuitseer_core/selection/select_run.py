@@ -36,6 +36,7 @@ from circuitseer_core.runs.selection_records import (
     SelectionOptions,
     SelectionRecord,
 )
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
@@ -97,7 +98,7 @@ def select_run(
         lists=ListsRecord(
             sha256=lists_hash(lists),
             rows=len(lists),
-            files=[ListFile(**file) for file in named.files],
+            files=[ListFile(**file) for file in named.files(everyone)],
         ),
         lengths=target,
         pool_hash=pool_hash(everyone),
@@ -109,7 +110,7 @@ def select_run(
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
-    _write(run, settings.name, frame, lists, summary)
+    _write(run, settings, frame, lists, summary)
     return summary
 
 
@@ -188,17 +189,22 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def _write(
-    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: SelectionRecord
+    run: Run,
+    settings: SelectionSettings,
+    frame: pd.DataFrame,
+    lists: pd.DataFrame,
+    summary: SelectionRecord,
 ) -> None:
-    """Write the three files aside, then put the folder in place."""
-    target = run.selection_dir(name)
-    aside = run.path / f".selection-{name}.{os.getpid()}.tmp"
+    """Write the files aside, then put the folder in place."""
+    target = run.selection_dir(settings.name)
+    aside = run.path / f".selection-{settings.name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         write_parquet(aside / "ids.parquet", frame)
         write_parquet(aside / "lists.parquet", lists)
         summary.write(aside / "selection.json")
+        write_settings(aside, "select", run.path, settings, place=target)
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
