@@ -14,6 +14,7 @@ import pandas as pd
 
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
@@ -74,11 +75,15 @@ def run_detection(
 ) -> Run:
     """Stage 1 with these settings; a run that failed before it held anything is removed again."""
     from circuitseer_core.detection.detect import detect as measure
+    from circuitseer_core.detection.resume import kept
 
     folder = Run.create(run)
     try:
         with working(folder, "detect", command):
-            measure(folder, settings, show=show)
+            try:
+                measure(folder, settings, show=show)
+            except (KeyboardInterrupt, Cancelled) as stop:
+                raise Cancelled(kept(folder)) from stop
             with folder.editing() as record:
                 if record.detect is not None:
                     record.detect.command = as_typed(step("detect", folder.path, settings))
@@ -93,10 +98,14 @@ def run_scoring(
 ) -> ScoringRecord:
     """Stage 2 with these settings; returns settings.json of the scoring."""
     from circuitseer_core.scoring.score import score as measure
+    from circuitseer_core.scoring.shards import kept
 
     folder = Run.open(run)
     with working(folder, "score", command):
-        record = measure(folder, settings, progress=show)
+        try:
+            record = measure(folder, settings, progress=show)
+        except (KeyboardInterrupt, Cancelled) as stop:
+            raise Cancelled(kept(folder.scores_dir(settings.name))) from stop
         if settings.calibration is not None:
             from circuitseer_core.calibration.scorer import apply_calibration
 
