@@ -14,6 +14,7 @@ import pandas as pd
 
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
@@ -22,6 +23,8 @@ from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
+
+_SHOWN_STRATA = 12
 
 
 def load_run(path: str | Path) -> Run:
@@ -72,11 +75,15 @@ def run_detection(
 ) -> Run:
     """Stage 1 with these settings; a run that failed before it held anything is removed again."""
     from circuitseer_core.detection.detect import detect as measure
+    from circuitseer_core.detection.resume import kept
 
     folder = Run.create(run)
     try:
         with working(folder, "detect", command):
-            measure(folder, settings, show=show)
+            try:
+                measure(folder, settings, show=show)
+            except (KeyboardInterrupt, Cancelled) as stop:
+                raise Cancelled(kept(folder)) from stop
             with folder.editing() as record:
                 if record.detect is not None:
                     record.detect.command = as_typed(step("detect", folder.path, settings))
@@ -91,10 +98,14 @@ def run_scoring(
 ) -> ScoringRecord:
     """Stage 2 with these settings; returns settings.json of the scoring."""
     from circuitseer_core.scoring.score import score as measure
+    from circuitseer_core.scoring.shards import kept
 
     folder = Run.open(run)
     with working(folder, "score", command):
-        record = measure(folder, settings, progress=show)
+        try:
+            record = measure(folder, settings, progress=show)
+        except (KeyboardInterrupt, Cancelled) as stop:
+            raise Cancelled(kept(folder.scores_dir(settings.name))) from stop
         if settings.calibration is not None:
             from circuitseer_core.calibration.scorer import apply_calibration
 
@@ -143,6 +154,22 @@ def decision(run: str | Path, selection: SelectionRecord) -> str:
     from circuitseer_core.selection.go_no_go import go_no_go
 
     return go_no_go(Run.open(run), selection).sentence
+
+
+def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
+    """What decontamination and near-duplicates took out, one sentence each, and where it is told;
+    how strata of another column share the subset."""
+    from circuitseer_core.selection.removals import REMOVED_FILE, removal_lines
+
+    lines = removal_lines(selection.removals)
+    if selection.removals is not None and selection.removals.rows:
+        lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
+    strata = selection.diagnostics.strata if selection.diagnostics else []
+    for stratum in strata[:_SHOWN_STRATA]:
+        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
+    if len(strata) > _SHOWN_STRATA:
+        lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
+    return lines
 
 
 def _several(specs: str | Sequence[str]) -> list[str]:
