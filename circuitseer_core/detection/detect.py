@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -96,6 +98,7 @@ def detect(
             revision=settings.revision,
             allow_pickle=settings.allow_pickle,
             weight_bits=settings.weight_bits,
+            check=partial(_check, settings),
         )
         refuse_other_model(run, info)
         with run.editing() as record:
@@ -106,6 +109,12 @@ def detect(
     write_settings(run.path, "detect", run.path, settings)
     table = _prepare(run, settings, reference, corpora, show)
     return _Detection(run, settings, reference, table, show, devices).measure()
+
+
+def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
+    """Refuse settings that this model cannot have, before its weights are read."""
+    default_max_length(positions, settings.max_length)
+    resolve_template(tokenizer, settings.template)
 
 
 def _prepare(
