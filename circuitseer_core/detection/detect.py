@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,7 +35,7 @@ from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
-from circuitseer_core.detection.kept_losses import KeptLosses, losses_path
+from circuitseer_core.detection.kept_losses import KeptLosses, drop_losses
 from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
@@ -96,6 +98,7 @@ def detect(
             revision=settings.revision,
             allow_pickle=settings.allow_pickle,
             weight_bits=settings.weight_bits,
+            check=partial(_check, settings),
         )
         refuse_other_model(run, info)
         with run.editing() as record:
@@ -108,6 +111,12 @@ def detect(
     return _Detection(run, settings, reference, table, show, devices).measure()
 
 
+def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
+    """Refuse settings that this model cannot have, before its weights are read."""
+    default_max_length(positions, settings.max_length)
+    resolve_template(tokenizer, settings.template)
+
+
 def _prepare(
     run: Run,
     settings: DetectSettings,
@@ -117,6 +126,7 @@ def _prepare(
 ) -> pd.DataFrame:
     """probe.parquet: from an earlier attempt, or built now."""
     if run.probe_path.is_file():
+        drop_losses(run)
         return run.probe()
     max_length = default_max_length(reference.max_positions, settings.max_length)
     template = resolve_template(reference.tokenizer, settings.template)
@@ -169,8 +179,7 @@ def _prepare(
     with run.editing() as record:
         record.detect = detection
     write_parquet(run.probe_path, table)
-    for name in corpora:
-        losses_path(run, name).unlink(missing_ok=True)
+    drop_losses(run)
     return table
 
 

@@ -71,6 +71,12 @@ def losses_path(run: Run, name: str) -> Path:
     return run.path / f"losses-{name}.parquet"
 
 
+def drop_losses(run: Run) -> None:
+    """Delete them: the probe is chosen."""
+    for path in run.path.glob("losses-*.parquet"):
+        path.unlink(missing_ok=True)
+
+
 def _key(sample: Encoded) -> str:
     """What a loss depends on, beside the model: the tokens and where the counted ones begin."""
     return short_hash(sample.id, str(sample.ids), str(sample.loss_from))

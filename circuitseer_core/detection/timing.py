@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 
@@ -12,6 +13,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.losses import clean_losses
+from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 
 LONG_ENOUGH_S = 1.0
@@ -31,7 +33,10 @@ def pass_seconds(reference: ReferenceModel, samples: Sequence[Encoded], budget: 
     mean = sum(sample.n_tokens for sample in samples) / len(samples)
     seconds, tokens = _timed(reference, [ordered[middle]])
     if seconds < LONG_ENOUGH_S:
-        seconds, tokens = _timed(reference, around)
+        batch = fitting(partial(_timed, reference, around))
+        if batch is None:
+            release(reference.device)
+        seconds, tokens = batch or (seconds, tokens)
     return seconds / tokens * mean
 
 

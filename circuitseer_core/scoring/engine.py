@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from circuitseer_core.errors import Cancelled
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.encoding import default_max_length, resolve_template
+from circuitseer_core.model.loading import DTYPES, load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
@@ -72,7 +73,11 @@ class LocalEngine:
     ) -> None:
         self.run_folder, self.settings = run, settings
         self.reference = reference or load_run_model(
-            run.model, settings.dtype, settings.device_names[0], allow_pickle=settings.allow_pickle
+            run.model,
+            settings.dtype,
+            settings.device_names[0],
+            allow_pickle=settings.allow_pickle,
+            check=lambda positions, _: default_max_length(positions, settings.max_length),
         )
 
     def facts(self) -> ModelFacts:
@@ -189,9 +194,6 @@ def model_facts(
 
     Raises UserError where ``max_length`` is beyond the model's positions.
     """
-    from circuitseer_core.model.encoding import default_max_length, resolve_template
-    from circuitseer_core.model.loading import DTYPES
-
     names = {dtype: name for name, dtype in DTYPES.items()}
     return ModelFacts(
         dtype=names.get(reference.dtype, str(reference.dtype)),

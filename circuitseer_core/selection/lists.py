@@ -106,7 +106,7 @@ def _named_rows(pool: Pool, ids: frozenset[str], texts: frozenset[int]) -> int:
     """How many rows are named, by id or by text."""
     named = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
     if texts and pool.prompt is not None:
-        named |= np.isin(pool.prompt, np.fromiter(texts, np.uint64, len(texts)))
+        named = named | np.isin(pool.prompt, np.fromiter(texts, np.uint64, len(texts)))
     return int(named.sum())
 
 

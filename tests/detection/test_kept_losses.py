@@ -44,7 +44,8 @@ def test_a_stopped_detection_goes_on_from_the_losses_it_has(
     data = str(write_data(tmp_path / "data.jsonl", 24))
     model = str(save_tiny(tmp_path / "model"))
     settings = DetectSettings(model=model, probe=[data], probe_size=4, probe_pool=24, device="cpu")
-    monkeypatch.setattr(stage, "POOL_BATCH_TOKENS", {"cpu": 128})
+    monkeypatch.setattr(stage._Detection, "measure", lambda self: None)  # the probe is enough
+    monkeypatch.setattr(stage, "POOL_BATCH_TOKENS", {"cpu": 128, "cuda": 128})
     calm = api.run_detection(tmp_path / "calm", settings, show=False)
     passes: list[int] = []
     with monkeypatch.context() as patch:

@@ -39,9 +39,16 @@ def test_a_batch_is_timed_where_one_sample_is_quick(
         assert len(tried) == 1 and seconds == pytest.approx(first / 30 * 40)
 
 
-def test_the_estimate_counts_the_work_and_says_how_it_knows() -> None:
+def test_the_estimate_counts_the_work_and_says_how_it_knows(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     settings = DetectSettings(model="m", probe=["p"], probe_size=4, probe_pool=10)
-    told = timing.estimate(tiny_model(), settings, encoded([12] * 10), budget=64)
-    assert told.evaluations == 4 * 8 and told.how == "here" and told.seconds
-    assert "32 evaluations" in told.words and "10 candidates" in told.words
-    assert told.words.endswith("about 10 s (by a short measurement)")
+    reference, samples = tiny_model(), encoded([12] * 10)
+    assert timing.estimate(reference, settings, samples, budget=64).seconds
+    monkeypatch.setattr(timing, "pass_seconds", lambda *_: 10.0)
+    told = timing.estimate(reference, settings, samples, budget=64)
+    assert told.seconds == 10 * 10.0 + 32 * 5.0, "ten clean passes, 32 halves of one"
+    assert told.words == (
+        "32 evaluations (a head ablated on a sample) after the clean losses of 10 candidates at "
+        "most, about 4 min 00 s (by a short measurement)"
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -92,9 +93,8 @@ def test_a_slow_cpu_gets_small_shards_and_keeps_them(
 ) -> None:
     run = detected_run(tmp_path)
     data = write_rows(tmp_path / "d.jsonl", questions(60))
-    calm = api.run_scoring(
-        run.path, ScoreSettings(data=[data], heads="3", device="cpu", name="calm"), show=False
-    )
+    settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0)
+    calm = api.run_scoring(run.path, settings.model_copy(update={"name": "calm"}), show=False)
     assert calm.shard_chars == 400 and calm.shards > 10
     lengths = [
         sum(len(text) for text in pq.read_table(part)["prompt"].to_pylist())
@@ -103,7 +103,6 @@ def test_a_slow_cpu_gets_small_shards_and_keeps_them(
     longest = max(len(row["question"]) for row in questions(60))
     assert all(400 <= chars < 400 + longest for chars in lengths[:-1])
 
-    settings = ScoreSettings(data=[data], heads="3", device="cpu")
     with monkeypatch.context() as patch:
         stopped_after(patch, 30)
         with pytest.raises(Cancelled, match=r"score was cancelled; \d+ rows kept: run it again"):
@@ -121,7 +120,7 @@ def test_stopped_before_the_first_shard_is_said(
     run = detected_run(tmp_path)
     data = write_rows(tmp_path / "d.jsonl", questions(20))
     stopped_after(monkeypatch, 1)
-    settings = ScoreSettings(data=[data], heads="3", device="cpu")
+    settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0)
     with pytest.raises(Cancelled, match="no shard was whole yet: run it again to begin anew"):
         api.run_scoring(run.path, settings, show=False)
 
@@ -130,9 +129,10 @@ def test_the_estimate_is_measured_said_and_kept(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = detected_run(tmp_path)
-    data = write_rows(tmp_path / "d.jsonl", questions(60))
-    settings = ScoreSettings(data=[data], heads="3", device="cpu", baselines=True)
+    data = write_rows(tmp_path / "d.jsonl", questions(24))
+    settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0, baselines=True)
     record = stage.score(run, settings)
-    assert "60 rows to score, about 10 s (by a short measurement)" in capsys.readouterr().err
-    assert record.estimate_s is not None and record.estimate_s > 0
-    assert record.token_budget and record.shards == 1, "a fast model's shards are whole ones"
+    said = r"\b24 rows to score, about .* \(by a short measurement\)\n"
+    assert re.search(said, capsys.readouterr().err)
+    assert record.estimate_s is not None and record.estimate_s >= 0
+    assert record.token_budget and record.shard_chars and record.rows == 24
