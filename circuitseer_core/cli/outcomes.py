@@ -108,6 +108,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     decision = api.decision(run.path, selection)
     following = as_typed(["export", "--run", str(run.path), "--selection", name, "--out"]) + " …"
     diagnostics = selection.diagnostics
+    removed = selection.removals.to_json() if selection.removals else None
     facts = {
         "command": "select",
         "run": str(run.path),
@@ -119,14 +120,13 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
         "tokens": counts.tokens,
         "rows": counts.to_json(),
         "lists": [entry.to_json() for entry in lists],
+        "removals": removed,
         "ess_share": diagnostics.ess_share if diagnostics else None,
         "decision": decision,
         "warnings": _warned(doubts),
         "settings": str(run.selection_dir(name) / SETTINGS_FILE),
         "next": following,
     }
-    removed = selection.removals.to_json() if selection.removals else None
-    facts |= {"removals": removed}
     lines = [_fates(counts), *_matches(lists), *api.removals(run.path, selection)]
     if counts.included_but_out:
         lines.append(f"{count(counts.included_but_out, 'row')} to include left out all the same")
@@ -166,6 +166,8 @@ def _fates(counts: Counts) -> str:
     """What became of the pool's rows."""
     lost = {
         "duplicate": counts.duplicate,
+        "nearly a duplicate": counts.near_duplicate,
+        "holding a benchmark's question": counts.contaminated,
         "excluded by id": counts.excluded_id,
         "excluded by text": counts.excluded_text,
         "dropped by eye or tag": counts.dropped,

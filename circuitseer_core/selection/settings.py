@@ -107,7 +107,9 @@ class SelectionSettings(BaseModel):
         """Make settings; raises UserError with one line where an option is out of range."""
         return checked(cls, **options)
 
-    _shares = field_validator("fraction", "target_ess", mode="before")(amounts.share)
+    _shares = field_validator("fraction", "target_ess", "near_duplicates", mode="before")(
+        amounts.share
+    )
     _wholes = field_validator("count", "tokens", "max_per_source", mode="before")(amounts.whole)
 
     @model_validator(mode="after")

@@ -32,6 +32,7 @@ def another_value(kind: type[BaseModel], name: str) -> dict[str, Any]:
         "probe_pool": {"probe_pool": 2345},
         "target_ess": {"target_ess": 0.5},
         "fraction": {"fraction": 0.25},
+        "stratify_by": {"stratify": "equal", "stratify_by": "level"},
         "rank_by": {"rank_by": "specificity"},
         "head_influence_controls": {"head_influence": True, "head_influence_controls": True},
     }
