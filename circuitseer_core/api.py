@@ -120,6 +120,27 @@ def run_calibration(
         return folder.calibration(settings.name)
 
 
+def import_scores(
+    run: str | Path, files: str | Sequence[str], *, command: str | None = None, **settings: Any
+) -> list[str]:
+    """Join scores that were made elsewhere to a scoring; returns what was joined and what was not.
+
+    Args:
+        files: DATA specs of rows with ids or prompts, and numbers.
+        settings: fields of :class:`circuitseer_core.scoring.import_scores.ImportSettings`.
+
+    Raises:
+        UserError: a file cannot be read, a name is taken, or nothing could be joined.
+    """
+    from circuitseer_core.scoring.import_scores import ImportSettings
+    from circuitseer_core.scoring.import_scores import import_scores as join
+
+    asked = checked(ImportSettings, **settings)
+    folder = Run.open(run)
+    with working(folder, "import-scores", command):
+        return join(folder, _several(files), asked)[1]
+
+
 def run_selection(
     run: str | Path,
     settings: SelectionSettings,

@@ -26,6 +26,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.export.formats import FORMATS
 from circuitseer_core.runs.commands import as_typed
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -35,14 +36,11 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-REPEATABLE = opt.REPEATABLE.union(
-    *(
-        repeatable(kind)
-        for kind in (
-            *(DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings, ArmsSettings),
-        )
-    )
+_SETTINGS = (
+    *(DetectSettings, ScoreSettings, CalibrateSettings, ImportSettings, SelectionSettings),
+    ArmsSettings,
 )
+REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
 """Options that may be given several times, or several values at once."""
 
 
@@ -155,6 +153,19 @@ def calibrate(run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = Fals
             f"next: python -m circuitseer_core select --run {run} "
             f"--scores {settings.scores} --scorer calibrated"
         )
+
+
+@app.command("import-scores")
+@takes(ImportSettings)
+def import_scores(
+    files: Annotated[list[str], typer.Argument(help="Rows with an id or a prompt, and numbers.")],
+    run: opt.Run,
+    settings: ImportSettings,
+) -> None:
+    """Join scores made elsewhere (rewards, pass rates, ratings) to a scoring, as scorers."""
+    told = api.import_scores(run, files, command=command_line(), **settings.model_dump())
+    for line in told:
+        typer.echo(line)
 
 
 @app.command()
