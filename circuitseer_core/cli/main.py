@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
 from circuitseer_core import __version__, api
 from circuitseer_core.arms.settings import ArmsSettings
@@ -36,7 +37,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_SETTINGS = (
+_SETTINGS: tuple[type[BaseModel], ...] = (
     *(DetectSettings, ScoreSettings, CalibrateSettings, ImportSettings, SelectionSettings),
     ArmsSettings,
 )

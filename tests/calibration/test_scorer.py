@@ -14,7 +14,12 @@ from circuitseer_core.api import run_calibration, run_scoring
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.folds import folds_by_hash
-from circuitseer_core.calibration.scorer import apply_calibration, covers, fits_hash
+from circuitseer_core.calibration.scorer import (
+    apply_calibration,
+    calibrated_scores,
+    covers,
+    fits_hash,
+)
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import read_manifest
@@ -183,7 +188,5 @@ def test_another_scoring_gets_it_in_one_pass(tmp_path: Path) -> None:
     assert done.scorers[-1] == CALIBRATED and done.feature_heads == record.heads_needed
     assert done.calibration is not None and done.calibration.sha256 == fits_hash(record)
     found = scores_of(run, CALIBRATED, "new")
-    assert np.isfinite(found).all() and np.allclose(
-        found, scorer.calibrated_scores(run, "new", record)
-    )
+    assert np.isfinite(found).all() and np.allclose(found, calibrated_scores(run, "new", record))
     assert run_scoring(run.path, asked, show=False).calibration == done.calibration

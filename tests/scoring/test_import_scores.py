@@ -62,10 +62,11 @@ def test_rows_are_joined_by_id_or_prompt_and_counted(run: Run, tmp_path: Path) -
     scores = run.scores("default", ["reward"])["reward"].to_numpy(np.float64, na_value=np.nan)
     wanted = {0: 1.5, 1: 2.0, 4: 3.5, 5: 3.5, 7: 4.0, 9: 7.0}
     assert {i: scores[i] for i in np.flatnonzero(np.isfinite(scores))} == wanted
+    conflict = "1 of which the file says different things have none"
     assert lines == [
         "9 of 10 rows joined (7 by id, 2 by prompt), 1 unmatched",
         "unmatched, the first: reward.jsonl:9",
-        "scorer reward: 6 of 40 samples have one; 1 of which the file says different things have none",
+        f"scorer reward: 6 of 40 samples have one; {conflict}",
     ]
     scoring = run.scoring("default")
     assert scoring.scorers[-1] == "reward" and scoring.imported[0].conflicting == {"reward": 1}
