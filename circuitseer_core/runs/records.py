@@ -125,6 +125,7 @@ class DetectRecord(Record):
     which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
     clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
     repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``estimate_s``: what the work was thought to take, after a short measurement.
     """
 
     settings: DetectOptions | None = None
@@ -151,6 +152,7 @@ class DetectRecord(Record):
     n_probe: int | None = None
     n_heads: int | None = None
     evaluations: int | None = None
+    estimate_s: float | None = None
 
 
 class RunRecord(Record):
@@ -220,7 +222,9 @@ class ScoringRecord(Record):
     that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
     ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
     kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry;
-    ``imported``: outside scores that they carry.
+    ``imported``: outside scores that they carry. ``shard_chars``, ``text_chars``: characters at
+    which a shard is closed, and how many of one text count (set where a shard is to take a given
+    time); ``estimate_s``: what the work was thought to take, after a short measurement.
     """
 
     heads: list[Head] = []
@@ -239,6 +243,8 @@ class ScoringRecord(Record):
     dtype: str = "fp32"
     token_budget: int | None = None
     shard_rows: int | None = None
+    shard_chars: int | None = None
+    text_chars: int | None = None
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
     further_share: float = 0.0
@@ -255,6 +261,7 @@ class ScoringRecord(Record):
     tokens: int | None = None
     shards: int = 0
     seconds: float = 0.0
+    estimate_s: float | None = None
     started: str | None = None
     finished: str | None = None
     state: str = "done"
