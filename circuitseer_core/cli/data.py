@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -10,6 +9,9 @@ from typing import Annotated
 
 import typer
 
+from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.options import quiet_libraries
+from circuitseer_core.cli.output import Outcome, telling
 from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.data.survey import Reason, Survey
@@ -37,7 +39,7 @@ def data(
     response_items: Annotated[str, typer.Option(help=RESPONSE_ITEMS_HELP)] = FIRST,
     source_field: Annotated[str | None, typer.Option(help="Column of the source.")] = None,
     id_field: Annotated[str | None, typer.Option(help="Column of the id.")] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="As JSON.")] = False,
+    json: opt.Json = False,
 ) -> None:
     """What would be read, without a model: columns, rows, rejects, duplicates, lengths."""
     from circuitseer_core.model.data_survey import survey_data
@@ -47,14 +49,13 @@ def data(
     if max_length is not None and model is None:
         raise UserError("--max-length is in tokens: name the --model whose tokens they are")
     fields = Fields(prompt_field, response_field, source_field, id_field, response_items)
-    found = survey_data(
-        data, fields, model=model, revision=revision, max_length=max_length, limit=limit
-    )
-    if as_json:
-        typer.echo(json.dumps(asdict(found), ensure_ascii=False))
-        return
-    for line in lines(found):
-        typer.echo(line)
+    with telling(False, json) as tell:
+        if model is not None:
+            quiet_libraries()
+        found = survey_data(
+            data, fields, model=model, revision=revision, max_length=max_length, limit=limit
+        )
+        tell(lambda: Outcome({"command": "data", **asdict(found)}, list(lines(found))))
 
 
 def lines(found: Survey) -> Iterator[str]:

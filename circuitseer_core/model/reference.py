@@ -42,6 +42,11 @@ def using() -> Iterator[None]:
         yield
 
 
+def positions_of(config: Any) -> int:
+    """The longest input that a model of this configuration has positions for."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 4096)
+
+
 class ReferenceModel:
     """An instrumented causal language model with its tokenizer and its map of heads.
 
@@ -270,8 +275,3 @@ def _check(reference: ReferenceModel) -> None:
     else:
         return
     raise UserError(f"{reference.name}: {architecture} cannot serve as a reference model: {why}")
-
-
-def positions_of(config: Any) -> int:
-    """The longest input that a model with this configuration has positions for."""
-    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 4096)

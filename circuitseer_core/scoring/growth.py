@@ -28,7 +28,7 @@ def grown(before: ScoringRecord, data: DataRecord, specs: list[str], name: str) 
     The record itself where there are none, or where it was made of other data.
 
     Raises:
-        UserError: the scoring is not finished, or carries a calibration's scorer.
+        UserError: the scoring is not finished, or carries columns that new rows would lack.
     """
     if len(before.data) != 1 or before.data[0].sha256 == data.sha256:
         return before
@@ -46,6 +46,11 @@ def grown(before: ScoringRecord, data: DataRecord, specs: list[str], name: str) 
         raise UserError(
             f"scoring {name!r} carries the scorer of calibration {before.calibration.name!r}, "
             "which ranks rows among each other: score the larger data under another --name"
+        )
+    if before.imported:
+        raise UserError(
+            f"scoring {name!r} carries imported scores, which the new rows lack: score the larger "
+            "data under another --name, then import them again"
         )
     after = before.model_copy(deep=True)
     after.grown_from = before.grown_from or then.sha256

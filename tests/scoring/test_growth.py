@@ -19,7 +19,7 @@ from circuitseer_core.scoring import window_scorer
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
-from circuitseer_core.scoring.windows import windows
+from circuitseer_core.scoring.windows import Cut, windows
 from tests.support.detected_run import detected_run, questions, write_rows
 
 
@@ -156,5 +156,5 @@ def test_windows_end_where_they_are_told_to() -> None:
     from circuitseer_core.data.sample import Reject
 
     entries = [Reject(f"a:{n}", "a", "bad") for n in range(10)]
-    assert [w.size for w in windows(entries, 4, ends=[5, 6])] == [4, 1, 1, 4]
-    assert [w.size for w in windows(entries, 4, ends=[4, 10])] == [4, 4, 2]
+    assert [w.size for w in windows(entries, Cut(4, ends=(5, 6)))] == [4, 1, 1, 4]
+    assert [w.size for w in windows(entries, Cut(4, ends=(4, 10)))] == [4, 4, 2]
