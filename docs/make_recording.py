@@ -119,7 +119,7 @@ class Recorder:
                  for frame, _ in self.frames]  # fmt: skip
         for number, frame in enumerate(small):
             sheet.paste(frame.resize((width, 160)), (0, 160 * number))
-        palette = sheet.quantize(128, dither=Image.Dither.NONE)
+        palette = sheet.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
         drawn = [frame.quantize(palette=palette, dither=Image.Dither.NONE) for frame in small]
         drawn[0].save(
             out, save_all=True, append_images=drawn[1:], loop=0, optimize=True,
@@ -143,7 +143,7 @@ def heads(tape: Recorder) -> None:
     tape.hold(4)
     canvas = tape.page.locator("canvas[role=application]").first
     tape.say("One head: its effect on every probe sample, where it looks, what hurts")
-    tape.click(canvas, where=(0.45, 0.4))
+    tape.click(canvas, where=(0.25, 0.245))
     tape.hold(4.5)
 
 
@@ -186,7 +186,7 @@ def evidence(tape: Recorder) -> None:
     tape.click(tape.page.get_by_role("link", name="Evidence"))
     tape.hold(4)
     tape.scroll("[class*='st-key-card_evidence_']", 4)
-    tape.say("pip install, then: circuitseer app")
+    tape.say("make app has this run on the screen in seconds")
     tape.hold(4)
 
 
@@ -218,7 +218,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "journey.gif")
     parser.add_argument("--width", type=int, default=960, help="of the recording")
-    parser.add_argument("--window", type=int, default=1360, help="of the browser")
+    parser.add_argument("--window", type=int, default=1200, help="of the browser")
     options = parser.parse_args()
     begin = time.monotonic()
     with app_in_view(options.window) as page:

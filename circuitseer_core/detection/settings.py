@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs import amounts
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
     ALLOW_PICKLE,
@@ -81,6 +82,8 @@ class DetectSettings(BaseModel):
     response_field: str | None = Field(None, description="Column of the response.")
     source_field: str | None = Field(None, description="Column of the source.")
     id_field: str | None = Field(None, description="Column of the id.")
+
+    _wholes = field_validator("probe_size", "probe_pool", mode="before")(amounts.whole)
 
     @model_validator(mode="after")
     def _consistent(self) -> DetectSettings:

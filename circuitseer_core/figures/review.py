@@ -23,8 +23,8 @@ def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
         height=int(70 + 26 * len(names)),
         showlegend=False,
         xaxis={
-            "title": {"text": "pairs in which you and the score agree, 95 %"},
-            "range": [-0.01, 1.01],
+            "title": {"text": "agreement with the score, 95 %"},
+            "range": [-0.015, 1.015],
             "tickformat": ".0%",
             "nticks": 6,
             "showgrid": True,
@@ -34,9 +34,10 @@ def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
             "ticktext": [plain(name) for name in names],
             "range": [len(names) - 0.4, -0.6],
             "showgrid": False,
+            "ticklabelstandoff": 8,
         },
     )
-    pin_margins(fig, left=room_for(names), top=8)
+    pin_margins(fig, left=room_for(names) + 8, top=8, right=24)
     fig.add_vline(x=0.5, line={"color": theme.muted, "width": 1, "dash": "dot"})
     fig.add_trace(
         go.Scatter(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -59,22 +60,13 @@ def histogram_by_group(
     floors = np.arange(groups - 1, -1, -1)  # one axis for all rows: subplots are slow to build
     fig = figure(theme, height=groups * row_height + 62, showlegend=False, bargap=0)
     shown = counts > 0
-    edges = np.stack([bins.edges[:-1], bins.edges[1:]], axis=1)
     fig.add_bar(
         x=np.tile(positions(bins), (groups, 1))[shown],
         y=heights[shown],
         base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
         width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
-        customdata=[
-            [
-                plain(labels[g]),
-                *(float(edge) for edge in edges[i]),
-                int(counts[g, i]),
-                float(counts[g, i] / sizes[g]),
-            ]
-            for g, i in np.argwhere(shown)
-        ],
+        customdata=_told(counts, bins, labels),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>%{customdata[3]:,} rows, %{customdata[4]:.1%} of its group<extra></extra>",
     )
@@ -88,6 +80,21 @@ def histogram_by_group(
     note_right(fig, floors + 0.4, rows, theme)
     pin_margins(fig, left=room_for(names), right=room_for(rows), top=8)
     return fig
+
+
+def _told(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
+    """What hovering a bar says: group, both ends, rows, and their share of the group."""
+    sizes = counts.sum(axis=1)
+    return [
+        [
+            plain(labels[g]),
+            float(bins.edges[i]),
+            float(bins.edges[i + 1]),
+            int(counts[g, i]),
+            float(counts[g, i] / sizes[g]),
+        ]
+        for g, i in np.argwhere(counts > 0)
+    ]
 
 
 def _mark_medians(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import Fields
@@ -15,6 +15,7 @@ from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs import amounts
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
     ALLOW_PICKLE,
@@ -29,8 +30,8 @@ from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 
 SHARD_ROWS = {"cpu": 512, "cuda": 16_384}
-"""Rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in the
-large batches of a GPU; what a kill may cost should be minutes, not an hour."""
+"""Most rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in
+the large batches of a GPU. On a CPU a shard is closed earlier by the time it takes (sizing.py)."""
 
 FEATURE_ROWS = 5_000
 """Rows with head readings where nothing else is asked: they take 2.7 kB each at 270 heads."""
@@ -50,7 +51,7 @@ class ScoreSettings(BaseModel):
     text: ScoredPart = Field(
         "prompt", description="The text that is scored; the paper found prompts better."
     )
-    heads: str = Field("0.05", description='0.05, 14, lcb, bh, "l.h,l.h" or @FILE.')
+    heads: str = Field("0.05", description='0.05, 5%, 14, lcb, bh, "l.h,l.h" or @FILE.')
     rank_by: Literal["importance", "specificity"] = Field(
         "importance", description="What makes a reasoning head; specificity needs a contrast set."
     )
@@ -92,6 +93,15 @@ class ScoreSettings(BaseModel):
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
+
+    _wholes = field_validator("head_feature_rows", mode="before")(amounts.whole)
+
+    @field_validator("heads")
+    @classmethod
+    def _rule(cls, value: str) -> str:
+        if not value.strip().endswith("%"):
+            return value
+        return f"{amounts.share(value):.12f}".rstrip("0").ljust(3, "0")  # 1.0, as 1 is a count
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
@@ -192,6 +202,8 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     model = record.model
     # Absent without, so that scorings of before keep their hash.
     later: dict[str, Any] = {}
+    if record.shard_chars:
+        later |= {"shard_chars": record.shard_chars, "text_chars": record.text_chars}
     if record.further_share:
         later["further_share"] = record.further_share
     if record.feature_heads:

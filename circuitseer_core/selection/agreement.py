@@ -17,7 +17,7 @@ import pandas as pd
 from scipy.stats import binomtest
 
 from circuitseer_core.distributions import Z95
-from circuitseer_core.runs.review_records import ReviewBatch
+from circuitseer_core.runs.review_records import BANDS, ReviewBatch
 from circuitseer_core.selection.review import DECIDED, ReviewState
 
 FAR = 50.0
@@ -112,14 +112,14 @@ def by_stratum(table: pd.DataFrame) -> list[tuple[str, str, Agreement]]:
     far = np.where(judged["gap"] >= FAR, f"{FAR:g} points and more", f"under {FAR:g} points")
     kinds: dict[str, Any] = {
         "source": judged["source"],
-        "length": judged["length"],
+        "length": pd.Categorical(judged["length"], BANDS),
         "gap": pd.Series(far, index=judged.index, dtype=object),
     }
     return [
         (kind, str(name), agreement(part))
         for kind, values in kinds.items()
-        if values.nunique() > 1
-        for name, part in judged.groupby(values)
+        if len(set(values)) > 1
+        for name, part in judged.groupby(values, observed=True)
     ]
 
 

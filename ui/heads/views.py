@@ -70,7 +70,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             "kept": st.column_config.CheckboxColumn("Kept", width="small"),
             "sink_share": st.column_config.NumberColumn(
                 "On first token, %",
-                format="%.1f",
+                format="%.2f",
                 help="Share of its attention that the head leaves on the first token, mean over "
                 "the samples of validate sinks",
             ),

@@ -17,6 +17,7 @@ from ui import cached_scores as cached
 from ui import judgements as review_store
 from ui.cached_scores import NO_TEXTS
 from ui.samples import blind_result
+from ui.shell import folding_columns
 from ui.widgets import wishes
 from ui.widgets.markdown import inline
 
@@ -76,7 +77,7 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
                 "cases only, and the agreement is one for clear cases only.",
             )  # fmt: skip
             spread = st.segmented_control(
-                "Pairs from each stratum", list(SPREADS), default="evenly", required=True,
+                "Spread of the pairs", list(SPREADS), default="evenly", required=True,
                 wrap=True, format_func=SPREADS.__getitem__, key="review_spread",
                 persist_state="session",
                 help="A stratum is a source and a third of the lengths.",
@@ -146,8 +147,7 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
     if texts is None:
         st.caption("This pair is no longer among the scored rows: skip it.")
     else:
-        with st.container(key="grid2_blind"):
-            columns = st.columns(2, gap="medium")
+        columns = folding_columns(2, "blind", gap="medium")
         for column, sample, word in zip(columns, texts, "AB", strict=True):
             with column, st.container(border=True, key=f"blind_{word}", height="stretch"):
                 st.caption(word)
@@ -182,6 +182,9 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
                 "End it", key="review_end", type="primary", on_click=review_store.write,
                 args=[run, {"kind": "close", "batch": batch.batch}],
             )  # fmt: skip
+    wanted = batch.options.pairs
+    if total < wanted:
+        st.caption(f"{wanted} pairs were asked for; no more fresh samples match.")
     st.caption(
         "Keys: A, B, T for no difference, S to skip, Z to go back. You can leave and come back: "
         "every verdict is kept at once."

@@ -67,16 +67,16 @@ def _choose(over: list[ReviewBatch]) -> ReviewBatch:
 def _told(batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> None:
     """The answer in words."""
     whole = agreement(table[table["choice"] != ""])
-    scorer = inline(batch.scorer) + (f" of “{inline(batch.scoring)}”" if _named(batch) else "")
+    named = inline(batch.scorer) + (f" of “{inline(batch.scoring)}”" if _named(batch) else "")
     done = len(judged.of_batch(batch))
     early = "" if done == len(batch.pairs) else f"Ended after {done} of {len(batch.pairs)} pairs. "
     if not whole.decided:
-        st.markdown(f"{early}No pair was decided, so nothing can be said of {scorer}.")
+        st.markdown(f"{early}No pair was decided, so nothing can be said of {named}.")
         return
     low, high = whole.interval
     st.markdown(
         f"{early}In **{percent(whole.rate)}** of {count(whole.decided, 'decided pair')} you and "
-        f"{scorer} preferred the same sample; 95 % interval {percent(low)} to {percent(high)} "
+        f"{named} preferred the same sample; 95 % interval {percent(low)} to {percent(high)} "
         f"(Wilson). {reading(whole)} Ties: {whole.ties}; skipped: {whole.skipped}."
     )
 
@@ -177,6 +177,7 @@ def _pairs(run: Run, batch: ReviewBatch, table: pd.DataFrame, judged: ReviewStat
             shown,
             hide_index=True,
             key="review_table",
+            column_order=["pair", "choice", "agrees", "gap", *shown.columns[1:9]],
             column_config={
                 "pair": st.column_config.NumberColumn("Pair", width="small"),
                 "left": "A",

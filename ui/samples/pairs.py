@@ -12,6 +12,7 @@ from ui import cached_scores as cached
 from ui import judgements as review_store
 from ui.samples import detail, opened
 from ui.samples import filters as sample_filters
+from ui.shell import folding_columns
 from ui.widgets.markdown import literal
 
 
@@ -27,9 +28,8 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
         return
     look = detail.look_controls()
     pair = sorted((store.sample(i) for i in ids), key=lambda s: s.scores[scorer], reverse=True)
-    for column, sample, word in zip(
-        st.columns(2, gap="medium"), pair, ("High", "Low"), strict=True
-    ):
+    sides = folding_columns(2, "side_by_side", gap="medium")
+    for column, sample, word in zip(sides, pair, ("High", "Low"), strict=True):
         with column, st.container(border=True, key=f"card_{word.lower()}"):
             st.markdown(f"{word} score · {detail.headline(store, sample, scorer)}")
             st.caption(literal(f"{sample.source}  ·  {sample.id}"))
