@@ -18,9 +18,10 @@ from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -127,6 +128,34 @@ def run_calibration(
             return calibrate(folder, settings, command=command, show=show)
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
+
+
+def import_scores(run: str | Path, files: str | Sequence[str], **settings: Any) -> list[str]:
+    """Join scores that were made elsewhere to a scoring; returns what was joined and what was not.
+
+    Args:
+        files: DATA specs of rows with ids or prompts, and numbers.
+        settings: fields of :class:`circuitseer_core.scoring.import_scores.ImportSettings`.
+
+    Raises:
+        UserError: a file cannot be read, a name is taken, or nothing could be joined.
+    """
+    return run_import(run, _several(files), checked(ImportSettings, **settings))[1]
+
+
+def run_import(
+    run: str | Path,
+    files: Sequence[str],
+    settings: ImportSettings,
+    *,
+    command: str | None = None,
+) -> tuple[ImportedScores, list[str]]:
+    """The same with settings that are checked; returns the record and what to tell a person."""
+    from circuitseer_core.scoring.import_scores import import_scores as join
+
+    folder = Run.open(run)
+    with working(folder, "import-scores", command):
+        return join(folder, files, settings)
 
 
 def run_selection(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel
 
 from circuitseer_core import __version__
 from circuitseer_core.arms.settings import ArmsSettings
@@ -25,6 +26,7 @@ from circuitseer_core.cli.from_settings import repeatable
 from circuitseer_core.cli.options import command_line, quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -35,14 +37,11 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,  # its tables cut option names off at 80 columns
 )
-REPEATABLE = opt.REPEATABLE.union(
-    *(
-        repeatable(kind)
-        for kind in (
-            *(DetectSettings, ScoreSettings, CalibrateSettings, SelectionSettings, ArmsSettings),
-        )
-    )
+_SETTINGS: tuple[type[BaseModel], ...] = (
+    *(DetectSettings, ScoreSettings, CalibrateSettings, ImportSettings, SelectionSettings),
+    ArmsSettings,
 )
+REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
 """Options that may be given several times, or several values at once."""
 
 

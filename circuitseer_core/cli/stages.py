@@ -1,4 +1,4 @@
-"""The commands that make a run: detect, score, calibrate, select."""
+"""The commands that make a run: detect, score, calibrate, import-scores, select."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -79,6 +80,21 @@ def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord
     return Outcome(facts, [compared.to_string(index=False), *record.verdict, following])
 
 
+@takes(ImportSettings)
+def import_scores(
+    files: Annotated[list[str], typer.Argument(help="Rows with an id or a prompt, and numbers.")],
+    run: opt.Run,
+    settings: ImportSettings,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
+) -> None:
+    """Join scores made elsewhere to a scoring, as scorers."""
+    with telling(quiet, json) as tell:
+        record, lines = api.run_import(run, files, settings, command=command_line())
+        facts = {"command": "import-scores", "run": str(run), **record.to_json()}
+        tell(lambda: Outcome(facts, lines))
+
+
 @takes(SelectionSettings)
 def select(
     run: opt.Run,
@@ -97,4 +113,4 @@ def select(
         tell(lambda: drawn(Run.open(run), selection))
 
 
-COMMANDS = (detect, score, calibrate, select)
+COMMANDS = (detect, score, calibrate, import_scores, select)

@@ -184,16 +184,47 @@ class AppliedCalibration(Record):
     sha256: str
 
 
+class ImportFile(Record):
+    """A file of outside scores, with its SHA-256 where it is one file."""
+
+    file: str
+    sha256: str | None = None
+
+
+class ImportedScores(Record):
+    """Outside scores that were joined to a scoring.
+
+    ``columns``: name in the scoring → column of the files. ``rows`` of the files: ``by_id`` and
+    ``by_prompt`` joined, ``unmatched``; ``ambiguous``: ids of several sources; ``no_number``:
+    values passed over. By column: ``scored`` samples, and ``conflicting`` ones, of which the files
+    say different things, which have no score. ``ranks``: mid-ranks between 0 and 1 are kept.
+    """
+
+    columns: dict[str, str]
+    files: list[ImportFile] = []
+    ranks: bool = False
+    rows: int = 0
+    by_id: int = 0
+    by_prompt: int = 0
+    unmatched: int = 0
+    ambiguous: int = 0
+    no_number: int = 0
+    scored: dict[str, int] = {}
+    conflicting: dict[str, int] = {}
+    created: str | None = None
+    command: str | None = None
+
+
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
     that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
     ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
-    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry.
-    ``shard_chars``, ``text_chars``: characters at which a shard is closed, and how many of one text
-    count (set where a shard is to take a given time); ``estimate_s``: what the work was thought to
-    take, after a short measurement.
+    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry;
+    ``imported``: outside scores that they carry. ``shard_chars``, ``text_chars``: characters at
+    which a shard is closed, and how many of one text count (set where a shard is to take a given
+    time); ``estimate_s``: what the work was thought to take, after a short measurement.
     """
 
     heads: list[Head] = []
@@ -222,6 +253,7 @@ class ScoringRecord(Record):
     feature_limit: int | None = None
     feature_share: float = 0.0
     calibration: AppliedCalibration | None = None
+    imported: list[ImportedScores] = []
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0
