@@ -308,10 +308,7 @@ def test_streaming_needs_no_memory_for_the_rows(tmp_path: Path) -> None:
         (
             "Problem Text,Final Answer",
             Fields(prompt="problem text"),
-            (
-                'has no field \'problem text\' for the prompt; found: "Problem Text", "Final Answer" '
-                "(--prompt-field 'Problem Text'?)"
-            ),
+            'found: "Problem Text", "Final Answer" (--prompt-field \'Problem Text\'?)',
         ),
         ("colour,shape", Fields(), "found: colour, shape (name it with --prompt-field)"),
         ("colour,shape", Fields(prompt="id"), "for the prompt; found: colour, shape"),
