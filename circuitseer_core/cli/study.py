@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.cli.output import Outcome, telling
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+
+if TYPE_CHECKING:
+    from circuitseer_core.experiments.experiment import ExperimentResult
+    from circuitseer_core.runs.folder import Run
 
 
 def ablate(
@@ -98,18 +102,22 @@ def validate(
         with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
             result = EXPERIMENTS[experiment].run(opened, **options)
             progress.advance(1)
-        facts = {
-            "command": "validate",
-            "run": str(opened.path),
-            "experiment": experiment,
-            "title": result.title,
-            "verdict": result.verdict,
-            "numbers": result.numbers,
-            "outcome": result.outcome.to_json() if result.outcome else None,
-            "table": result.table.to_dict("records"),
-        }
-        words = f"{result.title}\n{result.verdict}\n"
-        tell(lambda: Outcome(facts, [words, result.table.to_string(index=False)]))
+        tell(lambda: _validated(opened, experiment, result))
+
+
+def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
+    facts = {
+        "command": "validate",
+        "run": str(run.path),
+        "experiment": experiment,
+        "title": result.title,
+        "verdict": result.verdict,
+        "numbers": result.numbers,
+        "outcome": result.outcome.to_json() if result.outcome else None,
+        "table": result.table.to_dict("records"),
+    }
+    words = f"{result.title}\n{result.verdict}\n"
+    return Outcome(facts, [words, result.table.to_string(index=False)])
 
 
 def _nothing(line: str) -> None:

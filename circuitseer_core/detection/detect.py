@@ -150,11 +150,7 @@ def _prepare(
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
         if name == "probe":
-            announce(run, "detect", "Measuring the speed")
-            told = estimate(reference, settings, samples, budget)
-            detection.estimate_s = told.seconds and round(told.seconds, 1)
-            if show:
-                print_above_bars(told.words)
+            detection.estimate_s = _say_how_long(run, settings, reference, samples, budget, show)
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
@@ -181,6 +177,22 @@ def _prepare(
     write_parquet(run.probe_path, table)
     drop_losses(run)
     return table
+
+
+def _say_how_long(
+    run: Run,
+    settings: DetectSettings,
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    budget: int,
+    show: bool,
+) -> float | None:
+    """Estimate the stage's time in seconds from a short measurement, and show it."""
+    announce(run, "detect", "Measuring the speed")
+    expected = estimate(reference, settings, samples, budget)
+    if show:
+        print_above_bars(expected.words)
+    return expected.seconds and round(expected.seconds, 1)
 
 
 def _measuring_ahead(
