@@ -23,7 +23,7 @@ import pandas as pd
 import torch
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
@@ -44,8 +44,8 @@ from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
 from circuitseer_core.model.loading import load_model
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce, print_above_bars
+from circuitseer_core.runs.folder import MERGED, Run, now
+from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -75,7 +75,7 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     refuse_other_settings(run, settings)
-    if run.detection.finished and is_whole(run.heads_path) is not False:
+    if _is_done(run):
         return run.heads()
     announce(run, "detect", "Reading the data")
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
@@ -104,6 +104,16 @@ def detect(
     return _Detection(run, settings, reference, table, show, devices).measure()
 
 
+def _is_done(run: Run) -> bool:
+    """Whether a finished detection still has its tables. Damaged ones are named and made again."""
+    if not run.detection.finished:
+        return False
+    tables = [run.heads_path, run.importance_dir / MERGED]
+    damaged = [table for table in tables if is_damaged(table)]
+    say_redone(damaged)
+    return run.heads_path.is_file() and not damaged
+
+
 def _prepare(
     run: Run,
     settings: DetectSettings,
@@ -111,9 +121,14 @@ def _prepare(
     corpora: dict[str, Corpus],
     show: bool,
 ) -> pd.DataFrame:
-    """probe.parquet: from an earlier attempt, or built now."""
-    if run.probe_path.is_file():
+    """probe.parquet: from an earlier attempt, or built now.
+
+    Raises UserError where it is damaged and something was measured on it.
+    """
+    measured = any(run.importance_dir.glob("part-*.parquet"))
+    if run.probe_path.is_file() and (measured or not is_damaged(run.probe_path)):
         return run.probe()
+    say_redone([run.probe_path] if run.probe_path.is_file() else [])
     max_length = default_max_length(reference.max_positions, settings.max_length)
     template = resolve_template(reference.tokenizer, settings.template)
     detection = run.detection.model_copy()

@@ -18,14 +18,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce
+from circuitseer_core.runs.progress import Progress, announce, say_redone
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
@@ -96,12 +96,12 @@ def score(
         record = before or _new_record(settings, wanted, engine.facts(), total)
         record.state = "running"
         _say_how(record, run, settings)
+        rejects = folder / "rejects.parquet"
         book = ShardBook(folder, record, corpus)
+        say_redone([*book.damaged, *([rejects] if is_damaged(rejects) else [])])
         with Progress(
             run, "score", total, unit="samples", show=progress, phase="Scoring samples"
         ) as shown:
-            if book.damaged:
-                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
