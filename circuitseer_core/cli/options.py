@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from circuitseer_core.data.specs import DATA_SPEC
-from circuitseer_core.runs.machine import DEVICE
+from circuitseer_core.runs.machine import ALLOW_PICKLE, DEVICE
 
 REPEATABLE = {"--data", "--runs"}
 """Options that may be given several times, or several values at once."""
@@ -16,6 +16,7 @@ REPEATABLE = {"--data", "--runs"}
 Run = Annotated[Path, typer.Option("--run", help="The run folder.", show_default=False)]
 Data = Annotated[list[str], typer.Option(help=DATA_SPEC, show_default=False)]
 Device = Annotated[str, typer.Option(help=DEVICE)]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help=ALLOW_PICKLE)]
 Quiet = Annotated[bool, typer.Option("--quiet", help="No progress bars.")]
 SetName = Annotated[str, typer.Option(help="Name of this scoring, for several side by side.")]
 

@@ -42,7 +42,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
-from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import MERGED, Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
@@ -86,14 +86,14 @@ def detect(
     devices = settings.device_names if reference is None else []
     if reference is None:
         announce(run, "detect", "Loading the model")
-        reference, info = load_model(
-            settings.model,
-            dtype=settings.dtype,
-            device=devices[0],
-            revision=settings.revision,
-            allow_pickle=settings.allow_pickle,
-            weight_bits=settings.weight_bits,
-        )
+        with pickle_allowed(settings.allow_pickle):
+            reference, info = load_model(
+                settings.model,
+                dtype=settings.dtype,
+                device=devices[0],
+                revision=settings.revision,
+                weight_bits=settings.weight_bits,
+            )
         refuse_other_model(run, info)
         with run.editing() as record:
             record.model = ModelRecord(**asdict(info))
@@ -101,7 +101,8 @@ def detect(
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
     table = _prepare(run, settings, reference, corpora, show)
-    return _Detection(run, settings, reference, table, show, devices).measure()
+    with pickle_allowed(settings.allow_pickle):  # for the workers
+        return _Detection(run, settings, reference, table, show, devices).measure()
 
 
 def _is_done(run: Run) -> bool:

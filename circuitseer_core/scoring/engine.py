@@ -69,7 +69,7 @@ class LocalEngine:
     ) -> None:
         self.run_folder, self.settings = run, settings
         self.reference = reference or load_run_model(
-            run.model, settings.dtype, settings.device_names[0], allow_pickle=settings.allow_pickle
+            run.model, settings.dtype, settings.device_names[0]
         )
 
     def facts(self) -> ModelFacts:

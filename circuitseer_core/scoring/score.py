@@ -23,6 +23,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.model.loading import pickle_allowed
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, say_redone
@@ -92,7 +93,10 @@ def score(
             return before
     began = time.monotonic()
     announce(run, "score", "Loading the model")
-    with closing(_engine(run, settings, reference, before)) as engine:
+    with (
+        pickle_allowed(settings.allow_pickle),
+        closing(_engine(run, settings, reference, before)) as engine,
+    ):
         record = before or _new_record(settings, wanted, engine.facts(), total)
         record.state = "running"
         _say_how(record, run, settings)
