@@ -67,8 +67,11 @@ types: $(DEV)
 test: $(BASE) $(MODEL) $(DEV) lint types
 	$(BIN)/python -m pytest
 
+# A file's tests stay with one worker, since they share what its fixtures made.
+WORKERS ?= 2
 test-fast: $(BASE) $(DEV) lint types
-	$(BIN)/python -m pytest -m "not browser and not model and not install"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
+	  -m "not browser and not model and not install"
 
 FUZZ ?= 12000
 fuzz: $(BASE) $(DEV)

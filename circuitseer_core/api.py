@@ -14,14 +14,18 @@ import pandas as pd
 
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, checked, step
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
+
+_SHOWN_STRATA = 12
 
 
 def load_run(path: str | Path) -> Run:
@@ -72,11 +76,15 @@ def run_detection(
 ) -> Run:
     """Stage 1 with these settings; a run that failed before it held anything is removed again."""
     from circuitseer_core.detection.detect import detect as measure
+    from circuitseer_core.detection.resume import kept
 
     folder = Run.create(run)
     try:
         with working(folder, "detect", command):
-            measure(folder, settings, show=show)
+            try:
+                measure(folder, settings, show=show)
+            except (KeyboardInterrupt, Cancelled) as stop:
+                raise Cancelled(kept(folder)) from stop
             with folder.editing() as record:
                 if record.detect is not None:
                     record.detect.command = as_typed(step("detect", folder.path, settings))
@@ -91,10 +99,14 @@ def run_scoring(
 ) -> ScoringRecord:
     """Stage 2 with these settings; returns settings.json of the scoring."""
     from circuitseer_core.scoring.score import score as measure
+    from circuitseer_core.scoring.shards import kept
 
     folder = Run.open(run)
     with working(folder, "score", command):
-        record = measure(folder, settings, progress=show)
+        try:
+            record = measure(folder, settings, progress=show)
+        except (KeyboardInterrupt, Cancelled) as stop:
+            raise Cancelled(kept(folder.scores_dir(settings.name))) from stop
         if settings.calibration is not None:
             from circuitseer_core.calibration.scorer import apply_calibration
 
@@ -116,6 +128,34 @@ def run_calibration(
             return calibrate(folder, settings, command=command, show=show)
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
+
+
+def import_scores(run: str | Path, files: str | Sequence[str], **settings: Any) -> list[str]:
+    """Join scores that were made elsewhere to a scoring; returns what was joined and what was not.
+
+    Args:
+        files: DATA specs of rows with ids or prompts, and numbers.
+        settings: fields of :class:`circuitseer_core.scoring.import_scores.ImportSettings`.
+
+    Raises:
+        UserError: a file cannot be read, a name is taken, or nothing could be joined.
+    """
+    return run_import(run, _several(files), checked(ImportSettings, **settings))[1]
+
+
+def run_import(
+    run: str | Path,
+    files: Sequence[str],
+    settings: ImportSettings,
+    *,
+    command: str | None = None,
+) -> tuple[ImportedScores, list[str]]:
+    """The same with settings that are checked; returns the record and what to tell a person."""
+    from circuitseer_core.scoring.import_scores import import_scores as join
+
+    folder = Run.open(run)
+    with working(folder, "import-scores", command):
+        return join(folder, files, settings)
 
 
 def run_selection(
@@ -143,6 +183,22 @@ def decision(run: str | Path, selection: SelectionRecord) -> str:
     from circuitseer_core.selection.go_no_go import go_no_go
 
     return go_no_go(Run.open(run), selection).sentence
+
+
+def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
+    """What decontamination and near-duplicates took out, one sentence each, and where it is told;
+    how strata of another column share the subset."""
+    from circuitseer_core.selection.removals import REMOVED_FILE, removal_lines
+
+    lines = removal_lines(selection.removals)
+    if selection.removals is not None and selection.removals.rows:
+        lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
+    strata = selection.diagnostics.strata if selection.diagnostics else []
+    for stratum in strata[:_SHOWN_STRATA]:
+        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
+    if len(strata) > _SHOWN_STRATA:
+        lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
+    return lines
 
 
 def _several(specs: str | Sequence[str]) -> list[str]:

@@ -14,8 +14,8 @@ from tests.test_house import ALLOWED
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
-    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
-    *sorted((ROOT / "docs").glob("*.md")),
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "SECURITY.md")),
+    *sorted((ROOT / "docs").rglob("*.md")),
     ROOT / "benchmarks" / "RESULTS.md",
 ]
 _PATH = re.compile(r"`((?:[\w.-]+/)+[\w.-]*|[\w-]+\.py)`")
@@ -59,6 +59,14 @@ def test_shown_commands_parse(document: Path) -> None:
         flags = {flag for parameter in command.params for flag in parameter.opts}
         shown = {word for word in words[1:] if word.startswith("--")} - {"--help"}
         assert shown <= flags, line
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
+def test_tables_have_a_heading(document: Path) -> None:
+    """Else Markdown shows their rows as running text, with all the bars."""
+    lines = ["", *text_of(document).splitlines()]
+    starts = [at for at, line in enumerate(lines) if line.startswith("|") and lines[at - 1] == ""]
+    assert not [lines[at] for at in starts if not re.fullmatch(r"[|\s:-]+", lines[at + 1])]
 
 
 def test_the_import_table_is_the_one_that_is_checked() -> None:

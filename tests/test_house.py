@@ -302,3 +302,14 @@ def test_a_test_stands_where_its_module_does(path: Path) -> None:
     module = path.with_name(path.name.removeprefix("test_"))
     homes = (ROOT, ROOT / CORE_NAME)
     assert any((home / module).is_file() for home in homes), f"no module {module}"
+
+
+def test_no_figure_needs_webgl() -> None:
+    """Not every browser has it: a remote desktop, a virtual machine, a hardened one."""
+    needing = [
+        path.name
+        for path in (ROOT / "circuitseer_core" / "figures").glob("*.py")
+        if re.search(r"\w+gl\(|type\W+\w+gl\b", path.read_text(encoding="utf-8"))
+    ]
+    assert not needing
+    assert re.search(r"\w+gl\(", "go.Scattergl(")

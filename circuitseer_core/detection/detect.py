@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,20 +35,23 @@ from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.detection.kept_losses import KeptLosses, drop_losses
 from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
+from circuitseer_core.detection.resume import is_done, refuse_other_model, refuse_other_settings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.detection.timing import estimate
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
 from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.folder import MERGED, Run, now
+from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
+from circuitseer_core.runs.settings_file import write_settings
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
 
@@ -75,7 +80,7 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     refuse_other_settings(run, settings)
-    if _is_done(run):
+    if is_done(run):
         return run.heads()
     announce(run, "detect", "Reading the data")
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
@@ -93,6 +98,7 @@ def detect(
                 device=devices[0],
                 revision=settings.revision,
                 weight_bits=settings.weight_bits,
+                check=partial(_check, settings),
             )
         refuse_other_model(run, info)
         with run.editing() as record:
@@ -100,19 +106,16 @@ def detect(
     with run.editing() as record:
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
+    write_settings(run.path, "detect", run.path, settings)
     table = _prepare(run, settings, reference, corpora, show)
     with pickle_allowed(settings.allow_pickle):  # for the workers
         return _Detection(run, settings, reference, table, show, devices).measure()
 
 
-def _is_done(run: Run) -> bool:
-    """Whether a finished detection still has its tables. Damaged ones are named and made again."""
-    if not run.detection.finished:
-        return False
-    tables = [run.heads_path, run.importance_dir / MERGED]
-    damaged = [table for table in tables if is_damaged(table)]
-    say_redone(damaged)
-    return run.heads_path.is_file() and not damaged
+def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
+    """Refuse settings that this model cannot have, before its weights are read."""
+    default_max_length(positions, settings.max_length)
+    resolve_template(tokenizer, settings.template)
 
 
 def _prepare(
@@ -128,6 +131,7 @@ def _prepare(
     """
     measured = any(run.importance_dir.glob("part-*.parquet"))
     if run.probe_path.is_file() and (measured or not is_damaged(run.probe_path)):
+        drop_losses(run)
         return run.probe()
     say_redone([run.probe_path] if run.probe_path.is_file() else [])
     max_length = default_max_length(reference.max_positions, settings.max_length)
@@ -151,12 +155,18 @@ def _prepare(
         if not by_loss:
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
+        if name == "probe":
+            announce(run, "detect", "Measuring the speed")
+            told = estimate(reference, settings, samples, budget)
+            detection.estimate_s = told.seconds and round(told.seconds, 1)
+            if show:
+                print_above_bars(told.words)
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
             ahead=_measuring_ahead(settings, reference, len(samples)),
-        ) as progress:  # fmt: skip
-            losses = probes.candidate_losses(reference, samples, budget, progress)
+        ) as progress, KeptLosses(run, name) as known:  # fmt: skip
+            losses = probes.candidate_losses(reference, samples, budget, progress, known)
         criterion = "loss" if by_loss else "random"
         chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
         kept = [samples[i] for i in chosen]
@@ -175,6 +185,7 @@ def _prepare(
     with run.editing() as record:
         record.detect = detection
     write_parquet(run.probe_path, table)
+    drop_losses(run)
     return table
 
 

@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.export.card import dataset_card
-from circuitseer_core.export.manifest import ExportManifest, read_manifest, seal
+from circuitseer_core.export.manifest import AnyManifest, read_manifest, seal
+from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.files import write_text
 
 _PATH = re.compile(
@@ -25,21 +25,28 @@ _PATH = re.compile(
 )
 
 
+_SECRET = re.compile(r"(://)[^/@\s]+@|(://[^?\s'\"]+)\?[^\s'\"]*")
+"""User and password before an address's host, and its query, which may be a signature."""
+
+
 def without_paths(value: Any) -> Any:
-    """JSON with every absolute path in its texts cut down to its last part."""
+    """JSON with every absolute path in its texts cut down to its last part, and addresses to what
+    is no secret in them."""
     if isinstance(value, dict):
         return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list):
         return [without_paths(item) for item in value]
-    return _PATH.sub(r"\1", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _PATH.sub(r"\1", _SECRET.sub(r"\1\2", value))
 
 
-def public_manifest(manifest: ExportManifest) -> ExportManifest:
+def public_manifest(manifest: AnyManifest) -> AnyManifest:
     """The manifest as it may leave the machine, sealed."""
     content = without_paths(manifest.to_json())
     content["run"]["path_from_here"] = None
     content["seal"] = None
-    public = ExportManifest.model_validate(content)
+    public = type(manifest).model_validate(content)
     public.seal = seal(public.to_json())
     return public
 
@@ -57,5 +64,5 @@ def public_files(
     content, _ = read_manifest(files[manifest])
     public = public_manifest(content)
     public.write(folder / Path(manifest).name)
-    write_text(folder / "README.md", dataset_card(public, data_files, data_files))
+    write_text(folder / "README.md", card_of(public, data_files, data_files))
     return {**files, manifest: folder / Path(manifest).name, card: folder / "README.md"}

@@ -60,14 +60,16 @@ def score_against_length(
         hovertemplate="%{customdata:,} rows<extra></extra>", hoverongaps=False,
     )  # fmt: skip
     usable = np.isfinite(medians) & ((medians > 0) | (not scores.log))
-    heights = np.log10(medians[usable]) if scores.log else medians[usable]
+    # Beyond the last bin rows are counted in it, and so is a median.
+    inside = np.clip(medians[usable], scores.edges[0], scores.edges[-1])
+    heights = np.log10(inside) if scores.log else inside
     fig.add_scatter(
         x=positions(lengths)[usable], y=heights, mode="lines",
         line={"color": theme.categorical[1], "width": 2}, hoverinfo="skip",
     )  # fmt: skip
     fig.update_xaxes(title_text="tokens", **ticks(lengths))
     fig.update_yaxes(title_text=plain(y_title), showgrid=False, **ticks(scores))
-    pin_margins(fig, right=72)
+    pin_margins(fig, right=72, top=40)
     return fig
 
 
@@ -141,3 +143,18 @@ def _upper(theme: Theme) -> list[list[object]]:
     """The sequential scale without its palest end, which would vanish into the paper."""
     colours = theme.sequential[1:]
     return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def length_bars(
+    names: Sequence[str], rows: Sequence[int], theme: Theme, *, unit: str, height: int = 200
+) -> go.Figure:
+    """Rows by length: one bar a bin, ``names`` say which lengths it holds, in ``unit``."""
+    fig = figure(theme, height=height, showlegend=False)
+    fig.add_bar(
+        x=list(names), y=list(rows), marker_color=theme.categorical[0],
+        hovertemplate="%{x} " + plain(unit) + ": %{y:,} rows<extra></extra>",
+    )  # fmt: skip
+    fig.update_xaxes(title_text=f"{plain(unit)} of the prompt", type="category")
+    fig.update_yaxes(title_text="rows")
+    pin_margins(fig, top=8)
+    return fig

@@ -25,7 +25,7 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
 
     A second process that wants the same run gets a UserError that names the holder's pid. SIGTERM
     (how a job is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then
-    stays valid.
+    stays valid. A ``Cancelled`` with a text of its own says what was kept.
     """
     handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
     try:
@@ -49,7 +49,8 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             state = "done"
         except (KeyboardInterrupt, Cancelled) as stop:
             state = "cancelled"
-            raise Cancelled(f"{stage} was cancelled; run it again to go on") from stop
+            said = str(stop) or "run it again to go on"
+            raise Cancelled(f"{stage} was cancelled; {said}") from stop
         finally:
             with run.editing() as record:
                 spent = record.seconds.get(stage, 0.0) + time.monotonic() - began

@@ -18,18 +18,21 @@ import pandas as pd
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.remote import is_address
+from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.pool import Pool
+from circuitseer_core.selection.removals import contamination_in
 from circuitseer_core.selection.settings import (
     SelectionSettings,
 )
 from circuitseer_core.selection.sift import REASONS, Rules
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
-_ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
 
 
 LIST_RULES = ("exclude", "drop", "include")
@@ -37,11 +40,15 @@ LIST_RULES = ("exclude", "drop", "include")
 
 @dataclass(frozen=True, slots=True)
 class NameList:
-    """Samples that lists name: ids, hashes of normalised texts, and what each file held."""
+    """Samples that lists name: ids, hashes of normalised texts, and what each entry held.
+
+    ``held``: of every entry of ``files`` its own ids and texts.
+    """
 
     ids: frozenset[str] = frozenset()
     texts: frozenset[int] = frozenset()
     files: tuple[Mapping[str, Any], ...] = ()
+    held: tuple[tuple[frozenset[str], frozenset[int]], ...] = ()
 
 
 def read_list(entries: Sequence[str]) -> NameList:
@@ -57,12 +64,17 @@ def read_list(entries: Sequence[str]) -> NameList:
     ids: set[str] = set()
     texts: set[int] = set()
     files: list[Mapping[str, Any]] = []
+    held: list[tuple[frozenset[str], frozenset[int]]] = []
     for entry in entries:
         path = Path(entry).expanduser()
-        if not (entry.startswith("hf:") or path.exists()):
-            if path.suffix.lower() in _ROW_FILES | {".txt"}:
+        known = format_of(path) is not None
+        remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
+        if not (remote or path.exists()):
+            if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
+            files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
+            held.append((frozenset({entry}), frozenset()))
             continue
         if path.is_file() and path.suffix.lower() in _LINE_FILES:
             new_ids, new_texts = _read_lines(path)
@@ -73,7 +85,8 @@ def read_list(entries: Sequence[str]) -> NameList:
         ids |= new_ids
         texts |= new_texts
         files.append({"file": entry, "ids": len(new_ids), "texts": len(new_texts)} | _seal(path))
-    return NameList(frozenset(ids), frozenset(texts), tuple(files))
+        held.append((frozenset(new_ids), frozenset(new_texts)))
+    return NameList(frozenset(ids), frozenset(texts), tuple(files), tuple(held))
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,11 +96,22 @@ class Lists:
     exclude: NameList
     include: NameList
 
-    @property
-    def files(self) -> list[dict[str, Any]]:
-        """Every file that was read, with the rule that it serves."""
+    def files(self, pool: Pool) -> list[dict[str, Any]]:
+        """Every entry, with the rule that it serves and how many rows of the pool it names."""
         both = (("exclude", self.exclude), ("include", self.include))
-        return [{"rule": rule, **file} for rule, names in both for file in names.files]
+        return [
+            {"rule": rule, **file, "rows": _named_rows(pool, *held)}
+            for rule, names in both
+            for file, held in zip(names.files, names.held, strict=True)
+        ]
+
+
+def _named_rows(pool: Pool, ids: frozenset[str], texts: frozenset[int]) -> int:
+    """How many rows are named, by id or by text."""
+    named = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    if texts and pool.prompt is not None:
+        named = named | np.isin(pool.prompt, np.fromiter(texts, np.uint64, len(texts)))
+    return int(named.sum())
 
 
 def read_lists(settings: SelectionSettings) -> Lists:
@@ -105,12 +129,24 @@ def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules
         include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
         responses=settings.require_response,
+        near_duplicates=settings.near_duplicates is not None,
     )
 
 
-def run_rules(run: Run, settings: SelectionSettings, lists: Lists | None = None) -> Rules:
-    """The settings' lists, and what was pinned, dropped and tagged by eye in this run."""
+def run_rules(
+    run: Run,
+    settings: SelectionSettings,
+    lists: Lists | None = None,
+    contamination: Contamination | None = None,
+) -> Rules:
+    """The settings' lists and benchmarks, and what was pinned, dropped and tagged in this run.
+
+    ``lists`` and ``contamination`` where they were read and found before.
+    """
     rules = list_rules(settings, lists)
+    if contamination is None:
+        contamination = contamination_in(run, settings)
+    rules = replace(rules, contamination=contamination)
     state = review.load(run.path)
     pins = state.pins if settings.review else set()
     drops = state.drops if settings.review else set()
@@ -133,6 +169,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
         include_ids=named["include"],
         duplicates=settings.duplicates == "remove",
         responses=settings.require_response,
+        near_duplicates=settings.near_duplicates is not None,
     )
     return rules, lists_hash(lists)
 
@@ -173,8 +210,6 @@ def _read_lines(path: Path) -> tuple[set[str], set[int]]:
 
 
 def _read_rows(entry: str) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.specs import open_spec
-
     tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -14,21 +15,25 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import parquet_files, read_columns, read_table_rows
-from circuitseer_core.runs.columns import TOKEN_COLUMNS
+from circuitseer_core.runs.columns import TEXT_COLUMNS, TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import working
 from circuitseer_core.selection.budgets import Stratify
+from circuitseer_core.selection.decontaminate import find_contamination, read_benchmarks
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import list_rules, run_rules
+from circuitseer_core.selection.near_duplicates import find_near_duplicates
 from circuitseer_core.selection.pool import budget_tokens, load_pool, make_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import (
+    DEFAULT_RUN,
     Duplicates,
     LengthControl,
     SelectionSettings,
     TokenField,
 )
+from circuitseer_core.selection.strata import strata_of
 
 Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
 """What can be drawn from."""
@@ -39,8 +44,11 @@ def select(
     fraction: float | None = None, count: int | None = None, tokens: int | None = None,
     token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
     length_control: LengthControl = "none", stratify: Stratify = "none",
-    max_per_source: int | None = None, exclude: Iterable[str] | str = (),
-    include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
+    stratify_by: str = "source", max_per_source: int | None = None,
+    exclude: Iterable[str] | str = (),
+    include: Iterable[str] | str = (), duplicates: Duplicates = "remove",
+    near_duplicates: float | None = None, decontaminate: Iterable[str] | str = (),
+    run_words: int = DEFAULT_RUN, seed: int = 0,
     lowest: bool = False, match_lengths: str | None = None, text: ScoredPart = "prompt",
     scoring: str = "default", save: str | None = None,
 ) -> pd.DataFrame:  # fmt: skip
@@ -58,9 +66,14 @@ def select(
         temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
         target_ess: choose τ such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
-        stratify, max_per_source: share the budget over sources; rows a source may have at most.
+        stratify, stratify_by: share the budget over the values of a column, the source by default.
+        max_per_source: rows that a source may have at most.
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
+        near_duplicates: keep one of prompts whose runs of 5 words have a Jaccard index of at least
+            this (needs the extra ``dedup``).
+        decontaminate, run_words: files of benchmark questions; rows go that share so many words in
+            a row with one.
         seed: another seed, another draw.
         lowest: draw the lowest scores instead.
         match_lengths: take the lengths of this selection of the run.
@@ -81,8 +94,9 @@ def select(
         temperature=temperature, target_ess=target_ess, length_control=length_control,
         stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
         lowest=lowest, match_lengths=match_lengths, name=save or "unsaved",
-        exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
-        include=(include,) if isinstance(include, str) else tuple(include),
+        stratify_by=stratify_by, near_duplicates=near_duplicates, run_words=run_words,
+        decontaminate=_several(decontaminate),
+        exclude=_several(exclude), include=_several(include),
     )  # fmt: skip
     found = _run_of(scores, scoring)
     if found is not None:
@@ -127,14 +141,38 @@ def _selected(scores: Any, settings: SelectionSettings, text: ScoredPart) -> pd.
     needs_text = settings.duplicates == "remove" or settings.exclude or settings.include
     has_text = "prompt" in light and bool(needs_text)
     prompt = prompt_hashes(light["prompt"]) if has_text else None
-    drawing = draw(
-        make_pool(
-            light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
-        ),
-        settings,
-        list_rules(settings),
+    pool = make_pool(
+        light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
     )
-    return _rows(drawing, files, light)
+    rules = list_rules(settings)
+    if settings.near_duplicates is not None:
+        near = find_near_duplicates(_texts(light, "prompt"), settings.near_duplicates)
+        pool = replace(pool, near=near)
+    if settings.decontaminate:
+        texts = zip(_texts(light, "prompt"), _texts(light, "response", needed=False), strict=True)
+        benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
+        rules = replace(
+            rules, contamination=find_contamination(map(str, pool.ids), texts, benchmarks)
+        )
+    if settings.stratify_by != "source":
+        columns = [name for name in light.columns if name not in TEXT_COLUMNS]
+        rows = ({name: row.get(name) for name in columns} for row in light.to_dict("records"))
+        codes, values = strata_of(rows, settings.stratify_by)
+        pool = replace(pool, stratum=codes, strata=values)
+    return _rows(draw(pool, settings, rules), files, light)
+
+
+def _texts(frame: pd.DataFrame, column: str, *, needed: bool = True) -> list[str | None]:
+    """A column of texts, None where missing. Raises UserError where it is needed and not there."""
+    if column not in frame:
+        if needed:
+            raise UserError(f"near-duplicates and benchmarks need the column {column!r}")
+        return [None] * len(frame)
+    return [text if isinstance(text, str) else None for text in frame[column]]
+
+
+def _several(values: Iterable[str] | str) -> tuple[str, ...]:
+    return (values,) if isinstance(values, str) else tuple(values)
 
 
 def _rows(
@@ -170,6 +208,7 @@ def _read_light(files: Sequence[Path], settings: SelectionSettings) -> pd.DataFr
     """The columns that a draw looks at, from all files."""
     have = pq.read_schema(files[0]).names
     check_columns(have, settings.scorer)
-    wanted = {"id", "source", "prompt", settings.scorer, *TOKEN_COLUMNS}
+    wanted = {"id", "source", "prompt", settings.scorer, settings.stratify_by, *TOKEN_COLUMNS}
+    wanted |= {"response"} if settings.decontaminate else set()
     columns = [name for name in have if name in wanted]
     return read_columns(files, columns)

@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +36,7 @@ from circuitseer_core.runs.selection_records import (
     SelectionOptions,
     SelectionRecord,
 )
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
@@ -48,6 +49,7 @@ from circuitseer_core.selection.lists import (
     run_rules,
 )
 from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.removals import REMOVED_FILE, removals_record, removed_frame
 from circuitseer_core.selection.settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -74,8 +76,10 @@ def select_run(
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
     target = target_in_run(run, settings, everyone)
-    drawing = draw(everyone, settings, run_rules(run, settings, named), target=target)
+    rules = run_rules(run, settings, named)
+    drawing = draw(everyone, settings, rules, target=target)
     frame = ids_frame(drawing)
+    removed = removed_frame(everyone, drawing.sifted, rules.contamination)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
     diagnostics.control = control_correlation(run, settings)
@@ -97,8 +101,9 @@ def select_run(
         lists=ListsRecord(
             sha256=lists_hash(lists),
             rows=len(lists),
-            files=[ListFile(**file) for file in named.files],
+            files=[ListFile(**file) for file in named.files(everyone)],
         ),
+        removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
@@ -109,7 +114,10 @@ def select_run(
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
-    _write(run, settings.name, frame, lists, summary)
+    tables = {"ids.parquet": frame, "lists.parquet": lists}
+    if summary.removals is not None:
+        tables[REMOVED_FILE] = removed
+    _write(run, settings, tables, summary)
     return summary
 
 
@@ -188,17 +196,21 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def _write(
-    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: SelectionRecord
+    run: Run,
+    settings: SelectionSettings,
+    tables: Mapping[str, pd.DataFrame],
+    summary: SelectionRecord,
 ) -> None:
-    """Write the three files aside, then put the folder in place."""
-    target = run.selection_dir(name)
-    aside = run.path / f".selection-{name}.{os.getpid()}.tmp"
+    """Write the files aside, then put the folder in place."""
+    target = run.selection_dir(settings.name)
+    aside = run.path / f".selection-{settings.name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        write_parquet(aside / "ids.parquet", frame)
-        write_parquet(aside / "lists.parquet", lists)
+        for file, table in tables.items():
+            write_parquet(aside / file, table)
         summary.write(aside / "selection.json")
+        write_settings(aside, "select", run.path, settings, place=target)
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

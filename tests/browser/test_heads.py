@@ -63,7 +63,7 @@ def test_a_link_names_run_and_head_and_survives_a_refresh(page: Page) -> None:
     expect(page).to_have_url(re.compile(r"head=2"))
     page.reload()
     expect(page.get_by_label("Head", exact=True)).to_have_value("2")
-    assert "run=small" in page.url
+    expect(page).to_have_url(re.compile("run=small"))
 
 
 def test_the_set_follows_the_rule_at_once(page: Page) -> None:
@@ -86,7 +86,7 @@ def test_values_are_kept_across_pages(page: Page) -> None:
     expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
     page.get_by_role("link", name="Heads").first.click()
     expect(page.get_by_text("5 / 48")).to_be_visible()
-    assert "run=small" in page.url
+    expect(page).to_have_url(re.compile("run=small"))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,18 +15,21 @@ from circuitseer_core.experiments.experiment import Experiment
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import duration
 from ui.evidence.running import start
 from ui.shell import run_keys, run_path
 from ui.widgets import wishes
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
-from ui.words import ago, duration
+from ui.words import ago
 
 OUTCOMES: dict[str, tuple[Any, str]] = {
     "found": ("green", "Found"),
     "no evidence": ("orange", "No evidence"),
     "inconclusive": ("gray", "Inconclusive"),
 }
+LONG = 480
+"""Characters up to which a verdict is one paragraph."""
 _DONE, _OPEN = "Answered", "Not asked yet"
 
 
@@ -60,7 +64,10 @@ def _question(experiment: Experiment | None) -> str:
 
 
 def _result(run: Run, record: ExperimentRecord) -> None:
-    st.markdown(literal(record.verdict))
+    first, *rest = _sentences(record.verdict)
+    st.markdown(literal(first))
+    if rest:
+        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     table = saved_table(run, record.name)
     figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
     for plot, figure in figures[:1]:
@@ -77,6 +84,13 @@ def _result(run: Run, record: ExperimentRecord) -> None:
                 st.caption(literal(plot.caption))
                 show_figure(figure, f"evidence_{record.name}_{number}", table, alt=plot.caption)
             _table(table, record.name)
+
+
+def _sentences(verdict: str) -> list[str]:
+    """A verdict as it is, or a long one cut where a sentence ends: a wall of text is not read."""
+    if len(verdict) <= LONG:
+        return [verdict]
+    return re.split(r"(?<=[.)]\.) (?=[A-Za-z])|(?<=[a-z\d%]\.) (?=[A-Za-z])", verdict)
 
 
 def _table(table: pd.DataFrame, name: str) -> None:

@@ -25,7 +25,7 @@ from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
-from ui.words import duration, short_model
+from ui.words import short_model
 
 # Shown as they are: a bound widget's link carries the label, not the value behind it.
 EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
@@ -76,7 +76,7 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
     """The run's folder and the commands that the choices come to; None while some are open."""
     if plan == SCORE and run is not None:
         st.caption(f"In run **{inline(run.name)}**, with the heads measured there.")
-        return run.path, _score_steps(run.path, run)
+        return run.path, _score_steps(run.path, run, None)
     return _detect_steps(plan)
 
 
@@ -102,16 +102,23 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
         fields = choose_fields("probe")
         ready = preview(probe, fields, "probe", responses=True)
     settings = run_settings.detection()
+    machine = run_settings.machine()
     contrast = _contrast() if settings.pop("use_contrast") else []
     _cost(model, settings, bool(contrast))
     if not ready:
         return path, None
     detect = commands.checked(
-        DetectSettings, model=model, probe=probe, contrast=contrast, **settings, **fields
+        DetectSettings,
+        model=model,
+        probe=probe,
+        contrast=contrast,
+        **settings,
+        **machine,
+        **fields,
     )
     steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
-        more = _score_steps(path, None, probe, fields)
+        more = _score_steps(path, None, machine, probe, fields)
         if more is None:
             return path, None
         steps += more
@@ -121,10 +128,14 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
 def _score_steps(
     path: Path,
     run: Run | None,
+    machine: dict[str, Any] | None,
     probe: Sequence[str] = (),
     probe_fields: Mapping[str, str] | None = None,
 ) -> list[list[str]] | None:
-    """Score and select; ``probe``: the specs (and fields) that the data may be the same as."""
+    """Score and select; ``probe``: the specs (and fields) that the data may be the same as.
+
+    ``machine``: the detection's options of it; None asks for them.
+    """
     with st.container(border=True, key="card_data"):
         st.markdown("**Data to score**: the pool that the subset is drawn from")
         data = choose_data(
@@ -134,10 +145,11 @@ def _score_steps(
         fields = dict(probe_fields or {}) if same else choose_fields("data")
         ready = bool(data) if same else preview(data, fields, "data", responses=False)
     scoring = run_settings.scoring(run)
+    places = run_settings.places(run_settings.machine() if machine is None else machine)
     drawing = run_settings.drawing()
     if not ready:
         return None
-    score = commands.checked(ScoreSettings, data=data, **scoring, **fields)
+    score = commands.checked(ScoreSettings, data=data, **scoring, **places, **fields)
     select = SelectionSettings.of(**drawing, scores=score.name)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
@@ -159,6 +171,7 @@ def _choose_model() -> str | None:
             required=True,
             format_func=MODELS.__getitem__,
             key="model_kind",
+            wrap=True,
             persist_state="session",
         )
         if kind == "demo":
@@ -223,16 +236,4 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
         probe_pool=settings["probe_pool"],
         criterion=settings["probe_criterion"],
     )
-    words = f"{estimate.evaluations:,} evaluations (a head ablated on a sample)"
-    if settings["probe_criterion"] == "loss":
-        words += f" after the clean losses of {settings['probe_pool']:,} candidates at most"
-    if estimate.seconds is not None:
-        source = "as measured in an earlier run" if estimate.measured else "a guess for 2 CPU cores"
-        words += f", about {duration(_coarse(estimate.seconds))} ({source})"
-    st.info(f"Detection: {words}.", icon=":material/timer:")
-
-
-def _coarse(seconds: float) -> float:
-    """No more precision than an estimate has: whole minutes, then tens of minutes."""
-    step = 600 if seconds > 7200 else 60 if seconds > 180 else 10
-    return max(step, round(seconds / step) * step)
+    st.info(f"Detection: {estimate.words}.", icon=":material/timer:")
