@@ -28,13 +28,18 @@ def ablate(
         int | None, typer.Option(help="Longer samples are left out, before --limit.")
     ] = None,
     device: opt.Device = "auto",
+    allow_pickle: opt.AllowPickle = False,
 ) -> None:
     """Loss with several heads ablated at once, on any data."""
     from circuitseer_core.detection.joint import ablate_sets
+    from circuitseer_core.model.loading import pickle_allowed
 
     quiet_libraries()
-    for line in ablate_sets(run, heads, data, limit=limit, device=device, max_length=max_length):
-        typer.echo(line)
+    with pickle_allowed(allow_pickle):
+        for line in ablate_sets(
+            run, heads, data, limit=limit, device=device, max_length=max_length
+        ):
+            typer.echo(line)
 
 
 def inspect(
@@ -43,13 +48,16 @@ def inspect(
     layer: Annotated[int | None, typer.Option(help="One head's layer.")] = None,
     head: Annotated[int | None, typer.Option(help="One head's index.")] = None,
     name: opt.SetName = "default",
+    allow_pickle: opt.AllowPickle = False,
 ) -> None:
     """One sample's attention under the reasoning heads, as JSON."""
+    from circuitseer_core.model.loading import pickle_allowed
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.scoring.inspection import inspect_sample
 
     quiet_libraries()
-    inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
+    with pickle_allowed(allow_pickle):
+        inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
     typer.echo(dumps(inspection.to_json(), ensure_ascii=False))
 
 

@@ -19,15 +19,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.cost import Estimate
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.model.loading import pickle_allowed
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce, print_above_bars
+from circuitseer_core.runs.progress import (
+    Progress,
+    announce,
+    print_above_bars,
+    say_redone,
+)
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
@@ -108,20 +114,23 @@ def score(
             return before
     began = time.monotonic()
     announce(run, "score", "Loading the model")
-    with closing(_engine(run, settings, reference, before)) as engine:
+    with (
+        pickle_allowed(settings.allow_pickle),
+        closing(_engine(run, settings, reference, before)) as engine,
+    ):
         record = before or _new_record(settings, wanted, engine.facts(), total)
         if before is None and settings.shard_rows is None:
             announce(run, "score", "Measuring the speed")
             _size_up(record, engine, corpus, total, progress)
         record.state = "running"
         _say_how(record, run, settings)
+        rejects = folder / "rejects.parquet"
         book = ShardBook(folder, record, corpus)
+        say_redone([*book.damaged, *([rejects] if is_damaged(rejects) else [])])
         write_settings(folder, "score", run.path, settings)
         with Progress(
             run, "score", total, unit="samples", show=progress, phase="Scoring samples"
         ) as shown:
-            if book.damaged:
-                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
 
