@@ -34,7 +34,7 @@ from circuitseer_core.runs.progress import (
     print_above_bars,
     say_redone,
 )
-from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
@@ -100,18 +100,9 @@ def score(
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    before = read_record(folder)
-    if before is not None:
-        in_order(corpus, before)
-    data = DataRecord(**corpus.fingerprint())
-    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
-    if before is not None:
-        before = grown(before, data, settings.data, settings.name)
-        if before.data[0].sha256 == data.sha256:
-            wanted.grown_from = before.grown_from
-        refuse_other(before, wanted, settings)
-        if _is_done(folder, before):
-            return before
+    before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is not None and _is_done(folder, before):
+        return before
     began = time.monotonic()
     announce(run, "score", "Loading the model")
     with (
@@ -133,6 +124,27 @@ def score(
         ) as shown:
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
+
+
+def _agreed(
+    run: Run, settings: ScoreSettings, heads: list[Head], model: ModelRecord, corpus: Corpus
+) -> tuple[ScoringRecord | None, ScoringRecord]:
+    """What an earlier try left under this name, grown as the data has, and what is asked for now.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+    before = read_record(run.scores_dir(settings.name))
+    if before is not None:
+        in_order(corpus, before)
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
+    if before is not None:
+        before = grown(before, data, settings.data, settings.name)
+        if before.data[0].sha256 == data.sha256:
+            wanted.grown_from = before.grown_from
+        refuse_other(before, wanted, settings)
+    return before, wanted
 
 
 def _engine(
