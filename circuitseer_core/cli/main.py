@@ -17,6 +17,7 @@ import typer
 from circuitseer_core import __version__, api
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.cli import heads_hub
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli import study as cli_study
 from circuitseer_core.cli.app import app as open_app
@@ -277,5 +278,5 @@ def demo(
 
 
 app.command("app")(open_app)
-for study in cli_study.COMMANDS:
-    app.command()(study)
+for command in (*cli_study.COMMANDS, *heads_hub.COMMANDS):
+    app.command()(command)

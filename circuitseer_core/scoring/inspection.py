@@ -32,7 +32,7 @@ MAX_SIDE = 512
 _QUERIES = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspection:
     """What a few heads do on one sample of T tokens.
 
@@ -53,6 +53,10 @@ class Inspection:
     profiles: NDArray[np.float32]
     profile: NDArray[np.float32]
     pool: int
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"({layer}, {head})" for layer, head in self.heads)
+        return f"Inspection({self.id!r}: {len(self.tokens)} tokens, heads {named})"
 
     def to_json(self, digits: int = 5) -> dict[str, Any]:
         """The same as plain lists, rounded."""
@@ -75,12 +79,14 @@ def inspect_sample(
     layer: int | None = None,
     head: int | None = None,
     reference: ReferenceModel | None = None,
+    heads: Sequence[Head] | None = None,
 ) -> Inspection:
     """Run one scored sample through the model and keep what its heads attend to.
 
     Args:
         name: the scoring that the sample, its text and the reasoning heads are taken from.
         layer, head: look at this one head instead.
+        heads: look at these instead.
         reference: the run's model, already loaded; else it is loaded, and kept for the next look.
 
     Raises:
@@ -94,7 +100,8 @@ def inspect_sample(
     if reference is None:
         reference = live_model(run.model, scoring.dtype)
     longest = default_max_length(reference.max_positions, scoring.max_length)
-    heads = _heads(reference, scoring.heads, layer, head)
+    wanted = scoring.heads if heads is None else list(heads)
+    heads = _heads(reference, wanted, layer, head)
     encoded = encode_texts(reference.tokenizer, [text], longest)[0]
     if not encoded.ids:
         raise UserError(f"{sample_id} has no tokens")

@@ -20,13 +20,14 @@ from typing import TYPE_CHECKING
 from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
-from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
@@ -48,6 +49,8 @@ from circuitseer_core.scoring.settings import (
 from circuitseer_core.scoring.shards import ShardBook
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from circuitseer_core.model.reference import ReferenceModel
 
 __all__ = ["ScoreSettings", "score"]
@@ -76,9 +79,9 @@ def score(
             data that is missing or empty, or data of which no sample could be scored.
     """
     model = run.record.model
-    if model is None or not run.heads_path.is_file():
+    if model is None or (settings.heads_from is None and not run.heads_path.is_file()):
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
-    heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    heads = select_heads(_head_table(run, model, settings), settings.heads, settings.rank_by)
     announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
@@ -104,6 +107,15 @@ def score(
                 shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
+
+
+def _head_table(run: Run, model: ModelRecord, settings: ScoreSettings) -> pd.DataFrame:
+    """The run's heads, or those of a map that was measured on the same model."""
+    if settings.heads_from is None:
+        return run.heads()
+    found = read_head_map(settings.heads_from)
+    refuse_other_model(found, model, force=settings.force_heads)
+    return found.heads
 
 
 def _engine(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from circuitseer_core.arguments import a_path, described, several_texts
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
@@ -22,7 +24,7 @@ from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import list_rules, run_rules
 from circuitseer_core.selection.pool import budget_tokens, load_pool, make_pool
-from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.select_run import refuse_other, select_run
 from circuitseer_core.selection.settings import (
     Duplicates,
     LengthControl,
@@ -33,6 +35,9 @@ from circuitseer_core.selection.settings import (
 Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
 """What can be drawn from."""
 
+UNSAVED = "unsaved"
+"""The name of a draw that is not kept."""
+
 
 def select(
     scores: Scores, *, scorer: str = "variance",
@@ -42,7 +47,9 @@ def select(
     max_per_source: int | None = None, exclude: Iterable[str] | str = (),
     include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
     lowest: bool = False, match_lengths: str | None = None, text: ScoredPart = "prompt",
-    scoring: str = "default", save: str | None = None,
+    scoring: str = "default", save: str | None = None, replace: bool = False,
+    exclude_tags: Iterable[str] | str = (), include_tags: Iterable[str] | str = (),
+    require_response: bool = False, review: bool = True,
 ) -> pd.DataFrame:  # fmt: skip
     """Draw a subset of scored samples.
 
@@ -67,11 +74,16 @@ def select(
         text: which text was scored, as ``score --text`` has it; a run knows.
         scoring: which scoring of a run.
         save: keep the draw in the run as a selection of this name, to be exported and verified.
+        replace: another draw of this name gives way.
+        exclude_tags, include_tags: of a run, samples with tags made by eye.
+        require_response: only rows that have a response.
+        review: of a run, honour pins and drops made by eye.
 
     Returns:
         The chosen rows with all their columns, best key first, and ``key`` (log s + τ·g; the score
         itself at τ = 0), ``probability`` (chance to be drawn first) and ``rank`` (from 1).
-        ``attrs["selection"]`` holds the temperature and the counts.
+        ``attrs["selection"]`` holds the temperature, the counts and the settings, from which
+        ``save_selection`` keeps the draw later.
 
     Raises:
         UserError: a column is missing, an option is out of range, or the budget cannot be met.
@@ -80,16 +92,22 @@ def select(
         scorer=scorer, fraction=fraction, count=count, tokens=tokens, token_field=token_field,
         temperature=temperature, target_ess=target_ess, length_control=length_control,
         stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
-        lowest=lowest, match_lengths=match_lengths, name=save or "unsaved",
-        exclude=(exclude,) if isinstance(exclude, str) else tuple(exclude),
-        include=(include,) if isinstance(include, str) else tuple(include),
+        lowest=lowest, match_lengths=match_lengths, name=UNSAVED if save is None else save,
+        require_response=require_response, review=review, scores=scoring,
+        exclude=several_texts("exclude", exclude), include=several_texts("include", include),
+        exclude_tags=several_texts("exclude_tags", exclude_tags),
+        include_tags=several_texts("include_tags", include_tags),
     )  # fmt: skip
     found = _run_of(scores, scoring)
     if found is not None:
         run, name = found
-        return _selected_in_run(run, settings.model_copy(update={"scores": name}), save)
+        asked = settings.model_copy(update={"scores": name})
+        return _selected_in_run(run, asked, save=save is not None, replace=replace)
     if save is not None:
-        raise UserError("only a draw from a run can be saved: give the run, not its scores")
+        raise UserError(
+            "only a draw from a run can be saved: give the run, or keep the frame with "
+            "save_selection(run, frame, name)"
+        )
     return _selected(scores, settings, text)
 
 
@@ -97,9 +115,9 @@ def _run_of(scores: Any, scoring: str) -> tuple[Run, str] | None:
     """The run and the scoring that are meant, where scores are those of a run."""
     if isinstance(scores, Run):
         return scores, scoring
-    if not isinstance(scores, str | Path):
+    if not isinstance(scores, str | os.PathLike):
         return None
-    path = Path(scores)
+    path = a_path("scores", scores)
     if (path / "run.json").is_file():
         return Run.open(path), scoring
     home = path.parent.parent
@@ -108,37 +126,55 @@ def _run_of(scores: Any, scoring: str) -> tuple[Run, str] | None:
     return None
 
 
-def _selected_in_run(run: Run, settings: SelectionSettings, save: str | None) -> pd.DataFrame:
-    """The same rows that ``select --run`` draws, with all their columns; kept under ``save``."""
+def _selected_in_run(
+    run: Run, settings: SelectionSettings, *, save: bool, replace: bool
+) -> pd.DataFrame:
+    """The same rows that ``select --run`` draws, with all their columns."""
+    if save and not replace:
+        refuse_other(run, settings)
     everyone = load_pool(run, settings)
     rules = run_rules(run, settings)
     target = target_in_run(run, settings, everyone)
     drawing = draw(everyone, settings, rules, target=target)
-    if save is not None:
+    if save:
         with working(run, "select"):
             select_run(run, settings)
-    return _rows(drawing, run.score_parts(settings.scores), None)
+    return _rows(drawing, settings, run.score_parts(settings.scores), None, of_run=True)
 
 
 def _selected(scores: Any, settings: SelectionSettings, text: ScoredPart) -> pd.DataFrame:
-    files = None if isinstance(scores, pd.DataFrame) else parquet_files(scores)
+    files = None if isinstance(scores, pd.DataFrame) else parquet_files(_paths(scores))
     light = scores if isinstance(scores, pd.DataFrame) else _read_light(files or [], settings)
     check_columns(light.columns, settings.scorer)
     needs_text = settings.duplicates == "remove" or settings.exclude or settings.include
     has_text = "prompt" in light and bool(needs_text)
     prompt = prompt_hashes(light["prompt"]) if has_text else None
-    drawing = draw(
-        make_pool(
-            light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
-        ),
-        settings,
-        list_rules(settings),
+    pool = make_pool(
+        light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
     )
-    return _rows(drawing, files, light)
+    drawing = draw(pool, settings, list_rules(settings))
+    # In a run the same rows follow from the settings without what only a run has.
+    apart = {"review": False} | ({} if has_text else {"duplicates": "keep"})
+    return _rows(drawing, settings.model_copy(update=apart), files, light)
+
+
+def _paths(scores: Any) -> list[str]:
+    """Parquet paths. Raises UserError where ``scores`` is nothing that can be drawn from."""
+    try:
+        return several_texts("scores", scores)
+    except UserError as error:
+        raise UserError(
+            f"scores: give a run, a frame or Parquet files, not {described(scores)}"
+        ) from error
 
 
 def _rows(
-    drawing: Drawing, files: Sequence[Path] | None, frame: pd.DataFrame | None
+    drawing: Drawing,
+    settings: SelectionSettings,
+    files: Sequence[Path] | None,
+    frame: pd.DataFrame | None,
+    *,
+    of_run: bool = False,
 ) -> pd.DataFrame:
     """The drawn rows of a frame or of files, best first, with their keys."""
     if files is not None:
@@ -154,6 +190,8 @@ def _rows(
     rows.attrs["selection"] = {
         "temperature": drawing.temperature,
         "counts": drawing.sifted.counts,
+        "settings": settings.model_dump(mode="json"),
+        "of_run": of_run,
     }
     return rows
 
