@@ -118,6 +118,16 @@ def choose(key: str, option: str) -> Callable[[Page], None]:
     return change
 
 
+def press_button(name: str) -> Callable[[Page], None]:
+    """Press a button."""
+    return lambda page: page.get_by_role("button", name=name).click()
+
+
+def key(name: str) -> Callable[[Page], None]:
+    """Press a key."""
+    return lambda page: page.keyboard.press(name)
+
+
 def click_map(page: Page) -> None:
     """Click a cell of the head map."""
     box = page.locator("canvas[role=application]").bounding_box()
@@ -132,6 +142,7 @@ def search(page: Page) -> None:
     box.press("Enter")
 
 
+GAP = "Least gap, percentiles"
 VISITS = {
     "Overview": Visit("/", ".st-key-grid4_numbers"),
     "Runs": Visit("/runs", ".st-key-card_job", {"open the form": radio("Start")}),
@@ -153,7 +164,7 @@ VISITS = {
         "[data-ready]",
         {
             "click a cell": click_map,
-            "next sample": lambda page: page.get_by_role("button", name="Next sample").click(),
+            "next sample": press_button("Next sample"),
         },
     ),
     "Samples": Visit(
@@ -161,11 +172,25 @@ VISITS = {
         ".st-key-rows",
         {"another scorer": choose("scorer", "focus"), "search": search},
     ),
+    "High and low": Visit(
+        "/samples?view=High+and+low",
+        ".st-key-contrast_high",
+        {"fewer pairs": number("Pairs", "5"), "a smaller gap": number(GAP, "10")},
+    ),
+    "Side by side": Visit(
+        "/samples?view=Side+by+side", ".st-key-card_high", {"next pair": number("Pair", "2")}
+    ),
+    "Blind review": Visit(
+        "/samples?view=Blind+review",
+        ".st-key-review_form, .st-key-blind_A",
+        {"start a batch": press_button("Start the batch"), "a verdict": key("a")},
+    ),
     "Sources": Visit(
         "/sources",
         ".st-key-figure_histogram .js-plotly-plot",
         {"another scorer": choose("scorer", "focus")},
     ),
+    "Calibrate": Visit("/calibrate", "[data-testid=stMain] h3"),
     "Export": Visit(
         "/export",
         ".st-key-grid2_draw .js-plotly-plot",
@@ -186,7 +211,7 @@ def settle(page: Page) -> dict[str, float]:
 
 def visit(page: Page, url: str, what: Visit) -> dict[str, float]:
     """Seconds from the start of the navigation to heading, content and rest."""
-    page.goto(url + what.path + "?run=million")
+    page.goto(f"{url}{what.path}{'&' if '?' in what.path else '?'}run=million")
     return settle(page)
 
 
@@ -221,11 +246,13 @@ def measure(runs: Path, repeats: int, names: list[str]) -> dict[str, Any]:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
         for name, what in chosen.items():
             started = time.perf_counter()
+            forget_review(runs)
             process, url = start_server(runs)
             starts.append(time.perf_counter() - started)
             pages[name] = measure_page(browser, url, what, repeats)
             process.terminate()
             process.wait(timeout=20)
+        forget_review(runs)
         process, url = start_server(runs)
         context = browser.new_context()
         peak = 0.0
@@ -246,6 +273,11 @@ def measure(runs: Path, repeats: int, names: list[str]) -> dict[str, Any]:
         "start": round(statistics.median(starts), 1),
         "memory_gib": round(peak, 2),
     }
+
+
+def forget_review(runs: Path) -> None:
+    """A batch that was begun in an earlier visit would be taken up instead of begun."""
+    (runs / "million" / "review.jsonl").unlink(missing_ok=True)
 
 
 def table(result: dict[str, Any]) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -30,6 +30,7 @@ from circuitseer_core.selection.keep import save_selection as keep
 from circuitseer_core.selection.select import select
 from circuitseer_core.stages import (
     decision,
+    removals,
     run_calibration,
     run_detection,
     run_scoring,
@@ -38,6 +39,7 @@ from circuitseer_core.stages import (
 
 if TYPE_CHECKING:
     from circuitseer_core.experiments import ExperimentResult
+    from circuitseer_core.export.formats import Format
     from circuitseer_core.export.verify import VerifyResult
     from circuitseer_core.export.write import Exported
     from circuitseer_core.runs.integrity import RunCheck
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ablate", "calibrate", "decision", "detect", "export", "inspect", "load_run", "pull_heads",
-    "push_heads", "report", "run_calibration", "run_detection", "run_scoring", "run_selection",
-    "save_selection", "score", "select", "validate", "verify",
+    "push_heads", "removals", "report", "run_calibration", "run_detection", "run_scoring",
+    "run_selection", "save_selection", "score", "select", "validate", "verify",
 ]  # fmt: skip
 
 
@@ -130,14 +132,15 @@ def save_selection(
 
 def export(
     run: AnyRun, out: str | os.PathLike[str], *, selection: str | None = None,
-    format: Literal["jsonl", "parquet", "datasets", "messages"] | None = None,
-    push: str | None = None,
+    format: Format | None = None, push: str | None = None, everything: bool = False,
+    scoring: str = "default",
 ) -> Exported:  # fmt: skip
     """Write a selection out, with its manifest and dataset card beside it.
 
     Args:
         out: a file, or a folder.
         selection: which; the newest by default.
+        everything, scoring: every scored row of this scoring with every score, no selection.
         format: what ``out`` ends in by default, else ``jsonl``.
         push: a Hub dataset repository, ``owner/name``, to put it into as well.
 
@@ -146,10 +149,16 @@ def export(
             or cannot be written, or the Hub refuses.
     """
     from circuitseer_core.export.write import export as write
+    from circuitseer_core.export.write import export_all
 
+    opened, target = Run.open(place(run)), a_path("out", out)
     named = None if selection is None else a_text("selection", selection)
     repository = None if push is None else a_text("push", push)
-    return write(Run.open(place(run)), named, a_path("out", out), format, repository)
+    if not everything:
+        return write(opened, named, target, format, repository)
+    if named is not None:
+        raise UserError("give a selection or everything, not both")
+    return export_all(opened, a_text("scoring", scoring), target, format, repository)
 
 
 def verify(
@@ -161,8 +170,7 @@ def verify(
         path: the exported file or folder; without it the tables of ``run`` are checked.
         run: the run, where it is no longer where the manifest says.
 
-    Returns:
-        ``ok``, and what differs (``messages``) or is damaged.
+    Returns ``ok``, and what differs (``messages``) or is damaged.
 
     Raises:
         UserError: there is nothing at ``path``, or no manifest by it.
@@ -188,8 +196,7 @@ def validate(
         options: of the experiment; a run (``other=``) or several (``others=[…]``) may be given as
             folders or opened.
 
-    Returns:
-        ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them.
+    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them.
 
     Raises:
         UserError: no such experiment or option, or a stage that it needs has not been run.
@@ -254,8 +261,7 @@ def inspect(run: AnyRun, id: str, *, scoring: str = "default", heads: Any = None
         scoring: which scoring it is in.
         heads: which heads; those that it was scored with by default.
 
-    Returns:
-        ``tokens``, ``heads``, ``attention`` (n, S, S), ``profiles`` (n, T), ``profile`` (T,).
+    Returns ``tokens``, ``heads``, ``attention`` (n, S, S), ``profiles`` (n, T), ``profile`` (T,).
 
     Raises:
         UserError: unknown scoring, sample or head; no text at hand; another model than the run's.
@@ -274,15 +280,14 @@ def ablate(
     """The loss with several heads ablated at once, on any data.
 
     Args:
-        heads: one set of heads (``[(18, 8), (7, 2)]``, ``"18.8,7.2"``, rows of ``run.heads()``), or
-            a list of sets.
+        heads: one set (``[(18, 8), (7, 2)]``, ``"18.8,7.2"``, rows of ``run.heads()``), or several.
         data: DATA specs, as on the command line.
         limit: at most so many samples, by hash.
         max_length: longer samples are left out, before ``limit``.
 
     Returns:
-        A row a set, the first without any ablated: ``heads``, ``loss``, ``delta_loss`` and
-        ``stderr`` (nats), ``n``. ``attrs["left_out"]`` counts samples that could not serve.
+        A row a set, the first of none: ``heads``, ``loss``, ``delta_loss`` and ``stderr`` (nats),
+        ``n``. ``attrs["left_out"]`` counts samples that could not serve.
 
     Raises:
         UserError: no model in the run, unknown heads, or no usable sample.
@@ -328,8 +333,7 @@ def pull_heads(
         model: the model of a new run: a Hub id, a local folder, or ``demo``.
         force: take a map of a model with other weights.
 
-    Returns:
-        ``path``, ``heads`` (a frame), ``record``; ``score(…, heads=…)`` takes it as it is.
+    Returns ``path``, ``heads`` (a frame), ``record``; ``score(…, heads=…)`` takes it as it is.
 
     Raises:
         UserError: no such repository, files that are no head map or too large, another model's map,

@@ -18,6 +18,8 @@ from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
+_SHOWN_STRATA = 12
+
 
 def run_detection(
     run: str | Path, settings: DetectSettings, *, command: str | None = None, show: bool = True
@@ -95,3 +97,19 @@ def decision(run: str | Path, selection: SelectionRecord) -> str:
     from circuitseer_core.selection.go_no_go import go_no_go
 
     return go_no_go(Run.open(run), selection).sentence
+
+
+def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
+    """What decontamination and near-duplicates took out, one sentence each, and where it is told;
+    how strata of another column share the subset."""
+    from circuitseer_core.selection.removals import REMOVED_FILE, removal_lines
+
+    lines = removal_lines(selection.removals)
+    if selection.removals is not None and selection.removals.rows:
+        lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
+    strata = selection.diagnostics.strata if selection.diagnostics else []
+    for stratum in strata[:_SHOWN_STRATA]:
+        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
+    if len(strata) > _SHOWN_STRATA:
+        lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
+    return lines

@@ -8,36 +8,42 @@ there works here; mkdocs builds with --strict, and a link to nothing fails. Noth
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-SOURCE = ROOT / "build" / "site-source"
-SITE = ROOT / "build" / "site"
 GATHERED = (
     "*.md", "LICENSE", "CITATION.cff", "benchmarks/*.md", "docs/**/*", "assets/*.svg",
 )  # fmt: skip
 LEFT_OUT = {".py", ".pyc"}
 
 
-def gather() -> None:
-    """Copy what the site is made of; what is no longer there goes."""
-    shutil.rmtree(SOURCE, ignore_errors=True)
+def gather(root: Path) -> None:
+    """Copy what the site is made of into build/site-source; what is no longer there goes."""
+    source = root / "build" / "site-source"
+    shutil.rmtree(source, ignore_errors=True)
     for pattern in GATHERED:
-        for path in sorted(ROOT.glob(pattern)):
+        for path in sorted(root.glob(pattern)):
             if path.is_file() and path.suffix not in LEFT_OUT:
-                target = SOURCE / path.relative_to(ROOT)
+                target = source / path.relative_to(root)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
 
 
-def build() -> int:
-    """Build the site; mkdocs' exit status."""
-    gather()
+def render(root: Path) -> int:
+    """Make pages of what was gathered; mkdocs' exit status."""
     command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
-    return subprocess.run(command, cwd=ROOT, check=False).returncode
+    quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # a notice about a later mkdocs
+    return subprocess.run(command, cwd=root, env=quiet, check=False).returncode
+
+
+def build(root: Path = ROOT) -> int:
+    """Gather and render; mkdocs' exit status."""
+    gather(root)
+    return render(root)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,9 @@ run = require_run("score")
 names = fit.scorings_with_readings(run)
 if names:
     fit.form(run, names)
-elif judgements.offer_copy(run, "To score it with head readings, make a copy."):
+else:
+    fit.explain()
+if not names and judgements.offer_copy(run, "To score it with head readings, make a copy."):
     st.info(
         "No scoring has head readings yet. Score with `--head-features` under another name: "
         f"`python -m circuitseer_core score --run {inline(str(run.path))} --head-features "

@@ -4,10 +4,11 @@ import streamlit as st
 
 from circuitseer_core.installation import HOME
 from ui.cached_scores import require_store
+from ui.samples.blind import blind_review
 from ui.samples.browse import browse
 from ui.samples.contrast import high_and_low
 from ui.samples.opened import restore
-from ui.samples.pairs import blind_review, side_by_side
+from ui.samples.pairs import side_by_side
 from ui.shell import page_header, require_run
 from ui.widgets.scorer_choice import choose_scorer
 
@@ -30,6 +31,7 @@ with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
         default="Browse",
         required=True,
         key="view",
+        wrap=True,
         bind="query-params",
         label_visibility="collapsed",
     )

@@ -269,7 +269,9 @@ def test_the_lock_holds_every_requirement_with_hashes() -> None:
     assert len(entries) >= len(pins) and all("--hash=sha256:" in entry for entry in entries)
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-dev.txt", "requirements-docs.txt"]
+)
 def test_requirements_are_exact(name: str) -> None:
     lines = (ROOT / name).read_text(encoding="utf-8").splitlines()
     wanted = [line for line in lines if line and not line.startswith("#")]
@@ -299,6 +301,7 @@ def test_a_fact_stands_in_one_place(pattern: str, home: str) -> None:
 WHOLE = {
     "test_house.py",
     "test_docs.py",
+    "test_tour.py",
     "test_install.py",
     "test_real_model.py",
     "test_device_placement.py",
@@ -319,3 +322,14 @@ def test_a_test_stands_where_its_module_does(path: Path) -> None:
     module = path.with_name(path.name.removeprefix("test_"))
     homes = (ROOT, ROOT / CORE_NAME)
     assert any((home / module).is_file() for home in homes), f"no module {module}"
+
+
+def test_no_figure_needs_webgl() -> None:
+    """Not every browser has it: a remote desktop, a virtual machine, a hardened one."""
+    needing = [
+        path.name
+        for path in (ROOT / "circuitseer_core" / "figures").glob("*.py")
+        if re.search(r"\w+gl\(|type\W+\w+gl\b", path.read_text(encoding="utf-8"))
+    ]
+    assert not needing
+    assert re.search(r"\w+gl\(", "go.Scattergl(")

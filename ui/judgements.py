@@ -50,20 +50,33 @@ def writable(run: Run) -> bool:
     return run.path.resolve() != DEMO_RUN.resolve()
 
 
+_READ_ONLY = "The bundled demo is read-only. {}"
+
+
 def offer_copy(run: Run, what: str) -> bool:
     """True where the run can be written to; else one line, a button that copies it, and False."""
     if writable(run):
         return True
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.caption(f"The bundled demo is read-only. {what}", width="content")
-        st.button(
-            "Copy it to my runs",
-            icon=":material/content_copy:",
-            on_click=_copy,
-            args=[run],
-            key="copy_demo",
-        )
+        st.caption(_READ_ONLY.format(what), width="content")
+        _copy_button(run, "Copy it to my runs")
     return False
+
+
+def copy_to(run: Run, label: str, what: str) -> None:
+    """The button alone, for a row that has no place for the line: that is its tooltip."""
+    _copy_button(run, label, help=_READ_ONLY.format(what))
+
+
+def _copy_button(run: Run, label: str, help: str | None = None) -> None:
+    st.button(
+        label,
+        icon=":material/content_copy:",
+        on_click=_copy,
+        args=[run],
+        key="copy_demo",
+        help=help,
+    )
 
 
 def _copy(run: Run) -> None:

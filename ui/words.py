@@ -48,14 +48,14 @@ def ago(moment: str | None) -> str:
 
 
 def duration(seconds: float) -> str:
-    """ "8 s", "3 min 20 s", "2 h 05 min"; "an unknown time" for what is no number."""
+    """ "8 s", "3 min 20 s", "15 min", "2 h 05 min"; "an unknown time" for what is no number."""
     if not np.isfinite(seconds):
         return "an unknown time"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"
     if whole < 3600:
-        return f"{whole // 60} min {whole % 60:02d} s"
+        return f"{whole // 60} min" + (f" {whole % 60:02d} s" if whole % 60 else "")
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 

@@ -8,13 +8,15 @@ on more.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from circuitseer_core.arms.kinds import ARMS, arm_label
+from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, arm_label
+from circuitseer_core.arms.other_scoring import within_tokens
 from circuitseer_core.arms.plan import Arm, plan_arms
 from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
 from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
@@ -59,6 +61,7 @@ def build_arms(
     columns = pq.read_schema(parts[0]).names
     plan = plan_arms(settings, columns, budget, int(pool.tokens.sum()))
     tokens = pd.Series(pool.tokens, index=pd.Index(pool.ids))
+    plan = [_within_budget(run, arm, tokens, budget) for arm in plan]
     with Progress(run, "arms", len(plan), unit="arms", show=show) as progress:
         records = []
         for arm in plan:
@@ -110,6 +113,13 @@ def summary(record: ArmsRecord) -> pd.DataFrame:
         keep = {k: v for k, v in row.items() if k not in ("meaning", "selection", "sha256", "file")}
         rows.append(keep | {f"share of {name}": value for name, value in shares.items()})
     return pd.DataFrame(rows)
+
+
+def _within_budget(run: Run, arm: Arm, tokens: pd.Series, budget: dict[str, int]) -> Arm:
+    """The arm; that of another scoring with the rows that a budget of tokens holds."""
+    if arm.kind != OTHER_SCORING or "tokens" not in budget:
+        return arm
+    return replace(arm, selection=within_tokens(run, arm.selection, tokens, budget["tokens"]))
 
 
 def _one(run: Run, folder: Path, arm: Arm, tokens: pd.Series) -> ArmRecord:

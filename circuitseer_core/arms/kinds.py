@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+OTHER_SCORING = "other-scoring"
 ARMS = {
     "soft": "drawn in proportion to the score",
     "top-k": "the highest scores",
@@ -10,13 +11,15 @@ ARMS = {
     "length-matched": "drawn uniformly, with the lengths of the soft draw",
     "longest": "the longest texts",
     "random-heads": "drawn in proportion to the score of random heads",
+    "calibrated": "drawn in proportion to the calibrated score",
+    OTHER_SCORING: "drawn in proportion to the same score of another scoring",
     "ifd": "the highest instruction-following difficulty",
     "perplexity": "the highest perplexity of the response",
     "full": "the whole pool",
 }
 """Every arm there is, in the order in which they are drawn."""
 
-SEEDED = ("soft", "uniform", "length-matched", "random-heads")
+SEEDED = ("soft", "uniform", "length-matched", "random-heads", "calibrated", OTHER_SCORING)
 """Those with chance in them; the others are drawn once."""
 
 

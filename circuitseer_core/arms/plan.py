@@ -9,6 +9,8 @@
 | length-matched | uniform, with the soft draw's lengths | is it more than length? |
 | longest | longest texts | the same, from the other side |
 | random-heads | p ∝ the same score from random heads of the same layers | is it these heads? |
+| calibrated | p ∝ the calibrated score (where applied) | does fitting every head's readings help? |
+| other-scoring | p ∝ the same score of another scoring | prompts or responses? |
 | ifd, perplexity | highest IFD, perplexity (where scored) | does it beat the known scores? |
 | full | everything | does less beat all of it? |
 
@@ -22,10 +24,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Any
 
-from circuitseer_core.arms.kinds import ARMS, SEEDED, arm_label
+from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, SEEDED, arm_label
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.columns import CALIBRATED, control_columns
 from circuitseer_core.runs.folder import ARM_PREFIX
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -46,11 +48,17 @@ class Arm:
         return arm_label(self.kind, self.seed)
 
 
-def available_arms(scorer: str, columns: Collection[str]) -> list[str]:
-    """The arms that a scoring with these columns has."""
+def available_arms(
+    scorer: str, columns: Collection[str], other_scores: str | None = None
+) -> list[str]:
+    """The arms that a scoring with these columns has, and another one beside it."""
     missing = {arm for arm, column in _TOP_OF.items() if column not in columns}
     if not control_columns(scorer, columns):
         missing.add("random-heads")
+    if scorer == CALIBRATED or CALIBRATED not in columns:
+        missing.add("calibrated")
+    if other_scores is None:
+        missing.add(OTHER_SCORING)
     return [arm for arm in ARMS if arm not in missing]
 
 
@@ -67,11 +75,12 @@ def plan_arms(
     Raises:
         UserError: an arm is asked for that the scoring has no column for.
     """
-    have = available_arms(settings.scorer, columns)
+    have = available_arms(settings.scorer, columns, settings.other_scores)
     if missing := [name for name in settings.arms if name not in have]:
         raise UserError(
             f"scoring {settings.scores!r} has no columns for the arms {', '.join(missing)} "
-            "(score with --baselines for ifd and perplexity)"
+            "(ifd and perplexity: score with --baselines; calibrated: calibrate with --apply; "
+            "other-scoring: --other-scores)"
         )
     wanted = list(settings.arms or have)
     if "length-matched" in wanted and "soft" not in wanted:
@@ -83,6 +92,8 @@ def plan_arms(
             options = _options(kind, seed, settings, columns)
             if kind == "full":
                 options["tokens"] = pool_tokens
+            elif kind == OTHER_SCORING and "tokens" in budget:
+                options["count"] = 1  # as many as the tokens hold: other_scoring.py
             elif kind != "length-matched":
                 options |= budget
             plan.append(Arm(kind, seed, SelectionSettings.of(**options)))
@@ -102,11 +113,15 @@ def _options(
         "seed": seed,
         "temperature": 0.0,
     }
-    if kind in ("soft", "random-heads"):
+    if kind in ("soft", "random-heads", "calibrated", OTHER_SCORING):
         options["temperature"] = settings.temperature
     if kind == "random-heads":
         controls = control_columns(settings.scorer, columns)
         options["scorer"] = controls[seed % len(controls)]
+    if kind == "calibrated":
+        options["scorer"] = CALIBRATED
+    if kind == OTHER_SCORING:
+        options["scores"] = settings.other_scores
     if kind in ("uniform", "length-matched", "full"):
         options["temperature"] = float("inf")
     if kind == "length-matched":

@@ -17,6 +17,10 @@ class ArmsSettings(BaseModel):
 
     scores: str = Field("default", description="Which scoring.")
     scorer: str = Field("variance", description="Which score column is on trial.")
+    other_scores: str | None = Field(
+        None,
+        description="Another scoring of the same rows (of the responses, say): an arm by it too.",
+    )
     temperature: float = Field(
         1.0, gt=0, description="Of the soft draws: chance ∝ score^(1/τ); 1 is the paper's."
     )
@@ -47,7 +51,9 @@ class ArmsSettings(BaseModel):
         return tuple(name for name in ARMS if name in value)
 
     @model_validator(mode="after")
-    def _one_budget(self) -> ArmsSettings:
+    def _consistent(self) -> ArmsSettings:
+        if self.other_scores == self.scores:
+            raise ValueError("other-scores names the scoring that is on trial itself")
         if sum(value is not None for value in (self.share, self.tokens, self.rows)) > 1:
             raise ValueError("give one of share, tokens and rows, not several")
         return self

@@ -13,12 +13,10 @@ import pandas as pd
 
 from circuitseer_core.browse.filters import FINITE, Filter, quoted
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.hashing import hash64
 
 TOLERANCE = 0.1
 """By what share of the first sample's token count the other's may differ."""
 
-_ATTEMPTS = 12
 _SOUGHT = 4_000
 
 
@@ -119,23 +117,6 @@ def partner(
         ],
     )
     return None if nearest.empty else str(nearest["id"].iloc[0])
-
-
-def review_pair(
-    store: ScoreStore, scorer: str, number: int, *, name: str = ""
-) -> tuple[str, str] | None:
-    """The two ids of blind-review pair ``number``: a random sample and its partner.
-
-    The same for the same ``name`` (the run's), scorer and data; which of the two stands left is
-    left to a hash. None where a dozen samples in a row had no partner.
-    """
-    for attempt in range(_ATTEMPTS):
-        seed = int(hash64(number, "blind-review", [f"{name}\x1f{scorer}\x1f{attempt}"])[0])
-        first = store.at_random(_with_score(Filter(), scorer), seed)
-        second = partner(store, first, scorer) if first else None
-        if first and second:
-            return (first, second) if seed & 1 else (second, first)
-    return None
 
 
 def _with_score(rows: Filter, scorer: str) -> Filter:

@@ -113,7 +113,7 @@ def _fit_verdicts(
     run: Run, rows: Rows, settings: CalibrateSettings, progress: Progress
 ) -> tuple[CalibrationRecord, pd.DataFrame]:
     """The blind review's pairs."""
-    pairs = decided_pairs(rows, load_review(run.path).verdicts)
+    pairs = decided_pairs(rows, load_review(run.path).told())
     found = pair_study(rows, pairs, settings)
     progress.advance()
     named = [[rows.ids[h], rows.ids[e]] for h, e in zip(pairs.harder, pairs.easier, strict=True)]

@@ -35,7 +35,8 @@ from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import Estimate, Gain, LinearFit
-from circuitseer_core.selection.review import wilson
+from circuitseer_core.selection.agreement import wilson
+from circuitseer_core.selection.review import DECIDED
 
 _STRENGTHS = tuple(10.0**power for power in range(-4, 2))
 _INNER = 5
@@ -75,7 +76,7 @@ def decided_pairs(rows: Rows, verdicts: pd.DataFrame) -> Pairs:
     place = {sample: number for number, sample in enumerate(rows.ids)}
     latest: dict[str, tuple[int, int]] = {}
     for left, right, choice in verdicts[["left", "right", "choice"]].itertuples(index=False):
-        if choice == "tie" or left not in place or right not in place:
+        if choice not in DECIDED or left not in place or right not in place:
             continue
         winner, other = (left, right) if choice == "left" else (right, left)
         latest["\n".join(sorted((left, right)))] = (place[winner], place[other])

@@ -25,6 +25,7 @@ from circuitseer_core.cli.from_settings import repeatable, takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.export.formats import FORMATS
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -170,6 +171,8 @@ def select(
     selection = api.run_selection(run, settings, command=command_line(), replace=replace)
     counts = selection.counts
     typer.echo(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
+    for line in api.removals(run, selection):
+        typer.echo(line)
     typer.echo(api.decision(run, selection))
     typer.echo(
         "next: "
@@ -186,18 +189,31 @@ def export(
         str | None, typer.Option(help="Which selection; the latest where not given.")
     ] = None,
     format: Annotated[
-        str | None, typer.Option(help="jsonl, parquet, datasets or messages.")
+        str | None,
+        typer.Option(metavar=f"<{'|'.join(FORMATS)}>", help="By default what --out ends in."),
     ] = None,
     push: Annotated[str | None, typer.Option(help="Hub dataset repository, owner/name.")] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="Every scored row with every score, no selection.")
+    ] = False,
+    scores: Annotated[str | None, typer.Option(help="Which scoring, with --all.")] = None,
 ) -> None:
-    """Write a selection out, with its manifest and dataset card."""
-    from circuitseer_core.export.rows import FORMATS
+    """Write a selection, or with --all the whole scored pool, with manifest and dataset card."""
     from circuitseer_core.export.write import export as write
+    from circuitseer_core.export.write import export_all
     from circuitseer_core.runs.folder import Run
 
-    if format is not None and format not in FORMATS:
+    form = next((known for known in FORMATS if known == format), None)
+    if format is not None and form is None:
         raise UserError(f"--format {format}: choose {', '.join(FORMATS)}")
-    done = write(Run.open(run), selection, out, format, push)
+    if everything and selection is not None:
+        raise UserError("give --selection or --all, not both")
+    if scores is not None and not everything:
+        raise UserError("--scores goes with --all: a selection knows its scoring")
+    if everything:
+        done = export_all(Run.open(run), scores or "default", out, form, push)
+    else:
+        done = write(Run.open(run), selection, out, form, push)
     for note in done.notes:
         typer.echo(note)
     typer.echo(f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}")

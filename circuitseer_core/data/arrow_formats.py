@@ -1,4 +1,4 @@
-"""Arrow's own formats as tables: Parquet files, and shards written by ``datasets.save_to_disk``."""
+"""Arrow's own formats as tables: Parquet, and Arrow IPC (.arrow, .feather, ``save_to_disk``)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from circuitseer_core.data.arrow_messages import refuse_expanding
 from circuitseer_core.data.formats import BATCH_ROWS, FileTable, Row
 from circuitseer_core.errors import UserError, one_line
 
@@ -37,11 +38,13 @@ def _one_record(batch: Any, at: int) -> tuple[dict[str, Any] | None, str]:
 class Parquet(FileTable):
     """A Parquet file, a batch of rows in memory at a time. `where` is ``name row n``."""
 
-    def __init__(self, path: Path, name: str, source: str) -> None:
-        super().__init__(path, name, source)
+    packable = False
+
+    def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:
+        super().__init__(path, name, source, shown)
         with self._open() as file:
             self._count = file.metadata.num_rows
-            _refuse_bomb(path, file.metadata)
+            _refuse_bomb(self.shown, file.metadata)
 
     def _open(self) -> Any:
         import pyarrow
@@ -52,7 +55,7 @@ class Parquet(FileTable):
             return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(
-                f"{self.path} is not a readable Parquet file: {one_line(error)}"
+                f"{self.shown} is not a readable Parquet file: {one_line(error)}"
             ) from error
 
     def rows(self) -> Iterator[Row]:
@@ -67,17 +70,20 @@ class Parquet(FileTable):
                         number += 1
                         yield Row(f"{self.name} row {number}", record, problem)
         except (pyarrow.ArrowException, OSError) as error:
-            raise UserError(f"{self.path} breaks off at row {number}: {one_line(error)}") from error
+            raise UserError(
+                f"{self.shown} breaks off at row {number}: {one_line(error)}"
+            ) from error
 
     def count(self) -> int:
         """Rows, from the metadata."""
         return int(self._count)
 
 
+_IPC_FILE, _FEATHER_1 = b"ARROW1", b"FEA1"
 _BOMB_RATIO, _BOMB_BYTES = 1_000, 1 << 30
 
 
-def _refuse_bomb(path: Path, metadata: Any) -> None:
+def _refuse_bomb(shown: str, metadata: Any) -> None:
     """Raise UserError for a file that is small on disk only."""
     for number in range(metadata.num_row_groups):
         group = metadata.row_group(number)
@@ -85,17 +91,28 @@ def _refuse_bomb(path: Path, metadata: Any) -> None:
         packed = sum(chunk.total_compressed_size for chunk in chunks)
         if group.total_byte_size > max(_BOMB_BYTES, _BOMB_RATIO * packed):
             raise UserError(
-                f"{path} expands to {group.total_byte_size / 2**30:.1f} GiB a row group, more than "
-                f"{_BOMB_RATIO:,} times its size: refused"
+                f"{shown} expands to {group.total_byte_size / 2**30:.1f} GiB a row group, more "
+                f"than {_BOMB_RATIO:,} times its size: refused"
             )
 
 
-class ArrowStream(FileTable):
-    """One shard written by ``datasets.save_to_disk``; the datasets library is not needed.
+class ArrowIpc(FileTable):
+    """Arrow IPC, as a file (Feather, .arrow) or a stream (a shard of ``datasets.save_to_disk``).
 
     Read, not mapped into memory, and checked: a file that was cut, or whose offsets are damaged,
     would end the process instead of raising.
     """
+
+    packable = False
+
+    def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:
+        super().__init__(path, name, source, shown)
+        with path.open("rb") as file:
+            magic = file.read(len(_IPC_FILE))
+        if magic.startswith(_FEATHER_1):
+            raise UserError(f"{self.shown} is Feather version 1: write it again as version 2")
+        self._is_file = magic == _IPC_FILE
+        refuse_expanding(path, self.shown, len(_IPC_FILE) + 2 if self._is_file else 0)
 
     def rows(self) -> Iterator[Row]:
         """Stream the rows, batch by batch."""
@@ -117,10 +134,15 @@ class ArrowStream(FileTable):
         opened = pyarrow.memory_map if mapped else pyarrow.OSFile
         try:
             with opened(str(self.path)) as file:
-                yield from pyarrow.ipc.open_stream(file)
-        except (pyarrow.ArrowException, OSError) as error:
+                if not self._is_file:
+                    yield from pyarrow.ipc.open_stream(file)
+                    return
+                reader = pyarrow.ipc.open_file(file)
+                for number in range(reader.num_record_batches):
+                    yield reader.get_batch(number)
+        except (pyarrow.ArrowException, OSError, MemoryError) as error:
             raise UserError(
-                f"{self.path} is not a readable Arrow file: {one_line(error)}"
+                f"{self.shown} is not a readable Arrow file: {one_line(error)}"
             ) from error
 
     def _check(self, batch: Any, before: int) -> None:
@@ -133,5 +155,5 @@ class ArrowStream(FileTable):
             except pyarrow.ArrowException as error:
                 if "UTF8" not in str(error):  # found after the offsets; a matter of single rows
                     raise UserError(
-                        f"{self.path} is damaged after row {before}: {one_line(error)}"
+                        f"{self.shown} is damaged after row {before}: {one_line(error)}"
                     ) from error

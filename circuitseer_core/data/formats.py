@@ -9,14 +9,17 @@ from __future__ import annotations
 import codecs
 import csv
 import hashlib
+import io
 import json
 import stat
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, BinaryIO, Protocol
 
+from circuitseer_core.data.compression import bare, codec_of, compressed_as, open_bytes
+from circuitseer_core.data.delimiters import HEAD_BYTES, delimiter_of
 from circuitseer_core.errors import UserError, one_line
 
 BATCH_ROWS = 512
@@ -56,21 +59,47 @@ _WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 
 
 class FileTable:
-    """What every file-backed table shares. Raises UserError where the file cannot be opened."""
+    """What every file-backed table shares. Raises UserError where the file cannot be opened.
 
-    def __init__(self, path: Path, name: str, source: str) -> None:
+    ``shown``: what messages call the file; its path where not given.
+    """
+
+    packable = True
+    """Whether the file may be compressed as a whole (.gz, .zst)."""
+
+    def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:
         self.path = path
         self.name = name
         self.source = source
+        self.shown = shown or str(path)
         try:
             if not stat.S_ISREG(path.stat().st_mode):  # a pipe would be waited for
-                raise UserError(f"cannot read {path}: it is no ordinary file")
+                raise UserError(f"cannot read {self.shown}: it is no ordinary file")
             with path.open("rb") as file:
                 head = file.read(4)
+            packed = codec_of(path)
+            if packed and self.packable:
+                with self.open() as inside:
+                    head = inside.read(4)
         except (OSError, ValueError) as error:
-            raise UserError(f"cannot read {path}: {one_line(error)}") from error
+            raise UserError(f"cannot read {self.shown}: {one_line(error)}") from error
+        ending = compressed_as(head)
+        if packed and not self.packable:
+            raise UserError(
+                f"{self.shown} is compressed once more around a format that compresses itself: "
+                "unpack it"
+            )
+        if ending:
+            raise UserError(
+                f"{self.shown} is compressed{' twice' if packed else ''}: "
+                + ("unpack it" if packed else f"let its name end in {ending}")
+            )
         if head.startswith(_WIDE_MARKS):
-            raise UserError(f"{path} is UTF-16 or UTF-32: convert it to UTF-8")
+            raise UserError(f"{self.shown} is UTF-16 or UTF-32: convert it to UTF-8")
+
+    def open(self) -> BinaryIO:
+        """The bytes, expanded where the file is compressed; see :func:`open_bytes`."""
+        return open_bytes(self.path, self.shown)
 
     def fingerprint(self) -> dict[str, Any]:
         """Name, size in bytes and the SHA-256 of the content, streamed."""
@@ -90,14 +119,14 @@ class JsonLines(FileTable):
 
     def rows(self) -> Iterator[Row]:
         """Stream the lines."""
-        with self.path.open("rb") as file:
+        with self.open() as file:
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _json_row(line, f"{self.name}:{number}")
 
     def count(self) -> int:
         """Lines that are not blank."""
-        with self.path.open("rb") as file:
+        with self.open() as file:
             return sum(1 for line in file if line.strip())
 
 
@@ -129,7 +158,7 @@ class JsonArray(FileTable):
         """The objects of the list."""
         values = self._values()
         if values is None:
-            yield from JsonLines(self.path, self.name, self.source).rows()
+            yield from self._as_lines().rows()
             return
         for number, value in enumerate(values, start=1):
             where = f"{self.name} row {number}"
@@ -142,27 +171,31 @@ class JsonArray(FileTable):
         """Length of the list; reads the file."""
         values = self._values()
         if values is None:
-            return JsonLines(self.path, self.name, self.source).count()
+            return self._as_lines().count()
         return len(values)
+
+    def _as_lines(self) -> JsonLines:
+        return JsonLines(self.path, self.name, self.source, self.shown)
 
     def _values(self) -> list[Any] | None:
         """The rows; None where the file is JSON Lines."""
         try:
-            text = self.path.read_text(encoding="utf-8-sig")
+            with self.open() as file:
+                text = file.read().decode("utf-8-sig")
             value = json.loads(text)
         except UnicodeDecodeError as error:
-            raise UserError(f"{self.path} is not UTF-8 (byte {error.start + 1})") from error
+            raise UserError(f"{self.shown} is not UTF-8 (byte {error.start + 1})") from error
         except json.JSONDecodeError as error:
             if error.msg == "Extra data" and text.lstrip().startswith("{"):
                 return None
             at = f"line {error.lineno}, column {error.colno}"
-            raise UserError(f"{self.path} is not valid JSON: {error.msg} at {at}") from error
+            raise UserError(f"{self.shown} is not valid JSON: {error.msg} at {at}") from error
         except (ValueError, RecursionError) as error:
-            raise UserError(f"{self.path} is not valid JSON: {error}") from error
+            raise UserError(f"{self.shown} is not valid JSON: {error}") from error
         if isinstance(value, dict):
             return self._under_a_key(value)
         if not isinstance(value, list):
-            raise UserError(f"{self.path} holds neither a list of rows nor an object with one")
+            raise UserError(f"{self.shown} holds neither a list of rows nor an object with one")
         return value
 
     def _under_a_key(self, value: dict[str, Any]) -> list[Any]:
@@ -172,16 +205,16 @@ class JsonArray(FileTable):
             if isinstance(rows, list) and all(isinstance(row, dict) for row in rows)
         }
         if self.split is not None:
-            return lists[named_split(self.path, list(lists), self.split)]
+            return lists[named_split(self.shown, list(lists), self.split)]
         if len(lists) > 1 and _TURN_KEYS.isdisjoint(lists):
             whole = next((key for key in _WHOLE_KEYS if key in lists), None)
-            return lists[whole or named_split(self.path, list(lists), None)]
+            return lists[whole or named_split(self.shown, list(lists), None)]
         if len(lists) == 1 and _TURN_KEYS.isdisjoint(lists):
             return next(iter(lists.values()))
         return [value]  # a single row
 
 
-def named_split(path: Path, splits: Sequence[str], split: str | None) -> str:
+def named_split(path: Path | str, splits: Sequence[str], split: str | None) -> str:
     """The split that is meant. Raises UserError, naming those there are, where none is."""
     if split is None and len(splits) == 1:
         return splits[0]
@@ -197,10 +230,17 @@ _TURN_KEYS = {"messages", "conversations", "conversation"}
 
 
 class Csv(FileTable):
-    """Comma-separated (tab-separated for .tsv), first line the header, quotes as in RFC 4180.
+    """Separated by commas, semicolons or tabs, first line the header, quotes as in RFC 4180.
 
     `where` is ``name:line`` with the line on which the record starts.
     """
+
+    @property
+    def delimiter(self) -> str:
+        """What separates the cells; see :func:`delimiter_of`."""
+        default = "\t" if bare(self.path).suffix.lower() == ".tsv" else ","
+        with self.open() as file:
+            return delimiter_of(file.read(HEAD_BYTES), default)
 
     def rows(self) -> Iterator[Row]:
         """Stream the records."""
@@ -225,9 +265,9 @@ class Csv(FileTable):
     def _records(self) -> Iterator[tuple[int, list[str], str]]:
         """(first line, cells, problem) of every record that is not blank."""
         csv.field_size_limit(min(sys.maxsize, 2**31 - 1))  # whole documents stand in one cell
-        delimiter = "\t" if self.path.suffix.lower() == ".tsv" else ","
+        delimiter = self.delimiter
         # Bytes that are not UTF-8 survive as lone surrogates, so that only their row is lost.
-        with self.path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        with io.TextIOWrapper(self.open(), "utf-8-sig", "surrogateescape", newline="") as file:
             reader = csv.reader(file, delimiter=delimiter, strict=True)
             while True:
                 line = reader.line_num + 1

@@ -1,20 +1,25 @@
-"""A DATA spec in, its tables out: demo, a Hub dataset, a file, a folder, a saved dataset."""
+"""A DATA spec in, its tables out: demo, the Hub, a file, a folder, a pattern, an address."""
 
 from __future__ import annotations
 
+import glob
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.data.arrow_formats import ArrowStream, Parquet
+from circuitseer_core.data.arrow_formats import ArrowIpc, Parquet
+from circuitseer_core.data.compression import CODECS, bare
 from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table, named_split
+from circuitseer_core.data.remote import fetched, is_address
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
 
 DATA_SPEC = (
-    "file.jsonl|.json|.csv|.parquet|folder[:split], hf:dataset[:config][:split], or demo; name= "
-    "before it names the source. Several may be given."
+    "file.jsonl|.json|.csv|.tsv|.parquet|.arrow|.feather (text also .gz, .zst), a folder[:split], "
+    "a pattern with *, an address (s3://…), hf:dataset[@revision][:config][:split] (hf-stream: "
+    "reads without downloading), or demo; name= before it names the source. Several may be given."
 )
 """What a DATA spec may be, in a line of help."""
 
@@ -23,22 +28,50 @@ _NAMED = re.compile(r"([^=/\\:]+)=(.+)", re.DOTALL)
 
 def open_spec(spec: str) -> list[Table]:
     """The tables of one DATA spec."""
-    named = None if os.path.exists(user_path(spec)) else _NAMED.fullmatch(spec)
-    name, place = (named[1].strip(), named[2]) if named else (None, spec)
+    name, place = _parts(spec)
     if place == "demo":
         from circuitseer_core.data.demo import DemoTable
 
         return [DemoTable(name)]
-    if place.startswith("hf:"):
+    if place.startswith(_HUB):
         from circuitseer_core.data.hub import HubTable
 
-        return [HubTable(place.removeprefix("hf:"), name)]
+        return [HubTable(place, name)]
+    if is_address(place):
+        return [
+            _table(
+                _kind(copy.path, copy.shown),
+                copy.path,
+                copy.name,
+                name or _stem(copy.path),
+                copy.shown,
+            )
+            for copy in fetched(place, _is_known)
+        ]
+    place = place.removeprefix("file://")
     path, split = user_path(place), None
     if not os.path.exists(path) and ":" in place:
         whole, _, last = place.rpartition(":")
         if os.path.exists(user_path(whole)):
             path, split = user_path(whole), last
+    if not os.path.exists(path) and glob.has_magic(place):
+        return _open_pattern(path, name)
     return open_path(path, name, split)
+
+
+def is_remote(spec: str) -> bool:
+    """Whether reading a DATA spec may need the network: the Hub or an address."""
+    place = _parts(spec)[1]
+    return place.startswith(_HUB) or is_address(place)
+
+
+_HUB = ("hf:", "hf-stream:")
+
+
+def _parts(spec: str) -> tuple[str | None, str]:
+    """The name of the source, where one is given, and the place."""
+    named = None if os.path.exists(user_path(spec)) or is_address(spec) else _NAMED.fullmatch(spec)
+    return (named[1].strip(), named[2]) if named else (None, spec)
 
 
 def user_path(text: str) -> Path:
@@ -59,7 +92,29 @@ FORMATS: dict[str, type[FileTable]] = {
     ".csv": Csv,
     ".tsv": Csv,
     ".parquet": Parquet,
+    ".arrow": ArrowIpc,
+    ".feather": ArrowIpc,
 }
+
+
+def format_of(path: Path) -> type[FileTable] | None:
+    """The format that a file's ending names, the ending of a codec aside; None where none."""
+    return FORMATS.get(bare(path).suffix.lower())
+
+
+def _kind(path: Path, shown: str) -> type[FileTable]:
+    kind = format_of(path)
+    if kind is None:
+        known = ", ".join(FORMATS)
+        raise UserError(
+            f"{shown} is of no format that is read here (those are {known}; text also with "
+            f"{' or '.join(CODECS)})"
+        )
+    return kind
+
+
+def _is_known(name: str) -> bool:
+    return format_of(Path(name)) is not None
 
 
 def open_path(path: Path, source: str | None, split: str | None = None) -> list[Table]:
@@ -77,11 +132,7 @@ def open_path(path: Path, source: str | None, split: str | None = None) -> list[
         return _open_folder(path, source, split)
     if not os.path.exists(path):
         raise UserError(f"no such file or folder: {path}")
-    kind = FORMATS.get(path.suffix.lower())
-    if kind is None:
-        known = ", ".join(FORMATS)
-        raise UserError(f"{path} is of no format that is read here (those are {known})")
-    table = _table(kind, path, path.name, source or _stem(path))
+    table = _table(_kind(path, str(path)), path, path.name, source or _stem(path))
     if split is not None:
         if not isinstance(table, JsonArray):
             raise UserError(f"{path} has no splits, so none can be named ({split})")
@@ -100,21 +151,41 @@ def _open_folder(folder: Path, source: str | None, split: str | None) -> list[Ta
         raise UserError(f"{folder} has no splits, so none can be named ({split})")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, folder, name)
-    files = [
-        path
-        for path in sorted(folder.rglob("*"))
-        if path.suffix.lower() in FORMATS
-        and path.is_file()
-        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
-    ]
+    files = _readable(folder.rglob("*"), folder)
     if not files:
         raise UserError(f"{folder} holds no file of a known format ({', '.join(FORMATS)})")
+    return _tables(files, folder, source)
+
+
+def _open_pattern(pattern: Path, source: str | None) -> list[Table]:
+    """The files of a known format that match ``*``, ``?``, ``[…]`` or ``**``, in name order."""
+    wild = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    root = Path(*pattern.parts[:wild])
+    matches = [Path(match) for match in glob.glob(str(pattern), recursive=True)]
+    files = _readable(matches, root)
+    if not files:
+        what = "matches nothing" if not matches else "matches no file of a known format"
+        raise UserError(
+            f"{pattern} {what} ({', '.join(FORMATS)})" if matches else f"{pattern} {what}"
+        )
+    return _tables(files, root, source)
+
+
+def _readable(paths: Iterable[Path], root: Path) -> list[Path]:
+    """Of these paths below ``root`` the files that are read, in name order; hidden ones are not."""
+    return [
+        path
+        for path in sorted(paths)
+        if format_of(path) is not None
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(root).parts)
+    ]
+
+
+def _tables(files: Sequence[Path], root: Path, source: str | None) -> list[Table]:
     return [
         _table(
-            FORMATS[path.suffix.lower()],
-            path,
-            path.relative_to(folder).as_posix(),
-            source or _stem(path),
+            _kind(path, str(path)), path, path.relative_to(root).as_posix(), source or _stem(path)
         )
         for path in files
     ]
@@ -129,9 +200,7 @@ def _saved(folder: Path, root: Path, source: str) -> list[Table]:
         raise UserError(f"{folder} is not a readable saved dataset (state.json)") from error
     files = _inside(folder / "state.json", listed)
     return [
-        _table(
-            ArrowStream, folder / file, f"{root.name}/{(folder / file).relative_to(root)}", source
-        )
+        _table(ArrowIpc, folder / file, f"{root.name}/{(folder / file).relative_to(root)}", source)
         for file in files
     ]
 
@@ -146,11 +215,13 @@ def _inside(where: Path, names: Any) -> list[str]:
     return names
 
 
-def _table(kind: type[FileTable], path: Path, name: str, source: str) -> Table:
-    table: Any = kind(path, name, source)  # each concrete format has rows() and count()
+def _table(
+    kind: type[FileTable], path: Path, name: str, source: str, shown: str | None = None
+) -> Table:
+    table: Any = kind(path, name, source, shown)  # each concrete format has rows() and count()
     return table
 
 
 def _stem(path: Path) -> str:
     """``gsm8k.jsonl`` → gsm8k, ``train-00000-of-00002.parquet`` → train, ``0001.csv`` → folder."""
-    return _SHARD.sub("", path.stem) or path.resolve().parent.name
+    return _SHARD.sub("", bare(path).stem) or path.resolve().parent.name

@@ -1,8 +1,7 @@
 """What a complexity score is held against: steps, operations, lengths, levels, pass rates.
 
-A reference is known on some rows only. Marks of worked steps are counted in sources most of whose
-responses have some: elsewhere their absence says how answers are written, not how hard the
-questions are (and ``<<`` in a program is no step).
+A reference is known on some rows only; worked steps where a source's responses have them
+(references.py).
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ import pandas as pd
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.references import STEP_MARK, number_in
+from circuitseer_core.experiments.references import STEP_MARK, number_in, where_used
 from circuitseer_core.experiments.surface import operations
 from circuitseer_core.json_io import json_object
 
@@ -28,7 +27,6 @@ _ORDINAL = re.compile(
 _RATE = re.compile(
     r"(?i)^(?:.*[_-])?((?:pass|solve|success|correct)[_ -]?(?:rate|ratio|share)|accuracy|pass@\d+)$"
 )
-_MOSTLY = 0.5
 _LEAST_KNOWN = 30
 """Rows that must have a number in a column for it to be taken without being asked for."""
 
@@ -64,7 +62,7 @@ def references(rows: Rows, columns: Sequence[str] = ()) -> dict[str, Floats]:
     found: dict[str, Floats] = {}
     if rows.texts is not None:
         answers = rows.texts["response"]
-        found[STEPS] = _where_used(_counted(answers, STEP_MARK), rows.source)
+        found[STEPS] = where_used(_counted(answers, STEP_MARK), rows.source)
         found[OPERATIONS] = np.array(
             [np.nan if text is None else operations(text) for text in answers]
         )
@@ -98,12 +96,6 @@ def _of_columns(originals: pd.Series, columns: Sequence[str]) -> dict[str, Float
 
 def _counted(texts: pd.Series, mark: str) -> Floats:
     return np.array([np.nan if text is None else float(text.count(mark)) for text in texts])
-
-
-def _where_used(values: Floats, source: pd.Series) -> Floats:
-    """``values`` of sources at least half of whose rows have one above 0, else NaN."""
-    used = pd.Series(values > 0).groupby(source.to_numpy()).transform("mean")
-    return np.where(used.to_numpy(dtype=np.float64) >= _MOSTLY, values, np.nan)
 
 
 def _varies(values: Floats) -> bool:

@@ -44,23 +44,28 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
     return held(judged, row["found"])
 
 
-def plots(shares: Sequence[str]) -> tuple[Plot, ...]:
-    """The rise under every set of the main share, and of the sets kept alone."""
+def plots(shares: Sequence[str], keep: bool) -> tuple[Plot, ...]:
+    """The rise under every set of the main share, and where ``keep``, of the sets kept alone."""
     share = main_share(shares)
-    return (
+    k = percent(float(share))
+    captions = {False: f"Rise of the loss with {k} of the heads ablated together"}
+    if keep:
+        captions[True] = f"Rise of the loss with only {k} of the heads kept, all others ablated"
+    return tuple(
         Plot(
             kind="intervals",
-            caption=f"Rise of the loss with {percent(float(share))} of the heads ablated together: "
-            "the reasoning heads and random sets, by source, with 95 % intervals over samples.",
+            caption=f"{caption}: the reasoning heads and random sets, by source, with 95 % "
+            "intervals over samples.",
             label="set",
             x="rise",
             low="rise_low",
             high="rise_high",
             group="source",
-            where={"share": share, "keep": False},
+            where={"share": share, "keep": kept},
             x_title="rise of the loss (nats)",
             references={"no rise": 0.0},
-        ),
+        )
+        for kept, caption in captions.items()
     )
 
 
@@ -96,7 +101,13 @@ def _effect(row: dict[str, Any], heads: dict[str, int]) -> str:
             f"({signed(low)} to {signed(high)}): {tail}"
         )
     if row["what"] == "keep":
-        return f"Loss saved on {row['group']} by keeping only {k} heads, less clean: {tail}"
+        return (
+            f"Loss on {row['group']} with only {k} heads kept: {signed(-row['ours'])}, "
+            f"{row['draws']} random sets of the same layers {signed(-row['random_high'])} to "
+            f"{signed(-row['random_low'])} (saved beside them {signed(row['gap'])}, "
+            f"{signed(row['low'])} to {signed(row['high'])}"
+            f"{'' if row['found'] else ': not beyond'})."
+        )
     return f"Loss on {row['group']} without {k} heads: {tail}"
 
 

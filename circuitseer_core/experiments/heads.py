@@ -95,8 +95,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     )
     details = set_effects.by_source(losses, [s.source for s in samples], labels)
     title = "Are the reasoning heads needed, do they suffice, and for what?"
+    drawn = plots(chosen.shares, chosen.keep)
     return ExperimentResult(
-        NAME, title, verdict(numbers), numbers, details, outcome(numbers), plots(chosen.shares)
+        NAME, title, verdict(numbers), numbers, details, outcome(numbers), drawn
     )
 
 

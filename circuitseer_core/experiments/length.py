@@ -59,7 +59,8 @@ class Options(ExperimentOptions):
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
-    """See the head of this module. Without a reference asked for, ``<<`` is counted where it is.
+    """See the head of this module. Without a reference asked for, ``<<`` is counted in sources most
+    of whose responses have it.
 
     Raises:
         UserError: no scores, or no such column.
@@ -77,6 +78,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "reference": reference.label if reference else None,
         "scorers": everything.to_dict("index"),
     }
+    if reference is not None:
+        numbers["reference_rows"] = int(np.isfinite(reference.values).sum())
     verdict = _verdict(everything, reference)
     title = "How far does length drive the scores?"
     return ExperimentResult(NAME, title, verdict, numbers, table, _outcome(everything), _PLOTS)
@@ -209,5 +212,6 @@ def _verdict(table: pd.DataFrame, reference: Reference | None) -> str:
             if math.isfinite(row["control_reference_at_length"]):
                 line += f" ({_random_heads(row)})"
             lines.append(line)
-        text += f" With the {reference.label} at fixed length: {', '.join(lines)}."
+        known = count(int(np.isfinite(reference.values).sum()), "row")
+        text += f" With the {reference.label} at fixed length ({known}): {', '.join(lines)}."
     return text

@@ -1,4 +1,9 @@
-"""A number beside each scored row that says something about the question: steps, level, …"""
+"""A number beside each scored row that says something about the question: steps, level, …
+
+Marks of worked steps are counted in sources most of whose responses have some: elsewhere their
+absence says how answers are written, not how hard the questions are (and ``<<`` in a program is no
+step).
+"""
 
 from __future__ import annotations
 
@@ -9,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats
@@ -18,6 +24,8 @@ from circuitseer_core.runs.folder import Run
 
 STEP_MARK = "<<"
 """Opens every worked operation in answers of GSM8K's format."""
+_MOSTLY = 0.5
+"""Share of a source's rows that must have a mark for the others' zero to be a count."""
 
 
 @dataclass(frozen=True)
@@ -61,9 +69,17 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
 
 
 def worked_steps(run: Run, scoring: str) -> Reference | None:
-    """Counts of ``<<`` where the responses have any, else None."""
-    steps = count_in_responses(run, scoring, STEP_MARK)
-    return steps if np.nansum(steps.values) > 0 else None
+    """Counts of ``<<`` in sources most of whose responses have some, else NaN; None of none."""
+    counted = count_in_responses(run, scoring, STEP_MARK)
+    steps = where_used(counted.values, run.scores(scoring, ["source"])["source"])
+    return Reference(counted.label, steps) if np.isfinite(steps).any() else None
+
+
+def where_used(values: Floats, source: pd.Series) -> Floats:
+    """(n,) ``values`` of sources at least half of whose rows have one above 0, else NaN."""
+    names = source.astype("string").fillna("").to_numpy()
+    used = pd.Series(values > 0).groupby(names).transform("mean")
+    return np.where(used.to_numpy(dtype=np.float64) >= _MOSTLY, values, np.nan)
 
 
 def _counter(mark: str) -> Callable[[str], float]:

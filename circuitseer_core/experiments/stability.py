@@ -34,6 +34,7 @@ from circuitseer_core.detection.set_overlap import (
     top_of,
 )
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -55,6 +56,16 @@ class Options(ExperimentOptions):
     scorer: str = Field("variance", description="the attention scorer to draw by")
     device: str = Field("auto", description="where the model runs")
     seed: int = Field(0, description="seed of every resampling")
+
+
+def estimated_seconds(run: Run, **options: Any) -> float:
+    """About what it takes: bootstraps of every head, and two passes to score anew."""
+    chosen = Options.of(**options)
+    resamples = (chosen.bootstraps + chosen.splits) * len(run.probe()) * len(run.heads())
+    seconds = 5 + 1e-8 * resamples
+    if chosen.rescore:
+        seconds += forward_seconds(run, 2 * chosen.rescore * mean_tokens(run, chosen.scores))
+    return seconds
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:

@@ -16,15 +16,19 @@ from pydantic import Field, field_validator
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
+from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.effects import difference, seeds_to_see
+from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
 from circuitseer_core.training.settings import UNTRAINED, StudySettings
 from circuitseer_core.wording import count, plain, signed
 
 NAME = "training"
+TRAINING_COST, JUDGING_COST = 12.0, 1.5
+"""Scored tokens' time that a trained and a judged token take (SmolLM2 by LoRA on two cores)."""
 RELEVANT = 0.01
 """Nats of held-out loss below which a difference is taken as too small to matter."""
 
@@ -48,6 +52,17 @@ class Options(ExperimentOptions, StudySettings):
             raise ValueError("the full pool cannot be what others of one budget are compared with")
         return value
 
+    def study(self) -> StudySettings:
+        """Those of the study."""
+        return StudySettings(**self.model_dump(exclude={"name", "only_results"}))
+
+
+def _refuse_incomplete(run: Run, options: Options) -> None:
+    if not options.arms or not options.heldout:
+        raise UserError(
+            f"training needs arms=FOLDER (run arms --run {run.path} --out FOLDER) and heldout=DATA"
+        )
+
 
 def run(run: Run, **options: Any) -> ExperimentResult:
     """See the head of this module.
@@ -57,17 +72,15 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     model = run.model.id
-    if not chosen.arms or not chosen.heldout:
-        raise UserError(
-            f"training needs arms=FOLDER (run arms --run {run.path} --out FOLDER) and heldout=DATA"
-        )
-    from circuitseer_core.training.study import Study, StudyRecord
-
-    settings = StudySettings(**chosen.model_dump(exclude={"name", "only_results"}))
-    study = Study(run.path / "experiments" / chosen.name, settings, model)
+    _refuse_incomplete(run, chosen)
+    settings = chosen.study()
+    study = StudyPlan(run.path / FOLDER / chosen.name, settings, model)
     if chosen.only_results:
-        record = StudyRecord.read(study.folder / "study.json")
+        record = StudyRecord.read(study.folder / STUDY_FILE)
     else:
+        from circuitseer_core.training.study import Study
+
+        study = Study(study.folder, settings, model)
         with Progress(run, "training", 1, unit="steps") as progress:
             record = study.run(progress)
     tables = study.results()
@@ -88,6 +101,35 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     outcome, verdict = _verdict(table, numbers, chosen)
     title = "Does training on the drawn subset help?"
     return ExperimentResult(chosen.name, title, verdict, numbers, table, outcome, _PLOTS)
+
+
+def estimated_seconds(run: Run, **options: Any) -> float | None:
+    """About what the models that are still missing take; None for another model than the run's.
+
+    From the models of this study that are finished, else from the run's scoring speed.
+
+    Raises:
+        UserError: no arms or held-out data are named, or the arms do not fit the options.
+    """
+    chosen = Options.of(**options)
+    _refuse_incomplete(run, chosen)
+    study = StudyPlan(run.path / FOLDER / chosen.name, chosen.study(), run.model.id)
+    done = study.seconds_a_model()
+    models = study.models_left()
+    if chosen.only_results or not models:
+        return LOADING
+    if done is not None:
+        return LOADING + models * done
+    if study.model != run.model.id:
+        return None
+    judged = chosen.per_source * len(chosen.heldout)
+    answers = chosen.answers * len(chosen.heldout) * chosen.max_new_tokens
+    passes = (
+        TRAINING_COST * study.steps * chosen.tokens_a_step
+        + JUDGING_COST * judged * 2 * mean_tokens(run)
+        + JUDGING_COST * answers
+    )
+    return forward_seconds(run, models * passes)
 
 
 _PLOTS = (

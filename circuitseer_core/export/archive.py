@@ -11,17 +11,10 @@ from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
+from circuitseer_core.export.formats import Format, file_name
 from circuitseer_core.export.manifest import read_manifest, seal
-from circuitseer_core.export.rows import Format
 from circuitseer_core.export.write import export, hub_files
 from circuitseer_core.runs.folder import Run
-
-_SUFFIX: dict[Format, str] = {
-    "jsonl": ".jsonl",
-    "messages": ".messages.jsonl",
-    "parquet": ".parquet",
-    "datasets": "",
-}
 
 
 def push_preview(run: Run, selection: str, form: Format, folder: Path) -> dict[str, Path]:
@@ -30,13 +23,13 @@ def push_preview(run: Run, selection: str, form: Format, folder: Path) -> dict[s
     Raises:
         UserError: as :func:`circuitseer_core.export.write.export`.
     """
-    done = export(run, selection, folder / "data" / _name(selection, form), form)
+    done = export(run, selection, folder / "data" / file_name(selection, form), form)
     return hub_files(done, folder)
 
 
 def _archived(run: Run, selection: str, form: Format, folder: Path) -> list[tuple[str, Path]]:
     """Data, manifest and card, written into ``folder``; names in the archive."""
-    name = _name(selection, form)
+    name = file_name(selection, form)
     done = export(run, selection, folder / name, form)
     manifest, _ = read_manifest(done.manifest)
     manifest.commands[-1] = manifest.commands[-1].replace(str(done.path), name)
@@ -47,10 +40,6 @@ def _archived(run: Run, selection: str, form: Format, folder: Path) -> list[tupl
         inside = sorted(path for path in done.path.rglob("*") if path.is_file())
         return [(path.relative_to(folder).as_posix(), path) for path in inside]
     return [(path.name, path) for path in (done.path, done.manifest, done.card)]
-
-
-def _name(selection: str, form: Format) -> str:
-    return f"{selection}{_SUFFIX[form]}"
 
 
 def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:

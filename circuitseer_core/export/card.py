@@ -5,27 +5,25 @@ The front matter is the Hugging Face Hub's, so that the folder can be pushed as 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
-from huggingface_hub import DatasetCardData
+from pathlib import Path
 
 from circuitseer_core import limits
 from circuitseer_core.correlation import draws_in_words
-from circuitseer_core.export.chat import entry_name, llama_factory_entry
+from circuitseer_core.export.card_parts import (
+    front_matter,
+    marker,
+    model_name,
+    other_columns,
+    reproduce,
+    table,
+    trainers,
+)
 from circuitseer_core.export.manifest import ExportManifest
 from circuitseer_core.runs.calibration_records import CalibrationRecord
-from circuitseer_core.runs.commands import as_typed
-from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.runs.selection_records import BenchmarkFile
+from circuitseer_core.selection.removals import removal_lines
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import count, percent, signed
-
-_SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"))
-
-
-def marker(file_name: str) -> str:
-    """The line by which a card is known as ours and as this file's, so that it may be replaced."""
-    return f"<!-- circuitseer card of {file_name} -->"
+from circuitseer_core.wording import percent, signed
 
 
 def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> str:
@@ -36,34 +34,18 @@ def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> s
         data_files: the pattern of data files for the Hub's viewer, relative to the card.
     """
     parts = [
-        _front_matter(manifest, data_files),
+        front_matter(manifest.export.rows, _title(manifest), data_files),
         marker(file_name),
         f"# {_title(manifest)}",
         _how(manifest),
         *([f"**{manifest.go_no_go}**"] if manifest.go_no_go else []),
         "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
-        "## Sources\n\n" + _sources(manifest),
+        "## Sources\n\n" + _sources(manifest) + _strata(manifest),
         "## Columns\n\n" + _columns(manifest),
-        "## Reproduce\n\n" + _reproduce(manifest, file_name),
+        reproduce(manifest, file_name),
+        *trainers(manifest.export.format, file_name),
     ]
-    if manifest.export.format == "messages":
-        parts.append("## Train on it\n\n" + _trainers(file_name))
     return "\n\n".join(parts) + "\n"
-
-
-def _front_matter(manifest: ExportManifest, data_files: str) -> str:
-    """The Hub's metadata block, between its dashes."""
-    size = next((name for limit, name in _SIZES if manifest.export.rows < limit), "n>1M")
-    data = DatasetCardData(
-        pretty_name=_title(manifest),
-        task_categories=["text-generation"],
-        size_categories=[size],
-        tags=["circuitseer", "data-selection", "reasoning"],
-        configs=[
-            {"config_name": "default", "data_files": [{"split": "train", "path": data_files}]}
-        ],
-    )
-    return f"---\n{data.to_yaml()}\n---"
 
 
 def _title(manifest: ExportManifest) -> str:
@@ -80,14 +62,15 @@ def _how(manifest: ExportManifest) -> str:
         ),
         (
             f"Scores: `{settings.scorer}` over {len(manifest.heads)} heads of "
-            f"{_model(model)}, chosen by ablation{_probe(manifest)} (rule `{scoring.heads_rule}`,"
-            f" ranked by {scoring.rank_by}). Scored text: {scoring.text}."
+            f"{model_name(model)}, chosen by ablation{_probe(manifest)} "
+            f"(rule `{scoring.heads_rule}`, ranked by {scoring.rank_by}). "
+            f"Scored text: {scoring.text}."
         ),
         *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
             f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
-            f"length control {settings.length_control}, strata {settings.stratify}."
+            f"length control {settings.length_control}, strata {_by(settings)}."
         ),
     ]
     out = {
@@ -97,14 +80,25 @@ def _how(manifest: ExportManifest) -> str:
         "dropped by eye": counts.dropped,
         "excluded by id": counts.excluded_id,
         "excluded by text": counts.excluded_text,
+        "with a benchmark's question": counts.contaminated,
         "duplicates of another prompt": counts.duplicate,
+        "near-duplicates of another prompt": counts.near_duplicate,
         "included by wish": counts.included,
     }
     named = [f"{n:,} {what}" for what, n in out.items() if n]
     if named:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
+    lines += [f"{line}." for line in removal_lines(selection.removals)]
+    if selection.removals and (found := selection.removals.contamination):
+        lines.append(f"Benchmarks: {', '.join(_benchmark(file) for file in found.benchmarks)}.")
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
+
+
+def _benchmark(file: BenchmarkFile) -> str:
+    name = file.file if file.file.startswith("hf:") else Path(file.file).name
+    seal = f", SHA-256 {file.sha256[:12]}" if file.sha256 else ""
+    return f"`{name}` ({file.questions:,} questions{seal})"
 
 
 def _calibrated(record: CalibrationRecord) -> str:
@@ -121,18 +115,18 @@ def _probe(manifest: ExportManifest) -> str:
     return "" if n is None else f" on {n:,} probe samples"
 
 
-def _model(model: ModelRecord | None) -> str:
-    if model is None:
-        return "an unknown model"
-    return f"`{model.called}`" + (f" (revision `{model.revision}`)" if model.revision else "")
-
-
 def _budget(settings: SelectionSettings) -> str:
     if settings.tokens:
         return f"a budget of {settings.tokens:,} tokens ({settings.token_field})"
     if settings.count:
         return f"a budget of {settings.count:,} samples"
     return f"a budget of {settings.share or 0:.4g} of the pool"
+
+
+def _by(settings: SelectionSettings) -> str:
+    """How the strata share the budget, and which they are where they are not the sources."""
+    by = "" if settings.stratify_by == "source" else f" by `{settings.stratify_by}`"
+    return settings.stratify + by
 
 
 def _numbers(manifest: ExportManifest) -> str:
@@ -158,7 +152,7 @@ def _numbers(manifest: ExportManifest) -> str:
         if control.draws:
             value += f" ({draws_in_words(control.draws, control.interval)})"
         rows.append(("Spearman of the score and random heads' score", value))
-    return _table(("measure", "value"), rows)
+    return table(("measure", "value"), rows)
 
 
 def _caveats(manifest: ExportManifest) -> str:
@@ -201,7 +195,21 @@ def _sources(manifest: ExportManifest) -> str:
         for s in manifest.diagnostics.sources
     ]
     head = ("source", "pool", "drawn", "share of pool", "share of subset", "other seeds (95 %)")
-    return _table(head, rows)
+    return table(head, rows)
+
+
+def _strata(manifest: ExportManifest) -> str:
+    """Before and after of the column that shared the budget; nothing where that is the source."""
+    rows = [
+        (s.value.replace("|", "\\|"), f"{s.pool:,}", f"{s.rows:,}", _percent(s.pool_share),
+         _percent(s.share))
+        for s in manifest.diagnostics.strata
+    ]  # fmt: skip
+    if not rows:
+        return ""
+    name = SelectionSettings.of(**manifest.selection.settings.to_json()).stratify_by
+    head = (name, "pool", "drawn", "share of pool", "share of subset")
+    return f"\n\n{table(head, rows)}"
 
 
 def _columns(manifest: ExportManifest) -> str:
@@ -217,38 +225,7 @@ def _columns(manifest: ExportManifest) -> str:
             f"- `{prefix}source`: the dataset it came from"
         ),
     ]
-    if export.columns_as_json:
-        named = ", ".join(f"`{name}`" for name in export.columns_as_json)
-        lines.append(f"Stored as JSON text, since their types differ between rows: {named}.")
-    if export.silent:
-        lines.append(f"{count(export.silent, 'row')} of the draw without a response left out.")
-    if export.left_out:
-        named = ", ".join(f"`{name}` ({why})" for name, why in export.left_out.items())
-        lines.append(f"Left out beside `messages`: {named}.")
-    return "\n\n".join(lines)
-
-
-def _reproduce(manifest: ExportManifest, file_name: str) -> str:
-    commands = "\n".join(manifest.commands)
-    return (
-        f"```\n{commands}\n{as_typed(['verify', file_name])}\n```\n\n"
-        "The manifest beside the data holds model, heads, settings, data fingerprints and hashes."
-    )
-
-
-def _trainers(file_name: str) -> str:
-    entry = json.dumps({entry_name(file_name): llama_factory_entry(file_name)}, indent=2)
-    return (
-        f"TRL: `SFTTrainer` takes the rows as they are.\n\n"
-        f"Axolotl:\n\n```yaml\ndatasets:\n  - path: {file_name}\n    ds_type: json\n"
-        f"    type: chat_template\n    field_messages: messages\n```\n\n"
-        f"LLaMA-Factory, in `dataset_info.json`:\n\n```json\n{entry}\n```"
-    )
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    return "\n\n".join([*lines, *other_columns(export)])
 
 
 def _percent(value: float | None) -> str:

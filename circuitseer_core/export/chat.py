@@ -48,10 +48,16 @@ def to_messages(
             {"role": "user", "content": prompt},
             {"role": "assistant", "content": response},
         ]
-    system = next((original[n] for n in _SYSTEM if isinstance(original.get(n), str)), "")
-    if system.strip() and messages[0]["role"] != "system":
+    system = system_text(original)
+    if system and messages[0]["role"] != "system":
         messages.insert(0, {"role": "system", "content": system})
     return messages
+
+
+def system_text(original: Mapping[str, Any]) -> str:
+    """The row's own system text; empty where it has none."""
+    text = next((original[n] for n in _SYSTEM if isinstance(original.get(n), str)), "")
+    return text if text.strip() else ""
 
 
 def entry_name(file_name: str) -> str:

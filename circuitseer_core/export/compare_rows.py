@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -12,6 +13,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitseer_core.export.cells import cell, read_csv
+from circuitseer_core.export.formats import SHAPED, Format
 from circuitseer_core.export.rows import ExportedRows
 from circuitseer_core.export.schema import find_columns, tables
 
@@ -23,7 +26,7 @@ class _Unreadable(Exception):
 
 
 def compare_rows(
-    subset: ExportedRows, target: Path, form: str, prefix: str
+    subset: ExportedRows, target: Path, form: Format, prefix: str
 ) -> tuple[list[str], int]:
     """Go through both side by side.
 
@@ -34,7 +37,7 @@ def compare_rows(
     expected = subset.ids["id"].tolist()
     differences: list[str] = []
     same = count = 0
-    pairs = zip_longest(_expected(subset, form), _READERS[form](target))
+    pairs = zip_longest(_expected(subset, form), _READERS.get(form, _read_lines)(target))
     try:
         for number, (wanted, exported) in enumerate(pairs, start=1):
             problem = _row_problem(wanted, exported, prefix)
@@ -52,13 +55,24 @@ def compare_rows(
     return differences, same
 
 
-def _expected(subset: ExportedRows, form: str) -> Iterator[dict[str, Any]]:
-    if form == "messages":
-        return subset.messages()
+def _expected(subset: ExportedRows, form: Format) -> Iterator[dict[str, Any]]:
+    if form in SHAPED:
+        return subset.shaped(form)
     if form == "jsonl":
         return subset.rows()
+    if form == "csv":
+        return _as_cells(subset)
     columns = find_columns(subset.rows)
     return (row for table in tables(subset.rows(), columns) for row in table.to_pylist())
+
+
+def _as_cells(subset: ExportedRows) -> Iterator[dict[str, Any]]:
+    names = dict.fromkeys(name for row in subset.rows() for name in row)
+
+    def as_read(value: Any) -> Any:
+        return value if isinstance(value, float) else cell(value)
+
+    return ({name: as_read(row.get(name)) for name in names} for row in subset.rows())
 
 
 def _row_problem(
@@ -80,6 +94,13 @@ def _row_problem(
 
 
 def _same(one: Any, other: Any, rounded: bool) -> bool:
+    if isinstance(one, float) and isinstance(other, str):  # a cell of CSV
+        if cell(one) == other:
+            return True
+        try:
+            other = float(other)
+        except ValueError:
+            return False
     if rounded and isinstance(one, float) and isinstance(other, float):
         return math.isclose(one, other, rel_tol=1e-9)
     return bool(one == other)
@@ -93,6 +114,13 @@ def _read_lines(target: Path) -> Iterator[dict[str, Any]]:
             except ValueError:
                 row = {}
             yield row if isinstance(row, dict) else {}
+
+
+def _read_cells(target: Path) -> Iterator[dict[str, Any]]:
+    try:
+        yield from read_csv(target)
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise _Unreadable(f"{target.name} is no CSV any more: {error}") from error
 
 
 def _read_parquet(target: Path) -> Iterator[dict[str, Any]]:
@@ -119,8 +147,8 @@ def _rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
 
 
 _READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
-    "jsonl": _read_lines,
-    "messages": _read_lines,
     "parquet": _read_parquet,
     "datasets": _read_folder,
+    "csv": _read_cells,
 }
+"""How a format is read; the others are JSON Lines."""

@@ -11,14 +11,15 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.calibration.scorer import applied_record
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.rows import FIRST_GROUP, Format
+from circuitseer_core.export.formats import Format
+from circuitseer_core.export.rows import FIRST_GROUP
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import CALIBRATED
@@ -73,8 +74,8 @@ class ExportDetails(Record):
     group: list[str] = Field(default_factory=lambda: list(FIRST_GROUP))
 
 
-class ExportManifest(Record):
-    """The manifest of one export."""
+class Manifest(Record):
+    """What every manifest says of an export: its run, its data, how to make it again."""
 
     format: int
     made_by: str
@@ -85,15 +86,31 @@ class ExportManifest(Record):
     detect: DetectRecord | None = None
     scoring: ScoringRecord = Field(default_factory=ScoringRecord)
     data: list[DataRecord] | None = None
-    calibration: CalibrationRecord | None = None
-    selection: SelectionRecord
-    diagnostics: Diagnostics
-    go_no_go: str | None = None
     export: ExportDetails
     files: list[FileRecord]
     versions: dict[str, str] = Field(default_factory=dict)
     commands: list[str] = Field(default_factory=list)
     seal: str | None = None
+
+
+class ExportManifest(Manifest):
+    """The manifest of an exported selection."""
+
+    calibration: CalibrationRecord | None = None
+    selection: SelectionRecord
+    diagnostics: Diagnostics
+    go_no_go: str | None = None
+
+
+class PoolManifest(Manifest):
+    """The manifest of a whole scored pool; ``scores``: the scoring, ``scorers``: its columns."""
+
+    kind: Literal["pool"]
+    scores: str
+    scorers: list[str]
+
+
+AnyManifest = ExportManifest | PoolManifest
 
 
 def make_manifest(
@@ -103,22 +120,60 @@ def make_manifest(
     summary = run.selection(name)
     if summary.diagnostics is None:
         raise UserError(f"selection {name!r} has no diagnostics: draw it again")
-    scoring, detection = run.scoring(summary.scores), run.detection
-    command = ["export", "--run", str(run.path)]
-    command += ["--selection", name, "--out", str(target), "--format", details.format]
+    typed = ["--selection", name, "--out", str(target), "--format", details.format]
     manifest = ExportManifest(
-        format=FORMAT,
-        made_by="circuitseer",
-        created=now(),
-        run=RunPlace(
+        **_common(run, summary.scores, target, details, files),
+        selection=_without(summary, "diagnostics"),
+        diagnostics=_without(summary.diagnostics, "distributions"),
+        go_no_go=go_no_go(run, summary).sentence,
+        commands=_commands(run, summary.scores, summary.command, typed),
+    )
+    if summary.settings.scorer == CALIBRATED:
+        manifest.calibration = applied_record(run, summary.scores)
+    manifest.seal = seal(manifest.to_json())
+    return manifest
+
+
+def make_pool_manifest(
+    run: Run,
+    scores: str,
+    scorers: Sequence[str],
+    *,
+    target: Path,
+    details: ExportDetails,
+    files: Sequence[FileRecord],
+) -> PoolManifest:
+    """The same of a whole scored pool."""
+    typed = ["--all", "--scores", scores, "--out", str(target), "--format", details.format]
+    manifest = PoolManifest(
+        **_common(run, scores, target, details, files),
+        kind="pool",
+        scores=scores,
+        scorers=list(scorers),
+        commands=_commands(run, scores, None, typed),
+    )
+    manifest.seal = seal(manifest.to_json())
+    return manifest
+
+
+def _common(
+    run: Run, scores: str, target: Path, details: ExportDetails, files: Sequence[FileRecord]
+) -> dict[str, Any]:
+    """The fields of every manifest but its commands and its seal."""
+    scoring, detection = run.scoring(scores), run.detection
+    return {
+        "format": FORMAT,
+        "made_by": "circuitseer",
+        "created": now(),
+        "run": RunPlace(
             name=run.name,
             path=str(run.path),
             path_from_here=_relative(run.path, target),
             created=run.record.created,
         ),
-        model=scoring.model or run.record.model,
-        heads=scoring.heads,
-        detect=DetectRecord(
+        "model": scoring.model or run.record.model,
+        "heads": scoring.heads,
+        "detect": DetectRecord(
             settings=detection.settings,
             probe_data=detection.probe_data,
             n_probe=detection.n_probe,
@@ -126,20 +181,18 @@ def make_manifest(
             noise_pairs=detection.noise_pairs,
             noise_against=detection.noise_against,
         ),
-        scoring=_without(scoring, "model", "heads", "data"),
-        data=scoring.data,
-        selection=_without(summary, "diagnostics"),
-        diagnostics=_without(summary.diagnostics, "distributions"),
-        go_no_go=go_no_go(run, summary).sentence,
-        export=details,
-        files=list(files),
-        versions=run.record.versions | versions(),
-        commands=[*made_by(run.record, scoring, summary.command), as_typed(command)],
-    )
-    if summary.settings.scorer == CALIBRATED:
-        manifest.calibration = applied_record(run, summary.scores)
-    manifest.seal = seal(manifest.to_json())
-    return manifest
+        "scoring": _without(scoring, "model", "heads", "data"),
+        "data": scoring.data,
+        "export": details,
+        "files": list(files),
+        "versions": run.record.versions | versions(),
+    }
+
+
+def _commands(run: Run, scores: str, drawn: str | None, typed: Sequence[str]) -> list[str]:
+    """The commands that made an export, the last of them its own."""
+    own = as_typed(["export", "--run", str(run.path), *typed])
+    return [*made_by(run.record, run.scoring(scores), drawn), own]
 
 
 def seal(manifest: Mapping[str, Any]) -> str:
@@ -149,7 +202,7 @@ def seal(manifest: Mapping[str, Any]) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def read_manifest(path: Path) -> tuple[ExportManifest, bool]:
+def read_manifest(path: Path) -> tuple[AnyManifest, bool]:
     """A manifest, and whether its seal holds. Raises UserError where it is missing or is none."""
     if not path.is_file():
         raise UserError(f"no manifest at {path}: only exports of this tool are verified")
@@ -158,7 +211,8 @@ def read_manifest(path: Path) -> tuple[ExportManifest, bool]:
         raise UserError(f"{path} is not a manifest of an export")
     if content.get("format") != FORMAT:
         raise UserError(f"{path} has manifest format {content.get('format')}, not {FORMAT}")
-    return ExportManifest.parse(content, path), seal(content) == content.get("seal")
+    kind = PoolManifest if content.get("kind") == "pool" else ExportManifest
+    return kind.parse(content, path), seal(content) == content.get("seal")
 
 
 def file_entry(path: Path, base: Path) -> FileRecord:

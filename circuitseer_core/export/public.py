@@ -11,8 +11,8 @@ import re
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.export.card import dataset_card
-from circuitseer_core.export.manifest import ExportManifest, read_manifest, seal
+from circuitseer_core.export.manifest import AnyManifest, read_manifest, seal
+from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.files import write_text
 
 _PATH = re.compile(
@@ -34,12 +34,12 @@ def without_paths(value: Any) -> Any:
     return _PATH.sub(r"\1", value) if isinstance(value, str) else value
 
 
-def public_manifest(manifest: ExportManifest) -> ExportManifest:
+def public_manifest(manifest: AnyManifest) -> AnyManifest:
     """The manifest as it may leave the machine, sealed."""
     content = without_paths(manifest.to_json())
     content["run"]["path_from_here"] = None
     content["seal"] = None
-    public = ExportManifest.model_validate(content)
+    public = type(manifest).model_validate(content)
     public.seal = seal(public.to_json())
     return public
 
@@ -57,5 +57,5 @@ def public_files(
     content, _ = read_manifest(files[manifest])
     public = public_manifest(content)
     public.write(folder / Path(manifest).name)
-    write_text(folder / "README.md", dataset_card(public, data_files, data_files))
+    write_text(folder / "README.md", card_of(public, data_files, data_files))
     return {**files, manifest: folder / Path(manifest).name, card: folder / "README.md"}

@@ -29,7 +29,7 @@ def hub_token() -> str:
 def hub_errors() -> tuple[type[Exception], ...]:
     """What huggingface_hub raises where the Hub refuses or is out of reach.
 
-    Errors of its HTTP library are none of its own, and which library that is depends on its version.
+    Errors of its HTTP library are none of its own; which library that is depends on its version.
     """
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError
 

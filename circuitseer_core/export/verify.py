@@ -25,19 +25,30 @@ from circuitseer_core.export.compare_rows import compare_rows
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
     SUFFIX,
+    AnyManifest,
     ExportManifest,
+    PoolManifest,
     file_entry,
     manifest_path,
     read_manifest,
 )
+from circuitseer_core.export.pool_rows import pool_rows
 from circuitseer_core.export.rows import exported_rows
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.decontaminate import Contamination, read_benchmarks
 from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.lists import stored_rules
+from circuitseer_core.selection.lists import Lists, NameList, list_rules, stored_rules
 from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.removals import (
+    contamination_in,
+    removed_frame,
+    removed_hash,
+    stored_contamination,
+    stored_removals,
+)
 from circuitseer_core.selection.select_run import ids_frame, ids_hash
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules
@@ -47,8 +58,9 @@ from circuitseer_core.selection.sift import Rules
 class VerifyResult:
     """``ok`` where nothing differs; ``messages``: one line a difference, ``kinds`` beside them.
 
-    Kinds: manifest, file, run, settings, pool, data, lists, calibration, draw, rows. ``notes``
-    say what could not be compared. ``rows`` counts the exported rows that were derived again.
+    Kinds: manifest, file, run, settings, pool, data, lists, removals, calibration, draw, rows.
+    ``notes`` say what could not be compared. ``rows`` counts the exported rows that were derived
+    again.
     """
 
     messages: list[str] = field(default_factory=list)
@@ -88,11 +100,16 @@ def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
     except UserError as error:
         result.add("run", str(error))
         return result
-    _check_run(opened, manifest, result)
+    pool = isinstance(manifest, PoolManifest)
     try:
-        _check_draw(opened, target, manifest, result)
+        if isinstance(manifest, PoolManifest):
+            _check_pool(opened, target, manifest, result)
+        else:
+            _check_run(opened, manifest, result)
+            _check_draw(opened, target, manifest, result)
     except UserError as error:
-        result.add("draw", f"the subset cannot be derived again: {error}")
+        what = "pool" if pool else "subset"
+        result.add("pool" if pool else "draw", f"the {what} cannot be derived again: {error}")
     return result
 
 
@@ -108,7 +125,7 @@ def _locate(path: Path) -> tuple[Path, Path]:
     return path, where
 
 
-def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -> None:
+def _check_files(target: Path, manifest: AnyManifest, result: VerifyResult) -> None:
     """Hash every data file as it lies there."""
     for entry in manifest.files:
         whole = manifest.export.format == "datasets"
@@ -121,7 +138,7 @@ def _check_files(target: Path, manifest: ExportManifest, result: VerifyResult) -
             result.add("file", f"{file.name} was changed after the export (its hash is another)")
 
 
-def _open_run(manifest: ExportManifest, where: Path, moved_to: str | Path | None) -> Run:
+def _open_run(manifest: AnyManifest, where: Path, moved_to: str | Path | None) -> Run:
     """The manifest's run: where it was, beside the export as it was, or among the runs."""
     if moved_to is not None:
         return Run.open(moved_to)
@@ -144,19 +161,8 @@ def _open_run(manifest: ExportManifest, where: Path, moved_to: str | Path | None
 def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None:
     """The scoring's model and heads, and the settings of the stored selection."""
     selection = manifest.selection
-    try:
-        scoring = run.scoring(selection.scores)
-    except UserError as error:
-        result.add("run", str(error))
+    if not _check_scoring(run, selection.scores, manifest, result):
         return
-    now, then = scoring.model, manifest.model
-    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
-        if getattr(now, key, None) != getattr(then, key, None):
-            was, is_ = getattr(then, key, None), getattr(now, key, None)
-            result.add("run", f"the run's model has {key} {is_}, not {was}")
-    if scoring.heads != manifest.heads:
-        result.add("run", "the run was scored with other heads than the manifest names")
-    _check_data(scoring, manifest, result)
     if selection.name not in run.selections():
         result.notes.append(f"the run has no selection {selection.name!r} any more")
         return
@@ -174,7 +180,36 @@ def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None
             )
 
 
-def _check_data(scoring: ScoringRecord, manifest: ExportManifest, result: VerifyResult) -> None:
+def _check_scoring(run: Run, scores: str, manifest: AnyManifest, result: VerifyResult) -> bool:
+    """The scoring's model, heads and data; False where there is no such scoring."""
+    try:
+        scoring = run.scoring(scores)
+    except UserError as error:
+        result.add("run", str(error))
+        return False
+    now, then = scoring.model, manifest.model
+    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
+        if getattr(now, key, None) != getattr(then, key, None):
+            was, is_ = getattr(then, key, None), getattr(now, key, None)
+            result.add("run", f"the run's model has {key} {is_}, not {was}")
+    if scoring.heads != manifest.heads:
+        result.add("run", "the run was scored with other heads than the manifest names")
+    _check_data(scoring, manifest, result)
+    return True
+
+
+def _check_pool(run: Run, target: Path, manifest: PoolManifest, result: VerifyResult) -> None:
+    """Every scored row and its scores, built again from the run."""
+    if not _check_scoring(run, manifest.scores, manifest, result) or not target.exists():
+        return
+    export = manifest.export
+    rows = pool_rows(run, manifest.scores, manifest.scorers, export.format)
+    differences, result.rows = compare_rows(rows, target, export.format, export.prefix)
+    for difference in differences:
+        result.add("rows", difference)
+
+
+def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyResult) -> None:
     """The data files, where the run says which they were and they are still there."""
     if scoring.data != (manifest.data or []):
         result.add("data", "the run was scored on other data than the manifest names")
@@ -200,6 +235,7 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
     selection = manifest.selection
     settings = SelectionSettings.of(**selection.settings.to_json())
     rules = _rules(run, selection, settings, result)
+    rules = replace(rules, contamination=_contamination(run, selection, settings, result))
     compared = bool(selection.counts.duplicate)
     if not selection.prompts_compared:
         rules = replace(rules, duplicates=False)
@@ -214,7 +250,15 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         result.add("pool", f"the pool has changed since the draw ({change})")
     if manifest.calibration is not None:
         _check_calibration(run, settings.scores, manifest.calibration, result)
-    frame = ids_frame(draw(pool, settings, rules, target=selection.lengths))
+    drawing = draw(pool, settings, rules, target=selection.lengths)
+    if selection.removals is not None:
+        removed = removed_frame(pool, drawing.sifted, rules.contamination)
+        if removed_hash(removed) != selection.removals.sha256:
+            was, now = selection.removals.rows, len(removed)
+            result.add(
+                "removals", f"other rows are removed than at the draw ({now:,}, {was:,} then)"
+            )
+    frame = ids_frame(drawing)
     if ids_hash(frame["id"]) != selection.ids_hash:
         result.add("draw", _other_subset(run, selection, frame, settings))
         return
@@ -248,13 +292,33 @@ def _rules(
 ) -> Rules:
     """The lists as they stood at the draw; empty ones need no file."""
     if selection.lists is None or not selection.lists.rows:
-        return Rules(
-            duplicates=settings.duplicates == "remove", responses=settings.require_response
-        )
+        return list_rules(settings, Lists(NameList(), NameList()))
     rules, digest = stored_rules(run, selection.name, settings)
     if digest != selection.lists.sha256:
         result.add("lists", "the lists kept with the selection are not the ones drawn with")
     return rules
+
+
+def _contamination(
+    run: Run, selection: SelectionRecord, settings: SelectionSettings, result: VerifyResult
+) -> Contamination | None:
+    """The contaminated rows, found again; as they were kept where a benchmark is gone."""
+    if selection.removals is None or selection.removals.contamination is None:
+        return None
+    then = selection.removals.contamination
+    try:
+        files = read_benchmarks(settings.decontaminate, settings.run_words).files
+        changed = [new.file for new, old in zip(files, then.benchmarks, strict=True) if new != old]
+        if not changed:
+            return contamination_in(run, settings)
+        why = f"{changed[0]} has changed"
+    except UserError as error:
+        why = str(error)
+    result.notes.append(f"the benchmarks were not compared again: {why}")
+    stored = stored_removals(run, selection)
+    if removed_hash(stored) != selection.removals.sha256:
+        result.add("removals", "the removals kept with the selection are not those of the draw")
+    return stored_contamination(stored, then.n, then.benchmarks)
 
 
 def _other_subset(

@@ -1,9 +1,9 @@
-"""A selection out into the world: data, manifest and dataset card, each whole or not at all.
+"""Rows out into the world: data, manifest and dataset card, each whole or not at all.
 
-Formats: ``jsonl`` (JSON Lines), ``parquet``, ``datasets`` (a folder for ``load_from_disk``) and
-``messages`` (chat as JSON Lines, see chat.py). Beside a file NAME lie ``NAME.manifest.json`` and
-``README.md``; a README.md that is not ours is never touched (the card is then ``NAME.README.md``).
-Inside a ``datasets`` folder lie ``circuitseer.manifest.json`` and ``README.md``.
+Of a selection, or (``export_all``) of the whole scored pool, in the formats of formats.py. Beside
+a file NAME lie ``NAME.manifest.json`` and ``README.md``; a README.md that is not ours is never
+touched (the card is then ``NAME.README.md``). Inside a ``datasets`` folder lie
+``circuitseer.manifest.json`` and ``README.md``.
 """
 
 from __future__ import annotations
@@ -13,40 +13,51 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.card import dataset_card, marker
-from circuitseer_core.export.chat import entry_name, llama_factory_entry
+from circuitseer_core.export.card_parts import marker
+from circuitseer_core.export.cells import csv_pieces
+from circuitseer_core.export.formats import (
+    FORMATS,
+    KNOWN_SUFFIXES,
+    SHAPED,
+    SUFFIXES,
+    Format,
+    file_name,
+)
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
+    AnyManifest,
     ExportDetails,
     file_entry,
     make_manifest,
+    make_pool_manifest,
     manifest_path,
 )
+from circuitseer_core.export.pool_card import card_of
+from circuitseer_core.export.pool_rows import finished_scorers, pool_rows
 from circuitseer_core.export.public import public_files
 from circuitseer_core.export.push import hub_token, push_files
-from circuitseer_core.export.rows import FORMATS, ExportedRows, Format, line_bytes, load_rows
+from circuitseer_core.export.rows import ExportedRows, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
+from circuitseer_core.export.shapes import registry_entry, registry_name
 from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json, write_text
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import FileRecord
+from circuitseer_core.selection.select_run import ids_hash
 
-__all__ = ["FORMATS", "Exported", "Format", "export", "export_bytes"]
+__all__ = ["FORMATS", "Exported", "Format", "export", "export_all", "export_bytes"]
 
-_SUFFIXES: dict[str, tuple[str, ...]] = {
-    "jsonl": (".jsonl", ".ndjson", ".json"),
-    "messages": (".jsonl", ".ndjson", ".json"),
-    "parquet": (".parquet",),
-}
-_KNOWN = {".jsonl", ".ndjson", ".json", ".parquet", ".csv", ".tsv", ".arrow"}
+Manifests = Callable[[Path, ExportDetails, Sequence[FileRecord]], AnyManifest]
+"""Makes the manifest of what was written: target, details, files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,20 +99,42 @@ def export(
     if push is not None:
         hub_token()  # before any work is done
     subset = load_rows(run, name, settled)
-    try:
-        if target.parent.is_dir():
-            sweep(target.parent)
-        if settled == "datasets":
-            done = _export_folder(run, name, subset, target)
-        else:
-            done = _export_file(run, name, subset, target, settled)
-    except OSError as error:
-        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
-    if push is None:
-        return done
-    with tempfile.TemporaryDirectory() as folder:
-        address = push_files(push, hub_files(done, Path(folder)))
-    return Exported(**{**_fields(done), "address": address})
+
+    def manifest(path: Path, details: ExportDetails, files: Sequence[FileRecord]) -> AnyManifest:
+        return make_manifest(run, name, target=path, details=details, files=files)
+
+    done = _write(subset, target, settled, manifest)
+    return done if push is None else _pushed(done, push)
+
+
+def export_all(
+    run: Run,
+    scores: str,
+    out: str | Path,
+    format: Format | None = None,
+    push: str | None = None,
+) -> Exported:
+    """Write every scored row of a scoring, in data order, with every score.
+
+    Args:
+        scores: the scoring.
+        out, format, push: as of ``export``; in an existing folder the file is ``NAME.all``.
+
+    Raises:
+        UserError: as ``export``; the scoring is not finished.
+    """
+    settled = _form(format, Path(out))
+    target = _target(Path(out), settled, f"{scores}.all", str(out))
+    scorers = finished_scorers(run, scores)
+    if push is not None:
+        hub_token()
+    pool = pool_rows(run, scores, scorers, settled)
+
+    def manifest(path: Path, details: ExportDetails, files: Sequence[FileRecord]) -> AnyManifest:
+        return make_pool_manifest(run, scores, scorers, target=path, details=details, files=files)
+
+    done = _write(pool, target, settled, manifest)
+    return done if push is None else _pushed(done, push)
 
 
 def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
@@ -117,10 +150,35 @@ def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
         return bytes(sink.getvalue())
     if form == "datasets":
         raise UserError("a datasets folder is not one file: export it, or take parquet")
-    return b"".join(line_bytes(subset, form))
+    return b"".join(_pieces(subset, form))
 
 
-def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: Format) -> Exported:
+def _pieces(subset: ExportedRows, form: Format) -> Iterator[bytes]:
+    """The bytes of a text format."""
+    if form != "csv":
+        return line_bytes(subset, form)
+    names = dict.fromkeys(name for row in subset.rows() for name in row)
+    return csv_pieces(list(names), subset.rows())
+
+
+def _write(subset: ExportedRows, target: Path, form: Format, manifest: Manifests) -> Exported:
+    try:
+        if target.parent.is_dir():
+            sweep(target.parent)
+        if form == "datasets":
+            return _write_folder(subset, target, manifest)
+        return _write_file(subset, target, form, manifest)
+    except OSError as error:
+        raise UserError(f"cannot write {target}: {error.strerror or error}") from error
+
+
+def _pushed(done: Exported, push: str) -> Exported:
+    with tempfile.TemporaryDirectory() as folder:
+        address = push_files(push, hub_files(done, Path(folder)))
+    return Exported(**{**_fields(done), "address": address})
+
+
+def _write_file(subset: ExportedRows, target: Path, form: Format, make: Manifests) -> Exported:
     details = _details(subset, form)
     with atomic_path(target) as temporary:
         if form == "parquet":
@@ -128,18 +186,18 @@ def _export_file(run: Run, name: str, subset: ExportedRows, target: Path, form: 
             details.columns_as_json = list(columns.as_json)
             _write_parquet(temporary, subset, columns)
         else:
-            if form == "messages":
+            if form in SHAPED:
                 details.left_out = subset.left_out
             with temporary.open("wb") as file:
-                file.writelines(line_bytes(subset, form))
+                file.writelines(_pieces(subset, form))
         entry = file_entry(temporary, temporary.parent)
         entry.name = target.name
-    manifest = make_manifest(run, name, target=target, details=details, files=[entry])
+    manifest = make(target, details, [entry])
     path = manifest_path(target)
     manifest.write(path)
     card = _card_path(target)
-    write_text(card, dataset_card(manifest, target.name, target.name))
-    notes = _register(target) if form == "messages" else ()
+    write_text(card, card_of(manifest, target.name, target.name))
+    notes = _register(target, form) if form in SHAPED else ()
     if subset.silent:
         left = f"{subset.silent:,} of {subset.silent + len(subset):,} rows have no response"
         notes = (f"{left} and were left out (select --require-response draws others)", *notes)
@@ -155,7 +213,7 @@ def _details(subset: ExportedRows, form: Format) -> ExportDetails:
     return details
 
 
-def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> Exported:
+def _write_folder(subset: ExportedRows, target: Path, make: Manifests) -> Exported:
     require_extra("hub", "a datasets folder", "datasets")
     import datasets
 
@@ -165,21 +223,15 @@ def _export_folder(run: Run, name: str, subset: ExportedRows, target: Path) -> E
     shutil.rmtree(aside, ignore_errors=True)
     try:
         table = pa.concat_tables(tables(subset.rows(), columns))
-        data = datasets.Dataset(table, fingerprint=str(run.selection(name).ids_hash)[:16])
+        data = datasets.Dataset(table, fingerprint=ids_hash(subset.ids["id"])[:16])
         with _quiet(datasets):
             data.save_to_disk(str(aside))
         files = [file_entry(path, aside) for path in sorted(aside.rglob("*")) if path.is_file()]
         details = _details(subset, "datasets")
         details.columns_as_json = list(columns.as_json)
-        manifest = make_manifest(
-            run,
-            name,
-            target=target,
-            details=details,
-            files=files,
-        )
+        manifest = make(target, details, files)
         manifest.write(aside / FOLDER_MANIFEST)
-        write_text(aside / "README.md", dataset_card(manifest, target.name, "*.arrow"))
+        write_text(aside / "README.md", card_of(manifest, target.name, "*.arrow"))
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
@@ -203,8 +255,9 @@ def _last_selection(run: Run) -> str:
 
 def _form(form: Format | None, out: Path) -> Format:
     if form is None:
-        return "parquet" if out.suffix.lower() == ".parquet" else "jsonl"
-    if form not in get_args(Format):
+        said: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
+        return said.get(out.suffix.lower(), "jsonl")
+    if form not in FORMATS:
         raise UserError(f"no format {form!r}; there are {', '.join(FORMATS)}")
     return form
 
@@ -218,12 +271,11 @@ def _target(out: Path, form: Format, name: str, as_typed: str) -> Path:
             raise UserError(f"{out} is not empty and no earlier export: choose another --out")
         return out
     if out.is_dir() or as_typed.endswith(("/", os.sep)):
-        middle = ".messages" if form == "messages" else ""
-        return out / f"{name}{middle}{_SUFFIXES[form][0]}"
+        return out / file_name(name, form)
     suffix = out.suffix.lower()
-    if suffix in _KNOWN and suffix not in _SUFFIXES[form]:
+    if suffix in KNOWN_SUFFIXES and suffix not in SUFFIXES[form]:
         raise UserError(
-            f"{out.name} does not look like {form}: name it {out.stem}{_SUFFIXES[form][0]}"
+            f"{out.name} does not look like {form}: name it {out.stem}{SUFFIXES[form][0]}"
         )
     return out
 
@@ -238,7 +290,7 @@ def _card_path(target: Path) -> Path:
     return readme if ours else target.with_name(f"{target.name}.README.md")
 
 
-def _register(target: Path) -> tuple[str, ...]:
+def _register(target: Path, form: Format) -> tuple[str, ...]:
     """Add the file to LLaMA-Factory's dataset_info.json beside it, which other entries keep."""
     path = target.with_name("dataset_info.json")
     entries: dict[str, Any] = {}
@@ -249,8 +301,8 @@ def _register(target: Path) -> tuple[str, ...]:
             entries = {"": None}
         if not isinstance(entries, dict) or not all(isinstance(e, dict) for e in entries.values()):
             return (f"{path} is not LLaMA-Factory's: add the entry from the card to yours",)
-    entry = llama_factory_entry(target.name)
-    key = entry_name(target.name)
+    entry = registry_entry(form, target.name)
+    key = registry_name(form, target.name)
     if entries.get(key, entry) != entry:
         return (f"{path} has another {key!r}: add the entry from the card under another name",)
     write_json(path, {**entries, key: entry})

@@ -63,7 +63,7 @@ def intervals(
                 line={"color": colour, "width": 2},
             )  # fmt: skip
         fig.add_scatter(
-            x=rows[x], y=at, mode="markers", name=_legend(name), showlegend=bool(name),
+            x=rows[x], y=at, mode="markers", name=_legend(name, group), showlegend=bool(name),
             marker={"size": 8, "color": colour, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
             text=[plain(str(value)) for value in rows[label]],
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
@@ -127,7 +127,7 @@ def lines(
                 hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         fig.add_scatter(
-            x=rows[x], y=rows[y], mode="lines+markers", name=_legend(name),
+            x=rows[x], y=rows[y], mode="lines+markers", name=_legend(name, group),
             showlegend=bool(name), line={"color": colour, "width": 2},
             marker={"size": 7, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
             hovertemplate=f"%{{x}}: {_number(shares, 'y')}<extra>{plain(name)}</extra>",
@@ -163,7 +163,7 @@ def bars(
         rows = table if group is None else table[table[group].astype(str) == name]
         fig.add_bar(
             y=[labels.index(str(value)) for value in rows[label]], x=rows[x], orientation="h",
-            name=_legend(name), showlegend=bool(name),
+            name=_legend(name, group), showlegend=bool(name),
             marker={"color": theme.categorical[g % len(theme.categorical)], "line": {"width": 0}},
             text=[plain(str(value)) for value in rows[label]], textposition="none",
             hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
@@ -189,7 +189,7 @@ def points(
     for g, name in enumerate(names):
         rows = table if group is None else table[table[group].astype(str) == name]
         fig.add_scatter(
-            x=rows[x], y=rows[y], mode="markers", name=_legend(name), showlegend=bool(name),
+            x=rows[x], y=rows[y], mode="markers", name=_legend(name, group), showlegend=bool(name),
             marker={"size": 6, "opacity": 0.6, "color": theme.categorical[g % 10]},
             text=[plain(str(value)) for value in (rows[label] if label else rows.index)],
             hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
@@ -240,8 +240,9 @@ _LEGEND_MOST = 44
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
 
-def _legend(name: str) -> str:
-    """A legend's entry: the legend has the figure's whole width."""
+def _legend(name: str, group: str | None) -> str:
+    """A legend's entry: the legend has the figure's whole width. A number says what it counts."""
+    name = f"{group} {name}" if group and name.isdecimal() else name
     return plain(name if len(name) <= _LEGEND_MOST else name[: _LEGEND_MOST - 1] + "…")
 
 

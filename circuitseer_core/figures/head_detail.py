@@ -251,7 +251,7 @@ def importance_by_sink(
     ):
         part = heads[rows]
         fig.add_trace(
-            go.Scattergl(
+            go.Scatter(
                 x=part["sink_share"],
                 y=squash(part["importance"].to_numpy(dtype=np.float64), limit, "sqrt"),
                 mode="markers",
@@ -262,5 +262,5 @@ def importance_by_sink(
                 "%{x:.1%} on the first token<extra></extra>",
             )
         )
-    pin_margins(fig, top=8)
+    pin_margins(fig, top=34)
     return fig

@@ -71,6 +71,10 @@ def _places(value: float, digits: int) -> int:
     return max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
 
 
+_FEW = 6
+"""Layers below which plotly would write half ones."""
+
+
 def importance_map(
     heads: pd.DataFrame,
     *,
@@ -102,6 +106,8 @@ def importance_map(
         fig.add_trace(_dots(list(zip(raced["layer"], raced["head"], strict=True)), theme))
     fig.update_layout(shapes=[_outline(layer, head, theme) for layer, head in kept])
     fig.update_xaxes(range=[-0.5, width - 0.5])
+    if layers < _FEW:
+        fig.update_yaxes(dtick=1)
     return fig
 
 

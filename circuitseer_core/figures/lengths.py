@@ -60,14 +60,16 @@ def score_against_length(
         hovertemplate="%{customdata:,} rows<extra></extra>", hoverongaps=False,
     )  # fmt: skip
     usable = np.isfinite(medians) & ((medians > 0) | (not scores.log))
-    heights = np.log10(medians[usable]) if scores.log else medians[usable]
+    # Beyond the last bin rows are counted in it, and so is a median.
+    inside = np.clip(medians[usable], scores.edges[0], scores.edges[-1])
+    heights = np.log10(inside) if scores.log else inside
     fig.add_scatter(
         x=positions(lengths)[usable], y=heights, mode="lines",
         line={"color": theme.categorical[1], "width": 2}, hoverinfo="skip",
     )  # fmt: skip
     fig.update_xaxes(title_text="tokens", **ticks(lengths))
     fig.update_yaxes(title_text=plain(y_title), showgrid=False, **ticks(scores))
-    pin_margins(fig, right=72)
+    pin_margins(fig, right=72, top=40)
     return fig
 
 

@@ -1,34 +1,62 @@
-"""How far a person's verdicts agree with a score, as one line."""
+"""How far a person's verdicts agree with a score: a line a stratum, chance marked."""
 
 from __future__ import annotations
 
-import math
-
+import pandas as pd
 import plotly.graph_objects as go
 
-from circuitseer_core.figures.style import Theme, figure
+from circuitseer_core.figures.style import LIGHT, Theme, figure, pin_margins, plain, room_for
 
 
-def agreement_interval(rate: float, low: float, high: float, theme: Theme) -> go.Figure:
-    """An agreement rate (NaN: none yet) with its interval on 0 to 100 %, chance marked at 50 %."""
-    fig = figure(theme, height=92, showlegend=False)
-    fig.add_scatter(
-        x=[low, high], y=[0, 0], mode="lines", hoverinfo="skip",
-        line={"color": theme.faint if math.isnan(rate) else theme.categorical[0], "width": 5},
-    )  # fmt: skip
-    if not math.isnan(rate):
-        fig.add_scatter(
-            x=[rate], y=[0], mode="markers",
-            marker={"size": 12, "color": theme.categorical[0],
-                    "line": {"color": theme.paper, "width": 2}},
-            hovertemplate="%{x:.1%}<extra></extra>",
-        )  # fmt: skip
+def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
+    """Agreement rates with their intervals on 0 to 100 %, first line on top and in the accent.
+
+    ``lines``: name, rate (NaN: nothing decided), low, high, agreed, decided.
+    """
+    names = [f"{name} ({n})" for name, n in zip(lines["name"], lines["decided"], strict=True)]
+    known = lines["rate"].notna()
+    shown = lines[known]
+    at = [i for i, known_one in enumerate(known) if known_one]
+    colours = [theme.accent if i == 0 else theme.muted for i in at]
+    fig = figure(
+        theme,
+        height=int(70 + 26 * len(names)),
+        showlegend=False,
+        xaxis={
+            "title": {"text": "agreement with the score, 95 %"},
+            "range": [-0.015, 1.015],
+            "tickformat": ".0%",
+            "nticks": 6,
+            "showgrid": True,
+        },
+        yaxis={
+            "tickvals": list(range(len(names))),
+            "ticktext": [plain(name) for name in names],
+            "range": [len(names) - 0.4, -0.6],
+            "showgrid": False,
+            "ticklabelstandoff": 8,
+        },
+    )
+    pin_margins(fig, left=room_for(names) + 8, top=8, right=24)
     fig.add_vline(x=0.5, line={"color": theme.muted, "width": 1, "dash": "dot"})
-    fig.add_annotation(
-        x=0.5, y=0.5, yref="y", text="chance", showarrow=False, xanchor="left", xshift=5,
-        yanchor="bottom", font={"size": 11, "color": theme.muted},
-    )  # fmt: skip
-    fig.update_xaxes(range=[-0.01, 1.01], tickformat=".0%", nticks=6, showline=True)
-    fig.update_yaxes(visible=False, range=[-0.9, 1.2])
-    fig.update_layout(margin={"l": 8, "r": 8, "t": 4, "b": 4})
+    fig.add_trace(
+        go.Scatter(
+            x=shown["rate"],
+            y=at,
+            mode="markers",
+            marker={"size": 10, "color": colours, "line": {"color": theme.paper, "width": 2}},
+            error_x={
+                "type": "data",
+                "symmetric": False,
+                "array": shown["high"] - shown["rate"],
+                "arrayminus": shown["rate"] - shown["low"],
+                "thickness": 2,
+                "width": 0,
+                "color": theme.muted,
+            },
+            customdata=shown[["agreed", "decided", "low", "high"]],
+            hovertemplate="%{customdata[0]} of %{customdata[1]}: %{x:.0%} "
+            "(%{customdata[2]:.0%} to %{customdata[3]:.0%})<extra></extra>",
+        )
+    )
     return fig

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -39,8 +40,8 @@ def histogram_by_group(
 ) -> go.Figure:
     """One row of bars a group, over shared bins, with the group's median marked.
 
-    Ints keep one scale for all rows, so areas compare; ``density`` scales every row to its own
-    rows, so shapes compare.
+    Counts keep one scale for all rows, so areas compare; ``density`` gives every group the height
+    of its row, whatever its size and however narrow its neighbours, so shapes compare.
 
     Args:
         counts: (G, B).
@@ -49,29 +50,25 @@ def histogram_by_group(
         theme: colours.
         medians: (G,) of each group's scores.
         x_title: what the scores are.
-        density: share of the group's rows instead of rows.
+        density: scale every group to its own fullest bin.
         row_height: pixels a group.
     """
     groups, sizes = len(labels), counts.sum(axis=1)
-    heights = counts / np.maximum(sizes, 1)[:, None] if density else counts.astype(np.float64)
-    heights *= 0.88 / (float(heights.max(initial=0)) or 1.0)
+    fullest = counts.max(axis=1, initial=0) if density else counts.max(initial=0)
+    heights = counts * (0.88 / np.maximum(fullest, 1))[..., None]
     names = [short(n) for n in labels]
     floors = np.arange(groups - 1, -1, -1)  # one axis for all rows: subplots are slow to build
     fig = figure(theme, height=groups * row_height + 62, showlegend=False, bargap=0)
     shown = counts > 0
-    edges = np.stack([bins.edges[:-1], bins.edges[1:]], axis=1)
     fig.add_bar(
         x=np.tile(positions(bins), (groups, 1))[shown],
         y=heights[shown],
         base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
         width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
-        customdata=[
-            [plain(labels[g]), float(edges[i][0]), float(edges[i][1]), int(counts[g, i])]
-            for g, i in np.argwhere(shown)
-        ],
+        customdata=_told(counts, bins, labels),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
-        "<br>%{customdata[3]:,} rows<extra></extra>",
+        "<br>%{customdata[3]:,} rows, %{customdata[4]:.1%} of its group<extra></extra>",
     )
     _mark_medians(fig, medians, bins, floors, theme)
     fig.update_xaxes(title_text=plain(x_title), showgrid=True, **ticks(bins))
@@ -83,6 +80,21 @@ def histogram_by_group(
     note_right(fig, floors + 0.4, rows, theme)
     pin_margins(fig, left=room_for(names), right=room_for(rows), top=8)
     return fig
+
+
+def _told(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
+    """What hovering a bar says: group, both ends, rows, and their share of the group."""
+    sizes = counts.sum(axis=1)
+    return [
+        [
+            plain(labels[g]),
+            float(bins.edges[i]),
+            float(bins.edges[i + 1]),
+            int(counts[g, i]),
+            float(counts[g, i] / sizes[g]),
+        ]
+        for g, i in np.argwhere(counts > 0)
+    ]
 
 
 def _mark_medians(

@@ -95,8 +95,8 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
     )  # fmt: skip
     fig.add_hline(y=overall, line={"color": theme.muted, "width": 1, "dash": "dot"})
     fig.add_annotation(
-        x=1, y=overall, text="even draw", showarrow=False, xanchor="left", yanchor="bottom",
-        font={"size": 11, "color": theme.muted}, bgcolor=theme.paper, borderpad=1, yshift=2,
+        x=1, xref="paper", y=overall, text="even", showarrow=False, xanchor="left", xshift=4,
+        yanchor="middle", font={"size": 11, "color": theme.muted},
     )  # fmt: skip
     fig.add_vline(x=top, line={"color": theme.muted, "width": 1, "dash": "dot"})
     fig.add_annotation(
@@ -105,5 +105,5 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
     )  # fmt: skip
     fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
     fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
-    pin_margins(fig, top=12, right=18)
+    pin_margins(fig, top=12, right=40)
     return fig

@@ -62,6 +62,59 @@ class ListsRecord(Record):
     files: list[ListFile] = Field(default_factory=list)
 
 
+class BenchmarkFile(Record):
+    """A benchmark as it was read: its questions, and how many had fewer words than a run."""
+
+    file: str
+    questions: int = 0
+    short: int = 0
+    sha256: str | None = None
+
+
+class SharedRun(Record):
+    """A run of words that rows share with a benchmark, and how many were removed for it."""
+
+    words: str
+    rows: int
+
+
+class ContaminationRecord(Record):
+    """Rows removed since they hold a benchmark's questions.
+
+    ``n``: words of a run; ``removed``: rows; ``common``: the runs that most of them were found by.
+    """
+
+    n: int
+    benchmarks: list[BenchmarkFile] = Field(default_factory=list)
+    removed: int = 0
+    common: list[SharedRun] = Field(default_factory=list)
+
+
+class NearDuplicateRecord(Record):
+    """Rows removed since another prompt is nearly the same.
+
+    ``shingle``: words of a run; ``threshold``: of the Jaccard index; ``candidates``: pairs that
+    were compared exactly, ``pairs``: those at or above the threshold; ``removed``: rows.
+    """
+
+    threshold: float
+    shingle: int
+    permutations: int
+    bands: int
+    candidates: int = 0
+    pairs: int = 0
+    removed: int = 0
+
+
+class RemovalsRecord(Record):
+    """What removed.parquet holds: a hash over it, its rows, and where they come from."""
+
+    sha256: str
+    rows: int = 0
+    contamination: ContaminationRecord | None = None
+    near_duplicates: NearDuplicateRecord | None = None
+
+
 class Counts(Record):
     """Rows of the pool by what became of them, and the subset's rows and tokens."""
 
@@ -74,6 +127,8 @@ class Counts(Record):
     no_score: int = 0
     no_response: int = 0
     duplicate: int = 0
+    contaminated: int = 0
+    near_duplicate: int = 0
     included: int = 0
     included_but_out: int = 0
     selected: int = 0
@@ -123,6 +178,16 @@ class SourceShare(Record):
     high: float
     pool_score: float | None
     score: float | None
+
+
+class StratumShare(Record):
+    """A value of the column that a draw was stratified by, before and after."""
+
+    value: str
+    pool: int
+    pool_share: float
+    rows: int
+    share: float
 
 
 class Distribution(Record):
@@ -189,6 +254,7 @@ class Diagnostics(Record):
     mass: Mass
     overlap: Overlap
     sources: list[SourceShare]
+    strata: list[StratumShare] = Field(default_factory=list)
     simulated: Simulated | None = None
     distributions: Distributions | None = None
     length: LengthCorrelation
@@ -240,6 +306,7 @@ class SelectionRecord(Record):
     counts: Counts
     prompts_compared: bool = False
     lists: ListsRecord | None = None
+    removals: RemovalsRecord | None = None
     lengths: LengthTarget | None = None
     pool_hash: str | None = None
     ids_hash: str | None = None

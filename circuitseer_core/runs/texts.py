@@ -77,6 +77,45 @@ def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
     return table
 
 
+def scored_texts(run: Run, scores: str) -> Iterator[tuple[str, str | None, str | None]]:
+    """id, prompt and response of every row of a scoring, in data order; demo texts come by id.
+
+    Raises:
+        UserError: a shard is damaged, or no row has a prompt at hand.
+    """
+    seen = rows = 0
+    known: dict[str, Sample] | None = None
+    for part in run.whole_score_parts(scores):
+        with pq.ParquetFile(part) as parquet:
+            have = [n for n in ("prompt", "response") if n in parquet.schema_arrow.names]
+            for batch in parquet.iter_batches(8192, columns=["id", *have]):
+                for row in batch.to_pylist():
+                    sample, prompt, response = row["id"], row.get("prompt"), row.get("response")
+                    if prompt is None:
+                        known = demo_texts() if known is None else known
+                        if (text := known.get(sample)) is not None:
+                            prompt, response = text.prompt, text.response
+                    rows += 1
+                    seen += bool(prompt)
+                    yield sample, prompt, response
+    if rows and not seen:
+        raise UserError(f"{run.path} holds numbers without texts: its prompts are not at hand")
+
+
+def pool_texts(run: Run, scores: str) -> Iterator[pa.Table]:
+    """id, prompt, response, original (JSON) of every row of a scoring, a shard at a time.
+
+    Raises:
+        UserError: a shard is damaged or has no texts, and the demo packages have none either.
+    """
+    for part in run.whole_score_parts(scores):
+        missing = set(TEXT_COLUMNS) - set(pq.read_schema(part).names)
+        if missing:
+            raise UserError(f"{part} has no column {min(missing)!r}: the texts are not at hand")
+        table = pq.read_table(part, columns=TEXT_COLUMNS).replace_schema_metadata()
+        yield _from_demo(table, run) if table["original"].null_count else table
+
+
 def _part_hashes(part: Path) -> NDArray[np.uint64]:
     with pq.ParquetFile(part) as parquet:
         have = parquet.schema_arrow.names

@@ -8,7 +8,7 @@ be in the subset stand first in the order and count towards every budget.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import ROUND_HALF_UP, Decimal
 from typing import Literal
 
@@ -39,7 +39,8 @@ class Limits:
 class Strata:
     """What limits look at: (N,) source numbers, tokens and must-haves; the number of sources.
 
-    ``length`` (N,): length bins, where a draw is to have given lengths.
+    ``length`` (N,): length bins, where a draw is to have given lengths. ``stratum`` (N,): numbers
+    of the ``strata`` that share the budget, where these are not the sources.
     """
 
     source: Ints
@@ -47,11 +48,24 @@ class Strata:
     first: NDArray[np.bool_]
     count: int
     length: Ints | None = None
+    stratum: Ints | None = None
+    strata: int = 0
 
     def take(self, rows: Ints | NDArray[np.bool_]) -> Strata:
         """The strata of these rows."""
-        length = None if self.length is None else self.length[rows]
-        return Strata(self.source[rows], self.tokens[rows], self.first[rows], self.count, length)
+        return replace(
+            self,
+            source=self.source[rows],
+            tokens=self.tokens[rows],
+            first=self.first[rows],
+            length=None if self.length is None else self.length[rows],
+            stratum=None if self.stratum is None else self.stratum[rows],
+        )
+
+    def by_stratum(self) -> Strata:
+        """The same with the strata in the place of the sources."""
+        assert self.stratum is not None
+        return Strata(self.stratum, self.tokens, self.first, self.strata, self.length)
 
 
 def rows_of(fraction: float, n: int) -> int:
@@ -73,8 +87,8 @@ def choose(order: Ints, strata: Strata, limits: Limits) -> Ints:
     """Take from ``order`` what ``limits`` allow; returns the chosen rows, best first.
 
     A count takes the first rows; a token budget takes rows up to the first that no longer fits.
-    Under strata each source has its own share of the budget, by largest remainder. A cap skips a
-    source's further rows.
+    Under strata each source (or each value of another column) has its own share of the budget, by
+    largest remainder. A cap skips a source's further rows.
 
     Raises:
         UserError: the must-have samples alone exceed the budget.
@@ -89,7 +103,9 @@ def choose(order: Ints, strata: Strata, limits: Limits) -> Ints:
     if limits.per_source is None and limits.stratify == "none":
         return _head(order, strata, limits)
     spot = _spot_in_group(strata.source[order])
-    sizes = np.bincount(strata.source, minlength=strata.count)
+    if strata.stratum is not None and limits.stratify != "none":
+        return _by_other_column(order, spot, strata, limits)
+    sizes = np.bincount(strata.source[order], minlength=strata.count)
     musts = np.bincount(strata.source[strata.first], minlength=strata.count)
     cap = sizes if limits.per_source is None else np.minimum(sizes, limits.per_source)
     cap = np.maximum(cap, musts)  # a must-have outranks a cap
@@ -103,6 +119,13 @@ def choose(order: Ints, strata: Strata, limits: Limits) -> Ints:
         )
         return order[spot < quota[strata.source[order]]]
     return _token_strata(order[spot < cap[strata.source[order]]], strata, limits)
+
+
+def _by_other_column(order: Ints, spot: Ints, strata: Strata, limits: Limits) -> Ints:
+    """Sources capped first, then what is left shared out by the other column."""
+    if limits.per_source is not None:
+        order = order[(spot < limits.per_source) | strata.first[order]]
+    return choose(order, strata.by_stratum(), replace(limits, per_source=None))
 
 
 def apportion(

@@ -28,6 +28,7 @@ from circuitseer_core.runs.selection_records import (
     ScoreMeans,
     Simulated,
     SourceShare,
+    StratumShare,
 )
 from circuitseer_core.selection.budgets import Limits, choose, enough
 from circuitseer_core.selection.draw import Drawing
@@ -63,6 +64,7 @@ def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> Diagnostics:
         mass=_masses(score, chosen, top),
         overlap=_overlaps(drawing, top, simulation),
         sources=_sources(drawing, simulation),
+        strata=strata_shares(drawing),
         simulated=Simulated(seeds=seeds, rows=simulation.rows),
         distributions=Distributions(
             score=distribution(score, chosen), length=distribution(pool.length, chosen)
@@ -272,6 +274,26 @@ def _sources(drawing: Drawing, simulation: _Simulation) -> list[SourceShare]:
             score=float(mass_after[i] / after[i]) if after[i] else None,
         )
         for i, name in enumerate(pool.names)
+        if before[i]
+    ]
+
+
+def strata_shares(drawing: Drawing) -> list[StratumShare]:
+    """The values of the column that shared the budget, before and after; of sources none."""
+    pool, chosen = drawing.pool, drawing.chosen
+    if pool.stratum is None:
+        return []
+    before = np.bincount(pool.stratum, minlength=len(pool.strata))
+    after = np.bincount(pool.stratum[chosen], minlength=len(pool.strata))
+    return [
+        StratumShare(
+            value=value,
+            pool=int(before[i]),
+            pool_share=float(before[i] / len(pool)),
+            rows=int(after[i]),
+            share=float(after[i] / len(chosen)),
+        )
+        for i, value in enumerate(pool.strata)
         if before[i]
     ]
 

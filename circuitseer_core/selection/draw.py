@@ -106,7 +106,15 @@ def draw(
     keys = sampling_keys(weight, noise, temperature)
     limits = _limits(settings, len(pool), target)
     bins = None if target is None else length_bins(pool.tokens, target.edges)
-    strata = Strata(pool.source, pool.tokens, sifted.first[where], len(pool.names), bins)
+    strata = Strata(
+        source=pool.source,
+        tokens=pool.tokens,
+        first=sifted.first[where],
+        count=len(pool.names),
+        length=bins,
+        stratum=pool.stratum,
+        strata=len(pool.strata),
+    )
     order = key_order(keys, noise, pool.ids, top=enough(strata, limits))
     del noise
     chosen = choose(order, strata, limits)

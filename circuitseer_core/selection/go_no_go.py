@@ -115,7 +115,7 @@ def _in_what(rival: Rival) -> str:
 
 
 def _points(share: float) -> str:
-    return f"{100 * share:.1f}".replace("-", "−")
+    return signed(100 * share, 1)
 
 
 def _training(outcome: Outcome | None) -> str:

@@ -20,8 +20,10 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.pool import Pool
+from circuitseer_core.selection.removals import contamination_in
 from circuitseer_core.selection.settings import (
     SelectionSettings,
 )
@@ -104,12 +106,24 @@ def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules
         include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
         responses=settings.require_response,
+        near_duplicates=settings.near_duplicates is not None,
     )
 
 
-def run_rules(run: Run, settings: SelectionSettings, lists: Lists | None = None) -> Rules:
-    """The settings' lists, and what was pinned, dropped and tagged by eye in this run."""
+def run_rules(
+    run: Run,
+    settings: SelectionSettings,
+    lists: Lists | None = None,
+    contamination: Contamination | None = None,
+) -> Rules:
+    """The settings' lists and benchmarks, and what was pinned, dropped and tagged in this run.
+
+    ``lists`` and ``contamination`` where they were read and found before.
+    """
     rules = list_rules(settings, lists)
+    if contamination is None:
+        contamination = contamination_in(run, settings)
+    rules = replace(rules, contamination=contamination)
     state = review.load(run.path)
     pins = state.pins if settings.review else set()
     drops = state.drops if settings.review else set()
@@ -131,6 +145,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
         include_ids=named["include"],
         duplicates=settings.duplicates == "remove",
         responses=settings.require_response,
+        near_duplicates=settings.near_duplicates is not None,
     )
     return rules, lists_hash(lists)
 

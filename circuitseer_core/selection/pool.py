@@ -16,13 +16,13 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64, remix
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.texts import pool_prompts
+from circuitseer_core.runs.texts import pool_prompts, scored_texts
 from circuitseer_core.selection.gumbel import (
     draw_hashes,
 )
-from circuitseer_core.selection.settings import (
-    SelectionSettings,
-)
+from circuitseer_core.selection.near_duplicates import NearDuplicates, find_near_duplicates
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.strata import column_strata
 
 NO_TEXT = np.uint64(0)
 """The prompt hash of a row whose prompt is not known: equal to nothing."""
@@ -35,7 +35,9 @@ class Pool:
     ``ids``: N strings. ``source``: (N,) numbers into ``names``, which is sorted. ``score``: (N,)
     float64, NaN where missing. ``length``: (N,) scored tokens. ``tokens``: (N,) tokens that count
     towards a token budget. ``prompt``: (N,) hashes of normalised prompts, or None where unknown.
-    ``answered``: (N,) whether a row has a response, or None where unknown.
+    ``answered``: (N,) whether a row has a response, or None where unknown. ``near``: which prompts
+    are nearly the same, where that was asked for. ``stratum``: (N,) numbers into ``strata``, the
+    values of the column that shares the budget; None where that is the source.
     """
 
     ids: Sequence[str]
@@ -46,13 +48,19 @@ class Pool:
     tokens: NDArray[np.int64]
     prompt: NDArray[np.uint64] | None = None
     answered: NDArray[np.bool_] | None = None
+    near: NearDuplicates | None = None
+    stratum: NDArray[np.int64] | None = None
+    strata: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.score)
 
     def take(self, rows: NDArray[np.int64]) -> Pool:
-        """The pool of these rows, in this order; sources keep their numbers."""
+        """The pool of these rows, in this order; sources keep their numbers.
+
+        ``near`` speaks of all rows and is left behind.
+        """
         return replace(
             self,
             ids=self.ids.take(rows) if hasattr(self.ids, "take") else [self.ids[i] for i in rows],
@@ -62,6 +70,8 @@ class Pool:
             tokens=self.tokens[rows],
             prompt=None if self.prompt is None else self.prompt[rows],
             answered=None if self.answered is None else self.answered[rows],
+            near=None,
+            stratum=None if self.stratum is None else self.stratum[rows],
         )
 
 
@@ -115,12 +125,26 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
     text = run.scoring(settings.scores).text
     if prompts is None:
         prompts = bool(settings.duplicates == "remove" or settings.exclude or settings.include)
-    return make_pool(
+    pool = make_pool(
         frame,
         settings.scorer,
         tokens=budget_tokens(frame, settings, text),
         prompt=pool_prompts(run, settings.scores) if prompts else None,
     )
+    if settings.near_duplicates is not None:
+        pool = replace(pool, near=near_duplicates_in(run, settings))
+    if settings.stratify_by != "source":
+        codes, values = column_strata(run, settings.scores, settings.stratify_by)
+        pool = replace(pool, stratum=codes, strata=values)
+    return pool
+
+
+def near_duplicates_in(run: Run, settings: SelectionSettings) -> NearDuplicates | None:
+    """The near-duplicates of a scoring's prompts, where the settings ask for them."""
+    if settings.near_duplicates is None:
+        return None
+    prompts = (prompt for _, prompt, _ in scored_texts(run, settings.scores))
+    return find_near_duplicates(prompts, settings.near_duplicates)
 
 
 def pool_of(

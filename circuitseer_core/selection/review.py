@@ -1,8 +1,9 @@
 """Judgements made by eye: one JSON object a line in ``RUN/review.jsonl``, appended, never edited.
 
-Kinds: ``verdict`` (which of two samples a person finds harder, without seeing the scores), ``pin``
-and ``drop`` (always in, never in), ``tag``, and ``unpin``, ``undrop``, ``untag`` that take those
-back. The latest entry wins; a pin takes back a drop and a drop a pin.
+Kinds: ``batch`` (pairs of samples to be judged together), ``verdict`` (which of two a person finds
+harder, without seeing the scores), ``close`` (the end of a batch, from which on its agreement may
+be looked at), ``pin`` and ``drop`` (always in, never in), ``tag``, and ``unpin``, ``undrop``,
+``untag`` that take those back. The latest entry wins; a pin takes back a drop and a drop a pin.
 """
 
 from __future__ import annotations
@@ -15,34 +16,72 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
+from pydantic import ValidationError
 
-from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import parse_json
 from circuitseer_core.runs.folder import now
+from circuitseer_core.runs.review_records import ReviewBatch
 
-KINDS = ("verdict", "pin", "drop", "tag", "unpin", "undrop", "untag")
-CHOICES = ("left", "right", "tie")
-VERDICT_COLUMNS = ["time", "left", "right", "choice", "scorer", "left_score", "right_score"]
+KINDS = ("batch", "verdict", "close", "pin", "drop", "tag", "unpin", "undrop", "untag")
+CHOICES = ("left", "right", "tie", "skip")
+DECIDED = ("left", "right")
+VERDICT_COLUMNS = [
+    *("time", "left", "right", "choice", "scorer", "left_score", "right_score"),
+    *("batch", "scoring"),
+]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ReviewState:
     """Where the reviews of a run stand.
 
     ``tags``: id → tags. ``verdicts``: time, left, right, choice, scorer, left_score, right_score,
-    in the order they were given; only the latest of a pair under one scorer counts.
+    batch, scoring, in the order they were given; only the latest of a pair under one score counts.
+    ``batches``: by id, oldest first; ``closed``: the ids of those that were ended before their
+    last pair was judged.
     """
 
     pins: set[str] = field(default_factory=set)
     drops: set[str] = field(default_factory=set)
     tags: dict[str, set[str]] = field(default_factory=dict)
     verdicts: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=VERDICT_COLUMNS))
+    batches: dict[str, ReviewBatch] = field(default_factory=dict)
+    closed: set[str] = field(default_factory=set)
 
     def tagged(self, *tags: str) -> set[str]:
         """Ids that carry any of the tags."""
         wanted = set(tags)
         return {sample for sample, own in self.tags.items() if own & wanted}
+
+    def of_batch(self, batch: ReviewBatch) -> dict[int, str]:
+        """What was chosen by number of the pair (0 = first): left, right, tie or skip."""
+        own = self.verdicts[self.verdicts["batch"] == batch.batch]
+        told = {
+            (left, right): choice
+            for left, right, choice in zip(own["left"], own["right"], own["choice"], strict=True)
+        }
+        chosen = {n: told.get((pair.left, pair.right)) for n, pair in enumerate(batch.pairs)}
+        return {n: str(choice) for n, choice in chosen.items() if choice is not None}
+
+    def is_open(self, batch: ReviewBatch) -> bool:
+        """Whether pairs of it are still to be judged."""
+        return batch.batch not in self.closed and len(self.of_batch(batch)) < len(batch.pairs)
+
+    def open_batch(self) -> ReviewBatch | None:
+        """The latest batch that is not at its end."""
+        return next((b for b in reversed(self.batches.values()) if self.is_open(b)), None)
+
+    def shown(self) -> set[str]:
+        """Ids that stand in any pair of the review, judged or not yet."""
+        pairs = [pair for batch in self.batches.values() for pair in batch.pairs]
+        planned = {sample for pair in pairs for sample in (pair.left, pair.right)}
+        return {*self.verdicts["left"], *self.verdicts["right"], *planned}
+
+    def told(self) -> pd.DataFrame:
+        """The verdicts that may be compared with scores: none of a batch that is not at its end."""
+        still = {b.batch for b in self.batches.values() if self.is_open(b)}
+        return self.verdicts[~self.verdicts["batch"].isin(still)]
 
 
 def append(run_path: str | Path, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -82,55 +121,44 @@ def load(run_path: str | Path) -> ReviewState:
             continue
         if entry["kind"] == "verdict":
             pair = tuple(sorted((entry["left"], entry["right"])))
-            key = (*pair, str(entry.get("scorer")))
+            key = (*pair, str(entry.get("scorer")), str(entry.get("scoring")))
             verdicts.pop(key, None)  # the later one also takes the later place
             verdicts[key] = _verdict(entry)
+        elif entry["kind"] == "batch":
+            batch = ReviewBatch.model_validate({k: v for k, v in entry.items() if k != "kind"})
+            state.batches.setdefault(batch.batch, batch)
+        elif entry["kind"] == "close":
+            state.closed.add(entry["batch"])
         else:
             _apply(state, entry)
-    frame = pd.DataFrame(list(verdicts.values()), columns=VERDICT_COLUMNS)
-    return ReviewState(state.pins, state.drops, state.tags, frame)
+    state.verdicts = pd.DataFrame(list(verdicts.values()), columns=VERDICT_COLUMNS)
+    return state
 
 
-def agreement(
-    verdicts: pd.DataFrame, scorer: str | None = None
-) -> tuple[float, tuple[float, float], int]:
-    """How often a person and the score prefer the same sample of a pair.
-
-    Ties, by eye or by score, say nothing and are left out.
-
-    Returns:
-        (rate, (low, high), n): the share of n decided pairs that agree and its 95 % Wilson score
-        interval (Wilson 1927); rate is NaN and the interval (0, 1) where n is 0.
-    """
-    of_scorer = verdicts if scorer is None else verdicts[verdicts["scorer"] == scorer]
-    decided = of_scorer[of_scorer["choice"].isin(["left", "right"])]
-    gap = decided["left_score"].astype(float) - decided["right_score"].astype(float)
-    decided, gap = decided[(gap != 0) & gap.notna()], gap[(gap != 0) & gap.notna()]
-    n = len(decided)
-    agreed = int(((gap > 0) == (decided["choice"] == "left")).sum())
-    return (agreed / n if n else float("nan")), wilson(agreed, n), n
-
-
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson score interval of a proportion; (0, 1) where nothing was seen."""
-    if n == 0:
-        return 0.0, 1.0
-    rate = successes / n
-    middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float((rate * (1 - rate) / n + z**2 / (4 * n**2)) ** 0.5)
-    return max(0.0, middle - half), min(1.0, middle + half)
+_NEEDED = {
+    "verdict": ("left", "right"),
+    "tag": ("id", "tag"),
+    "untag": ("id", "tag"),
+    "batch": ("batch",),
+    "close": ("batch",),
+}
 
 
 def _problem(entry: Mapping[str, Any]) -> str | None:
     kind = entry.get("kind")
     if kind not in KINDS:
         return f"kind {kind!r} is none of {', '.join(KINDS)}"
-    needed = {"verdict": ("left", "right"), "tag": ("id", "tag"), "untag": ("id", "tag")}
-    for name in needed.get(str(kind), ("id",)):
+    for name in _NEEDED.get(str(kind), ("id",)):
         if not isinstance(entry.get(name), str) or not entry[name]:
             return f"{kind} without {name}"
     if kind == "verdict" and entry.get("choice") not in CHOICES:
         return f"choice {entry.get('choice')!r} is none of {', '.join(CHOICES)}"
+    if kind == "batch":
+        try:
+            ReviewBatch.model_validate(entry)
+        except ValidationError as error:
+            first = error.errors()[0]
+            return f"batch: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
     return None
 
 
@@ -173,6 +201,8 @@ def _verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
         "scorer": entry.get("scorer"),
         "left_score": left,
         "right_score": right,
+        "batch": entry.get("batch") if isinstance(entry.get("batch"), str) else None,
+        "scoring": entry.get("scoring") if isinstance(entry.get("scoring"), str) else None,
     }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -16,21 +17,25 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import parquet_files, read_columns, read_table_rows
-from circuitseer_core.runs.columns import TOKEN_COLUMNS
+from circuitseer_core.runs.columns import TEXT_COLUMNS, TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import working
 from circuitseer_core.selection.budgets import Stratify
+from circuitseer_core.selection.decontaminate import find_contamination, read_benchmarks
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import list_rules, run_rules
+from circuitseer_core.selection.near_duplicates import find_near_duplicates
 from circuitseer_core.selection.pool import budget_tokens, load_pool, make_pool
 from circuitseer_core.selection.select_run import refuse_other, select_run
 from circuitseer_core.selection.settings import (
+    DEFAULT_RUN,
     Duplicates,
     LengthControl,
     SelectionSettings,
     TokenField,
 )
+from circuitseer_core.selection.strata import strata_of
 
 Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
 """What can be drawn from."""
@@ -44,12 +49,12 @@ def select(
     fraction: float | None = None, count: int | None = None, tokens: int | None = None,
     token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
     length_control: LengthControl = "none", stratify: Stratify = "none",
-    max_per_source: int | None = None, exclude: Iterable[str] | str = (),
-    include: Iterable[str] | str = (), duplicates: Duplicates = "remove", seed: int = 0,
-    lowest: bool = False, match_lengths: str | None = None, text: ScoredPart = "prompt",
-    scoring: str = "default", save: str | None = None, replace: bool = False,
-    exclude_tags: Iterable[str] | str = (), include_tags: Iterable[str] | str = (),
-    require_response: bool = False, review: bool = True,
+    stratify_by: str = "source", max_per_source: int | None = None,
+    exclude: Iterable[str] | str = (), include: Iterable[str] | str = (),
+    duplicates: Duplicates = "remove", near_duplicates: float | None = None,
+    decontaminate: Iterable[str] | str = (), run_words: int = DEFAULT_RUN, seed: int = 0,
+    text: ScoredPart = "prompt", scoring: str = "default", save: str | None = None,
+    replace: bool = False, **further: Any,
 ) -> pd.DataFrame:  # fmt: skip
     """Draw a subset of scored samples.
 
@@ -65,50 +70,56 @@ def select(
         temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
         target_ess: choose τ such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
-        stratify, max_per_source: share the budget over sources; rows a source may have at most.
+        stratify, stratify_by: share the budget over the values of a column, the source by default.
+        max_per_source: rows that a source may have at most.
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
-        seed: another seed, another draw.
-        lowest: draw the lowest scores instead.
-        match_lengths: take the lengths of this selection of the run.
+        near_duplicates: keep one of prompts whose runs of 5 words have a Jaccard index of at least
+            this (needs the extra ``dedup``).
+        decontaminate, run_words: files of benchmark questions; rows go that share so many words in
+            a row with one.
         text: which text was scored, as ``score --text`` has it; a run knows.
         scoring: which scoring of a run.
-        save: keep the draw in the run as a selection of this name, to be exported and verified.
-        replace: another draw of this name gives way.
-        exclude_tags, include_tags: of a run, samples with tags made by eye.
-        require_response: only rows that have a response.
-        review: of a run, honour pins and drops made by eye.
+        save, replace: keep the draw in the run as a selection of this name, to be exported and
+            verified; another draw of that name gives way only with ``replace``.
+        further: ``lowest``, ``match_lengths``, ``require_response``, ``exclude_tags``,
+            ``include_tags``, ``review``, as the command line has them.
 
     Returns:
-        The chosen rows with all their columns, best key first, and ``key`` (log s + τ·g; the score
-        itself at τ = 0), ``probability`` (chance to be drawn first) and ``rank`` (from 1).
-        ``attrs["selection"]`` holds the temperature, the counts and the settings, from which
-        ``save_selection`` keeps the draw later.
+        The rows, best key first, with ``key`` (log s + τ·g; the score itself at τ = 0),
+        ``probability`` (chance to be drawn first) and ``rank`` (from 1). ``attrs["selection"]``:
+        temperature, counts, and the settings by which ``save_selection`` keeps the draw later.
 
     Raises:
         UserError: a column is missing, an option is out of range, or the budget cannot be met.
     """
-    settings = SelectionSettings.of(
-        scorer=scorer, fraction=fraction, count=count, tokens=tokens, token_field=token_field,
-        temperature=temperature, target_ess=target_ess, length_control=length_control,
-        stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
-        lowest=lowest, match_lengths=match_lengths, name=UNSAVED if save is None else save,
-        require_response=require_response, review=review, scores=scoring,
-        exclude=several_texts("exclude", exclude), include=several_texts("include", include),
-        exclude_tags=several_texts("exclude_tags", exclude_tags),
-        include_tags=several_texts("include_tags", include_tags),
+    settings = _settings(
+        save, further, scorer=scorer, fraction=fraction, count=count, tokens=tokens,
+        token_field=token_field, temperature=temperature, target_ess=target_ess, seed=seed,
+        length_control=length_control, stratify=stratify, stratify_by=stratify_by,
+        max_per_source=max_per_source, exclude=exclude, include=include, duplicates=duplicates,
+        near_duplicates=near_duplicates, decontaminate=decontaminate, run_words=run_words,
+        scores=scoring,
     )  # fmt: skip
-    found = _run_of(scores, scoring)
-    if found is not None:
-        run, name = found
-        asked = settings.model_copy(update={"scores": name})
-        return _selected_in_run(run, asked, save=save is not None, replace=replace)
-    if save is not None:
-        raise UserError(
-            "only a draw from a run can be saved: give the run, or keep the frame with "
-            "save_selection(run, frame, name)"
-        )
-    return _selected(scores, settings, text)
+    found = _run_of(scores, settings.scores)
+    if found is None:
+        return _selected(scores, settings, text, save=save is not None)
+    run, name = found
+    asked = settings.model_copy(update={"scores": name})
+    return _selected_in_run(run, asked, save=save is not None, replace=replace)
+
+
+_LISTS = ("exclude", "include", "decontaminate", "exclude_tags", "include_tags")
+
+
+def _settings(save: str | None, further: dict[str, Any], **options: Any) -> SelectionSettings:
+    """The settings of a draw. Raises UserError where an option is none, or out of range."""
+    for name, instead in (("name", "save"), ("scores", "scoring")):
+        if name in further:
+            raise UserError(f"there is no option {name!r} here: {instead}= says it")
+    given = {**options, **further}
+    given |= {name: several_texts(name, given[name]) for name in _LISTS if name in given}
+    return SelectionSettings.of(**given, name=UNSAVED if save is None else save)
 
 
 def _run_of(scores: Any, scoring: str) -> tuple[Run, str] | None:
@@ -142,7 +153,14 @@ def _selected_in_run(
     return _rows(drawing, settings, run.score_parts(settings.scores), None, of_run=True)
 
 
-def _selected(scores: Any, settings: SelectionSettings, text: ScoredPart) -> pd.DataFrame:
+def _selected(
+    scores: Any, settings: SelectionSettings, text: ScoredPart, *, save: bool
+) -> pd.DataFrame:
+    if save:
+        raise UserError(
+            "only a draw from a run can be saved: give the run, or keep the frame with "
+            "save_selection(run, frame, name)"
+        )
     files = None if isinstance(scores, pd.DataFrame) else parquet_files(_paths(scores))
     light = scores if isinstance(scores, pd.DataFrame) else _read_light(files or [], settings)
     check_columns(light.columns, settings.scorer)
@@ -152,10 +170,34 @@ def _selected(scores: Any, settings: SelectionSettings, text: ScoredPart) -> pd.
     pool = make_pool(
         light, settings.scorer, tokens=budget_tokens(light, settings, text), prompt=prompt
     )
-    drawing = draw(pool, settings, list_rules(settings))
+    rules = list_rules(settings)
+    if settings.near_duplicates is not None:
+        near = find_near_duplicates(_texts(light, "prompt"), settings.near_duplicates)
+        pool = replace(pool, near=near)
+    if settings.decontaminate:
+        texts = zip(_texts(light, "prompt"), _texts(light, "response", needed=False), strict=True)
+        benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
+        rules = replace(
+            rules, contamination=find_contamination(map(str, pool.ids), texts, benchmarks)
+        )
+    if settings.stratify_by != "source":
+        columns = [name for name in light.columns if name not in TEXT_COLUMNS]
+        rows = ({name: row.get(name) for name in columns} for row in light.to_dict("records"))
+        codes, values = strata_of(rows, settings.stratify_by)
+        pool = replace(pool, stratum=codes, strata=values)
     # In a run the same rows follow from the settings without what only a run has.
     apart = {"review": False} | ({} if has_text else {"duplicates": "keep"})
-    return _rows(drawing, settings.model_copy(update=apart), files, light)
+    kept = settings.model_copy(update=apart)
+    return _rows(draw(pool, settings, rules), kept, files, light)
+
+
+def _texts(frame: pd.DataFrame, column: str, *, needed: bool = True) -> list[str | None]:
+    """A column of texts, None where missing. Raises UserError where it is needed and not there."""
+    if column not in frame:
+        if needed:
+            raise UserError(f"near-duplicates and benchmarks need the column {column!r}")
+        return [None] * len(frame)
+    return [text if isinstance(text, str) else None for text in frame[column]]
 
 
 def _paths(scores: Any) -> list[str]:
@@ -208,6 +250,7 @@ def _read_light(files: Sequence[Path], settings: SelectionSettings) -> pd.DataFr
     """The columns that a draw looks at, from all files."""
     have = pq.read_schema(files[0]).names
     check_columns(have, settings.scorer)
-    wanted = {"id", "source", "prompt", settings.scorer, *TOKEN_COLUMNS}
+    wanted = {"id", "source", "prompt", settings.scorer, settings.stratify_by, *TOKEN_COLUMNS}
+    wanted |= {"response"} if settings.decontaminate else set()
     columns = [name for name in have if name in wanted]
     return read_columns(files, columns)

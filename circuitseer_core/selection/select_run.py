@@ -14,7 +14,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -47,6 +47,7 @@ from circuitseer_core.selection.lists import (
     run_rules,
 )
 from circuitseer_core.selection.pool import load_pool, pool_hash
+from circuitseer_core.selection.removals import REMOVED_FILE, removals_record, removed_frame
 from circuitseer_core.selection.settings import SelectionSettings
 
 if TYPE_CHECKING:
@@ -73,8 +74,10 @@ def select_run(
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
     target = target_in_run(run, settings, everyone)
-    drawing = draw(everyone, settings, run_rules(run, settings, named), target=target)
+    rules = run_rules(run, settings, named)
+    drawing = draw(everyone, settings, rules, target=target)
     frame = ids_frame(drawing)
+    removed = removed_frame(everyone, drawing.sifted, rules.contamination)
     lists = lists_frame(everyone, drawing)
     diagnostics = diagnose(drawing)
     diagnostics.control = control_correlation(run, settings)
@@ -98,6 +101,7 @@ def select_run(
             rows=len(lists),
             files=[ListFile(**file) for file in named.files],
         ),
+        removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
@@ -108,7 +112,10 @@ def select_run(
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
-    _write(run, settings.name, frame, lists, summary)
+    tables = {"ids.parquet": frame, "lists.parquet": lists}
+    if summary.removals is not None:
+        tables[REMOVED_FILE] = removed
+    _write(run, settings.name, tables, summary)
     return summary
 
 
@@ -187,16 +194,16 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def _write(
-    run: Run, name: str, frame: pd.DataFrame, lists: pd.DataFrame, summary: SelectionRecord
+    run: Run, name: str, tables: Mapping[str, pd.DataFrame], summary: SelectionRecord
 ) -> None:
-    """Write the three files aside, then put the folder in place."""
+    """Write the files aside, then put the folder in place."""
     target = run.selection_dir(name)
     aside = run.path / f".selection-{name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        write_parquet(aside / "ids.parquet", frame)
-        write_parquet(aside / "lists.parquet", lists)
+        for file, table in tables.items():
+            write_parquet(aside / file, table)
         summary.write(aside / "selection.json")
         replace_folder(aside, target)
     finally:

@@ -17,6 +17,8 @@ from circuitseer_core.runs.commands import Option, as_python, as_typed, checked,
 from circuitseer_core.selection.budgets import Stratify
 
 DEFAULT_FRACTION = 0.1
+DEFAULT_RUN = 13
+"""Words of a run that a text must share with a benchmark's question (Brown et al. 2020)."""
 TokenField = Literal["prompt", "response", "both"]
 LengthControl = Literal["none", "within-bins"]
 Duplicates = Literal["remove", "keep"]
@@ -56,6 +58,9 @@ class SelectionSettings(BaseModel):
         None, description="Take as many rows of every length as this selection has (no budget)."
     )
     stratify: Stratify = Field("none", description="How the sources share the budget.")
+    stratify_by: str = Field(
+        "source", description="The column whose values share the budget, with --stratify."
+    )
     max_per_source: int | None = Field(None, ge=1, description="Most rows from one source.")
     exclude: tuple[str, ...] = Field((), description="File of ids or texts to leave out.")
     include: tuple[str, ...] = Field((), description="File of ids or texts to take.")
@@ -67,6 +72,19 @@ class SelectionSettings(BaseModel):
     )
     duplicates: Duplicates = Field(
         "remove", description="Rows whose prompts are the same but for case and spacing."
+    )
+    near_duplicates: float | None = Field(
+        None,
+        ge=0.5,
+        le=1,
+        description="Of prompts whose runs of 5 words have a Jaccard index of at least this, keep "
+        "one (0.8 is usual).",
+    )
+    decontaminate: tuple[str, ...] = Field(
+        (), description="Benchmark questions (a file or DATA): rows that share words go."
+    )
+    run_words: Annotated[int, Option(flag="--ngram")] = Field(
+        DEFAULT_RUN, ge=4, le=100, description="Words in a row that --decontaminate goes by."
     )
     require_response: bool = Field(
         False, description="Only rows that have a response (chat messages need one)."
@@ -94,6 +112,8 @@ class SelectionSettings(BaseModel):
             raise ValueError(
                 "match-lengths sets how many rows are taken: give no budget, strata or cap with it"
             )
+        if self.stratify_by != "source" and self.stratify == "none":
+            raise ValueError("stratify-by needs stratify: proportional or equal")
         return self
 
     @field_serializer("temperature")

@@ -1,26 +1,30 @@
 """Who may be drawn at all, and why the others may not.
 
 In this order, and counted one by one: what was dropped by eye, what an exclude list names by id,
-what it names by text (with every row of the same normalised prompt), what has no finite score, what
-has no response where one is required, and exact duplicates. Must-haves (include lists, pins)
-survive duplicates but not exclusions: keeping benchmark questions out of training data wins over
-every wish to have them in.
+what it names by text (with every row of the same normalised prompt), what holds a benchmark's
+question, what has no finite score, what has no response where one is required, exact duplicates and
+near-duplicates. Must-haves (include lists, pins) survive duplicates but not exclusions: keeping
+benchmark questions out of training data wins over every wish to have them in.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.near_duplicates import NearDuplicates
 from circuitseer_core.selection.pool import NO_TEXT, Pool
 
 REASONS = (
     "eligible", "dropped", "excluded_id", "excluded_text", "no_score", "duplicate", "no_response",
+    "contaminated", "near_duplicate",
 )  # fmt: skip
 
 
@@ -28,7 +32,8 @@ REASONS = (
 class Rules:
     """What a person wants in or out, by id and by the hash of a normalised prompt.
 
-    ``responses``: only rows that have one.
+    ``responses``: only rows that have one. ``contamination``: rows that hold a benchmark's
+    questions. ``near_duplicates``: of rows that the pool knows to be nearly the same, one stays.
     """
 
     exclude_ids: frozenset[str] = frozenset()
@@ -38,15 +43,23 @@ class Rules:
     dropped: frozenset[str] = frozenset()
     duplicates: bool = True
     responses: bool = False
+    contamination: Contamination | None = None
+    near_duplicates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Sifted:
-    """``reason``: (N,) index into REASONS, 0 where a row may be drawn. ``first``: must-haves."""
+    """``reason``: (N,) index into REASONS, 0 where a row may be drawn. ``first``: must-haves.
+
+    ``instead`` (N,): of a near-duplicate the row that stays for it, with the Jaccard index of the
+    two in ``similarity``; -1 and 0 elsewhere. None where no such rows were looked for.
+    """
 
     reason: NDArray[np.int8]
     first: NDArray[np.bool_]
     counts: dict[str, int] = field(default_factory=dict)
+    instead: NDArray[np.int64] | None = None
+    similarity: NDArray[np.float64] | None = None
 
 
 def sift(pool: Pool, rules: Rules) -> Sifted:
@@ -67,6 +80,8 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
     if rules.include_texts and pool.prompt is not None:
         texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
         wanted |= np.isin(pool.prompt, texts)
+    if rules.contamination is not None:
+        _mark(reason, _named(pool, rules.contamination.ids), "contaminated")
     _mark(reason, ~np.isfinite(pool.score), "no_score")
     if rules.responses:
         if pool.answered is None:
@@ -74,12 +89,18 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
         _mark(reason, ~pool.answered, "no_response")
     if rules.duplicates and pool.prompt is not None:
         _mark(reason, _repeats(pool, reason == 0, wanted), "duplicate")
+    instead = similarity = None
+    if rules.near_duplicates:
+        if pool.near is None:
+            raise UserError("near-duplicates need the prompts, and the pool has none")
+        instead, similarity = _near_repeats(pool, pool.near, reason == 0, wanted)
+        _mark(reason, instead >= 0, "near_duplicate")
     first = wanted & (reason == 0)
     counts = dict(zip(REASONS, np.bincount(reason, minlength=len(REASONS)).tolist(), strict=True))
     counts = {"rows": len(pool), **counts, "included": int(first.sum())}
     lost = wanted & (reason > 0) & (reason != REASONS.index("duplicate"))
     counts["included_but_out"] = int(lost.sum())
-    return Sifted(reason=reason, first=first, counts=counts)
+    return Sifted(reason, first, counts, instead, similarity)
 
 
 def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
@@ -123,12 +144,45 @@ def _repeats(
     inside[1:] = same
     inside[:-1] |= same
     rows = rows[inside]
+    rows = rows[np.lexsort((*_luck(pool, rows), ~wanted[rows], pool.prompt[rows]))]
+    repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
+    return repeats
+
+
+def _near_repeats(
+    pool: Pool, near: NearDuplicates, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
+) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """(N,) the row that stays for each near-duplicate, else -1; (N,) how alike the two are.
+
+    Rows are gone through in the order of ``_repeats``. One that is near a row that stays goes, so
+    that every row that goes has a row that stays; must-haves stay whatever they are near.
+    """
+    instead = np.full(len(pool), -1, dtype=np.int64)
+    similarity = np.zeros(len(pool))
+    neighbours = near.neighbours()
+    nodes = near.node[eligible & (near.node >= 0)]
+    rows_of = np.bincount(nodes, minlength=1)
+    several = set(np.flatnonzero(rows_of > 1).tolist()) | neighbours.keys()
+    rows = np.flatnonzero(eligible & np.isin(near.node, list(several)))
+    rows = rows[np.lexsort((*_luck(pool, rows), ~wanted[rows]))]
+    stays: dict[int, int] = {}  # node → place in the order
+    for place, (row, node) in enumerate(zip(rows, near.node[rows].tolist(), strict=True)):
+        alike = [(1.0, node), *((value, other) for other, value in neighbours.get(node, ()))]
+        kept = [(value, -stays[other]) for value, other in alike if other in stays]
+        if kept and not wanted[row]:
+            nearest, earlier = max(kept)
+            similarity[row], instead[row] = nearest, rows[-earlier]
+        else:
+            stays.setdefault(node, place)
+    return instead, similarity
+
+
+def _luck(pool: Pool, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+    """Sort keys of rows, the last first: a hash of the id, and where two agree the id's place."""
     taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
     ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
     luck = draw_hashes(ids, 0, domain="duplicate")
     # Two ids share a hash about once in 1e4 pools of a million: only then is the name asked.
     shared = len(np.unique(luck)) < len(luck)
     names = np.argsort(np.argsort(np.array(ids, dtype=object))) if shared else np.zeros(len(ids))
-    rows = rows[np.lexsort((names, luck, ~wanted[rows], pool.prompt[rows]))]
-    repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
-    return repeats
+    return names, luck

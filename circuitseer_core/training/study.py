@@ -20,11 +20,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.arms.kinds import SEEDED, arm_label
-from circuitseer_core.arms.record import ArmRecord, ArmsRecord, read_arms
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
@@ -33,7 +30,6 @@ from circuitseer_core.model.encoding import Encoded, resolve_template
 from circuitseer_core.model.loading import load_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.runs.records import Record
 from circuitseer_core.training.evaluate import (
     answerable,
     greedy_correct,
@@ -42,71 +38,15 @@ from circuitseer_core.training.evaluate import (
 )
 from circuitseer_core.training.examples import held_out, steps_of, training_examples
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
-from circuitseer_core.training.settings import UNTRAINED, StudySettings
+from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord, Trial
+from circuitseer_core.training.settings import UNTRAINED
 
-STUDY_FILE = "study.json"
 _DEVELOPMENT = 5
 """Every fifth held-out sample, by hash, is for development."""
 
 
-class StudyRecord(Record):
-    """study.json: what was decided, the learning rates tried, and the seconds of every model."""
-
-    settings: dict[str, Any]
-    steps: int
-    arms: list[str] = Field(default_factory=list)
-    learning_rate: float | None = None
-    development_loss: dict[str, float] = Field(default_factory=dict)
-    seconds: dict[str, float] = Field(default_factory=dict)
-    tokens: dict[str, int] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """One model to train: a kind of arm and a training seed."""
-
-    kind: str
-    seed: int
-
-    @property
-    def label(self) -> str:
-        """``soft-t0``, as the file is named."""
-        return f"{self.kind}-t{self.seed}"
-
-
-def trials(record: ArmsRecord, settings: StudySettings) -> list[Trial]:
-    """Seed by seed, so that a study that is stopped has every arm as often.
-
-    Raises:
-        UserError: a kind is asked for that is not among the arms, or a random arm has fewer draws
-            than there are training seeds.
-    """
-    have = list(dict.fromkeys(arm.kind for arm in record.arms))
-    wanted = list(settings.kinds) or [kind for kind in have if kind != "full"]
-    if missing := [kind for kind in {*wanted, settings.reference} if kind not in have]:
-        raise UserError(f"{settings.arms} has no arm {missing[0]!r}; it has {', '.join(have)}")
-    if settings.reference not in wanted:
-        wanted.insert(0, settings.reference)
-    seeds = range(settings.seed, settings.seed + settings.seeds)
-    labels = {arm.label for arm in record.arms}
-    for kind in wanted:
-        drawn = [seed for seed in seeds if arm_label(kind, seed) in labels]
-        if kind in SEEDED and len(drawn) < len(seeds):
-            raise UserError(
-                f"arm {kind!r} was drawn for {len(drawn)} of the {len(seeds)} training seeds: "
-                f"run arms with --seeds {settings.seeds} or more"
-            )
-    return [Trial(kind, seed) for seed in seeds for kind in wanted]
-
-
-class Study:
+class Study(StudyPlan):
     """A training study in a folder; see the head of this module."""
-
-    def __init__(self, folder: Path, settings: StudySettings, model: str) -> None:
-        self.folder, self.settings = folder, settings
-        self.model = settings.model or model
-        self.arms = read_arms(settings.arms)
-        self.plan = trials(self.arms, settings)
 
     def run(self, progress: Progress) -> StudyRecord:
         """Train what is missing.
@@ -124,7 +64,7 @@ class Study:
         work = _Work(self, reference, template, samples, texts, progress)
         record = self._begin()
         missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
-        rates = self._untried(record)
+        rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
         progress.resize(len(rates) * short + len(missing) * record.steps)
         if not self.path_of(UNTRAINED).is_file():
@@ -135,32 +75,9 @@ class Study:
             record = work.train(record, trial)
         return record
 
-    def _untried(self, record: StudyRecord) -> list[float]:
-        """The learning rates still to be tried; none where it is chosen."""
-        if record.learning_rate is not None:
-            return []
-        tried = {float(rate) for rate in record.development_loss}
-        return [rate for rate in self.settings.learning_rates if rate not in tried]
-
-    def results(self) -> dict[str, list[pd.DataFrame]]:
-        """The judged tables by kind, in order of the seeds; ``untrained`` has one."""
-        tables: dict[str, list[pd.DataFrame]] = {}
-        for label, kind in [(UNTRAINED, UNTRAINED), *((t.label, t.kind) for t in self.plan)]:
-            if self.path_of(label).is_file():
-                tables.setdefault(kind, []).append(pd.read_parquet(self.path_of(label)))
-        return tables
-
-    def arm(self, kind: str, seed: int) -> ArmRecord:
-        """The arm that a trial trains on."""
-        return next(arm for arm in self.arms.arms if arm.label == arm_label(kind, seed))
-
     def write(self, record: StudyRecord) -> None:
         """Write study.json."""
         record.write(self.folder / STUDY_FILE)
-
-    def path_of(self, label: str) -> Path:
-        """The table of one trained model, or of the untrained one."""
-        return self.folder / f"{label}.parquet"
 
     def _begin(self) -> StudyRecord:
         """The record as it stands, or a new one. Raises UserError where settings differ."""
@@ -178,12 +95,9 @@ class Study:
                 raise UserError(f"{self.folder} holds a study of other arms: give it another name")
             return record
         self.folder.mkdir(parents=True, exist_ok=True)
-        known = [a.tokens for a in self.arms.arms if a.kind != "full"]
-        largest = max(known or [arm.tokens for arm in self.arms.arms])
-        steps = self.settings.steps or -(-largest // self.settings.tokens_a_step)
         rates = self.settings.learning_rates
         only = rates[0] if len(rates) == 1 else None
-        record = StudyRecord(settings=wanted, steps=steps, arms=files, learning_rate=only)
+        record = StudyRecord(settings=wanted, steps=self.steps, arms=files, learning_rate=only)
         self.write(record)
         return record
 

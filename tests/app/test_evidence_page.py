@@ -38,6 +38,19 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     assert literal(go_no_go(run, run.selection("new")).sentence) in shown
 
 
+def test_every_card_says_what_it_takes_or_what_it_needs(run: Run) -> None:
+    page = open_page("evidence", "made")
+    captions = [caption.value for caption in page.caption]
+    assert not [line for line in captions if "time not known" in line]
+    for name in ("heads", "joint-ablation", "sinks", "ablation-method"):
+        seconds = EXPERIMENTS[name].estimated_seconds(run)
+        assert seconds is not None and seconds > 0
+    loads = [line for line in captions if "about" in line and "loads the model" in line]
+    assert len(loads) == 4
+    assert any("arms=FOLDER" in line.replace("\\", "") for line in captions), "training"
+    assert any("at least two domains" in line for line in captions), "domains"
+
+
 def test_a_click_starts_the_experiment_with_its_options(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -117,7 +117,7 @@ def test_the_share_on_the_first_token_where_it_was_measured(runs_home: Path) -> 
     shares.to_parquet(run.path / "experiments" / "sinks.parquet")
     app = open_page("heads", "made", layer="1", head="0")
     shown = table(app, "importance")
-    assert (shown["sink_share"] == 0.25 + 0.5 * (shown["layer"] == 1)).all()
+    assert (shown["sink_share"] == 25 + 50 * (shown["layer"] == 1)).all()
     assert "It leaves 75 % of its attention on the first token." in texts(app)
     assert "On average the kept heads leave" in texts(
         open_page("heads", "made", heads_view="Sinks")

@@ -103,6 +103,20 @@ def test_settings_that_cannot_be_are_a_line_and_no_start_button(data: Path, tmp_
     assert "start" not in [b.key for b in app.button]
 
 
+def test_devices_go_to_detect_and_score(data: Path, tmp_path: Path) -> None:
+    app = start_form(data, tmp_path)
+    app.text_input(key="set_devices").set_value("cpu, cpu").run()
+    app.session_state["commands"] = True
+    app.run()
+    detect, score, select = (shlex.split(line) for line in app.code[0].value.splitlines())
+    for command in (detect, score):
+        assert command[command.index("--devices") + 1] == "cpu, cpu"
+    assert "--devices" not in select
+    app.selectbox(key="set_device").set_value("cuda").run()
+    assert any("exclude each other" in e.value for e in app.error)
+    assert "start" not in [b.key for b in app.button]
+
+
 def test_data_may_be_the_same_as_the_probe(data: Path, tmp_path: Path) -> None:
     app = start_form(data, tmp_path)
     group(app, "data_kind").set_value("same").run()

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from circuitseer_core import limits
 from circuitseer_core.browse.filters import Filter
@@ -13,7 +14,8 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
-from circuitseer_core.wording import percent
+from circuitseer_core.selection.agreement import agreement
+from circuitseer_core.wording import count, percent
 from tests.support.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
 from tests.support.synthetic import Shape
 from ui.samples.detail import first_share
@@ -121,21 +123,52 @@ def test_side_by_side_matches_source_and_length(run: Run) -> None:
 
 def test_blind_review_ends_in_a_number(run: Run) -> None:
     page = open_page("samples", "made", view="Blind review")
-    assert "Agreement" not in texts(page) and "**" not in texts(page)  # no score in sight
-    for _ in range(4):
-        settled(page.button(key="verdict_left").click().run())
-    settled(page.button(key="verdict_tie").click().run())
-    told = review.load(run.path).verdicts
-    assert told["choice"].tolist() == ["left"] * 4 + ["tie"]
-    assert told["left_score"].notna().all() and len(set(told["left"])) > 1
-    rate, (low, high), n = review.agreement(told)
-    wanted = f"**{percent(rate)}** of {n} decided pairs"
-    wanted += f", 95 % interval {percent(low)} to {percent(high)}"
-    assert wanted in texts(page) and "Ties: 1" in texts(page)
-    before = [t.value for t in page.text]
-    settled(page.button(key="skip").click().run())
-    assert [t.value for t in page.text] != before
-    assert len(review.load(run.path).verdicts) == 5
+    assert "Does the score see" in texts(page) and "Agreement" not in texts(page)
+    page.number_input(key="review_pairs").set_value(5)
+    page.button_group(key="review_bands").set_value(["short", "middle"])
+    settled(page.button(key="review_start").click().run())
+    batch = review.load(run.path).open_batch()
+    assert batch is not None and len(batch.pairs) == 5 and batch.scorer == "variance"
+    assert {pair.band for pair in batch.pairs} <= {"short", "middle"}
+    pressed = ["left", "left", "tie", "skip", "right"]
+    for number, choice in enumerate(pressed):
+        said = texts(page)
+        assert f"Pair {number + 1} of 5" in progress(page)
+        assert "Agreement" not in said and "**" not in said  # no score, no feedback
+        settled(page.button(key=f"verdict_{choice}").click().run())
+    state = review.load(run.path)
+    assert state.told()["choice"].tolist() == pressed and state.open_batch() is None
+    found = agreement(state.told())
+    low, high = found.interval
+    wanted = f"In **{percent(found.rate)}** of {count(found.decided, 'decided pair')}"
+    assert wanted in texts(page) and "Ties: 1; skipped: 1." in texts(page)
+    assert f"95 % interval {percent(low)} to {percent(high)} (Wilson)" in texts(page)
+    settled(page.button(key="review_start").click().run())
+    second = review.load(run.path).open_batch()
+    assert second is not None
+    seen = {i for pair in batch.pairs for i in (pair.left, pair.right)}
+    assert not seen & {i for pair in second.pairs for i in (pair.left, pair.right)}
+
+
+def test_a_batch_goes_back_is_taken_up_again_and_ended(run: Run) -> None:
+    page = open_page("samples", "made", view="Blind review")
+    settled(page.button(key="review_start").click().run())
+    first = [t.value for t in page.text]
+    settled(page.button(key="verdict_left").click().run())
+    assert [t.value for t in page.text] != first
+    settled(page.button(key="review_go_back").click().run())
+    assert [t.value for t in page.text] == first and "Pair 1 of 20; 1 judged" in progress(page)
+    settled(page.button(key="verdict_right").click().run())
+    again = open_page("samples", "made", view="Blind review", scorer="focus")  # another session
+    assert "Pair 2 of 20" in progress(again)
+    settled(again.button(key="review_end").click().run())
+    state = review.load(run.path)
+    assert state.told()["choice"].tolist() == ["right"] and state.open_batch() is None
+    assert "Ended after 1 of 20 pairs." in texts(again)
+
+
+def progress(page: AppTest) -> str:
+    return " ".join(str(p.proto.text) for p in page.get("progress"))
 
 
 def test_ids_stand_in_where_texts_are_absent(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -146,7 +179,7 @@ def test_ids_stand_in_where_texts_are_absent(run: Run, monkeypatch: pytest.Monke
     assert top in [t.value for t in page.text]
     assert "ids stand in for texts" in texts(page) and "pip install" in texts(page)
     blind = open_page("samples", "made", view="Blind review")
-    assert "ids stand in for texts" in texts(blind) and "Which of the two" not in texts(blind)
+    assert "ids stand in for texts" in texts(blind) and "Does the score see" not in texts(blind)
 
 
 def test_the_bundled_demo_is_not_written_to(
@@ -157,7 +190,7 @@ def test_the_bundled_demo_is_not_written_to(
     assert "read-only" in texts(page)
     settled(page.button(key="copy_demo").click().run())
     assert (runs_home / "demo-copy" / "run.json").is_file()
-    assert "Which of the two" in texts(page) and page.query_params["run"] == "demo-copy"
+    assert "Does the score see" in texts(page) and page.query_params["run"] == "demo-copy"
 
 
 def test_maths_is_rendered_only_when_asked(run: Run) -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from circuitseer_core.browse.filters import Filter, json_value, quoted
 from circuitseer_core.browse.groupings import FACET_VALUES
-from circuitseer_core.browse.pairs import TOLERANCE, matched_pairs, partner, review_pair
+from circuitseer_core.browse.pairs import TOLERANCE, matched_pairs, partner
 from circuitseer_core.browse.store import ScoreStore, stamp
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
@@ -166,14 +166,6 @@ def test_a_partner_is_the_furthest_score_nearby(store: ScoreStore, frame: pd.Dat
     ]
     gaps = (near["variance"] - own["variance"]).abs()
     assert abs(found["variance"] - own["variance"]) == gaps.max()
-
-
-def test_review_pairs_repeat_and_take_both_sides(store: ScoreStore, frame: pd.DataFrame) -> None:
-    pairs = [review_pair(store, "variance", n, name="r") for n in range(24)]
-    assert pairs[:6] == [review_pair(store, "variance", n, name="r") for n in range(6)]
-    score = frame.set_index("id")["variance"]
-    left = sum(bool(p and score[p[0]] > score[p[1]]) for p in pairs)
-    assert len({p for p in pairs if p}) > 20 and 4 <= left <= 20
 
 
 def test_names_become_safe_sql() -> None:

@@ -13,7 +13,8 @@ from tests.browser.conftest import Server
 
 PAGES = (
     "overview", "runs", "runs?runs_view=Start", "heads", "try_it", "samples",
-    "samples?view=Side by side", "sources", "export", "evidence",
+    "samples?view=Side by side", "samples?view=High and low", "samples?view=Blind review",
+    "sources", "export", "calibrate", "evidence",
 )  # fmt: skip
 CLIPPED = """() => {
   const wide = innerWidth + 1

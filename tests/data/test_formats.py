@@ -274,7 +274,7 @@ def test_hub_specs_that_are_malformed(spec: str) -> None:
 def test_a_hub_out_of_reach_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
 
-    def unreachable(name: str) -> list[str]:
+    def unreachable(name: str, **_: Any) -> list[str]:
         raise ConnectionError(f"Couldn't reach {name}\nand a second line")
 
     monkeypatch.setattr(datasets, "get_dataset_config_names", unreachable)

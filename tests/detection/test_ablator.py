@@ -16,50 +16,13 @@ from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.replay import replay_is_exact, run_clean
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.batches import loss_batch
-from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.losses import clean_losses
 from circuitseer_core.model.reference import ReferenceModel
-from tests.support.naive import naive_delta, naive_loss
+from tests.support.loss_changes import expected, measured, samples
+from tests.support.naive import naive_loss
 from tests.support.tiny_models import KINDS, tiny_model
 
 CORE = ["llama", "qwen2", "qwen3", "gemma3", "gpt2"]
-
-
-def samples(n: int = 3, seed: int = 0, longest: int = 24) -> list[Encoded]:
-    """Samples of different lengths, longer than the tiny models' sliding window."""
-    rng = np.random.default_rng(seed)
-    out = []
-    for i in range(n):
-        length = longest - 3 * i
-        ids = [int(t) for t in rng.integers(1, 300, length)]
-        out.append(Encoded(f"s{i}", "toy", ids, int(rng.integers(4, length - 4))))
-    return out
-
-
-def measured(reference: ReferenceModel, batch_of: list[Encoded], **options: Any) -> Tensor:
-    """(layers, heads, samples) loss changes by the engine."""
-    mode = options.pop("mode", AblationMode())
-    engine = Ablator(reference, mode, stack_tokens=options.pop("stack_tokens", 150), **options)
-    batch = loss_batch(batch_of, reference.device)
-    with torch.inference_mode():
-        layers = [
-            engine.measure(batch, layer, range(n), noise=False).delta
-            for layer, n in enumerate(reference.heads_per_layer)
-            if n
-        ]
-    return torch.stack(layers)
-
-
-def expected(reference: ReferenceModel, batch_of: list[Encoded], **how: Any) -> Tensor:
-    layers = [i for i, n in enumerate(reference.heads_per_layer) if n]
-    values = [
-        [
-            [naive_delta(reference, s, layer, h, **how) for s in batch_of]
-            for h in range(reference.heads_per_layer[layer])
-        ]
-        for layer in layers
-    ]
-    return torch.tensor(values, dtype=torch.float64)
 
 
 @pytest.mark.parametrize("kind", sorted(KINDS))

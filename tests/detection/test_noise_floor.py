@@ -16,7 +16,7 @@ from circuitseer_core.detection.ablator import Ablator
 from circuitseer_core.detection.noise_floor import PAIRS, SAMPLES, choose_pairs, measure_noise
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
-from tests.detection.test_detect import expected, measured, samples
+from tests.support.loss_changes import expected, measured, samples
 from tests.support.records import edit_run
 from tests.support.tiny_models import tiny_model
 

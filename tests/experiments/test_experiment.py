@@ -53,6 +53,16 @@ class TestRegistry:
         (run.path / "experiments" / "broken.json").write_text("{", encoding="utf-8")
         assert len(saved_results(run)) == 1
 
+    def test_time_grows_with_the_rows_and_follows_the_last_run(self, run: Run) -> None:
+        length = EXPERIMENTS["length"]
+        assert length.estimated_seconds(run) == 10
+        add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
+        assert length.estimated_seconds(run) == pytest.approx(10 + 3e-4)
+        assert length.estimated_seconds(run, scores="other") == 10
+        length.run(run)
+        assert length.estimated_seconds(run) == saved_results(run)[0].seconds
+        assert EXPERIMENTS["training"].needs_model
+
     @pytest.mark.parametrize("name", list(EXPERIMENTS))
     def test_a_run_without_its_stage_says_which(self, run: Run, name: str) -> None:
         with pytest.raises(UserError, match="run (detect|score|arms) --run"):
@@ -68,6 +78,7 @@ class TestRegistry:
             f"run = Run.open({str(path)!r})\nassert warnings(run)\n"
             "for name in ('length', 'stability', 'random-heads', 'temperature'):\n"
             "    EXPERIMENTS[name].run(run)\n"
+            "EXPERIMENTS['training'].options()\n"
             "heavy = {'torch', 'transformers', 'datasets', 'streamlit', 'plotly', 'duckdb'}\n"
             "assert not heavy & set(sys.modules), heavy & set(sys.modules)\n"
         )

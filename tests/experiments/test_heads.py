@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -62,6 +63,12 @@ def test_a_planted_reasoning_circuit_is_found() -> None:
     assert "needed for other text more than random heads are: no evidence" in text
     assert "needed for reasoning more than for other text: found for 5 %" in text
     assert outcome(found).state == "found" and outcome(found).low > 2
+    kept = row(found, "keep", REASONING)
+    said = re.search(r"with only 14 \(5 %\) heads kept: (\S+), 10 .* layers (\S+) to (\S+) ", text)
+    assert said is not None
+    rise, low, high = map(float, said.groups())
+    assert rise == pytest.approx(-kept["ours"], abs=0.01) and 1 < rise < 2.5
+    assert 4 < low < high < 5, "random sets save little of the 5 nats"
 
 
 def test_heads_that_any_text_needs_are_not_specific() -> None:
@@ -125,6 +132,8 @@ class TestWithAModel:
         table = result.table
         assert set(table["source"]) == {"sums", "talk"} and len(table) == 2 * (2 + 2 * 2 * 7)
         best = table[(table["set"] == "reasoning") & (table["share"] == "0.25") & ~table["keep"]]
+        drawn_of = [plot.where["keep"] for plot in result.plots]
+        assert drawn_of == [False, True] and "only" in result.plots[1].caption
         assert (best["ablated"] == 2).all() and (best["rise_low"] <= best["rise"]).all()
         [entry] = saved_results(run)
         assert entry.verdict == result.verdict and entry.outcome == result.outcome
@@ -136,6 +145,7 @@ class TestWithAModel:
             run, data=f"{tmp_path}/sums.jsonl", shares="0.25", draws="2", keep="false", answers="0"
         )
         assert "specificity is unknown" in result.verdict
+        assert [plot.where["keep"] for plot in result.plots] == [False]
 
     def test_a_malformed_share(self, run: Run, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="is none of: a share"):

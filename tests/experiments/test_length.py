@@ -71,6 +71,28 @@ class TestLength:
             spearman(np.delete(frame["variance"], 9), np.delete(steps, 9))
         )
 
+    def test_sources_without_worked_steps_are_no_zeros(
+        self, run: Run, frame: dict[str, Any]
+    ) -> None:
+        steps = frame.pop("steps")
+        frame["response"][70:] = ["The answer is 7.", "cout << 7;", *["No."] * 48]
+        add_scores(run, frame)
+        result = EXPERIMENTS["length"].run(run)
+        table = result.table.set_index("source")
+        first = spearman(frame["variance"][:70], steps[:70])
+        assert table.loc["all", "reference"] == pytest.approx(first)
+        assert table.loc["a", "reference"] == pytest.approx(first)
+        assert np.isnan(table.loc["b", "reference"])
+        assert table.loc["all", "rows"] == 120
+        assert result.numbers["reference_rows"] == 70
+        assert "at fixed length (70 rows)" in result.verdict
+
+    def test_a_mark_asked_for_is_counted_everywhere(self, run: Run, frame: dict[str, Any]) -> None:
+        del frame["steps"]
+        frame["response"][70:] = ["No."] * 50
+        add_scores(run, frame)
+        assert EXPERIMENTS["length"].run(run, count="<<").numbers["reference_rows"] == 120
+
     def test_a_run_column_is_a_reference_too(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2, 3, 4], "n_response_tokens": [4, 3, 2, 1]})
         result = EXPERIMENTS["length"].run(run, column="n_response_tokens")

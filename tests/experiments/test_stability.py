@@ -62,3 +62,14 @@ class TestStability:
         result = EXPERIMENTS["stability"].run(run, bootstraps=50)
         chosen = result.numbers["heads"]
         assert result.numbers["chance_overlap"] == pytest.approx(chosen / finalists)
+
+    def test_scoring_anew_is_what_takes_long(self, tmp_path: Path) -> None:
+        run = Run.open(synthetic.make_run(tmp_path / "run"))
+        stability = EXPERIMENTS["stability"]
+        stored, anew, more = (
+            stability.estimated_seconds(run, rescore=rows) for rows in (0, 100, 10_000)
+        )
+        assert stored is not None and anew is not None and more is not None
+        assert stored < 6 and anew > stored + 15, "the model is loaded"
+        assert more > anew
+        assert stability.estimated_seconds(run, bootstraps=100_000) > stored

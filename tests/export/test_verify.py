@@ -17,6 +17,7 @@ import pytest
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.export.formats import FORMATS
 from circuitseer_core.export.manifest import seal
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
@@ -27,7 +28,7 @@ from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.run_factory import make_rows, make_run, score_frame, write_scores
 
-FORMATS = {"jsonl": "a.jsonl", "messages": "m.jsonl", "parquet": "a.parquet", "datasets": "folder"}
+NAMES = {"parquet": "a.parquet", "csv": "a.csv", "datasets": "folder"}
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resealed: bool
 def test_an_honest_export_passes(run: Run, tmp_path: Path, form: str) -> None:
     if form == "datasets":
         pytest.importorskip("datasets")
-    done = export(run, None, tmp_path / "out" / FORMATS[form], form)  # type: ignore[arg-type]
+    done = export(run, None, tmp_path / "out" / NAMES.get(form, "a.jsonl"), form)  # type: ignore[arg-type]
     for path in (done.path, done.manifest):
         result = verify(path)
         assert result.ok and result.rows == 20, result.messages

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
 import os
@@ -191,7 +192,7 @@ def test_messages_need_responses(tmp_path: Path) -> None:
     assert [row["question"] for row in read_lines(done.path)] == ["q0"]
     assert verify(done.path).ok and "1 row of the draw without a response" in done.card.read_text()
     silent = run_of(tmp_path / "silent", [{"question": "q0"}], response=[None])
-    with pytest.raises(UserError, match="no chosen row has a response"):
+    with pytest.raises(UserError, match="no row has a response, and messages needs one"):
         export(silent, None, tmp_path / "b.jsonl", "messages")
     assert not list(tmp_path.glob("b.jsonl*"))
 
@@ -407,3 +408,69 @@ def test_push_takes_the_token_from_the_environment_only(
         assert path.is_dir() or b"hf_secret" not in path.read_bytes()
     with pytest.raises(UserError, match=r"cannot push to me/refused: 403 .* \*\*\*$"):
         export(run, None, tmp_path / "a.jsonl", push="me/refused")
+
+
+def test_a_csv_holds_the_same_rows(tmp_path: Path) -> None:
+    originals = [
+        {"question": 'a "b", c\nd', "answer": "1", "level": 1, "tags": ["x", None], "none": None},
+        {"question": "=1+1\r\n\x00 ✓", "answer": "", "level": "hard", "flag": True},
+    ]
+    run = run_of(tmp_path, originals)
+    done = export(run, None, tmp_path / "a.csv")
+    rows = {row["question"]: row for row in csv.DictReader(done.path.open(newline=""))}
+    assert set(rows) == {original["question"] for original in originals}
+    first, second = (rows[original["question"]] for original in originals)
+    assert first["level"] == "1" and second["level"] == "hard" and second["flag"] == "true"
+    assert json.loads(first["tags"]) == ["x", None] and first["none"] == second["tags"] == ""
+    assert set(GROUP) <= set(first) and float(first[GROUP[1]]) > 0
+    result = verify(done.path)
+    assert result.ok and result.rows == 2, result.messages
+    done.path.write_text(done.path.read_text().replace("hard", "soft"))
+    assert verify(done.path).kinds == ["file", "rows"]
+
+
+def test_text_that_utf8_cannot_hold_is_refused_by_csv(tmp_path: Path) -> None:
+    frame = score_frame([{"source": "s", "question": "q", "answer": "a"}])
+    frame["original"] = [json.dumps({"question": "q", "extra": "\ud800"})]
+    run = selected(make_run(tmp_path / "run", frame=frame, parts=1), fraction=1.0)
+    with pytest.raises(UserError, match="row 1 has text that UTF-8 cannot hold: export as jsonl"):
+        export(run, None, tmp_path / "a.csv")
+    assert verify(export(run, None, tmp_path / "a.jsonl").path).ok
+
+
+def test_prompts_and_completions_are_the_scored_texts(tmp_path: Path) -> None:
+    originals = [
+        {"question": "q0", "answer": "a0", "messages": 1, "system": "Be brief.", "topic": "x"},
+        {"question": "q1", "answer": "a1", "topic": "y"},
+    ]
+    run = run_of(tmp_path, originals)
+    done = export(run, None, tmp_path, "prompt-completion")
+    assert done.path.name == "default.prompt-completion.jsonl"
+    rows = {row["completion"]: row for row in read_lines(done.path)}
+    assert rows["a0"]["prompt"] == "Be brief.\n\nq0" and rows["a1"]["prompt"] == "q1"
+    assert rows["a0"]["topic"] == "x" and not {"messages", "system"} & set(rows["a0"])
+    assert list(rows["a1"])[:2] == ["prompt", "completion"] and set(GROUP) <= set(rows["a1"])
+    entry = json.loads((tmp_path / "dataset_info.json").read_text())["default_prompt_completion"]
+    assert entry["columns"] == {"prompt": "prompt", "response": "completion"}
+    assert "field_output: completion" in done.card.read_text()
+
+
+def test_alpaca_keeps_instruction_and_input_apart(tmp_path: Path) -> None:
+    originals = [
+        {"instruction": "Add.", "input": "1 and 2", "output": "3", "history": []},
+        {"instruction": "Say hello.", "input": "", "output": "Hello."},
+        {"question": "2 + 2?", "answer": "4", "instruction": "other", "input": "thing"},
+    ]
+    texts = [("Add.\n1 and 2", "3"), ("Say hello.", "Hello."), ("2 + 2?", "4")]
+    columns = {
+        "prompt": [prompt for prompt, _ in texts],
+        "response": [response for _, response in texts],
+    }
+    done = export(run_of(tmp_path, originals, **columns), None, tmp_path / "a.jsonl", "alpaca")
+    shown = {
+        tuple(row[n] for n in ("instruction", "input", "output")) for row in read_lines(done.path)
+    }
+    assert shown == {("Add.", "1 and 2", "3"), ("Say hello.", "", "Hello."), ("2 + 2?", "", "4")}
+    assert all("history" not in row for row in read_lines(done.path))
+    entry = json.loads((tmp_path / "dataset_info.json").read_text())["a_alpaca"]
+    assert entry["columns"] == {"prompt": "instruction", "query": "input", "response": "output"}

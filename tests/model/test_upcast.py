@@ -11,7 +11,7 @@ from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.losses import clean_losses
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.upcast import upcast, why_not
-from tests.detection.test_detect import samples
+from tests.support.loss_changes import samples
 from tests.support.tiny_models import tiny_model
 
 BATCH = loss_batch(samples(), torch.device("cpu"))

@@ -65,7 +65,7 @@ def test_the_sentence_names_intervals_and_what_is_unknown(run: Run) -> None:
     assert (
         "distinguishable from a length-matched random one (a second draw shares 20.0 %" in sentence
     )
-    assert "gap 8.0, 95 % interval 6.0 to 10.0 points; mean score 30.0 % higher" in sentence
+    assert "gap +8.0, 95 % interval +6.0 to +10.0 points; mean score 30.0 % higher" in sentence
     assert "not distinguishable from what random heads" in sentence
     assert "is unknown (no training study in this run)" in sentence
     _trained(run, "found")
@@ -80,3 +80,9 @@ def test_a_selection_keeps_what_was_measured(run: Run) -> None:
     assert kept["distinct"]["length"]["gap"] == record.distinct.length.gap
     older = record.model_copy(update={"distinct": None})
     assert "draw it again" in go_no_go(run, older).sentence
+
+
+def test_a_gap_of_nothing_has_no_sign(run: Run) -> None:
+    level = Rival(own=0.1201, other=0.1203, gap=-0.0002, low=-0.004, high=0.0003, draws=3)
+    sentence = go_no_go(run, _selection(run, level, None)).sentence
+    assert "gap 0.0, 95 % interval −0.4 to 0.0 points" in sentence

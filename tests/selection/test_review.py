@@ -1,14 +1,15 @@
-"""Judgements by eye: what the file holds, what it comes to, and how sure an agreement is."""
+"""Judgements by eye: what the file holds, what it comes to, and which batch is open."""
 
 from __future__ import annotations
 
 import json
-import math
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.review_records import ReviewBatch, ReviewPair
 from circuitseer_core.selection import review
 
 
@@ -16,7 +17,9 @@ def entry(kind: str, sample: str = "a/1", **rest: object) -> dict[str, object]:
     return {"kind": kind, "id": sample, **rest}
 
 
-def verdict(choice: str, left: float, right: float, pair: str = "xy", **rest: object) -> dict:
+def verdict(
+    choice: str, left: float, right: float, pair: Sequence[str] = "xy", **rest: object
+) -> dict:
     return {
         "kind": "verdict",
         "left": pair[0],
@@ -88,38 +91,60 @@ def test_nonsense_is_refused(tmp_path: Path, line: dict, message: str) -> None:
     assert not (tmp_path / "review.jsonl").exists()
 
 
-def test_agreement_counts_decided_pairs(tmp_path: Path) -> None:
-    for line in (
-        verdict("left", 2, 1, "ab"),
-        verdict("right", 1, 2, "cd"),
-        verdict("left", 1, 2, "ef"),
-        verdict("tie", 1, 2, "gh"),
-        verdict("left", 2, 2, "ij"),
-        verdict("right", 2, 1, "kl", scorer="focus"),
-    ):
-        review.append(tmp_path, line)
-    verdicts = review.load(tmp_path).verdicts
-    rate, (low, high), n = review.agreement(verdicts, "variance")
-    assert (rate, n) == (pytest.approx(2 / 3), 3)
-    assert low == pytest.approx(0.2077, abs=1e-4) and high == pytest.approx(0.9385, abs=1e-4)
-    assert review.agreement(verdicts)[2] == 4
-
-
 def test_a_second_verdict_on_a_pair_replaces_the_first(tmp_path: Path) -> None:
     review.append(tmp_path, verdict("left", 2, 1, "ab"))
     review.append(tmp_path, verdict("left", 1, 2, "ba"))
     verdicts = review.load(tmp_path).verdicts
-    assert len(verdicts) == 1
-    assert review.agreement(verdicts)[0] == 0.0
+    assert len(verdicts) == 1 and verdicts["left"].tolist() == ["b"]
 
 
-def test_nothing_decided_says_nothing(tmp_path: Path) -> None:
-    rate, bounds, n = review.agreement(review.load(tmp_path).verdicts)
-    assert math.isnan(rate) and bounds == (0.0, 1.0) and n == 0
+def a_batch(count: int = 3, name: str = "1") -> ReviewBatch:
+    pairs = [
+        ReviewPair(
+            left=f"a{n}", right=f"b{n}", source="s", band="long",
+            scores=(1.0, 2.0), percentiles=(1.0, 2.0), tokens=(9, 9),
+        )
+        for n in range(count)
+    ]  # fmt: skip
+    return ReviewBatch(batch=name, time="2026-01-01", scorer="focus", pairs=pairs)
 
 
-def test_wilson_against_published_values() -> None:
-    low, high = review.wilson(81, 263)  # Newcombe 1998, table I
-    assert (round(low, 4), round(high, 4)) == (0.2553, 0.3662)
-    low, high = review.wilson(0, 20)
-    assert low == 0 and round(high, 4) == 0.1611
+def line_of(batch: ReviewBatch) -> dict[str, object]:
+    return {"kind": "batch", **batch.model_dump(mode="json")}
+
+
+def test_a_batch_is_open_until_its_last_verdict(tmp_path: Path) -> None:
+    batch = a_batch()
+    review.append(tmp_path, line_of(batch))
+    for n, choice in ((0, "left"), (2, "skip"), (0, "tie"), (1, "right")):
+        state = review.load(tmp_path)
+        assert state.open_batch() == batch and state.told().empty
+        told = verdict(choice, 1, 2, (f"a{n}", f"b{n}"), scorer="focus", batch="1")
+        review.append(tmp_path, told)
+    state = review.load(tmp_path)
+    assert state.open_batch() is None and len(state.told()) == 3
+    assert state.of_batch(batch) == {0: "tie", 1: "right", 2: "skip"}
+    assert state.shown() == {"a0", "a1", "a2", "b0", "b1", "b2"}
+
+
+def test_a_batch_can_be_ended_and_the_next_begun(tmp_path: Path) -> None:
+    review.append(tmp_path, line_of(a_batch()))
+    review.append(tmp_path, {"kind": "close", "batch": "1"})
+    assert review.load(tmp_path).open_batch() is None
+    review.append(tmp_path, line_of(a_batch(name="2")))
+    review.append(tmp_path, line_of(a_batch(5, name="2")))  # two tabs: the first one stands
+    open_one = review.load(tmp_path).open_batch()
+    assert open_one is not None and (open_one.batch, len(open_one.pairs)) == ("2", 3)
+
+
+def test_a_batch_that_is_none_is_passed_over(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="batch: pairs"):
+        review.append(tmp_path, {"kind": "batch", "batch": "1", "scorer": "x", "pairs": []})
+    with pytest.raises(UserError, match="close without batch"):
+        review.append(tmp_path, {"kind": "close"})
+    (tmp_path / "review.jsonl").write_text(
+        '{"kind": "batch", "batch": "1", "scorer": "x", "pairs": [{"left": 3}]}\n'
+        '{"kind": "verdict", "left": "a", "right": "b", "choice": "left", "batch": 7}\n'
+    )
+    state = review.load(tmp_path)
+    assert state.batches == {} and len(state.told()) == 1

@@ -53,7 +53,9 @@ class _Handler(BaseHTTPRequestHandler):
             asked = json.loads(body)
             repo = f"{asked.get('organization') or 'me'}/{asked['name']}"
             self.hub.repos.setdefault(repo, {})
-            self.hub.private[repo] = bool(asked.get("private"))
+            self.hub.private[repo] = asked.get("visibility") == "private" or bool(
+                asked.get("private")
+            )
             self._answer(200, {"url": f"{self.hub.address}/datasets/{repo}"})
             return
         if parts == ["api", "validate-yaml"]:

@@ -14,11 +14,13 @@ import torch
 from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results
-from circuitseer_core.experiments.training import effects_table
+from circuitseer_core.experiments.cost import LOADING
+from circuitseer_core.experiments.training import Options, effects_table
 from circuitseer_core.experiments.training import run as train
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.training import study as study_module
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
+from circuitseer_core.training.plan import StudyPlan
 from circuitseer_core.training.study import Study
 from tests.support.crafted_run import bare_run
 from tests.support.records import edit_run
@@ -131,6 +133,38 @@ def test_other_settings_under_one_name_are_refused(study: tuple[Run, dict[str, A
     assert "One seed" in once.verdict and "No arm differs" not in once.verdict
     more = train(run, **options | {"learning_rates": "1e-3", "seeds": 2})
     assert more.numbers["seeds"]["soft"] == 2, "more seeds can be added"
+
+
+def test_what_it_takes_is_told_before_and_from_finished_models(
+    study: tuple[Run, dict[str, Any]],
+) -> None:
+    run, options = study
+    training = EXPERIMENTS["training"]
+    with pytest.raises(UserError, match="training needs arms=FOLDER"):
+        training.estimated_seconds(run)
+    once = options | {"seeds": 1, "learning_rates": "1e-3"}
+    guessed = [
+        training.estimated_seconds(run, **once | change)
+        for change in ({}, {"seeds": 2}, {"steps": 24}, {"answers": 0}, {"learning_rates": "1,2"})
+    ]
+    least = guessed[0]
+    assert least is not None and all(other is not None for other in guessed)
+    assert guessed[1] - LOADING == pytest.approx(2 * (least - LOADING)), "six models, not three"
+    assert guessed[2] > least > guessed[3]
+    assert guessed[4] - LOADING == pytest.approx(4 / 3 * (least - LOADING)), "two halves are tried"
+    train(run, **once)
+    assert training.estimated_seconds(run, **once) == LOADING, "nothing is left to train"
+    seconds = StudyPlan(run.path / "experiments" / "training", Options.of(**once).study(), "m")
+    mean = seconds.seconds_a_model()
+    assert mean is not None
+    more = training.estimated_seconds(run, **once | {"seeds": 2})
+    assert more == pytest.approx(LOADING + 3 * mean)
+    assert training.estimated_seconds(run, **once | {"seeds": 2, "only_results": True}) == LOADING
+
+
+def test_the_time_of_another_model_is_not_known(study: tuple[Run, dict[str, Any]]) -> None:
+    run, options = study
+    assert EXPERIMENTS["training"].estimated_seconds(run, **options | {"model": "other"}) is None
 
 
 def test_bad_wishes_are_one_line_before_a_model_is_loaded(

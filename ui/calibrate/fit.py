@@ -57,6 +57,20 @@ def targets(run: Run, scoring: str) -> list[str]:
     return [*own, *scores, VERDICTS]
 
 
+def explain() -> None:
+    """What this page answers and what it takes, for a run without head readings."""
+    st.subheader("Does any head follow what you call hard?", anchor=False)
+    st.markdown(
+        "1. **Readings.** Score with head readings: five numbers of every single head and sample.\n"
+        "2. **Target.** A column of your data (a level, a step count, a pass rate), or your own "
+        "verdicts of the blind review.\n"
+        "3. **Fit.** The readings are fitted at fixed length and judged on rows that the fit did "
+        "not see, beside a bag of words, random heads and permuted targets. The answer may be no; "
+        "where it is yes, `calibrated` is a score like any other.",
+        width=760,
+    )
+
+
 def form(run: Run, names: list[str]) -> None:
     """The form: scoring, target, how many heads; one button."""
     status = jobs.status(run.path)
@@ -107,19 +121,20 @@ def form(run: Run, names: list[str]) -> None:
         st.warning(literal(str(error)), icon=":material/info:")
         return
     words = step("calibrate", run.path, settings, always=("name",))
-    _started(run, words)
+    _started(run, words, settings.name)
     with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
         if folded.open:
             st.code(as_typed(words), language="bash", wrap_lines=True)
     _follow(run)
 
 
-def _started(run: Run, words: list[str]) -> None:
+def _started(run: Run, words: list[str], name: str) -> None:
     """Start the job, where the button was pressed."""
     if not wishes.granted("calibrate"):
         return
     try:
         jobs.start(run.path, [words])
+        st.session_state["_fitting"] = name
     except UserError as error:
         st.error(literal(str(error)), icon=":material/error:")
 
@@ -142,6 +157,9 @@ def _follow(run: Run) -> None:
 def _progress(run: Run) -> None:
     status = jobs.status(run.path)
     if not status.live:
+        fitted = st.session_state.pop("_fitting", None)
+        if fitted in run.calibrations():
+            st.session_state["_next"] = {"calibration": fitted}
         st.rerun()
     told = status.progress
     share = 0.0 if told is None or not told.total else min(1.0, told.done / told.total)

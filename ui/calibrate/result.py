@@ -13,7 +13,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
 from ui.heads.detail import pick
 from ui.heads.tables import weight_frame
-from ui.shell import link_to
+from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.head_map import head_map
 from ui.widgets.markdown import inline, literal
@@ -35,7 +35,7 @@ def show(run: Run, record: CalibrationRecord) -> None:
     if rest:
         st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     _scorer(run, record)
-    left, right = st.columns([1.2, 1], gap="large")
+    left, right = folding_columns([1.2, 1], "calibration", gap="large")
     with left:
         _comparison(record)
     with right:
@@ -71,6 +71,7 @@ def _comparison(record: CalibrationRecord) -> None:
     kinds = list(dict.fromkeys(e.judged for e in record.estimates))
     if not kinds:
         return
+    st.markdown("**Beside what might do as well**")
     judged = kinds[0]
     if len(kinds) > 1:
         judged = st.segmented_control(
@@ -158,6 +159,8 @@ def _weights(run: Run, record: CalibrationRecord) -> None:
         hide_index=True,
         key="calibration_heads",
         column_config={
+            "layer": "Layer",
+            "head": "Head",
             "weight": st.column_config.NumberColumn("Weight", format="%+.4f"),
             "folds": st.column_config.NumberColumn("Share of folds", format="%.2f"),
         },

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -26,6 +27,8 @@ OUTCOMES: dict[str, tuple[Any, str]] = {
     "no evidence": ("orange", "No evidence"),
     "inconclusive": ("gray", "Inconclusive"),
 }
+LONG = 480
+"""Characters up to which a verdict is one paragraph."""
 _DONE, _OPEN = "Answered", "Not asked yet"
 
 
@@ -60,7 +63,10 @@ def _question(experiment: Experiment | None) -> str:
 
 
 def _result(run: Run, record: ExperimentRecord) -> None:
-    st.markdown(literal(record.verdict))
+    first, *rest = _sentences(record.verdict)
+    st.markdown(literal(first))
+    if rest:
+        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     table = saved_table(run, record.name)
     figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
     for plot, figure in figures[:1]:
@@ -77,6 +83,13 @@ def _result(run: Run, record: ExperimentRecord) -> None:
                 st.caption(literal(plot.caption))
                 show_figure(figure, f"evidence_{record.name}_{number}", table, alt=plot.caption)
             _table(table, record.name)
+
+
+def _sentences(verdict: str) -> list[str]:
+    """A verdict as it is, or a long one cut where a sentence ends: a wall of text is not read."""
+    if len(verdict) <= LONG:
+        return [verdict]
+    return re.split(r"(?<=[.)]\.) (?=[A-Za-z])|(?<=[a-z\d%]\.) (?=[A-Za-z])", verdict)
 
 
 def _table(table: pd.DataFrame, name: str) -> None:

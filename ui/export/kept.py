@@ -18,6 +18,7 @@ from circuitseer_core.wording import percent
 from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
+from ui.words import ago
 
 
 def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn: Shown) -> None:
@@ -100,7 +101,7 @@ def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]
     drawn = record.diagnostics
     return {
         "name": record.name,
-        "drawn": record.created[:16].replace("T", " "),
+        "drawn": ago(record.created),
         "scores": settings.scores,
         "scorer": settings.scorer + control + (", lowest" if settings.lowest else ""),
         "τ": f"{record.temperature:g}",

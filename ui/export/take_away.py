@@ -16,6 +16,7 @@ import streamlit as st
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.archive import archive_bytes, push_preview
+from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import export
 from circuitseer_core.runs import jobs, ownership
@@ -35,8 +36,11 @@ from ui.words import ago, size
 FORMATS = {
     "jsonl": "JSON Lines",
     "parquet": "Parquet",
-    "messages": "Chat messages",
+    "csv": "CSV",
     "datasets": "datasets folder",
+    "messages": "Chat messages",
+    "prompt-completion": "Prompt–completion",
+    "alpaca": "Alpaca",
 }
 
 
@@ -158,10 +162,9 @@ def _other_ways(run: Run, settings: SelectionSettings, form: Any, *, same: bool)
 
 def _write_folder(run: Run, name: str, form: Any) -> None:
     """Data, manifest and dataset card into a folder of this machine."""
-    suffix = {"parquet": ".parquet", "datasets": ""}.get(form, ".jsonl")
     out = st.text_input(
         "Path on this machine; manifest and dataset card lie beside it",
-        value=str(Path("exports") / f"{name}{suffix}"),
+        value=str(Path("exports") / file_name(name, form)),
         key=f"out_{name}_{form}",
         width=420,
     )

@@ -15,7 +15,7 @@ from circuitseer_core.wording import percent
 from ui.heads import role
 from ui.heads import tables as head_tables
 from ui.heads.panel import Choice
-from ui.shell import link_to
+from ui.shell import folding_columns, link_to
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
 
@@ -111,9 +111,8 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
         ("In the set", _percent(membership["probability"]), "of bootstraps"),
         ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
     ]
-    with st.container(key="head_facts"):
-        for column, (label, value, note) in zip(st.columns(4), facts, strict=True):
-            column.metric(label, value, delta=note, delta_color="off", delta_arrow="off")
+    for column, (label, value, note) in zip(folding_columns(4, "head_facts"), facts, strict=True):
+        column.metric(label, value, delta=note, delta_color="off", delta_arrow="off")
     words = f"95 % interval over {int(row['n'])} probe samples."
     if raced_out:
         words += " Raced out on a pilot: an estimate without a rank."

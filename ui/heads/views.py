@@ -32,6 +32,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     sinks = head_tables.sink_shares(run)
     if sinks is not None:
         shown = shown.merge(sinks, on=["layer", "head"], how="left")
+        shown["sink_share"] *= 100
     cells = list(zip(shown["layer"], shown["head"], strict=True))
     shown.insert(0, "kept", [cell in kept for cell in cells])
 
@@ -68,8 +69,8 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             "n": st.column_config.NumberColumn("Samples", width="small"),
             "kept": st.column_config.CheckboxColumn("Kept", width="small"),
             "sink_share": st.column_config.NumberColumn(
-                "On first token",
-                format="percent",
+                "On first token, %",
+                format="%.2f",
                 help="Share of its attention that the head leaves on the first token, mean over "
                 "the samples of validate sinks",
             ),
@@ -179,11 +180,13 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             "source_a": "Source",
             "source_b": "and",
             "spearman": st.column_config.NumberColumn("Spearman", format="%+.2f"),
-            "n_a": st.column_config.NumberColumn("n", help="Probe samples of the first source"),
-            "n_b": st.column_config.NumberColumn("n ", help="Probe samples of the second source"),
-            "overlap": st.column_config.TextColumn("Overlap"),
+            "n_a": st.column_config.NumberColumn("Samples", help="Of the first source"),
+            "n_b": st.column_config.NumberColumn("and ", help="Of the second source"),
+            "overlap": st.column_config.TextColumn("Overlap", alignment="right"),
             "chance": st.column_config.TextColumn(
-                "Chance", help="Overlap of two sets of this size drawn blindly"
+                "Chance",
+                help="Overlap of two sets of this size drawn blindly",
+                alignment="right",
             ),
             "shared": st.column_config.NumberColumn("Heads shared"),
         },

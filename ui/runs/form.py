@@ -76,7 +76,7 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
     """The run's folder and the commands that the choices come to; None while some are open."""
     if plan == SCORE and run is not None:
         st.caption(f"In run **{inline(run.name)}**, with the heads measured there.")
-        return run.path, _score_steps(run.path, run)
+        return run.path, _score_steps(run.path, run, None)
     return _detect_steps(plan)
 
 
@@ -102,16 +102,23 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
         fields = choose_fields("probe")
         ready = preview(probe, fields, "probe", responses=True)
     settings = run_settings.detection()
+    machine = run_settings.machine()
     contrast = _contrast() if settings.pop("use_contrast") else []
     _cost(model, settings, bool(contrast))
     if not ready:
         return path, None
     detect = commands.checked(
-        DetectSettings, model=model, probe=probe, contrast=contrast, **settings, **fields
+        DetectSettings,
+        model=model,
+        probe=probe,
+        contrast=contrast,
+        **settings,
+        **machine,
+        **fields,
     )
     steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
-        more = _score_steps(path, None, probe, fields)
+        more = _score_steps(path, None, machine, probe, fields)
         if more is None:
             return path, None
         steps += more
@@ -121,10 +128,14 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
 def _score_steps(
     path: Path,
     run: Run | None,
+    machine: dict[str, Any] | None,
     probe: Sequence[str] = (),
     probe_fields: Mapping[str, str] | None = None,
 ) -> list[list[str]] | None:
-    """Score and select; ``probe``: the specs (and fields) that the data may be the same as."""
+    """Score and select; ``probe``: the specs (and fields) that the data may be the same as.
+
+    ``machine``: the detection's options of it; None asks for them.
+    """
     with st.container(border=True, key="card_data"):
         st.markdown("**Data to score**: the pool that the subset is drawn from")
         data = choose_data(
@@ -134,10 +145,11 @@ def _score_steps(
         fields = dict(probe_fields or {}) if same else choose_fields("data")
         ready = bool(data) if same else preview(data, fields, "data", responses=False)
     scoring = run_settings.scoring(run)
+    places = run_settings.places(run_settings.machine() if machine is None else machine)
     drawing = run_settings.drawing()
     if not ready:
         return None
-    score = commands.checked(ScoreSettings, data=data, **scoring, **fields)
+    score = commands.checked(ScoreSettings, data=data, **scoring, **places, **fields)
     select = SelectionSettings.of(**drawing, scores=score.name)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
@@ -159,6 +171,7 @@ def _choose_model() -> str | None:
             required=True,
             format_func=MODELS.__getitem__,
             key="model_kind",
+            wrap=True,
             persist_state="session",
         )
         if kind == "demo":

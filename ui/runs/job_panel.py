@@ -11,7 +11,7 @@ from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt
 from ui.runs.job_bar import POLL_S, STEP_TITLES, phase_bar, resume
-from ui.shell import BUNDLED, link_to, open_run
+from ui.shell import BUNDLED, link_to, open_run, run_label
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago, duration
@@ -26,7 +26,9 @@ def watch(run: Run) -> None:
         # The buttons stand outside the part that polls: a click on a button that is being redrawn
         # at that moment is lost.
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f"**{inline(run.path.name)}**", width="content")
+            key = st.session_state.get("run_key")
+            name = run_label(key) if key == BUNDLED else run.path.name
+            st.markdown(f"**{inline(name)}**", width="content")
             colour, word = BADGES[status.state]
             st.badge(word, color=colour)
             st.space("stretch")

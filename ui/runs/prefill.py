@@ -29,6 +29,7 @@ _KEYS = {
     "seed": "set_seed",
     "dtype": "set_dtype",
     "device": "set_device",
+    "devices": "set_devices",
 }
 
 

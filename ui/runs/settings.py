@@ -25,7 +25,7 @@ def detection() -> dict[str, Any]:
             "reasoning from heads that any text needs; doubles the work.",
             **KEEP,
         )
-    return options | _machine()
+    return options
 
 
 def _probe(first: Any, second: Any, third: Any) -> dict[str, Any]:
@@ -84,9 +84,10 @@ def _ablation(first: Any, second: Any, third: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
+    """Number format of ``detect``, and the devices of ``detect`` and ``score``."""
     with st.expander("Machine", icon=":material/memory:", key="machine_settings"):
-        first, second = st.columns(2)
+        first, second, third = st.columns(3)
         dtype = named_choice(DetectSettings, "dtype", "Number format", key="set_dtype", where=first)
         device = second.selectbox(
             "Device",
@@ -95,7 +96,19 @@ def _machine() -> dict[str, Any]:
             help=DetectSettings.model_fields["device"].description,
             **KEEP,
         )
-    return {"dtype": dtype, "device": device}
+        several = third.text_input(
+            "Several devices",
+            key="set_devices",
+            placeholder="none: the device alone",
+            help=DetectSettings.model_fields["devices"].description,
+            **KEEP,
+        )
+    return {"dtype": dtype, "device": device, "devices": (several or "").strip() or None}
+
+
+def places(machine: dict[str, Any]) -> dict[str, Any]:
+    """Of a machine's options those that say where a later stage runs."""
+    return {name: machine[name] for name in ("device", "devices")}
 
 
 def scoring(run: Run | None) -> dict[str, Any]:

@@ -27,7 +27,7 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
         count = int(st.number_input("Pairs", 1, MOST, 10, key="contrast_pairs",
                                     bind="query-params", width=110))  # fmt: skip
         gap = float(st.number_input(
-            "Least gap, percentiles", 0.0, 99.0, 50.0, 5.0, key="contrast_gap",
+            "Least gap, percentiles", 0.0, 99.0, 25.0, 5.0, key="contrast_gap",
             bind="query-params", format="%g", width=170,
         ))  # fmt: skip
     rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
@@ -43,6 +43,7 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
     st.caption(
         f"{found}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample twice, "
         f"at least {gap:g} percentile points apart."
+        + (" A smaller gap finds more." if len(pairs) < count and gap else "")
     )
     with st.container(key="grid2_contrast"):
         columns = st.columns(2, gap="medium")

@@ -239,7 +239,7 @@ def original_columns(sample: ScoredSample, store: ScoreStore) -> None:
 def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: str) -> None:
     """Pin, drop and tag, as toggles that write to the run folder at once."""
     if not review_store.writable(run):
-        review_store.offer_copy(run, "Pins, drops and tags need a run of your own.")
+        review_store.copy_to(run, "Copy to judge", "Pins, drops and tags need a run of your own.")
         return
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", width="content"):
         for word, icon, ids in (

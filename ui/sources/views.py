@@ -54,12 +54,13 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
         )
         log = st.toggle("Log scale", key="log_scale", persist_state="session")
         shares = st.toggle(
-            "Shares",
+            "Shapes",
             True,
             key="shares",
             persist_state="session",
             disabled=shape != SHAPES[0],
-            help="Every group scaled to its own rows, so that shapes compare; else one count scale",
+            help="Every group scaled to its own fullest bin, so that shapes compare; else one "
+            "scale of rows for all",
         )
     return shape or SHAPES[0], str(by), bool(log), bool(shares)
 

@@ -67,7 +67,7 @@ export default function (component) {
     draw();
     setTriggerValue('pick', { layer: Math.floor(i / heads), head: i % heads });
     // On a narrow window what the map opens stands below it.
-    const detail = document.querySelector('.st-key-head_facts');
+    const detail = document.querySelector('.st-key-grid4_head_facts');
     const top = detail ? detail.getBoundingClientRect().top : 0;
     if (top > window.innerHeight * 0.9) detail.scrollIntoView({ block: 'center' });
   };

@@ -9,6 +9,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
   list.setAttribute("role", "listbox")
   list.setAttribute("aria-label", "Samples: arrow keys move, Enter opens one, j and k open the next")
   list.style.setProperty("--hue", data.hue)
+  const digits = Math.max(...data.rows.map((row) => row.rank.length), 1)
+  list.style.setProperty("--rank", `${digits + 1}ch`)
   const part = (name, text) => {
     const made = document.createElement("div")
     made.className = name

@@ -1,0 +1,60 @@
+"""The arm drawn by another scoring of the same rows: by the responses beside the prompts, say.
+
+A scoring of responses does not know the prompts' tokens, so it cannot keep a budget of tokens by
+itself. The tokens are those of the scoring on trial: the draw is put in order, and as many of its
+first rows are taken as the budget holds.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.lists import read_lists, run_rules
+from circuitseer_core.selection.pool import load_pool
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import count
+
+
+def within_tokens(
+    run: Run, selection: SelectionSettings, tokens: pd.Series, most: int
+) -> SelectionSettings:
+    """The selection with a budget of rows: those whose tokens stay within ``most``.
+
+    Args:
+        run: that has the scoring of the selection.
+        selection: of the other scoring, whatever its budget.
+        tokens: by id, of every row that the arms of the scoring on trial may take.
+        most: tokens of the budget.
+
+    Raises:
+        UserError: the other scoring can draw from other rows, or not even one row fits.
+    """
+    drawing = _in_order(run, selection)
+    ids = pd.Index(drawing.pool.ids).take(drawing.chosen)
+    apart = len(ids.symmetric_difference(tokens.index))
+    if apart:
+        raise UserError(
+            f"scoring {selection.scores!r} draws from other rows than the scoring on trial "
+            f"({count(apart, 'row')} in one alone): score the same data"
+        )
+    spent = np.cumsum(tokens.reindex(ids).to_numpy(dtype=np.int64))
+    rows = int(np.searchsorted(spent, most, side="right"))
+    if not rows:
+        raise UserError(f"the budget of {most} tokens is smaller than the first sample drawn")
+    return _with_budget(selection, count=rows)
+
+
+def _in_order(run: Run, selection: SelectionSettings) -> Drawing:
+    """The draw of everything, which orders it."""
+    everything = _with_budget(selection, fraction=1.0)
+    rules = run_rules(run, everything, read_lists(everything))
+    return draw(load_pool(run, everything), everything, rules)
+
+
+def _with_budget(selection: SelectionSettings, **budget: float) -> SelectionSettings:
+    given = selection.model_dump(exclude={"count", "fraction", "tokens"})
+    return SelectionSettings.of(**given | budget)

@@ -1,0 +1,131 @@
+"""The pairs of a blind review: drawn by chance within strata, no sample twice.
+
+1. A stratum is a source and a third of the pool by length. Only samples nobody has been shown in
+   the review take part.
+2. The next pair comes from the stratum that is furthest behind its share of the batch; its first
+   sample is drawn evenly from it, its partner evenly from those whose length is within
+   ``TOLERANCE`` and whose score stands at least ``gap`` percentile points away.
+3. A coin says which of the two stands left; the pairs are shuffled.
+
+The agreement with the score is then an estimate for pairs of this kind, not for the two ends of
+the score, where it would be higher.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+from scipy.stats import rankdata
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.browse.pairs import TOLERANCE
+from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.runs.review_records import BANDS, ReviewOptions, ReviewPair
+
+_TRIES = 200
+"""Samples of a stratum without a partner before it counts as used up."""
+
+
+def review_pairs(
+    store: ScoreStore, scorer: str, options: ReviewOptions, *, seen: Set[str], seed: int
+) -> list[ReviewPair]:
+    """The pairs of a batch in the order in which they are asked; fewer where no more match."""
+    scores, tokens = store.numbers(scorer), store.numbers("n_tokens")
+    groups = store.groups("source")
+    finite = np.isfinite(scores) & np.isfinite(tokens)
+    if not finite.any():
+        return []
+    percentiles = np.full(len(scores), np.nan)
+    ranks = rankdata(scores[finite])
+    percentiles[finite] = 100 * (ranks - 1) / max(len(ranks) - 1, 1)
+    band = np.searchsorted(band_edges(tokens[finite]), tokens, side="left")
+    known = store.table(["id"]).column(0)
+    fresh = finite & ~pc.is_in(known, pa.array(sorted(seen), type=known.type)).to_numpy()
+    wanted = set(options.sources) or set(groups.labels)
+    rng = np.random.default_rng(seed)
+    strata = [
+        _Stratum(name, word, rows, tokens, percentiles, options.gap, rng)
+        for code, name in enumerate(groups.labels)
+        if name in wanted
+        for number, word in enumerate(BANDS)
+        if word in options.bands
+        if len(rows := np.flatnonzero(fresh & (groups.codes == code) & (band == number))) > 1
+    ]
+    found = _spread(strata, options, rng)
+    ids = store.ids_at(np.array([row for pair, _ in found for row in pair], dtype=np.int64))
+    return [
+        ReviewPair(
+            left=ids[2 * n],
+            right=ids[2 * n + 1],
+            source=stratum.source,
+            band=stratum.band,
+            scores=(float(scores[a]), float(scores[b])),
+            percentiles=(round(float(percentiles[a]), 3), round(float(percentiles[b]), 3)),
+            tokens=(int(tokens[a]), int(tokens[b])),
+        )
+        for n, ((a, b), stratum) in enumerate(found)
+    ]
+
+
+def band_edges(tokens: Floats) -> Floats:
+    """The two token counts up to which a sample is short, and middle."""
+    return np.quantile(tokens, [1 / 3, 2 / 3])
+
+
+@dataclass
+class _Stratum:
+    """The rows of one source and band, by length; ``free`` are those not taken yet."""
+
+    source: str
+    band: str
+    rows: NDArray[np.int64]
+    tokens: Floats
+    percentiles: Floats
+    gap: float
+    rng: np.random.Generator
+
+    def __post_init__(self) -> None:
+        self.weight = len(self.rows)
+        self.given = 0
+        self.rows = self.rows[np.argsort(self.tokens[self.rows], kind="stable")]
+        self._lengths = self.tokens[self.rows]
+        self._places = self.percentiles[self.rows]
+        self._free = np.ones(len(self.rows), dtype=bool)
+
+    def pair(self) -> tuple[int, int] | None:
+        """Two rows that are taken from now on; None where none is found."""
+        for first in self.rng.permutation(np.flatnonzero(self._free))[:_TRIES]:
+            length = self._lengths[first]
+            low = np.searchsorted(self._lengths, length / (1 + TOLERANCE), side="left")
+            high = np.searchsorted(self._lengths, length * (1 + TOLERANCE), side="right")
+            far = np.abs(self._places[low:high] - self._places[first])
+            near = low + np.flatnonzero(self._free[low:high] & (far >= self.gap) & (far > 0))
+            if len(near):
+                second = self.rng.choice(near)
+                self._free[[first, second]] = False
+                turned = (second, first) if self.rng.random() < 0.5 else (first, second)
+                return int(self.rows[turned[0]]), int(self.rows[turned[1]])
+        return None
+
+
+def _spread(
+    strata: list[_Stratum], options: ReviewOptions, rng: np.random.Generator
+) -> list[tuple[tuple[int, int], _Stratum]]:
+    """Pairs from the strata by their shares (highest averages: Sainte-Laguë), shuffled."""
+    left = [strata[i] for i in rng.permutation(len(strata))]
+    found: list[tuple[tuple[int, int], _Stratum]] = []
+    while left and len(found) < options.pairs:
+        even = options.spread == "evenly"
+        behind = max(left, key=lambda s: (1 if even else s.weight) / (2 * s.given + 1))
+        pair = behind.pair()
+        if pair is None:
+            left.remove(behind)
+            continue
+        behind.given += 1
+        found.append((pair, behind))
+    return [found[i] for i in rng.permutation(len(found))]

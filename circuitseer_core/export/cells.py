@@ -1,0 +1,55 @@
+"""Rows as CSV: RFC 4180, UTF-8, a header; whatever is no text, number or truth value as JSON text.
+
+Texts are the data's own: none is quoted against spreadsheets, which may run a cell that begins with
+``=``. A missing value and an empty text are the same empty cell.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from circuitseer_core.errors import UserError
+
+
+def cell(value: Any) -> str:
+    """One value as the text of its cell."""
+    if value is None:
+        return ""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, float):
+        return repr(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def csv_pieces(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+    """The file in pieces: the header, then one row each.
+
+    Raises:
+        UserError: a text that UTF-8 cannot hold.
+    """
+    yield _line(names, "the header")
+    for number, row in enumerate(rows, start=1):
+        yield _line([cell(row.get(name)) for name in names], f"row {number}")
+
+
+def _line(cells: Sequence[str], what: str) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    try:
+        return buffer.getvalue().encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{what} has text that UTF-8 cannot hold: export as jsonl") from error
+
+
+def read_csv(path: Path) -> Iterator[dict[str, str]]:
+    """The rows of such a file, every cell as text."""
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
+    with path.open(encoding="utf-8", newline="") as file:
+        yield from csv.DictReader(file, strict=True)

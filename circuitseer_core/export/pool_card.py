@@ -1,0 +1,57 @@
+"""The card of a whole scored pool, and which card belongs to a manifest."""
+
+from __future__ import annotations
+
+from circuitseer_core.export.card import dataset_card
+from circuitseer_core.export.card_parts import (
+    front_matter,
+    marker,
+    model_name,
+    other_columns,
+    reproduce,
+    trainers,
+)
+from circuitseer_core.export.manifest import AnyManifest, PoolManifest
+
+
+def card_of(manifest: AnyManifest, file_name: str, data_files: str) -> str:
+    """The card of an export.
+
+    Args:
+        file_name: the exported file or folder.
+        data_files: the pattern of data files for the Hub's viewer, relative to the card.
+    """
+    if isinstance(manifest, PoolManifest):
+        return _pool_card(manifest, file_name, data_files)
+    return dataset_card(manifest, file_name, data_files)
+
+
+def _pool_card(manifest: PoolManifest, file_name: str, data_files: str) -> str:
+    export, scoring = manifest.export, manifest.scoring
+    title = f"{manifest.run.name}: {manifest.scores}, all scored rows"
+    prefix = export.prefix
+    added = [
+        f"- `{prefix}id`: the sample's id in the run",
+        f"- `{prefix}source`: the dataset it came from",
+        f"- `{prefix}n_tokens`: scored tokens",
+        *(f"- `{prefix}{name}`: the score `{name}`" for name in manifest.scorers),
+    ]
+    rejected = f" {scoring.rejected:,} rows were rejected while scoring." * bool(scoring.rejected)
+    parts = [
+        front_matter(export.rows, title, data_files),
+        marker(file_name),
+        f"# {title}",
+        (
+            f"{export.rows:,} samples with the scores that CircuitSeer gave them: the attention "
+            f"of {len(manifest.heads)} heads of {model_name(manifest.model)}. Scored text: "
+            f"{scoring.text}. Nothing was drawn.{rejected} The rows keep the licences of the "
+            "datasets that they came from."
+        ),
+        "## Columns\n\nThe original columns, untouched, and:",
+        "\n".join(added),
+        "A score that a row does not have is null.",
+        *other_columns(export),
+        reproduce(manifest, file_name),
+        *trainers(export.format, file_name),
+    ]
+    return "\n\n".join(parts) + "\n"

@@ -1,0 +1,60 @@
+"""A column of the data as strata: its values share the budget of a draw."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from circuitseer_core.aliases import Ints
+from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import json_object
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.texts import pool_texts
+
+MISSING = "(none)"
+"""The value of rows that have none."""
+MOST_VALUES = 1000
+
+
+def column_strata(run: Run, scores: str, column: str) -> tuple[Ints, tuple[str, ...]]:
+    """(N,) the value of every row as a number into the sorted values of an original column.
+
+    Raises:
+        UserError: no row has the column (naming those there are), or it has so many values that
+            they share nothing out.
+    """
+    rows = (
+        json_object(text)
+        for table in pool_texts(run, scores)
+        for text in table.column("original").to_pylist()
+    )
+    return strata_of(rows, column)
+
+
+def strata_of(rows: Iterable[dict[str, Any]], column: str) -> tuple[Ints, tuple[str, ...]]:
+    """The same of rows at hand."""
+    seen: dict[str, None] = {}
+    found = []
+    for row in rows:
+        seen.update(dict.fromkeys(row))
+        found.append(as_value(row.get(column)))
+    if column not in seen:
+        raise UserError(f"--stratify-by: no row has a column {column!r}; found: {', '.join(seen)}")
+    codes, values = pd.factorize(np.array(found, dtype=object), sort=True)
+    if len(values) > MOST_VALUES or len(values) > max(2, len(found) // 2):
+        raise UserError(
+            f"--stratify-by {column}: {len(values):,} different values in {len(found):,} rows "
+            "are too many to share a budget out by"
+        )
+    return codes.astype(np.int64), tuple(map(str, values))
+
+
+def as_value(value: Any) -> str:
+    """A cell as the name of a stratum."""
+    if value is None or value == "":
+        return MISSING
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

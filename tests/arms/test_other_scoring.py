@@ -1,0 +1,76 @@
+"""The arm by another scoring of the same rows, at the budget of the others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from circuitseer_core.arms.build import build_arms
+from circuitseer_core.arms.record import read_arms
+from circuitseer_core.arms.settings import ArmsSettings
+from circuitseer_core.errors import UserError
+from circuitseer_core.export.verify import verify
+from circuitseer_core.runs.commands import checked
+from circuitseer_core.runs.folder import Run
+from tests.support.run_factory import make_rows, make_run, score_frame, write_scores
+
+
+@pytest.fixture(scope="module")
+def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Prompts, and the responses of the same rows in another order."""
+    prompts = score_frame(make_rows(300))
+    responses = prompts.sample(frac=1, random_state=1, ignore_index=True)
+    responses["n_tokens"] = responses["n_tokens_full"] = responses["n_response_tokens"]
+    responses["variance"] = np.random.default_rng(2).lognormal(0, 2, len(responses))
+    return prompts, responses.drop(columns="n_response_tokens")
+
+
+def _run(path: Path, prompts: pd.DataFrame, responses: pd.DataFrame) -> Run:
+    run = make_run(path, frame=responses, name="response", text="response")
+    write_scores(run, prompts)
+    told = (run.scores_dir("response") / "settings.json").read_text()
+    told = told.replace('"text": "response"', '"text": "prompt"')
+    (run.scores_dir("default") / "settings.json").write_text(told)
+    return run
+
+
+def test_it_keeps_the_budget_in_tokens_of_both(
+    tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    run = _run(tmp_path / "run", *frames)
+    wish = ArmsSettings(arms=("soft", "other-scoring"), other_scores="response", seeds=2)
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    assert read_arms(tmp_path / "out").settings["other_scores"] == "response"
+    budget = record.budget["tokens"]
+    tokens = frames[0].set_index("id")[["n_tokens", "n_response_tokens"]].sum(axis=1)
+    drawn = [arm for arm in record.arms if arm.kind == "other-scoring"]
+    assert [arm.seed for arm in drawn] == [0, 1]
+    for arm in drawn:
+        assert budget - 180 < arm.tokens <= budget  # one sample more would pass it
+        ids = run.selection_ids(arm.selection)["id"]
+        assert arm.tokens == tokens[ids].sum()
+        own = frames[1].set_index("id")["variance"]
+        assert own[ids].mean() > own.mean()
+        assert verify(tmp_path / "out" / arm.file).ok
+
+
+def test_a_budget_of_rows(tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    run = _run(tmp_path / "run", *frames)
+    wish = ArmsSettings(arms=("other-scoring",), other_scores="response", seeds=1, rows=17)
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    assert [arm.rows for arm in record.arms] == [17]
+
+
+def test_other_rows_are_refused(tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+    run = _run(tmp_path / "run", frames[0], frames[1].head(290))
+    wish = ArmsSettings(arms=("other-scoring",), other_scores="response")
+    with pytest.raises(UserError, match="10 rows in one alone"):
+        build_arms(run, tmp_path / "out", wish, show=False)
+    wish = ArmsSettings(arms=("other-scoring",))
+    with pytest.raises(UserError, match="other-scoring: --other-scores"):
+        build_arms(run, tmp_path / "out", wish, show=False)
+    with pytest.raises(UserError, match="on trial itself"):
+        checked(ArmsSettings, other_scores="default")

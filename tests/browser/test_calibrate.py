@@ -1,0 +1,53 @@
+"""Calibrate in a real browser: a fit as a job, its answer, and the heads that carry it."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from circuitseer_core.calibration.calibrate import calibrate
+from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.runs.folder import Run
+from tests.browser.conftest import Server
+from tests.support.readings_run import readings_run
+
+FEW = {"target": "level", "folds": 3, "repeats": 1, "permutations": 20}
+
+
+@pytest.fixture(scope="module")
+def fitted(server: Server) -> Run:
+    run = readings_run(server.runs / "fitted", 80)
+    calibrate(run, CalibrateSettings(**FEW), show=False)
+    return run
+
+
+def test_the_answer_its_figures_and_the_map(page: Page, fitted: Run) -> None:
+    page.goto("/calibrate?run=fitted")
+    answer = page.get_by_text(re.compile("^(Yes|No): the heads tell"))
+    expect(answer).to_be_visible()
+    expect(page.locator(".st-key-figure_calibration_comparison .js-plotly-plot")).to_be_visible()
+    expect(page.locator(".st-key-figure_calibration_rows .js-plotly-plot")).to_be_visible()
+    canvas = page.locator("canvas[role=application]")
+    expect(canvas).to_be_visible()
+    canvas.focus()
+    canvas.press("ArrowRight")
+    canvas.press("Enter")
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+    expect(answer).to_be_visible()
+
+
+def test_a_fit_is_started_watched_and_answered(page: Page, fitted: Run) -> None:
+    page.goto("/calibrate?run=fitted")
+    expect(page.get_by_role("button", name="Fit", exact=True)).to_be_enabled()
+    most = page.get_by_label("Heads at most", exact=True)
+    most.fill("2")
+    most.press("Enter")
+    page.get_by_role("combobox", name="Target").click()
+    page.get_by_role("option", name="level", exact=True).click()
+    page.get_by_role("button", name="Fit", exact=True).click()
+    chosen = page.get_by_role("combobox", name="Calibration")
+    expect(chosen).to_have_value("level-2", timeout=240_000)
+    expect(page.get_by_text(re.compile("At most 2 heads a fit"))).to_be_visible()
+    assert (fitted.path / "calibrations" / "level-2" / "calibration.json").is_file()

@@ -1,0 +1,76 @@
+"""Benchmark questions in a pool: planted ones are found, with the words that gave them away."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.selection.decontaminate import find_contamination, read_benchmarks
+
+WORDS = [f"w{i}" for i in range(3000)]
+
+
+def sentence(rng: np.random.Generator, words: int = 30) -> str:
+    return " ".join(rng.choice(WORDS, words))
+
+
+def test_planted_questions_are_found_whatever_stands_around_them(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    questions = [sentence(rng) for _ in range(50)]
+    bench = tmp_path / "bench.jsonl"
+    bench.write_text("".join(json.dumps({"problem": q, "answer": "1"}) + "\n" for q in questions))
+    texts: list[tuple[str | None, str | None]] = [
+        (sentence(rng), sentence(rng)) for _ in range(500)
+    ]
+    for at, question in enumerate(questions):
+        words = question.upper().split()
+        part = " ".join(words[7:20]) if at % 2 else f"{question}!"
+        around = f"Please: {part}, thank you."
+        texts[at] = (around, None) if at % 3 else (sentence(rng), around)
+    ids = [f"s/{i}" for i in range(500)]
+    found = find_contamination(ids, texts, read_benchmarks([str(bench)], 13))
+    assert found.ids == {f"s/{i}" for i in range(50)}, "all fifty, and nothing else"
+    first = found.matches.set_index("id").loc["s/1"]
+    assert first["matched"].endswith("2") and "bench.jsonl" in first["matched"]
+    assert (
+        first["evidence"] == " ".join(questions[1].split()[7:20]) and first["found_in"] == "prompt"
+    )
+    assert set(found.matches["found_in"]) == {"prompt", "response"}
+    assert found.files[0].questions == 50 and found.files[0].short == 0 and found.files[0].sha256
+    longer = find_contamination(ids, texts, read_benchmarks([str(bench)], 14))
+    assert longer.ids == {f"s/{i}" for i in range(0, 50, 2)}, "parts of 13 words share no run of 14"
+
+
+def test_short_questions_are_compared_whole(tmp_path: Path) -> None:
+    bench = tmp_path / "bench.txt"
+    bench.write_text("What is 3 + 4?\n\nWhat is 7 - 2?\n")
+    benchmarks = read_benchmarks([str(bench)], 13)
+    assert benchmarks.files[0].questions == benchmarks.files[0].short == 2
+    texts = [
+        ("what is 3 + 4", None),
+        ("What is 3 - 4?", None),
+        ("Tell me. What is 3 + 4?", None),
+        ("Say it.", "What is 7 - 2?"),
+        (None, None),
+        ("What is 7 - 2", "5"),
+    ]
+    found = find_contamination([str(i) for i in range(6)], texts, benchmarks)
+    assert found.ids == {"0", "5"}
+    assert found.matches["matched"].tolist() == ["bench.txt:1", "bench.txt:3"]
+    assert found.matches["similarity"].tolist() == [1.0, 1.0]
+
+
+def test_a_benchmark_that_cannot_serve_is_named(tmp_path: Path) -> None:
+    empty, other = tmp_path / "empty.txt", tmp_path / "other.jsonl"
+    empty.write_text("\n")
+    other.write_text('{"title": "x"}\n')
+    with pytest.raises(UserError, match=r"empty.txt holds no question"):
+        read_benchmarks([str(empty)], 13)
+    with pytest.raises(UserError, match="no column that is a question; found: title"):
+        read_benchmarks([str(other)], 13)
+    with pytest.raises(UserError, match="missing.jsonl"):
+        read_benchmarks([str(tmp_path / "missing.jsonl")], 13)

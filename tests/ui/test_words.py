@@ -1,0 +1,33 @@
+"""Times in words, and verdicts that are too long for one paragraph."""
+
+from __future__ import annotations
+
+import pytest
+
+from ui.evidence.cards import LONG, _sentences
+from ui.words import duration
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (8.2, "8 s"), (59.6, "1 min"), (200, "3 min 20 s"), (900, "15 min"), (3600, "1 h 00 min"),
+        (7500, "2 h 05 min"), (float("nan"), "an unknown time"),
+    ],
+)  # fmt: skip
+def test_durations_have_no_empty_seconds(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+def test_a_long_verdict_is_cut_where_sentences_end_and_nowhere_else() -> None:
+    short = "Found: +0.30 (0.1 to 0.5). No more."
+    assert _sentences(short) == [short]
+    parts = [
+        "On 1,354 rows with controls: variance: Spearman +0.95 (mean of 3 draws), p = 0.75.",
+        "focus: Spearman +0.59; that the heads stand out may be chance.",
+        "Of the rank variance are explained, held out: length 92 % (91 % to 93 %).",
+        "So few draws say little of any set.",
+    ]
+    verdict = " ".join(parts * 3)
+    assert len(verdict) > LONG
+    assert _sentences(verdict) == parts * 3
