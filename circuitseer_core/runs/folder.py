@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -75,7 +76,7 @@ class Run:
         self.record = record
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path) -> Self:
         """Open an existing run; UserError where ``path`` is none or its run.json is broken."""
         path = Path(path)
         if not (path / "run.json").is_file():
@@ -83,7 +84,7 @@ class Run:
         return cls(path, RunRecord.of_run(path))
 
     @classmethod
-    def create(cls, path: str | Path) -> Run:
+    def create(cls, path: str | Path) -> Self:
         """Open the run at ``path``, or make one there; a folder of another kind is refused."""
         path = Path(path)
         if (path / "run.json").is_file():
