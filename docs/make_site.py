@@ -18,7 +18,6 @@ ROOT = Path(__file__).resolve().parents[1]
 GATHERED = (
     "*.md", "LICENSE", "CITATION.cff", "benchmarks/*.md", "docs/**/*", "assets/*.svg",
 )  # fmt: skip
-LEFT_OUT = {".py", ".pyc"}
 
 
 def gather(root: Path) -> None:
@@ -27,17 +26,24 @@ def gather(root: Path) -> None:
     shutil.rmtree(source, ignore_errors=True)
     for pattern in GATHERED:
         for path in sorted(root.glob(pattern)):
-            if path.is_file() and path.suffix not in LEFT_OUT:
+            if path.is_file() and "__pycache__" not in path.parts:
                 target = source / path.relative_to(root)
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copyfile(path, target)
 
 
 def render(root: Path) -> int:
-    """Make pages of what was gathered; mkdocs' exit status."""
-    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet"]
+    """Make pages of what was gathered; mkdocs' exit status, after its warnings.
+
+    Not by its --quiet, with which --strict counts no warnings.
+    """
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict"]
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # a notice about a later mkdocs
-    return subprocess.run(command, cwd=root, env=quiet, check=False).returncode
+    done = subprocess.run(command, cwd=root, env=quiet, capture_output=True, text=True, check=False)
+    lines = done.stderr.splitlines()
+    told = [line for line in lines if not line.startswith("INFO")] if done.returncode else []
+    print("\n".join(told), end="\n" if told else "", file=sys.stderr)
+    return done.returncode
 
 
 def build(root: Path = ROOT) -> int:

@@ -44,7 +44,7 @@ def save_selection(
     pool = load_pool(run, settings)
     target = target_in_run(run, settings, pool)
     drawing = draw(pool, settings, run_rules(run, settings), target=target)
-    drawn = {pool.ids[row] for row in drawing.chosen}
+    drawn = {str(pool.ids[row]) for row in drawing.rows}
     given = set(chosen["id"].astype(str))
     if drawn != given:
         missing, more = len(drawn - given), len(given - drawn)

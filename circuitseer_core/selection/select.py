@@ -70,20 +70,17 @@ def select(
         temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
         target_ess: choose τ such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
-        stratify, stratify_by: share the budget over the values of a column, the source by default.
+        stratify, stratify_by: share the budget over a column's values (the source's by default).
         max_per_source: rows that a source may have at most.
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
-        near_duplicates: keep one of prompts whose runs of 5 words have a Jaccard index of at least
-            this (needs the extra ``dedup``).
-        decontaminate, run_words: files of benchmark questions; rows go that share so many words in
-            a row with one.
+        near_duplicates: keep one of prompts with this Jaccard index (needs the extra ``dedup``).
+        decontaminate, run_words: benchmark files; rows that share so many words in a row go.
         text: which text was scored, as ``score --text`` has it; a run knows.
         scoring: which scoring of a run.
         save, replace: keep the draw in the run as a selection of this name, to be exported and
             verified; another draw of that name gives way only with ``replace``.
-        further: ``lowest``, ``match_lengths``, ``require_response``, ``exclude_tags``,
-            ``include_tags``, ``review``, as the command line has them.
+        further: ``lowest``, ``match_lengths``, ``require_response``, … as on the command line.
 
     Returns:
         The rows, best key first, with ``key`` (log s + τ·g; the score itself at τ = 0),
