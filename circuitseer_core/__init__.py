@@ -16,6 +16,7 @@ The verbs, in the order of a study::
     run.figure("heads")                                         # one of run.figures
     cs.validate(run, "length")                                  # a validation experiment
     cs.calibrate(run, target="level")                           # heads fitted to a difficulty
+    cs.import_scores(run, "rewards.jsonl")                      # scores that were made elsewhere
     cs.ablate(run, [(18, 8), (7, 2)], data="train.parquet")     # the loss without several heads
     cs.inspect(run, "gsm8k/17", heads=[(18, 8)])                # one sample's attention
     cs.report(run, "mine.html")                                 # all of it in one page
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
         calibrate,
         detect,
         export,
+        import_scores,
         inspect,
         load_run,
         pull_heads,
@@ -58,6 +60,7 @@ __all__ = [
     "calibrate",
     "detect",
     "export",
+    "import_scores",
     "inspect",
     "load_run",
     "pull_heads",

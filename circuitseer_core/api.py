@@ -21,18 +21,21 @@ from circuitseer_core.detection.heads import heads_rule, select_heads
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
-from circuitseer_core.notebook.run import AnyRun, NotebookRun, place
+from circuitseer_core.notebook.run import NotebookRun
+from circuitseer_core.runs.any_run import AnyRun, place
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import checked
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
-from circuitseer_core.selection.keep import save_selection as keep
+from circuitseer_core.selection.keep import save_selection
 from circuitseer_core.selection.select import select
 from circuitseer_core.stages import (
     decision,
     removals,
     run_calibration,
     run_detection,
+    run_import,
     run_scoring,
     run_selection,
 )
@@ -43,13 +46,13 @@ if TYPE_CHECKING:
     from circuitseer_core.export.verify import VerifyResult
     from circuitseer_core.export.write import Exported
     from circuitseer_core.runs.integrity import RunCheck
-    from circuitseer_core.runs.selection_records import SelectionRecord
     from circuitseer_core.scoring.inspection import Inspection
 
 __all__ = [
-    "ablate", "calibrate", "decision", "detect", "export", "inspect", "load_run", "pull_heads",
-    "push_heads", "removals", "report", "run_calibration", "run_detection", "run_scoring",
-    "run_selection", "save_selection", "score", "select", "validate", "verify",
+    "ablate", "calibrate", "decision", "detect", "export", "import_scores", "inspect",
+    "load_run", "pull_heads", "push_heads", "removals", "report", "run_calibration",
+    "run_detection", "run_import", "run_scoring", "run_selection", "save_selection",
+    "score", "select", "validate", "verify",
 ]  # fmt: skip
 
 
@@ -110,24 +113,18 @@ def score(
     return Run.open(folder).scores(asked.name)
 
 
-def save_selection(
-    run: AnyRun, chosen: pd.DataFrame, name: str, *, scoring: str = "default",
-    replace: bool = False,
-) -> SelectionRecord:  # fmt: skip
-    """Keep a frame that :func:`select` returned as a selection of the run, to be exported.
-
-    The draw is made again from the settings that the frame carries (``chosen.attrs``), so that it
-    can be verified: rows that were added or taken out by hand are refused.
+def import_scores(run: AnyRun, files: str | Sequence[str], **settings: Any) -> list[str]:
+    """Join scores that were made elsewhere to a scoring; returns what was joined and what was not.
 
     Args:
-        chosen: as it was returned; any order of its rows will do.
-        scoring: the scoring it was drawn from, where it was drawn from a frame of its scores.
-        replace: another draw of this name gives way.
+        files: DATA specs of rows with ids or prompts, and numbers.
+        settings: fields of :class:`circuitseer_core.scoring.import_scores.ImportSettings`.
 
     Raises:
-        UserError: the frame carries no settings, or its rows are not what these draw from the run.
+        UserError: a file cannot be read, a name is taken, or nothing could be joined.
     """
-    return keep(Run.open(place(run)), chosen, name, scoring=scoring, replace=replace)
+    asked = checked(ImportSettings, **settings)
+    return run_import(place(run), several_texts("files", files), asked)[1]
 
 
 def export(
@@ -235,7 +232,7 @@ def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> Calibration
 
 def report(
     run: AnyRun, out: str | os.PathLike[str], *, scoring: str | None = None,
-    scorer: str | None = None,
+    scorer: str | None = None, selection: str | None = None,
 ) -> Path:  # fmt: skip
     """One self-contained HTML page about a run; returns its path.
 
@@ -243,14 +240,16 @@ def report(
         out: the HTML file.
         scoring: which scoring; ``default``, else the first there is.
         scorer: which scorer; the newest selection's, else ``variance``.
+        selection: which selection, with its scoring and scorer.
 
     Raises:
-        UserError: the file cannot be written there, or plotly is missing.
+        UserError: no such scoring or selection, or the file cannot be written there.
     """
     require_extra("app", "the report", "plotly")
     from circuitseer_core.report.report import report as write
 
-    return write(Run.open(place(run)), a_path("out", out), scoring=scoring, scorer=scorer)
+    asked = {"scoring": scoring, "scorer": scorer, "selection": selection}
+    return write(Run.open(place(run)), a_path("out", out), **asked)
 
 
 def inspect(run: AnyRun, id: str, *, scoring: str = "default", heads: Any = None) -> Inspection:

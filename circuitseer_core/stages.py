@@ -5,16 +5,19 @@ Each holds the run while it works. :mod:`circuitseer_core.api` takes loose optio
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -26,11 +29,15 @@ def run_detection(
 ) -> Run:
     """Stage 1 with these settings; a run that failed before it held anything is removed again."""
     from circuitseer_core.detection.detect import detect as measure
+    from circuitseer_core.detection.resume import kept
 
     folder = Run.create(run)
     try:
         with working(folder, "detect", command):
-            measure(folder, settings, show=show)
+            try:
+                measure(folder, settings, show=show)
+            except (KeyboardInterrupt, Cancelled) as stop:
+                raise Cancelled(kept(folder)) from stop
             with folder.editing() as record:
                 if record.detect is not None:
                     record.detect.command = as_typed(step("detect", folder.path, settings))
@@ -45,10 +52,14 @@ def run_scoring(
 ) -> ScoringRecord:
     """Stage 2 with these settings; returns settings.json of the scoring."""
     from circuitseer_core.scoring.score import score as measure
+    from circuitseer_core.scoring.shards import kept
 
     folder = Run.open(run)
     with working(folder, "score", command):
-        record = measure(folder, settings, progress=show)
+        try:
+            record = measure(folder, settings, progress=show)
+        except (KeyboardInterrupt, Cancelled) as stop:
+            raise Cancelled(kept(folder.scores_dir(settings.name))) from stop
         if settings.calibration is not None:
             from circuitseer_core.calibration.scorer import apply_calibration
 
@@ -70,6 +81,21 @@ def run_calibration(
             return calibrate(folder, settings, command=command, show=show)
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
+
+
+def run_import(
+    run: str | Path,
+    files: Sequence[str],
+    settings: ImportSettings,
+    *,
+    command: str | None = None,
+) -> tuple[ImportedScores, list[str]]:
+    """Join scores that were made elsewhere; returns the record and what to tell a person."""
+    from circuitseer_core.scoring.import_scores import import_scores as join
+
+    folder = Run.open(run)
+    with working(folder, "import-scores", command):
+        return join(folder, files, settings)
 
 
 def run_selection(

@@ -10,6 +10,7 @@ from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export import views as draw_views
 from ui.export.kept import kept_selections
+from ui.export.removals import removed_rows
 from ui.export.take_away import take_away
 from ui.shell import page_header, require_run
 
@@ -36,8 +37,9 @@ with right:
     if settings is not None and drawn is not None:
         draw_views.numbers(drawn.effect)
         draw_views.words(drawn.effect)
+        removed_rows(drawn)
         take_away(run, store, drawn, settings)
-        draw_views.figures_of(run, store, settings, drawn.effect)
+        draw_views.figures_of(run, store, settings, drawn)
 if settings is not None and drawn is not None:
     st.subheader("First rows", anchor=False)
     draw_views.first_rows(drawn.head)

@@ -47,18 +47,6 @@ def ago(moment: str | None) -> str:
     return f"on {then:%d %b %Y}"
 
 
-def duration(seconds: float) -> str:
-    """ "8 s", "3 min 20 s", "15 min", "2 h 05 min"; "an unknown time" for what is no number."""
-    if not np.isfinite(seconds):
-        return "an unknown time"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole} s"
-    if whole < 3600:
-        return f"{whole // 60} min" + (f" {whole % 60:02d} s" if whole % 60 else "")
-    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
-
-
 def short_model(name: str) -> str:
     """A model id without its owner, which is what tells models apart in a narrow place."""
     return MODEL_NAME if name == "demo" else name.rstrip("/").rsplit("/", 1)[-1]

@@ -27,6 +27,7 @@ from circuitseer_core.export.write import export
 from circuitseer_core.files import write_text
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.draw import draw
 from circuitseer_core.selection.lists import read_lists, run_rules
@@ -80,6 +81,7 @@ def build_arms(
         arms=records,
     )
     record.write(folder / ARMS_FILE)
+    write_settings(folder, "arms", run.path, settings, out=str(out))
     write_text(folder / "summary.csv", to_csv(summary(record)))
     write_trainer_settings(folder, record, settings.target_model or run.model.id)
     return record

@@ -5,7 +5,8 @@ from __future__ import annotations
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.arms.kinds import ARMS
-from circuitseer_core.selection.settings import TokenField
+from circuitseer_core.runs import amounts
+from circuitseer_core.selection.settings import LEAVE_OUT, TokenField
 
 DEFAULT_SHARE = 0.1
 
@@ -28,7 +29,7 @@ class ArmsSettings(BaseModel):
         (), description=f"Which arms; all that this scoring has by default: {', '.join(ARMS)}."
     )
     share: float | None = Field(
-        None, gt=0, lt=1, description="Budget of every arm: share of the pool's tokens (0.1)."
+        None, gt=0, lt=1, description="Budget of every arm: share of the pool's tokens, 5% (0.1)."
     )
     tokens: int | None = Field(None, ge=1, description="Budget of every arm: tokens.")
     rows: int | None = Field(None, ge=1, description="Budget of every arm: rows, not tokens.")
@@ -37,10 +38,13 @@ class ArmsSettings(BaseModel):
     )
     seeds: int = Field(3, ge=1, le=100, description="Draws of every arm that is random.")
     seed: int = Field(0, ge=0, description="The first seed.")
-    exclude: tuple[str, ...] = Field((), description="File of ids or texts to leave out.")
+    exclude: tuple[str, ...] = Field((), description=LEAVE_OUT)
     target_model: str | None = Field(
         None, description="Model named in the trainers' settings; the reference model by default."
     )
+
+    _shares = field_validator("share", mode="before")(amounts.share)
+    _wholes = field_validator("tokens", "rows", mode="before")(amounts.whole)
 
     @field_validator("arms")
     @classmethod

@@ -44,6 +44,7 @@ from circuitseer_core.runs.calibration_records import (
 )
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.review import load as load_review
 
@@ -68,6 +69,8 @@ def calibrate(
     record.versions = versions()
     record.seconds = round(time.monotonic() - began, 2)
     _write(run, record, predictions)
+    folder = run.calibration_dir(settings.name)
+    write_settings(folder, "calibrate", run.path, settings)
     if covers(run, settings.scores, record):
         apply_calibration(run, settings.name, settings.scores)
     return record

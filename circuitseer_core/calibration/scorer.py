@@ -5,8 +5,7 @@
 2. Predictions are ranked within their fold, mid-ranks over the fold's rows: above 0, below 1, so
    that soft sampling is defined. Fits of different folds have scales of their own.
 
-The column is added to every shard. The first shard gets it last, and whoever asks which scorers a
-scoring has looks at the first shard: an interrupted application does not show.
+The column is added to every shard (runs/shard_columns.py).
 """
 
 from __future__ import annotations
@@ -14,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -24,15 +22,12 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
 from circuitseer_core.calibration.rows import fixed_lists, readable
-from circuitseer_core.checksums import require_whole, unsigned, write_table
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.calibration_records import CalibrationRecord, LinearFit
-from circuitseer_core.runs.columns import CALIBRATED, head_column, score_columns
+from circuitseer_core.runs.columns import CALIBRATED, head_column
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import AppliedCalibration, ScoringRecord
-
-_ROW_GROUP = 512
+from circuitseer_core.runs.shard_columns import add_columns
 
 
 def fits_hash(record: CalibrationRecord) -> str:
@@ -56,12 +51,7 @@ def apply_calibration(
     values = calibrated_scores(run, scores, record)
     parts = run.score_parts(scores)
     _announce(run, scores, scoring, None)
-    if CALIBRATED in pq.read_schema(parts[0]).names:
-        _write(parts[0], None)
-    ends = np.cumsum([pq.read_metadata(part).num_rows for part in parts])
-    for part, block in reversed(list(zip(parts, np.split(values, ends[:-1]), strict=True))):
-        _write(part, block)
-        on_rows(len(block))
+    add_columns(parts, {CALIBRATED: values}, on_rows)
     applied = AppliedCalibration(name=name, sha256=fits_hash(record))
     return _announce(run, scores, scoring, applied)
 
@@ -170,18 +160,3 @@ def _announce(
     changed.scorers = [*others, CALIBRATED] if applied else others
     changed.write(run.scores_dir(scores) / "settings.json")
     return changed
-
-
-def _write(part: Path, values: Floats | None) -> None:
-    """One shard with this column, or without it; everything else as it was."""
-    require_whole(part, "score again")
-    table = unsigned(pq.read_table(part))
-    if CALIBRATED in table.schema.names:
-        table = table.drop_columns([CALIBRATED])
-    if values is not None:
-        names = table.schema.names
-        at = names.index(score_columns(names)[-1]) + 1
-        column = pa.array(values, mask=~np.isfinite(values), type=pa.float64())
-        table = table.add_column(at, CALIBRATED, column)
-    with atomic_path(part) as temporary:
-        write_table(temporary, table, row_group_size=_ROW_GROUP)

@@ -1,17 +1,24 @@
-"""Commands whose options are the fields of a settings class: one definition, one default."""
+"""Commands whose options are the fields of a settings class: one definition, one default.
+
+What is typed reaches the class as text, so that every value is checked, and every complaint worded,
+in one place. An option that is not given stays out of it: the default is the class's.
+"""
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from typing import Annotated, Any, Literal, TypeVar, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin
 
 import typer
 from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from circuitseer_core.runs.commands import checked, flag_of, options
 
 Settings = TypeVar("Settings", bound=BaseModel)
+_METAVARS = {int: "<int>", float: "<number>"}
 
 
 def takes(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[..., None]]:
@@ -31,9 +38,8 @@ def takes(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[...,
 
         def command(**values: Any) -> None:
             asked = {name: values.pop(name) for name in options(kind)}
-            lists = {name for name in asked if _is_list(kind, name)}
-            asked = {name: value or () if name in lists else value for name, value in asked.items()}
-            function(settings=checked(kind, **asked), **values)
+            given = {name: value for name, value in asked.items() if value not in (None, [], ())}
+            function(settings=checked(kind, **given), **values)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -47,28 +53,49 @@ def _is_list(kind: type[BaseModel], name: str) -> bool:
 
 
 def _parameter(name: str, kind: type[BaseModel]) -> inspect.Parameter:
-    """One option as Typer reads it."""
+    """One option as Typer reads it: text, a switch, or a list of texts."""
     info = kind.model_fields[name]
-    annotation: Any = info.annotation
-    default = ... if info.is_required() else info.get_default(call_default_factory=True)
-    if _is_list(kind, name):
-        annotation = list[str] if info.is_required() else list[str] | None
-        default = default if info.is_required() else None
-    metavar = None
-    if get_origin(annotation) is Literal:  # a wrong word is one line of ours, not a usage box
-        metavar = f"<{'|'.join(get_args(annotation))}>"
-        annotation = str
     flag = flag_of(name, info)
-    flags = [f"{flag}/{flag.replace('--', '--no-', 1)}"] if annotation is bool else [flag]
+    switch = info.annotation is bool
+    annotation: Any = bool if switch else list[str] if _is_list(kind, name) else str
+    if not info.is_required():
+        annotation = annotation | None
+    off = flag.replace("--", "--no-", 1)
     shown = typer.Option(
-        *flags, help=info.description, metavar=metavar, show_default=default not in (..., None)
+        *([f"{flag}/{off}"] if switch else [flag]),
+        help=_help(info, flag, off),
+        metavar=None if switch else _metavar(info.annotation),
+        show_default=False,
     )
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
-        default=inspect.Parameter.empty if default is ... else default,
+        default=inspect.Parameter.empty if info.is_required() else None,
         annotation=Annotated[annotation, shown],
     )
+
+
+def _metavar(annotation: Any) -> str:
+    """What stands for the value in the help: ``<int>``, ``<exact|racing>``, ``<text>``."""
+    if get_origin(annotation) in (Union, UnionType):
+        annotation = next(kind for kind in get_args(annotation) if kind is not type(None))
+    if get_origin(annotation) in (list, tuple):
+        return _metavar(get_args(annotation)[0])
+    if get_origin(annotation) is Literal:
+        return f"<{'|'.join(get_args(annotation))}>"
+    return _METAVARS.get(annotation, "<text>")
+
+
+def _help(info: FieldInfo, flag: str, off: str) -> str:
+    """The description, and the default where there is one to show."""
+    value = info.get_default(call_default_factory=True)
+    if isinstance(value, bool):
+        shown = (flag if value else off).removeprefix("--")
+    elif isinstance(value, str | int | float):
+        shown = f"{value:g}" if isinstance(value, float) else str(value)
+    else:
+        return info.description or ""
+    return f"{info.description}  [default: {shown}]"
 
 
 def repeatable(kind: type[BaseModel]) -> set[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+from json import dumps
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +10,7 @@ import typer
 
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.options import quiet_libraries
+from circuitseer_core.cli.output import Outcome, telling
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 
@@ -39,13 +40,13 @@ def inspect(
     head: Annotated[int | None, typer.Option(help="One head's index.")] = None,
     name: opt.SetName = "default",
 ) -> None:
-    """One sample's attention under the reasoning heads, from the live model, as JSON."""
+    """One sample's attention under the reasoning heads, as JSON."""
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.scoring.inspection import inspect_sample
 
     quiet_libraries()
     inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
-    typer.echo(json.dumps(inspection.to_json(), ensure_ascii=False))
+    typer.echo(dumps(inspection.to_json(), ensure_ascii=False))
 
 
 def validate(
@@ -63,6 +64,8 @@ def validate(
         list[str] | None,
         typer.Option(metavar="NAME=VALUE", help="An option of the experiment; repeatable."),
     ] = None,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
 ) -> None:
     """Run a validation experiment and say what it found."""
     from circuitseer_core.experiments import EXPERIMENTS, parse_options
@@ -71,9 +74,9 @@ def validate(
     from circuitseer_core.runs.progress import Progress
 
     if experiment == "list":
-        for name, known in EXPERIMENTS.items():
-            typer.echo(f"{name:16} {known.description}")
-            for option, meaning in known.options().items():
+        for name, entry in EXPERIMENTS.items():
+            typer.echo(f"{name:16} {entry.description}")
+            for option, meaning in entry.options().items():
                 typer.echo(f"{'':16}   {option}: {meaning}")
         return
     options = parse_options(set or [])
@@ -83,16 +86,34 @@ def validate(
     if len(folders) > 1:
         options |= _others(experiment, [str(path) for path in folders[1:]])
     opened = Run.open(folders[0])
-    if experiment == ALL:
-        run_affordable(opened, say=typer.echo, **options)
-        return
-    if experiment not in EXPERIMENTS:
-        raise UserError(f"no experiment {experiment!r}: choose {', '.join([ALL, *EXPERIMENTS])}")
-    with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
-        result = EXPERIMENTS[experiment].run(opened, **options)
-        progress.advance(1)
-    typer.echo(f"{result.title}\n{result.verdict}\n")
-    typer.echo(result.table.to_string(index=False))
+    with telling(quiet, json) as tell:
+        if experiment == ALL:
+            run_affordable(opened, say=_nothing if quiet else typer.echo, **options)
+            tell(lambda: Outcome({"command": "validate", "run": str(opened.path)}, []))
+            return
+        if experiment not in EXPERIMENTS:
+            raise UserError(
+                f"no experiment {experiment!r}: choose {', '.join([ALL, *EXPERIMENTS])}"
+            )
+        with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
+            result = EXPERIMENTS[experiment].run(opened, **options)
+            progress.advance(1)
+        facts = {
+            "command": "validate",
+            "run": str(opened.path),
+            "experiment": experiment,
+            "title": result.title,
+            "verdict": result.verdict,
+            "numbers": result.numbers,
+            "outcome": result.outcome.to_json() if result.outcome else None,
+            "table": result.table.to_dict("records"),
+        }
+        words = f"{result.title}\n{result.verdict}\n"
+        tell(lambda: Outcome(facts, [words, result.table.to_string(index=False)]))
+
+
+def _nothing(line: str) -> None:
+    """What ``say`` is where nobody wants to hear."""
 
 
 def _others(experiment: str, others: list[str]) -> dict[str, str]:
@@ -107,14 +128,24 @@ def _others(experiment: str, others: list[str]) -> dict[str, str]:
 def report(
     run: opt.Run,
     out: Annotated[Path, typer.Option(help="The HTML file.", show_default=False)],
+    scores: Annotated[
+        str | None, typer.Option(help="Which scoring; default, or the first there is.")
+    ] = None,
+    selection: Annotated[
+        str | None, typer.Option(help="Which selection; the newest of that scoring.")
+    ] = None,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
 ) -> None:
     """One self-contained HTML page about a run."""
     require_extra("app", "the report", "plotly")  # before the import that needs it
     from circuitseer_core.report.report import report as write
     from circuitseer_core.runs.folder import Run
 
-    write(Run.open(run), out)
-    typer.echo(f"report: {out}")
+    with telling(quiet, json) as tell:
+        write(Run.open(run), out, scoring=scores, selection=selection)
+        facts = {"command": "report", "run": str(run), "path": str(out)}
+        tell(lambda: Outcome(facts, [f"report: {out}"]))
 
 
 COMMANDS = (ablate, inspect, validate, report)

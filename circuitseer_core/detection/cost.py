@@ -1,10 +1,10 @@
-"""How much work a detection is, before it is started: evaluations, and time where it can be told.
+"""How much work a stage is, before it is begun, and about how long it takes.
 
 An evaluation is one head ablated on one sample. With layer replay a head of layer l needs layers
-l…L only, so on average an evaluation is about half a forward pass. Time comes from a run of the
-same model on this machine where there is one (seconds per evaluation as measured, which holds
-everything), else from the tokens a CPU does per second in a model of that size: a coarse guess,
-and labelled as such.
+l…L only, so on average an evaluation is about half a forward pass. Time comes from a short
+measurement where the model is loaded; else from a run of the same model on this machine where there
+is one (seconds per evaluation as measured, which holds everything), else from the tokens a CPU does
+per second in a model of that size: a coarse guess. Every estimate says which it is.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from circuitseer_core.detection.heads import head_count
 from circuitseer_core.detection.racing import cost, schedule
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count, duration
 
 CPU_TOKENS_PARAMETERS = 650 * 135e6
 """Tokens a second times parameters: 650 tokens/s with 135 M parameters in fp32 on 2 CPU threads."""
@@ -39,13 +40,35 @@ class ModelSize:
     parameters: float | None
 
 
+How = Literal["here", "before", "guess"]
+_SOURCES: dict[How, str] = {
+    "here": "by a short measurement",
+    "before": "as measured in an earlier run",
+    "guess": "a guess for 2 CPU cores",
+}
+
+
 @dataclass(frozen=True)
 class Estimate:
-    """``evaluations`` (sample × head); ``seconds``, None where unknown; ``measured``: how known."""
+    """``work``: how much, in words; ``seconds``: None where unknown; ``how`` that is known."""
 
-    evaluations: int
+    work: str
     seconds: float | None
-    measured: bool
+    how: How
+    evaluations: int = 0
+
+    @property
+    def words(self) -> str:
+        """The estimate in a line, with no more precision than it has."""
+        if self.seconds is None:
+            return self.work
+        return f"{self.work}, about {duration(_coarse(self.seconds))} ({_SOURCES[self.how]})"
+
+
+def _coarse(seconds: float) -> float:
+    """Whole minutes, then tens of minutes."""
+    step = 600 if seconds > 7200 else 60 if seconds > 180 else 10
+    return max(step, round(seconds / step) * step)
 
 
 def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
@@ -83,23 +106,33 @@ def detect_cost(
     runs: Iterable[Run],
     probe_pool: int = 0,
     criterion: str = "loss",
+    pass_seconds: float | None = None,
 ) -> Estimate:
     """What detection with these settings takes, the clean losses of its candidates included.
 
-    ``probe_pool`` is how many candidates are run first where the probe is chosen by loss.
+    Args:
+        probe_pool: how many candidates are run first where the probe is chosen by loss.
+        pass_seconds: of a clean pass of one sample, where that was measured; else what ``runs``
+            know of the model, else a guess by its size.
     """
     sets = 2 if contrast else 1  # the contrast set runs the same rounds on as many samples
-    count = evaluations(probe_size, size.heads, mode) * sets
+    number = evaluations(probe_size, size.heads, mode) * sets
     clean = max(probe_pool, probe_size) if criterion == "loss" else probe_size
-    work = _work(count, clean + probe_size * (sets - 1))
+    words = f"{count(number, 'evaluation')} (a head ablated on a sample)"
+    if criterion == "loss":
+        words += f" after the clean losses of {count(clean, 'candidate')} at most"
+    work = _work(number, clean + probe_size * (sets - 1))
+    if pass_seconds is not None:
+        return Estimate(words, work * FORWARDS_PER_EVALUATION * pass_seconds, "here", number)
     for run in runs:
         rate = _measured(run, model)
         if rate is not None:
-            return Estimate(count, work * rate, measured=True)
+            return Estimate(words, work * rate, "before", number)
     if not size.parameters:
-        return Estimate(count, None, measured=False)
+        return Estimate(words, None, "guess", number)
     tokens = work * TOKENS_PER_SAMPLE * FORWARDS_PER_EVALUATION
-    return Estimate(count, tokens * size.parameters / CPU_TOKENS_PARAMETERS, measured=False)
+    seconds = tokens * size.parameters / CPU_TOKENS_PARAMETERS
+    return Estimate(words, seconds, "guess", number)
 
 
 def _work(evaluations: int, clean: int) -> float:

@@ -17,6 +17,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -33,12 +35,14 @@ from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.detection.kept_losses import KeptLosses, drop_losses
 from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
 from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
 from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.detection.timing import estimate
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
@@ -47,6 +51,7 @@ from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
+from circuitseer_core.runs.settings_file import write_settings
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
 
@@ -93,6 +98,7 @@ def detect(
             revision=settings.revision,
             allow_pickle=settings.allow_pickle,
             weight_bits=settings.weight_bits,
+            check=partial(_check, settings),
         )
         refuse_other_model(run, info)
         with run.editing() as record:
@@ -100,8 +106,15 @@ def detect(
     with run.editing() as record:
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
+    write_settings(run.path, "detect", run.path, settings)
     table = _prepare(run, settings, reference, corpora, show)
     return _Detection(run, settings, reference, table, show, devices).measure()
+
+
+def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
+    """Refuse settings that this model cannot have, before its weights are read."""
+    default_max_length(positions, settings.max_length)
+    resolve_template(tokenizer, settings.template)
 
 
 def _prepare(
@@ -113,6 +126,7 @@ def _prepare(
 ) -> pd.DataFrame:
     """probe.parquet: from an earlier attempt, or built now."""
     if run.probe_path.is_file():
+        drop_losses(run)
         return run.probe()
     max_length = default_max_length(reference.max_positions, settings.max_length)
     template = resolve_template(reference.tokenizer, settings.template)
@@ -135,12 +149,18 @@ def _prepare(
         if not by_loss:
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
+        if name == "probe":
+            announce(run, "detect", "Measuring the speed")
+            told = estimate(reference, settings, samples, budget)
+            detection.estimate_s = told.seconds and round(told.seconds, 1)
+            if show:
+                print_above_bars(told.words)
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
             ahead=_measuring_ahead(settings, reference, len(samples)),
-        ) as progress:  # fmt: skip
-            losses = probes.candidate_losses(reference, samples, budget, progress)
+        ) as progress, KeptLosses(run, name) as known:  # fmt: skip
+            losses = probes.candidate_losses(reference, samples, budget, progress, known)
         criterion = "loss" if by_loss else "random"
         chosen = probes.choose_probe(samples, losses, criterion=criterion, size=settings.probe_size)
         kept = [samples[i] for i in chosen]
@@ -159,6 +179,7 @@ def _prepare(
     with run.editing() as record:
         record.detect = detection
     write_parquet(run.probe_path, table)
+    drop_losses(run)
     return table
 
 

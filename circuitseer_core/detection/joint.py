@@ -158,7 +158,12 @@ def ablation_table(
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
-    reference = load_run_model(model, model.dtype, device)
+    reference = load_run_model(
+        model,
+        model.dtype,
+        device,
+        check=lambda positions, _: default_max_length(positions, max_length),
+    )
     pool = encode_candidates(
         reference,
         corpus,

@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
+from circuitseer_core.detection.kept_losses import KeptLosses
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
 from circuitseer_core.model.batches import group_by_tokens, loss_batch
@@ -44,7 +45,9 @@ class Candidates:
     n_seen: int = 0
 
 
-def draw_candidates(corpus: Corpus, size: int, seed: int) -> tuple[list[Sample], int, list[Reject]]:
+def draw_candidates(
+    corpus: Iterable[Entry], size: int, seed: int
+) -> tuple[list[Sample], int, list[Reject]]:
     """At most ``size`` samples of smallest hash, in hash order; memory stays bounded."""
     heap: list[tuple[int, str, Sample]] = []
     rejects: list[Reject] = []
@@ -119,14 +122,24 @@ def encode_candidates(
 
 
 def candidate_losses(
-    reference: ReferenceModel, samples: list[Encoded], budget: int, progress: Progress
+    reference: ReferenceModel,
+    samples: list[Encoded],
+    budget: int,
+    progress: Progress,
+    kept: KeptLosses,
 ) -> NDArray[np.float64]:
-    """Mean clean loss of every sample, (n,) nats."""
+    """Mean clean loss of every sample, (n,) nats; batches that ``kept`` knows are not run."""
     losses = np.full(len(samples), np.nan)
     with torch.inference_mode():
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
-            batch = loss_batch([samples[i] for i in group], reference.device)
-            losses[group] = clean_losses(reference, batch).numpy()
+            members = [samples[i] for i in group]
+            known = kept.of(members)
+            if known is not None:
+                losses[group] = known
+                progress.skip(len(group))
+                continue
+            losses[group] = clean_losses(reference, loss_batch(members, reference.device)).numpy()
+            kept.add(members, losses[group].tolist())
             progress.advance(len(group))
     return losses
 

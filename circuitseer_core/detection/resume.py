@@ -1,11 +1,20 @@
-"""What a detection that goes on must agree in with the one that was begun."""
+"""What a detection that goes on must agree in with the one that was begun, and what it finds."""
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from circuitseer_core.detection.kept_losses import losses_path
 from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import ModelInfo
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import count
 
 
 def refuse_other_settings(run: Run, settings: DetectSettings) -> None:
@@ -35,3 +44,28 @@ def refuse_other_model(run: Run, info: ModelInfo) -> None:
             f"{str(before.weights_hash)[:8]}), not of {info.id} ({info.dtype}, weights "
             f"{info.weights_hash[:8]}): choose another --run"
         )
+
+
+def kept(run: Run) -> str:
+    """What of a detection that was stopped is in the run, and what running it again will do."""
+    evaluations = _rows(run.importance_dir.glob("part-*.parquet"))
+    if evaluations:
+        return f"{count(evaluations, 'evaluation')} kept: run it again to go on"
+    losses = _rows(losses_path(run, name) for name in ("probe", "contrast"))
+    if losses or run.probe_path.is_file():
+        what = (
+            "the probe is"
+            if run.probe_path.is_file()
+            else count(losses, "candidate's loss", "candidates' losses")
+        )
+        return f"{what} kept: run it again to go on"
+    return "nothing was measured yet: run it again to begin anew"
+
+
+def _rows(paths: Iterable[Path]) -> int:
+    """Rows of these tables, of those that can be read."""
+    rows = 0
+    for path in paths:
+        with contextlib.suppress(OSError, pa.ArrowException):
+            rows += pq.read_metadata(path).num_rows
+    return rows

@@ -18,6 +18,7 @@ being three; the table's intervals are corrected for the number of its scorers a
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -86,11 +87,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     targets = references(rows, chosen.columns)
     main = _main(targets, chosen.reference)
     surface = _surface(run, rows, chosen)
-    measured = [
-        found
+    if chosen.scorer not in _others([chosen.scorer], main):
+        raise UserError(f"{chosen.scorer!r} cannot be its own reference: name another --set scorer")
+    tried = (
+        association(rows.scores, _others(scorers, name), (name, values), surface, chosen)
         for name, values in targets.items()
-        if (found := association(rows.scores, scorers, (name, values), surface, chosen)) is not None
-    ]
+    )
+    measured = [found for found in tried if found is not None]
     if main not in {found.target for found in measured}:
         raise UserError(f"fewer than {LEAST_ROWS} rows have the reference {main!r} and a score")
     made_of = composition(rows.scores, scorers, surface, chosen)
@@ -113,6 +116,11 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         complexity_words.outcome(numbers),
         complexity_words.plots(numbers),
     )
+
+
+def _others(scorers: Sequence[str], reference: str) -> list[str]:
+    """The scorers less the one that a reference is made of: with itself it always agrees."""
+    return [name for name in scorers if reference not in (f"column {name}", f"1 - {name}")]
 
 
 def sampled(run: Run, options: Options) -> tuple[Rows, list[str]]:

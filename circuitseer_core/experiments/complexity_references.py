@@ -18,6 +18,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.references import STEP_MARK, number_in, where_used
 from circuitseer_core.experiments.surface import operations
 from circuitseer_core.json_io import json_object
+from circuitseer_core.runs.columns import score_columns
 
 STEPS, OPERATIONS, RESPONSE = "worked steps", "operations", "response tokens"
 
@@ -52,9 +53,9 @@ def references(rows: Rows, columns: Sequence[str] = ()) -> dict[str, Floats]:
 
     Args:
         rows: in question.
-        columns: of the original rows, to be used whatever their name; without any, columns whose
-            name says that they are a level, a number of steps or a pass rate. A pass rate is turned
-            round (1 - rate), so that more is harder.
+        columns: of the original rows or of the scores, to be used whatever their name; without
+            any, columns of the original rows whose name says that they are a level, a number of
+            steps or a pass rate. A pass rate is turned round (1 - rate), so that more is harder.
 
     Raises:
         UserError: a named column is in no row, or holds no numbers.
@@ -69,9 +70,12 @@ def references(rows: Rows, columns: Sequence[str] = ()) -> dict[str, Floats]:
     if "n_response_tokens" in rows.scores:
         tokens = rows.scores["n_response_tokens"].to_numpy(dtype=np.float64, na_value=np.nan)
         found[RESPONSE] = np.where(tokens > 0, tokens, np.nan)
-    if rows.texts is not None:
-        found |= _of_columns(rows.texts["original"], columns)
-    elif columns:
+    scored = [name for name in columns if name in score_columns(rows.scores.columns)]
+    others = [name for name in columns if name not in scored]
+    found |= _named(rows.scores, scored)
+    if rows.texts is not None and (others or not columns):
+        found |= _of_columns(rows.texts["original"], others)
+    elif others:
         raise UserError("the rows' texts are not at hand, and with them their columns")
     return {name: values for name, values in found.items() if _varies(values)}
 
@@ -82,14 +86,19 @@ def _of_columns(originals: pd.Series, columns: Sequence[str]) -> dict[str, Float
         have = ", ".join(map(str, table.columns)) or "none"
         raise UserError(f"the rows have no column {missing[0]!r}; found: {have}")
     wanted = columns or [n for n in map(str, table.columns) if _ORDINAL.match(n) or _RATE.match(n)]
+    return _named(table, wanted, asked=bool(columns))
+
+
+def _named(table: pd.DataFrame, wanted: Sequence[str], *, asked: bool = True) -> dict[str, Floats]:
+    """Columns of numbers as references; ``asked``: for by name, so that none may be empty."""
     found = {}
     for name in wanted:
         values = np.array([number_in(value) for value in table[name]], dtype=np.float64)
-        if columns and not np.isfinite(values).any():
+        if asked and not np.isfinite(values).any():
             raise UserError(f"column {name!r} holds no numbers")
         if _RATE.match(name):
             found[f"1 - {name}"] = 1 - values
-        elif columns or np.isfinite(values).sum() >= _LEAST_KNOWN:
+        elif asked or np.isfinite(values).sum() >= _LEAST_KNOWN:
             found[f"column {name}"] = values
     return found
 

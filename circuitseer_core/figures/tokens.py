@@ -119,7 +119,9 @@ def attention_map(
     # Never finer than the uniform share: what is below it is no pattern worth a colour.
     top = max(float(np.quantile(others, 0.99)) if others.size else 0.0, 100 / size)
     beyond = "≥ " if others.size and others.max() > top * (1 + 1e-9) else ""
-    bar = colorbar(theme, "share of a query's attention")
+    bar = colorbar(theme, "attention")
+    # In the half that stays blank: beside the map it would take a narrow window's width.
+    bar |= {"x": 1, "xanchor": "right", "y": 0.98, "len": 0.4}
     bar |= {"tickvals": [0, top / 2, top]}
     bar |= {"ticktext": ["0 %", f"{top / 2:.2g} %", f"{beyond}{top:.2g} %"]}
     fig = figure(
@@ -136,6 +138,7 @@ def attention_map(
     fig.add_heatmap(z=shares[:, :1], x=names[:1], xaxis="x", zmax=100, showscale=False, **look)
     fig.add_heatmap(z=shares[:, 1:], x=names[1:], xaxis="x2", zmax=top, colorbar=bar, **look)
     _token_axes(fig, names)
+    fig.update_layout(margin={"r": 12})
     return fig
 
 
@@ -144,10 +147,14 @@ def _token_axes(fig: go.Figure, names: Sequence[str]) -> None:
     shown = list(names[1 :: max(1, -(-len(names) // TICKS))])
     axis = {"type": "category", "tickmode": "array", "showgrid": False, "automargin": True}
     keys = axis | {"tickangle": 90}
-    across = {"domain": [0.07, 1.0], "anchor": "y", "title": {"text": "key (attended to)"}}
+    across = {
+        "domain": [0.07, 1.0],
+        "anchor": "y",
+        "title": {"text": "key (attended to)", "standoff": 8},
+    }
     down = {"autorange": "reversed", "title": {"text": "query"}}
     fig.update_layout(
         xaxis=keys | {"domain": [0.0, 0.05], "tickvals": list(names[:1])},
-        xaxis2=keys | across | {"tickvals": shown},
+        xaxis2=keys | across | {"tickvals": shown[::2]},
         yaxis=axis | down | {"tickvals": [*names[:1], *shown]},
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -22,10 +23,14 @@ from circuitseer_core.model.placement import (
     placement,
     refuse_weights_elsewhere,
 )
-from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.model.reference import ReferenceModel, positions_of
 from circuitseer_core.model.weights_hash import weights_hash
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+Check = Callable[[int, Any], object]
+"""Looks at a model's positions and its tokenizer, and may raise UserError."""
 
 
 class PinnedModel(Protocol):
@@ -97,6 +102,7 @@ def load_model(
     revision: str | None = None,
     allow_pickle: bool = False,
     weight_bits: str = "all",
+    check: Check | None = None,
 ) -> tuple[ReferenceModel, ModelInfo]:
     """Load and instrument a reference model.
 
@@ -105,6 +111,7 @@ def load_model(
         device: see :func:`resolve_device`; ``spread`` for the layers over all GPUs.
         allow_pickle: also load checkpoints that are no safetensors files.
         weight_bits: ``all``, or ``8`` or ``4``: weights quantised as they are loaded.
+        check: may refuse (by UserError) before the weights are read.
 
     Raises:
         UserError: unknown model, unusable device, a library that is missing, weights that are no
@@ -121,6 +128,8 @@ def load_model(
         tokenizer = AutoTokenizer.from_pretrained(
             source, revision=revision, trust_remote_code=False
         )
+        if check is not None:
+            check(positions_of(config), tokenizer)
         model: Any = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
@@ -141,6 +150,24 @@ def load_model(
     except _BROKEN as error:
         hint = _PICKLED if not allow_pickle and "safetensors" in str(error) else ""
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
+
+
+def load_tokenizer(spec: str, revision: str | None = None) -> tuple[Any, int]:
+    """The tokenizer of a model alone, and the model's positions.
+
+    Raises UserError where there is no such model, or its tokenizer is not a fast one.
+    """
+    source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    try:
+        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
+        tokenizer = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except _BROKEN as error:
+        raise UserError(f"the tokenizer of {spec!r} cannot be loaded: {one_line(error)}") from error
+    if not getattr(tokenizer, "is_fast", False):
+        raise UserError(f"model {spec!r} has no fast tokenizer, so token offsets are unknown")
+    return tokenizer, positions_of(config)
 
 
 _PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"
@@ -168,9 +195,14 @@ def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
 
 
 def load_run_model(
-    known: PinnedModel, dtype: str, device: str, *, allow_pickle: bool = False
+    known: PinnedModel,
+    dtype: str,
+    device: str,
+    *,
+    allow_pickle: bool = False,
+    check: Check | None = None,
 ) -> ReferenceModel:
-    """The model that a run's heads were found in.
+    """The model that a run's heads were found in; ``check`` as in :func:`load_model`.
 
     Raises:
         UserError: it cannot be loaded, or its weights or tokenizer have changed since.
@@ -182,6 +214,7 @@ def load_run_model(
         revision=known.revision,
         allow_pickle=allow_pickle,
         weight_bits=known.weight_bits,
+        check=check,
     )
     for what, now, then in (
         ("weights", info.weights_hash, known.weights_hash),

@@ -42,6 +42,11 @@ def using() -> Iterator[None]:
         yield
 
 
+def positions_of(config: Any) -> int:
+    """The longest input that a model of this configuration has positions for."""
+    return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 4096)
+
+
 class ReferenceModel:
     """An instrumented causal language model with its tokenizer and its map of heads.
 
@@ -87,8 +92,7 @@ class ReferenceModel:
     @property
     def max_positions(self) -> int:
         """The longest input the model has positions for."""
-        config = self.model.config.get_text_config()
-        return int(getattr(config, "max_position_embeddings", None) or 4096)
+        return positions_of(self.model.config)
 
     def hidden(self, input_ids: Tensor) -> Tensor:
         """Final hidden states (B, T, d) of right-padded ids (B, T).

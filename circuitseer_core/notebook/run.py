@@ -5,11 +5,8 @@ The sentence and the warnings are those of the app's Overview, made by the same 
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal
 
-from circuitseer_core.arguments import a_path
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.notebook.page import run_page
@@ -21,14 +18,6 @@ from circuitseer_core.signatures.summary import summary
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
-
-AnyRun: TypeAlias = Run | str | os.PathLike[str]
-"""A run folder, or one that was opened."""
-
-
-def place(run: Any) -> Path:
-    """The folder that is meant. Raises UserError where ``run`` is neither run nor path."""
-    return run.path if isinstance(run, Run) else a_path("run", run)
 
 
 class NotebookRun(Run):
@@ -61,6 +50,7 @@ class NotebookRun(Run):
         *,
         scoring: str | None = None,
         scorer: str | None = None,
+        selection: str | None = None,
         theme: Literal["light", "dark"] = "light",
     ) -> go.Figure:
         """A figure of the run, as the report draws it.
@@ -71,11 +61,12 @@ class NotebookRun(Run):
                 against tokens), ``controls`` (random heads), ``sources``, ``drawn-scores``,
                 ``drawn-lengths`` (before and after the draw), or ``experiment:NAME``.
             scoring, scorer: which scores; by default those of the newest selection.
+            selection: which selection, with its scoring and scorer.
 
         Raises:
             UserError: no such figure, the run lacks what it shows, or plotly is not installed.
         """
-        return self._figures().figure(Evidence(self, scoring, scorer), name, theme)
+        return self._figures().figure(Evidence(self, scoring, scorer, selection), name, theme)
 
     @staticmethod
     def _figures() -> Any:

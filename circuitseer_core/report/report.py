@@ -28,20 +28,36 @@ _DECISIONS = {"go": "good", "open": "info", "no-go": "warn"}
 _WORDS = {"warn": "warning", "info": "note", "good": "fine"}
 
 
-def report(run: Run, out: Path, *, scoring: str | None = None, scorer: str | None = None) -> Path:
+def report(
+    run: Run,
+    out: Path,
+    *,
+    scoring: str | None = None,
+    scorer: str | None = None,
+    selection: str | None = None,
+) -> Path:
     """Write the report of ``run`` to ``out`` (atomically) and return its path.
 
     Args:
         scoring: which scoring to show; ``default``, else the first there is.
         scorer: which scorer; the newest selection's, else ``variance``.
+        selection: which selection to show, with the scoring and the scorer that it was drawn by;
+            the newest of this scoring and scorer.
 
     Raises:
-        UserError: the file cannot be written there.
+        UserError: no such scoring or selection, the selection is of another scoring, or the file
+            cannot be written there.
     """
     out = Path(out)
     if out.is_dir():
         raise UserError(f"{out} is a folder: give the name of an HTML file")
-    text = render(run, scoring=scoring, scorer=scorer)
+    if scoring is not None:
+        run.scoring(scoring)
+    if selection is not None:
+        drawn = run.selection(selection).scores
+        if scoring not in (None, drawn):
+            raise UserError(f"selection {selection!r} was drawn from the scoring {drawn!r}")
+    text = render(run, scoring=scoring, scorer=scorer, selection=selection)
     try:
         write_text(out, text)
     except OSError as error:
@@ -49,11 +65,17 @@ def report(run: Run, out: Path, *, scoring: str | None = None, scorer: str | Non
     return out
 
 
-def render(run: Run, *, scoring: str | None = None, scorer: str | None = None) -> str:
+def render(
+    run: Run,
+    *,
+    scoring: str | None = None,
+    scorer: str | None = None,
+    selection: str | None = None,
+) -> str:
     """The report as HTML text."""
-    facts_ = Evidence(run, scoring, scorer)
+    facts_ = Evidence(run, scoring, scorer, selection)
     figures = Figures()
-    findings = warnings(run, scoring=scoring, scorer=scorer)
+    findings = warnings(run, scoring=scoring, scorer=scorer, selection=selection)
     body = [
         _head(run, facts_, findings),
         _tiles(facts_),

@@ -36,9 +36,11 @@ from circuitseer_core.runs.selection_records import SelectionRecord
 DEMO_RUN = HOME / "assets" / "demo-run"
 """The bundled demo run: numbers only, texts come from the installed data packages."""
 
+SETTINGS_FILE = "settings.yaml"
+"""A stage's settings beside what it made, to be run again."""
+
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
-
 
 ARM_PREFIX = "arm."
 """Names of selections that are arms of a comparison begin so."""
@@ -103,7 +105,7 @@ class Run:
 
         A folder with anything in it beyond the manifest and its helpers (a job's log, say) stays.
         """
-        ours = {"run.json", ".stage", "progress.json", ownership.MARK}
+        ours = {"run.json", ".stage", "progress.json", SETTINGS_FILE, ownership.MARK}
         if {p.name for p in self.path.iterdir()} <= ours:
             for name in ours:
                 (self.path / name).unlink(missing_ok=True)

@@ -53,6 +53,8 @@ def _bound(step: list[str], run_path: Path) -> list[str]:
     if any("\0" in word for word in step):
         raise UserError("a job's options hold a null character")
     words = _options(step)[1:]
+    if any(word == "--config" or word.startswith("--config=") for word in words):
+        raise UserError("a job names its options itself: it takes no --config")
     if step[0] == "validate":
         _check_experiment(words)
     return [step[0], "--run", str(run_path), *words]

@@ -66,11 +66,15 @@ class FileRecord(Record):
 
 
 class DataRecord(Record):
-    """What identifies a corpus: a hash over its files, and the field names that were given."""
+    """What identifies a corpus: a hash over its files, and the field names that were given.
+
+    ``response_items``: which text was taken of a response that is a list.
+    """
 
     sha256: str | None = None
     fields: dict[str, str | None] = {}
     files: list[FileRecord] = []
+    response_items: str | None = None
 
 
 class ModelRecord(Record):
@@ -125,6 +129,7 @@ class DetectRecord(Record):
     which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
     clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
     repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
+    ``estimate_s``: what the work was thought to take, after a short measurement.
     """
 
     settings: DetectOptions | None = None
@@ -151,6 +156,7 @@ class DetectRecord(Record):
     n_probe: int | None = None
     n_heads: int | None = None
     evaluations: int | None = None
+    estimate_s: float | None = None
 
 
 class RunRecord(Record):
@@ -194,13 +200,49 @@ class HeadsSource(Record):
     weights_hash: str | None = None
 
 
+class ImportFile(Record):
+    """A file of outside scores, with its SHA-256 where it is one file."""
+
+    file: str
+    sha256: str | None = None
+
+
+class ImportedScores(Record):
+    """Outside scores that were joined to a scoring.
+
+    ``columns``: name in the scoring → column of the files. ``rows`` of the files: ``by_id`` and
+    ``by_prompt`` joined, ``unmatched``; ``ambiguous``: ids of several sources; ``no_number``:
+    values passed over. By column: ``scored`` samples, and ``conflicting`` ones, of which the files
+    say different things, which have no score. ``ranks``: mid-ranks between 0 and 1 are kept.
+    """
+
+    columns: dict[str, str]
+    files: list[ImportFile] = []
+    ranks: bool = False
+    rows: int = 0
+    by_id: int = 0
+    by_prompt: int = 0
+    unmatched: int = 0
+    ambiguous: int = 0
+    no_number: int = 0
+    scored: dict[str, int] = {}
+    conflicting: dict[str, int] = {}
+    created: str | None = None
+    command: str | None = None
+
+
 class ScoringRecord(Record):
     """settings.json of one scoring: what its numbers depend on, and how far it has come.
 
     ``control_heads``: one list of heads a random-head control; ``control_share``: share of the rows
     that carry the first of them, ``further_share``: of those that carry all; ``tokens`` and
     ``shards`` are known once it is done. ``feature_heads``: heads of which single readings are
-    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry.
+    kept, on ``feature_share`` of the rows; ``calibration``: whose scorer the shards carry;
+    ``imported``: outside scores that they carry. ``shard_chars``, ``text_chars``: characters at
+    which a shard is closed, and how many of one text count (set where a shard is to take a given
+    time); ``estimate_s``: what the work was thought to take, after a short measurement.
+    ``grown_at``: rows of the data at which it was whole before files were added, and ``grown_from``
+    the hash of the data that it began with.
     """
 
     heads: list[Head] = []
@@ -211,6 +253,8 @@ class ScoringRecord(Record):
     model: ModelRecord | None = None
     data: list[DataRecord] = []
     data_specs: list[str] = []
+    grown_at: list[int] = []
+    grown_from: str | None = None
     baselines: bool = False
     head_influence: bool = False
     head_influence_controls: bool = False
@@ -220,6 +264,8 @@ class ScoringRecord(Record):
     dtype: str = "fp32"
     token_budget: int | None = None
     shard_rows: int | None = None
+    shard_chars: int | None = None
+    text_chars: int | None = None
     control_heads: list[list[Head]] = []
     control_share: float = 0.0
     further_share: float = 0.0
@@ -228,6 +274,7 @@ class ScoringRecord(Record):
     feature_limit: int | None = None
     feature_share: float = 0.0
     calibration: AppliedCalibration | None = None
+    imported: list[ImportedScores] = []
     scorers: list[str] = []
     engine: str = "local"
     rows: int = 0
@@ -235,6 +282,7 @@ class ScoringRecord(Record):
     tokens: int | None = None
     shards: int = 0
     seconds: float = 0.0
+    estimate_s: float | None = None
     started: str | None = None
     finished: str | None = None
     state: str = "done"

@@ -45,12 +45,18 @@ class LengthTarget(Record):
 
 
 class ListFile(Record):
-    """A list as it was read: which rule it served, and how many ids and texts it named."""
+    """A list as it was read: which rule it served, and how many ids and texts it named.
+
+    ``rows``: of the pool that it named (None in selections of before); ``is_id``: it is no file but
+    an id.
+    """
 
     rule: str
     file: str
     ids: int = 0
     texts: int = 0
+    rows: int | None = None
+    is_id: bool = False
     sha256: str | None = None
 
 

@@ -24,7 +24,8 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
     """Hold the run for one stage and keep ``state`` in run.json true.
 
     A second process that wants the same run gets a UserError instead of a race. SIGTERM (how a job
-    is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then stays valid.
+    is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then stays valid. A
+    ``Cancelled`` with a text of its own says what was kept.
     """
     handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
     try:
@@ -46,7 +47,8 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             state = "done"
         except (KeyboardInterrupt, Cancelled) as stop:
             state = "cancelled"
-            raise Cancelled(f"{stage} was cancelled; run it again to go on") from stop
+            said = str(stop) or "run it again to go on"
+            raise Cancelled(f"{stage} was cancelled; {said}") from stop
         finally:
             with run.editing() as record:
                 spent = record.seconds.get(stage, 0.0) + time.monotonic() - began

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
 
@@ -24,8 +24,9 @@ from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.sizing import Speed
 from circuitseer_core.scoring.window_scorer import WindowScorer
-from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead
+from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, ahead
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +52,16 @@ class _Shard:
     plan: ShardPlan
 
 
-_Task = _Facts | _Budget | _Shard
+@dataclass(frozen=True, slots=True)
+class _Speed:
+    """What the model does with these rows."""
+
+    window: Window
+    plan: ShardPlan
+    cut: Cut
+
+
+_Task = _Facts | _Budget | _Speed | _Shard
 
 
 class DeviceEngine:
@@ -66,6 +76,12 @@ class DeviceEngine:
         """What the loaded model says, on a worker."""
         facts: ModelFacts = self._pool.ask(_Facts(self.settings.max_length))
         return facts
+
+    def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
+        """What the model does with these rows, on a worker; CPU workers share their threads."""
+        speed: Speed | None = self._pool.ask(_Speed(window, plan, cut))
+        devices = len({name for name in self.settings.device_names if name != "cpu"})
+        return speed and replace(speed, devices=max(1, devices))
 
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do, on all devices at once."""
@@ -114,6 +130,8 @@ def _serve(
         for task, encoded in ahead(map(prepared, tasks)):
             if isinstance(task, _Facts):
                 yield worker.facts(task.max_length)
+            elif isinstance(task, _Speed):
+                yield worker.speed(task.window, task.plan, task.cut)
             elif encoded is None:
                 yield worker.budget(task.window, task.plan)
             else:

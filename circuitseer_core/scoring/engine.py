@@ -11,20 +11,20 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import numpy as np
-
 from circuitseer_core.errors import Cancelled
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.encoding import default_max_length, resolve_template
+from circuitseer_core.model.loading import DTYPES, load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.settings import ScoreSettings
-from circuitseer_core.scoring.shard_plan import ShardPlan
+from circuitseer_core.scoring.shard_plan import ShardPlan, plan_of
 from circuitseer_core.scoring.shard_writer import ShardWriter
 from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.sizing import Speed, find_budget, measure_speed
 from circuitseer_core.scoring.window_results import Shard
-from circuitseer_core.scoring.windows import EncodedWindow, Window, ahead, encode_window
+from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, ahead, encode_window
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
@@ -52,6 +52,10 @@ class Engine(Protocol):
         """What the loaded model says."""
         ...
 
+    def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
+        """What the model does with these rows; None where none of them has a text."""
+        ...
+
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do."""
         ...
@@ -69,7 +73,11 @@ class LocalEngine:
     ) -> None:
         self.run_folder, self.settings = run, settings
         self.reference = reference or load_run_model(
-            run.model, settings.dtype, settings.device_names[0], allow_pickle=settings.allow_pickle
+            run.model,
+            settings.dtype,
+            settings.device_names[0],
+            allow_pickle=settings.allow_pickle,
+            check=lambda positions, _: default_max_length(positions, settings.max_length),
         )
 
     def facts(self) -> ModelFacts:
@@ -77,6 +85,10 @@ class LocalEngine:
         return model_facts(
             self.reference, self.run_folder.detection.template, self.settings.max_length
         )
+
+    def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
+        """What the model does with these rows; None where none of them has a text."""
+        return measure_speed(self.reference, window, plan, cut)
 
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do, window by window."""
@@ -158,6 +170,10 @@ class ShardWorker:
 
         return WindowScorer(self.reference, plan)
 
+    def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
+        """What the model does with these rows; None where none of them has a text."""
+        return measure_speed(self.reference, window, plan, cut)
+
     def budget(self, window: Window, plan: ShardPlan) -> int | None:
         """The token budget for texts like this window's; None where it has none."""
         encoded = self.encode(window, plan)
@@ -171,16 +187,6 @@ def _beside(plan: ShardPlan) -> str:
     return f"with {' and '.join(parts)}" if parts else ""
 
 
-def find_budget(scorer: WindowScorer, encoded: EncodedWindow) -> int:
-    """The token budget for texts like these; the scorer goes on with it."""
-    from circuitseer_core.model.memory import find_token_budget
-
-    typical = int(np.percentile([len(text.ids) for text in encoded.texts], 75))
-    device = scorer.reference.device
-    scorer.token_budget = find_token_budget(scorer.run_blank, typical, device)
-    return scorer.token_budget
-
-
 def model_facts(
     reference: ReferenceModel, template: str | None, max_length: int | None
 ) -> ModelFacts:
@@ -188,9 +194,6 @@ def model_facts(
 
     Raises UserError where ``max_length`` is beyond the model's positions.
     """
-    from circuitseer_core.model.encoding import default_max_length, resolve_template
-    from circuitseer_core.model.loading import DTYPES
-
     names = {dtype: name for name, dtype in DTYPES.items()}
     return ModelFacts(
         dtype=names.get(reference.dtype, str(reference.dtype)),
@@ -203,20 +206,4 @@ def model_facts(
 
 def shard_plan(book: ShardBook) -> ShardPlan:
     """What a scorer needs to know, from settings.json."""
-    record = book.record
-    return ShardPlan(
-        heads=record.heads,
-        control_heads=record.control_heads,
-        control_share=record.control_share,
-        further_share=record.further_share,
-        text=record.text,
-        max_length=record.max_length or 1,
-        token_budget=book.token_budget or 1,
-        seed=record.seed,
-        template=record.template,
-        influence=record.head_influence,
-        influence_controls=record.head_influence_controls,
-        settings_hash=book.mark,
-        feature_heads=record.feature_heads,
-        feature_share=record.feature_share,
-    )
+    return plan_of(book.record, book.mark)

@@ -97,11 +97,11 @@ def inspect_sample(
     text = scored_text(scoring.text, sample.prompt, sample.response)
     if text is None:
         raise UserError(f"{sample_id} has no response, and responses were scored")
+    wanted = scoring.heads if heads is None else list(heads)
+    heads = _heads(run.model.heads_per_layer, wanted, layer, head)
     if reference is None:
         reference = live_model(run.model, scoring.dtype)
     longest = default_max_length(reference.max_positions, scoring.max_length)
-    wanted = scoring.heads if heads is None else list(heads)
-    heads = _heads(reference, wanted, layer, head)
     encoded = encode_texts(reference.tokenizer, [text], longest)[0]
     if not encoded.ids:
         raise UserError(f"{sample_id} has no tokens")
@@ -189,13 +189,13 @@ def _sample(run: Run, name: str, sample_id: str) -> Sample:
 
 
 def _heads(
-    reference: ReferenceModel, chosen: list[Head], layer: int | None, head: int | None
+    known: Sequence[int], chosen: list[Head], layer: int | None, head: int | None
 ) -> list[Head]:
+    """The head that is asked for, else those chosen; ``known``: heads of every layer."""
     if (layer is None) != (head is None):
         raise UserError("give both --layer and --head, or neither")
     if layer is None or head is None:
         return chosen
-    known = reference.heads_per_layer
     if not 0 <= layer < len(known) or not 0 <= head < known[layer]:
         raise UserError(f"the model has no head {layer}.{head}")
     return [(layer, head)]

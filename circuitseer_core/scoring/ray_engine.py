@@ -16,7 +16,7 @@ import logging
 import os
 import pickle
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -33,13 +33,15 @@ from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.runs.records import ModelRecord, ScoringRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
+from circuitseer_core.scoring.growth import in_order
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
 from circuitseer_core.scoring.shards import Note, ShardBook
-from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window, windows
+from circuitseer_core.scoring.sizing import Speed
+from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, encode_window, windows
 
 Row = dict[str, Any]
 IN_FLIGHT = 2
@@ -60,6 +62,11 @@ class RayEngine:
         """What the loaded model says, on a worker: the driver may have no GPU."""
         facts: ModelFacts = _get(self._first_worker().facts.remote(self.settings.max_length))
         return facts
+
+    def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
+        """What the model does with these rows, on a worker; actors with a GPU each are counted."""
+        speed: Speed | None = _get(self._first_worker().speed.remote(window, plan, cut))
+        return speed and replace(speed, devices=max(1, _gpus()))
 
     def run(self, book: ShardBook, progress: Progress) -> None:
         """Do what the book has to do, on all actors at once."""
@@ -106,7 +113,7 @@ class RayEngine:
         context.enable_progress_bars = False  # progress is told by the driver
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         plan, actors = shard_plan(book), min(_workers(), len(todo))
-        source = _WindowSource(self.settings, book.shard_rows, todo, os.getcwd())
+        source = _WindowSource(self.settings, book.record, book.cut, todo, os.getcwd())
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         read = ray.data.read_datasource(
             source, override_num_blocks=1, num_cpus=0, label_selector=here
@@ -170,9 +177,12 @@ class _Worker(ShardWorker):
 class _WindowSource(Datasource):
     """The windows that are to be scored, as a Ray datasource: one task that streams them."""
 
-    def __init__(self, settings: ScoreSettings, rows: int, todo: set[int], cwd: str) -> None:
+    def __init__(
+        self, settings: ScoreSettings, record: ScoringRecord, cut: Cut, todo: set[int], cwd: str
+    ) -> None:
         super().__init__()
-        self.settings, self.rows, self.todo, self.cwd = settings, rows, todo, cwd
+        self.settings, self.record, self.cut = settings, record, cut
+        self.todo, self.cwd = todo, cwd
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Not known beforehand."""
@@ -186,7 +196,8 @@ class _WindowSource(Datasource):
     def _blocks(self) -> Iterator[pa.Table]:
         _enter(self.cwd)
         corpus = Corpus(self.settings.data, self.settings.fields)
-        for window in windows(corpus, self.rows):
+        in_order(corpus, self.record)
+        for window in windows(corpus, self.cut):
             if window.index in self.todo:
                 yield pa.table({"window": pa.array([pickle.dumps(window)], pa.binary())})
 

@@ -14,23 +14,27 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_whole
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.detection.cost import Estimate
 from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce
+from circuitseer_core.runs.progress import Progress, announce, print_above_bars
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
+from circuitseer_core.scoring.growth import grown, in_order
 from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
@@ -46,7 +50,11 @@ from circuitseer_core.scoring.settings import (
     read_record,
     refuse_other,
 )
+from circuitseer_core.scoring.shard_plan import plan_of
 from circuitseer_core.scoring.shards import ShardBook
+from circuitseer_core.scoring.sizing import SHARD_SECONDS, look
+from circuitseer_core.scoring.windows import CHARS_A_TOKEN, Window
+from circuitseer_core.wording import count
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +72,9 @@ def score(
     progress: bool = True,
 ) -> ScoringRecord:
     """Score a corpus into ``run.scores_dir(settings.name)``; goes on where an earlier try stopped.
+
+    Under a finished scoring whose files are all there and unchanged, with others beside them, only
+    the rows of the others are scored (growth.py).
 
     Args:
         run: a run whose detect stage is done.
@@ -86,10 +97,15 @@ def score(
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    data = DataRecord(**corpus.fingerprint())
-    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
     before = read_record(folder)
     if before is not None:
+        in_order(corpus, before)
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
+    if before is not None:
+        before = grown(before, data, settings.data, settings.name)
+        if before.data[0].sha256 == data.sha256:
+            wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
         if _is_done(folder, before):
             return before
@@ -97,9 +113,13 @@ def score(
     announce(run, "score", "Loading the model")
     with closing(_engine(run, settings, reference, before)) as engine:
         record = before or _new_record(settings, wanted, engine.facts(), total)
+        if before is None and settings.shard_rows is None:
+            announce(run, "score", "Measuring the speed")
+            _size_up(record, engine, corpus, total, progress)
         record.state = "running"
         _say_how(record, run, settings)
         book = ShardBook(folder, record, corpus)
+        write_settings(folder, "score", run.path, settings)
         with Progress(
             run, "score", total, unit="samples", show=progress, phase="Scoring samples"
         ) as shown:
@@ -184,6 +204,25 @@ def _new_record(
     record.rows, record.rejected, record.seconds = 0, 0, 0.0
     record.started = now()
     return record
+
+
+def _size_up(record: ScoringRecord, engine: Engine, corpus: Corpus, total: int, show: bool) -> None:
+    """Measure the model on some rows: say how long it will take, and size a CPU's shards by it."""
+    longest = CHARS_A_TOKEN * (record.max_length or 1)
+    cut = replace(shards.cut_of(record), text_chars=longest)
+    seen = look(corpus, total, cut, record.seed)
+    speed = engine.speed(Window(0, seen.samples, []), plan_of(record), cut)
+    if speed is None:  # what is in the data is told when all of it was read
+        return
+    record.token_budget = record.token_budget or speed.token_budget
+    if record.model is not None and record.model.device == "cpu":
+        record.shard_chars = max(1, round(SHARD_SECONDS / speed.char_seconds))
+        record.text_chars = longest
+    seconds = seen.chars * speed.char_seconds / speed.devices
+    record.estimate_s = round(seconds, 1)
+    if show:
+        told = Estimate(f"{count(total, 'row')} to score", seconds, "here")
+        print_above_bars(told.words)
 
 
 def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:

@@ -10,13 +10,14 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.detection.head_map import read_head_map
 from circuitseer_core.detection.heads import heads_rule
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs import amounts
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
     ALLOW_PICKLE,
@@ -29,10 +30,11 @@ from circuitseer_core.runs.machine import (
 )
 from circuitseer_core.runs.records import DataRecord, HeadsSource, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
+from circuitseer_core.scoring.growth import changed_files
 
 SHARD_ROWS = {"cpu": 512, "cuda": 16_384}
-"""Rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in the
-large batches of a GPU; what a kill may cost should be minutes, not an hour."""
+"""Most rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in
+the large batches of a GPU. On a CPU a shard is closed earlier by the time it takes (sizing.py)."""
 
 FEATURE_ROWS = 5_000
 """Rows with head readings where nothing else is asked: they take 2.7 kB each at 270 heads."""
@@ -52,7 +54,7 @@ class ScoreSettings(BaseModel):
     text: ScoredPart = Field(
         "prompt", description="The text that is scored; the paper found prompts better."
     )
-    heads: str = Field("0.05", description='0.05, 14, lcb, bh, "l.h,l.h" or @FILE.')
+    heads: str = Field("0.05", description='0.05, 5%, 14, lcb, bh, "l.h,l.h" or @FILE.')
     heads_from: str | None = Field(
         None, description="Folder of a pulled head map, in place of this run's own heads."
     )
@@ -89,8 +91,11 @@ class ScoreSettings(BaseModel):
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(None, description="Column of the prompt.")
+    prompt_field: str | None = Field(
+        None, description="Column of the prompt; data.question leads inside an object."
+    )
     response_field: str | None = Field(None, description="Column of the response.")
+    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
     source_field: str | None = Field(None, description="Column of the source.")
     id_field: str | None = Field(None, description="Column of the id.")
     controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
@@ -100,6 +105,14 @@ class ScoreSettings(BaseModel):
     """Tokens of a batch; found by timing where not given."""
 
     _heads = field_validator("heads", mode="before")(heads_rule)
+    _wholes = field_validator("head_feature_rows", mode="before")(amounts.whole)
+
+    @field_validator("heads")
+    @classmethod
+    def _rule(cls, value: str) -> str:
+        if not value.strip().endswith("%"):
+            return value
+        return f"{amounts.share(value):.12f}".rstrip("0").ljust(3, "0")  # 1.0, as 1 is a count
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
@@ -127,6 +140,7 @@ class ScoreSettings(BaseModel):
             response=self.response_field,
             source=self.source_field,
             id=self.id_field,
+            response_items=self.response_items,
         )
 
 
@@ -200,6 +214,14 @@ def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSetting
         asked = getattr(ask, key)
         if asked not in (None, "auto") and asked != then[key]:
             other.append(label)
+    if other == [_IDENTITY["data"]] and wanted.data:
+        names = ", ".join(changed_files(before, wanted.data[0])[:3])
+        if names:
+            raise UserError(
+                f"scoring {ask.name!r} of this run was made with --data that is no longer given or "
+                f"has changed ({names}): new rows go into files beside those; for other data "
+                "choose another --name"
+            )
     if other:
         raise UserError(
             f"scoring {ask.name!r} of this run was made with other settings ({', '.join(other)}): "
@@ -215,6 +237,8 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
     model = record.model
     # Absent without, so that scorings of before keep their hash.
     later: dict[str, Any] = {}
+    if record.shard_chars:
+        later |= {"shard_chars": record.shard_chars, "text_chars": record.text_chars}
     if record.further_share:
         later["further_share"] = record.further_share
     if record.feature_heads:
@@ -227,7 +251,7 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,
-        "data": [data.sha256 or data.to_json() for data in record.data],
+        "data": [record.grown_from or data.sha256 or data.to_json() for data in record.data],
         "baselines": record.baselines,
         "head_influence": record.head_influence,
         "head_influence_controls": record.head_influence_controls,

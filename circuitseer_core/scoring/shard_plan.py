@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
+from circuitseer_core.runs.records import ScoringRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,3 +34,23 @@ class ShardPlan:
     feature_share: float = 0.0
     influence: bool = False
     influence_controls: bool = False
+
+
+def plan_of(record: ScoringRecord, settings_hash: str = "") -> ShardPlan:
+    """What a scorer is told by settings.json; ``settings_hash``: what its shards will carry."""
+    return ShardPlan(
+        heads=record.heads,
+        control_heads=record.control_heads,
+        control_share=record.control_share,
+        further_share=record.further_share,
+        text=record.text,
+        max_length=record.max_length or 1,
+        token_budget=record.token_budget or 1,
+        seed=record.seed,
+        template=record.template,
+        influence=record.head_influence,
+        influence_controls=record.head_influence_controls,
+        settings_hash=settings_hash,
+        feature_heads=record.feature_heads,
+        feature_share=record.feature_share,
+    )

@@ -24,7 +24,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.scoring.settings import fingerprint
-from circuitseer_core.scoring.windows import Window, windows
+from circuitseer_core.scoring.windows import Cut, Window, windows
 
 _METADATA = b"circuitseer"
 _ROW_GROUP = 512
@@ -100,6 +100,14 @@ def notes(folder: Path, settings_hash: str, count: int) -> Iterator[Note]:
         yield note
 
 
+def kept(folder: Path) -> str:
+    """What of a scoring that was stopped is on disk, and what running it again will do."""
+    rows = sum(note.entries for path in folder.glob("part-*.parquet") if (note := read_note(path)))
+    if not rows:
+        return "no shard was whole yet: run it again to begin anew"
+    return f"{rows:,} rows kept: run it again to go on"
+
+
 def drop_beyond(folder: Path, count: int) -> None:
     """Delete shards that the data has no rows for."""
     known = {part_path(folder, index).name for index in range(count)}
@@ -135,6 +143,19 @@ def reject_rows(rejects: Sequence[Reject]) -> list[tuple[str, str, str]]:
     return [(reject.where, reject.source, reject.reason) for reject in rejects]
 
 
+def cut_of(record: ScoringRecord) -> Cut:
+    """Where the shards of a scoring end."""
+    assert record.shard_rows is not None  # pinned when the scoring began
+    return Cut(
+        rows=record.shard_rows,
+        chars=record.shard_chars,
+        text_chars=record.text_chars,
+        text=record.text,
+        both=record.baselines or record.head_influence,
+        ends=tuple(record.grown_at),
+    )
+
+
 class ShardBook:
     """The shards of one scoring. Making one writes settings.json and clears away foreign shards.
 
@@ -155,7 +176,7 @@ class ShardBook:
     def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
         """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
         self.count = 0
-        for window in windows(self.corpus, self.shard_rows):
+        for window in windows(self.corpus, self.cut):
             self.count += 1
             note = finished(self.folder, window.index, self.mark)
             if note is not None and note.entries == window.size:
@@ -169,10 +190,9 @@ class ShardBook:
         return self.record.token_budget
 
     @property
-    def shard_rows(self) -> int:
-        """Rows of a window, and so of a shard."""
-        assert self.record.shard_rows is not None  # pinned when the scoring began
-        return self.record.shard_rows
+    def cut(self) -> Cut:
+        """Where windows, and so shards, end."""
+        return cut_of(self.record)
 
     def pin_budget(self, budget: int) -> None:
         """Write the token budget down, so that a resumed run does the same arithmetic."""

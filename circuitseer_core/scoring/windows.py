@@ -2,9 +2,10 @@
 
 The corpus as a stream of windows: what one shard of scores is made of.
 
-A window is a run of consecutive rows, closed by a number of rows or of bytes, whichever comes
-first. It depends on the data and on nothing else, so a resumed run, or another machine, sees the
-same windows; and as only two are alive at a time, memory does not grow with the dataset.
+A window is a run of consecutive rows, closed by a number of rows, of characters to read or of
+bytes, whichever comes first. It depends on the data and on these limits alone, so a resumed run, or
+another machine, sees the same windows; and as only two are alive at a time, memory does not grow
+with the dataset.
 """
 
 from __future__ import annotations
@@ -37,23 +38,57 @@ class Window:
         return len(self.samples) + len(self.rejects)
 
 
+CHARS_A_TOKEN = 4
+"""Of English, about: how much of a text can count where it will be cut at a number of tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Where windows end, whatever comes first.
+
+    Attributes:
+        rows: of a window.
+        chars: that the model reads of it; None for no such limit.
+        text_chars: most that count of one sample, whose text will be cut; None for all.
+        text: which part of a sample is scored.
+        both: whether further passes read prompt and response too.
+        ends: rows of the data after which a window ends in any case.
+    """
+
+    rows: int
+    chars: int | None = None
+    text_chars: int | None = None
+    text: ScoredPart = "prompt"
+    both: bool = False
+    ends: tuple[int, ...] = ()
+
+    def chars_of(self, sample: Sample) -> int:
+        """Characters of a sample that the model reads."""
+        chars = len(scored_text(self.text, sample.prompt, sample.response) or "")
+        if self.both:
+            chars += len(sample.prompt) + len(sample.response or "")
+        return chars if self.text_chars is None else min(chars, self.text_chars)
+
+
 def windows(
-    entries: Iterable[Sample | Reject], rows: int, max_bytes: int = WINDOW_BYTES
+    entries: Iterable[Sample | Reject], cut: Cut, max_bytes: int = WINDOW_BYTES
 ) -> Iterator[Window]:
-    """Cut a stream into windows of at most ``rows`` rows and about ``max_bytes`` of text."""
+    """Cut a stream into windows; also at about ``max_bytes`` of text, for memory's sake."""
     index = 0
     window = Window(index, [], [])
-    text_bytes = 0
-    for entry in entries:
+    text_bytes = chars = 0
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Reject):
             window.rejects.append(entry)
         else:
             window.samples.append(entry)
             text_bytes += len(entry.prompt) + len(entry.response or "")
-        if window.size >= rows or text_bytes >= max_bytes:
+            chars += cut.chars_of(entry) if cut.chars is not None else 0
+        full = number in cut.ends or (cut.chars is not None and chars >= cut.chars)
+        if full or window.size >= cut.rows or text_bytes >= max_bytes:
             yield window
             index += 1
-            window, text_bytes = Window(index, [], []), 0
+            window, text_bytes, chars = Window(index, [], []), 0, 0
     if window.size:
         yield window
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from circuitseer_core.arguments import a_text, described
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.any_run import AnyRun, place
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
@@ -25,19 +26,23 @@ from circuitseer_core.wording import count
 
 
 def save_selection(
-    run: Run, chosen: Any, name: str, *, scoring: str = "default", replace: bool = False
-) -> SelectionRecord:
-    """Write the draw that ``chosen`` came from as the selection ``name`` of ``run``.
+    run: AnyRun, chosen: pd.DataFrame, name: str, *, scoring: str = "default",
+    replace: bool = False,
+) -> SelectionRecord:  # fmt: skip
+    """Keep a frame that ``select`` returned as a selection of the run, to be exported and verified.
+
+    The draw is made again from the settings that the frame carries (``chosen.attrs``): rows that
+    were added or taken out by hand are refused.
 
     Args:
-        chosen: a frame that ``select`` returned.
-        scoring: the scoring of a frame that was drawn from a frame; one that was drawn from a run
-            knows its own.
+        chosen: as it was returned; any order of its rows will do.
+        scoring: the scoring it was drawn from, where it was drawn from a frame of its scores.
         replace: another draw of this name gives way.
 
     Raises:
-        UserError: no settings in the frame, or other rows than they draw from the run.
+        UserError: the frame carries no settings, or its rows are not what these draw from the run.
     """
+    run = Run.open(place(run))
     settings = _settings(chosen, a_text("name", name), a_text("scoring", scoring))
     if not replace:
         refuse_other(run, settings)

@@ -17,6 +17,8 @@ import pandas as pd
 
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.remote import is_address
+from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -30,7 +32,6 @@ from circuitseer_core.selection.settings import (
 from circuitseer_core.selection.sift import REASONS, Rules
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
-_ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
 
 
 LIST_RULES = ("exclude", "drop", "include")
@@ -38,11 +39,15 @@ LIST_RULES = ("exclude", "drop", "include")
 
 @dataclass(frozen=True, slots=True)
 class NameList:
-    """Samples that lists name: ids, hashes of normalised texts, and what each file held."""
+    """Samples that lists name: ids, hashes of normalised texts, and what each entry held.
+
+    ``held``: of every entry of ``files`` its own ids and texts.
+    """
 
     ids: frozenset[str] = frozenset()
     texts: frozenset[int] = frozenset()
     files: tuple[Mapping[str, Any], ...] = ()
+    held: tuple[tuple[frozenset[str], frozenset[int]], ...] = ()
 
 
 def read_list(entries: Sequence[str]) -> NameList:
@@ -58,12 +63,17 @@ def read_list(entries: Sequence[str]) -> NameList:
     ids: set[str] = set()
     texts: set[int] = set()
     files: list[Mapping[str, Any]] = []
+    held: list[tuple[frozenset[str], frozenset[int]]] = []
     for entry in entries:
         path = Path(entry).expanduser()
-        if not (entry.startswith("hf:") or path.exists()):
-            if path.suffix.lower() in _ROW_FILES | {".txt"}:
+        known = format_of(path) is not None
+        remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
+        if not (remote or path.exists()):
+            if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
+            files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
+            held.append((frozenset({entry}), frozenset()))
             continue
         if path.is_file() and path.suffix.lower() in _LINE_FILES:
             new_ids, new_texts = _read_lines(path)
@@ -74,7 +84,8 @@ def read_list(entries: Sequence[str]) -> NameList:
         ids |= new_ids
         texts |= new_texts
         files.append({"file": entry, "ids": len(new_ids), "texts": len(new_texts)} | _seal(path))
-    return NameList(frozenset(ids), frozenset(texts), tuple(files))
+        held.append((frozenset(new_ids), frozenset(new_texts)))
+    return NameList(frozenset(ids), frozenset(texts), tuple(files), tuple(held))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +95,22 @@ class Lists:
     exclude: NameList
     include: NameList
 
-    @property
-    def files(self) -> list[dict[str, Any]]:
-        """Every file that was read, with the rule that it serves."""
+    def files(self, pool: Pool) -> list[dict[str, Any]]:
+        """Every entry, with the rule that it serves and how many rows of the pool it names."""
         both = (("exclude", self.exclude), ("include", self.include))
-        return [{"rule": rule, **file} for rule, names in both for file in names.files]
+        return [
+            {"rule": rule, **file, "rows": _named_rows(pool, *held)}
+            for rule, names in both
+            for file, held in zip(names.files, names.held, strict=True)
+        ]
+
+
+def _named_rows(pool: Pool, ids: frozenset[str], texts: frozenset[int]) -> int:
+    """How many rows are named, by id or by text."""
+    named = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    if texts and pool.prompt is not None:
+        named = named | np.isin(pool.prompt, np.fromiter(texts, np.uint64, len(texts)))
+    return int(named.sum())
 
 
 def read_lists(settings: SelectionSettings) -> Lists:
@@ -186,8 +208,6 @@ def _read_lines(path: Path) -> tuple[set[str], set[int]]:
 
 
 def _read_rows(entry: str) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.specs import open_spec
-
     tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()

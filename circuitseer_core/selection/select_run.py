@@ -35,6 +35,7 @@ from circuitseer_core.runs.selection_records import (
     SelectionOptions,
     SelectionRecord,
 )
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
 from circuitseer_core.selection.draw import Drawing, draw
@@ -99,7 +100,7 @@ def select_run(
         lists=ListsRecord(
             sha256=lists_hash(lists),
             rows=len(lists),
-            files=[ListFile(**file) for file in named.files],
+            files=[ListFile(**file) for file in named.files(everyone)],
         ),
         removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
@@ -115,7 +116,7 @@ def select_run(
     tables = {"ids.parquet": frame, "lists.parquet": lists}
     if summary.removals is not None:
         tables[REMOVED_FILE] = removed
-    _write(run, settings.name, tables, summary)
+    _write(run, settings, tables, summary)
     return summary
 
 
@@ -194,17 +195,21 @@ def ids_hash(ids: Iterable[str]) -> str:
 
 
 def _write(
-    run: Run, name: str, tables: Mapping[str, pd.DataFrame], summary: SelectionRecord
+    run: Run,
+    settings: SelectionSettings,
+    tables: Mapping[str, pd.DataFrame],
+    summary: SelectionRecord,
 ) -> None:
     """Write the files aside, then put the folder in place."""
-    target = run.selection_dir(name)
-    aside = run.path / f".selection-{name}.{os.getpid()}.tmp"
+    target = run.selection_dir(settings.name)
+    aside = run.path / f".selection-{settings.name}.{os.getpid()}.tmp"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
         for file, table in tables.items():
             write_parquet(aside / file, table)
         summary.write(aside / "selection.json")
+        write_settings(aside, "select", run.path, settings, place=target)
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

@@ -10,9 +10,11 @@ from pydantic import (
     ConfigDict,
     Field,
     field_serializer,
+    field_validator,
     model_validator,
 )
 
+from circuitseer_core.runs import amounts
 from circuitseer_core.runs.commands import Option, as_python, as_typed, checked, step
 from circuitseer_core.selection.budgets import Stratify
 
@@ -22,6 +24,7 @@ DEFAULT_RUN = 13
 TokenField = Literal["prompt", "response", "both"]
 LengthControl = Literal["none", "within-bins"]
 Duplicates = Literal["remove", "keep"]
+LEAVE_OUT = "File, folder or hf: dataset of ids or texts to leave out, or an id."
 
 
 class SelectionSettings(BaseModel):
@@ -37,16 +40,21 @@ class SelectionSettings(BaseModel):
     scores: str = Field("default", description="Which scoring.")
     scorer: str = Field("variance", description="Which score column.")
     fraction: float | None = Field(
-        None, gt=0, le=1, description="Budget: share of the pool (0.1 where no budget is given)."
+        None,
+        gt=0,
+        le=1,
+        description="Budget: share of the pool, 0.1 or 10% (0.1 where no budget is given).",
     )
     count: int | None = Field(None, ge=1, description="Budget: number of samples.")
-    tokens: int | None = Field(None, ge=1, description="Budget: number of tokens.")
+    tokens: int | None = Field(
+        None, ge=1, description="Budget: number of tokens, 200000 or 200k or 1.5M."
+    )
     token_field: TokenField = Field("prompt", description="Whose tokens --tokens counts.")
     temperature: float = Field(
         1.0, description="Chance ∝ score^(1/τ): 0 is top-k, 1 the paper's, inf uniform."
     )
     target_ess: float | None = Field(
-        None, gt=0, le=1, description="Choose the temperature by ESS / N."
+        None, gt=0, le=1, description="Choose the temperature by ESS / N, 0.5 or 50%."
     )
     length_control: LengthControl = Field(
         "none", description="within-bins takes length out of the scores."
@@ -62,8 +70,10 @@ class SelectionSettings(BaseModel):
         "source", description="The column whose values share the budget, with --stratify."
     )
     max_per_source: int | None = Field(None, ge=1, description="Most rows from one source.")
-    exclude: tuple[str, ...] = Field((), description="File of ids or texts to leave out.")
-    include: tuple[str, ...] = Field((), description="File of ids or texts to take.")
+    exclude: tuple[str, ...] = Field((), description=LEAVE_OUT)
+    include: tuple[str, ...] = Field(
+        (), description="File, folder or hf: dataset of ids or texts to take, or an id."
+    )
     exclude_tags: Annotated[tuple[str, ...], Option(flag="--exclude-tag")] = Field(
         (), description="Leave out samples with this tag."
     )
@@ -96,6 +106,11 @@ class SelectionSettings(BaseModel):
     def of(cls, **options: Any) -> SelectionSettings:
         """Make settings; raises UserError with one line where an option is out of range."""
         return checked(cls, **options)
+
+    _shares = field_validator("fraction", "target_ess", "near_duplicates", mode="before")(
+        amounts.share
+    )
+    _wholes = field_validator("count", "tokens", "max_per_source", mode="before")(amounts.whole)
 
     @model_validator(mode="after")
     def _consistent(self) -> SelectionSettings:

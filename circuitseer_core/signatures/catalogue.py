@@ -52,7 +52,22 @@ may want."""
 _ORDER: dict[Severity, int] = {"warn": 0, "info": 1, "good": 2}
 
 
-def warnings(run: Run, *, scoring: str | None = None, scorer: str | None = None) -> list[Signature]:
+OF_STAGE: dict[str, tuple[str, ...]] = {
+    "detect": ("head-effect", "head-stability", "probe-size", "probe-pool"),
+    "score": ("random-heads", "sink", "length", "probe-overlap", "probe-data"),
+    "select": ("random-heads", "sink", "uniform-draw", "length", "source-skew"),
+}
+"""What each stage's command says at its end: the checks that look at what it made."""
+
+
+def warnings(
+    run: Run,
+    *,
+    scoring: str | None = None,
+    scorer: str | None = None,
+    selection: str | None = None,
+    stage: str | None = None,
+) -> list[Signature]:
     """The failure signatures of a run: warnings first, then unclear ones, then what is fine.
 
     Among themselves they stand in the order of ``CHECKS``, the weightiest first.
@@ -61,7 +76,10 @@ def warnings(run: Run, *, scoring: str | None = None, scorer: str | None = None)
         run: with any stages done; what cannot be read is left out, never raised.
         scoring: which scoring; ``default``, else the first there is.
         scorer: which scorer; the newest selection's, else ``variance``.
+        selection: which selection; the newest of this scoring and scorer.
+        stage: only the checks of this stage (``OF_STAGE``).
     """
-    facts = Evidence(run, scoring, scorer)
-    shown = [signature for check in CHECKS.values() if (signature := check(facts)) is not None]
+    facts = Evidence(run, scoring, scorer, selection)
+    checks = CHECKS if stage is None else {key: CHECKS[key] for key in OF_STAGE[stage]}
+    shown = [signature for check in checks.values() if (signature := check(facts)) is not None]
     return sorted(shown, key=lambda signature: _ORDER[signature.severity])

@@ -52,10 +52,21 @@ class Evidence:
         run: the run.
         scoring: which of its scorings; ``default``, else the first there is.
         scorer: the column in question; that of the newest selection, else ``variance``.
+        selection: which selection; the newest from this scoring (and scorer, if given). Scoring and
+            scorer are then its own.
     """
 
-    def __init__(self, run: Run, scoring: str | None = None, scorer: str | None = None) -> None:
+    def __init__(
+        self,
+        run: Run,
+        scoring: str | None = None,
+        scorer: str | None = None,
+        selection: str | None = None,
+    ) -> None:
         self.run = run
+        self._selection = None if selection is None else run.selection(selection)
+        if self._selection is not None:
+            scoring, scorer = self._selection.scores, self._selection.settings.scorer
         self._scoring = scoring
         self._scorer = scorer
 
@@ -106,7 +117,9 @@ class Evidence:
 
     @cached_property
     def selection(self) -> SelectionRecord | None:
-        """selection.json of the newest selection from this scoring (and scorer, if given)."""
+        """selection.json of the selection in question."""
+        if self._selection is not None:
+            return self._selection
         for selection in self.run.selection_records().values():
             asked = self._scorer in (None, selection.settings.scorer)
             if selection.scores == self.scoring and asked:

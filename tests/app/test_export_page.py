@@ -16,6 +16,7 @@ from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.selection.removals import removal_lines, stored_removals
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.opened import broken_shard, open_page, settled, synthetic, table, texts
@@ -251,3 +252,34 @@ def test_what_a_kept_selection_shares_stands_beside_what_noise_alone_shares(run:
     assert 1 > share("same", "chance") > share("apart", "chance")
     assert share("apart", "chance") == pytest.approx(0.2, abs=0.1)  # 40 of 200 rows
     assert all(share(name, "beyond") <= share(name, "shared") for name in table.index)
+
+
+def test_what_is_removed_before_the_draw_is_told(run: Run, tmp_path: Path) -> None:
+    prompts = run.scores("default", ["id", "prompt"])
+    bench = tmp_path / "bench.txt"
+    bench.write_text("\n".join(prompts["prompt"][:5]), encoding="utf-8")
+    page = open_page("export", "made")
+    page.number_input(key="near_duplicates").set_value(0.9)
+    page.text_area(key="decontaminate").set_value(str(bench))
+    page.session_state["draw_command"] = True
+    settled(page.run())
+    select_run(run, SelectionSettings.of(near_duplicates=0.9, decontaminate=(str(bench),)))
+    record = run.selection("default")
+    assert record.counts.contaminated >= 5
+    shown = table(page, "evidence")
+    assert shown["id"].tolist() == stored_removals(run, record)["id"].tolist()
+    for line in removal_lines(record.removals):
+        assert line in texts(page)
+    assert "--near-duplicates 0.9 --decontaminate" in page.code[0].value
+    page.number_input(key="run_words").set_value(20)
+    settled(page.run())
+    assert "share 20 words in a row" in texts(page)
+
+
+def test_another_column_shares_the_budget(run: Run) -> None:
+    page = open_page("export", "made")
+    settled(page.selectbox(key="stratify").set_value("equal").run())
+    offered = page.selectbox(key="stratify_by").options
+    assert offered[0] == "source" and len(offered) > 1
+    settled(page.selectbox(key="stratify_by").set_value(offered[1]).run())
+    settled(page.segmented_control(key="before_after").set_value("Strata").run())

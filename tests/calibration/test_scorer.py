@@ -12,15 +12,20 @@ import pytest
 
 from circuitseer_core.api import run_calibration, run_scoring
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.calibration import scorer
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.folds import folds_by_hash
-from circuitseer_core.calibration.scorer import apply_calibration, covers, fits_hash
+from circuitseer_core.calibration.scorer import (
+    apply_calibration,
+    calibrated_scores,
+    covers,
+    fits_hash,
+)
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import read_manifest
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
+from circuitseer_core.runs import shard_columns
 from circuitseer_core.runs.columns import CALIBRATED, HEAD_FAMILIES, head_column
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.settings import ScoreSettings
@@ -105,7 +110,8 @@ def test_changed_scores_and_changed_weights_are_noticed(run: Run, tmp_path: Path
     select_run(run, SelectionSettings.of(scorer=CALIBRATED, fraction=0.2))
     done = export(run, None, tmp_path / "a.jsonl")
     part = run.score_parts()[0]
-    scorer._write(part, scores_of(run, CALIBRATED)[: pq.read_metadata(part).num_rows][::-1].copy())
+    turned = scores_of(run, CALIBRATED)[: pq.read_metadata(part).num_rows][::-1].copy()
+    shard_columns.add_columns([part], {CALIBRATED: turned})
     result = verify(done.path)
     assert "calibration" in result.kinds and "pool" in result.kinds
     path = run.calibration_dir("default") / "calibration.json"
@@ -119,15 +125,15 @@ def test_changed_scores_and_changed_weights_are_noticed(run: Run, tmp_path: Path
 def test_an_interrupted_application_does_not_show(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, calls = scorer._write, []
+    write, calls = shard_columns._write, []
 
-    def dies(part: Path, values: np.ndarray | None) -> None:
+    def dies(part: Path, columns: dict[str, np.ndarray | None]) -> None:
         calls.append(part)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        write(part, values)
+        write(part, columns)
 
-    monkeypatch.setattr(scorer, "_write", dies)
+    monkeypatch.setattr(shard_columns, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
         apply_calibration(run, "default", "default")
     with pytest.raises(UserError, match="no scorer 'calibrated'"):
@@ -182,7 +188,5 @@ def test_another_scoring_gets_it_in_one_pass(tmp_path: Path) -> None:
     assert done.scorers[-1] == CALIBRATED and done.feature_heads == record.heads_needed
     assert done.calibration is not None and done.calibration.sha256 == fits_hash(record)
     found = scores_of(run, CALIBRATED, "new")
-    assert np.isfinite(found).all() and np.allclose(
-        found, scorer.calibrated_scores(run, "new", record)
-    )
+    assert np.isfinite(found).all() and np.allclose(found, calibrated_scores(run, "new", record))
     assert run_scoring(run.path, asked, show=False).calibration == done.calibration

@@ -32,6 +32,7 @@ def another_value(kind: type[BaseModel], name: str) -> dict[str, Any]:
         "probe_pool": {"probe_pool": 2345},
         "target_ess": {"target_ess": 0.5},
         "fraction": {"fraction": 0.25},
+        "stratify_by": {"stratify": "equal", "stratify_by": "level"},
         "rank_by": {"rank_by": "specificity"},
         "head_influence_controls": {"head_influence": True, "head_influence_controls": True},
     }
@@ -76,7 +77,15 @@ def test_every_field_is_an_option_with_the_same_default(stage: str, name: str) -
     parameter = by_flag[flag_of(name, info)]
     assert parameter.required == info.is_required() and parameter.help
     if not info.is_required():
-        assert (parameter.default or None) == (info.get_default(call_default_factory=True) or None)
+        assert parameter.default is None, "the class's own default stands where none is given"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_where_nothing_is_given_the_defaults_of_the_class_stand(
+    stage: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kind, least, _ = STAGES[stage]
+    assert asked(monkeypatch, stage, arguments(kind(**least))) == kind(**least)
 
 
 @pytest.mark.parametrize(("stage", "name"), FIELDS)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pandas as pd
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 from circuitseer_core.cli import main as cli
@@ -161,6 +163,84 @@ def test_empty_and_wrong_fields(tmp_path: Path) -> None:
         )
         assert code == 1 and message in output
         assert not (tmp_path / "run").exists()
+
+
+COMMANDS = sorted(typer.main.get_command(cli.app).commands)  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("command", ["", *COMMANDS])
+def test_help_is_whole_at_80_columns(command: str) -> None:
+    words = [command, "--help"] if command else ["--help"]
+    result = CliRunner().invoke(cli.app, words, terminal_width=80)
+    assert result.exit_code == 0
+    lines = result.output.splitlines()
+    assert max(map(len, lines)) <= 80
+    assert "..." not in re.sub(r"(\[ARGS\]|\{\w+\})\.\.\.", "", result.output)
+    group = typer.main.get_command(cli.app)
+    shown = group.commands[command] if command else group  # type: ignore[attr-defined]
+    for parameter in shown.params:
+        for flag in [*parameter.opts, *parameter.secondary_opts]:
+            assert flag in result.output, flag
+
+
+def test_help_shows_defaults() -> None:
+    output = " ".join(CliRunner().invoke(cli.app, ["detect", "--help"]).output.split())
+    for default in ("300", "2000", "loss", "exact", "0", "no-allow-pickle"):
+        assert f"[default: {default}]" in output
+
+
+def test_facts_as_json_alone(made: Path) -> None:
+    run, settings = made / "run", made / "run" / "settings.yaml"
+    commands = {
+        "detect": ["--config", settings, "--run", run],
+        "score": ["--config", made / "run" / "scores" / "default" / "settings.yaml", "--run", run],
+        "select": ["--run", run, "--name", "j", "--count", "4", "--exclude", "no/such"],
+        "export": ["--run", run, "--selection", "j", "--out", made / "j.jsonl"],
+        "verify": [made / "j.jsonl"],
+    }
+    facts = {}
+    for command, words in commands.items():
+        result = CliRunner().invoke(cli.app, [command, *map(str, words), "--json", "--quiet"])
+        assert result.exit_code == 0, result.output
+        facts[command] = json.loads(result.stdout)
+        assert facts[command]["command"] == command and not result.stderr
+        again = CliRunner().invoke(cli.app, [command, *map(str, words), "--quiet"])
+        assert again.output == ""
+    assert facts["detect"]["heads"] == 8 and facts["score"]["rows"] == 50
+    assert facts["select"]["selected"] == facts["export"]["rows"] == facts["verify"]["rows"] == 4
+    assert facts["select"]["lists"][0]["rows"] == 0
+    assert facts["detect"]["estimated_seconds"] > 0 and facts["score"]["estimated_seconds"] > 0
+
+
+def test_every_stage_leaves_its_settings_to_run_again(made: Path) -> None:
+    run = made / "run"
+    again = made / "again"
+    for place, words in (
+        ("", ["detect"]),
+        ("scores/default", ["score"]),
+        ("selections/default", ["select"]),
+    ):
+        code, output = call(*words, "--config", run / place / "settings.yaml", "--run", again)
+        assert code == 0, output
+    one, other = (Run.open(path).selection_ids("default") for path in (run, again))
+    assert one["id"].tolist() == other["id"].tolist()
+
+
+def test_report_of_a_given_selection(made: Path, tmp_path: Path) -> None:
+    run = made / "run"
+    assert (
+        call("select", "--run", run, "--name", "few", "--count", "3", "--scorer", "focus")[0] == 0
+    )
+    assert call("select", "--run", run, "--name", "more", "--count", "7")[0] == 0
+    out = tmp_path / "r.html"
+    assert call("report", "--run", run, "--out", out, "--selection", "few")[0] == 0
+    assert "samples selected" in out.read_text() and ">focus<" in out.read_text()
+    for words, message in (
+        (["--scores", "none"], "has no scores named 'none'"),
+        (["--selection", "none"], "has no selection named 'none'"),
+    ):
+        code, output = call("report", "--run", run, "--out", out, *words)
+        assert code == 1 and message in output
 
 
 def test_several_values_after_one_option() -> None:

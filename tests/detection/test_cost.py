@@ -49,7 +49,7 @@ def estimate(run: Run, *, probe_size: int, mode: str, contrast: bool = False) ->
 def test_the_estimate_of_the_same_detection_is_what_it_took(tmp_path: Path, mode: str) -> None:
     run = measured(tmp_path, mode=mode)
     told = estimate(run, probe_size=6, mode=mode)
-    assert told.measured and told.evaluations == run.detection.evaluations
+    assert told.how == "before" and told.evaluations == run.detection.evaluations
     assert told.seconds == pytest.approx(run.record.seconds["detect"])
 
 
@@ -67,7 +67,7 @@ def test_a_detection_that_was_stopped_tells_nothing(tmp_path: Path) -> None:
     with run.editing() as record:
         assert record.detect is not None
         record.detect.evaluations = None
-    assert not estimate(run, probe_size=6, mode="exact").measured
+    assert estimate(run, probe_size=6, mode="exact").how == "guess"
 
 
 def test_candidates_count_as_the_forward_passes_they_are() -> None:

@@ -107,6 +107,7 @@ def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
         "Reading the data",
         "Loading the model",
         "Drawing candidates for the probe",
+        "Measuring the speed",
         "Clean loss of candidates for the probe",
         "Finding the batch size",
         "Ablating heads",

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import torch
+from transformers import AutoModelForCausalLM
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import load_model
@@ -84,3 +85,21 @@ def test_a_configuration_of_wrong_types_is_one_line_or_none(
 def test_what_is_no_model_is_one_line(name: str) -> None:
     with pytest.raises(UserError):
         load_model(name, device="cpu")
+
+
+def test_what_is_checked_is_checked_before_the_weights_are_read(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    def refuse(positions: int, tokenizer: object) -> None:
+        seen.append(positions)
+        raise UserError("too long")
+
+    def read(*_: object, **__: object) -> None:
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr(AutoModelForCausalLM, "from_pretrained", read)
+    with pytest.raises(UserError, match="^too long$"):
+        load_model(str(model), device="cpu", check=refuse)
+    assert seen == [512]

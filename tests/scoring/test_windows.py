@@ -11,7 +11,7 @@ import pytest
 
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
-from circuitseer_core.scoring.windows import Window, ahead, windows
+from circuitseer_core.scoring.windows import Cut, Window, ahead, windows
 
 
 def test_memory_does_not_grow_with_the_dataset() -> None:
@@ -32,7 +32,7 @@ def test_memory_does_not_grow_with_the_dataset() -> None:
         return tracked
 
     seen = 0
-    for encoded in ahead(map(encode, windows(entries(), 100))):
+    for encoded in ahead(map(encode, windows(entries(), Cut(rows=100)))):
         seen += len(encoded)
         gc.collect()
         peak = max(peak, sum(ref() is not None for ref in alive))
@@ -42,7 +42,7 @@ def test_memory_does_not_grow_with_the_dataset() -> None:
 def test_windows_close_on_bytes_too() -> None:
     entries = [Sample(f"x/{i}", "x", "w" * 1000, None, {}) for i in range(10)]
     mixed = [*entries[:5], Reject("f:6", "x", "broken"), *entries[5:]]
-    cut = list(windows(mixed, rows=4, max_bytes=3000))
+    cut = list(windows(mixed, Cut(rows=4), max_bytes=3000))
     assert [w.index for w in cut] == list(range(len(cut)))
     assert [w.size for w in cut] == [3, 4, 3, 1]
     assert sum(len(w.rejects) for w in cut) == 1

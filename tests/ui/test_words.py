@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
-from ui.words import duration
 
 
 @pytest.mark.parametrize(

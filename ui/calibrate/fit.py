@@ -13,12 +13,12 @@ from circuitseer_core.runs import jobs
 from circuitseer_core.runs.columns import CALIBRATED, score_columns
 from circuitseer_core.runs.commands import as_typed, checked, step
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import duration
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.markdown import inline, literal
 from ui.widgets.settings_field import whole_number
-from ui.words import duration
 
 POLL_S = 1.0
 _SAMPLED, _WORD = 200, 24

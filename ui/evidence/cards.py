@@ -15,12 +15,13 @@ from circuitseer_core.experiments.experiment import Experiment
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import duration
 from ui.evidence.running import start
 from ui.shell import run_keys, run_path
 from ui.widgets import wishes
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
-from ui.words import ago, duration
+from ui.words import ago
 
 OUTCOMES: dict[str, tuple[Any, str]] = {
     "found": ("green", "Found"),

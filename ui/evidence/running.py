@@ -12,11 +12,11 @@ from circuitseer_core.experiments import EXPERIMENTS, affordable
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import duration
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.markdown import inline, literal
-from ui.words import duration
 
 POLL_S = 1.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,20 +26,28 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import reseed, to_gumbels
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.selection_records import LengthTarget, SourceShare
+from circuitseer_core.runs.selection_records import LengthTarget, RemovalsRecord, SourceShare
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
-from circuitseer_core.selection.diagnostics import diagnose
+from circuitseer_core.selection.decontaminate import Contamination
+from circuitseer_core.selection.diagnostics import diagnose, strata_shares
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import Lists, read_list
+from circuitseer_core.selection.near_duplicates import NearDuplicates
 from circuitseer_core.selection.overlap import NoiseFloor, floor_against
-from circuitseer_core.selection.pool import Pool, pool_of
+from circuitseer_core.selection.pool import Pool, near_duplicates_in, pool_of
+from circuitseer_core.selection.removals import (
+    contamination_in,
+    removals_record,
+    removed_frame,
+)
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
+from circuitseer_core.selection.strata import column_strata
 from ui import cached_scores as cached
 from ui.cached_scores import HASH
 
@@ -59,11 +67,18 @@ _HEAD = 8
 
 @dataclass(frozen=True)
 class Shown:
-    """A draw as the page shows it: numbers, first rows, the (k,) rows of all drawn, in order."""
+    """A draw as the page shows it: numbers, first rows, the (k,) rows of all drawn, in order.
+
+    ``removals`` and ``removed``: what went before the draw, in numbers and row by row. ``strata``:
+    source (the value of the column that shared the budget), before, after; empty of sources.
+    """
 
     effect: Effect
     head: pd.DataFrame
     rows: NDArray[np.int64]
+    removals: RemovalsRecord | None
+    removed: pd.DataFrame
+    strata: pd.DataFrame
 
 
 def shown(run: Run, store: ScoreStore, settings: SelectionSettings) -> Shown:
@@ -162,8 +177,12 @@ def _asked(
     run: Run, store: ScoreStore, settings: SelectionSettings
 ) -> tuple[SelectionSettings, Rules, LengthTarget | None]:
     """What a draw depends on: settings without the name, rules, the lengths to match."""
-    named = _lists(settings.exclude, settings.include, _stamps(settings))
-    rules = lists.run_rules(run, settings, named)
+    stamps = _stamps((*settings.exclude, *settings.include))
+    named = _lists(settings.exclude, settings.include, stamps)
+    found = None
+    if benchmarks := settings.decontaminate:
+        found = _contamination(store, benchmarks, settings.run_words, _stamps(benchmarks))
+    rules = lists.run_rules(run, settings, named, found)
     plain = settings.model_copy(update={"name": ""})
     target = None
     if settings.match_lengths is not None:
@@ -171,8 +190,8 @@ def _asked(
     return plain, rules, target
 
 
-def _stamps(settings: SelectionSettings) -> tuple[int, ...]:
-    paths = (Path(entry).expanduser() for entry in (*settings.exclude, *settings.include))
+def _stamps(entries: tuple[str, ...]) -> tuple[int, ...]:
+    paths = (Path(entry).expanduser() for entry in entries)
     return tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
 
 
@@ -181,9 +200,30 @@ def _lists(exclude: tuple[str, ...], include: tuple[str, ...], stamps: tuple[int
     return Lists(read_list(exclude), read_list(include))
 
 
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
+def _contamination(
+    store: ScoreStore, benchmarks: tuple[str, ...], words: int, stamps: tuple[int, ...]
+) -> Contamination | None:
+    settings = SelectionSettings.of(scores=store.name, decontaminate=benchmarks, run_words=words)
+    return contamination_in(store.run, settings)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
+def _near(store: ScoreStore, threshold: float) -> NearDuplicates | None:
+    settings = SelectionSettings.of(scores=store.name, near_duplicates=threshold)
+    return near_duplicates_in(store.run, settings)
+
+
+@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
+def _strata(store: ScoreStore, column: str) -> tuple[Ints, tuple[str, ...]]:
+    return column_strata(store.run, store.name, column)
+
+
 def _pool_settings(settings: SelectionSettings) -> SelectionSettings:
     """The part of the settings that the pool depends on."""
-    part = ("scorer", "tokens", "token_field", "duplicates", "match_lengths")
+    part = ["scorer", "tokens", "token_field", "duplicates", "match_lengths", "near_duplicates"]
+    if settings.stratify_by != "source":
+        part += ["stratify", "stratify_by"]
     return SelectionSettings.of(**{name: getattr(settings, name) for name in part})
 
 
@@ -197,8 +237,18 @@ def _shown(
     kept = ("length_control", "lowest")
     pool = _pool_settings(settings).model_copy(update={n: getattr(settings, n) for n in kept})
     placed = _places(store, pool, rules, drawn)
+    everyone = _pool(store, _pool_settings(settings))[0]
+    removed = removed_frame(everyone, drawn.sifted, rules.contamination)
     return Shown(
-        preview.effect(drawn, top, placed), _head(store, drawn, settings.scorer), drawn.rows
+        effect=preview.effect(drawn, top, placed),
+        head=_head(store, drawn, settings.scorer),
+        rows=drawn.rows,
+        removals=removals_record(removed, rules.contamination, everyone.near),
+        removed=removed,
+        strata=pd.DataFrame(
+            [(s.value, s.pool_share, s.share) for s in strata_shares(drawn)],
+            columns=["source", "before", "after"],
+        ),
     )
 
 
@@ -233,7 +283,8 @@ def _draw(
     store: ScoreStore, settings: SelectionSettings, rules: Rules, target: LengthTarget | None
 ) -> Drawing:
     pool, finite = _pool(store, _pool_settings(settings))
-    sifted = _sifted(store, settings.duplicates, rules, finite, pool)
+    kinds = (settings.duplicates, settings.near_duplicates)
+    sifted = _sifted(store, kinds, rules, finite, pool)
     hashes = _hashes(store, settings.seed)
     return draw(pool, settings, rules, target=target, sifted=sifted, hashes=hashes)
 
@@ -250,11 +301,19 @@ def _pool(store: ScoreStore, settings: SelectionSettings) -> tuple[Pool, str]:
         store.settings.text,
         prompts if settings.duplicates == "remove" else None,
     )
+    if settings.near_duplicates is not None:
+        pool = replace(pool, near=_near(store, settings.near_duplicates))
+    if settings.stratify_by != "source":
+        stratum, values = _strata(store, settings.stratify_by)
+        pool = replace(pool, stratum=stratum, strata=values)
     return pool, hashlib.blake2b(np.packbits(np.isfinite(score)).tobytes()).hexdigest()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
-def _sifted(store: ScoreStore, duplicates: str, rules: Rules, finite: str, _pool: Pool) -> Sifted:
+def _sifted(
+    store: ScoreStore, kinds: tuple[str, float | None], rules: Rules, finite: str, _pool: Pool
+) -> Sifted:
+    """``kinds``: how exact and near duplicates are dealt with."""
     return sift(_pool, rules)
 
 

@@ -36,7 +36,11 @@ def list_settings(run: Run, judged: ReviewState) -> dict[str, Any]:
         "the prompt.",
     )  # fmt: skip
     for rule, label in _RULES:
-        chosen[rule] = _list(run, rule, label)
+        chosen[rule] = list_field(
+            run, rule, label,
+            help="A text file names one id or one text a line; a data file names rows by id and by "
+            "prompt (the same but for case and spacing).",
+        )  # fmt: skip
     if without_probe:
         chosen["exclude"] = (*chosen["exclude"], str(run.probe_path))
     tags = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
@@ -74,13 +78,14 @@ def keep_upload(run: Run, name: str, content: bytes) -> Path:
     return store(run.path / "lists", name, content)
 
 
-def _list(run: Run, rule: str, label: str) -> tuple[str, ...]:
-    """Files, ids or Hub datasets, one a line; a file may also be uploaded."""
+def list_field(run: Run, rule: str, label: str, *, help: str) -> tuple[str, ...]:
+    """Files, Hub datasets or (of lists) ids, one a line; a file may also be uploaded."""
+    ids = rule in dict(_RULES)
     text = st.text_area(
-        f"{label}: files or ids, one a line", key=rule, bind="query-params", height=68,
-        placeholder="bench.jsonl, hf:openai/gsm8k:main:test, gsm8k/17",
-        help="A text file names one id or one text a line; a data file names rows by id and by "
-        "prompt (the same but for case and spacing).",
+        f"{label}: files{' or ids' if ids else ''}, one a line", key=rule, bind="query-params",
+        height=68,
+        placeholder="bench.jsonl, hf:openai/gsm8k:main:test" + (", gsm8k/17" if ids else ""),
+        help=help,
     )  # fmt: skip
     if review_store.writable(run):
 

@@ -10,7 +10,9 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
-from ui.export import dial, lists
+from ui import cached_scores as cached
+from ui.export import dial, lists, removals
+from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
 from ui.widgets.scoring_choice import view_scoring
 from ui.widgets.settings_field import choices
@@ -35,7 +37,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
     )
     if "match_lengths" not in options:
         options["stratify"] = st.selectbox(
-            "Share of the sources",
+            "Share of the strata",
             choices(SelectionSettings, "stratify"),
             key="stratify",
             bind="query-params",
@@ -45,6 +47,8 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
                 "equal": "equal for every source",
             }.__getitem__,
         )
+        if options["stratify"] != "none":
+            options["stratify_by"] = _column(store)
     options["seed"] = int(st.number_input("Seed", 0, 2**31 - 1, 0, key="seed", bind="query-params"))
     with st.expander("More: who may be drawn", key="more_settings"):
         if "match_lengths" not in options:
@@ -62,7 +66,26 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
             )
         )
         options |= lists.list_settings(store.run, judged)
+        options |= removals.removal_settings(store.run)
     return SelectionSettings.of(**options)
+
+
+def _column(store: ScoreStore) -> str:
+    """The column whose values share the budget: the source, or one of the data's own."""
+    columns = list(dict.fromkeys(["source", *cached.facets(store)]))
+    asked = st.session_state.get("stratify_by")
+    if asked is not None and asked not in columns:  # a kept selection's, too varied to be offered
+        columns.append(asked)
+    return str(
+        st.selectbox(
+            "Shared by the values of",
+            columns,
+            key="stratify_by",
+            bind="query-params",
+            format_func=literal,
+            help="The source, or a column of the data with few different values.",
+        )
+    )
 
 
 def default_settings(store: ScoreStore) -> SelectionSettings:
@@ -88,8 +111,9 @@ def load(run: Run, kept: SelectionSettings) -> None:
         state[given if given == "match_lengths" else f"budget_{given}"] = settings[given]
     state["token_field"] = kept.token_field
     state["length_control"] = kept.length_control != "none"
-    for name in ("stratify", "seed", "max_per_source", "lowest", "scorer"):
+    for name in ("stratify", "stratify_by", "seed", "max_per_source", "lowest", "scorer"):
         state[name] = settings[name]
     lists.load(run, settings)
+    removals.load(settings)
     state["selection_name"] = kept.name
     view_scoring(run, kept.scores)

@@ -14,9 +14,11 @@ from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
 from ui.export import draw as draw_data
+from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
 
-BEFORE_AFTER = ("Sources", "Length", "Score")
+BEFORE_AFTER: tuple[str, ...] = ("Sources", "Length", "Score")
+STRATA = "Strata"
 
 
 def numbers(effect: Effect) -> None:
@@ -78,11 +80,12 @@ def words(effect: Effect) -> None:
         st.empty()
 
 
-def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect: Effect) -> None:
+def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: Shown) -> None:
     """Share drawn by score; beside it sources, length or score before and after.
 
     One of the three at a time: every figure on the page is drawn anew at every turn of the dial.
     """
+    effect = drawn.effect
     with st.container(key="grid2_drawn"):
         left, right = st.columns(2, gap="medium")
     with left:
@@ -103,7 +106,7 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect:
             st.markdown("**Before and after**", width="content")
             which = st.segmented_control(
                 "Before and after, by",
-                BEFORE_AFTER,
+                BEFORE_AFTER + ((STRATA,) if len(drawn.strata) else ()),
                 default=BEFORE_AFTER[0],
                 required=True,
                 key="before_after",
@@ -114,6 +117,13 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, effect:
             _before_after("length", "tokens", effect)
         elif which == "Score":
             _before_after("score", settings.scorer, effect)
+        elif which == STRATA and len(drawn.strata):
+            show_figure(
+                figures.shares_by_source(drawn.strata, theme()),
+                key="strata",
+                data=drawn.strata,
+                alt="Share of every stratum in the pool and in the subset",
+            )
         else:
             _sources(run, store, settings, effect)
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import duration, percent
 from ui.runs import form as run_form
 from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
-from ui.words import ago, duration, short_model
+from ui.words import ago, short_model
 
 
 @dataclass(frozen=True)

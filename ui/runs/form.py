@@ -25,7 +25,7 @@ from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
-from ui.words import duration, short_model
+from ui.words import short_model
 
 # Shown as they are: a bound widget's link carries the label, not the value behind it.
 EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
@@ -236,16 +236,4 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
         probe_pool=settings["probe_pool"],
         criterion=settings["probe_criterion"],
     )
-    words = f"{estimate.evaluations:,} evaluations (a head ablated on a sample)"
-    if settings["probe_criterion"] == "loss":
-        words += f" after the clean losses of {settings['probe_pool']:,} candidates at most"
-    if estimate.seconds is not None:
-        source = "as measured in an earlier run" if estimate.measured else "a guess for 2 CPU cores"
-        words += f", about {duration(_coarse(estimate.seconds))} ({source})"
-    st.info(f"Detection: {words}.", icon=":material/timer:")
-
-
-def _coarse(seconds: float) -> float:
-    """No more precision than an estimate has: whole minutes, then tens of minutes."""
-    step = 600 if seconds > 7200 else 60 if seconds > 180 else 10
-    return max(step, round(seconds / step) * step)
+    st.info(f"Detection: {estimate.words}.", icon=":material/timer:")

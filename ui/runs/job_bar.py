@@ -8,8 +8,8 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
+from circuitseer_core.wording import duration
 from ui.widgets.markdown import literal
-from ui.words import duration
 
 STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
 POLL_S = 1.0

@@ -10,11 +10,12 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt
+from circuitseer_core.wording import duration
 from ui.runs.job_bar import POLL_S, STEP_TITLES, phase_bar, resume
 from ui.shell import BUNDLED, link_to, open_run, run_label
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
-from ui.words import BADGES, ago, duration
+from ui.words import BADGES, ago
 
 ICONS = {"done": "check_circle", "waiting": "radio_button_unchecked"}
 

@@ -14,6 +14,7 @@ export default function ({ parentElement, data, setTriggerValue }) {
   text.setAttribute("aria-label", data.name + ": arrow keys move between tokens, Enter picks one")
   if (root.sample !== data.sample || text.childElementCount === 0) build(text, data)
   root.sample = data.sample
+  root.style.setProperty("--full", data.full)
 
   const spans = text.querySelectorAll(".token")
   const active = data.picked ?? 0

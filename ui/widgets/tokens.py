@@ -73,6 +73,7 @@ def token_view(
             "tips": list(tips),
             "tail": spans.tail,
             "hue": theme().categorical[1],
+            "full": _full(),
             "picked": picked,
         },
         on_picked_change=chosen,
@@ -122,12 +123,18 @@ def signed_tokens(
             "tips": list(tips),
             "tail": "",
             "hue": look.categorical[1],
+            "full": _full(),
             "below": look.categorical[0],
             "before": before,
             "picked": picked,
         },
         on_picked_change=chosen,
     )
+
+
+def _full() -> str:
+    """How much of its hue the strongest colour has: letters stay readable on it (4.5 : 1)."""
+    return "54%" if theme().name == "dark" else "68%"
 
 
 def sample_rows(

@@ -1,0 +1,116 @@
+"""The commands that make a run: detect, score, calibrate, import-scores, select."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import typer
+
+from circuitseer_core import api
+from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.from_settings import takes
+from circuitseer_core.cli.options import command_line, quiet_libraries
+from circuitseer_core.cli.output import Outcome, telling
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.commands import as_typed
+from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.scoring.import_scores import ImportSettings
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection.settings import SelectionSettings
+
+
+@takes(DetectSettings)
+def detect(
+    run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False, json: opt.Json = False
+) -> None:
+    """Stage 1: ablate every head, measure how much the loss rises."""
+    with telling(quiet, json) as tell:
+        quiet_libraries()
+        folder = api.run_detection(run, settings, command=command_line(), show=not quiet)
+        from circuitseer_core.cli.outcomes import detected
+
+        tell(lambda: detected(folder))
+
+
+@takes(ScoreSettings)
+def score(
+    run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False, json: opt.Json = False
+) -> None:
+    """Stage 2: score every sample by the reasoning heads' attention."""
+    with telling(quiet, json) as tell:
+        quiet_libraries()
+        api.run_scoring(run, settings, command=command_line(), show=not quiet)
+        from circuitseer_core.cli.outcomes import scored
+
+        tell(lambda: scored(Run.open(run), settings.name))
+
+
+@takes(CalibrateSettings)
+def calibrate(
+    run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = False, json: opt.Json = False
+) -> None:
+    """Beyond the paper: fit heads to your own measure of difficulty."""
+    with telling(quiet, json) as tell:
+        record = api.run_calibration(run, settings, command=command_line(), show=not quiet)
+        tell(lambda: _calibrated(Run.open(run), settings, record))
+
+
+def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord) -> Outcome:
+    from circuitseer_core.calibration.report import table
+
+    facts: dict[str, Any] = {"command": "calibrate", "run": str(run.path), "name": settings.name}
+    if settings.apply is not None:
+        line = f"scoring {settings.apply!r} has the scorer calibrated"
+        return Outcome(facts | {"applied_to": settings.apply}, [line])
+    compared = table(record)
+    applied = run.scoring(settings.scores).calibration is not None
+    if applied:
+        words = ["select", "--run", str(run.path), "--scores", settings.scores]
+        following = f"next: {as_typed([*words, '--scorer', 'calibrated'])}"
+    else:
+        words = ["score", "--run", str(run.path), "--calibration", settings.name, "--name"]
+        following = f"for the scorer on every row: {as_typed(words)} … --data …"
+    facts |= {
+        "verdict": record.verdict,
+        "comparison": compared.to_dict("records"),
+        "settings": str(run.calibration_dir(settings.name) / SETTINGS_FILE),
+    }
+    return Outcome(facts, [compared.to_string(index=False), *record.verdict, following])
+
+
+@takes(ImportSettings)
+def import_scores(
+    files: Annotated[list[str], typer.Argument(help="Rows with an id or a prompt, and numbers.")],
+    run: opt.Run,
+    settings: ImportSettings,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
+) -> None:
+    """Join scores made elsewhere to a scoring, as scorers."""
+    with telling(quiet, json) as tell:
+        record, lines = api.run_import(run, files, settings, command=command_line())
+        facts = {"command": "import-scores", "run": str(run), **record.to_json()}
+        tell(lambda: Outcome(facts, lines))
+
+
+@takes(SelectionSettings)
+def select(
+    run: opt.Run,
+    settings: SelectionSettings,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="A draw of this name with other settings gives way.")
+    ] = False,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
+) -> None:
+    """Stage 3: draw the subset by soft sampling."""
+    with telling(quiet, json) as tell:
+        selection = api.run_selection(run, settings, command=command_line(), replace=replace)
+        from circuitseer_core.cli.outcomes import drawn
+
+        tell(lambda: drawn(Run.open(run), selection))
+
+
+COMMANDS = (detect, score, calibrate, import_scores, select)

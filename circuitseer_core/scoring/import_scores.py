@@ -1,0 +1,346 @@
+"""Scores that were made elsewhere, joined to a scoring as columns: rewards, pass rates, ratings.
+
+A row of the file is joined by its id (the run's id, or the data's own where it is unambiguous),
+else by its prompt, the same but for case and spacing. What is joined and what is not is counted;
+rows of the pool of which the file says two different things get no score.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
+
+from circuitseer_core.aliases import Floats
+from circuitseer_core.data.fields import (
+    ID_NAMES,
+    PROMPT_NAMES,
+    Fields,
+    RowProblem,
+    prompt_and_response,
+    recognise,
+)
+from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.specs import open_spec
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.columns import FIXED, WIDE
+from circuitseer_core.runs.commands import Option, as_typed
+from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
+from circuitseer_core.runs.shard_columns import add_columns
+from circuitseer_core.runs.texts import pool_prompts
+
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+_RUN_ID = re.compile(r"circuitseer\d*_id")
+_OWN_COLUMN = re.compile(r"circuitseer\d*_")
+_EXAMPLES = 3
+
+
+class ImportSettings(BaseModel):
+    """How a file's scores are joined; names follow the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    scores: str = Field("default", description="Which scoring gets the columns.")
+    columns: Annotated[tuple[str, ...], Option(flag="--column")] = Field(
+        (), description="COLUMN or NAME=COLUMN; every number column where none is given."
+    )
+    by: Literal["auto", "id", "prompt"] = Field(
+        "auto", description="What rows are joined by; auto: by id, else by prompt."
+    )
+    id_field: str | None = Field(None, description="The file's column of ids.")
+    prompt_field: str | None = Field(None, description="The file's column of prompts.")
+    rank: bool = Field(
+        False, description="Keep ranks between 0 and 1, for scores that can be negative."
+    )
+    replace: bool = Field(False, description="Columns that were imported before give way.")
+
+
+@dataclass(slots=True)
+class _Joined:
+    """What has been joined so far; ``values`` (N,) a column, ``twice`` (N,): said differently."""
+
+    values: dict[str, Floats]
+    twice: dict[str, NDArray[np.bool_]]
+    rows: int = 0
+    by_id: int = 0
+    by_prompt: int = 0
+    ambiguous: int = 0
+    no_number: int = 0
+    unmatched: list[str] = field(default_factory=list)
+    lost: int = 0
+
+
+def import_scores(
+    run: Run, files: Sequence[str], settings: ImportSettings
+) -> tuple[ImportedScores, list[str]]:
+    """Join the scores in ``files`` to a scoring; returns the record and what to tell a person.
+
+    Raises:
+        UserError: the scoring is not finished, a file cannot be read, a column is missing, holds no
+            numbers or has a name that is taken, or no row could be joined.
+    """
+    scoring = run.scoring(settings.scores)
+    if scoring.state != "done":
+        raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
+    columns = _columns(files, settings, scoring)
+    pool = _Pool.of(run, settings)
+    n = len(pool.ids)
+    joined = _Joined(
+        {name: np.full(n, np.nan) for name in columns},
+        {name: np.zeros(n, dtype=bool) for name in columns},
+    )
+    for where, row in _rows(files):
+        _join(joined, pool, where, row, columns, settings)
+    if not joined.by_id + joined.by_prompt:
+        raise UserError(
+            f"none of {joined.rows:,} rows could be joined: ids of the run look like "
+            f"{pool.ids[0]!r}; the first unmatched row is {joined.unmatched[0]}"
+        )
+    for name, values in joined.values.items():
+        values[joined.twice[name]] = np.nan
+        if settings.rank:
+            from scipy.stats import rankdata
+
+            known = np.isfinite(values)
+            values[known] = (rankdata(values[known]) - 0.5) / max(1, int(known.sum()))
+    record = _record(joined, files, settings, columns, run)
+    _write(run, scoring, settings.scores, joined.values, record)
+    return record, _told(record, joined, n)
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """Rows of the scoring by every name that a file may call them by."""
+
+    ids: list[str]
+    by_id: Mapping[str, int]
+    by_own: Mapping[str, int | None]
+    by_prompt: Mapping[int, list[int]]
+
+    @classmethod
+    def of(cls, run: Run, settings: ImportSettings) -> _Pool:
+        frame = run.scores(settings.scores, ["id", "source"])
+        ids = frame["id"].astype(str).tolist()
+        own: dict[str, int | None] = {}
+        for row, (name, source) in enumerate(zip(ids, frame["source"].astype(str), strict=True)):
+            short = name.removeprefix(f"{source}/")
+            own[short] = None if short in own else row  # None: two sources have such an id
+        prompts: dict[int, list[int]] = {}
+        if settings.by != "id":
+            hashes = pool_prompts(run, settings.scores)
+            for row, value in enumerate([] if hashes is None else hashes.tolist()):
+                if value:
+                    prompts.setdefault(value, []).append(row)
+        return cls(ids, {name: row for row, name in enumerate(ids)}, own, prompts)
+
+
+def _join(
+    joined: _Joined,
+    pool: _Pool,
+    where: str,
+    row: Mapping[str, Any],
+    columns: Mapping[str, str],
+    settings: ImportSettings,
+) -> None:
+    """Put one row's numbers where they belong."""
+    joined.rows += 1
+    at: list[int] = []
+    if settings.by != "prompt" and (name := _id_of(row, settings)) is not None:
+        found = pool.by_id.get(name)
+        if found is None and isinstance(source := row.get("source"), str):
+            found = pool.by_id.get(f"{source}/{name}")
+        if found is None and name in pool.by_own:
+            found = pool.by_own[name]
+            joined.ambiguous += found is None
+        at = [] if found is None else [found]
+        joined.by_id += bool(at)
+    if not at and settings.by != "id":
+        at = pool.by_prompt.get(_prompt_of(row, settings), [])
+        joined.by_prompt += bool(at)
+    if not at:
+        joined.lost += 1
+        if len(joined.unmatched) < _EXAMPLES:
+            joined.unmatched.append(where)
+        return
+    for name, column in columns.items():
+        number = _number(row.get(column))
+        if number is None:
+            joined.no_number += row.get(column) not in (None, "")
+            continue
+        values, twice = joined.values[name], joined.twice[name]
+        for spot in at:
+            if np.isnan(values[spot]):
+                values[spot] = number
+            else:
+                twice[spot] |= values[spot] != number
+
+
+def _columns(
+    files: Sequence[str], settings: ImportSettings, scoring: ScoringRecord
+) -> dict[str, str]:
+    """Name in the scoring → column of the files."""
+    seen: dict[str, bool] = {}
+    for _, row in _rows(files):
+        for name, value in row.items():
+            if value is None or value == "":
+                seen.setdefault(name, True)
+            else:
+                seen[name] = seen.get(name, True) and _number(value) is not None
+    asked = dict(_renamed(item) for item in settings.columns)
+    if not asked:
+        taken = {*ID_NAMES, *PROMPT_NAMES, *FIXED, *WIDE, settings.id_field}
+        asked = {
+            name: name
+            for name, number in seen.items()
+            if number and name.lower() not in taken and not _OWN_COLUMN.match(name)
+        }
+    if not asked:
+        raise UserError(f"no column holds only numbers; found: {', '.join(seen) or 'none'}")
+    before = {name for done in scoring.imported for name in done.columns}
+    for name, column in asked.items():
+        if column not in seen:
+            raise UserError(f"no row has a column {column!r}; found: {', '.join(seen)}")
+        rename = f"import it as --column NAME={column}"
+        if not _NAME.fullmatch(name) or name.startswith("control_"):
+            raise UserError(f"{name!r} cannot be a scorer's name: {rename}")
+        if name in before and not settings.replace:
+            raise UserError(f"{name!r} was imported before: --replace imports it anew")
+        if name in {*scoring.scorers, *FIXED, *WIDE} - before:
+            raise UserError(f"{name!r} is a column of the scoring: {rename}")
+    return asked
+
+
+def _renamed(item: str) -> tuple[str, str]:
+    name, equals, column = item.partition("=")
+    return (name, column) if equals else (item, item)
+
+
+def _rows(files: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
+    for spec in files:
+        for table in open_spec(spec):
+            for row in table.rows():
+                if row.record is None:
+                    raise UserError(f"{row.where}: {row.problem}")
+                yield row.where, row.record
+
+
+def _id_of(row: Mapping[str, Any], settings: ImportSettings) -> str | None:
+    if settings.id_field is not None:
+        names = [settings.id_field]
+    else:
+        lower = {name.lower(): name for name in row}
+        names = [name for name in row if _RUN_ID.fullmatch(name)]
+        names += [lower[name] for name in ID_NAMES if name in lower]
+    for name in names:
+        value = row.get(name)
+        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
+            return str(value)
+    return None
+
+
+def _prompt_of(row: Mapping[str, Any], settings: ImportSettings) -> int:
+    """The hash of the row's prompt; 0, which no row has, without one."""
+    layout = recognise(tuple(row), Fields(prompt=settings.prompt_field))
+    if layout is None:
+        return 0
+    try:
+        return text_hash(prompt_and_response(row, layout)[0])
+    except RowProblem:
+        return 0
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, or text that is one; None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if np.isfinite(number) else None
+
+
+def _record(
+    joined: _Joined,
+    files: Sequence[str],
+    settings: ImportSettings,
+    columns: Mapping[str, str],
+    run: Run,
+) -> ImportedScores:
+    words = ["import-scores", *files, "--run", str(run.path), "--scores", settings.scores]
+    words += [w for name, column in columns.items() for w in ("--column", f"{name}={column}")]
+    words += ["--by", settings.by, *(["--rank"] if settings.rank else [])]
+    for flag, value in (
+        ("--id-field", settings.id_field),
+        ("--prompt-field", settings.prompt_field),
+    ):
+        words += [] if value is None else [flag, value]
+    return ImportedScores(
+        columns=dict(columns),
+        files=[_file(spec) for spec in files],
+        ranks=settings.rank,
+        rows=joined.rows,
+        by_id=joined.by_id,
+        by_prompt=joined.by_prompt,
+        unmatched=joined.lost,
+        ambiguous=joined.ambiguous,
+        no_number=joined.no_number,
+        scored={name: int(np.isfinite(v).sum()) for name, v in joined.values.items()},
+        conflicting={name: int(mask.sum()) for name, mask in joined.twice.items()},
+        created=now(),
+        command=as_typed(words),
+    )
+
+
+def _file(spec: str) -> ImportFile:
+    path = Path(spec).expanduser()
+    seal = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    return ImportFile(file=spec, sha256=seal)
+
+
+def _write(
+    run: Run,
+    scoring: ScoringRecord,
+    scores: str,
+    values: Mapping[str, Floats],
+    record: ImportedScores,
+) -> None:
+    """The columns into the shards; settings.json names them once all have them."""
+    path = run.scores_dir(scores) / "settings.json"
+    changed = scoring.model_copy(deep=True)
+    changed.scorers = [name for name in scoring.scorers if name not in values]
+    changed.imported = [kept for kept in scoring.imported if not set(kept.columns) <= set(values)]
+    changed.write(path)
+    add_columns(run.score_parts(scores), values)
+    changed.scorers = [*changed.scorers, *values]
+    changed.imported = [*changed.imported, record]
+    changed.write(path)
+
+
+def _told(record: ImportedScores, joined: _Joined, n: int) -> list[str]:
+    matched = record.by_id + record.by_prompt
+    first = (
+        f"{matched:,} of {record.rows:,} rows joined ({record.by_id:,} by id, "
+        f"{record.by_prompt:,} by prompt), {record.unmatched:,} unmatched"
+    )
+    lines = [first]
+    if joined.unmatched:
+        lines.append(f"unmatched, the first: {', '.join(joined.unmatched)}")
+    if record.ambiguous:
+        lines.append(f"{record.ambiguous:,} ids are those of several sources: not joined by id")
+    if record.no_number:
+        lines.append(f"{record.no_number:,} values are no numbers and were passed over")
+    for name, scored in record.scored.items():
+        line = f"scorer {name}: {scored:,} of {n:,} samples have one"
+        if conflicts := record.conflicting[name]:
+            line += f"; {conflicts:,} of which the file says different things have none"
+        lines.append(line)
+    return lines
