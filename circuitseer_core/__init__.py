@@ -53,24 +53,10 @@ if TYPE_CHECKING:
     from circuitseer_core.notebook.run import NotebookRun as Run
 
 __version__ = "0.1.0"
-__all__ = [
-    "Run",
-    "UserError",
-    "ablate",
-    "calibrate",
-    "detect",
-    "export",
-    "import_scores",
-    "inspect",
-    "load_run",
-    "pull_heads",
-    "push_heads",
-    "report",
-    "save_selection",
-    "score",
-    "select",
-    "validate",
-    "verify",
+__all__ = [  # noqa: RUF022 (the verbs first, in the order of a study)
+    "detect", "score", "select", "save_selection", "export", "verify",
+    "validate", "calibrate", "report", "inspect", "ablate", "import_scores",
+    "push_heads", "pull_heads", "load_run", "Run", "UserError",
 ]  # fmt: skip
 
 _ELSEWHERE = {

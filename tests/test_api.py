@@ -114,7 +114,8 @@ def test_heads_as_pairs_rows_counts_and_text_are_the_same(run: Run, data: str) -
         for i, heads in enumerate(forms)
     ]
     assert all(run.scoring(f"form{i}").heads == [(0, 0), (0, 1)] for i in range(len(forms)))
-    assert all(score.equals(scores[0]) for score in scores)
+    for score in scores:  # to the rounding of batches whose sizes are found by timing
+        assert score.tolist() == pytest.approx(scores[0].tolist(), rel=1e-4)
     alone = cs.score(run, data=data, heads=[(0, 1)], name="alone", show=False)
     assert len(alone) and run.scoring("alone").heads == [(0, 1)], "no share of 0.1"
     assert cs.score(run, data=data, heads=[(0, 1)], name="alone", show=False).equals(alone)

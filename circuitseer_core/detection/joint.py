@@ -175,11 +175,18 @@ def ablation_table(
     )
     with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
+    table = _differences(losses, sets)
+    table.attrs["left_out"] = dict(pool.left_out)
+    return table
+
+
+def _differences(losses: NDArray[np.float64], sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
+    """The table of losses (sets + 1, n), row 0 clean."""
     delta = losses - losses[0]
     n = losses.shape[1]
     spread = delta.std(axis=1, ddof=1) if n > 1 else np.full(len(losses), np.nan)
     spread[0] = 0.0
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {
             "heads": ["none", *(head_list(heads).rstrip(",") for heads in sets)],
             "loss": losses.mean(axis=1),
@@ -188,8 +195,6 @@ def ablation_table(
             "n": n,
         }
     )
-    table.attrs["left_out"] = dict(pool.left_out)
-    return table
 
 
 def set_losses(
