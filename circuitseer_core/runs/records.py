@@ -8,7 +8,7 @@ line that names file and key. Only keys that were set are written.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -317,6 +317,9 @@ class ProcessRecord(Record):
     start_time: float = 0.0
 
 
+JobState = Literal["none", "running", "stopping", "done", "failed", "cancelled", "interrupted"]
+
+
 class JobRecord(Record):
     """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
 
@@ -325,7 +328,7 @@ class JobRecord(Record):
 
     steps: list[list[str]] = []
     seal: str | None = None
-    state: str = "none"
+    state: JobState = "none"
     step: int = 0
     error: str | None = None
     started: str | None = None
