@@ -22,6 +22,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.cost import Estimate
+from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
@@ -62,6 +63,8 @@ from circuitseer_core.scoring.windows import CHARS_A_TOKEN, Window
 from circuitseer_core.wording import count
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from circuitseer_core.model.reference import ReferenceModel
 
 __all__ = ["ScoreSettings", "score"]
@@ -93,9 +96,9 @@ def score(
             data that is missing or empty, or data of which no sample could be scored.
     """
     model = run.record.model
-    if model is None or not run.heads_path.is_file():
+    if model is None or (settings.heads_from is None and not run.heads_path.is_file()):
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
-    heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    heads = select_heads(_head_table(run, model, settings), settings.heads, settings.rank_by)
     announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
@@ -145,6 +148,15 @@ def _agreed(
             wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
     return before, wanted
+
+
+def _head_table(run: Run, model: ModelRecord, settings: ScoreSettings) -> pd.DataFrame:
+    """The run's heads, or those of a map that was measured on the same model."""
+    if settings.heads_from is None:
+        return run.heads()
+    found = read_head_map(settings.heads_from)
+    refuse_other_model(found, model, force=settings.force_heads)
+    return found.heads
 
 
 def _engine(

@@ -25,7 +25,6 @@ from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
-from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import (
@@ -107,7 +106,7 @@ def select_run(
         diagnostics=diagnostics,
         distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
-        python=as_python("select", run.path, settings),
+        python=settings.python(run.path),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
