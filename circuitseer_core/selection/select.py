@@ -45,10 +45,9 @@ def select(
     token_field: TokenField = "prompt", temperature: float = 1.0, target_ess: float | None = None,
     length_control: LengthControl = "none", stratify: Stratify = "none",
     stratify_by: str = "source", max_per_source: int | None = None,
-    exclude: Iterable[str] | str = (),
-    include: Iterable[str] | str = (), duplicates: Duplicates = "remove",
-    near_duplicates: float | None = None, decontaminate: Iterable[str] | str = (),
-    run_words: int = DEFAULT_RUN, seed: int = 0,
+    exclude: Iterable[str] | str = (), include: Iterable[str] | str = (),
+    duplicates: Duplicates = "remove", near_duplicates: float | None = None,
+    decontaminate: Iterable[str] | str = (), run_words: int = DEFAULT_RUN, seed: int = 0,
     lowest: bool = False, match_lengths: str | None = None, text: ScoredPart = "prompt",
     scoring: str = "default", save: str | None = None,
 ) -> pd.DataFrame:  # fmt: skip
@@ -57,28 +56,23 @@ def select(
     Args:
         scores: a run (its folder, one scoring's folder, or ``load_run`` of it), where judgements by
             eye count too; or a frame, or Parquet files, or folders of them. Columns: ``id`` and the
-            scorer's; ``source`` for strata and caps; ``n_tokens`` for length control
-            (``n_tokens_full``, ``n_response_tokens`` for token budgets); ``prompt`` for duplicates
-            and lists of texts.
+            scorer's; ``source`` for strata; ``n_tokens`` for length control (``n_tokens_full``,
+            ``n_response_tokens`` for token budgets); ``prompt`` for duplicates, lists, benchmarks.
         scorer: the column to draw by.
         fraction, count, tokens: the budget, one of them; a tenth of the rows by default.
         token_field: whose tokens a token budget counts.
-        temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
-        target_ess: choose τ such that the effective sample size is this share of the pool.
+        temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform; ``target_ess`` chooses it
+            such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
         stratify, stratify_by: share the budget over the values of a column, the source by default.
         max_per_source: rows that a source may have at most.
         exclude, include: ids, or files that name samples by id or by text.
         duplicates: ``remove`` keeps one row of every normalised prompt.
-        near_duplicates: keep one of prompts whose runs of 5 words have a Jaccard index of at least
-            this (needs the extra ``dedup``).
-        decontaminate, run_words: files of benchmark questions; rows go that share so many words in
-            a row with one.
-        seed: another seed, another draw.
-        lowest: draw the lowest scores instead.
+        near_duplicates: keep one of prompts with this Jaccard index or more (extra ``dedup``).
+        decontaminate, run_words: rows that share so many words in a row with these benchmarks go.
+        seed, lowest: another seed, another draw; draw the lowest scores instead.
         match_lengths: take the lengths of this selection of the run.
-        text: which text was scored, as ``score --text`` has it; a run knows.
-        scoring: which scoring of a run.
+        text, scoring: which text was scored (a run knows); which scoring of a run.
         save: keep the draw in the run as a selection of this name, to be exported and verified.
 
     Returns:
@@ -95,8 +89,8 @@ def select(
         stratify=stratify, max_per_source=max_per_source, duplicates=duplicates, seed=seed,
         lowest=lowest, match_lengths=match_lengths, name=save or "unsaved",
         stratify_by=stratify_by, near_duplicates=near_duplicates, run_words=run_words,
-        decontaminate=_several(decontaminate),
-        exclude=_several(exclude), include=_several(include),
+        decontaminate=_several(decontaminate), exclude=_several(exclude),
+        include=_several(include),
     )  # fmt: skip
     found = _run_of(scores, scoring)
     if found is not None:
