@@ -61,14 +61,13 @@ def select(
     Args:
         scores: a run (its folder, one scoring's folder, or ``load_run`` of it), where judgements by
             eye count too; or a frame, or Parquet files, or folders of them. Columns: ``id`` and the
-            scorer's; ``source`` for strata and caps; ``n_tokens`` for length control
-            (``n_tokens_full``, ``n_response_tokens`` for token budgets); ``prompt`` for duplicates
-            and lists of texts.
+            scorer's; ``source`` for strata; ``n_tokens`` for length control (``n_tokens_full``,
+            ``n_response_tokens`` for token budgets); ``prompt`` for duplicates, lists, benchmarks.
         scorer: the column to draw by.
         fraction, count, tokens: the budget, one of them; a tenth of the rows by default.
         token_field: whose tokens a token budget counts.
-        temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform.
-        target_ess: choose τ such that the effective sample size is this share of the pool.
+        temperature: τ; 0 is top-k, 1 the paper's draw, ``inf`` uniform; ``target_ess`` chooses it
+            such that the effective sample size is this share of the pool.
         length_control: ``within-bins`` takes length out of the scores first.
         stratify, stratify_by: share the budget over a column's values (the source's by default).
         max_per_source: rows that a source may have at most.
