@@ -3,7 +3,7 @@
 # make test   lint, types and the whole test suite
 # make test-fast   lint, types and the tests without browser, real model and wheel: for daily work
 # make fuzz   12,000 generated data files through the readers, from another place each time
-# make chaos  kills, full disks, signals and visits, each many times (half an hour)
+# make chaos  kills, full disks, signals, damaged runs and visits, each many times (hours)
 # make audit  known weaknesses of the pinned packages (asks the network)
 #
 # Stamps in .venv record which requirement files were installed: nothing is installed twice.
@@ -81,10 +81,15 @@ fuzz: $(BASE) $(DEV)
 CHAOS ?= 50
 chaos: $(BASE) $(DEV)
 	$(BIN)/python -m tests.chaos.rounds --rounds $(CHAOS)
+	$(BIN)/python -m tests.chaos.damaged_runs
+	$(BIN)/python -m tests.chaos.load
 
 audit: $(BASE)
 	@$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit==2.10.1
-	$(VENV)-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock
+	@rm -f $(VENV)-audit/report.json
+	-@$(VENV)-audit/bin/pip-audit --disable-pip --require-hashes -r requirements.lock \
+	  --progress-spinner off --format json --output $(VENV)-audit/report.json 2>/dev/null
+	@$(BIN)/python -m tests.chaos.audit $(VENV)-audit/report.json
 
 clean:
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis

@@ -7,6 +7,7 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +23,7 @@ from circuitseer_core.cli import deliver, stages, study
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.config import configurable
+from circuitseer_core.cli.data import data
 from circuitseer_core.cli.from_settings import repeatable
 from circuitseer_core.cli.options import command_line, quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
@@ -43,6 +45,12 @@ _SETTINGS: tuple[type[BaseModel], ...] = (
 )
 REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
 """Options that may be given several times, or several values at once."""
+
+MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM),
+}
+"""What the machine may refuse (space, rights, handles): no fault of the program, so one line."""
 
 
 def _print_version(asked: bool) -> None:
@@ -70,6 +78,16 @@ def main() -> None:
     except (Cancelled, KeyboardInterrupt) as stop:
         typer.secho(str(stop) or "cancelled", err=True, fg="yellow")
         sys.exit(130)
+    except MemoryError:
+        typer.secho("error: memory ran out; run it again to go on", err=True, fg="red")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        said = f"error: {where}{error.strerror}; once that is mended, run it again to go on"
+        typer.secho(said, err=True, fg="red")
+        sys.exit(1)
 
 
 def spread_values(words: Sequence[str]) -> list[str]:
@@ -100,5 +118,5 @@ def demo(
         typer.echo(line)
 
 
-for command in (*stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, demo, open_app):
+for command in (*stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, data, demo, open_app):
     app.command()(configurable(command))

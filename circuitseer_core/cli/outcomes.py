@@ -76,6 +76,7 @@ def scored(run: Run, name: str) -> Outcome:
         "rows": scoring.rows,
         "tokens": scoring.tokens,
         "rejected": scoring.rejected,
+        "grown_at": scoring.grown_at,
         "reject_reasons": {str(reason): int(rows) for reason, rows in reasons.head(20).items()},
         "rejects_file": None if rejects is None else str(rejects),
         **_oddities(run.score_parts(name)),
@@ -88,6 +89,11 @@ def scored(run: Run, name: str) -> Outcome:
         "next": following,
     }
     lines = [f"{scoring.rows:,} samples scored, {scoring.rejected:,} rejected"]
+    if scoring.grown_at:
+        lines.append(
+            f"the data has grown beyond its first {scoring.grown_at[-1]:,} rows, which were kept "
+            "as scored; selections made before are of the smaller pool"
+        )
     if rejects is not None:
         lines.append(f"rejected: {_reasons(facts['reject_reasons'])}; each row in {rejects}")
     if odd := _odd_rows(facts, scoring.max_length):

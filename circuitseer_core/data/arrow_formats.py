@@ -38,6 +38,7 @@ def _one_record(batch: Any, at: int) -> tuple[dict[str, Any] | None, str]:
 class Parquet(FileTable):
     """A Parquet file, a batch of rows in memory at a time. `where` is ``name row n``."""
 
+    kind = "Parquet"
     packable = False
 
     def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:
@@ -103,6 +104,7 @@ class ArrowIpc(FileTable):
     would end the process instead of raising.
     """
 
+    kind = "Arrow"
     packable = False
 
     def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:

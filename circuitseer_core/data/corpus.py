@@ -12,14 +12,25 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
-from circuitseer_core.data.fields import Fields, Layout, RowProblem, prompt_and_response, recognise
+from circuitseer_core.data.fields import (
+    PROMPT_NAMES,
+    Fields,
+    Layout,
+    RowProblem,
+    prompt_and_response,
+    recognise,
+    value_of,
+)
 from circuitseer_core.data.formats import Row, Table
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.data.specs import open_spec
@@ -30,13 +41,16 @@ from circuitseer_core.json_io import MOST_NESTED, jsonable
 __all__ = ["Corpus", "Fields", "FilePreview", "Preview", "Reject", "Sample"]
 
 PEEK_ROWS = 100
+_WORDS = re.compile(r"[a-z]+")
+_OF_PROMPTS = {*PROMPT_NAMES, "questions", "problems", "prompts"}
 
 
 @dataclass(frozen=True, slots=True)
 class FilePreview:
-    """How one file is read."""
+    """How one file is read; ``format`` names the delimiter of a CSV file too."""
 
     name: str
+    format: str
     source: str
     columns: list[str]
     layout: str
@@ -67,6 +81,8 @@ class Corpus:
             raise UserError("name at least one dataset")
         self.fields = fields or Fields()
         self._specs: list[tuple[str, list[Table]]] = [(spec, open_spec(spec)) for spec in specs]
+        self._order = [table for _, tables in self._specs for table in tables]
+        self._prints: dict[int, dict[str, Any]] = {}
 
     def __iter__(self) -> Iterator[Sample | Reject]:
         """Stream every row in order: a Sample, or a Reject with its reason.
@@ -82,7 +98,7 @@ class Corpus:
 
     def _as_counted(self, table: Table) -> Iterator[Row]:
         """The rows of a table. UserError where they are not as many as when they were counted."""
-        known: list[int] | None = self.__dict__.get("_counts")
+        known: dict[int, int] | None = self.__dict__.get("_counts")
         seen = 0
         try:
             for row in table.rows():
@@ -93,8 +109,7 @@ class Corpus:
             raise UserError(
                 f"{table.name} can no longer be read after row {seen}: {why}"
             ) from error
-        if known is not None and seen != known[self._tables().index(table)]:
-            before = known[self._tables().index(table)]
+        if known is not None and seen != (before := known[id(table)]):
             raise UserError(
                 f"{table.name} was changed while it was read: {seen:,} rows, {before:,} at first"
             )
@@ -102,20 +117,45 @@ class Corpus:
     def count(self) -> int:
         """Rows, including those that will be rejected; the files' metadata where they have it."""
         self._check()
-        return sum(self._counts)
+        return sum(self._counts.values())
 
     def fingerprint(self) -> dict[str, Any]:
         """What identifies the content, ready for JSON.
 
         Returns:
-            ``{"sha256", "fields", "files": [{"source", "name", "bytes", "sha256"} …]}``; a Hub
-            dataset has id, config, split, revision in place of bytes and sha256. The outer
-            sha256 covers all the rest, in order.
+            ``{"sha256", "fields", "files": [{"source", "name", "bytes", "sha256"} …],
+            "response_items"}``; a Hub dataset has id, config, split, revision in place of bytes
+            and sha256. The outer sha256 covers fields and files, in order; the item that is taken
+            of list-valued responses is among the fields where it was chosen.
         """
-        files = [{"source": table.source} | table.fingerprint() for table in self._tables()]
+        files = [self._print_of(table) for table in self._tables()]
         content = {"fields": self.fields.named(), "files": files}
         text = json.dumps(content, sort_keys=True, ensure_ascii=False)
-        return {"sha256": hashlib.sha256(text.encode()).hexdigest()} | content
+        sha256 = hashlib.sha256(text.encode()).hexdigest()
+        return {"sha256": sha256} | content | {"response_items": self.fields.response_items}
+
+    def begin_with(self, known: Sequence[Mapping[str, Any]]) -> bool:
+        """Put the files of an earlier fingerprint first, in their order; the others follow.
+
+        Returns:
+            Whether all of them are there, unchanged; where not, the order stays as it was.
+        """
+        left = self._tables()
+        first: list[Table] = []
+        for entry in known:
+            found = next((t for t in left if _same_file(self._print_of(t), entry)), None)
+            if found is None:
+                return False
+            left.remove(found)
+            first.append(found)
+        self._order = [*first, *left]
+        return True
+
+    def _print_of(self, table: Table) -> dict[str, Any]:
+        """A table's fingerprint with its source; read once."""
+        if id(table) not in self._prints:
+            self._prints[id(table)] = {"source": table.source} | table.fingerprint()
+        return self._prints[id(table)]
 
     def preview(self, rows: int = 20) -> Preview:
         """Look at the first rows of every file: recognised fields, sources, samples, rejects.
@@ -127,7 +167,8 @@ class Corpus:
         files: list[FilePreview] = []
         samples: list[list[Sample]] = []
         rejects: list[Reject] = []
-        for table, count in zip(self._tables(), self._counts, strict=True):
+        for table in self._tables():
+            count = self._counts[id(table)]
             layouts: dict[tuple[str, ...], Layout | None] = {}
             head = list(islice(table.rows(), PEEK_ROWS))
             entries = [self._convert(row, table, layouts, register) for row in head]
@@ -135,19 +176,22 @@ class Corpus:
             layout = next(
                 (of_file.describe() for of_file in layouts.values() if of_file), "no prompt"
             )
-            files.append(FilePreview(table.name, table.source, columns, layout, count))
+            files.append(
+                FilePreview(table.name, table.format, table.source, columns, layout, count)
+            )
             samples.append([entry for entry in entries if isinstance(entry, Sample)])
             rejects += [entry for entry in entries if isinstance(entry, Reject)]
         sources = Counter(sample.source for of_file in samples for sample in of_file)
         turns = [s for n in range(PEEK_ROWS) for of_file in samples for s in of_file[n : n + 1]]
-        return Preview(sum(self._counts), files, turns[:rows], dict(sources), rejects)
+        return Preview(sum(self._counts.values()), files, turns[:rows], dict(sources), rejects)
 
     def _tables(self) -> list[Table]:
-        return [table for _, tables in self._specs for table in tables]
+        return list(self._order)
 
     @cached_property
-    def _counts(self) -> list[int]:
-        return [table.count() for table in self._tables()]
+    def _counts(self) -> dict[int, int]:
+        """Rows of each table, by its identity: the order may change."""
+        return {id(table): table.count() for table in self._tables()}
 
     @cached_property
     def _checked(self) -> bool:
@@ -176,12 +220,12 @@ class Corpus:
         layout = layouts[columns]
         if layout is None:
             return Reject(row.where, table.source, f"no prompt field among: {_listed(columns)}")
-        source = _label(row.record.get(layout.source or "")) or table.source
+        source = _label(value_of(row.record, layout.source)) or table.source
         try:
             prompt, response = prompt_and_response(row.record, layout)
         except RowProblem as problem:
             return Reject(row.where, source, str(problem))
-        own = _label(row.record.get(layout.id or "")) or short_hash(prompt, response or "")
+        own = _label(value_of(row.record, layout.id)) or short_hash(prompt, response or "")
         sample_id = register.unique(f"{source}/{own}")
         try:
             original = jsonable(row.record)
@@ -214,6 +258,10 @@ class _Register:
                 return numbered
 
 
+def _same_file(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
+    return dict(now) == {key: value for key, value in then.items() if key in now}
+
+
 def _key(sample_id: str) -> int:
     data = sample_id.encode("utf-8", "surrogatepass")
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little")
@@ -228,16 +276,22 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
     if not records:
         raise UserError(f"no row of {table.name} can be read; {head[0].where}: {head[0].problem}")
     columns = list(dict.fromkeys(name for record in records for name in record))
-    for option, name in fields.named().items():
-        if name not in columns:
-            present = _listed(columns)
+    for option, name in fields.columns().items():
+        inside = any(value_of(record, name) is not None for record in records)
+        if name not in columns and not inside:
+            alike = get_close_matches(name.lower(), [column.lower() for column in columns], 1)
+            meant = next((c for c in columns if alike and c.lower() == alike[0]), None)
+            hint = f" (--{option}-field {shlex.quote(meant)}?)" if meant else ""
             raise UserError(
-                f"{table.name} has no field {name!r} for the {option}; found: {present}"
+                f"{table.name} has no field {name!r} for the {option}; found: "
+                f"{_listed(columns)}{hint}"
             )
     if not any(recognise(tuple(record), fields) for record in records):
+        likely = next((c for c in columns if set(_WORDS.findall(c.lower())) & _OF_PROMPTS), None)
+        named = f"--prompt-field {shlex.quote(likely)}" if likely else "--prompt-field"
         raise UserError(
             f"no prompt field recognised in {table.name}; found: {_listed(columns)} "
-            "(name it with --prompt-field)"
+            f"(name it with {named})"
         )
     return True
 
@@ -253,5 +307,6 @@ def _label(value: Any) -> str | None:
 
 
 def _listed(columns: Sequence[str]) -> str:
-    shown = ", ".join(map(str, columns[:20]))
+    """Names of columns; one in which a name could seem to end stands in quotes."""
+    shown = ", ".join(f'"{c}"' if re.search(r"[\s,]", str(c)) else str(c) for c in columns[:20])
     return f"{shown} and {len(columns) - 20} more" if len(columns) > 20 else shown or "none"

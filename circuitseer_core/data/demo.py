@@ -141,6 +141,7 @@ class DemoTable:
     """The embedded corpus as a table. Raises UserError where its packages are absent."""
 
     name = "demo"
+    format = "embedded"
 
     def __init__(self, source: str | None) -> None:
         if problem := available():

@@ -10,6 +10,9 @@ Names are compared without regard to case. In order of preference:
 Chat turns are ``{"role", "content"}`` or ShareGPT's ``{"from", "value"}``. The response is the
 last assistant turn, the prompt is everything before it: the bare text while there is one user
 turn (a system text stands above it), with "User:", "Assistant:" in front once there are several.
+
+A name that is given may lead inside: ``data.question`` is ``question`` of the object ``data``, and
+a number an element of a list, unless there is a column of that very name.
 """
 
 from __future__ import annotations
@@ -32,6 +35,12 @@ ROLES = {
 }  # fmt: skip
 
 
+FIRST = "first"
+RESPONSE_ITEMS = r"^(first|all|-?\d{1,6})$"
+"""What may be asked of a response that is a list of texts."""
+RESPONSE_ITEMS_HELP = "Of a response that is a list: first, all (joined), or a number from 0."
+
+
 class RowProblem(Exception):
     """One row cannot be used; the message is the reason that stands in its reject."""
 
@@ -44,12 +53,20 @@ class Fields:
     response: str | None = None
     source: str | None = None
     id: str | None = None
+    response_items: str = FIRST
+    """Of a response that is a list of texts: ``first``, ``all`` (with a blank line between them),
+    or the number of one, from 0; negative numbers count from the end."""
 
-    def named(self) -> dict[str, str]:
+    def columns(self) -> dict[str, str]:
         """The names that were given, by the option that gives them."""
         pairs = {"prompt": self.prompt, "response": self.response}
         pairs |= {"source": self.source, "id": self.id}
         return {option: name for option, name in pairs.items() if name is not None}
+
+    def named(self) -> dict[str, str]:
+        """All that differs from what is taken by itself, as it stands in a run's files."""
+        other = {} if self.response_items == FIRST else {"response_items": self.response_items}
+        return self.columns() | other
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +79,7 @@ class Layout:
     responses: tuple[str, ...]
     source: str | None
     id: str | None
+    response_items: str = FIRST
 
     def describe(self) -> str:
         """For a person: ``instruction + input → prompt, output → response``."""
@@ -76,6 +94,9 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
     """Find the layout of a row with these columns; None where no column can be the prompt."""
     lower = {name.lower(): name for name in reversed(columns)}
     known = set(columns)
+    for name in fields.columns().values():
+        if name not in known and _top(name) in known:
+            known.add(name)
 
     def first(names: Sequence[str]) -> str | None:
         return next((lower[name] for name in names if name in lower), None)
@@ -104,15 +125,49 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
         responses=responses,
         source=given(fields.source, ("source",)),
         id=given(fields.id, ID_NAMES),
+        response_items=fields.response_items,
     )
+
+
+def _top(name: str) -> str:
+    """The column in which a name that leads inside begins."""
+    return name.partition(".")[0]
+
+
+def value_of(row: Mapping[str, Any], name: str | None) -> Any:
+    """What stands under a name, which may lead inside; None where there is nothing."""
+    if name is None or name in row or "." not in name:
+        return row.get(name or "")
+    value: Any = row
+    for part in name.split("."):
+        if isinstance(value, Mapping):
+            value = value.get(part)
+        elif isinstance(value, list) and part.isdecimal() and int(part) < len(value):
+            value = value[int(part)]
+        else:
+            return None
+    return value
+
+
+def _chosen(items: list[Any], name: str, which: str) -> str | None:
+    """The text of a list-valued response that is meant; None where there is none."""
+    texts = [text.strip() and text for item in items if (text := _text(item, f"an item of {name}"))]
+    if which == "all":
+        return "\n\n".join(text for text in texts if text)
+    if which == FIRST:
+        return next((text for text in texts if text), None)
+    at = int(which)
+    if not -len(items) <= at < len(items):
+        return None
+    return _text(items[at], f"an item of {name}")
 
 
 def prompt_and_response(row: Mapping[str, Any], layout: Layout) -> tuple[str, str | None]:
     """Read the two texts of a row. Raises RowProblem with the reason where there is no prompt."""
     if layout.prompt is None:
-        prompt, response = read_turns(row.get(layout.turns or ""), layout.turns or "messages")
+        prompt, response = read_turns(value_of(row, layout.turns), layout.turns or "messages")
     else:
-        value = row.get(layout.prompt)
+        value = value_of(row, layout.prompt)
         if isinstance(value, list):
             prompt, response = read_turns(value, layout.prompt)
         else:
@@ -123,9 +178,13 @@ def prompt_and_response(row: Mapping[str, Any], layout: Layout) -> tuple[str, st
     if not prompt.strip():
         raise RowProblem("empty prompt")
     for name in layout.responses:
-        value = row.get(name)
-        turns = isinstance(value, list) and all(isinstance(turn, Mapping) for turn in value)
-        text = read_turns(value, name)[1] if turns else _text(value, name)
+        value = value_of(row, name)
+        if not isinstance(value, list):
+            text = _text(value, name)
+        elif value and all(isinstance(turn, Mapping) for turn in value):
+            text = read_turns(value, name)[1]
+        else:
+            text = _chosen(value, name, layout.response_items)
         if text and text.strip():
             response = text
             break

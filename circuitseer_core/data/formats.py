@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
 from circuitseer_core.data.compression import bare, codec_of, compressed_as, open_bytes
-from circuitseer_core.data.delimiters import HEAD_BYTES, delimiter_of
+from circuitseer_core.data.delimiters import DELIMITERS, HEAD_BYTES, delimiter_of
 from circuitseer_core.errors import UserError, one_line
 
 BATCH_ROWS = 512
@@ -44,6 +44,10 @@ class Table(Protocol):
     source: str
     """The source its rows belong to, unless they say otherwise."""
 
+    @property
+    def format(self) -> str:
+        """How a person calls what it is."""
+
     def rows(self) -> Iterator[Row]:
         """Stream the rows in file order."""
 
@@ -66,6 +70,13 @@ class FileTable:
 
     packable = True
     """Whether the file may be compressed as a whole (.gz, .zst)."""
+    kind = ""
+
+    @property
+    def format(self) -> str:
+        """How a person calls what it is."""
+        codec = codec_of(self.path)
+        return f"{self.kind}, {codec}" if codec else self.kind
 
     def __init__(self, path: Path, name: str, source: str, shown: str | None = None) -> None:
         self.path = path
@@ -117,6 +128,8 @@ class FileTable:
 class JsonLines(FileTable):
     """One JSON object a line; blank lines are skipped. `where` is ``name:line``."""
 
+    kind = "JSON Lines"
+
     def rows(self) -> Iterator[Row]:
         """Stream the lines."""
         with self.open() as file:
@@ -152,6 +165,7 @@ class JsonArray(FileTable):
     JSON Lines under a .json name are read as such, line by line.
     """
 
+    kind = "JSON"
     split: str | None = None
 
     def rows(self) -> Iterator[Row]:
@@ -234,6 +248,13 @@ class Csv(FileTable):
 
     `where` is ``name:line`` with the line on which the record starts.
     """
+
+    kind = "CSV"
+
+    @property
+    def format(self) -> str:
+        """How a person calls what it is, its delimiter included."""
+        return f"{super().format}, {DELIMITERS[self.delimiter]}s"
 
     @property
     def delimiter(self) -> str:

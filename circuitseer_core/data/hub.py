@@ -42,6 +42,7 @@ class HubTable:
         self.dataset, self.revision = dataset, revision or None
         self.parts = parts[1:]
         self.streaming = kind == "hf-stream"
+        self.format = "Hub, streamed" if self.streaming else "Hub"
         self.name = spec
         self.source = source or dataset.rstrip("/")
         self._loaded: Any = None

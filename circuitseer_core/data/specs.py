@@ -17,9 +17,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
 
 DATA_SPEC = (
-    "file.jsonl|.json|.csv|.tsv|.parquet|.arrow|.feather (text also .gz, .zst), a folder[:split], "
-    "a pattern with *, an address (s3://…), hf:dataset[@revision][:config][:split] (hf-stream: "
-    "reads without downloading), or demo; name= before it names the source. Several may be given."
+    "A file (.jsonl .json .csv .tsv .parquet .arrow .feather; text also .gz .zst), a "
+    "folder[:split], a pattern with *, an address (s3://…), hf:dataset@revision:config:split (all "
+    "but the dataset may be left out; hf-stream: reads without downloading), or demo; name= before "
+    "it names the source. Several may be given."
 )
 """What a DATA spec may be, in a line of help."""
 

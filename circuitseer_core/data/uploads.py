@@ -10,6 +10,7 @@ import hashlib
 import re
 from pathlib import Path
 
+from circuitseer_core.data.compression import CODECS
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
 
@@ -28,6 +29,9 @@ def file_name(name: str) -> str:
     stem, dot, suffix = bare.rpartition(".")
     if not dot or len(suffix) > 10:
         stem, dot, suffix = bare, "", ""
+    if f".{suffix.lower()}" in CODECS and "." in stem:  # .jsonl.gz is one ending
+        stem, _, inner = stem.rpartition(".")
+        suffix = f"{inner[:10]}.{suffix}"
     room = _LONGEST - len(dot + suffix)
     while len((stem[:room] + dot + suffix).encode()) > 200:  # a name has at most 255 bytes
         room -= 10

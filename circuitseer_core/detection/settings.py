@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs import amounts
@@ -78,8 +78,11 @@ class DetectSettings(BaseModel):
     devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(None, description="Column of the prompt.")
+    prompt_field: str | None = Field(
+        None, description="Column of the prompt; data.question leads inside an object."
+    )
     response_field: str | None = Field(None, description="Column of the response.")
+    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
     source_field: str | None = Field(None, description="Column of the source.")
     id_field: str | None = Field(None, description="Column of the id.")
 
@@ -109,9 +112,12 @@ class DetectSettings(BaseModel):
             response=self.response_field,
             source=self.source_field,
             id=self.id_field,
+            response_items=self.response_items,
         )
 
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
-        unset = {"weight_bits"} if self.weight_bits == "all" else set()  # newer than other settings
+        # Newer than the other settings: at their defaults the hash stays as it was.
+        later = {"weight_bits": "all", "response_items": FIRST}
+        unset = {name for name, default in later.items() if getattr(self, name) == default}
         return short_hash(self.model_dump_json(exclude=NOT_NUMBERS | unset))

@@ -25,13 +25,20 @@ _PATH = re.compile(
 )
 
 
+_SECRET = re.compile(r"(://)[^/@\s]+@|(://[^?\s'\"]+)\?[^\s'\"]*")
+"""User and password before an address's host, and its query, which may be a signature."""
+
+
 def without_paths(value: Any) -> Any:
-    """JSON with every absolute path in its texts cut down to its last part."""
+    """JSON with every absolute path in its texts cut down to its last part, and addresses to what
+    is no secret in them."""
     if isinstance(value, dict):
         return {key: without_paths(item) for key, item in value.items()}
     if isinstance(value, list):
         return [without_paths(item) for item in value]
-    return _PATH.sub(r"\1", value) if isinstance(value, str) else value
+    if not isinstance(value, str):
+        return value
+    return _PATH.sub(r"\1", _SECRET.sub(r"\1\2", value))
 
 
 def public_manifest(manifest: AnyManifest) -> AnyManifest:

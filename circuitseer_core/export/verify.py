@@ -20,6 +20,7 @@ import pandas as pd
 from circuitseer_core.calibration.scorer import differing_rows
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.specs import is_remote
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.compare_rows import compare_rows
 from circuitseer_core.export.manifest import (
@@ -214,7 +215,7 @@ def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyRes
     if scoring.data != (manifest.data or []):
         result.add("data", "the run was scored on other data than the manifest names")
     specs = scoring.data_specs
-    local = [spec for spec in specs if "hf:" not in spec]
+    local = [spec for spec in specs if not is_remote(spec)]
     if not specs or len(local) < len(specs) or not manifest.data:
         result.notes.append("the data behind the scores was not read again")
         return

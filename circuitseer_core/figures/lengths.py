@@ -143,3 +143,18 @@ def _upper(theme: Theme) -> list[list[object]]:
     """The sequential scale without its palest end, which would vanish into the paper."""
     colours = theme.sequential[1:]
     return [[i / (len(colours) - 1), colour] for i, colour in enumerate(colours)]
+
+
+def length_bars(
+    names: Sequence[str], rows: Sequence[int], theme: Theme, *, unit: str, height: int = 200
+) -> go.Figure:
+    """Rows by length: one bar a bin, ``names`` say which lengths it holds, in ``unit``."""
+    fig = figure(theme, height=height, showlegend=False)
+    fig.add_bar(
+        x=list(names), y=list(rows), marker_color=theme.categorical[0],
+        hovertemplate="%{x} " + plain(unit) + ": %{y:,} rows<extra></extra>",
+    )  # fmt: skip
+    fig.update_xaxes(title_text=f"{plain(unit)} of the prompt", type="category")
+    fig.update_yaxes(title_text="rows")
+    pin_margins(fig, top=8)
+    return fig

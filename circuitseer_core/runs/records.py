@@ -8,7 +8,7 @@ line that names file and key. Only keys that were set are written.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -66,11 +66,15 @@ class FileRecord(Record):
 
 
 class DataRecord(Record):
-    """What identifies a corpus: a hash over its files, and the field names that were given."""
+    """What identifies a corpus: a hash over its files, and the field names that were given.
+
+    ``response_items``: which text was taken of a response that is a list.
+    """
 
     sha256: str | None = None
     fields: dict[str, str | None] = {}
     files: list[FileRecord] = []
+    response_items: str | None = None
 
 
 class ModelRecord(Record):
@@ -225,6 +229,8 @@ class ScoringRecord(Record):
     ``imported``: outside scores that they carry. ``shard_chars``, ``text_chars``: characters at
     which a shard is closed, and how many of one text count (set where a shard is to take a given
     time); ``estimate_s``: what the work was thought to take, after a short measurement.
+    ``grown_at``: rows of the data at which it was whole before files were added, and ``grown_from``
+    the hash of the data that it began with.
     """
 
     heads: list[Head] = []
@@ -234,6 +240,8 @@ class ScoringRecord(Record):
     model: ModelRecord | None = None
     data: list[DataRecord] = []
     data_specs: list[str] = []
+    grown_at: list[int] = []
+    grown_from: str | None = None
     baselines: bool = False
     head_influence: bool = False
     head_influence_controls: bool = False
@@ -296,6 +304,9 @@ class ProcessRecord(Record):
     start_time: float = 0.0
 
 
+JobState = Literal["none", "running", "stopping", "done", "failed", "cancelled", "interrupted"]
+
+
 class JobRecord(Record):
     """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
 
@@ -304,7 +315,7 @@ class JobRecord(Record):
 
     steps: list[list[str]] = []
     seal: str | None = None
-    state: str = "none"
+    state: JobState = "none"
     step: int = 0
     error: str | None = None
     started: str | None = None

@@ -30,11 +30,12 @@ from ray.data.datasource import Datasource, ReadTask
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.loading import load_run_model, pickle_allowed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.runs.records import ModelRecord, ScoringRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
+from circuitseer_core.scoring.growth import in_order
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
@@ -101,7 +102,12 @@ class RayEngine:
             options = self.settings
             run = self.run_folder
             self._worker = worker.remote(
-                run.model, run.detection.template, options.dtype, options.device, os.getcwd()
+                run.model,
+                run.detection.template,
+                options.dtype,
+                options.device,
+                os.getcwd(),
+                options.allow_pickle,
             )
         return self._worker
 
@@ -112,7 +118,7 @@ class RayEngine:
         context.enable_progress_bars = False  # progress is told by the driver
         logging.getLogger("ray.data").setLevel(logging.WARNING)
         plan, actors = shard_plan(book), min(_workers(), len(todo))
-        source = _WindowSource(self.settings, book.cut, todo, os.getcwd())
+        source = _WindowSource(self.settings, book.record, book.cut, todo, os.getcwd())
         here = {"ray.io/node-id": ray.get_runtime_context().get_node_id()}
         read = ray.data.read_datasource(
             source, override_num_blocks=1, num_cpus=0, label_selector=here
@@ -134,6 +140,7 @@ class RayEngine:
                 settings.device,
                 plan,
                 os.getcwd(),
+                settings.allow_pickle,
             ),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
@@ -148,12 +155,19 @@ class RayScorer:
     """One actor: the run's model on one device, fed windows."""
 
     def __init__(
-        self, model: ModelRecord, dtype: str, device: str, plan: ShardPlan, cwd: str
+        self,
+        model: ModelRecord,
+        dtype: str,
+        device: str,
+        plan: ShardPlan,
+        cwd: str,
+        allow_pickle: bool,
     ) -> None:
         from circuitseer_core.scoring.window_scorer import WindowScorer
 
         _enter(cwd)
-        self.scorer = WindowScorer(load_run_model(model, dtype, device), plan)
+        with pickle_allowed(allow_pickle):  # the driver's environment is another machine's
+            self.scorer = WindowScorer(load_run_model(model, dtype, device), plan)
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """One window in (``window``: a pickled EncodedWindow), one shard out."""
@@ -167,18 +181,28 @@ class _Worker(ShardWorker):
     """Answers what only a loaded model knows, before the pool of actors is there."""
 
     def __init__(
-        self, model: ModelRecord, template: str | None, dtype: str, device: str, cwd: str
+        self,
+        model: ModelRecord,
+        template: str | None,
+        dtype: str,
+        device: str,
+        cwd: str,
+        allow_pickle: bool,
     ) -> None:
         _enter(cwd)
-        super().__init__(model, template, dtype, device)
+        with pickle_allowed(allow_pickle):
+            super().__init__(model, template, dtype, device)
 
 
 class _WindowSource(Datasource):
     """The windows that are to be scored, as a Ray datasource: one task that streams them."""
 
-    def __init__(self, settings: ScoreSettings, cut: Cut, todo: set[int], cwd: str) -> None:
+    def __init__(
+        self, settings: ScoreSettings, record: ScoringRecord, cut: Cut, todo: set[int], cwd: str
+    ) -> None:
         super().__init__()
-        self.settings, self.cut, self.todo, self.cwd = settings, cut, todo, cwd
+        self.settings, self.record, self.cut = settings, record, cut
+        self.todo, self.cwd = todo, cwd
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Not known beforehand."""
@@ -192,6 +216,7 @@ class _WindowSource(Datasource):
     def _blocks(self) -> Iterator[pa.Table]:
         _enter(self.cwd)
         corpus = Corpus(self.settings.data, self.settings.fields)
+        in_order(corpus, self.record)
         for window in windows(corpus, self.cut):
             if window.index in self.todo:
                 yield pa.table({"window": pa.array([pickle.dumps(window)], pa.binary())})

@@ -19,20 +19,27 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.cost import Estimate
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.model.loading import pickle_allowed
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce, print_above_bars
-from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.progress import (
+    Progress,
+    announce,
+    print_above_bars,
+    say_redone,
+)
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
+from circuitseer_core.scoring.growth import grown, in_order
 from circuitseer_core.scoring.head_features import feature_share
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
@@ -69,6 +76,9 @@ def score(
 ) -> ScoringRecord:
     """Score a corpus into ``run.scores_dir(settings.name)``; goes on where an earlier try stopped.
 
+    Under a finished scoring whose files are all there and unchanged, with others beside them, only
+    the rows of the others are scored (growth.py).
+
     Args:
         run: a run whose detect stage is done.
         reference: the run's model, already loaded, for use from Python, where it is; else it is
@@ -90,31 +100,51 @@ def score(
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    data = DataRecord(**corpus.fingerprint())
-    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
-    before = read_record(folder)
-    if before is not None:
-        refuse_other(before, wanted, settings)
-        if _is_done(folder, before):
-            return before
+    before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is not None and _is_done(folder, before):
+        return before
     began = time.monotonic()
     announce(run, "score", "Loading the model")
-    with closing(_engine(run, settings, reference, before)) as engine:
+    with (
+        pickle_allowed(settings.allow_pickle),
+        closing(_engine(run, settings, reference, before)) as engine,
+    ):
         record = before or _new_record(settings, wanted, engine.facts(), total)
         if before is None and settings.shard_rows is None:
             announce(run, "score", "Measuring the speed")
             _size_up(record, engine, corpus, total, progress)
         record.state = "running"
         _say_how(record, run, settings)
+        rejects = folder / "rejects.parquet"
         book = ShardBook(folder, record, corpus)
+        say_redone([*book.damaged, *([rejects] if is_damaged(rejects) else [])])
         write_settings(folder, "score", run.path, settings)
         with Progress(
             run, "score", total, unit="samples", show=progress, phase="Scoring samples"
         ) as shown:
-            if book.damaged:
-                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
+
+
+def _agreed(
+    run: Run, settings: ScoreSettings, heads: list[Head], model: ModelRecord, corpus: Corpus
+) -> tuple[ScoringRecord | None, ScoringRecord]:
+    """What an earlier try left under this name, grown as the data has, and what is asked for now.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+    before = read_record(run.scores_dir(settings.name))
+    if before is not None:
+        in_order(corpus, before)
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
+    if before is not None:
+        before = grown(before, data, settings.data, settings.name)
+        if before.data[0].sha256 == data.sha256:
+            wanted.grown_from = before.grown_from
+        refuse_other(before, wanted, settings)
+    return before, wanted
 
 
 def _engine(

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.errors import UserError
@@ -28,6 +28,7 @@ from circuitseer_core.runs.machine import (
 )
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
+from circuitseer_core.scoring.growth import changed_files
 
 SHARD_ROWS = {"cpu": 512, "cuda": 16_384}
 """Most rows of a shard, the unit of resume and of sorting by length: more rows mean less padding in
@@ -84,8 +85,11 @@ class ScoreSettings(BaseModel):
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(None, description="Column of the prompt.")
+    prompt_field: str | None = Field(
+        None, description="Column of the prompt; data.question leads inside an object."
+    )
     response_field: str | None = Field(None, description="Column of the response.")
+    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
     source_field: str | None = Field(None, description="Column of the source.")
     id_field: str | None = Field(None, description="Column of the id.")
     controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
@@ -127,6 +131,7 @@ class ScoreSettings(BaseModel):
             response=self.response_field,
             source=self.source_field,
             id=self.id_field,
+            response_items=self.response_items,
         )
 
 
@@ -187,6 +192,14 @@ def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSetting
         asked = getattr(ask, key)
         if asked not in (None, "auto") and asked != then[key]:
             other.append(label)
+    if other == [_IDENTITY["data"]] and wanted.data:
+        names = ", ".join(changed_files(before, wanted.data[0])[:3])
+        if names:
+            raise UserError(
+                f"scoring {ask.name!r} of this run was made with --data that is no longer given or "
+                f"has changed ({names}): new rows go into files beside those; for other data "
+                "choose another --name"
+            )
     if other:
         raise UserError(
             f"scoring {ask.name!r} of this run was made with other settings ({', '.join(other)}): "
@@ -216,7 +229,7 @@ def _essence(record: ScoringRecord) -> dict[str, Any]:
         "heads": [list(head) for head in record.heads],
         "text": record.text,
         "model": [model.weights_hash, model.tokenizer_hash] if model else None,
-        "data": [data.sha256 or data.to_json() for data in record.data],
+        "data": [record.grown_from or data.sha256 or data.to_json() for data in record.data],
         "baselines": record.baselines,
         "head_influence": record.head_influence,
         "head_influence_controls": record.head_influence_controls,

@@ -52,6 +52,7 @@ class Cut:
         text_chars: most that count of one sample, whose text will be cut; None for all.
         text: which part of a sample is scored.
         both: whether further passes read prompt and response too.
+        ends: rows of the data after which a window ends in any case.
     """
 
     rows: int
@@ -59,6 +60,7 @@ class Cut:
     text_chars: int | None = None
     text: ScoredPart = "prompt"
     both: bool = False
+    ends: tuple[int, ...] = ()
 
     def chars_of(self, sample: Sample) -> int:
         """Characters of a sample that the model reads."""
@@ -75,14 +77,14 @@ def windows(
     index = 0
     window = Window(index, [], [])
     text_bytes = chars = 0
-    for entry in entries:
+    for number, entry in enumerate(entries, start=1):
         if isinstance(entry, Reject):
             window.rejects.append(entry)
         else:
             window.samples.append(entry)
             text_bytes += len(entry.prompt) + len(entry.response or "")
             chars += cut.chars_of(entry) if cut.chars is not None else 0
-        full = cut.chars is not None and chars >= cut.chars
+        full = number in cut.ends or (cut.chars is not None and chars >= cut.chars)
         if full or window.size >= cut.rows or text_bytes >= max_bytes:
             yield window
             index += 1

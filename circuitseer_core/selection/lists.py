@@ -15,8 +15,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.remote import is_address
+from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -30,7 +33,6 @@ from circuitseer_core.selection.settings import (
 from circuitseer_core.selection.sift import REASONS, Rules
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
-_ROW_FILES = {".jsonl", ".ndjson", ".json", ".csv", ".tsv", ".parquet", ".arrow"}
 
 
 LIST_RULES = ("exclude", "drop", "include")
@@ -65,8 +67,10 @@ def read_list(entries: Sequence[str]) -> NameList:
     held: list[tuple[frozenset[str], frozenset[int]]] = []
     for entry in entries:
         path = Path(entry).expanduser()
-        if not (entry.startswith("hf:") or path.exists()):
-            if path.suffix.lower() in _ROW_FILES | {".txt"}:
+        known = format_of(path) is not None
+        remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
+        if not (remote or path.exists()):
+            if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
             files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
@@ -156,6 +160,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
     path = run.selection_dir(name) / "lists.parquet"
     if not path.is_file():
         raise UserError(f"{path} is missing: the lists behind the selection are not known")
+    require_whole(path, f"select --run {run.path} --name {name} draws it again")
     lists = pd.read_parquet(path)
     named = {rule: frozenset(lists.loc[lists["rule"] == rule, "id"]) for rule in LIST_RULES}
     rules = Rules(
@@ -205,8 +210,6 @@ def _read_lines(path: Path) -> tuple[set[str], set[int]]:
 
 
 def _read_rows(entry: str) -> tuple[set[str], set[int]]:
-    from circuitseer_core.data.specs import open_spec
-
     tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()

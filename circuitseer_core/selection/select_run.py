@@ -27,6 +27,7 @@ from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
     ControlCorrelation,
@@ -67,11 +68,7 @@ def select_run(
         UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
     """
     started = time.monotonic()
-    scoring = run.scoring(settings.scores)
-    if scoring.state != "done":
-        raise UserError(
-            f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
-        )
+    scoring = _finished(run, settings)
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
@@ -119,6 +116,15 @@ def select_run(
         tables[REMOVED_FILE] = removed
     _write(run, settings, tables, summary)
     return summary
+
+
+def _finished(run: Run, settings: SelectionSettings) -> ScoringRecord:
+    scoring = run.scoring(settings.scores)
+    if scoring.state != "done":
+        raise UserError(
+            f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
+        )
+    return scoring
 
 
 def refuse_other(run: Run, settings: SelectionSettings) -> None:

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from circuitseer_core.data import arrow_formats
+from circuitseer_core.data import arrow_formats, arrow_messages, compression
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
@@ -42,7 +42,10 @@ def outcome(spec: str) -> str:
     return "read"
 
 
-def test_generated_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_files(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compression, "FREE_BYTES", 1 << 20)  # so that small bombs are bombs
     seen: Counter[str] = Counter()
     began = time.monotonic()
     for seed in range(FIRST, FIRST + FILES):
@@ -120,3 +123,60 @@ def test_a_file_that_is_small_on_disk_only_is_refused(
     assert path.stat().st_size < 1 << 16
     with pytest.raises(UserError, match="more than 1,000 times"):
         Corpus([str(path)])
+
+
+def ipc(path: Path, table: pa.Table, kind: str, compression: str | None) -> None:
+    made = pa.ipc.new_file if kind == "file" else pa.ipc.new_stream
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    with made(str(path), table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=2)
+
+
+@pytest.mark.parametrize("ending", ["arrow", "feather"])
+@pytest.mark.parametrize("kind", ["file", "stream"])
+@pytest.mark.parametrize("packed", [None, "lz4", "zstd"])
+def test_arrow_files_and_streams(
+    tmp_path: Path, ending: str, kind: str, packed: str | None
+) -> None:
+    table = pa.table(
+        {
+            "question": [f"{n}+1?" for n in range(5)],
+            "answer": pa.array([str(n + 1) for n in range(5)]).dictionary_encode(),
+        }
+    )
+    ipc(tmp_path / f"sums.{ending}", table, kind, packed)
+    corpus = Corpus([str(tmp_path / f"sums.{ending}")])
+    assert corpus.count() == 5
+    samples = [(e.prompt, e.response, e.source) for e in corpus if isinstance(e, Sample)]
+    assert samples == [(f"{n}+1?", str(n + 1), "sums") for n in range(5)]
+
+
+def test_feather_as_it_is_usually_written(tmp_path: Path) -> None:
+    feather = pytest.importorskip("pyarrow.feather")
+    table = pa.table({"question": ["a?"], "answer": ["b"]})
+    feather.write_feather(table, tmp_path / "a.feather")
+    assert [e.prompt for e in Corpus([str(tmp_path / "a.feather")])] == ["a?"]  # type: ignore[union-attr]
+    (tmp_path / "old.feather").write_bytes(b"FEA1" + bytes(60))
+    with pytest.raises(UserError, match="Feather version 1: write it again as version 2"):
+        Corpus([str(tmp_path / "old.feather")])
+
+
+@pytest.mark.parametrize("packed", ["lz4", "zstd"])
+def test_sizes_that_batches_claim_are_those_they_have(tmp_path: Path, packed: str) -> None:
+    table = pa.table({"question": ["a" * 1000] * 2, "n": pa.array(["x" * 400] * 2)})
+    ipc(tmp_path / "a.arrow", table, "stream", packed)
+    with pa.OSFile(str(tmp_path / "a.arrow")) as file:
+        batches = [m for m in pa.ipc.MessageReader.open_stream(file) if m.type == "record batch"]
+    sizes = [arrow_messages.expanded_size(m.metadata, m.body, m.type) for m in batches]
+    texts = 2 * 1000 + 2 * 400
+    assert len(sizes) == 1 and texts <= sizes[0] <= texts + 4 * 8 + 2 * 8
+
+
+def test_a_batch_that_expands_too_far_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrow_messages, "FREE_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow_messages, "MOST_EXPANSION", 100)
+    ipc(tmp_path / "a.arrow", pa.table({"question": ["a" * (4 << 20)]}), "file", "zstd")
+    with pytest.raises(UserError, match="GiB a batch, more than 100 times its size: refused"):
+        Corpus([str(tmp_path / "a.arrow")])

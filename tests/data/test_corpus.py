@@ -137,6 +137,51 @@ def test_explicit_fields_win(file: Path) -> None:
     assert (sample.prompt, sample.response, sample.source, sample.id) == ("yes", "4", "s", "s/k")
 
 
+def test_names_may_lead_inside(file: Path) -> None:
+    row = {"data": {"question": "1+1?", "answers": ["2", "two"], "set": "s"}, "meta": [{"key": 7}]}
+    fields = Fields("data.question", "data.answers", source="data.set", id="meta.0.key")
+    sample = one(file, row, fields)
+    assert (sample.prompt, sample.response, sample.source, sample.id) == ("1+1?", "2", "s", "s/7")
+    assert sample.original == row
+    dotted = one(file, row | {"data.question": "the column"}, fields)
+    assert dotted.prompt == "the column", "a column of that very name wins"
+    good, bad = read(file, [row, {"data": {"other": 1}}], fields)
+    assert isinstance(good, Sample) and isinstance(bad, Reject) and bad.reason == "empty prompt"
+    for name in ("data.nope", "nope.question", "data.question.more", "meta.5.key", "."):
+        with pytest.raises(UserError, match="has no field '.*' for the prompt; found: data, meta"):
+            read(file, [row], Fields(prompt=name))
+
+
+@pytest.mark.parametrize(
+    ("items", "which", "response"),
+    [
+        (["a", "b", "c"], "first", "a"),
+        (["", None, "b"], "first", "b"),
+        (["a", "", "c"], "all", "a\n\nc"),
+        (["a", "b"], "1", "b"),
+        (["a", "b"], "-1", "b"),
+        (["a", "b"], "2", None),
+        (["a", "b"], "-3", None),
+        ([1, 2.5], "all", "1\n\n2.5"),
+        ([], "first", None),
+        ([], "all", None),
+        ([" "], "0", None),
+        ("a", "1", "a"),
+    ],
+)
+def test_list_valued_responses(file: Path, items: Any, which: str, response: str | None) -> None:
+    row = {"question": "q", "answer": items}
+    assert one(file, row, Fields(response_items=which)).response == response
+
+
+def test_which_item_was_taken_is_said_in_the_fingerprint(file: Path) -> None:
+    path = write(file, [{"question": "q", "answer": ["a", "b"]}])
+    plain, chosen = Corpus([path]).fingerprint(), Corpus([path], Fields(response_items="1"))
+    assert plain["response_items"] == "first" and plain["fields"] == {}
+    assert chosen.fingerprint()["fields"] == {"response_items": "1"}
+    assert chosen.fingerprint()["sha256"] != plain["sha256"]
+
+
 def test_the_source_column_wins_over_the_name(file: Path) -> None:
     path = write(file, [{"question": "a", "source": "web"}, {"question": "b", "source": None}])
     samples = list(Corpus([f"named={path}"]))
@@ -152,7 +197,8 @@ def test_the_source_column_wins_over_the_name(file: Path) -> None:
         ({"question": 5}, "question is a number, not text"),
         ({"question": {"a": 1}}, "question is an object, not text"),
         ({"question": True}, "question is true or false, not text"),
-        ({"question": "a", "answer": ["b"]}, "answer is a list, not text"),
+        ({"question": "a", "answer": [["b"]]}, "an item of answer is a list, not text"),
+        ({"question": "a", "answer": {"text": "b"}}, "answer is an object, not text"),
         ({"question": "half \ud83d"}, "half of a surrogate pair"),
         ({"messages": None}, "messages is missing"),
         ({"messages": "hello"}, "messages is not a list of turns"),
@@ -295,3 +341,41 @@ def test_streaming_needs_no_memory_for_the_rows(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert rows == 40_000
     assert peak < 8e6 < path.stat().st_size / 4  # the file has 41 MB; the id register 4 MB
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields", "message"),
+    [
+        (
+            "Problem Text,Final Answer",
+            Fields(),
+            'found: "Problem Text", "Final Answer" (name it with --prompt-field \'Problem Text\')',
+        ),
+        (
+            "Problem Text,Final Answer",
+            Fields(prompt="problem text"),
+            'found: "Problem Text", "Final Answer" (--prompt-field \'Problem Text\'?)',
+        ),
+        ("colour,shape", Fields(), "found: colour, shape (name it with --prompt-field)"),
+        ("colour,shape", Fields(prompt="id"), "for the prompt; found: colour, shape"),
+    ],
+)
+def test_a_column_that_was_meant_is_proposed(
+    tmp_path: Path, columns: str, fields: Fields, message: str
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(f"{columns}\nWhat is 1 + 1?,2\n")
+    with pytest.raises(UserError) as caught:
+        Corpus([str(path)], fields).count()
+    assert str(caught.value).endswith(message)
+
+
+def test_a_column_with_spaces_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.tsv"
+    path.write_text("Problem Text\tFinal Answer\nWhat is 1 + 1?\t2\n")
+    fields = Fields(prompt="Problem Text", response="Final Answer")
+    (sample,) = Corpus([str(path)], fields)
+    assert isinstance(sample, Sample) and (sample.prompt, sample.response) == (
+        "What is 1 + 1?",
+        "2",
+    )

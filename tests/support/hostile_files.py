@@ -11,7 +11,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-KINDS = ("jsonl", "json", "csv", "tsv", "parquet", "arrow", "folder")
+KINDS = (
+    "jsonl", "json", "csv", "tsv", "parquet", "arrow", "folder", "feather", "jsonl.gz", "jsonl.zst",
+    "csv.gz", "json.zst", "bomb",
+)  # fmt: skip
 _CELLS: tuple[Any, ...] = (
     None, "", " ", 0, -1, 1e308, float("nan"), float("inf"), True, [], {}, [[]], {"a": {"b": []}},
     "\x00", "\ud800", "\u202e", "=1+1", "a" * 5_000, "\r\n", '"', "'", "\\", "\ufeff", "é", "𝕏",
@@ -25,14 +28,55 @@ def hostile_file(folder: Path, seed: int) -> Path:
     rng = random.Random(seed)
     kind = KINDS[seed % len(KINDS)]
     rows = [_row(rng) for _ in range(rng.randrange(0, 12))]
-    if kind in ("arrow", "folder"):
+    if kind == "folder":
         return _saved(folder / str(seed), rng, rows)
-    raw = _bytes(kind, rows, rng)
+    if kind == "bomb":
+        return _bomb(folder, seed, rng)
+    inner, _, codec = kind.partition(".")
+    raw = _bytes(inner, rows, rng)
+    if codec and rng.random() < 0.5:  # broken inside a whole file
+        raw = _broken(raw, rng)
+    if codec and rng.random() < 0.95:  # else by its name alone
+        raw = packed(raw, codec)
     for _ in range(rng.choice((0, 0, 1, 1, 2, 5))):
         raw = _broken(raw, rng)
     path = folder / f"{seed}.{kind}"
     path.write_bytes(raw)
     return path
+
+
+def packed(raw: bytes, codec: str) -> bytes:
+    """Compressed, as a file ending in .gz or .zst is."""
+    name = {"gz": "gzip", "zst": "zstd"}[codec]
+    return bytes(pa.compress(raw, codec=name, asbytes=True))
+
+
+def _bomb(folder: Path, seed: int, rng: random.Random) -> Path:
+    """A few kilobytes on disk that expand to megabytes, in one row or in many, or in a batch."""
+    size = rng.choice((1 << 18, 1 << 22))
+    kind = rng.choice(("jsonl.gz", "jsonl.zst", "csv.gz", "csv.zst", "json.gz", "feather", "arrow"))
+    path = folder / f"{seed}.{kind}"
+    if kind in ("feather", "arrow"):
+        raw = _ipc(pa.table({"question": ["a" * size]}), rng, "zstd")
+        if rng.random() < 0.7:  # claims a size of its own
+            claim = size.to_bytes(8, "little")
+            raw = raw.replace(claim, rng.choice((1 << 33, 1 << 45, 1 << 62)).to_bytes(8, "little"))
+        path.write_bytes(raw)
+        return path
+    row = rng.choice((b"a", b"\n", b'{"question": "x", "answer": "y"}\n', b",", b"[", b"\x00"))
+    start = rng.choice((b'{"question": "', b"question,answer\n", b""))
+    path.write_bytes(packed(start + row * (size // len(row)), kind.rpartition(".")[2]))
+    return path
+
+
+def _ipc(table: pa.Table, rng: random.Random, compression: str | None) -> bytes:
+    """Arrow IPC, as a file or as a stream."""
+    sink = io.BytesIO()
+    options = pa.ipc.IpcWriteOptions(compression=compression)
+    made = rng.choice((pa.ipc.new_file, pa.ipc.new_stream))
+    with made(sink, table.schema, options=options) as writer:
+        writer.write_table(table, max_chunksize=rng.choice((None, 1, 3)))
+    return sink.getvalue()
 
 
 def _row(rng: random.Random) -> dict[str, Any]:
@@ -54,8 +98,13 @@ def _nested(levels: int) -> Any:
 def _bytes(kind: str, rows: list[dict[str, Any]], rng: random.Random) -> bytes:
     if kind == "parquet":
         return _parquet(rows, rng)
+    if kind in ("arrow", "feather"):
+        table = _table(rows, rng)
+        if rng.random() < 0.3:
+            table = table.set_column(0, "question", table["question"].dictionary_encode())
+        return _ipc(table, rng, rng.choice(("lz4", "zstd", None)))
     if kind in ("csv", "tsv"):
-        split = "\t" if kind == "tsv" else ","
+        split = rng.choice(("\t" if kind == "tsv" else ",",) * 3 + (",", ";", "\t"))
         names = ["question", "answer", rng.choice(_NAMES)]
         lines = [names, *([str(row.get(n, "")) for n in names] for row in rows)]
         text = "\n".join(split.join(_quoted(cell, rng) for cell in line) for line in lines)
@@ -84,6 +133,13 @@ def _quoted(cell: str, rng: random.Random) -> str:
 
 
 def _parquet(rows: list[dict[str, Any]], rng: random.Random) -> bytes:
+    sink = io.BytesIO()
+    codec = rng.choice(("zstd", "snappy", "gzip"))
+    pq.write_table(_table(rows, rng), sink, compression=codec)
+    return sink.getvalue()
+
+
+def _table(rows: list[dict[str, Any]], rng: random.Random) -> pa.Table:
     n = len(rows)
     columns: dict[str, pa.Array] = {"question": pa.array(_texts(rows), pa.string())}
     extra = rng.randrange(5)
@@ -98,9 +154,7 @@ def _parquet(rows: list[dict[str, Any]], rng: random.Random) -> bytes:
         columns["answer"] = pa.array([b"\xff"] * n, pa.binary())
     elif extra == 3:
         columns["messages"] = pa.array([[{"role": "user", "content": "x"}]] * n)
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, compression=rng.choice(("zstd", "snappy", "gzip")))
-    return sink.getvalue()
+    return pa.table(columns)
 
 
 def _saved(folder: Path, rng: random.Random, rows: list[dict[str, Any]]) -> Path:

@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
+from glob import glob
 from pathlib import Path
 
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.data.compression import bare
 from circuitseer_core.data.corpus import Corpus, Preview
-from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data.specs import is_remote
+from circuitseer_core.data.survey import Survey, survey
 from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
+from circuitseer_core.figures.lengths import length_bars
 from circuitseer_core.runs.folder import runs_home
+from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
 
 KINDS = {
@@ -23,7 +30,9 @@ KINDS = {
     "upload": "Upload",
 }
 SAME = "same"
-FORMATS = ["jsonl", "json", "csv", "parquet"]
+UPLOADS = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "gz", "zst"]
+MOST_ROWS = 20_000
+"""Rows that a preview looks at; the command ``data`` looks at all."""
 
 
 def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] = ()) -> list[str]:
@@ -58,9 +67,11 @@ def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] 
         key=f"{key}_{kind}",
         persist_state="session",
         height=80,
-        help="dataset[:config][:split]; put name= before it to name the source."
+        help="dataset[@revision][:config][:split]; name= before it names the source, hf-stream: "
+        "reads without downloading."
         if hub
-        else "A .jsonl, .json, .csv or .parquet file, or a folder of them; name= before it "
+        else "A .jsonl, .json, .csv, .tsv, .parquet, .arrow or .feather file (text also .gz or "
+        ".zst), a folder of them, a pattern with *, or an address such as s3://…; name= before it "
         "names the source.",
     )
     lines = [line.strip() for line in (text or "").splitlines() if line.strip()]
@@ -69,12 +80,13 @@ def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] 
 
 def _as_hub(line: str) -> str:
     name, equals, dataset = line.rpartition("=")
-    return f"{name}{equals}{dataset if dataset.startswith('hf:') else 'hf:' + dataset}"
+    known = dataset.startswith(("hf:", "hf-stream:"))
+    return f"{name}{equals}{dataset if known else 'hf:' + dataset}"
 
 
 def _uploaded(key: str) -> list[str]:
     """Uploaded files, kept under the runs folder so that a job can read them later."""
-    files = st.file_uploader("Files", FORMATS, accept_multiple_files=True, key=f"{key}_upload")
+    files = st.file_uploader("Files", UPLOADS, accept_multiple_files=True, key=f"{key}_upload")
     remembered = f"{key}_uploaded"
     if files:
         try:
@@ -95,7 +107,7 @@ def kept_upload(name: str, content: bytes | memoryview) -> str:
     Raises UserError where it is too large.
     """
     path = store(runs_home() / "uploads", name, content)
-    source = path.stem.replace("=", "-").replace(":", "-")
+    source = bare(path).stem.replace("=", "-").replace(":", "-")
     return f"{source}={path}"
 
 
@@ -110,6 +122,15 @@ def choose_fields(key: str) -> dict[str, str]:
             )
             if value:
                 fields[f"{name}_field"] = value.strip()
+        items = st.text_input(
+            "Item of a response that is a list", placeholder=FIRST, key=f"{key}_response_items",
+            persist_state="session", width=260, help=RESPONSE_ITEMS_HELP,
+        )  # fmt: skip
+        if items and (items := items.strip()) != FIRST:
+            if re.fullmatch(RESPONSE_ITEMS, items):
+                fields["response_items"] = items
+            else:
+                st.error("Give first, all, or a number from 0.", icon=":material/error:")
         return fields
 
 
@@ -118,42 +139,57 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
     if not specs:
         st.caption("Name at least one dataset.")
         return False
-    if any("hf:" in spec for spec in specs) and not st.toggle(
-        "Fetch a preview from the Hub", key=f"{key}_fetch", persist_state="session"
+    if any(map(is_remote, specs)) and not st.toggle(
+        "Fetch a preview from there", key=f"{key}_fetch", persist_state="session"
     ):
         return True
     try:
-        seen = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
+        seen, found = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return False
-    _show(seen, key)
-    missing = sum(sample.response is None for sample in seen.samples)
-    if responses and seen.samples and missing == len(seen.samples):
+    _show(seen, found, key)
+    if responses and found.samples and not found.with_response:
         st.error("None of these rows has a response, and the probe needs them.")
         return False
-    return bool(seen.samples)
+    return found.samples > 0
 
 
 def _stamps(specs: list[str]) -> tuple[float, ...]:
-    paths = [Path(spec.rpartition("=")[2]) for spec in specs]
-    return tuple(path.stat().st_mtime for path in paths if path.exists())
+    """When files that specs name were last written, those of folders and patterns too."""
+    stamps = []
+    for spec in specs:
+        if is_remote(spec):
+            continue
+        place = spec if Path(spec).exists() else spec.rpartition("=")[2]
+        found = [Path(place)] if Path(place).exists() else map(Path, glob(place, recursive=True))
+        for path in found:
+            inside = path.rglob("*") if path.is_dir() else [path]
+            stamps += sorted(file.stat().st_mtime for file in inside if file.exists())
+    return tuple(stamps)
 
 
 @st.cache_data(max_entries=32, show_spinner="Looking at the data …")
 def _preview(
     specs: tuple[str, ...], fields: tuple[tuple[str, str], ...], stamps: tuple[float, ...]
-) -> Preview:
+) -> tuple[Preview, Survey]:
     named = {name.removesuffix("_field"): value for name, value in fields}
-    return Corpus(list(specs), Fields(**named)).preview(12)
+    corpus = Corpus(list(specs), Fields(**named))
+    return corpus.preview(12), survey(corpus, limit=MOST_ROWS)
 
 
-def _show(seen: Preview, key: str) -> None:
-    """Row count, recognised layouts, sources, first rows, rejects with their reasons."""
-    sources = ", ".join(list(seen.sources)[:6]) + (" …" if len(seen.sources) > 6 else "")
-    layouts = "; ".join(dict.fromkeys(file.layout for file in seen.files))
-    st.markdown(f"**{seen.rows:,} rows** from {len(seen.sources)} sources: {inline(sources)}")
-    st.caption(f"Read as: {inline(layouts)}")
+def _show(seen: Preview, found: Survey, key: str) -> None:
+    """Row count, recognised layouts, sources, what the rows hold, first rows, rejects by reason."""
+    names = list(found.sources)
+    sources = ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
+    st.markdown(f"**{found.rows:,} rows** from {len(names)} sources: {inline(sources)}")
+    ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in found.files)
+    st.caption(f"Read as: {inline('; '.join(ways))}")
+    looked = "" if found.read == found.rows else f"Of the first {found.read:,} rows: "
+    st.caption(
+        f"{looked}{found.samples:,} samples, {found.rejects:,} rejects; {found.duplicates:,} "
+        f"repeat a prompt; {found.with_response:,} have a response and could serve in a probe"
+    )
     rows = pd.DataFrame(
         {
             "id": [s.id for s in seen.samples],
@@ -164,12 +200,20 @@ def _show(seen: Preview, key: str) -> None:
         }
     )
     st.dataframe(rows, hide_index=True, height=212, key=f"{key}_preview")
-    if seen.rejects:
-        reasons = pd.Series([reject.reason for reject in seen.rejects]).value_counts()
-        words = "; ".join(f"{count} × {reason}" for reason, count in reasons.items())
+    if found.lengths:
+        with st.expander("Lengths of the prompts", key=f"{key}_lengths"):
+            bins = [f"{each.low:,}–{each.high:,}" for each in found.lengths]
+            counts = [each.prompts for each in found.lengths]
+            show_figure(
+                length_bars(bins, counts, theme(), unit=found.length_unit),
+                f"{key}_length_bars",
+                pd.DataFrame({found.length_unit: bins, "rows": counts}),
+                alt="Rows by length of the prompt",
+            )
+    if found.reasons:
+        words = "; ".join(f"{each.rows:,} × {each.reason}" for each in found.reasons[:6])
         st.warning(
-            f"Among the first rows, {len(seen.rejects)} would be rejected: "
-            f"{inline(words)}. "
-            f"The first is {inline(seen.rejects[0].where)}.",
+            f"{found.rejects:,} rows would be rejected: {inline(words)}. The first is "
+            f"{inline(found.reasons[0].first)}.",
             icon=":material/filter_alt_off:",
         )

@@ -6,6 +6,7 @@ The link is taken once; what is typed afterwards stands.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import streamlit as st
@@ -77,7 +78,7 @@ def _data(key: str, specs: list[str]) -> None:
     if specs == ["demo"]:
         st.session_state[f"{key}_kind"] = "demo"
         return
-    hub = all("hf:" in spec for spec in specs)
+    hub = all(re.search(r"(^|=)hf(-stream)?:", spec) for spec in specs)
     kind = "hub" if hub else "files"
     st.session_state[f"{key}_kind"] = kind
     lines = (spec.replace("hf:", "", 1) if hub else spec for spec in specs)

@@ -1,0 +1,110 @@
+"""``circuitseer data``: what would be read from DATA, before any model is loaded."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Annotated
+
+import typer
+
+from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.options import quiet_libraries
+from circuitseer_core.cli.output import Outcome, telling
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data.specs import DATA_SPEC
+from circuitseer_core.data.survey import Reason, Survey
+from circuitseer_core.errors import UserError
+
+_BAR, _MOST_REASONS, _MOST_SOURCES = 40, 8, 12
+
+
+def data(
+    data: Annotated[list[str], typer.Argument(help=DATA_SPEC, show_default=False)],
+    model: Annotated[
+        str | None, typer.Option(help="Lengths in this model's tokens (its tokenizer only).")
+    ] = None,
+    revision: Annotated[str | None, typer.Option(help="The model's revision on the Hub.")] = None,
+    max_length: Annotated[
+        int | None, typer.Option(min=2, help="Longest probe sample in tokens, with --model.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Look at so many rows, from the beginning.")
+    ] = None,
+    prompt_field: Annotated[
+        str | None, typer.Option(help="Column of the prompt; data.question leads inside.")
+    ] = None,
+    response_field: Annotated[str | None, typer.Option(help="Column of the response.")] = None,
+    response_items: Annotated[str, typer.Option(help=RESPONSE_ITEMS_HELP)] = FIRST,
+    source_field: Annotated[str | None, typer.Option(help="Column of the source.")] = None,
+    id_field: Annotated[str | None, typer.Option(help="Column of the id.")] = None,
+    json: opt.Json = False,
+) -> None:
+    """What would be read: columns, rows, rejects; no model needed."""
+    from circuitseer_core.model.data_survey import survey_data
+
+    if not re.fullmatch(RESPONSE_ITEMS, response_items):
+        raise UserError(f"--response-items {response_items}: give first, all, or a number from 0")
+    if max_length is not None and model is None:
+        raise UserError("--max-length is in tokens: name the --model whose tokens they are")
+    fields = Fields(prompt_field, response_field, source_field, id_field, response_items)
+    with telling(False, json) as tell:
+        if model is not None:
+            quiet_libraries()
+        found = survey_data(
+            data, fields, model=model, revision=revision, max_length=max_length, limit=limit
+        )
+        tell(lambda: Outcome({"command": "data", **asdict(found)}, list(lines(found))))
+
+
+def lines(found: Survey) -> Iterator[str]:
+    """The survey for a terminal."""
+    for file in found.files:
+        yield f"{file.name} ({file.format}): {file.rows:,} rows, source {file.source}"
+        yield f"  columns: {', '.join(map(str, file.columns)) or 'none'}"
+        yield f"  read as: {file.layout}"
+    yield ""
+    first = "" if found.read == found.rows else f" (looked at the first {found.read:,})"
+    yield f"{found.rows:,} rows{first}: {found.samples:,} samples, {found.rejects:,} rejects"
+    yield from _reasons(found.reasons)
+    repeated = _share(found.duplicates, found.samples)
+    yield f"{found.duplicates:,} samples repeat a prompt ({repeated})"
+    yield f"{found.with_response:,} samples have a response"
+    probe = f"{found.probe:,} samples could serve in a probe ({_share(found.probe, found.samples)})"
+    yield probe + ("" if found.length_unit == "tokens" else "; name a --model to check lengths too")
+    yield from _reasons(found.not_probe)
+    if len(found.sources) > 1:
+        shown = list(found.sources.items())[:_MOST_SOURCES]
+        more = (
+            ""
+            if len(shown) == len(found.sources)
+            else f" and {len(found.sources) - len(shown)} more"
+        )
+        yield "sources: " + ", ".join(f"{name} {rows:,}" for name, rows in shown) + more
+    if found.lengths:
+        yield ""
+        middle = ", ".join(f"{name} {length:,}" for name, length in found.quantiles.items())
+        yield f"prompts in {found.length_unit}: {middle}"
+        yield from _histogram(found)
+
+
+def _reasons(reasons: list[Reason]) -> Iterator[str]:
+    for reason in reasons[:_MOST_REASONS]:
+        yield f"  {reason.rows:,} × {reason.reason} (first: {reason.first})"
+    if len(reasons) > _MOST_REASONS:
+        rest = sum(reason.rows for reason in reasons[_MOST_REASONS:])
+        yield f"  {rest:,} for {len(reasons) - _MOST_REASONS} other reasons"
+
+
+def _histogram(found: Survey) -> Iterator[str]:
+    most = max(bin.prompts for bin in found.lengths)
+    names = [f"{bin.low:,}–{bin.high:,}" for bin in found.lengths]
+    width = max(map(len, names))
+    for name, bin in zip(names, found.lengths, strict=True):
+        bar = "█" * max(round(_BAR * bin.prompts / most), int(bin.prompts > 0))
+        yield f"  {name:>{width}} {bar} {bin.prompts:,}"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.1f} %" if whole else "none"
