@@ -53,7 +53,7 @@ def test_a_figure_can_be_of_another_scorer(whole: cs.Run) -> None:
         ("head", "no figure 'head': choose heads, importance"),
         (None, "no figure None: choose"),
         ("specificity", "needs a detection with a contrast set"),
-        ("experiment:sinks", "keeps no figure of experiment 'sinks': run validate sinks"),
+        ("experiment:none", "keeps no figure of experiment 'none': run validate none"),
         ("experiment:length:9", "'length:9'"),
     ],
 )
