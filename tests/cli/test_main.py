@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import shutil
 import subprocess
 import sys
@@ -176,7 +175,8 @@ def test_help_is_whole_at_80_columns(command: str) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "..." not in re.sub(r"(\[ARGS\]|\{\w+\})\.\.\.", "", result.output)
+    if not command:  # only the list of commands is shortened by Click
+        assert "..." not in result.output.replace("[ARGS]...", "")
     group = typer.main.get_command(cli.app)
     shown = group.commands[command] if command else group  # type: ignore[attr-defined]
     for parameter in shown.params:
