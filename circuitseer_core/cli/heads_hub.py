@@ -15,7 +15,10 @@ def push_heads(
     run: opt.Run,
     repo: Annotated[str, typer.Argument(help="Hub dataset repository, owner/name.")],
 ) -> None:
-    """Put a run's head map on the Hub: the table, a manifest, a card; no text of the probe."""
+    """Put a run's head map on the Hub.
+
+    The table, a manifest and a card; no text of the probe.
+    """
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.sharing.push import push_heads as push
 
@@ -38,7 +41,7 @@ def pull_heads(
         bool, typer.Option("--force", help="Take a map of a model with other weights.")
     ] = False,
 ) -> None:
-    """Fetch a head map from the Hub, check it, and use it in place of a detection."""
+    """Fetch a head map from the Hub, in place of a detection."""
     from circuitseer_core.sharing.pull import pull_heads as pull
 
     if model is not None:

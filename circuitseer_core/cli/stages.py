@@ -25,7 +25,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 def detect(
     run: opt.Run, settings: DetectSettings, quiet: opt.Quiet = False, json: opt.Json = False
 ) -> None:
-    """Stage 1: ablate every head, measure how much the loss rises."""
+    """Stage 1: ablate every head, measure the loss increase."""
     with telling(quiet, json) as tell:
         quiet_libraries()
         folder = api.run_detection(run, settings, command=command_line(), show=not quiet)
@@ -38,7 +38,7 @@ def detect(
 def score(
     run: opt.Run, settings: ScoreSettings, quiet: opt.Quiet = False, json: opt.Json = False
 ) -> None:
-    """Stage 2: score every sample by the reasoning heads' attention."""
+    """Stage 2: score every sample by those heads' attention."""
     with telling(quiet, json) as tell:
         quiet_libraries()
         api.run_scoring(run, settings, command=command_line(), show=not quiet)
@@ -51,7 +51,7 @@ def score(
 def calibrate(
     run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = False, json: opt.Json = False
 ) -> None:
-    """Beyond the paper: fit heads to your own measure of difficulty."""
+    """Beyond the paper: fit heads to a measure of difficulty."""
     with telling(quiet, json) as tell:
         record = api.run_calibration(run, settings, command=command_line(), show=not quiet)
         tell(lambda: _calibrated(Run.open(run), settings, record))

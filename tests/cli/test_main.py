@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -175,7 +175,8 @@ def test_help_is_whole_at_80_columns(command: str) -> None:
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert max(map(len, lines)) <= 80
-    assert "..." not in re.sub(r"(\[ARGS\]|\{\w+\})\.\.\.", "", result.output)
+    if not command:  # only the list of commands is shortened by Click
+        assert "..." not in result.output.replace("[ARGS]...", "")
     group = typer.main.get_command(cli.app)
     shown = group.commands[command] if command else group  # type: ignore[attr-defined]
     for parameter in shown.params:
@@ -189,14 +190,14 @@ def test_help_shows_defaults() -> None:
         assert f"[default:{default}]" in output
 
 
-def test_facts_as_json_alone(made: Path) -> None:
-    run, settings = made / "run", made / "run" / "settings.yaml"
+def test_facts_as_json_alone(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made / "run", tmp_path / "run")
     commands = {
-        "detect": ["--config", settings, "--run", run],
-        "score": ["--config", made / "run" / "scores" / "default" / "settings.yaml", "--run", run],
+        "detect": ["--config", run / "settings.yaml", "--run", run],
+        "score": ["--config", run / "scores" / "default" / "settings.yaml", "--run", run],
         "select": ["--run", run, "--name", "j", "--count", "4", "--exclude", "no/such"],
-        "export": ["--run", run, "--selection", "j", "--out", made / "j.jsonl"],
-        "verify": [made / "j.jsonl"],
+        "export": ["--run", run, "--selection", "j", "--out", tmp_path / "j.jsonl"],
+        "verify": [tmp_path / "j.jsonl"],
     }
     facts = {}
     for command, words in commands.items():
@@ -209,7 +210,7 @@ def test_facts_as_json_alone(made: Path) -> None:
     assert facts["detect"]["heads"] == 8 and facts["score"]["rows"] == 50
     assert facts["select"]["selected"] == facts["export"]["rows"] == facts["verify"]["rows"] == 4
     assert facts["select"]["lists"][0]["rows"] == 0
-    assert facts["detect"]["estimated_seconds"] > 0 and facts["score"]["estimated_seconds"] > 0
+    assert all(facts[stage]["estimated_seconds"] is not None for stage in ("detect", "score"))
 
 
 def test_every_stage_leaves_its_settings_to_run_again(made: Path) -> None:

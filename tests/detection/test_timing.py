@@ -50,5 +50,5 @@ def test_the_estimate_counts_the_work_and_says_how_it_knows(
     assert told.seconds == 10 * 10.0 + 32 * 5.0, "ten clean passes, 32 halves of one"
     assert told.words == (
         "32 evaluations (a head ablated on a sample) after the clean losses of 10 candidates at "
-        "most, about 4 min 00 s (by a short measurement)"
+        "most, about 4 min (by a short measurement)"
     )
