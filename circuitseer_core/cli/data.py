@@ -41,7 +41,7 @@ def data(
     id_field: Annotated[str | None, typer.Option(help="Column of the id.")] = None,
     json: opt.Json = False,
 ) -> None:
-    """What would be read: columns, rows, rejects; no model needed."""
+    """What would be read of the data, and how."""
     from circuitseer_core.model.data_survey import survey_data
 
     if not re.fullmatch(RESPONSE_ITEMS, response_items):
