@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import lru_cache
 from pathlib import Path
+from stat import S_ISREG
 from typing import Any
 
 import pyarrow as pa
@@ -58,7 +59,14 @@ def is_whole(path: Path) -> bool | None:
         stat = path.stat()
     except OSError:
         return False
+    if not S_ISREG(stat.st_mode):
+        return False
     return _is_whole(str(path), stat.st_size, stat.st_mtime_ns)
+
+
+def is_damaged(path: Path) -> bool:
+    """Whether there is a file and it is not as it was written."""
+    return path.is_file() and is_whole(path) is False
 
 
 def require_whole(path: Path, remedy: str) -> None:

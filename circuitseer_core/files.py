@@ -10,6 +10,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from stat import S_ISDIR, S_ISREG
 from typing import Any
 
 import numpy as np
@@ -174,3 +175,38 @@ def _at_work(path: Path, aside: re.Match[str]) -> bool:
         return psutil.Process(int(aside["pid"])).create_time() <= path.stat().st_mtime + 1
     except (psutil.Error, OSError, OverflowError, ValueError):
         return False
+
+
+def stamp(files: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
+    """What changes when files do: name, bytes and modification time of each.
+
+    Raises UserError for one that is not there.
+    """
+    try:
+        return tuple((f.name, s.st_size, s.st_mtime_ns) for f in files for s in [f.stat()])
+    except OSError as error:
+        raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
+
+
+def special_file(folder: str | Path) -> str | None:
+    """The first thing under ``folder`` that is neither file nor folder nor a link to one."""
+    try:
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                inside = entry.is_dir(follow_symlinks=False)
+                found = special_file(entry.path) if inside else entry.path
+                if found is not None and (inside or _is_special(entry)):
+                    return found
+    except OSError:  # gone since, or not to be read: whoever needs it says so
+        pass
+    return None
+
+
+def _is_special(entry: os.DirEntry[str]) -> bool:
+    if entry.is_file(follow_symlinks=False):
+        return False
+    try:
+        mode = entry.stat().st_mode
+    except OSError:  # gone since, or a link to nothing: nobody can wait for it
+        return False
+    return not S_ISREG(mode) and not S_ISDIR(mode)

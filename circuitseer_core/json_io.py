@@ -54,14 +54,14 @@ def jsonable(value: Any, depth: int = 0) -> Any:
 
 
 def parse_json(text: str | bytes) -> Any:
-    """The value that ``text`` says; half a surrogate pair (a broken escape) becomes U+FFFD.
+    """The value that ``text`` says; half a surrogate pair (escaped, or as bytes) becomes U+FFFD.
 
     Raises ValueError where it is no JSON, or nested deeper than can be followed.
     """
     try:
         value = json.loads(text)
-        escape = "\\u" if isinstance(text, str) else b"\\u"
-        return _whole(value) if escape in text else value  # type: ignore[operator]
+        broken = "\\u" in text if isinstance(text, str) else b"\\u" in text or b"\xed" in text
+        return _whole(value) if broken else value
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
 
@@ -91,6 +91,8 @@ def json_object(value: Any) -> dict[str, Any]:
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises UserError where it is missing, unreadable or no object."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for without end
+            raise OSError("it is no ordinary file")
         value = parse_json(path.read_text(encoding="utf-8"))
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error

@@ -143,7 +143,7 @@ def heads(tape: Recorder) -> None:
     tape.hold(4)
     canvas = tape.page.locator("canvas[role=application]").first
     tape.say("One head: its effect on every probe sample, where it looks, what hurts")
-    tape.click(canvas, where=(0.25, 0.245))
+    tape.click(canvas, where=(0.33, 0.245))
     tape.hold(4.5)
 
 

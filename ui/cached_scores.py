@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.groupings import Grouping, number_columns_of
 from circuitseer_core.browse.pairs import matched_pairs, matched_sets
-from circuitseer_core.browse.store import ScoreStore, stamp
+from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import stamp
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.runs import texts
 from circuitseer_core.runs.folder import Run

@@ -237,7 +237,10 @@ def run_page(page: Any) -> None:
         page.run()
     except UserError as error:
         broken_state(error, "A part of this run cannot be read")
-        st.caption("Choose another run in the sidebar, or delete this one on the Runs page.")
+        st.caption(
+            "What does not need this file still works, on this run's other pages; other runs are "
+            "in the sidebar."
+        )
 
 
 def _pick_run() -> None:

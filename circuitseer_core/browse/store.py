@@ -15,7 +15,6 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -46,8 +45,10 @@ from circuitseer_core.browse.groupings import (
 )
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.files import stamp
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.shapes import check_shards
 
 
 class ScoreStore:
@@ -74,6 +75,7 @@ class ScoreStore:
         if not self.parts:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.run, self.name, self.settings = run, name, run.scoring(name)
+        check_shards(self.parts)
         self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
@@ -341,8 +343,3 @@ class ScoreStore:
             return self._connection.cursor().execute(query, list(values)).df()
         except duckdb.Error as error:
             raise UserError(f"the scores cannot be read: {one_line(error)}") from error
-
-
-def stamp(parts: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
-    """What changes when a scoring changes: name, bytes and modification time of every shard."""
-    return tuple((p.name, s.st_size, s.st_mtime_ns) for p in parts for s in [p.stat()])

@@ -34,7 +34,7 @@ from circuitseer_core.calibration.targets import read_target
 from circuitseer_core.calibration.weights import fold_fits, head_shares, whole_fit
 from circuitseer_core.correlation import spearman
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import replace_folder
+from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.calibration_records import (
     CALIBRATION_FORMAT,
     CalibrationOptions,
@@ -171,7 +171,7 @@ def _write(run: Run, record: CalibrationRecord, predictions: pd.DataFrame) -> No
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
     try:
-        predictions.to_parquet(aside / "predictions.parquet", index=False)
+        write_parquet(aside / "predictions.parquet", predictions)
         record.write(aside / "calibration.json")
         target = run.calibration_dir(record.name)
         target.parent.mkdir(exist_ok=True)

@@ -80,7 +80,7 @@ def load_rows(run: Run, name: str) -> Rows:
     """
     scoring = readable(run, name)
     tables = []
-    for part in run.score_parts(name):
+    for part in run.whole_score_parts(name):
         have = pq.read_schema(part).names
         columns = [c for c in have if c not in WIDE or c in HEAD_COLUMNS]
         table = pq.read_table(part, columns=columns)

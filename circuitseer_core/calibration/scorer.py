@@ -100,7 +100,7 @@ def calibrated_scores(run: Run, scores: str, record: CalibrationRecord) -> Float
     families = sorted({family for fit in record.fits for family, _, _ in fit.columns})
     columns = ["id", "n_tokens", *(head_column(family) for family in families)]
     predicted, folds = [], []
-    for part in run.score_parts(scores):
+    for part in run.whole_score_parts(scores):
         table = pq.read_table(part, columns=columns)
         own = folds_by_hash(table["id"].to_pylist(), record.settings.folds, record.settings.seed)
         predicted.append(_predicted(table, own, record.fits, scoring.feature_heads))

@@ -7,6 +7,7 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 from circuitseer_core import __version__
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
-from circuitseer_core.cli import deliver, stages, study
+from circuitseer_core.cli import deliver, heads_hub, stages, study
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.config import configurable
@@ -44,6 +45,12 @@ _SETTINGS: tuple[type[BaseModel], ...] = (
 )
 REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
 """Options that may be given several times, or several values at once."""
+
+MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM),
+}
+"""What the machine may refuse (space, rights, handles): no fault of the program, so one line."""
 
 
 def _print_version(asked: bool) -> None:
@@ -71,6 +78,16 @@ def main() -> None:
     except (Cancelled, KeyboardInterrupt) as stop:
         typer.secho(str(stop) or "cancelled", err=True, fg="yellow")
         sys.exit(130)
+    except MemoryError:
+        typer.secho("error: memory ran out; run it again to go on", err=True, fg="red")
+        sys.exit(1)
+    except OSError as error:
+        if error.errno not in MACHINE:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        said = f"error: {where}{error.strerror}; once that is mended, run it again to go on"
+        typer.secho(said, err=True, fg="red")
+        sys.exit(1)
 
 
 def spread_values(words: Sequence[str]) -> list[str]:
@@ -101,5 +118,7 @@ def demo(
         typer.echo(line)
 
 
-for command in (*stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, data, demo, open_app):
+for command in (
+    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, open_app,
+):  # fmt: skip
     app.command()(configurable(command))

@@ -10,7 +10,7 @@ import typer
 
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.runs.commands import as_typed
-from circuitseer_core.runs.machine import DEVICE
+from circuitseer_core.runs.machine import ALLOW_PICKLE, DEVICE
 
 REPEATABLE = {"--data", "--runs"}
 """Options that may be given several times, or several values at once."""
@@ -18,6 +18,7 @@ REPEATABLE = {"--data", "--runs"}
 Run = Annotated[Path, typer.Option("--run", help="The run folder.", show_default=False)]
 Data = Annotated[list[str], typer.Option(help=DATA_SPEC, metavar="<text>", show_default=False)]
 Device = Annotated[str, typer.Option(help=DEVICE)]
+AllowPickle = Annotated[bool, typer.Option("--allow-pickle", help=ALLOW_PICKLE)]
 Quiet = Annotated[
     bool, typer.Option("--quiet", help="Print nothing but errors (and what --json asks for).")
 ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from json import dumps
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -13,6 +13,10 @@ from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.cli.output import Outcome, telling
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+
+if TYPE_CHECKING:
+    from circuitseer_core.experiments.experiment import ExperimentResult
+    from circuitseer_core.runs.folder import Run
 
 
 def ablate(
@@ -24,13 +28,18 @@ def ablate(
         int | None, typer.Option(help="Longer samples are left out, before --limit.")
     ] = None,
     device: opt.Device = "auto",
+    allow_pickle: opt.AllowPickle = False,
 ) -> None:
     """Loss with several heads ablated at once, on any data."""
     from circuitseer_core.detection.joint import ablate_sets
+    from circuitseer_core.model.loading import pickle_allowed
 
     quiet_libraries()
-    for line in ablate_sets(run, heads, data, limit=limit, device=device, max_length=max_length):
-        typer.echo(line)
+    with pickle_allowed(allow_pickle):
+        for line in ablate_sets(
+            run, heads, data, limit=limit, device=device, max_length=max_length
+        ):
+            typer.echo(line)
 
 
 def inspect(
@@ -39,13 +48,16 @@ def inspect(
     layer: Annotated[int | None, typer.Option(help="One head's layer.")] = None,
     head: Annotated[int | None, typer.Option(help="One head's index.")] = None,
     name: opt.SetName = "default",
+    allow_pickle: opt.AllowPickle = False,
 ) -> None:
     """One sample's attention under the reasoning heads, as JSON."""
+    from circuitseer_core.model.loading import pickle_allowed
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.scoring.inspection import inspect_sample
 
     quiet_libraries()
-    inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
+    with pickle_allowed(allow_pickle):
+        inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
     typer.echo(dumps(inspection.to_json(), ensure_ascii=False))
 
 
@@ -98,18 +110,22 @@ def validate(
         with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
             result = EXPERIMENTS[experiment].run(opened, **options)
             progress.advance(1)
-        facts = {
-            "command": "validate",
-            "run": str(opened.path),
-            "experiment": experiment,
-            "title": result.title,
-            "verdict": result.verdict,
-            "numbers": result.numbers,
-            "outcome": result.outcome.to_json() if result.outcome else None,
-            "table": result.table.to_dict("records"),
-        }
-        words = f"{result.title}\n{result.verdict}\n"
-        tell(lambda: Outcome(facts, [words, result.table.to_string(index=False)]))
+        tell(lambda: _validated(opened, experiment, result))
+
+
+def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
+    facts = {
+        "command": "validate",
+        "run": str(run.path),
+        "experiment": experiment,
+        "title": result.title,
+        "verdict": result.verdict,
+        "numbers": result.numbers,
+        "outcome": result.outcome.to_json() if result.outcome else None,
+        "table": result.table.to_dict("records"),
+    }
+    words = f"{result.title}\n{result.verdict}\n"
+    return Outcome(facts, [words, result.table.to_string(index=False)])
 
 
 def _nothing(line: str) -> None:

@@ -12,14 +12,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
+import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
 from typing import Any
 
 from circuitseer_core.data.fields import (
+    PROMPT_NAMES,
     Fields,
     Layout,
     RowProblem,
@@ -37,6 +41,8 @@ from circuitseer_core.json_io import MOST_NESTED, jsonable
 __all__ = ["Corpus", "Fields", "FilePreview", "Preview", "Reject", "Sample"]
 
 PEEK_ROWS = 100
+_WORDS = re.compile(r"[a-z]+")
+_OF_PROMPTS = {*PROMPT_NAMES, "questions", "problems", "prompts"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,14 +279,19 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
     for option, name in fields.columns().items():
         inside = any(value_of(record, name) is not None for record in records)
         if name not in columns and not inside:
-            present = _listed(columns)
+            alike = get_close_matches(name.lower(), [column.lower() for column in columns], 1)
+            meant = next((c for c in columns if alike and c.lower() == alike[0]), None)
+            hint = f" (--{option}-field {shlex.quote(meant)}?)" if meant else ""
             raise UserError(
-                f"{table.name} has no field {name!r} for the {option}; found: {present}"
+                f"{table.name} has no field {name!r} for the {option}; found: "
+                f"{_listed(columns)}{hint}"
             )
     if not any(recognise(tuple(record), fields) for record in records):
+        likely = next((c for c in columns if set(_WORDS.findall(c.lower())) & _OF_PROMPTS), None)
+        named = f"--prompt-field {shlex.quote(likely)}" if likely else "--prompt-field"
         raise UserError(
             f"no prompt field recognised in {table.name}; found: {_listed(columns)} "
-            "(name it with --prompt-field)"
+            f"(name it with {named})"
         )
     return True
 
@@ -296,5 +307,6 @@ def _label(value: Any) -> str | None:
 
 
 def _listed(columns: Sequence[str]) -> str:
-    shown = ", ".join(map(str, columns[:20]))
+    """Names of columns; one in which a name could seem to end stands in quotes."""
+    shown = ", ".join(f'"{c}"' if re.search(r"[\s,]", str(c)) else str(c) for c in columns[:20])
     return f"{shown} and {len(columns) - 20} more" if len(columns) > 20 else shown or "none"

@@ -14,7 +14,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -25,13 +25,13 @@ import pandas as pd
 import torch
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import find_stack_tokens
-from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
+from circuitseer_core.detection.cost import seconds_ahead
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
@@ -40,16 +40,16 @@ from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.resume import refuse_other_model, refuse_other_settings
+from circuitseer_core.detection.resume import is_done, refuse_other_model, refuse_other_settings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.detection.timing import estimate
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
-from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce, print_above_bars
+from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
 from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.settings_file import write_settings
 
@@ -80,7 +80,7 @@ def detect(
         UserError: bad data or model, or a run folder made with another model or other settings.
     """
     refuse_other_settings(run, settings)
-    if run.detection.finished and is_whole(run.heads_path) is not False:
+    if is_done(run):
         return run.heads()
     announce(run, "detect", "Reading the data")
     corpora = {"probe": Corpus(settings.probe, settings.fields)}
@@ -91,15 +91,15 @@ def detect(
     devices = settings.device_names if reference is None else []
     if reference is None:
         announce(run, "detect", "Loading the model")
-        reference, info = load_model(
-            settings.model,
-            dtype=settings.dtype,
-            device=devices[0],
-            revision=settings.revision,
-            allow_pickle=settings.allow_pickle,
-            weight_bits=settings.weight_bits,
-            check=partial(_check, settings),
-        )
+        with pickle_allowed(settings.allow_pickle):
+            reference, info = load_model(
+                settings.model,
+                dtype=settings.dtype,
+                device=devices[0],
+                revision=settings.revision,
+                weight_bits=settings.weight_bits,
+                check=partial(_check, settings),
+            )
         refuse_other_model(run, info)
         with run.editing() as record:
             record.model = ModelRecord(**asdict(info))
@@ -108,7 +108,8 @@ def detect(
         record.detect.settings = DetectOptions(**settings.model_dump())
     write_settings(run.path, "detect", run.path, settings)
     table = _prepare(run, settings, reference, corpora, show)
-    return _Detection(run, settings, reference, table, show, devices).measure()
+    with pickle_allowed(settings.allow_pickle):  # for the workers
+        return _Detection(run, settings, reference, table, show, devices).measure()
 
 
 def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
@@ -124,10 +125,15 @@ def _prepare(
     corpora: dict[str, Corpus],
     show: bool,
 ) -> pd.DataFrame:
-    """probe.parquet: from an earlier attempt, or built now."""
-    if run.probe_path.is_file():
+    """probe.parquet: from an earlier attempt, or built now.
+
+    Raises UserError where it is damaged and something was measured on it.
+    """
+    measured = any(run.importance_dir.glob("part-*.parquet"))
+    if run.probe_path.is_file() and (measured or not is_damaged(run.probe_path)):
         drop_losses(run)
         return run.probe()
+    say_redone([run.probe_path] if run.probe_path.is_file() else [])
     max_length = default_max_length(reference.max_positions, settings.max_length)
     template = resolve_template(reference.tokenizer, settings.template)
     detection = run.detection.model_copy()
@@ -150,15 +156,11 @@ def _prepare(
             samples = _without_losses(samples, settings, name)
         budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
         if name == "probe":
-            announce(run, "detect", "Measuring the speed")
-            told = estimate(reference, settings, samples, budget)
-            detection.estimate_s = told.seconds and round(told.seconds, 1)
-            if show:
-                print_above_bars(told.words)
+            detection.estimate_s = _say_how_long(run, settings, reference, samples, budget, show)
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
-            ahead=_measuring_ahead(settings, reference, len(samples)),
+            ahead=seconds_ahead(settings, reference, len(samples)),
         ) as progress, KeptLosses(run, name) as known:  # fmt: skip
             losses = probes.candidate_losses(reference, samples, budget, progress, known)
         criterion = "loss" if by_loss else "random"
@@ -183,13 +185,20 @@ def _prepare(
     return table
 
 
-def _measuring_ahead(
-    settings: DetectSettings, reference: ReferenceModel, candidates: int
-) -> Callable[[float], float]:
-    """Seconds that the ablations will take, from the rate of clean passes a second."""
-    size = min(settings.probe_size, candidates)
-    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
-    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
+def _say_how_long(
+    run: Run,
+    settings: DetectSettings,
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    budget: int,
+    show: bool,
+) -> float | None:
+    """Estimate the stage's time in seconds from a short measurement, and show it."""
+    announce(run, "detect", "Measuring the speed")
+    expected = estimate(reference, settings, samples, budget)
+    if show:
+        print_above_bars(expected.words)
+    return expected.seconds and round(expected.seconds, 1)
 
 
 def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:

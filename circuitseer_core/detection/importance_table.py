@@ -14,15 +14,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole, require_whole, write_table
-from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.checksums import is_damaged, is_whole, require_whole, write_table
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.folder import MERGED
+from circuitseer_core.runs.shapes import IMPORTANCE, read_parts
 
 _METADATA = b"circuitseer"
 
@@ -65,8 +64,9 @@ def read_rounds(folder: Path, *, before: int) -> pd.DataFrame:
 
 
 def is_merged(folder: Path) -> bool:
-    """Whether measuring is complete and the parts have become one file."""
-    return (folder / MERGED).is_file()
+    """Whether measuring is complete and the parts have become one file, which is whole."""
+    merged = folder / MERGED
+    return merged.is_file() and not is_damaged(merged)
 
 
 def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
@@ -80,7 +80,7 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
     """
     merged = folder / MERGED
     parts = [p for p in sorted(folder.glob("part-*.parquet")) if p != merged]
-    if not merged.is_file():
+    if not is_merged(folder):
         for part in parts:
             require_whole(part, "run detect again")
         tables = [pq.read_table(p) for p in parts]
@@ -92,7 +92,6 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
             write_table(temporary, whole.replace_schema_metadata({_METADATA: note}))
     for part in parts:
         part.unlink()
-    require_whole(merged, "delete it, and run detect again to measure anew")
     table = pq.read_table(merged)
     note_ = _note(table.schema)
     # Called noise_floor where an earlier version merged the parts.
@@ -107,21 +106,17 @@ def delta_matrix(
     NaN where a head was raced out before a sample.
 
     Raises:
-        UserError: a part cannot be read.
+        UserError: a part is damaged or cannot be read.
     """
-    columns = ["id", "set", "layer", "head", "delta_loss"]
     parts = sorted(folder.glob("part-*.parquet"))
     if not parts:
         return pd.Index([]), [], np.empty((0, 0))
-    try:
-        rows = pa.concat_tables([pq.read_table(part, columns=columns) for part in parts])
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(
-            f"the measurements in {folder} cannot be read: {one_line(error)}"
-        ) from error
-    rows = rows.filter(pc.equal(rows["set"], set_name))
-    row, ids = pd.factorize(rows["id"].to_pandas(), sort=True)
-    layer, head = (rows[name].to_numpy().astype(np.int64) for name in ("layer", "head"))
+    for part in parts:
+        require_whole(part, "run detect again")
+    rows = read_parts(parts, IMPORTANCE)
+    rows = rows[rows["set"] == set_name]
+    row, ids = pd.factorize(rows["id"], sort=True)
+    layer, head = (rows[name].to_numpy(dtype=np.int64) for name in ("layer", "head"))
     width = int(head.max(initial=0)) + 1
     cells, column = np.unique(layer * width + head, return_inverse=True)
     values = np.full((len(ids), len(cells)), np.nan)

@@ -18,11 +18,12 @@ import torch
 from torch import Tensor
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.detection.ablator import Ablator, Measured, batch_budget
 from circuitseer_core.detection.importance_table import is_complete, part_path, write_part
 from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import Progress, say_redone
 
 Sets = Mapping[str, Sequence[Encoded]]
 """Name of a set (probe, contrast) -> its samples, in the order of probe.parquet."""
@@ -142,15 +143,18 @@ def measure_parts(
     settings_hash: str,
     progress: Progress,
 ) -> None:
-    """Measure and write the parts that ``folder`` does not hold yet."""
+    """Measure and write the parts that ``folder`` does not hold yet; damaged ones are named."""
     ids = {name: [sample.id for sample in samples] for name, samples in sets.items()}
-    todo = []
+    todo, damaged = [], []
     for part in parts:
         names = [ids[part.set_name][i] for i in part.samples]
-        if is_complete(part.path(folder), settings_hash, names, part.heads):
+        path = part.path(folder)
+        if is_complete(path, settings_hash, names, part.heads):
             progress.skip(part.units)
         else:
             todo.append(part)
+            damaged += [path] if is_damaged(path) else []
+    say_redone(damaged)
     for part, measured in measurer.measured(todo):
         names = [ids[part.set_name][i] for i in part.samples]
         write_part(

@@ -9,11 +9,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.detection.kept_losses import losses_path
 from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import ModelInfo
-from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.folder import MERGED, Run
+from circuitseer_core.runs.progress import say_redone
 from circuitseer_core.wording import count
 
 
@@ -69,3 +71,13 @@ def _rows(paths: Iterable[Path]) -> int:
         with contextlib.suppress(OSError, pa.ArrowException):
             rows += pq.read_metadata(path).num_rows
     return rows
+
+
+def is_done(run: Run) -> bool:
+    """Whether a finished detection still has its tables. Damaged ones are named and made again."""
+    if not run.detection.finished:
+        return False
+    tables = [run.heads_path, run.importance_dir / MERGED]
+    damaged = [table for table in tables if is_damaged(table)]
+    say_redone(damaged)
+    return run.heads_path.is_file() and not damaged

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +13,7 @@ from typing import Any, Self
 import pandas as pd
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.json_io import jsonable
@@ -54,6 +57,18 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{pair!r} is not NAME=VALUE")
         options[name.strip().replace("-", "_")] = value.strip()
     return options
+
+
+def plain_option(value: Any) -> Any:
+    """An option from Python as the command line gives it: runs and paths by their path, lists with
+    commas."""
+    if isinstance(value, Run):
+        return str(value.path)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return ",".join(str(plain_option(item)) for item in value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +147,7 @@ class Experiment:
         module = importlib.import_module(self.module)
         if hasattr(module, "estimated_seconds"):
             own: float | None = module.estimated_seconds(run, **options)
-            return own
+            return own if own is not None and math.isfinite(own) else None
         for kept in saved_results(run):
             if kept.name == self.name and kept.seconds is not None:
                 return kept.seconds
@@ -165,8 +180,11 @@ def saved_results(run: Run) -> list[ExperimentRecord]:
 
 
 def saved_table(run: Run, name: str) -> pd.DataFrame:
-    """The table kept of an experiment; empty where there is none that can be read."""
+    """The table kept of an experiment; empty where there is none, or one that is damaged."""
+    path = run.path / FOLDER / f"{name}.parquet"
+    if is_damaged(path):
+        return pd.DataFrame()
     try:
-        return pd.read_parquet(run.path / FOLDER / f"{name}.parquet")
+        return pd.read_parquet(path)
     except (OSError, ValueError):
         return pd.DataFrame()

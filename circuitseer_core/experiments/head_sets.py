@@ -17,6 +17,7 @@ import pandas as pd
 import pyarrow as pa
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.answers import extract_answer, lists_options, same_answer
 from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.files import write_parquet
@@ -154,7 +155,7 @@ def _kept(
     path: Path, measure: Callable[[], pd.DataFrame], progress: Progress, units: int
 ) -> pd.DataFrame:
     """The part at ``path``, measured now where it is not there whole."""
-    if path.is_file():
+    if path.is_file() and not is_damaged(path):
         try:
             part = pd.read_parquet(path)
             progress.skip(units)

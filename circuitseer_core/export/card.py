@@ -23,7 +23,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.removals import removal_lines
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import percent, signed
+from circuitseer_core.wording import count, percent, signed
 
 
 def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> str:
@@ -98,7 +98,7 @@ def _how(manifest: ExportManifest) -> str:
 def _benchmark(file: BenchmarkFile) -> str:
     name = file.file if file.file.startswith("hf:") else Path(file.file).name
     seal = f", SHA-256 {file.sha256[:12]}" if file.sha256 else ""
-    return f"`{name}` ({file.questions:,} questions{seal})"
+    return f"`{name}` ({count(file.questions, 'question')}{seal})"
 
 
 def _calibrated(record: CalibrationRecord) -> str:

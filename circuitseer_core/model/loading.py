@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -94,6 +95,28 @@ _BROKEN = (
 """What a configuration of wrong types, broken weights or another file under a known name raise."""
 
 
+_ALLOWED = "CIRCUITSEER_ALLOW_PICKLE"
+
+
+@contextmanager
+def pickle_allowed(allowed: bool) -> Iterator[None]:
+    """Where ``allowed``, all loading in the block may read checkpoints that can run code.
+
+    Whoever loads a model need not pass it on, and the workers that are started in the block know
+    it too: it stands in the environment. A run folder has no say in it.
+    """
+    before = os.environ.get(_ALLOWED)
+    if allowed:
+        os.environ[_ALLOWED] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            os.environ.pop(_ALLOWED, None)
+        else:
+            os.environ[_ALLOWED] = before
+
+
 def load_model(
     spec: str,
     *,
@@ -109,7 +132,8 @@ def load_model(
     Args:
         spec: a Hub id, a local Transformers folder, or ``demo`` (the embedded default).
         device: see :func:`resolve_device`; ``spread`` for the layers over all GPUs.
-        allow_pickle: also load checkpoints that are no safetensors files.
+        allow_pickle: also load checkpoints that are no safetensors files; see
+            :func:`pickle_allowed`.
         weight_bits: ``all``, or ``8`` or ``4``: weights quantised as they are loaded.
         check: may refuse (by UserError) before the weights are read.
 
@@ -121,6 +145,7 @@ def load_model(
     precision = resolve_dtype(dtype, on)
     placing = placement(on, precision, spread=device == SPREAD, weight_bits=weight_bits)
     source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    allow_pickle = allow_pickle or os.environ.get(_ALLOWED) == "1"
     _refuse_pickle(spec, Path(source), allow_pickle)
     try:
         # Code that a model brings along is never run.
@@ -195,12 +220,7 @@ def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
 
 
 def load_run_model(
-    known: PinnedModel,
-    dtype: str,
-    device: str,
-    *,
-    allow_pickle: bool = False,
-    check: Check | None = None,
+    known: PinnedModel, dtype: str, device: str, *, check: Check | None = None
 ) -> ReferenceModel:
     """The model that a run's heads were found in; ``check`` as in :func:`load_model`.
 
@@ -212,7 +232,6 @@ def load_run_model(
         dtype=dtype,
         device=device,
         revision=known.revision,
-        allow_pickle=allow_pickle,
         weight_bits=known.weight_bits,
         check=check,
     )

@@ -11,17 +11,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import read_columns
+from circuitseer_core.files import read_columns, special_file, sweep
 from circuitseer_core.installation import HOME
-from circuitseer_core.runs import ownership
+from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE
-from circuitseer_core.runs.integrity import remedy_for
+from circuitseer_core.runs.integrity import missing_table, remedy_for
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
     DetectRecord,
@@ -40,7 +41,6 @@ SETTINGS_FILE = "settings.yaml"
 
 MERGED = "part-all.parquet"
 """A finished detection's parts in one file: thousands of small ones would open slowly."""
-
 
 ARM_PREFIX = "arm."
 """Names of selections that are arms of a comparison begin so."""
@@ -78,19 +78,27 @@ class Run:
         self.record = record
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
-        """Open an existing run; UserError where ``path`` is none or its run.json is broken."""
+    def open(cls, path: str | Path) -> Self:
+        """Open an existing run; UserError where ``path`` is none or its run.json is broken.
+
+        So it is where the folder holds a pipe, a socket or a device: whoever read one would wait.
+        """
         path = Path(path)
         if not (path / "run.json").is_file():
             raise UserError(f"{path} is not a run folder (it has no run.json)")
+        special = special_file(path)
+        if special is not None:
+            raise UserError(f"{special} is no ordinary file: remove it, and the run can be read")
         return cls(path, RunRecord.of_run(path))
 
     @classmethod
-    def create(cls, path: str | Path) -> Run:
+    def create(cls, path: str | Path) -> Self:
         """Open the run at ``path``, or make one there; a folder of another kind is refused."""
         path = Path(path)
         if (path / "run.json").is_file():
             return cls.open(path)
+        if path.is_dir():
+            sweep(path)  # of a maker that was killed before its first file was in place
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             leftovers = {p.name for p in path.iterdir()} if path.is_dir() else {path.name}
             if leftovers - {"log.txt", "lock", "progress.json"}:
@@ -185,7 +193,7 @@ class Run:
 
     def heads(self) -> pd.DataFrame:
         """heads.parquet: one row a head, sorted by layer and head."""
-        return self._table(self.heads_path, "heads", f"detect --run {self.path}")
+        return self._table(self.heads_path, shapes.HEADS, unique=("layer", "head"))
 
     def importance(self) -> pd.DataFrame:
         """The per-sample table: id, set, layer, head, delta_loss (nats)."""
@@ -193,24 +201,17 @@ class Run:
         parts = [whole] if whole.is_file() else sorted(self.importance_dir.glob("part-*.parquet"))
         if not parts:
             raise UserError(f"{self.path} has no importances: run detect --run {self.path}")
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
         for part in parts:
             require_whole(part, remedy_for(self.path, part))
-        try:
-            table = pa.concat_tables([pq.read_table(p).replace_schema_metadata() for p in parts])
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{self.importance_dir} cannot be read: {error}") from error
-        return table.to_pandas()
+        return shapes.read_parts(parts, shapes.IMPORTANCE)
 
     def probe(self) -> pd.DataFrame:
         """Probe (and contrast) samples: id, set, source, n_tokens, n_loss_tokens, base_loss, …"""
-        return self._table(self.probe_path, "probe", f"detect --run {self.path}")
+        return self._table(self.probe_path, shapes.PROBE, unique=("set", "id"))
 
     def pool(self) -> pd.DataFrame:
         """The pool the probe was drawn from: id, source, base_loss."""
-        return self._table(self.pool_path, "pool", f"detect --run {self.path}")
+        return self._table(self.pool_path, shapes.POOL)
 
     def scorings(self) -> list[str]:
         """Names of the scorings in this run, ``default`` first."""
@@ -234,9 +235,13 @@ class Run:
 
     def whole_score_parts(self, name: str = "default") -> list[Path]:
         """The shards of one scoring, each as it was written; UserError naming one that is not."""
+        again = f"run score --run {self.path} --name {name} again"
+        missing = missing_table(self.scores_dir(name), self.scoring(name))
+        if missing is not None:
+            raise UserError(f"{self.scores_dir(name) / missing} is missing: {again}")
         parts = self.score_parts(name)
         for part in parts:
-            require_whole(part, f"run score --run {self.path} --name {name} again")
+            require_whole(part, again)
         return parts
 
     def scores(self, name: str = "default", columns: list[str] | None = None) -> pd.DataFrame:
@@ -250,6 +255,7 @@ class Run:
         parts = self.score_parts(name)
         if not parts:
             raise UserError(f"{self.path}: scoring {name!r} has no finished shard yet")
+        shapes.check_shards(parts)
         if columns is None:
             columns = [c for c in pq.read_schema(parts[0]).names if c not in WIDE]
         return read_columns(parts, columns)
@@ -258,7 +264,9 @@ class Run:
         """Rejected rows of one scoring: id (or file:line), source, reason; empty where none."""
         path = self.scores_dir(name) / "rejects.parquet"
         return (
-            self._read(path) if path.is_file() else pd.DataFrame(columns=["id", "source", "reason"])
+            self._read(path, shapes.REJECTS)
+            if path.is_file()
+            else pd.DataFrame(columns=["id", "source", "reason"])
         )
 
     def selections(self) -> list[str]:
@@ -289,7 +297,7 @@ class Run:
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
         self.selection(name)
-        return self._read(self.selection_dir(name) / "ids.parquet")
+        return self._read(self.selection_dir(name) / "ids.parquet", shapes.IDS, unique=("id",))
 
     def calibration_dir(self, name: str) -> Path:
         """Folder of one calibration."""
@@ -321,18 +329,15 @@ class Run:
             "select": "done" if self.selections() else "missing",
         }
 
-    def _table(self, path: Path, what: str, command: str) -> pd.DataFrame:
+    def _table(self, path: Path, shape: shapes.Shape, unique: tuple[str, ...] = ()) -> pd.DataFrame:
         if not path.is_file():
-            raise UserError(f"{self.path} has no {what} table: run {command}")
-        return self._read(path)
+            raise UserError(f"{self.path} has no {path.stem} table: run detect --run {self.path}")
+        return self._read(path, shape, unique)
 
-    def _read(self, path: Path) -> pd.DataFrame:
-        """A table. Raises UserError where it is damaged or cannot be read."""
+    def _read(self, path: Path, shape: shapes.Shape, unique: tuple[str, ...] = ()) -> pd.DataFrame:
+        """A table. Raises UserError where it is damaged, cannot be read or has another shape."""
         require_whole(path, remedy_for(self.path, path))
-        try:
-            return pd.read_parquet(path)
-        except (OSError, ValueError, KeyError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+        return shapes.read_shaped(path, shape, unique=unique)
 
 
 def _age(selection: Path) -> tuple[str, int]:

@@ -1,25 +1,50 @@
-"""Is every table of a run as it was written? What is damaged, and how each is made again."""
+"""Is every file of a run as it was written? What is damaged or gone, and how it is made again."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from circuitseer_core.checksums import is_whole
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.records import Record, ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord
 
 _TABLES = (
     ("pool.parquet", "is for viewing only: delete it"),
     ("probe.parquet", "everything was measured on it: start another run"),
     ("heads.parquet", "detect --run {run} makes it again from the measurements"),
-    ("importance/part-all.parquet", "delete it, and detect --run {run} measures again"),
+    ("importance/part-all.parquet", "detect --run {run} measures all of it again"),
     ("importance/part-*.parquet", "detect --run {run} measures this part again"),
     ("scores/*/part-*.parquet", "score --run {run} --name {folder} scores this part again"),
     ("scores/*/rejects.parquet", "score --run {run} --name {folder} writes it again"),
     ("selections/*/*.parquet", "select --run {run} --name {folder} draws it again"),
+    ("calibrations/*/*.parquet", "calibrate --run {run} --name {folder} fits it again"),
     ("experiments/*.parquet", "validate --run {run} {stem} computes it again"),
+    ("experiments/*/*.parquet", "the experiment measures this part again when it is next run"),
 )
 """Pattern of files, and what to do about a damaged one; of two that fit the first counts."""
+
+
+_RECORDS: tuple[tuple[str, type[Record], str], ...] = (
+    (
+        "scores/*/settings.json", ScoringRecord,
+        "delete its folder, and score --run {run} --name {folder} scores again",
+    ),
+    (
+        "selections/*/selection.json", SelectionRecord,
+        "select --run {run} --name {folder} draws it again",
+    ),
+    (
+        "calibrations/*/calibration.json", CalibrationRecord,
+        "calibrate --run {run} --name {folder} fits it again",
+    ),
+    ("experiments/*.json", ExperimentRecord, "validate --run {run} {stem} computes it again"),
+)  # fmt: skip
+"""Pattern of files, what they hold, and what to do about one that cannot be read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +70,11 @@ class RunCheck:
 
 
 def check_run(run_path: Path) -> RunCheck:
-    """Read every table of a run against its checksum; what did not change is read once a process.
+    """Read every table of a run against its checksum, and every record.
 
-    Tables made before checksums, or by other hands, have none: they count as unsigned where they
-    can be opened.
+    A table that did not change is read once a process. A table that a record promises and that is
+    gone is damage too. Tables made before checksums, or by other hands, have none: they count as
+    unsigned where they can be opened.
     """
     result = RunCheck()
     for path, remedy in tables(run_path):
@@ -59,7 +85,37 @@ def check_run(run_path: Path) -> RunCheck:
             result.whole += 1
         else:
             result.damaged.append(Damage(path.relative_to(run_path).as_posix(), remedy))
+    result.damaged += _records(run_path)
     return result
+
+
+def _records(run_path: Path) -> Iterator[Damage]:
+    """Records that cannot be read, and tables that they name and that are gone."""
+    for pattern, kind, remedy in _RECORDS:
+        for path in sorted(run_path.glob(pattern)):
+            told = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)
+            try:
+                record = kind.read(path)
+            except UserError:
+                yield Damage(path.relative_to(run_path).as_posix(), told)
+                continue
+            name = missing_table(path.parent, record)
+            if name is not None:
+                where = path.with_name(name)
+                again = remedy_for(run_path, where)
+                yield Damage(where.relative_to(run_path).as_posix(), f"is missing; {again}")
+
+
+def missing_table(folder: Path, record: Record) -> str | None:
+    """The first table that a finished scoring, a selection or a calibration is without."""
+    names: Iterable[str] = ()
+    if isinstance(record, ScoringRecord) and record.state == "done":
+        names = (f"part-{index:05d}.parquet" for index in range(record.shards))
+    elif isinstance(record, SelectionRecord):
+        names = ("ids.parquet",)
+    elif isinstance(record, CalibrationRecord):
+        names = ("predictions.parquet",)
+    return next((name for name in names if not (folder / name).is_file()), None)
 
 
 def tables(run_path: Path) -> Iterator[tuple[Path, str]]:
@@ -74,4 +130,6 @@ def tables(run_path: Path) -> Iterator[tuple[Path, str]]:
 
 def remedy_for(run_path: Path, path: Path) -> str:
     """What makes a table of a run again."""
-    return next((remedy for file, remedy in tables(run_path) if file == path), "make it again")
+    inside = path.relative_to(run_path)
+    remedy = next((told for pattern, told in _TABLES if inside.match(pattern)), "make it again")
+    return remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)

@@ -37,7 +37,13 @@ from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.job_steps import is_ours, rebuilt, sealed
 from circuitseer_core.runs.processes import RUNNER, identity, is_live, works_in
 from circuitseer_core.runs.progress import announce
-from circuitseer_core.runs.records import JobRecord, ProcessRecord, ProgressRecord, read_or_none
+from circuitseer_core.runs.records import (
+    JobRecord,
+    JobState,
+    ProcessRecord,
+    ProgressRecord,
+    read_or_none,
+)
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
 STARTING = "Starting the process"
@@ -305,7 +311,7 @@ class _Runner:
             time.sleep(0.1)
         return code
 
-    def finish(self, state: str, error: str | None = None) -> None:
+    def finish(self, state: JobState, error: str | None = None) -> None:
         self.job.state, self.job.error = state, error
         self.job.child, self.job.ended_s = ProcessRecord(), time.time()
         self.write()

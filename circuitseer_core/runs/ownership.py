@@ -50,6 +50,8 @@ def mark(run_path: Path) -> None:
 def is_own(run_path: Path) -> bool:
     """Whether the run was made here, or adopted."""
     try:
+        if not (run_path / MARK).is_file():
+            return False
         given = (run_path / MARK).read_text(encoding="ascii")
         return is_sealed(_folder(run_path), given)
     except (OSError, ValueError):

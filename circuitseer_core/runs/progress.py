@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from types import TracebackType
 
 from tqdm import tqdm
@@ -18,6 +19,8 @@ from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ProgressRecord
 
 _WRITE_EVERY_S = 0.5
+_NAMED = 5
+"""Damaged files that are named; the others are counted."""
 
 
 def announce(run: Run | None, stage: str, phase: str) -> None:
@@ -137,3 +140,11 @@ class Progress:
 def print_above_bars(line: str) -> None:
     """One line on stderr for something that has to be seen; a bar at work stays below it."""
     tqdm.write(line, file=sys.stderr)
+
+
+def say_redone(damaged: Sequence[Path]) -> None:
+    """Name damaged files that are made again now, on stderr (a job's log)."""
+    if damaged:
+        names = ", ".join(path.name for path in damaged[:_NAMED])
+        more = f" and {len(damaged) - _NAMED} more" if len(damaged) > _NAMED else ""
+        print_above_bars(f"damaged, made again: {names}{more}")

@@ -8,7 +8,7 @@ line that names file and key. Only keys that were set are written.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Literal, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -188,6 +188,18 @@ class AppliedCalibration(Record):
     sha256: str
 
 
+class HeadsSource(Record):
+    """A head map that a scoring took its heads from, in place of its run's own.
+
+    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on.
+    """
+
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str
+    weights_hash: str | None = None
+
+
 class ImportFile(Record):
     """A file of outside scores, with its SHA-256 where it is one file."""
 
@@ -235,6 +247,7 @@ class ScoringRecord(Record):
 
     heads: list[Head] = []
     heads_rule: str | None = None
+    heads_from: HeadsSource | None = None
     rank_by: str = "importance"
     text: ScoredPart = "prompt"
     model: ModelRecord | None = None
@@ -304,6 +317,9 @@ class ProcessRecord(Record):
     start_time: float = 0.0
 
 
+JobState = Literal["none", "running", "stopping", "done", "failed", "cancelled", "interrupted"]
+
+
 class JobRecord(Record):
     """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
 
@@ -312,7 +328,7 @@ class JobRecord(Record):
 
     steps: list[list[str]] = []
     seal: str | None = None
-    state: str = "none"
+    state: JobState = "none"
     step: int = 0
     error: str | None = None
     started: str | None = None

@@ -23,16 +23,18 @@ _PACKAGES = ("circuitseer", "torch", "transformers", "tokenizers", "numpy", "pan
 def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
     """Hold the run for one stage and keep ``state`` in run.json true.
 
-    A second process that wants the same run gets a UserError instead of a race. SIGTERM (how a job
-    is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then stays valid. A
-    ``Cancelled`` with a text of its own says what was kept.
+    A second process that wants the same run gets a UserError that names the holder's pid. SIGTERM
+    (how a job is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then
+    stays valid. A ``Cancelled`` with a text of its own says what was kept.
     """
     handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            raise UserError(f"another process is at work in {run.path}") from error
+            raise UserError(f"another process{_holder(handle)} is at work in {run.path}") from error
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         sweep(run.path, inside=True)
         run.reload()
         with run.editing() as record:
@@ -55,6 +57,12 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
                 record.state, record.seconds = state, record.seconds | {stage: round(spent, 2)}
     finally:
         os.close(handle)
+
+
+def _holder(handle: int) -> str:
+    """`` (pid 123)`` of whoever holds the lock; nothing where the file does not say."""
+    written = os.pread(handle, 20, 0).strip()
+    return f" (pid {int(written)})" if written.isdigit() else ""
 
 
 @contextmanager

@@ -76,7 +76,6 @@ class LocalEngine:
             run.model,
             settings.dtype,
             settings.device_names[0],
-            allow_pickle=settings.allow_pickle,
             check=lambda positions, _: default_max_length(positions, settings.max_length),
         )
 

@@ -30,7 +30,7 @@ from ray.data.datasource import Datasource, ReadTask
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.loading import load_run_model, pickle_allowed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord, ScoringRecord
@@ -102,7 +102,12 @@ class RayEngine:
             options = self.settings
             run = self.run_folder
             self._worker = worker.remote(
-                run.model, run.detection.template, options.dtype, options.device, os.getcwd()
+                run.model,
+                run.detection.template,
+                options.dtype,
+                options.device,
+                os.getcwd(),
+                options.allow_pickle,
             )
         return self._worker
 
@@ -135,6 +140,7 @@ class RayEngine:
                 settings.device,
                 plan,
                 os.getcwd(),
+                settings.allow_pickle,
             ),
             batch_size=1,
             compute=ray.data.ActorPoolStrategy(
@@ -149,12 +155,19 @@ class RayScorer:
     """One actor: the run's model on one device, fed windows."""
 
     def __init__(
-        self, model: ModelRecord, dtype: str, device: str, plan: ShardPlan, cwd: str
+        self,
+        model: ModelRecord,
+        dtype: str,
+        device: str,
+        plan: ShardPlan,
+        cwd: str,
+        allow_pickle: bool,
     ) -> None:
         from circuitseer_core.scoring.window_scorer import WindowScorer
 
         _enter(cwd)
-        self.scorer = WindowScorer(load_run_model(model, dtype, device), plan)
+        with pickle_allowed(allow_pickle):  # the driver's environment is another machine's
+            self.scorer = WindowScorer(load_run_model(model, dtype, device), plan)
 
     def __call__(self, batch: Mapping[str, Any]) -> Mapping[str, Any]:
         """One window in (``window``: a pickled EncodedWindow), one shard out."""
@@ -168,10 +181,17 @@ class _Worker(ShardWorker):
     """Answers what only a loaded model knows, before the pool of actors is there."""
 
     def __init__(
-        self, model: ModelRecord, template: str | None, dtype: str, device: str, cwd: str
+        self,
+        model: ModelRecord,
+        template: str | None,
+        dtype: str,
+        device: str,
+        cwd: str,
+        allow_pickle: bool,
     ) -> None:
         _enter(cwd)
-        super().__init__(model, template, dtype, device)
+        with pickle_allowed(allow_pickle):
+            super().__init__(model, template, dtype, device)
 
 
 class _WindowSource(Datasource):

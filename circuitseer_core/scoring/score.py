@@ -19,16 +19,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.cost import Estimate
+from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.model.loading import pickle_allowed
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress, announce, print_above_bars
-from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.progress import (
+    Progress,
+    announce,
+    print_above_bars,
+    say_redone,
+)
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
@@ -56,6 +63,8 @@ from circuitseer_core.scoring.windows import CHARS_A_TOKEN, Window
 from circuitseer_core.wording import count
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from circuitseer_core.model.reference import ReferenceModel
 
 __all__ = ["ScoreSettings", "score"]
@@ -87,14 +96,48 @@ def score(
             data that is missing or empty, or data of which no sample could be scored.
     """
     model = run.record.model
-    if model is None or not run.heads_path.is_file():
+    if model is None or (settings.heads_from is None and not run.heads_path.is_file()):
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
-    heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    heads = select_heads(_head_table(run, model, settings), settings.heads, settings.rank_by)
     announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    before = read_record(folder)
+    before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is not None and _is_done(folder, before):
+        return before
+    began = time.monotonic()
+    announce(run, "score", "Loading the model")
+    with (
+        pickle_allowed(settings.allow_pickle),
+        closing(_engine(run, settings, reference, before)) as engine,
+    ):
+        record = before or _new_record(settings, wanted, engine.facts(), total)
+        if before is None and settings.shard_rows is None:
+            announce(run, "score", "Measuring the speed")
+            _size_up(record, engine, corpus, total, progress)
+        record.state = "running"
+        _say_how(record, run, settings)
+        rejects = folder / "rejects.parquet"
+        book = ShardBook(folder, record, corpus)
+        say_redone([*book.damaged, *([rejects] if is_damaged(rejects) else [])])
+        write_settings(folder, "score", run.path, settings)
+        with Progress(
+            run, "score", total, unit="samples", show=progress, phase="Scoring samples"
+        ) as shown:
+            engine.run(book, shown)
+    return _finish(book, time.monotonic() - began)
+
+
+def _agreed(
+    run: Run, settings: ScoreSettings, heads: list[Head], model: ModelRecord, corpus: Corpus
+) -> tuple[ScoringRecord | None, ScoringRecord]:
+    """What an earlier try left under this name, grown as the data has, and what is asked for now.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+    before = read_record(run.scores_dir(settings.name))
     if before is not None:
         in_order(corpus, before)
     data = DataRecord(**corpus.fingerprint())
@@ -104,26 +147,16 @@ def score(
         if before.data[0].sha256 == data.sha256:
             wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
-        if _is_done(folder, before):
-            return before
-    began = time.monotonic()
-    announce(run, "score", "Loading the model")
-    with closing(_engine(run, settings, reference, before)) as engine:
-        record = before or _new_record(settings, wanted, engine.facts(), total)
-        if before is None and settings.shard_rows is None:
-            announce(run, "score", "Measuring the speed")
-            _size_up(record, engine, corpus, total, progress)
-        record.state = "running"
-        _say_how(record, run, settings)
-        book = ShardBook(folder, record, corpus)
-        write_settings(folder, "score", run.path, settings)
-        with Progress(
-            run, "score", total, unit="samples", show=progress, phase="Scoring samples"
-        ) as shown:
-            if book.damaged:
-                shown.say(f"damaged, scored again: {', '.join(book.damaged[:5])}")
-            engine.run(book, shown)
-    return _finish(book, time.monotonic() - began)
+    return before, wanted
+
+
+def _head_table(run: Run, model: ModelRecord, settings: ScoreSettings) -> pd.DataFrame:
+    """The run's heads, or those of a map that was measured on the same model."""
+    if settings.heads_from is None:
+        return run.heads()
+    found = read_head_map(settings.heads_from)
+    refuse_other_model(found, model, force=settings.force_heads)
+    return found.heads
 
 
 def _engine(

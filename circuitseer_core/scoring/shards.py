@@ -17,7 +17,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from circuitseer_core.checksums import checked_writer, is_whole, write_table
+from circuitseer_core.checksums import checked_writer, is_damaged, is_whole, write_table
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
@@ -79,14 +79,14 @@ def finished(folder: Path, index: int, settings_hash: str) -> Note | None:
     return note if ours else None
 
 
-def clean(folder: Path, settings_hash: str) -> list[str]:
-    """Delete shards of another scoring and damaged ones, whose names are returned."""
+def clean(folder: Path, settings_hash: str) -> list[Path]:
+    """Delete shards of another scoring and damaged ones, which are returned."""
     damaged = []
     for path in sorted(folder.glob("part-*.parquet")):
         number = path.stem.removeprefix("part-")
         if not number.isdigit() or finished(folder, int(number), settings_hash) is None:
-            if is_whole(path) is False:
-                damaged.append(path.name)
+            if is_damaged(path):
+                damaged.append(path)
             path.unlink(missing_ok=True)
     return damaged
 
@@ -163,7 +163,7 @@ class ShardBook:
         record: settings.json.
         mark: hash of the settings, which every shard carries.
         count: windows seen so far; the number of shards once the stream is at its end.
-        damaged: names of shards that were not as they were written, to be made again.
+        damaged: shards that were not as they were written, to be made again.
     """
 
     def __init__(self, folder: Path, record: ScoringRecord, corpus: Corpus) -> None:

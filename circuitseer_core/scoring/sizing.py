@@ -37,6 +37,9 @@ FIRST_ROWS = 4
 MEASURED_S = 3.0
 """The rows that are scored for the measurement: a few first, more where these were quick."""
 
+FULL_BATCHES = 2
+"""On a quick device the rows are repeated to so many: a large batch has another speed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Speed:
@@ -82,22 +85,26 @@ def measure_speed(
     with freed_memory_kept(reference.device.type):
         if plan.token_budget <= 1:
             find_budget(scorer, encoded)
-        part = _first(encoded, FIRST_ROWS)
+        part = _taken(encoded, min(FIRST_ROWS, len(encoded.samples)))
         seconds = _scored(scorer, part)
-        more = min(len(encoded.samples), int(FIRST_ROWS * MEASURED_S / seconds))
+        mean = sum(len(text.ids) for text in encoded.texts) / len(encoded.texts)
+        wanted = max(len(encoded.samples), round(FULL_BATCHES * scorer.token_budget / mean))
+        more = min(wanted, int(FIRST_ROWS * MEASURED_S / seconds))
         if more > len(part.samples):
-            part = _first(encoded, more)
+            part = _taken(encoded, more)
             seconds = _scored(scorer, part)
     chars = sum(cut.chars_of(sample) for sample in part.samples)
     return Speed(scorer.token_budget, seconds / max(1, chars))
 
 
-def _first(encoded: EncodedWindow, samples: int) -> EncodedWindow:
+def _taken(encoded: EncodedWindow, rows: int) -> EncodedWindow:
+    """So many rows, over and over where there are fewer."""
+    places = [i % len(encoded.samples) for i in range(rows)]
     return replace(
         encoded,
-        samples=encoded.samples[:samples],
-        texts=encoded.texts[:samples],
-        responses=encoded.responses[:samples],
+        samples=[encoded.samples[i] for i in places],
+        texts=[encoded.texts[i] for i in places],
+        responses=[encoded.responses[i] for i in places],
     )
 
 

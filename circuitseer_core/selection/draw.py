@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.runs.selection_records import LengthTarget
@@ -87,13 +88,7 @@ def draw(
     if not len(where):
         raise UserError(f"nothing is left to draw from: {_explain(sifted.counts)}")
     pool = everyone if len(where) == len(everyone) else everyone.take(where)
-    weight = pool.score
-    if settings.length_control == "within-bins":
-        if not np.isfinite(pool.length).all() or not pool.length.any():
-            raise UserError("length control needs the token count of every sample (n_tokens)")
-        weight = control_length(pool.score, pool.length)
-    if settings.lowest:
-        weight = (weight.max() + weight.min()) - weight
+    weight = _weights(pool, settings)
     temperature = settings.temperature
     if settings.target_ess is not None:
         temperature = temperature_for(weight, settings.target_ess)
@@ -127,6 +122,18 @@ def draw(
     return Drawing(
         pool, where, sifted, weight, hashes, keys, chances, chosen, temperature, strata, limits
     )
+
+
+def _weights(pool: Pool, settings: SelectionSettings) -> Floats:
+    """The scores (N,) as the draw weighs them: at fixed length, or mirrored, where asked for."""
+    weight = pool.score
+    if settings.length_control == "within-bins":
+        if not np.isfinite(pool.length).all() or not pool.length.any():
+            raise UserError("length control needs the token count of every sample (n_tokens)")
+        weight = control_length(pool.score, pool.length)
+    if settings.lowest:
+        weight = (weight.max() + weight.min()) - weight
+    return weight
 
 
 def _limits(settings: SelectionSettings, n: int, target: LengthTarget | None) -> Limits:

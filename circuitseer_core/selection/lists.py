@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.remote import is_address
@@ -159,6 +160,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
     path = run.selection_dir(name) / "lists.parquet"
     if not path.is_file():
         raise UserError(f"{path} is missing: the lists behind the selection are not known")
+    require_whole(path, f"select --run {run.path} --name {name} draws it again")
     lists = pd.read_parquet(path)
     named = {rule: frozenset(lists.loc[lists["rule"] == rule, "id"]) for rule in LIST_RULES}
     rules = Rules(

@@ -43,6 +43,7 @@ from circuitseer_core.selection.near_duplicates import (
 from circuitseer_core.selection.pool import Pool
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import REASONS, Sifted
+from circuitseer_core.wording import count
 
 REMOVED_FILE = "removed.parquet"
 COLUMNS = ("id", "source", "rule", "matched", "similarity", "found_in", "evidence")
@@ -74,7 +75,8 @@ def removed_frame(pool: Pool, sifted: Sifted, contamination: Contamination | Non
     if contamination is not None:
         out = np.flatnonzero(sifted.reason == REASONS.index("contaminated"))
         frame = _named(pool, names, out, "contaminated")
-        frames.append(frame.merge(contamination.matches, on="id", how="left"))
+        if len(frame):
+            frames.append(frame.merge(contamination.matches, on="id", how="left"))
     if sifted.instead is not None and sifted.similarity is not None:
         out = np.flatnonzero(sifted.reason == REASONS.index("near_duplicate"))
         frame = _named(pool, names, out, "near_duplicate")
@@ -152,14 +154,14 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
         questions = sum(file.questions for file in found.benchmarks)
         short = sum(file.short for file in found.benchmarks)
         lines.append(
-            f"{found.removed:,} rows removed that share {found.n} words in a row with one of "
-            f"{questions:,} benchmark questions"
-            + (f" ({short:,} shorter ones compared whole)" if short else "")
+            f"{count(found.removed, 'row')} removed that share {found.n} words in a row with one "
+            f"of {count(questions, 'benchmark question')}"
+            + (f" ({short:,} shorter, compared whole)" if short else "")
         )
     if (near := record.near_duplicates) is not None:
         lines.append(
-            f"{near.removed:,} near-duplicates removed (Jaccard index of prompts' runs of "
-            f"{near.shingle} words at least {near.threshold:g}; {near.candidates:,} pairs "
+            f"{count(near.removed, 'near-duplicate')} removed (Jaccard index of prompts' runs of "
+            f"{near.shingle} words at least {near.threshold:g}; {count(near.candidates, 'pair')} "
             f"compared, {near.pairs:,} as near as that)"
         )
     return lines

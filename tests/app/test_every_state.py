@@ -6,84 +6,21 @@ import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import psutil
 import pytest
 from streamlit import config
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core import api
-from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.settings import ScoreSettings
-from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.every_view import RUN, VIEWS, boxes, shown, whole_run
 from tests.support.opened import APP
 from tests.support.records import edit_run
-from tests.support.tiny_models import save_tiny
-
-RUN = "state"
-PROBLEMS = [
-    {"id": f"{i}", "question": f"Tom has {i} apples and {2 * i} pears. How many in all?",
-     "answer": f"He has {3 * i}.", "source": ("a", "b")[i % 2], "level": i % 3}
-    for i in range(30)
-]  # fmt: skip
-
-VIEWS: dict[str, list[dict[str, str]]] = {
-    "overview": [{}],
-    "runs": [
-        {"runs_view": "Watch"},
-        *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
-        {"runs_view": "Start", "stage": "Score and draw"},
-    ],
-    "heads": [
-        {"heads_view": view}
-        for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Compare")
-    ],
-    "try_it": [{}],
-    "samples": [
-        {"view": "Browse"},
-        *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
-        {"view": "High and low"},
-        {"view": "Side by side"},
-        {"view": "Blind review"},
-    ],
-    "sources": [
-        {},
-        {"shape": "Boxes"},
-        {"shape": "Cumulative"},
-        {"sources_view": "Two scorings"},
-        {"scoring": "answers"},
-    ],
-    "calibrate": [{}],
-    "evidence": [{}],
-    "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
-}
-EXPANDERS = (
-    "head_sample",
-    "attention_matrix",
-    "try_attention",
-    "commands",
-    "draw_command",
-    "job_commands",
-)
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with everything in it, made by the stages themselves on a tiny model."""
-    folder = tmp_path_factory.mktemp("whole")
-    data = folder / "toy.jsonl"
-    data.write_text("\n".join(map(json.dumps, PROBLEMS)), encoding="utf-8")
-    path = folder / RUN
-    detection: dict[str, Any] = {"probe_size": 6, "probe_pool": 12, "device": "cpu"}
-    model = str(save_tiny(folder / "model"))
-    api.run_detection(path, DetectSettings(model=model, probe=[str(data)], **detection), show=False)
-    for name, text in (("default", "prompt"), ("answers", "response")):
-        settings = ScoreSettings(data=[str(data)], name=name, text=text, shard_rows=8, device="cpu")
-        api.run_scoring(path, settings, show=False)
-    api.run_selection(path, SelectionSettings.of(fraction=0.3))
-    return path
+    return whole_run(tmp_path_factory.mktemp("whole"))
 
 
 def without(path: Path, *names: str) -> None:
@@ -204,20 +141,6 @@ BROKEN = [
 ]  # fmt: skip
 
 
-def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
-    """The page as a link opens it, with every expander open and the live model asked for."""
-    app = AppTest.from_file(str(APP), default_timeout=120)
-    app.query_params["run"] = RUN
-    app.run()
-    app.switch_page(f"pages/{page}.py")
-    for name, value in query.items():
-        app.query_params[name] = value
-    app.session_state["live_model"] = str(path)
-    for key in EXPANDERS:
-        app.session_state[key] = True
-    return app.run()
-
-
 @pytest.fixture(autouse=True)
 def plain_errors() -> Iterator[None]:
     """Let a fault say what it is; the app itself shows its type alone."""
@@ -234,14 +157,11 @@ def faults(
     path = home / RUN
     shutil.copytree(whole, path)
     state(path)
-    raised = []
-    for query in VIEWS[page][:views]:
-        for error in shown(page, query, path).exception:
-            if error.proto.type.endswith("UserError"):  # one line: see the test after next
-                continue
-            where = [line for line in error.stack_trace if "streamlit/" not in line]
-            raised.append(f"{query}: {error.message} {where[-1:]}")
-    return raised
+    return [
+        f"{query}: {box}"
+        for query in VIEWS[page][:views]
+        for box in boxes(shown(page, query, path))
+    ]
 
 
 @pytest.mark.parametrize("page", list(VIEWS))

@@ -14,8 +14,9 @@ import pytest
 from circuitseer_core.browse.filters import Filter, json_value, quoted
 from circuitseer_core.browse.groupings import FACET_VALUES
 from circuitseer_core.browse.pairs import TOLERANCE, matched_pairs, partner
-from circuitseer_core.browse.store import ScoreStore, stamp
+from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
 from tests.support.synthetic import Shape, make_run
 

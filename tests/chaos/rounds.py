@@ -1,12 +1,15 @@
-"""Kill every stage at random moments, many times, and compare the end with an undisturbed run.
+"""Disturb every stage many times, and compare the end with an undisturbed run.
 
-    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score select export]
+    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …]
 
-A round starts a stage in a process of its own, kills it (SIGKILL, SIGTERM or SIGINT) after a random
-part of the time that an undisturbed one takes, at a chosen rename, at a full disk or with its
-memory limited, and goes on until it ends by itself. Then its files must hold the same numbers, no
-leftover may stay, and ``verify --run`` must find every table whole. Counts are printed; the exit
-code is 1 where a round differed.
+A round copies the run as it was before the stage, disturbs the stage, lets it run again until it
+ends by itself, and compares: the same files with the same numbers, nothing left behind, no process
+left over, every table whole. ``--rounds`` kills (SIGKILL) a stage, half of them at a random moment
+and half before a rename or removal, each of them in turn, every fifth with two workers
+(``--devices cpu,cpu``) where the stage has some; and a tenth as many rounds of every other
+disturbance. A disturbed stage may fail, but in one line. Counts are printed; the exit code is 1
+where a round went wrong. Full and read-only disks are real ones (tmpfs) where mounting is
+permitted, else errors planted in the process.
 """
 
 from __future__ import annotations
@@ -22,35 +25,106 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from circuitseer_core.export.verify import verify
+from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.integrity import check_run, tables
+from tests.chaos.stage_process import Fault, gone, start
+from tests.support.every_view import problem
 from tests.support.tiny_models import save_tiny
 
 ROWS = 64
-CODE = """
-import os, sys
-place = int(os.environ.get("CHAOS_RENAME", "0"))
-full = int(os.environ.get("CHAOS_FULL", "0"))
-memory = int(os.environ.get("CHAOS_MEMORY", "0"))
-real, calls, opened = os.replace, 0, 0
-def replace(*args, **kwargs):
-    global calls
-    calls += 1
-    if calls == place:
-        os.kill(os.getpid(), 9)
-    if calls == full:
-        raise OSError(28, "No space left on device")
-    if calls == memory:
-        raise MemoryError
-    return real(*args, **kwargs)
-os.replace = replace
-from circuitseer_core.cli.main import main
-sys.argv = ["circuitseer", *sys.argv[1:]]
-main()
-"""
+STAGES = ("detect", "score", "calibrate", "select", "export")
+IN_MODEL = ("detect", "score")
+"""Stages that run the model, and so may have several devices."""
+ORDER = ["id", "set", "layer", "head"]
+
+
+NO_FAULT = Fault()
+Act = Callable[[int], None]
+"""What is done to a process by its pid while it is at work."""
+
+
+class Wrong(Exception):
+    """What a round found."""
+
+
+@dataclass
+class Chaos:
+    """One stage under disturbance: the run before it and after it, and what was seen."""
+
+    home: Path
+    stage: str
+    rng: random.Random
+    before: Path
+    after: Path
+    seconds: float = 0.0
+    changes: int = 0
+    seen: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def log(self) -> Path:
+        return self.home / "log.txt"
+
+    def words(self, run: Path, *, two: bool = False) -> list[str]:
+        """The command; ``two``: with two workers."""
+        data, where = str(self.home / "data.jsonl"), ["--device", "cpu"]
+        if two:
+            where = ["--devices", "cpu,cpu"]
+        own = {
+            "detect": [
+                "--model", str(self.home / "model"), "--probe", data, "--probe-size", "8", *where,
+                "--quiet",
+            ],
+            "score": ["--data", data, "--head-features", "--quiet", *where],
+            "calibrate": [
+                "--target", "level", "--folds", "3", "--repeats", "1", "--permutations", "20",
+                "--quiet",
+            ],
+            "select": ["--fraction", "0.25", "--replace"],
+            "export": ["--out", str(run / "out.jsonl")],
+        }  # fmt: skip
+        return [self.stage, "--run", str(run), *own[self.stage]]
+
+    def attempt(
+        self, run: Path, fault: Fault = NO_FAULT, *, two: bool = False, act: Act | None = None
+    ) -> int:
+        """Run the stage once with a fault; returns its exit code. Raises Wrong for a traceback."""
+        self.log.unlink(missing_ok=True)
+        process = start(self.words(run, two=two), self.log, fault)
+        assert process.pid is not None
+        if act is not None:
+            act(process.pid)
+        process.join()
+        if not gone(process.pid):
+            raise Wrong("processes were left over")
+        code = process.exitcode
+        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        if "Traceback" in text and code != -signal.SIGINT:
+            raise Wrong(f"exit {code} with a traceback: …{text[-400:]}")
+        return code if code is not None else -1
+
+    def finish(self, run: Path, *, two: bool = False) -> None:
+        """Run the stage until it ends by itself, and compare."""
+        code = self.attempt(run, two=two)
+        if code:
+            raise Wrong(f"exit {code} when run again: {self.log.read_text()[-400:]}")
+        exact = difference(self.after, run)
+        self.seen["equal to the bit" if exact else "equal to 1e-5"] += 1
+
+    def prepared(self, home: Path) -> Path:
+        """A fresh copy of the run as it was before the stage."""
+        run = home / "run"
+        shutil.rmtree(run, ignore_errors=True)
+        shutil.copytree(self.before, run)
+        return run
 
 
 def main() -> None:
@@ -58,104 +132,307 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--stages", nargs="+", default=["detect", "score", "select", "export"])
+    parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     options = parser.parse_args()
-    rng = random.Random(options.seed)
     with tempfile.TemporaryDirectory() as folder:
-        home = Path(folder)
-        failures = sum(_stage(home, stage, options.rounds, rng) for stage in options.stages)
+        failures = rounds(Path(folder), options.rounds, options.stages, options.seed)
     sys.exit(1 if failures else 0)
 
 
-def _stage(home: Path, stage: str, rounds: int, rng: random.Random) -> int:
-    """All rounds of one stage; returns how many differed."""
-    before, wanted, seconds = _undisturbed(home, stage)
-    seen: Counter[str] = Counter()
-    differed = 0
-    for number in range(rounds):
-        run = home / "round"
-        shutil.rmtree(run, ignore_errors=True)
-        shutil.copytree(before, run)
-        seen.update(_disturbed(run, home, stage, seconds, rng))
-        if problem := _difference(wanted, run):
-            differed += 1
-            print(f"{stage}, round {number}: {problem}")
-    print(
-        f"{stage}: {rounds} rounds, {differed} differed; {dict(sorted(seen.items()))}", flush=True
-    )
-    return differed
+def rounds(home: Path, count: int, stages: list[str], seed: int = 0) -> int:
+    """All rounds of some stages; prints counts, returns how many went wrong."""
+    os.environ["CIRCUITSEER_KEY"] = str(home / "job.key")
+    failures = 0
+    for stage in STAGES:
+        chaos = undisturbed(home, stage, random.Random(f"{seed} {stage}"))
+        if stage in stages:
+            failures += _stage(chaos, count)
+    return failures
 
 
-def _undisturbed(home: Path, stage: str) -> tuple[Path, Path, float]:
-    """A run as it is before the stage, one after it, and the seconds that the stage took."""
-    data, model, base = home / "data.jsonl", home / "model", home / "base"
-    if not base.exists():
-        lines = [{"id": f"{i}", "question": f"Tom has {i} pears and {2 * i} figs. How many?",
-                  "answer": f"He has {3 * i}."} for i in range(ROWS)]  # fmt: skip
-        data.write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
-        save_tiny(model)
-        base.mkdir()
-    before, after = home / f"before-{stage}", home / f"after-{stage}"
-    shutil.copytree(base, before)
-    shutil.copytree(before, after)
-    began = time.monotonic()
-    assert _start(after, home, stage).wait() == 0, stage
-    shutil.rmtree(base)
-    shutil.copytree(after, base)
-    return before, after, time.monotonic() - began
-
-
-def _start(run: Path, home: Path, stage: str, **more: str) -> subprocess.Popen[bytes]:
-    words = {
-        "detect": ["--model", str(home / "model"), "--probe", str(home / "data.jsonl"),
-                   "--probe-size", "8", "--device", "cpu"],
-        "score": ["--data", str(home / "data.jsonl"), "--device", "cpu"],
-        "select": ["--fraction", "0.25", "--replace"],
-        "export": ["--out", str(run / "out.parquet"), "--format", "parquet"],
-    }[stage]  # fmt: skip
-    return subprocess.Popen(
-        [sys.executable, "-c", CODE, stage, "--run", str(run), *words],
-        env=os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"} | more,
-        stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
-
-
-def _disturbed(
-    run: Path, home: Path, stage: str, seconds: float, rng: random.Random
-) -> Counter[str]:
-    """Disturb the stage once to three times, then let it end."""
-    seen: Counter[str] = Counter()
-    for _ in range(rng.choice((1, 1, 2, 3))):
-        how = rng.choice(("SIGKILL", "SIGKILL", "SIGTERM", "SIGINT", "RENAME", "FULL", "MEMORY"))
-        seen[how] += 1
-        if how.startswith("SIG"):
-            process = _start(run, home, stage)
-            time.sleep(rng.uniform(0.2, 1.05) * seconds)
-            process.send_signal(signal.Signals[how])
-        else:
-            process = _start(run, home, stage, **{f"CHAOS_{how}": str(rng.randrange(1, 12))})
-        process.wait()
-    code = _start(run, home, stage).wait()
-    seen["ended" if code == 0 else f"exit {code}"] += 1
-    return seen
-
-
-def _difference(wanted: Path, run: Path) -> str | None:
-    """What differs between two runs in their tables; None for nothing."""
-    names = {file.relative_to(wanted): file for file, _ in tables(wanted)}
-    mine = {file.relative_to(run) for file, _ in tables(run)}
-    if set(names) != mine:
-        return f"other files: {sorted(map(str, set(names) ^ mine))}"
-    for name, file in names.items():
+def _stage(chaos: Chaos, count: int) -> int:
+    """All rounds of one stage; returns how many went wrong."""
+    wrong, began, done = 0, time.monotonic(), Counter[str]()
+    for name, one in plan(chaos, count):
+        done[name] += 1
+        run = chaos.prepared(chaos.home)
         try:
-            pd.testing.assert_frame_equal(pd.read_parquet(file), pd.read_parquet(run / name))
+            one(run)
+        except Wrong as error:
+            wrong += 1
+            print(f"{chaos.stage}, {name}, round {done[name]}: {error}", flush=True)
+    what = ", ".join(f"{number} {name}" for name, number in sorted(done.items()))
+    ends = ", ".join(f"{number} {name}" for name, number in sorted(chaos.seen.items()))
+    print(
+        f"{chaos.stage}: {done.total()} rounds ({what}), {wrong} went wrong; {ends}; "
+        f"{time.monotonic() - began:.0f} s",
+        flush=True,
+    )
+    return wrong
+
+
+def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
+    """The rounds of a stage: their names, and what each does to a fresh run."""
+    model = chaos.stage in IN_MODEL
+    for number in range(max(count - count // 2, min(count, chaos.changes))):
+        two = model and number % 5 == 4
+        name = "kills at a change of the disk" + (" (two workers)" if two else "")
+        yield name, partial(kill_at, chaos, 1 + number % chaos.changes, two)
+    for number in range(count // 2):
+        two = model and number % 5 == 4
+        yield "kills at a moment" + (" (two workers)" if two else ""), partial(kills, chaos, two)
+    others: dict[str, Callable[[Path], None]] = {
+        "SIGTERM": partial(signalled, chaos, signal.SIGTERM),
+        "SIGINT": partial(signalled, chaos, signal.SIGINT),
+        "planted disk full": partial(planted, chaos, "full"),
+        "planted out of memory": partial(planted, chaos, "memory"),
+        "clock jumps": partial(clock, chaos),
+        "stale locks": partial(stale, chaos),
+    }
+    if chaos.stage != "export":  # which takes no lock: it only reads the run
+        others["second process"] = partial(second, chaos)
+    if model:
+        others["forward out of memory"] = partial(forward, chaos)
+        others["a worker killed"] = partial(worker_killed, chaos)
+    if can_mount(chaos.home):
+        others["full disk"] = partial(on_disk, chaos, full_disk)
+        others["read-only disk"] = partial(on_disk, chaos, read_only_disk)
+    for name, one in others.items():
+        for _ in range(max(1, count // 10)):
+            yield name, one
+
+
+def kill_at(chaos: Chaos, change: int, two: bool, run: Path) -> None:
+    chaos.attempt(run, Fault("kill", change), two=two)
+    chaos.finish(run, two=two)
+
+
+def kills(chaos: Chaos, two: bool, run: Path) -> None:
+    """One to three kills at random moments."""
+    seconds = chaos.seconds + (6.0 if two else 0.0)  # workers import the libraries anew
+    for _ in range(chaos.rng.choice((1, 1, 2, 3))):
+        act = partial(after, chaos.rng.uniform(0, 1.05) * seconds, signal.SIGKILL)
+        chaos.attempt(run, two=two, act=act)
+    chaos.finish(run, two=two)
+
+
+def after(seconds: float, number: int, pid: int) -> None:
+    """Signal a process that long from now, if it is still there."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if not Path(f"/proc/{pid}").exists():
+            return
+        time.sleep(0.01)
+    try:
+        os.kill(pid, number)
+    except ProcessLookupError:
+        return
+
+
+def signalled(chaos: Chaos, number: signal.Signals, run: Path) -> None:
+    moment = chaos.rng.uniform(0.1, 1.0) * chaos.seconds
+    code = chaos.attempt(run, act=partial(after, moment, number))
+    chaos.seen[f"exit {code} after {number.name}"] += 1
+    if code not in (0, 130, -number):
+        raise Wrong(f"exit {code} after {number.name}")
+    chaos.finish(run)
+
+
+def planted(chaos: Chaos, kind: str, run: Path) -> None:
+    code = chaos.attempt(run, Fault(kind, chaos.rng.randint(1, chaos.changes)))
+    chaos.seen[f"exit {code} when {kind}"] += 1
+    chaos.finish(run)
+
+
+def clock(chaos: Chaos, run: Path) -> None:
+    """Kill it, move every file's time by up to a year, and go on under a clock that jumps."""
+    chaos.attempt(run, Fault("kill", chaos.rng.randint(1, chaos.changes)))
+    for path in [run, *run.rglob("*")]:
+        moved = time.time() + chaos.rng.uniform(-3e7, 3e7)
+        os.utime(path, (moved, moved))
+    if chaos.attempt(run, Fault("clock", chaos.rng.randint(1, 1_000))):
+        raise Wrong("failed under a clock that jumps")
+    chaos.finish(run)
+
+
+def stale(chaos: Chaos, run: Path) -> None:
+    """Locks and a job of a process that is gone, and of a living one that took its number."""
+    gone_pid = subprocess.Popen([sys.executable, "-c", ""])
+    gone_pid.wait()
+    pid = chaos.rng.choice((gone_pid.pid, os.getpid()))
+    holder = {"pid": pid, "start_time": 1.0}
+    (run / "lock").write_text(json.dumps(holder))
+    (run / ".stage").write_text(f"{pid}\n")
+    if (run / "run.json").exists():
+        job = {"steps": [[chaos.stage]], "state": "running", "child": holder, "started_s": 1.0}
+        (run / "job.json").write_text(json.dumps(job))
+        left = run / f".left.{gone_pid.pid}.tmp"
+        left.write_text("half")
+        os.utime(left, (1, 1))
+    else:
+        (run / ".stage").unlink()
+    chaos.finish(run)
+
+
+def second(chaos: Chaos, run: Path) -> None:
+    """While one process is at work another is refused, by the first one's pid."""
+    go = chaos.home / "go"
+    go.unlink(missing_ok=True)
+    first = start(chaos.words(run), chaos.home / "first.txt", Fault("wait", 4, str(go)))
+    try:
+        deadline = time.monotonic() + 60
+        named = f"{first.pid}\n"
+        while not (run / ".stage").exists() or (run / ".stage").read_text() != named:
+            if time.monotonic() > deadline or not first.is_alive():
+                raise Wrong("the first process did not take the lock")
+            time.sleep(0.02)
+        code = chaos.attempt(run)
+        said = chaos.log.read_text()
+        if code != 1 or f"another process (pid {first.pid})" not in said:
+            raise Wrong(f"a second process: exit {code}, {said[-300:]}")
+    finally:
+        go.touch()
+        first.join()
+    if first.exitcode:
+        raise Wrong(f"the first process: exit {first.exitcode}")
+    chaos.finish(run)
+
+
+def forward(chaos: Chaos, run: Path) -> None:
+    """A forward pass that is out of memory: the stage goes on with less, or ends in one line."""
+    code = chaos.attempt(run, Fault("forward", chaos.rng.randint(1, 12)))
+    chaos.seen[f"exit {code} when a forward pass was out of memory"] += 1
+    chaos.finish(run)
+
+
+def worker_killed(chaos: Chaos, run: Path) -> None:
+    """One of two workers is killed; the other does its part."""
+    killed: list[int] = []
+
+    def act(pid: int) -> None:
+        while not killed and Path(f"/proc/{pid}").exists():
+            told = subprocess.run(["pgrep", "-P", str(pid), "-f", "device_worker"],
+                                  capture_output=True, text=True)  # fmt: skip
+            workers = told.stdout.split()
+            if len(workers) == 2:
+                time.sleep(chaos.rng.uniform(0, 8))
+                after(0, signal.SIGKILL, int(chaos.rng.choice(workers)))
+                killed.append(1)
+            time.sleep(0.05)
+
+    if chaos.attempt(run, two=True, act=act):
+        raise Wrong("failed though a worker was left")
+    chaos.finish(run, two=True)
+
+
+def on_disk(chaos: Chaos, what: Callable[[Chaos, Path, Path], None], run: Path) -> None:
+    """A round on a file system of its own."""
+    with mounted(chaos.home / "disk") as disk:
+        what(chaos, disk, chaos.prepared(disk))
+
+
+def full_disk(chaos: Chaos, disk: Path, run: Path) -> None:
+    """Only some kilobytes are free; then there is room again."""
+    left = chaos.rng.choice((0, 4, 16, 64, 256)) * 1024
+    free = shutil.disk_usage(disk).free
+    ballast = disk / "ballast"
+    ballast.write_bytes(bytes(max(0, free - left)))
+    code = chaos.attempt(run)
+    chaos.seen[f"exit {code} with a full disk"] += 1
+    ballast.unlink()
+    chaos.finish(run)
+
+
+def read_only_disk(chaos: Chaos, disk: Path, run: Path) -> None:
+    """It may write nothing; then it may."""
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    code = chaos.attempt(run)
+    subprocess.run(["mount", "-o", "remount,rw", str(disk)], check=True)
+    if code != 1:
+        raise Wrong(f"exit {code} on a read-only disk")
+    chaos.finish(run)
+
+
+@contextmanager
+def mounted(folder: Path) -> Iterator[Path]:
+    """A file system in memory, of 24 MB."""
+    folder.mkdir(exist_ok=True)
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "chaos", str(folder)], check=True)
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", str(folder)], check=True)
+
+
+def can_mount(home: Path) -> bool:
+    """Whether this process may mount a file system."""
+    try:
+        with mounted(home / "disk"):
+            return True
+    except (OSError, subprocess.CalledProcessError):
+        return False
+
+
+def undisturbed(home: Path, stage: str, rng: random.Random) -> Chaos:
+    """The run before and after a stage, how long it took and how often it changed the disk."""
+    base = home / "base"
+    if not base.exists():
+        lines = [json.dumps(problem(i)) for i in range(ROWS)]
+        (home / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        save_tiny(home / "model")
+        base.mkdir()
+    chaos = Chaos(home, stage, rng, home / f"before-{stage}", home / f"after-{stage}")
+    shutil.copytree(base, chaos.before)
+    count = home / "count"
+    for fault in (Fault(), Fault("count", until=str(count))):
+        run = chaos.prepared(home)
+        began = time.monotonic()
+        code = chaos.attempt(run, fault)
+        if code:
+            raise Wrong(f"{stage} undisturbed: exit {code}: {chaos.log.read_text()}")
+        chaos.seconds = time.monotonic() - began  # the second time: the first has start-up costs
+    chaos.changes = int(count.read_text())
+    shutil.copytree(run, chaos.after)
+    shutil.rmtree(base)
+    shutil.copytree(chaos.after, base)
+    return chaos
+
+
+def difference(wanted: Path, run: Path) -> bool:
+    """Whether a run equals another to the bit. Raises Wrong where it differs by more than 1e-5."""
+    names = [{file.relative_to(one) for file, _ in tables(one)} for one in (wanted, run)]
+    if names[0] != names[1]:
+        raise Wrong(f"other files: {sorted(map(str, names[0] ^ names[1]))}")
+    exact = True
+    for name in names[0]:
+        frames = []
+        for folder in (wanted, run):
+            frame = pd.read_parquet(folder / name)
+            keys = [key for key in ORDER if key in frame] if "importance" in str(name) else []
+            frames.append(frame.sort_values(keys, ignore_index=True) if keys else frame)
+        try:
+            pd.testing.assert_frame_equal(*frames)
         except AssertionError as error:
-            return f"{name}: {str(error).splitlines()[0]}"
+            raise Wrong(f"{name}: {' '.join(str(error).split())[:300]}") from error
+        exact &= _same_bits(*frames)
     left = [path.name for path in run.rglob(".*") if path.suffix in (".tmp", ".old")]
     if left:
-        return f"left behind: {left}"
-    damaged = check_run(run).damaged
-    return f"damaged: {damaged}" if damaged else None
+        raise Wrong(f"left behind: {left}")
+    if damaged := check_run(run).damaged:
+        raise Wrong(f"damaged: {damaged}")
+    if (state := read_json(run / "run.json")["state"]) != "done":
+        raise Wrong(f"run.json says {state}")
+    out = run / "out.jsonl"
+    if (wanted / out.name).exists():
+        if out.read_bytes() != (wanted / out.name).read_bytes():
+            raise Wrong("the export has other bytes")
+        if not (result := verify(out, run)).ok:
+            raise Wrong(f"verify: {result.messages}")
+    return exact
+
+
+def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> bool:
+    return all(one[name].map(str).equals(other[name].map(str)) for name in one)
 
 
 if __name__ == "__main__":

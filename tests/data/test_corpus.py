@@ -341,3 +341,41 @@ def test_streaming_needs_no_memory_for_the_rows(tmp_path: Path) -> None:
     tracemalloc.stop()
     assert rows == 40_000
     assert peak < 8e6 < path.stat().st_size / 4  # the file has 41 MB; the id register 4 MB
+
+
+@pytest.mark.parametrize(
+    ("columns", "fields", "message"),
+    [
+        (
+            "Problem Text,Final Answer",
+            Fields(),
+            'found: "Problem Text", "Final Answer" (name it with --prompt-field \'Problem Text\')',
+        ),
+        (
+            "Problem Text,Final Answer",
+            Fields(prompt="problem text"),
+            'found: "Problem Text", "Final Answer" (--prompt-field \'Problem Text\'?)',
+        ),
+        ("colour,shape", Fields(), "found: colour, shape (name it with --prompt-field)"),
+        ("colour,shape", Fields(prompt="id"), "for the prompt; found: colour, shape"),
+    ],
+)
+def test_a_column_that_was_meant_is_proposed(
+    tmp_path: Path, columns: str, fields: Fields, message: str
+) -> None:
+    path = tmp_path / "d.csv"
+    path.write_text(f"{columns}\nWhat is 1 + 1?,2\n")
+    with pytest.raises(UserError) as caught:
+        Corpus([str(path)], fields).count()
+    assert str(caught.value).endswith(message)
+
+
+def test_a_column_with_spaces_can_be_named(tmp_path: Path) -> None:
+    path = tmp_path / "d.tsv"
+    path.write_text("Problem Text\tFinal Answer\nWhat is 1 + 1?\t2\n")
+    fields = Fields(prompt="Problem Text", response="Final Answer")
+    (sample,) = Corpus([str(path)], fields)
+    assert isinstance(sample, Sample) and (sample.prompt, sample.response) == (
+        "What is 1 + 1?",
+        "2",
+    )

@@ -410,6 +410,18 @@ def test_push_takes_the_token_from_the_environment_only(
         export(run, None, tmp_path / "a.jsonl", push="me/refused")
 
 
+@pytest.mark.parametrize("form", ["jsonl", "parquet", "csv", "prompt-completion", "alpaca"])
+def test_every_file_is_read_by_load_dataset(run: Run, tmp_path: Path, form: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    done = export(run, None, f"{tmp_path}/out/", form)  # type: ignore[arg-type]
+    reader = form if form in ("parquet", "csv") else "json"
+    loaded = datasets.load_dataset(
+        reader, data_files=str(done.path), split="train", cache_dir=str(tmp_path / "cache")
+    )
+    assert len(loaded) == done.rows == 20 and set(GROUP) <= set(loaded.column_names)
+    assert loaded["circuitseer_id"] == run.selection_ids("default")["id"].tolist()
+
+
 def test_a_csv_holds_the_same_rows(tmp_path: Path) -> None:
     originals = [
         {"question": 'a "b", c\nd', "answer": "1", "level": 1, "tags": ["x", None], "none": None},

@@ -17,8 +17,12 @@ def test_a_stage_holds_its_run(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r")
     with working(run, "detect"):
         assert Run.open(run.path).record.state == "running"
-        with pytest.raises(UserError, match="another process"), working(run, "score"):
+        told = rf"another process \(pid {os.getpid()}\) is at work in"
+        with pytest.raises(UserError, match=told), working(run, "score"):
             pass
+    (run.path / ".stage").write_text("what a foreign run may hold")
+    with working(run, "detect"):
+        assert (run.path / ".stage").read_text() == f"{os.getpid()}\n"
     assert Run.open(run.path).record.state == "done"
     with pytest.raises(Cancelled), working(run, "detect"):
         os.kill(os.getpid(), signal.SIGTERM)

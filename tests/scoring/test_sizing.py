@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -14,13 +15,14 @@ from circuitseer_core import api
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import Cancelled
+from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.scoring import score as stage
 from circuitseer_core.scoring import sizing
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.sizing import Speed, look
-from circuitseer_core.scoring.windows import Cut, windows
+from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, windows
 from tests.support.detected_run import detected_run, questions, write_rows
 
 
@@ -136,3 +138,37 @@ def test_the_estimate_is_measured_said_and_kept(
     assert re.search(said, capsys.readouterr().err)
     assert record.estimate_s is not None and record.estimate_s >= 0
     assert record.token_budget and record.shard_chars and record.rows == 24
+
+
+@pytest.mark.parametrize(
+    ("seconds", "scored"),
+    [(10.0, [4]), (1.0, [4, 12]), (0.001, [4, 48])],
+    ids=["slow", "as many as fit the time", "quick: twice the budget"],
+)
+def test_how_many_rows_are_timed(
+    seconds: float, scored: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[int] = []
+
+    class Scorer:
+        token_budget = 240
+
+        def __init__(self, *_: object) -> None:
+            self.reference = SimpleNamespace(device=SimpleNamespace(type="cuda"))
+
+        def encode(self, window: Window) -> EncodedWindow:
+            texts = [EncodedText([1] * 10, [0] * 10, [False] * 10, 10)] * len(window.samples)
+            responses = [-1] * len(texts)
+            return EncodedWindow(0, len(texts), window.samples, texts, responses, [])  # type: ignore[arg-type]
+
+    def timed(scorer: Scorer, encoded: EncodedWindow) -> float:
+        seen.append(len(encoded.samples))
+        return seconds * len(encoded.samples) / 4
+
+    monkeypatch.setattr(sizing, "WindowScorer", Scorer)
+    monkeypatch.setattr(sizing, "_scored", timed)
+    plan = SimpleNamespace(token_budget=240)
+    reference = SimpleNamespace(device=SimpleNamespace(type="cuda"))
+    speed = sizing.measure_speed(reference, Window(0, rows(20), []), plan, Cut(9))  # type: ignore[arg-type]
+    assert seen == scored
+    assert speed is not None and speed.char_seconds == pytest.approx(seconds / 400)

@@ -142,6 +142,16 @@ def test_verify_finds_the_removals_again(run: Run, bench: Path, tmp_path: Path) 
     assert "removed.parquet is missing" in " ".join(verify(done.path).messages)
 
 
+def test_nothing_to_remove_is_told_too(run: Run, tmp_path: Path) -> None:
+    other = tmp_path / "other.txt"
+    other.write_text("a question that nobody here asks\n")
+    drawn(run, other, near_duplicates=1.0)
+    record = run.selection("default")
+    assert record.removals.rows == 0 and not len(stored_removals(run, record))
+    assert removal_lines(record.removals)[0].startswith("0 rows removed")
+    assert verify(export(run, None, tmp_path / "a.jsonl").path).ok
+
+
 def test_another_text_in_the_run_is_another_removal(
     run: Run, bench: Path, frame: pd.DataFrame, tmp_path: Path
 ) -> None:

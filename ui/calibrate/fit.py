@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-import json
+from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import streamlit as st
 
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.json_io import json_object
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.columns import CALIBRATED, score_columns
 from circuitseer_core.runs.commands import as_typed, checked, step
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.shapes import check_shards
 from circuitseer_core.wording import duration
 from ui import judgements
 from ui.widgets import wishes
@@ -40,14 +43,16 @@ def scorings_with_readings(run: Run) -> list[str]:
 
 def targets(run: Run, scoring: str) -> list[str]:
     """What may be fitted: columns of the data (numbers first), scores, verdicts."""
-    parts = run.score_parts(scoring)
-    kept = pq.ParquetFile(parts[0]).schema_arrow.names
+    parts = run.score_parts(scoring)[:1]
+    if not parts:
+        raise UserError(f"{run.path}: scoring {scoring!r} has no shard")
+    check_shards(parts)
+    kept = pq.read_schema(parts[0]).names
     numbers: dict[str, None] = {}
     words: dict[str, None] = {}
     if "original" in kept:
-        batch = next(pq.ParquetFile(parts[0]).iter_batches(_SAMPLED, columns=["original"]), None)
-        for text in [] if batch is None else batch.column(0).to_pylist():
-            for column, value in (json.loads(text) if text else {}).items():
+        for text in _first_originals(parts[0]):
+            for column, value in json_object(text).items():
                 if isinstance(value, int | float):
                     numbers[column] = None
                 elif isinstance(value, str) and len(value) <= _WORD:
@@ -55,6 +60,16 @@ def targets(run: Run, scoring: str) -> list[str]:
     own = [c for c in dict.fromkeys([*numbers, *words]) if c not in ("id", "source")]
     scores = [c for c in score_columns(kept) if c not in {CALIBRATED, "length", "random"}]
     return [*own, *scores, VERDICTS]
+
+
+def _first_originals(part: Path) -> list[str | None]:
+    """Texts of the first rows as they came. Raises UserError where they cannot be read."""
+    try:
+        with pq.ParquetFile(part) as parquet:
+            batch = next(parquet.iter_batches(_SAMPLED, columns=["original"]), None)
+    except (OSError, ValueError, pa.ArrowException) as error:
+        raise UserError(f"{part} cannot be read: {one_line(error)}") from error
+    return [] if batch is None else list(batch.column(0).to_pylist())
 
 
 def explain() -> None:

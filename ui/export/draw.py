@@ -1,8 +1,7 @@
 """The draw in view, computed once for every state of the dial and kept in pieces.
 
-What each piece depends on decides what a turn of the dial costs: hashes of ids on nothing but the
-ids, the sifted pool on judgements by eye and on which rows have a score, top-k on neither
-temperature nor seed.
+What each depends on decides what a turn of the dial costs: hashes of ids on the ids alone, the
+sifted pool on judgements by eye and which rows have a score, top-k on neither temperature nor seed.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import hashlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -30,26 +28,28 @@ from circuitseer_core.runs.selection_records import LengthTarget, RemovalsRecord
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
-from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.diagnostics import diagnose, strata_shares
 from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
 from circuitseer_core.selection.length_target import target_in_run
-from circuitseer_core.selection.lists import Lists, read_list
-from circuitseer_core.selection.near_duplicates import NearDuplicates
 from circuitseer_core.selection.overlap import NoiseFloor, floor_against
-from circuitseer_core.selection.pool import Pool, near_duplicates_in, pool_of
+from circuitseer_core.selection.pool import Pool, pool_of
 from circuitseer_core.selection.removals import (
-    contamination_in,
     removals_record,
     removed_frame,
 )
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
-from circuitseer_core.selection.strata import column_strata
 from ui import cached_scores as cached
 from ui.cached_scores import HASH
+from ui.export.rules import (
+    contamination,
+    file_stamps,
+    lists_as_read,
+    near_duplicates,
+    strata_of,
+)
 
 
 def _path(run: Run) -> str:
@@ -177,46 +177,17 @@ def _asked(
     run: Run, store: ScoreStore, settings: SelectionSettings
 ) -> tuple[SelectionSettings, Rules, LengthTarget | None]:
     """What a draw depends on: settings without the name, rules, the lengths to match."""
-    stamps = _stamps((*settings.exclude, *settings.include))
-    named = _lists(settings.exclude, settings.include, stamps)
+    stamps = file_stamps((*settings.exclude, *settings.include))
+    named = lists_as_read(settings.exclude, settings.include, stamps)
     found = None
     if benchmarks := settings.decontaminate:
-        found = _contamination(store, benchmarks, settings.run_words, _stamps(benchmarks))
+        found = contamination(store, benchmarks, settings.run_words, file_stamps(benchmarks))
     rules = lists.run_rules(run, settings, named, found)
     plain = settings.model_copy(update={"name": ""})
     target = None
     if settings.match_lengths is not None:
         target = target_in_run(run, plain, _pool(store, _pool_settings(settings))[0])
     return plain, rules, target
-
-
-def _stamps(entries: tuple[str, ...]) -> tuple[int, ...]:
-    paths = (Path(entry).expanduser() for entry in entries)
-    return tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
-
-
-@st.cache_resource(max_entries=8, show_spinner=False)
-def _lists(exclude: tuple[str, ...], include: tuple[str, ...], stamps: tuple[int, ...]) -> Lists:
-    return Lists(read_list(exclude), read_list(include))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
-def _contamination(
-    store: ScoreStore, benchmarks: tuple[str, ...], words: int, stamps: tuple[int, ...]
-) -> Contamination | None:
-    settings = SelectionSettings.of(scores=store.name, decontaminate=benchmarks, run_words=words)
-    return contamination_in(store.run, settings)
-
-
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
-def _near(store: ScoreStore, threshold: float) -> NearDuplicates | None:
-    settings = SelectionSettings.of(scores=store.name, near_duplicates=threshold)
-    return near_duplicates_in(store.run, settings)
-
-
-@st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
-def _strata(store: ScoreStore, column: str) -> tuple[Ints, tuple[str, ...]]:
-    return column_strata(store.run, store.name, column)
 
 
 def _pool_settings(settings: SelectionSettings) -> SelectionSettings:
@@ -302,9 +273,9 @@ def _pool(store: ScoreStore, settings: SelectionSettings) -> tuple[Pool, str]:
         prompts if settings.duplicates == "remove" else None,
     )
     if settings.near_duplicates is not None:
-        pool = replace(pool, near=_near(store, settings.near_duplicates))
+        pool = replace(pool, near=near_duplicates(store, settings.near_duplicates))
     if settings.stratify_by != "source":
-        stratum, values = _strata(store, settings.stratify_by)
+        stratum, values = strata_of(store, settings.stratify_by)
         pool = replace(pool, stratum=stratum, strata=values)
     return pool, hashlib.blake2b(np.packbits(np.isfinite(score)).tobytes()).hexdigest()
 

@@ -1,7 +1,7 @@
 """Head tables of a run, cached for all sessions of the app.
 
-Keys carry the time of the file behind each table, so a run that detects again is read anew. The
-frames are shared: nobody may write into them.
+Keys carry times and sizes of the files behind each table, so a run that detects again is read anew.
+The frames are shared: nobody may write into them.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.experiments.sinks import NAME as SINKS
 from circuitseer_core.runs.calibration_records import CalibrationRecord
-from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.folder import MERGED, Run
 from ui.widgets.scoring_choice import scoring_in_view
 
 TELLS = "tells_difficulty"
@@ -31,7 +31,7 @@ TELLS = "tells_difficulty"
 
 def heads(run: Run) -> pd.DataFrame:
     """heads.parquet of the run."""
-    return _heads(str(run.path), _stamp(run.heads_path))
+    return _heads(str(run.path), _stamp(run))
 
 
 def with_weights(run: Run, heads: pd.DataFrame, calibration: str | None) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def weight_frame(record: CalibrationRecord) -> pd.DataFrame:
 
 def head_deltas(run: Run, layer: int, head: int) -> pd.DataFrame:
     """Per-sample ΔL of one head on the probe: id, source, delta_loss."""
-    return _head_deltas(str(run.path), _stamp(run.heads_path), layer, head)
+    return _head_deltas(str(run.path), _stamp(run), layer, head)
 
 
 def membership(run: Run, n_kept: int) -> pd.DataFrame:
@@ -76,18 +76,18 @@ def membership(run: Run, n_kept: int) -> pd.DataFrame:
     """
     if n_kept < 1:
         return pd.DataFrame({"layer": [], "head": [], "probability": []})
-    return _membership(str(run.path), _stamp(run.heads_path), n_kept)
+    return _membership(str(run.path), _stamp(run), n_kept)
 
 
 def overlap(run: Run, n_kept: int) -> SetOverlap | None:
     """What an independent probe would share with the ``n_kept`` best heads; None: too little."""
-    return _overlap(str(run.path), _stamp(run.heads_path), n_kept)
+    return _overlap(str(run.path), _stamp(run), n_kept)
 
 
 def sink_shares(run: Run) -> pd.DataFrame | None:
     """layer, head, sink_share as ``validate sinks`` found them; None where it was not run."""
     path = run.path / FOLDER / f"{SINKS}.parquet"
-    return _sink_shares(str(path), _stamp(path)) if path.is_file() else None
+    return _sink_shares(str(path), _of(path)) if path.is_file() else None
 
 
 def sink_share(run: Run, layer: int, head: int) -> float | None:
@@ -100,7 +100,7 @@ def sink_share(run: Run, layer: int, head: int) -> float | None:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _sink_shares(path: str, stamp: float) -> pd.DataFrame | None:
+def _sink_shares(path: str, stamp: _Stamp) -> pd.DataFrame | None:
     try:
         return pd.read_parquet(path, columns=["layer", "head", "sink_share"])
     except (OSError, ValueError, KeyError):
@@ -109,7 +109,7 @@ def _sink_shares(path: str, stamp: float) -> pd.DataFrame | None:
 
 def per_source(run: Run) -> pd.DataFrame:
     """Importance of every head by probe source."""
-    return _per_source(str(run.path), _stamp(run.heads_path))
+    return _per_source(str(run.path), _stamp(run))
 
 
 def source_agreement(run: Run, n_kept: int) -> pd.DataFrame:
@@ -117,7 +117,7 @@ def source_agreement(run: Run, n_kept: int) -> pd.DataFrame:
 
     Of the heads that were measured on the whole probe: a race's pilot estimates are left out.
     """
-    return _source_agreement(str(run.path), _stamp(run.heads_path), n_kept)
+    return _source_agreement(str(run.path), _stamp(run), n_kept)
 
 
 def first_sample(run: Run) -> str:
@@ -130,29 +130,52 @@ def first_sample(run: Run) -> str:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
 
 
-def _stamp(path: Path) -> float:
-    return path.stat().st_mtime
+_Stamp = tuple[tuple[int, int], ...]
+
+
+def _stamp(run: Run) -> _Stamp:
+    """Times and sizes of the files that a detection leaves."""
+    files = (run.heads_path, run.probe_path, run.importance_dir, run.importance_dir / MERGED)
+    return tuple(pair for file in files for pair in _of(file))
+
+
+def _of(file: Path) -> _Stamp:
+    try:
+        stat = file.stat()
+    except OSError:
+        return ((0, 0),)
+    return ((stat.st_mtime_ns, stat.st_size),)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)
-def _heads(path: str, stamp: float) -> pd.DataFrame:
+def _heads(path: str, stamp: _Stamp) -> pd.DataFrame:
     return Run.open(path).heads()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _probe(path: str, stamp: float) -> pd.DataFrame:
+def _probe(path: str, stamp: _Stamp) -> pd.DataFrame:
     return Run.open(path).probe()
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _matrix(path: str, stamp: float) -> tuple[pd.Index, dict[Head, int], np.ndarray]:
-    """Probe ΔL as (samples, heads) float64, NaN where a head was raced out before a sample."""
-    ids, cells, values = delta_matrix(Run.open(path).importance_dir)
+def _matrix(path: str, stamp: _Stamp) -> tuple[pd.Index, dict[Head, int], np.ndarray]:
+    """Probe ΔL as (samples, heads) float64, NaN where a head was raced out before a sample.
+
+    Raises UserError where the measurements are not those that heads.parquet was made of.
+    """
+    run = Run.open(path)
+    ids, cells, values = delta_matrix(run.importance_dir)
+    named = _heads(path, stamp)[["layer", "head"]]
+    if set(named.itertuples(index=False, name=None)) - set(cells):
+        raise UserError(
+            f"{run.importance_dir} lacks measurements of heads that heads.parquet names: "
+            f"delete both, and detect --run {run.path} measures again"
+        )
     return ids, {cell: i for i, cell in enumerate(cells)}, values
 
 
 @st.cache_resource(max_entries=256, show_spinner=False)
-def _head_deltas(path: str, stamp: float, layer: int, head: int) -> pd.DataFrame:
+def _head_deltas(path: str, stamp: _Stamp, layer: int, head: int) -> pd.DataFrame:
     ids, column, values = _matrix(path, stamp)
     probe = _probe(path, stamp)
     source = probe[probe["set"] == "probe"].set_index("id")["source"]
@@ -161,7 +184,7 @@ def _head_deltas(path: str, stamp: float, layer: int, head: int) -> pd.DataFrame
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
+def _membership(path: str, stamp: _Stamp, n_kept: int) -> pd.DataFrame:
     _, column, values = _matrix(path, stamp)
     table = _heads(path, stamp)
     near = table[~table["raced_out"]].nsmallest(max(3 * n_kept, n_kept + 64), "rank")
@@ -174,17 +197,17 @@ def _membership(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _estimates(path: str, stamp: float) -> HeadEstimates:
+def _estimates(path: str, stamp: _Stamp) -> HeadEstimates:
     return HeadEstimates.of_run(Run.open(path))
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _overlap(path: str, stamp: float, n_kept: int) -> SetOverlap | None:
+def _overlap(path: str, stamp: _Stamp, n_kept: int) -> SetOverlap | None:
     return expected_overlap(_estimates(path, stamp), n_kept)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _per_source(path: str, stamp: float) -> pd.DataFrame:
+def _per_source(path: str, stamp: _Stamp) -> pd.DataFrame:
     ids, column, values = _matrix(path, stamp)
     probe = _probe(path, stamp)
     source = probe[probe["set"] == "probe"].set_index("id")["source"].reindex(ids)
@@ -192,6 +215,6 @@ def _per_source(path: str, stamp: float) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _source_agreement(path: str, stamp: float, n_kept: int) -> pd.DataFrame:
+def _source_agreement(path: str, stamp: _Stamp, n_kept: int) -> pd.DataFrame:
     measured = finalists(_heads(path, stamp))
     return head_stability.source_agreement(_per_source(path, stamp), n_kept, measured)

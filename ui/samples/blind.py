@@ -182,9 +182,8 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
                 "End it", key="review_end", type="primary", on_click=review_store.write,
                 args=[run, {"kind": "close", "batch": batch.batch}],
             )  # fmt: skip
-    wanted = batch.options.pairs
-    if total < wanted:
-        st.caption(f"{wanted} pairs were asked for; no more fresh samples match.")
+    if total < batch.options.pairs:
+        st.caption(f"{batch.options.pairs:d} pairs were asked for; no more fresh samples match.")
     st.caption(
         "Keys: A, B, T for no difference, S to skip, Z to go back. You can leave and come back: "
         "every verdict is kept at once."

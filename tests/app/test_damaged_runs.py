@@ -1,0 +1,62 @@
+"""Pages on damaged runs: every file in several ways, each on one page in turn.
+
+All ways on all pages: ``python -m tests.chaos.damaged_runs``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from streamlit import config
+
+from tests.support.damaged import damaged_copy, damages, files, kinds
+from tests.support.every_view import RUN, VIEWS, boxes, furnish, shown, whole_run
+
+EVERY = 9
+"""Of all damages every ninth; the next page for each, so that in time all pages meet all files."""
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = whole_run(tmp_path_factory.mktemp("whole"), rows=64)
+    furnish(path)
+    return path
+
+
+@pytest.fixture(autouse=True)
+def plain_errors() -> Iterator[None]:
+    before = config.get_option("client.showErrorDetails")
+    config.set_option("client.showErrorDetails", "full")
+    yield
+    config.set_option("client.showErrorDetails", before)
+
+
+def test_no_page_shows_an_exception_box(
+    whole: Path, runs_home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = list(damages(whole))[::EVERY]
+    pages = list(VIEWS)
+    raised = []
+    for number, (file, kind) in enumerate(found):
+        run = damaged_copy(whole, runs_home / RUN, file, kind)
+        page = pages[number % len(pages)]
+        raised += [f"{file}, {kind}, {page}: {box}" for box in boxes(shown(page, {}, run))]
+    with capsys.disabled():
+        print(f"\n{len(found)} damaged runs, {len(raised)} exception boxes")
+    assert not raised
+
+
+def test_every_kind_of_damage_changes_the_file(whole: Path, tmp_path: Path) -> None:
+    """Else the pages above would be looking at a whole run."""
+    for file in files(whole):
+        before = (whole / file).read_bytes()
+        for kind in kinds(file):
+            path = damaged_copy(whole, tmp_path / RUN, file, kind) / file
+            if kind in ("one row", "some rows", "rows twice", "null texts", "other texts",
+                        "numbers for texts", "empty lists", "long lists", "nan", "infinite",
+                        "negative", "huge"):  # fmt: skip
+                continue  # a table without such cells stays as it is
+            same = path.is_file() and path.stat().st_size and path.read_bytes() == before
+            assert not same, (file, kind)

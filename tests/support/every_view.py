@@ -1,0 +1,145 @@
+"""Every page, tab and expander of the app on a run with everything in it, and what it raises."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from streamlit.testing.v1 import AppTest
+
+from circuitseer_core import api
+from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.detection.settings import DetectSettings
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.selection import review
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.opened import APP
+from tests.support.tiny_models import save_tiny
+
+RUN = "state"
+VIEWS: dict[str, list[dict[str, str]]] = {
+    "overview": [{}],
+    "runs": [
+        {"runs_view": "Watch"},
+        *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
+        {"runs_view": "Start", "stage": "Score and draw"},
+    ],
+    "heads": [
+        {"heads_view": view}
+        for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Compare")
+    ],
+    "try_it": [{}],
+    "samples": [
+        {"view": "Browse"},
+        *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
+        {"view": "High and low"},
+        {"view": "Side by side"},
+        {"view": "Blind review"},
+    ],
+    "sources": [
+        {},
+        {"shape": "Boxes"},
+        {"shape": "Cumulative"},
+        {"sources_view": "Two scorings"},
+        {"scoring": "answers"},
+    ],
+    "calibrate": [{}],
+    "evidence": [{}],
+    "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
+}
+TIMEOUT_S = 60
+EXPANDERS = (
+    "head_sample",
+    "attention_matrix",
+    "try_attention",
+    "commands",
+    "draw_command",
+    "job_commands",
+)
+
+
+def problem(i: int) -> dict[str, Any]:
+    """A row of data."""
+    return {
+        "id": f"{i}",
+        "question": f"Tom has {i} apples and {2 * i} pears. How many in all?",
+        "answer": f"He has {3 * i}.",
+        "source": ("a", "b")[i % 2],
+        "level": i % 3,
+    }
+
+
+def whole_run(folder: Path, rows: int = 30) -> Path:
+    """A run with heads, two scorings and a selection, made by the stages on a tiny model."""
+    data = folder / "toy.jsonl"
+    lines = [json.dumps(problem(i)) for i in range(rows)]
+    data.write_text("\n".join(lines), encoding="utf-8")
+    path = folder / RUN
+    detection: dict[str, Any] = {"probe_size": 6, "probe_pool": 12, "device": "cpu"}
+    model = str(save_tiny(folder / "model"))
+    api.run_detection(path, DetectSettings(model=model, probe=[str(data)], **detection), show=False)
+    for name, text in (("default", "prompt"), ("answers", "response")):
+        settings = ScoreSettings(
+            data=[str(data)], name=name, text=text, shard_rows=8 if rows < 60 else 40, device="cpu",
+            head_features=name == "default",
+        )  # fmt: skip
+        api.run_scoring(path, settings, show=False)
+    api.run_selection(path, SelectionSettings.of(fraction=0.3))
+    return path
+
+
+def furnish(path: Path) -> None:
+    """Add to it what only some runs have: a calibration, experiments, judgements, lists."""
+    run = Run.open(path)
+    fit = CalibrateSettings(target="level", folds=3, repeats=1, permutations=20)
+    api.run_calibration(path, fit, show=False)
+    for name in ("length", "temperature", "stability"):
+        EXPERIMENTS[name].run(run)
+    ids = run.scores(columns=["id"])["id"].tolist()
+    review.append(path, {"kind": "pin", "id": ids[0]})
+    review.append(path, {"kind": "drop", "id": ids[1]})
+    for i in range(2, 8):
+        pair = {"left": ids[i], "right": ids[i + 1], "choice": "left", "scorer": "variance"}
+        review.append(path, {"kind": "verdict", **pair, "scores": [0.5, 0.25]})
+    (path / "lists").mkdir()
+    (path / "lists" / "exclude.txt").write_text(f"{ids[2]}\n", encoding="utf-8")
+    job = {"steps": [["select"]], "state": "failed", "step": 0, "error": "no", "started_s": 1.0}
+    (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    progress = {"stage": "select", "phase": "Drawing", "state": "failed", "done": 3, "total": 10}
+    (path / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
+    (path / "log.txt").write_text("select: 30 %\n", encoding="utf-8")
+
+
+def opened(path: Path) -> AppTest:
+    """The app as a link to the run opens it: the shell, and the first page."""
+    app = AppTest.from_file(str(APP), default_timeout=TIMEOUT_S)
+    app.query_params["run"] = path.name
+    return app.run()
+
+
+def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
+    """The page as a link opens it, with every expander open and the live model asked for."""
+    app = opened(path)
+    app.switch_page(f"pages/{page}.py")
+    for name, value in query.items():
+        app.query_params[name] = value
+    app.session_state["live_model"] = str(path)
+    for key in EXPANDERS:
+        app.session_state[key] = True
+    return app.run()
+
+
+def boxes(app: AppTest) -> list[str]:
+    """The exception boxes of a page, with the place that raised.
+
+    A UserError is none: this test runner goes past app.py, which makes one line of it.
+    """
+    found = []
+    for error in app.exception:
+        if not error.proto.type.endswith("UserError"):
+            where = [line for line in error.stack_trace if "streamlit/" not in line]
+            found.append(f"{error.message} {where[-1:]}")
+    return found
