@@ -50,7 +50,7 @@ from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
-from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
+from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.settings_file import write_settings
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -170,13 +170,7 @@ def _prepare(
         if name == "probe":
             columns = {"id": [s.id for s in samples], "source": [s.source for s in samples]}
             write_parquet(run.pool_path, pd.DataFrame(columns | {"base_loss": losses}))
-        data = DataRecord(**corpus.fingerprint())
-        if name == "probe":
-            detection.probe_data, detection.probe_left_out = data, candidates.left_out
-            detection.probe_pool_seen = candidates.n_seen
-        else:
-            detection.contrast_data, detection.contrast_left_out = data, candidates.left_out
-            detection.contrast_pool_seen = candidates.n_seen
+        probes.note_candidates(detection, name, corpus, candidates)
     table = pd.concat(tables, ignore_index=True)
     with run.editing() as record:
         record.detect = detection
