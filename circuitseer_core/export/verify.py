@@ -220,7 +220,8 @@ def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyRes
         result.notes.append("the data behind the scores was not read again")
         return
     then = {file.name: file for data in manifest.data for file in data.files}
-    fields = Fields(**next((data.fields for data in manifest.data if data.fields), {}))
+    named = next((data.fields for data in manifest.data if data.fields), {})
+    fields = Fields(**{option: name for option, name in named.items() if name})
     try:
         now = DataRecord(**Corpus(local, fields).fingerprint()).files
     except UserError as error:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.survey import survey
 from tests.support.opened import open_page, settled, synthetic, texts
 
 
@@ -43,6 +45,9 @@ def test_the_preview_shows_rows_sources_and_rejects(data: Path, tmp_path: Path) 
     assert "31 rows" in texts(app)
     assert "sums" in texts(app)
     assert any("would be rejected" in w.value for w in app.warning)
+    facts = survey(Corpus([f"sums={data}"]))
+    assert f"{facts.samples} samples, {facts.rejects} rejects" in texts(app)
+    assert f"{facts.with_response} have a response" in texts(app)
 
 
 def test_the_commands_are_shown_before_the_start(data: Path, tmp_path: Path) -> None:
