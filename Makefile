@@ -4,6 +4,7 @@
 # make test-fast   lint, types and the tests without browser, real model and wheel: for daily work
 # make fuzz   12,000 generated data files through the readers, from another place each time
 # make chaos  kills, full disks, signals, damaged runs and visits, each many times (hours)
+# make docs   the site of the documents, in build/site (links checked)
 # make audit  known weaknesses of the pinned packages (asks the network)
 #
 # Stamps in .venv record which requirement files were installed: nothing is installed twice.
@@ -15,8 +16,9 @@ PIP    := $(BIN)/python -m pip --disable-pip-version-check
 BASE   := $(VENV)/.installed-base
 MODEL  := $(VENV)/.installed-model
 DEV    := $(VENV)/.installed-dev
+DOCS   := $(VENV)/.installed-docs
 
-.PHONY: help demo app test test-fast fuzz chaos audit lint format types install clean
+.PHONY: help demo app test test-fast fuzz chaos docs audit lint format types install clean
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' Makefile
@@ -42,6 +44,11 @@ $(DEV): requirements-dev.txt requirements-ray.txt | $(BASE)
 	@$(PIP) install --quiet -r requirements-dev.txt -r requirements-ray.txt
 	@touch $@
 
+$(DOCS): requirements-docs.txt | $(BASE)
+	@echo "Installing what builds the site of the documents …"
+	@$(PIP) install --quiet -r requirements-docs.txt
+	@touch $@
+
 install: $(BASE) $(MODEL)
 
 demo: $(BASE) $(MODEL)
@@ -64,7 +71,7 @@ format: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy
 
-test: $(BASE) $(MODEL) $(DEV) lint types
+test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
 	$(BIN)/python -m pytest
 
 # A file's tests stay with one worker, since they share what its fixtures made.
@@ -83,6 +90,10 @@ chaos: $(BASE) $(DEV)
 	$(BIN)/python -m tests.chaos.rounds --rounds $(CHAOS)
 	$(BIN)/python -m tests.chaos.damaged_runs
 	$(BIN)/python -m tests.chaos.load
+
+docs: $(DOCS)
+	$(BIN)/python docs/make_site.py
+	@echo "the site: build/site/index.html"
 
 audit: $(BASE)
 	@$(PYTHON) -m venv $(VENV)-audit && $(VENV)-audit/bin/pip install --quiet pip-audit==2.10.1

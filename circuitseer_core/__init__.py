@@ -1,16 +1,29 @@
 """CircuitSeer: find a model's reasoning heads, score every sample by them, draw the subset.
 
-The verbs of the command line, for a notebook::
+The verbs, in the order of a study::
 
     import circuitseer_core as cs
 
     run = cs.detect("runs/mine", model="demo", probe="demo")    # stage 1: head importance
-    scores = cs.score("runs/mine", data="train.parquet")        # stage 2: a score a sample
-    kept = cs.select(scores, fraction=0.1)                      # stage 3: the subset
     run = cs.load_run("runs/mine")                              # a run made before
+    scores = cs.score(run, data="train.parquet")                # stage 2: a score a sample
+    kept = cs.select(run, fraction=0.1, save="tenth")           # stage 3: the subset, kept
+    cs.save_selection(run, kept, "mine")                        # or kept later, from the frame
+    cs.export(run, "tenth.jsonl", selection="tenth")            # out, with manifest and card
+    cs.verify("tenth.jsonl")                                    # does it follow from the run
 
-They load what they need when called: importing this package, opening a run and selecting need
-neither torch nor transformers.
+    run, run.summary(), run.warnings()                          # what is there, what to distrust
+    run.figure("heads")                                         # one of run.figures
+    cs.validate(run, "length")                                  # a validation experiment
+    cs.calibrate(run, target="level")                           # heads fitted to a difficulty
+    cs.import_scores(run, "rewards.jsonl")                      # scores that were made elsewhere
+    cs.ablate(run, [(18, 8), (7, 2)], data="train.parquet")     # the loss without several heads
+    cs.inspect(run, "gsm8k/17", heads=[(18, 8)])                # one sample's attention
+    cs.report(run, "mine.html")                                 # all of it in one page
+    cs.push_heads(run, "me/heads"); cs.pull_heads("me/heads")   # a head map on the Hub
+
+A failure that a person can mend is a ``UserError`` of one line. The verbs load what they need when
+called: importing this package, opening a run and selecting need neither torch nor transformers.
 """
 
 from __future__ import annotations
@@ -19,24 +32,50 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from circuitseer_core.api import detect, load_run, score
-    from circuitseer_core.selection.select import select
+    from circuitseer_core.api import (
+        ablate,
+        calibrate,
+        detect,
+        export,
+        import_scores,
+        inspect,
+        load_run,
+        pull_heads,
+        push_heads,
+        report,
+        save_selection,
+        score,
+        select,
+        validate,
+        verify,
+    )
+    from circuitseer_core.errors import UserError
+    from circuitseer_core.notebook.run import NotebookRun as Run
 
 __version__ = "0.1.0"
-__all__ = ["detect", "load_run", "score", "select"]
+__all__ = [  # noqa: RUF022 (the verbs first, in the order of a study)
+    "detect", "score", "select", "save_selection", "export", "verify",
+    "validate", "calibrate", "report", "inspect", "ablate", "import_scores",
+    "push_heads", "pull_heads", "load_run", "Run", "UserError",
+]  # fmt: skip
 
-_HOME = {
-    "detect": "circuitseer_core.api",
-    "score": "circuitseer_core.api",
-    "load_run": "circuitseer_core.api",
-    "select": "circuitseer_core.selection.select",
+_ELSEWHERE = {
+    "Run": ("circuitseer_core.notebook.run", "NotebookRun"),
+    "UserError": ("circuitseer_core.errors", "UserError"),
 }
+
+# Two verbs are called as packages are. A package becomes an attribute of its parent when it is
+# first loaded; loaded here and forgotten, it cannot take the verb's place later.
+for _name in ("export", "report"):
+    import_module(f"{__name__}.{_name}")
+    globals().pop(_name, None)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in _HOME:
+    if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
+    module, attribute = _ELSEWHERE.get(name, ("circuitseer_core.api", name))
+    return getattr(import_module(module), attribute)
 
 
 def __dir__() -> list[str]:

@@ -1,136 +1,119 @@
-"""The stages as plain functions: the verbs of a notebook, and what the command line calls.
+"""The verbs of a notebook: every command of the command line as a function with loose options.
 
-``detect`` and ``score`` take options as keywords; ``run_detection``, ``run_scoring`` and
-``run_selection`` take settings that are already checked. All hold the run while they work.
+Where a run is asked for, its folder or an opened run will do; where heads are, a rule as on the
+command line (``"0.05"``, ``14``, ``"lcb"``), pairs such as ``[(18, 8)]``, or rows of
+``run.heads()``. Failures a person can mend are ``UserError``, wrong types of arguments among them.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from circuitseer_core.arguments import a_count, a_path, a_text, several_texts
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.detection.head_map import HeadMap
+from circuitseer_core.detection.heads import heads_rule, select_heads
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.errors import Cancelled
+from circuitseer_core.errors import UserError
+from circuitseer_core.installation import require_extra
+from circuitseer_core.notebook.run import NotebookRun
+from circuitseer_core.runs.any_run import AnyRun, place
 from circuitseer_core.runs.calibration_records import CalibrationRecord
-from circuitseer_core.runs.commands import as_python, as_typed, checked, step
+from circuitseer_core.runs.commands import checked
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ImportedScores, ScoringRecord
-from circuitseer_core.runs.selection_records import SelectionRecord
-from circuitseer_core.runs.stage import working
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
-from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.keep import save_selection
+from circuitseer_core.selection.select import select
+from circuitseer_core.stages import (
+    decision,
+    removals,
+    run_calibration,
+    run_detection,
+    run_import,
+    run_scoring,
+    run_selection,
+)
 
-_SHOWN_STRATA = 12
+if TYPE_CHECKING:
+    from circuitseer_core.experiments import ExperimentResult
+    from circuitseer_core.export.formats import Format
+    from circuitseer_core.export.verify import VerifyResult
+    from circuitseer_core.export.write import Exported
+    from circuitseer_core.runs.integrity import RunCheck
+    from circuitseer_core.scoring.inspection import Inspection
+
+__all__ = [
+    "ablate", "calibrate", "decision", "detect", "export", "import_scores", "inspect",
+    "load_run", "pull_heads", "push_heads", "removals", "report", "run_calibration",
+    "run_detection", "run_import", "run_scoring", "run_selection", "save_selection",
+    "score", "select", "validate", "verify",
+]  # fmt: skip
 
 
-def load_run(path: str | Path) -> Run:
+def load_run(path: AnyRun) -> NotebookRun:
     """Open a run folder. Raises UserError where ``path`` is none."""
-    return Run.open(path)
+    return NotebookRun.open(place(path))
 
 
 def detect(
-    run: str | Path,
-    *,
-    model: str,
-    probe: str | Sequence[str],
-    show: bool = True,
+    run: AnyRun, *, model: str | os.PathLike[str], probe: str | Sequence[str], show: bool = True,
     **settings: Any,
-) -> Run:
+) -> NotebookRun:  # fmt: skip
     """Stage 1 into the run folder ``run``; the table is ``result.heads()``.
 
     Args:
+        run: the folder to make, or one to go on in.
         model, probe: a model and DATA specs, as on the command line.
-        settings: any field of :class:`circuitseer_core.detection.settings.DetectSettings`.
+        show: progress bars.
+        settings: any field of :class:`circuitseer_core.detection.settings.DetectSettings`:
+            ``probe_size``, ``mode``, ``contrast``, ``max_length``, …
 
     Raises:
-        UserError: bad data or model, or a run made with other settings.
+        UserError: bad data or model, an option out of range, or a run made with other settings.
     """
-    asked = checked(DetectSettings, model=model, probe=_several(probe), **settings)
-    return run_detection(run, asked, command=f"circuitseer_core.detect({str(run)!r}, …)", show=show)
+    folder = place(run)
+    if "contrast" in settings:
+        settings["contrast"] = several_texts("contrast", settings["contrast"])
+    named = str(model) if isinstance(model, os.PathLike) else model
+    asked = checked(DetectSettings, model=named, probe=several_texts("probe", probe), **settings)
+    run_detection(folder, asked, command=f"circuitseer_core.detect({str(folder)!r}, …)", show=show)
+    return NotebookRun.open(folder)
 
 
 def score(
-    run: str | Path, *, data: str | Sequence[str], show: bool = True, **settings: Any
-) -> pd.DataFrame:
-    """Stage 2; returns the scores (no texts, no profiles).
+    run: AnyRun, *, data: str | Sequence[str], heads: Any = "0.05", show: bool = True,
+    **settings: Any,
+) -> pd.DataFrame:  # fmt: skip
+    """Stage 2; returns a row a sample: id, source, token counts, a column a scorer.
+
+    Texts and attention profiles stay in the run (``run.scores(columns=[…])``).
 
     Args:
         data: DATA specs, as on the command line.
-        settings: any field of :class:`circuitseer_core.scoring.settings.ScoreSettings`.
+        heads: which heads: a share, a count, ``lcb``, ``bh``, pairs (layer, head), rows of
+            ``run.heads()``, or a map that ``pull_heads`` returned (its default share).
+        show: progress bars.
+        settings: any field of :class:`circuitseer_core.scoring.settings.ScoreSettings`: ``name``,
+            ``text``, ``baselines``, ``max_length``, …
 
     Raises:
         UserError: no detection yet, bad data, or another setting under the same name.
     """
-    asked = checked(ScoreSettings, data=_several(data), **settings)
-    run_scoring(run, asked, command=f"circuitseer_core.score({str(run)!r}, …)", show=show)
-    return Run.open(run).scores(asked.name)
+    folder = place(run)
+    if isinstance(heads, HeadMap):
+        heads, settings = "0.05", {"heads_from": str(heads.path), **settings}
+    asked = checked(ScoreSettings, data=several_texts("data", data), heads=heads, **settings)
+    run_scoring(folder, asked, command=f"circuitseer_core.score({str(folder)!r}, …)", show=show)
+    return Run.open(folder).scores(asked.name)
 
 
-def run_detection(
-    run: str | Path, settings: DetectSettings, *, command: str | None = None, show: bool = True
-) -> Run:
-    """Stage 1 with these settings; a run that failed before it held anything is removed again."""
-    from circuitseer_core.detection.detect import detect as measure
-    from circuitseer_core.detection.resume import kept
-
-    folder = Run.create(run)
-    try:
-        with working(folder, "detect", command):
-            try:
-                measure(folder, settings, show=show)
-            except (KeyboardInterrupt, Cancelled) as stop:
-                raise Cancelled(kept(folder)) from stop
-            with folder.editing() as record:
-                if record.detect is not None:
-                    record.detect.command = as_typed(step("detect", folder.path, settings))
-                    record.detect.python = as_python("detect", folder.path, settings)
-    finally:
-        folder.discard_if_empty()
-    return folder
-
-
-def run_scoring(
-    run: str | Path, settings: ScoreSettings, *, command: str | None = None, show: bool = True
-) -> ScoringRecord:
-    """Stage 2 with these settings; returns settings.json of the scoring."""
-    from circuitseer_core.scoring.score import score as measure
-    from circuitseer_core.scoring.shards import kept
-
-    folder = Run.open(run)
-    with working(folder, "score", command):
-        try:
-            record = measure(folder, settings, progress=show)
-        except (KeyboardInterrupt, Cancelled) as stop:
-            raise Cancelled(kept(folder.scores_dir(settings.name))) from stop
-        if settings.calibration is not None:
-            from circuitseer_core.calibration.scorer import apply_calibration
-
-            record = apply_calibration(folder, settings.calibration, settings.name)
-        return record
-
-
-def run_calibration(
-    run: str | Path, settings: CalibrateSettings, *, command: str | None = None, show: bool = True
-) -> CalibrationRecord:
-    """Fit head readings to a measure of difficulty, or (``settings.apply``) apply such a fit;
-    returns calibration.json. Beyond the paper."""
-    from circuitseer_core.calibration.calibrate import calibrate
-    from circuitseer_core.calibration.scorer import apply_calibration
-
-    folder = Run.open(run)
-    with working(folder, "calibrate", command):
-        if settings.apply is None:
-            return calibrate(folder, settings, command=command, show=show)
-        apply_calibration(folder, settings.name, settings.apply)
-        return folder.calibration(settings.name)
-
-
-def import_scores(run: str | Path, files: str | Sequence[str], **settings: Any) -> list[str]:
+def import_scores(run: AnyRun, files: str | Sequence[str], **settings: Any) -> list[str]:
     """Join scores that were made elsewhere to a scoring; returns what was joined and what was not.
 
     Args:
@@ -140,66 +123,227 @@ def import_scores(run: str | Path, files: str | Sequence[str], **settings: Any) 
     Raises:
         UserError: a file cannot be read, a name is taken, or nothing could be joined.
     """
-    return run_import(run, _several(files), checked(ImportSettings, **settings))[1]
+    asked = checked(ImportSettings, **settings)
+    return run_import(place(run), several_texts("files", files), asked)[1]
 
 
-def run_import(
-    run: str | Path,
-    files: Sequence[str],
-    settings: ImportSettings,
-    *,
-    command: str | None = None,
-) -> tuple[ImportedScores, list[str]]:
-    """The same with settings that are checked; returns the record and what to tell a person."""
-    from circuitseer_core.scoring.import_scores import import_scores as join
+def export(
+    run: AnyRun, out: str | os.PathLike[str], *, selection: str | None = None,
+    format: Format | None = None, push: str | None = None, everything: bool = False,
+    scoring: str = "default",
+) -> Exported:  # fmt: skip
+    """Write a selection out, with its manifest and dataset card beside it.
 
-    folder = Run.open(run)
-    with working(folder, "import-scores", command):
-        return join(folder, files, settings)
+    Args:
+        out: a file, or a folder.
+        selection: which; the newest by default.
+        everything, scoring: every scored row of this scoring with every score, no selection.
+        format: what ``out`` ends in by default, else ``jsonl``.
+        push: a Hub dataset repository, ``owner/name``, to put it into as well.
 
-
-def run_selection(
-    run: str | Path,
-    settings: SelectionSettings,
-    *,
-    command: str | None = None,
-    replace: bool = False,
-) -> SelectionRecord:
-    """Stage 3 with these settings; returns selection.json.
-
-    Raises UserError where the name belongs to a draw with other settings, unless ``replace``.
+    Raises:
+        UserError: no such selection or format, texts are missing, the target is not ours to replace
+            or cannot be written, or the Hub refuses.
     """
-    from circuitseer_core.selection.select_run import refuse_other, select_run
+    from circuitseer_core.export.write import export as write
+    from circuitseer_core.export.write import export_all
 
-    folder = Run.open(run)
-    if not replace:
-        refuse_other(folder, settings)
-    with working(folder, "select", command):
-        return select_run(folder, settings)
-
-
-def decision(run: str | Path, selection: SelectionRecord) -> str:
-    """The go/no-go sentence of a selection: is it anything but length and any heads."""
-    from circuitseer_core.selection.go_no_go import go_no_go
-
-    return go_no_go(Run.open(run), selection).sentence
+    opened, target = Run.open(place(run)), a_path("out", out)
+    named = None if selection is None else a_text("selection", selection)
+    repository = None if push is None else a_text("push", push)
+    if not everything:
+        return write(opened, named, target, format, repository)
+    if named is not None:
+        raise UserError("give a selection or everything, not both")
+    return export_all(opened, a_text("scoring", scoring), target, format, repository)
 
 
-def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
-    """What decontamination and near-duplicates took out, one sentence each, and where it is told;
-    how strata of another column share the subset."""
-    from circuitseer_core.selection.removals import REMOVED_FILE, removal_lines
+def verify(
+    path: str | os.PathLike[str] | None = None, *, run: AnyRun | None = None
+) -> VerifyResult | RunCheck:
+    """Derive an exported subset again from its manifest, or check a run's own files.
 
-    lines = removal_lines(selection.removals)
-    if selection.removals is not None and selection.removals.rows:
-        lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
-    strata = selection.diagnostics.strata if selection.diagnostics else []
-    for stratum in strata[:_SHOWN_STRATA]:
-        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
-    if len(strata) > _SHOWN_STRATA:
-        lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
-    return lines
+    Args:
+        path: the exported file or folder; without it the tables of ``run`` are checked.
+        run: the run, where it is no longer where the manifest says.
+
+    Returns ``ok``, and what differs (``messages``) or is damaged.
+
+    Raises:
+        UserError: there is nothing at ``path``, or no manifest by it.
+    """
+    from circuitseer_core.export.verify import verify as check
+    from circuitseer_core.runs.integrity import check_run
+
+    if path is not None:
+        return check(a_path("path", path), None if run is None else place(run))
+    if run is None:
+        raise UserError("say what to verify: an exported file or folder, or run=")
+    return check_run(Run.open(place(run)).path)
 
 
-def _several(specs: str | Sequence[str]) -> list[str]:
-    return [specs] if isinstance(specs, str) else list(specs)
+def validate(
+    run: AnyRun, experiment: str, **options: Any
+) -> ExperimentResult | list[ExperimentResult]:
+    """Run a validation experiment; its result is kept in the run.
+
+    Args:
+        experiment: one of ``circuitseer_core.experiments.EXPERIMENTS``, or ``all`` for those that
+            the run can afford.
+        options: of the experiment; a run (``other=``) or several (``others=[…]``) may be given as
+            folders or opened.
+
+    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them.
+
+    Raises:
+        UserError: no such experiment or option, or a stage that it needs has not been run.
+    """
+    from circuitseer_core.experiments import EXPERIMENTS
+    from circuitseer_core.experiments.affordable import ALL, run_affordable
+    from circuitseer_core.experiments.experiment import plain_option
+
+    opened = Run.open(place(run))
+    given = {name: plain_option(value) for name, value in options.items()}
+    if experiment == ALL:
+        return run_affordable(opened, **given)[0]
+    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
+        known = ", ".join([ALL, *EXPERIMENTS])
+        raise UserError(f"no experiment {experiment!r}: choose {known}")
+    return EXPERIMENTS[experiment].run(opened, **given)
+
+
+def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> CalibrationRecord:
+    """Fit every head's readings to a measure of difficulty of your own (beyond the paper).
+
+    Args:
+        show: progress bars.
+        settings: any field of :class:`circuitseer_core.calibration.settings.CalibrateSettings`:
+            ``target``, ``scores``, ``heads_at_most``, …
+
+    Raises:
+        UserError: no head readings (``score(…, head_features=True)``), no such target, or too few
+            rows.
+    """
+    folder = place(run)
+    asked = checked(CalibrateSettings, **settings)
+    command = f"circuitseer_core.calibrate({str(folder)!r}, …)"
+    return run_calibration(folder, asked, command=command, show=show)
+
+
+def report(
+    run: AnyRun, out: str | os.PathLike[str], *, scoring: str | None = None,
+    scorer: str | None = None, selection: str | None = None,
+) -> Path:  # fmt: skip
+    """One self-contained HTML page about a run; returns its path.
+
+    Args:
+        out: the HTML file.
+        scoring: which scoring; ``default``, else the first there is.
+        scorer: which scorer; the newest selection's, else ``variance``.
+        selection: which selection, with its scoring and scorer.
+
+    Raises:
+        UserError: no such scoring or selection, or the file cannot be written there.
+    """
+    require_extra("app", "the report", "plotly")
+    from circuitseer_core.report.report import report as write
+
+    asked = {"scoring": scoring, "scorer": scorer, "selection": selection}
+    return write(Run.open(place(run)), a_path("out", out), **asked)
+
+
+def inspect(run: AnyRun, id: str, *, scoring: str = "default", heads: Any = None) -> Inspection:
+    """One scored sample's attention, from the live model.
+
+    Args:
+        id: the sample's.
+        scoring: which scoring it is in.
+        heads: which heads; those that it was scored with by default.
+
+    Returns ``tokens``, ``heads``, ``attention`` (n, S, S), ``profiles`` (n, T), ``profile`` (T,).
+
+    Raises:
+        UserError: unknown scoring, sample or head; no text at hand; another model than the run's.
+    """
+    from circuitseer_core.scoring.inspection import inspect_sample
+
+    opened = Run.open(place(run))
+    chosen = None if heads is None else select_heads(opened.heads(), heads_rule(heads))
+    return inspect_sample(opened, a_text("id", id), a_text("scoring", scoring), heads=chosen)
+
+
+def ablate(
+    run: AnyRun, heads: Any, *, data: str | Sequence[str], limit: int = 200,
+    max_length: int | None = None, device: str = "auto",
+) -> pd.DataFrame:  # fmt: skip
+    """The loss with several heads ablated at once, on any data.
+
+    Args:
+        heads: one set (``[(18, 8), (7, 2)]``, ``"18.8,7.2"``, rows of ``run.heads()``), or several.
+        data: DATA specs, as on the command line.
+        limit: at most so many samples, by hash.
+        max_length: longer samples are left out, before ``limit``.
+
+    Returns:
+        A row a set, the first of none: ``heads``, ``loss``, ``delta_loss`` and ``stderr`` (nats),
+        ``n``. ``attrs["left_out"]`` counts samples that could not serve.
+
+    Raises:
+        UserError: no model in the run, unknown heads, or no usable sample.
+    """
+    from circuitseer_core.detection.joint import ablation_table, head_sets
+
+    return ablation_table(
+        place(run),
+        head_sets(heads),
+        several_texts("data", data),
+        limit=a_count("limit", limit),
+        device=a_text("device", device),
+        max_length=None if max_length is None else a_count("max_length", max_length),
+    )
+
+
+def push_heads(run: AnyRun, repo: str) -> str:
+    """Put a run's head map into a dataset repository on the Hub; returns its address.
+
+    What goes: heads.parquet, a manifest (the model and its weights hash, how it was measured) and a
+    card. No text of the probe, no path of this machine. A repository that does not exist yet is
+    made, private. The token is read from the environment (``HF_TOKEN``).
+
+    Raises:
+        UserError: no detection yet, no token, or the Hub refuses or is out of reach.
+    """
+    from circuitseer_core.sharing.push import push_heads as push
+
+    return push(Run.open(place(run)), a_text("repo", repo))
+
+
+def pull_heads(
+    repo: str, out: str | os.PathLike[str] | None = None, *, run: AnyRun | None = None,
+    model: str | None = None, force: bool = False,
+) -> HeadMap:  # fmt: skip
+    """Fetch a head map from the Hub and check it.
+
+    Args:
+        repo: ``owner/name`` or ``owner/name@revision``.
+        out: the folder to put it into; by default one of the cache (``CIRCUITSEER_HOME``).
+        run: the run that is to use it: its model has to be the map's. A new folder becomes a run
+            of ``model`` with this map in place of a detection.
+        model: the model of a new run: a Hub id, a local folder, or ``demo``.
+        force: take a map of a model with other weights.
+
+    Returns ``path``, ``heads`` (a frame), ``record``; ``score(…, heads=…)`` takes it as it is.
+
+    Raises:
+        UserError: no such repository, files that are no head map or too large, another model's map,
+            or a folder that is not ours to replace.
+    """
+    from circuitseer_core.sharing.pull import pull_heads as pull
+
+    return pull(
+        a_text("repo", repo),
+        None if out is None else a_path("out", out),
+        run=None if run is None else place(run),
+        model=None if model is None else a_text("model", model),
+        force=force,
+    )

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -79,3 +81,25 @@ def test_the_import_table_is_the_one_that_is_checked() -> None:
         if name in ALLOWED and name != "cli"
     }
     assert shown == {name: allowed for name, allowed in ALLOWED.items() if name != "cli"}
+
+
+def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
+    """As ``make docs`` does, with every page and the library's verbs on it."""
+    pytest.importorskip("mkdocs")
+    copied = tmp_path / "checkout"
+    names = ["mkdocs.yml", "LICENSE", "CITATION.cff", "circuitseer_core", "docs", "benchmarks"]
+    for path in [*ROOT.glob("*.md"), *(ROOT / name for name in names)]:
+        (copied / path.name).parent.mkdir(exist_ok=True)
+        (copied / path.name).symlink_to(path)
+    shutil.copytree(ROOT / "assets", copied / "assets", ignore=shutil.ignore_patterns("demo-run"))
+    spec = importlib.util.spec_from_file_location("make_site", ROOT / "docs" / "make_site.py")
+    assert spec is not None and spec.loader is not None
+    site = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(site)
+    assert site.build(copied) == 0
+    page = (copied / "build" / "site" / "docs" / "api.html").read_text(encoding="utf-8")
+    for verb in ("detect", "score", "save_selection", "pull_heads"):
+        assert f'id="circuitseer_core.api.{verb}"' in page
+    with (copied / "build" / "site-source" / "README.md").open("a", encoding="utf-8") as readme:
+        readme.write("\n[nowhere](docs/nowhere.md)\n")
+    assert site.render(copied) != 0, "a link to nothing fails the build"

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 from circuitseer_core import __version__
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
-from circuitseer_core.cli import deliver, stages, study
+from circuitseer_core.cli import deliver, heads_hub, stages, study
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.config import configurable
@@ -118,5 +118,7 @@ def demo(
         typer.echo(line)
 
 
-for command in (*stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, data, demo, open_app):
+for command in (
+    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, open_app,
+):  # fmt: skip
     app.command()(configurable(command))

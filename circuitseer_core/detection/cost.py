@@ -9,10 +9,10 @@ per second in a model of that size: a coarse guess. Every estimate says which it
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from circuitseer_core.detection.heads import head_count
 from circuitseer_core.detection.racing import cost, schedule
@@ -20,6 +20,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, duration
+
+if TYPE_CHECKING:
+    from circuitseer_core.detection.settings import DetectSettings
+    from circuitseer_core.model.reference import ReferenceModel
 
 CPU_TOKENS_PARAMETERS = 650 * 135e6
 """Tokens a second times parameters: 650 tokens/s with 135 M parameters in fp32 on 2 CPU threads."""
@@ -164,3 +168,12 @@ def _from_config(config: dict[str, Any]) -> ModelSize | None:
     # 12·width² a layer and the embedding: the textbook count, right to some tens of per cent.
     parameters = layers * 12 * width**2 + config.get("vocab_size", 0) * width
     return ModelSize(int(layers), int(layers) * int(heads), float(parameters) or None)
+
+
+def seconds_ahead(
+    settings: DetectSettings, reference: ReferenceModel, candidates: int
+) -> Callable[[float], float]:
+    """Seconds that the ablations will take, from the rate of clean passes a second."""
+    size = min(settings.probe_size, candidates)
+    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
+    return lambda rate: count * FORWARDS_PER_EVALUATION / rate

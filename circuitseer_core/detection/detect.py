@@ -14,7 +14,7 @@ Source: arXiv 2510.18470 (uniform ablation, probe, top 5 %); arXiv 2410.13708, e
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -31,7 +31,7 @@ from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import find_stack_tokens
-from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION, evaluations
+from circuitseer_core.detection.cost import seconds_ahead
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
@@ -50,7 +50,7 @@ from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
-from circuitseer_core.runs.records import DataRecord, DetectOptions, DetectRecord, ModelRecord
+from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.settings_file import write_settings
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
@@ -160,7 +160,7 @@ def _prepare(
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
-            ahead=_measuring_ahead(settings, reference, len(samples)),
+            ahead=seconds_ahead(settings, reference, len(samples)),
         ) as progress, KeptLosses(run, name) as known:  # fmt: skip
             losses = probes.candidate_losses(reference, samples, budget, progress, known)
         criterion = "loss" if by_loss else "random"
@@ -170,13 +170,7 @@ def _prepare(
         if name == "probe":
             columns = {"id": [s.id for s in samples], "source": [s.source for s in samples]}
             write_parquet(run.pool_path, pd.DataFrame(columns | {"base_loss": losses}))
-        data = DataRecord(**corpus.fingerprint())
-        if name == "probe":
-            detection.probe_data, detection.probe_left_out = data, candidates.left_out
-            detection.probe_pool_seen = candidates.n_seen
-        else:
-            detection.contrast_data, detection.contrast_left_out = data, candidates.left_out
-            detection.contrast_pool_seen = candidates.n_seen
+        probes.note_candidates(detection, name, corpus, candidates)
     table = pd.concat(tables, ignore_index=True)
     with run.editing() as record:
         record.detect = detection
@@ -199,15 +193,6 @@ def _say_how_long(
     if show:
         print_above_bars(expected.words)
     return expected.seconds and round(expected.seconds, 1)
-
-
-def _measuring_ahead(
-    settings: DetectSettings, reference: ReferenceModel, candidates: int
-) -> Callable[[float], float]:
-    """Seconds that the ablations will take, from the rate of clean passes a second."""
-    size = min(settings.probe_size, candidates)
-    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
-    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
 
 
 def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:

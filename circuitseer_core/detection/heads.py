@@ -12,13 +12,19 @@ probe table (id, set, source, base_loss) and heads.parquet.
 from __future__ import annotations
 
 import math
+import os
+from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
+from numbers import Integral, Real
+from operator import index
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.arguments import described
 from circuitseer_core.distributions import t95, upper_tail
 from circuitseer_core.errors import UserError
 
@@ -124,6 +130,52 @@ def parse_head_list(text: str) -> list[Head]:
             raise UserError(f"{item!r} is not layer.head, as in 18.8")
         heads.append((int(layer), int(head)))
     return list(dict.fromkeys(heads))
+
+
+def heads_rule(value: Any) -> str:
+    """A rule for :func:`select_heads` as text, from what a call from Python may give.
+
+    Args:
+        value: text (as it is), a share or a count, ``(layer, head)`` pairs in any sequence, a frame
+            with columns ``layer`` and ``head``, or the path of a file with a list.
+
+    Raises:
+        UserError: anything else.
+    """
+    if isinstance(value, str):
+        return value
+    if isinstance(value, os.PathLike):
+        return f"@{os.fspath(value)}"
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))
+    if isinstance(value, Real) and not isinstance(value, bool):
+        return f"{Decimal(repr(float(value))):f}"
+    return head_list(value_pairs(value))
+
+
+def head_list(heads: Iterable[Head]) -> str:
+    """Heads as a person types them, ``18.8,7.2``; a single one as ``18.8,``, which is no share."""
+    names = [f"{layer}.{head}" for layer, head in heads]
+    return ",".join(names) + ("," if len(names) == 1 else "")
+
+
+def value_pairs(value: Any) -> list[Head]:
+    """(layer, head) pairs from a sequence of them or from a frame with these columns.
+
+    Raises UserError where ``value`` is neither, or empty.
+    """
+    try:
+        if isinstance(value, pd.DataFrame):
+            value = zip(value["layer"], value["head"], strict=True)
+        pairs = [(index(layer), index(head)) for layer, head in value]
+    except (TypeError, ValueError, KeyError):
+        pairs = []
+    if not pairs or any(layer < 0 or head < 0 for layer, head in pairs):
+        raise UserError(
+            f"heads: {described(value)} is none of: a share (0.05), a count (14), a rule in words, "
+            "pairs (layer, head) as in [(18, 8)], or a frame with columns layer and head"
+        )
+    return list(dict.fromkeys(pairs))
 
 
 def select_heads(

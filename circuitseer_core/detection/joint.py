@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.ablation import AblationMode
-from circuitseer_core.detection.heads import parse_head_list
+from circuitseer_core.detection.heads import head_list, parse_head_list, value_pairs
 from circuitseer_core.detection.probe import encode_candidates
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
@@ -77,6 +80,33 @@ def stacked_losses(
     return np.concatenate([stacked_losses(reference, batch, p, ablation) for p in parts])
 
 
+def head_sets(heads: Any) -> list[list[Head]]:
+    """Sets of heads from one set or a list of them.
+
+    A set is text (``"18.8,7.2"``), a sequence of (layer, head) pairs, or a frame with these
+    columns. Raises UserError where ``heads`` is nothing of the kind.
+    """
+    if isinstance(heads, str | pd.DataFrame):
+        return [_set_of(heads)]
+    try:
+        return [_set_of(heads)]
+    except UserError:
+        if not isinstance(heads, list | tuple) or not heads or not all(map(_is_set, heads)):
+            raise
+    return [_set_of(one) for one in heads]
+
+
+def _is_set(value: Any) -> bool:
+    return isinstance(value, str | pd.DataFrame | list | tuple | set | frozenset)
+
+
+def _set_of(value: Any) -> list[Head]:
+    heads = parse_head_list(value) if isinstance(value, str) else value_pairs(value)
+    if not heads:
+        raise UserError("empty head list")
+    return heads
+
+
 def ablate_sets(
     run_path: Path,
     head_texts: Sequence[str],
@@ -86,17 +116,41 @@ def ablate_sets(
     device: str,
     max_length: int | None = None,
 ) -> Iterator[str]:
-    """Mean loss clean and under each set of heads, a line each; the model is the run's.
+    """Mean loss clean and under each set of heads, a line each; see :func:`ablation_table`."""
+    sets = [_set_of(text) for text in head_texts]
+    table = ablation_table(run_path, sets, data, limit=limit, device=device, max_length=max_length)
+    clean, *ablated = table.itertuples(index=False)
+    if table.attrs["left_out"]:
+        left = ", ".join(f"{n:,} {why}" for why, n in table.attrs["left_out"].items())
+        yield f"{clean.n:,} samples; left out on the way: {left}"
+    yield f"clean: {clean.loss:.4f} nats over {clean.n} samples"
+    for text, row in zip(head_texts, ablated, strict=True):
+        yield f"{text}: {row.loss:.4f} nats ({row.delta_loss:+.4f} ± {row.stderr:.4f})"
+
+
+def ablation_table(
+    run_path: Path,
+    sets: Sequence[Sequence[Head]],
+    data: Sequence[str],
+    *,
+    limit: int,
+    device: str,
+    max_length: int | None = None,
+) -> pd.DataFrame:
+    """Mean loss clean (row 0) and under each set of heads; the model is the run's.
 
     ``limit`` samples are taken by hash of those that can serve: with a response, and of at most
     ``max_length`` tokens (by default what the model has positions for, 4,096 at most).
+
+    Returns:
+        heads (text), loss, delta_loss, stderr (nats; of a single sample NaN), n;
+        ``attrs["left_out"]``: samples that could not serve, by reason.
 
     Raises:
         UserError: no model in the run, unknown heads, or no usable sample.
     """
     run = Run.open(run_path)
     model, detection = run.model, run.detection
-    sets = [parse_head_list(text) for text in head_texts]
     corpus = Corpus(list(data))
     corpus.count()
     layers = model.heads_per_layer
@@ -119,16 +173,28 @@ def ablate_sets(
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
         max_length=default_max_length(reference.max_positions, max_length),
     )
-    if pool.left_out:
-        left = ", ".join(f"{n:,} {why}" for why, n in pool.left_out.items())
-        yield f"{len(pool.samples):,} samples; left out on the way: {left}"
     with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
-    yield f"clean: {losses[0].mean():.4f} nats over {losses.shape[1]} samples"
-    for text, row in zip(head_texts, losses[1:], strict=True):
-        delta = row - losses[0]
-        error = delta.std(ddof=1) / np.sqrt(len(delta)) if len(delta) > 1 else float("nan")
-        yield f"{text}: {row.mean():.4f} nats ({delta.mean():+.4f} ± {error:.4f})"
+    table = _differences(losses, sets)
+    table.attrs["left_out"] = dict(pool.left_out)
+    return table
+
+
+def _differences(losses: NDArray[np.float64], sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
+    """The table of losses (sets + 1, n), row 0 clean."""
+    delta = losses - losses[0]
+    n = losses.shape[1]
+    spread = delta.std(axis=1, ddof=1) if n > 1 else np.full(len(losses), np.nan)
+    spread[0] = 0.0
+    return pd.DataFrame(
+        {
+            "heads": ["none", *(head_list(heads).rstrip(",") for heads in sets)],
+            "loss": losses.mean(axis=1),
+            "delta_loss": delta.mean(axis=1),
+            "stderr": spread / np.sqrt(n),
+            "n": n,
+        }
+    )
 
 
 def set_losses(

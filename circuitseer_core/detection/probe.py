@@ -31,6 +31,7 @@ from circuitseer_core.model.encoding import Encoded, encode_for_loss
 from circuitseer_core.model.losses import clean_losses
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.records import DataRecord, DetectRecord
 
 Entry = Sample | Reject
 CRITERIA = ("loss", "random", "stratified")
@@ -205,3 +206,16 @@ def samples_of(table: pd.DataFrame, set_name: str) -> list[Encoded]:
             strict=True,
         )
     ]
+
+
+def note_candidates(
+    detection: DetectRecord, name: str, corpus: Corpus, candidates: Candidates
+) -> None:
+    """Which data a set was drawn from, what was left out, how many were seen."""
+    data = DataRecord(**corpus.fingerprint())
+    if name == "probe":
+        detection.probe_data, detection.probe_left_out = data, candidates.left_out
+        detection.probe_pool_seen = candidates.n_seen
+    else:
+        detection.contrast_data, detection.contrast_left_out = data, candidates.left_out
+        detection.contrast_pool_seen = candidates.n_seen

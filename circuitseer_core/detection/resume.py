@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from circuitseer_core.detection.kept_losses import losses_path
 from circuitseer_core.checksums import is_damaged
+from circuitseer_core.detection.kept_losses import losses_path
 from circuitseer_core.detection.settings import NOT_NUMBERS, DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import ModelInfo

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import math
+import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -56,6 +57,18 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
             raise UserError(f"{pair!r} is not NAME=VALUE")
         options[name.strip().replace("-", "_")] = value.strip()
     return options
+
+
+def plain_option(value: Any) -> Any:
+    """An option from Python as the command line gives it: runs and paths by their path, lists with
+    commas."""
+    if isinstance(value, Run):
+        return str(value.path)
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, list | tuple):
+        return ",".join(str(plain_option(item)) for item in value)
+    return value
 
 
 @dataclass(frozen=True, slots=True)

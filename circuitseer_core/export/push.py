@@ -1,4 +1,4 @@
-"""An export to the Hugging Face Hub, as a dataset repository.
+"""Files to the Hugging Face Hub, as a dataset repository.
 
 The token is read from the environment and nowhere else; it is in no file, no command and no
 message that this package writes.
@@ -7,6 +7,7 @@ message that this package writes.
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,22 @@ def hub_token() -> str:
     )
 
 
-def push_files(repo: str, files: dict[str, Path]) -> str:
+def hub_errors() -> tuple[type[Exception], ...]:
+    """What huggingface_hub raises where the Hub refuses or is out of reach.
+
+    Errors of its HTTP library are none of its own; which library that is depends on its version.
+    """
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+
+    http = [sys.modules[name].HTTPError for name in ("httpx", "httpx2") if name in sys.modules]
+    return (HfHubHTTPError, HFValidationError, OSError, ValueError, *http)
+
+
+def push_files(
+    repo: str,
+    files: dict[str, Path],
+    message: str = "Add a subset selected with CircuitSeer",
+) -> str:
     """Put files (path in the repository → local file) into a dataset repository, in one commit.
 
     A repository that does not exist yet is made, private. Returns its address.
@@ -36,7 +52,6 @@ def push_files(repo: str, files: dict[str, Path]) -> str:
     token = hub_token()
     try:
         from huggingface_hub import CommitOperationAdd, HfApi
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
     except ImportError as error:
         raise UserError("pushing needs huggingface_hub: pip install huggingface_hub") from error
     api: Any = HfApi(token=token)
@@ -46,9 +61,9 @@ def push_files(repo: str, files: dict[str, Path]) -> str:
             repo,
             repo_type="dataset",
             operations=[CommitOperationAdd(name, str(path)) for name, path in files.items()],
-            commit_message="Add a subset selected with CircuitSeer",
+            commit_message=message,
         )
-    except (HfHubHTTPError, HFValidationError, OSError, ValueError) as error:
+    except hub_errors() as error:
         reason = one_line(error).replace(token, "***")
         raise UserError(f"cannot push to {repo}: {reason}") from error
     return f"https://huggingface.co/datasets/{repo}"

@@ -8,8 +8,9 @@ import pandas as pd
 
 from circuitseer_core.experiments import saved_results, saved_table
 from circuitseer_core.figures.style import DARK, LIGHT
+from circuitseer_core.markup import Html, join, paragraph, section, table, tag
 from circuitseer_core.report.experiment_figures import drawn
-from circuitseer_core.report.html import Figures, Html, join, paragraph, section, table, tag
+from circuitseer_core.report.html import Figures
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, plain

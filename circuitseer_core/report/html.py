@@ -1,18 +1,17 @@
 """The report's page: HTML that carries everything it shows and asks no network for anything.
 
-Text is escaped here and nowhere else: builders take plain strings and return :class:`Html`, which
-is the only thing that is written as it is. A content security policy in the page itself forbids
-every request, so that not even a hostile label could make one.
+Elements are made by :mod:`circuitseer_core.markup`, which escapes every text. A content security
+policy in the page itself forbids every request, so that not even a hostile label could make one.
 """
 
 from __future__ import annotations
 
-import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
+from circuitseer_core.markup import Html, join, tag, text
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -21,60 +20,6 @@ POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
     "img-src data: blob:; font-src data:; form-action 'none'; base-uri 'none'"
 )
-
-
-class Html(str):
-    """Markup that is already safe."""
-
-    __slots__ = ()
-
-
-def text(value: object) -> Html:
-    """Any value as escaped text; markup stays as it is."""
-    return value if isinstance(value, Html) else Html(html.escape(str(value), quote=True))
-
-
-def join(parts: Iterable[object]) -> Html:
-    """Parts one after the other."""
-    return Html("".join(text(part) for part in parts))
-
-
-def tag(name: str, *children: object, **attributes: str) -> Html:
-    """An element; ``class_`` stands for class, ``aria_label`` for aria-label."""
-    names = {key: key.rstrip("_").replace("_", "-") for key in attributes}
-    pairs = "".join(f' {names[key]}="{text(value)}"' for key, value in attributes.items())
-    return Html(f"<{name}{pairs}>{join(children)}</{name}>")
-
-
-def paragraph(*children: object, class_: str = "") -> Html:
-    """A paragraph."""
-    return tag("p", *children, class_=class_) if class_ else tag("p", *children)
-
-
-def table(
-    columns: Sequence[str], rows: Iterable[Sequence[object]], *, numeric: Sequence[int] = ()
-) -> Html:
-    """A table with a heading row; columns in ``numeric`` are set flush right."""
-
-    def cells(kind: str, row: Sequence[object]) -> Html:
-        return join(
-            tag(kind, value, class_="number") if i in numeric else tag(kind, value)
-            for i, value in enumerate(row)
-        )
-
-    head = tag("thead", tag("tr", cells("th", columns)))
-    body = tag("tbody", *(tag("tr", cells("td", row)) for row in rows))
-    return tag("div", tag("table", head, body), class_="scroll")
-
-
-def facts(pairs: Iterable[tuple[str, object]]) -> Html:
-    """Names and values, as a description list."""
-    return tag("dl", *(join((tag("dt", name), tag("dd", value))) for name, value in pairs))
-
-
-def section(title: str, key: str, *children: object) -> Html:
-    """A part of the report with its heading."""
-    return tag("section", tag("h2", title), *children, id=key)
 
 
 class Figures:

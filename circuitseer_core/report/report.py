@@ -10,8 +10,9 @@ from pathlib import Path
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_text
+from circuitseer_core.markup import Html, facts, join, paragraph, section, tag
 from circuitseer_core.report.experiments_section import experiments_section
-from circuitseer_core.report.html import Figures, Html, facts, join, page, paragraph, section, tag
+from circuitseer_core.report.html import Figures, page
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
 from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now

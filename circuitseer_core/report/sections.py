@@ -2,36 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
 from circuitseer_core import distributions as dist
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.distributions import t95
-from circuitseer_core.figures import heads as head_figures
-from circuitseer_core.figures import lengths as length_figures
-from circuitseer_core.figures import scores as score_figures
-from circuitseer_core.figures import selection as selection_figures
-from circuitseer_core.figures.style import DARK, LIGHT, Theme
-from circuitseer_core.report.html import Figures, Html, paragraph, section, table
-from circuitseer_core.runs.selection_records import Diagnostics, Distribution, SourceShare
+from circuitseer_core.figures.style import DARK, LIGHT
+from circuitseer_core.markup import Html, paragraph, section, table
+from circuitseer_core.report import run_figures
+from circuitseer_core.report.html import Figures
+from circuitseer_core.report.run_figures import Draw, grouped
+from circuitseer_core.runs.selection_records import Diagnostics, Distribution
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.wording import count, percent, plain, signed
 
-if TYPE_CHECKING:
-    import plotly.graph_objects as go
-
 TOP_HEADS = 20
-MOST_SOURCES = 20
-_LENGTH_BINS, _SCORE_BINS, _CONTROL_BINS = 40, 36, 60
 
 
-def _both(figures: Figures, make: Callable[[Theme], go.Figure], caption: str) -> Html:
-    return figures.add(make(LIGHT), make(DARK), caption)
+def _both(figures: Figures, draw: Draw | None, caption: str) -> Html:
+    """A prepared figure in both themes; nothing where the run lacks its numbers."""
+    return Html("") if draw is None else figures.add(draw(LIGHT), draw(DARK), caption)
 
 
 def heads_section(facts: Evidence, figures: Figures) -> Html:
@@ -43,28 +34,23 @@ def heads_section(facts: Evidence, figures: Figures) -> Html:
     parts: list[object] = [
         _both(
             figures,
-            lambda theme: head_figures.importance_map(table_, kept=kept, theme=theme),
+            run_figures.heads_map(facts),
             "Rise of the loss when one head's attention is replaced by undifferentiated attention "
             "(ΔL, nats; square-root colour scale). The chosen heads are outlined.",
         ),
         _both(
             figures,
-            lambda theme: head_figures.sorted_curve(table_, len(kept), theme=theme),
+            run_figures.sorted_importance(facts),
             f"The same, sorted, with 95 % intervals; shaded: the {len(kept)} chosen heads.",
         ),
         _top_heads(ranked.head(TOP_HEADS), set(kept)),
+        _both(
+            figures,
+            run_figures.specificity_map(facts),
+            "Specificity: relative rise of the loss on the probe less that on the contrast "
+            "set. Heads that any text needs are near 0 here.",
+        ),
     ]
-    if "specificity" in table_:
-        parts.append(
-            _both(
-                figures,
-                lambda theme: head_figures.importance_map(
-                    table_, value="specificity", kept=kept, title="specificity", theme=theme
-                ),
-                "Specificity: relative rise of the loss on the probe less that on the contrast "
-                "set. Heads that any text needs are near 0 here.",
-            )
-        )
     return section("Reasoning heads", "heads", *parts)
 
 
@@ -93,46 +79,21 @@ def scores_section(facts: Evidence, figures: Figures) -> Html:
     scored = facts.scored
     if scored is None or not np.isfinite(scored.score).any():
         return _missing("Scores", "scores", "score")
-    scorer = facts.scorer
-    codes, labels = _grouped(scored)
-    groups = len(labels)
-    bins = dist.shared_bins(scored.score)
-    counts = dist.histogram(scored.score, codes, groups, bins)
-    parts_ = dist.by_group(scored.score, codes, groups)
-    medians = dist.quantiles(parts_, np.array([0.5]))[:, 0]
+    codes, labels = grouped(scored)
+    parts_ = dist.by_group(scored.score, codes, len(labels))
     statistics = dist.statistics(scored.score, scored.tokens, codes, labels, parts_)
     parts: list[object] = [
         _both(
             figures,
-            lambda theme: score_figures.histogram_by_group(
-                counts, bins, labels, theme, medians=medians, x_title=scorer, density=True
-            ),
-            f"Distribution of {scorer} by source, each source to its own scale; the line is the "
-            "median, the number at the right the rows.",
+            run_figures.score_histogram(facts),
+            f"Distribution of {facts.scorer} by source, each source to its own scale; the line is "
+            "the median, the number at the right the rows.",
         ),
         _statistics(statistics),
-        _length_map(scored, scorer, figures),
+        _length_map(facts, figures),
+        _controls(facts, scored, figures),
     ]
-    if scored.controls:
-        parts.append(_controls(scored, scorer, figures))
     return section("Scores", "scores", *parts)
-
-
-def _grouped(scored: Scored) -> tuple[NDArray[np.int32], list[str]]:
-    """Codes and labels of the sources, at most MOST_SOURCES, the smaller ones together."""
-    rows = np.bincount(scored.source[scored.source >= 0], minlength=len(scored.names))
-    order = np.argsort(-rows, kind="stable")
-    if len(order) <= MOST_SOURCES:
-        kept, rest = order, order[:0]
-    else:
-        kept, rest = order[: MOST_SOURCES - 1], order[MOST_SOURCES - 1 :]
-    place = np.full(len(scored.names) + 1, -1, dtype=np.int32)  # the last one is for −1
-    place[kept] = np.arange(len(kept))
-    place[rest] = len(kept)
-    labels = [scored.names[i] for i in kept]
-    if len(rest):
-        labels.append(f"{len(rest)} smaller sources")
-    return place[scored.source], labels or ["all rows"]
 
 
 def _statistics(statistics: pd.DataFrame) -> Html:
@@ -145,31 +106,24 @@ def _statistics(statistics: pd.DataFrame) -> Html:
     return table(columns, rows, numeric=range(1, len(columns)))
 
 
-def _length_map(scored: Scored, scorer: str, figures: Figures) -> Html:
-    tokens, score = scored.tokens, scored.score
-    if not np.isfinite(tokens).any():
+def _length_map(facts: Evidence, figures: Figures) -> Html:
+    draw = run_figures.score_against_length(facts)
+    if draw is None:
         return paragraph("The run holds no token counts.")
-    seen = dist.score_by_length(tokens, score, lengths=_LENGTH_BINS, scores=_SCORE_BINS)
-    return _both(
-        figures,
-        lambda theme: length_figures.score_against_length(
-            seen.counts, seen.lengths, seen.scores, theme, medians=seen.medians, y_title=scorer
-        ),
-        f"{scorer} against the number of tokens; the line is the median at each length.",
-    )
+    caption = f"{facts.scorer} against the number of tokens; the line is the median at each length."
+    return _both(figures, draw, caption)
 
 
-def _controls(scored: Scored, scorer: str, figures: Figures) -> Html:
-    columns = [scored.score, *scored.controls]
-    bins, counts, rows = dist.histograms_together(columns, _CONTROL_BINS)
-    labels = ["chosen heads", *(f"random heads {i + 1}" for i in range(len(columns) - 1))]
-    agreement = control_agreement(scored.score, scored.controls)
+def _controls(facts: Evidence, scored: Scored, figures: Figures) -> Html:
+    draw = run_figures.random_heads(facts)
+    agreement = control_agreement(scored.score, scored.controls) if draw else None
     agree = f" Spearman {signed(agreement.mean)} ({agreement.basis})." if agreement else ""
+    together = np.isfinite([scored.score, *scored.controls]).all(axis=0)
     return _both(
         figures,
-        lambda theme: score_figures.against_controls(counts, bins, labels, theme, x_title=scorer),
-        f"{scorer} of the chosen heads and of as many random heads of the same layers, on "
-        f"{count(rows, 'row')}." + agree,
+        draw,
+        f"{facts.scorer} of the chosen heads and of as many random heads of the same layers, on "
+        f"{count(int(together.sum()), 'row')}." + agree,
     )
 
 
@@ -179,7 +133,6 @@ def selection_section(facts: Evidence, figures: Figures) -> Html:
     if chosen is None or chosen.diagnostics is None:
         return _missing("Selection", "selection", "select")
     drawn = chosen.diagnostics
-    sources = _sources(drawn.sources)
     settings = chosen.settings
     return section(
         "Selection",
@@ -192,35 +145,20 @@ def selection_section(facts: Evidence, figures: Figures) -> Html:
         _numbers(drawn),
         _both(
             figures,
-            lambda theme: selection_figures.shares_by_source(sources, theme),
+            run_figures.source_shares(facts),
             "Share of each source in the pool and in the subset; grey: where 95 % of simulated "
             "draws of the same kind lie.",
         ),
         *(
-            _before_after(figures, distribution, axis, what)
-            for distribution, axis, what in (
-                (drawn.distributions.score, settings.scorer, "Scores"),
-                (drawn.distributions.length, "tokens", "Lengths"),
+            _both(figures, draw, _means(distribution, what))
+            for draw, distribution, what in (
+                (run_figures.drawn_scores(facts), drawn.distributions.score, "Scores"),
+                (run_figures.drawn_lengths(facts), drawn.distributions.length, "Lengths"),
             )
         )
         if drawn.distributions
         else (),
     )
-
-
-def _sources(entries: list[SourceShare]) -> pd.DataFrame:
-    rows = pd.DataFrame([entry.model_dump() for entry in entries]).nlargest(
-        MOST_SOURCES, "pool_share", keep="first"
-    )
-    return pd.DataFrame(
-        {
-            "source": rows["source"],
-            "before": rows["pool_share"],
-            "after": rows["share"],
-            "expected_low": rows["low"],
-            "expected_high": rows["high"],
-        }
-    ).reset_index(drop=True)
 
 
 def _numbers(drawn: Diagnostics) -> Html:
@@ -242,14 +180,10 @@ def _numbers(drawn: Diagnostics) -> Html:
     return table(["", "", ""], rows, numeric=[1])
 
 
-def _before_after(figures: Figures, drawn: Distribution, axis: str, what: str) -> Html:
-    bins = dist.Bins(np.asarray(drawn.edges, dtype=np.float64), log=False)
-    before, after = (np.asarray(counts, dtype=np.int64) for counts in (drawn.pool, drawn.subset))
-    return _both(
-        figures,
-        lambda theme: selection_figures.before_after(before, after, bins, theme, x_title=axis),
+def _means(drawn: Distribution, what: str) -> str:
+    return (
         f"{what} before (filled) and after (line): mean {plain(drawn.pool_mean, 3)} in the "
-        f"pool, {plain(drawn.subset_mean, 3)} in the subset.",
+        f"pool, {plain(drawn.subset_mean, 3)} in the subset."
     )
 
 

@@ -7,9 +7,10 @@ command line reads them off the class (cli/from_settings.py), the app's forms to
 
 from __future__ import annotations
 
+import difflib
 import math
 import shlex
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -55,8 +56,16 @@ def checked(kind: type[Settings], **values: Any) -> Settings:
         if not first["loc"]:
             raise UserError(text) from error
         name = str(first["loc"][0])
+        if first["type"] == "extra_forbidden":
+            raise UserError(_no_option(name, kind)) from error
         info = kind.model_fields.get(name)
         raise UserError(f"{flag_of(name, info) if info else name}: {text}") from error
+
+
+def _no_option(name: str, kind: type[BaseModel]) -> str:
+    """That there is no such option, and which was perhaps meant."""
+    near = difflib.get_close_matches(name, kind.model_fields, n=1)
+    return f"there is no option {name!r}" + (f": did you mean {near[0]!r}?" if near else "")
 
 
 def arguments(settings: BaseModel, always: Collection[str] = ()) -> list[str]:
@@ -86,14 +95,25 @@ def step(
     return [stage, "--run", str(run), *arguments(settings, always)]
 
 
-def as_python(verb: str, run: str | Path, settings: BaseModel) -> str:
-    """The same as a call of the library: every option that is not at its default."""
+def as_python(
+    verb: str,
+    run: str | Path,
+    settings: BaseModel,
+    *,
+    renamed: Mapping[str, str] | None = None,
+    always: Collection[str] = (),
+) -> str:
+    """The same as a call of the library: every option that is not at its default.
+
+    ``renamed``: options that the verb calls otherwise; ``always``: those spelled out even there.
+    """
     given = []
     for name, info in options(type(settings)).items():
         value = getattr(settings, name)
-        if value is None or value == info.get_default(call_default_factory=True):
+        default = info.get_default(call_default_factory=True)
+        if value is None or (value == default and name not in always):
             continue
-        given.append(f"{name}={_literal(value)}")
+        given.append(f"{(renamed or {}).get(name, name)}={_literal(value)}")
     return f"circuitseer_core.{verb}({', '.join([repr(str(run)), *given])})"
 
 

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Self
 
 import pandas as pd
 
@@ -77,7 +78,7 @@ class Run:
         self.record = record
 
     @classmethod
-    def open(cls, path: str | Path) -> Run:
+    def open(cls, path: str | Path) -> Self:
         """Open an existing run; UserError where ``path`` is none or its run.json is broken.
 
         So it is where the folder holds a pipe, a socket or a device: whoever read one would wait.
@@ -91,7 +92,7 @@ class Run:
         return cls(path, RunRecord.of_run(path))
 
     @classmethod
-    def create(cls, path: str | Path) -> Run:
+    def create(cls, path: str | Path) -> Self:
         """Open the run at ``path``, or make one there; a folder of another kind is refused."""
         path = Path(path)
         if (path / "run.json").is_file():

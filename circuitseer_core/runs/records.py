@@ -188,6 +188,18 @@ class AppliedCalibration(Record):
     sha256: str
 
 
+class HeadsSource(Record):
+    """A head map that a scoring took its heads from, in place of its run's own.
+
+    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on.
+    """
+
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str
+    weights_hash: str | None = None
+
+
 class ImportFile(Record):
     """A file of outside scores, with its SHA-256 where it is one file."""
 
@@ -235,6 +247,7 @@ class ScoringRecord(Record):
 
     heads: list[Head] = []
     heads_rule: str | None = None
+    heads_from: HeadsSource | None = None
     rank_by: str = "importance"
     text: ScoredPart = "prompt"
     model: ModelRecord | None = None

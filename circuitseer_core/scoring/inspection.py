@@ -32,7 +32,7 @@ MAX_SIDE = 512
 _QUERIES = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Inspection:
     """What a few heads do on one sample of T tokens.
 
@@ -53,6 +53,10 @@ class Inspection:
     profiles: NDArray[np.float32]
     profile: NDArray[np.float32]
     pool: int
+
+    def __repr__(self) -> str:
+        named = ", ".join(f"({layer}, {head})" for layer, head in self.heads)
+        return f"Inspection({self.id!r}: {len(self.tokens)} tokens, heads {named})"
 
     def to_json(self, digits: int = 5) -> dict[str, Any]:
         """The same as plain lists, rounded."""
@@ -75,12 +79,14 @@ def inspect_sample(
     layer: int | None = None,
     head: int | None = None,
     reference: ReferenceModel | None = None,
+    heads: Sequence[Head] | None = None,
 ) -> Inspection:
     """Run one scored sample through the model and keep what its heads attend to.
 
     Args:
         name: the scoring that the sample, its text and the reasoning heads are taken from.
         layer, head: look at this one head instead.
+        heads: look at these instead.
         reference: the run's model, already loaded; else it is loaded, and kept for the next look.
 
     Raises:
@@ -91,7 +97,8 @@ def inspect_sample(
     text = scored_text(scoring.text, sample.prompt, sample.response)
     if text is None:
         raise UserError(f"{sample_id} has no response, and responses were scored")
-    heads = _heads(run.model.heads_per_layer, scoring.heads, layer, head)
+    wanted = scoring.heads if heads is None else list(heads)
+    heads = _heads(run.model.heads_per_layer, wanted, layer, head)
     if reference is None:
         reference = live_model(run.model, scoring.dtype)
     longest = default_max_length(reference.max_positions, scoring.max_length)

@@ -22,6 +22,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.cost import Estimate
+from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
@@ -34,7 +35,7 @@ from circuitseer_core.runs.progress import (
     print_above_bars,
     say_redone,
 )
-from circuitseer_core.runs.records import DataRecord, ScoringRecord
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
@@ -62,6 +63,8 @@ from circuitseer_core.scoring.windows import CHARS_A_TOKEN, Window
 from circuitseer_core.wording import count
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from circuitseer_core.model.reference import ReferenceModel
 
 __all__ = ["ScoreSettings", "score"]
@@ -93,25 +96,16 @@ def score(
             data that is missing or empty, or data of which no sample could be scored.
     """
     model = run.record.model
-    if model is None or not run.heads_path.is_file():
+    if model is None or (settings.heads_from is None and not run.heads_path.is_file()):
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
-    heads = select_heads(run.heads(), settings.heads, settings.rank_by)
+    heads = select_heads(_head_table(run, model, settings), settings.heads, settings.rank_by)
     announce(run, "score", "Reading the data")
     corpus = Corpus(settings.data, settings.fields)
     total = corpus.count()
     folder = run.scores_dir(settings.name)
-    before = read_record(folder)
-    if before is not None:
-        in_order(corpus, before)
-    data = DataRecord(**corpus.fingerprint())
-    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
-    if before is not None:
-        before = grown(before, data, settings.data, settings.name)
-        if before.data[0].sha256 == data.sha256:
-            wanted.grown_from = before.grown_from
-        refuse_other(before, wanted, settings)
-        if _is_done(folder, before):
-            return before
+    before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is not None and _is_done(folder, before):
+        return before
     began = time.monotonic()
     announce(run, "score", "Loading the model")
     with (
@@ -133,6 +127,36 @@ def score(
         ) as shown:
             engine.run(book, shown)
     return _finish(book, time.monotonic() - began)
+
+
+def _agreed(
+    run: Run, settings: ScoreSettings, heads: list[Head], model: ModelRecord, corpus: Corpus
+) -> tuple[ScoringRecord | None, ScoringRecord]:
+    """What an earlier try left under this name, grown as the data has, and what is asked for now.
+
+    Raises:
+        UserError: they do not belong together.
+    """
+    before = read_record(run.scores_dir(settings.name))
+    if before is not None:
+        in_order(corpus, before)
+    data = DataRecord(**corpus.fingerprint())
+    wanted = identity(settings, heads, model, data, feature_heads(run, settings))
+    if before is not None:
+        before = grown(before, data, settings.data, settings.name)
+        if before.data[0].sha256 == data.sha256:
+            wanted.grown_from = before.grown_from
+        refuse_other(before, wanted, settings)
+    return before, wanted
+
+
+def _head_table(run: Run, model: ModelRecord, settings: ScoreSettings) -> pd.DataFrame:
+    """The run's heads, or those of a map that was measured on the same model."""
+    if settings.heads_from is None:
+        return run.heads()
+    found = read_head_map(settings.heads_from)
+    refuse_other_model(found, model, force=settings.force_heads)
+    return found.heads
 
 
 def _engine(

@@ -13,6 +13,8 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
+from circuitseer_core.detection.head_map import read_head_map
+from circuitseer_core.detection.heads import heads_rule
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs import amounts
@@ -26,7 +28,7 @@ from circuitseer_core.runs.machine import (
     device_list,
     refuse_unclear_devices,
 )
-from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
+from circuitseer_core.runs.records import DataRecord, HeadsSource, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 from circuitseer_core.scoring.growth import changed_files
 
@@ -53,6 +55,10 @@ class ScoreSettings(BaseModel):
         "prompt", description="The text that is scored; the paper found prompts better."
     )
     heads: str = Field("0.05", description='0.05, 5%, 14, lcb, bh, "l.h,l.h" or @FILE.')
+    heads_from: str | None = Field(
+        None, description="Folder of a pulled head map, in place of this run's own heads."
+    )
+    force_heads: bool = Field(False, description="Take --heads-from of a model with other weights.")
     rank_by: Literal["importance", "specificity"] = Field(
         "importance", description="What makes a reasoning head; specificity needs a contrast set."
     )
@@ -98,6 +104,7 @@ class ScoreSettings(BaseModel):
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
 
+    _heads = field_validator("heads", mode="before")(heads_rule)
     _wholes = field_validator("head_feature_rows", mode="before")(amounts.whole)
 
     @field_validator("heads")
@@ -116,6 +123,8 @@ class ScoreSettings(BaseModel):
             raise ValueError("give --head-features or --calibration, not both")
         if self.head_influence_controls and not self.head_influence:
             raise ValueError("--head-influence-controls goes with --head-influence")
+        if self.force_heads and self.heads_from is None:
+            raise ValueError("--force-heads goes with --heads-from")
         return self
 
     @property
@@ -153,6 +162,17 @@ _IDENTITY = {
 _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the rows of a shard"}
 
 
+def source_of(folder: str) -> HeadsSource:
+    """Where the heads of a pulled map come from."""
+    found = read_head_map(folder).record
+    return HeadsSource(
+        repo=found.repo,
+        revision=found.revision,
+        sha256=found.sha256,
+        weights_hash=found.model.weights_hash,
+    )
+
+
 def identity(
     settings: ScoreSettings,
     heads: Sequence[Head],
@@ -178,6 +198,8 @@ def identity(
         seed=settings.seed,
         control_limit=settings.controls,
     )
+    if settings.heads_from is not None:
+        record.heads_from = source_of(settings.heads_from)
     if feature_heads:
         record.feature_heads = list(feature_heads)
         record.feature_limit = 0 if settings.calibration else settings.head_feature_rows

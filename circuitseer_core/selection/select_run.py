@@ -25,8 +25,8 @@ from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
-from circuitseer_core.runs.commands import as_python
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
     ControlCorrelation,
@@ -67,11 +67,7 @@ def select_run(
         UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
     """
     started = time.monotonic()
-    scoring = run.scoring(settings.scores)
-    if scoring.state != "done":
-        raise UserError(
-            f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
-        )
+    scoring = _finished(run, settings)
     everyone = load_pool(run, settings)
     _advance(progress, len(everyone), "drawing")
     named = read_lists(settings)
@@ -110,7 +106,7 @@ def select_run(
         diagnostics=diagnostics,
         distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
-        python=as_python("select", run.path, settings),
+        python=settings.python(run.path),
         versions=versions(),
         seconds=round(time.monotonic() - started, 3),
     )
@@ -119,6 +115,15 @@ def select_run(
         tables[REMOVED_FILE] = removed
     _write(run, settings, tables, summary)
     return summary
+
+
+def _finished(run: Run, settings: SelectionSettings) -> ScoringRecord:
+    scoring = run.scoring(settings.scores)
+    if scoring.state != "done":
+        raise UserError(
+            f"scoring {settings.scores!r} is not finished: run score --run {run.path} again"
+        )
+    return scoring
 
 
 def refuse_other(run: Run, settings: SelectionSettings) -> None:

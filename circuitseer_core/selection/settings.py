@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from circuitseer_core.runs import amounts
-from circuitseer_core.runs.commands import Option, as_typed, checked, step
+from circuitseer_core.runs.commands import Option, as_python, as_typed, checked, step
 from circuitseer_core.selection.budgets import Stratify
 
 DEFAULT_FRACTION = 0.1
@@ -153,6 +153,11 @@ class SelectionSettings(BaseModel):
         """The command that makes this selection, after the program's name."""
         fraction = [] if self.share is None or self.fraction else ["--fraction", str(self.share)]
         return [*step("select", run, self, always=("name", "scorer", "seed")), *fraction]
+
+    def python(self, run: str | Path) -> str:
+        """The same as a call of the library, whose ``select`` has two options under other names."""
+        names = {"name": "save", "scores": "scoring"}
+        return as_python("select", run, self, renamed=names, always=("name",))
 
     def command(self, run: str | Path) -> str:
         """The same as one would type it in a shell."""

@@ -13,7 +13,8 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
-from circuitseer_core.report.html import Figures, Html, page, table, tag, text
+from circuitseer_core.markup import Html, table, tag, text
+from circuitseer_core.report.html import Figures, page
 from circuitseer_core.report.report import render, report
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run

@@ -1,8 +1,7 @@
 """The draw in view, computed once for every state of the dial and kept in pieces.
 
-What each piece depends on decides what a turn of the dial costs: hashes of ids on nothing but the
-ids, the sifted pool on judgements by eye and on which rows have a score, top-k on neither
-temperature nor seed.
+What each depends on decides what a turn of the dial costs: hashes of ids on the ids alone, the
+sifted pool on judgements by eye and which rows have a score, top-k on neither temperature nor seed.
 """
 
 from __future__ import annotations

@@ -1,0 +1,56 @@
+"""Commands that carry a head map to the Hub and from it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from circuitseer_core.cli import options as opt
+from circuitseer_core.runs.commands import as_typed
+
+
+def push_heads(
+    run: opt.Run,
+    repo: Annotated[str, typer.Argument(help="Hub dataset repository, owner/name.")],
+) -> None:
+    """Put a run's head map on the Hub: the table, a manifest, a card; no text of the probe."""
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.sharing.push import push_heads as push
+
+    typer.echo(f"pushed to {push(Run.open(run), repo)}")
+
+
+def pull_heads(
+    repo: Annotated[str, typer.Argument(help="owner/name or owner/name@revision.")],
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to put it into; the cache where not given.")
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="The run that is to use it; a new folder becomes a run of it."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model of a new run: Hub id, folder or demo.")
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Take a map of a model with other weights.")
+    ] = False,
+) -> None:
+    """Fetch a head map from the Hub, check it, and use it in place of a detection."""
+    from circuitseer_core.sharing.pull import pull_heads as pull
+
+    if model is not None:
+        opt.quiet_libraries()
+    fresh = run is not None and not (run / "heads.parquet").is_file()
+    found = pull(repo, out, run=run, model=model, force=force)
+    record = found.record
+    where = f"{record.repo} at {str(record.revision)[:12]}"
+    typer.echo(f"{record.heads} heads of {record.model.called} from {where} in {found.path}")
+    place = ["score", "--run", str(run or "RUN")]
+    source = [] if fresh else ["--heads-from", str(found.path)]
+    typer.echo(f"next: {as_typed([*place, *source, '--data'])} …")
+
+
+COMMANDS = (push_heads, pull_heads)

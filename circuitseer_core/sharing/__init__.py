@@ -1,0 +1,1 @@
+"""Head maps on the Hugging Face Hub: out of a run, and into one."""

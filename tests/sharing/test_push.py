@@ -1,0 +1,57 @@
+"""What a pushed head map is: a table, a manifest, a card, and nothing of this machine."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.sharing.push import push_heads, write_head_map
+from tests.support.fake_hub import FakeHub
+
+
+def test_table_manifest_and_card_arrive(run: Run, hub: FakeHub) -> None:
+    assert push_heads(run, "me/heads") == "https://huggingface.co/datasets/me/heads"
+    files = hub.repos["me/heads"]
+    assert sorted(files) == ["README.md", "head_map.json", "heads.parquet"]
+    assert files["heads.parquet"] == run.heads_path.read_bytes()
+    assert hub.private["me/heads"], "a new repository is private"
+    assert set(hub.tokens) == {"Bearer hf_secret"}
+    manifest = json.loads(files["head_map.json"])
+    assert manifest["model"]["weights_hash"] == run.model.weights_hash
+    assert manifest["heads"] == len(run.heads())
+    card = files["README.md"].decode()
+    assert str(run.model.weights_hash) in card and "pull-heads me/heads" in card
+    assert "| 1 | 0 | 0 | +1.000 |" in card
+
+
+def test_nothing_names_a_folder_of_this_machine_or_the_token(run: Run, hub: FakeHub) -> None:
+    assert "/" in run.model.id, "the model is a local folder"
+    push_heads(run, "me/heads")
+    for content in hub.repos["me/heads"].values():
+        assert str(run.path.parent).encode() not in content
+        assert b"hf_secret" not in content
+
+
+def test_a_push_without_heads_or_token_is_refused(
+    run: Run, hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="no heads table: run detect"):
+        push_heads(Run.create(tmp_path / "new"), "me/heads")
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(UserError, match="set HF_TOKEN"):
+        push_heads(run, "me/heads")
+    assert not hub.repos
+
+
+def test_a_table_that_could_not_be_read_again_is_not_sent(run: Run, tmp_path: Path) -> None:
+    other = Run.create(tmp_path / "run")
+    with other.editing() as record:
+        record.model = run.model
+    pd.read_parquet(run.heads_path).head(3).to_parquet(other.heads_path)
+    with pytest.raises(UserError, match="3 rows that are not the 8 heads"):
+        write_head_map(other, tmp_path, "me/heads")
