@@ -242,7 +242,10 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
 def _legend(name: str, group: str | None) -> str:
     """A legend's entry: the legend has the figure's whole width. A number says what it counts."""
-    name = f"{group} {name}" if group and name.isdecimal() else name
+    if group and name in ("True", "False"):
+        name = group if name == "True" else f"not {group}"
+    elif group and name.isdecimal():
+        name = f"{group} {name}"
     return plain(name if len(name) <= _LEGEND_MOST else name[: _LEGEND_MOST - 1] + "…")
 
 
