@@ -49,14 +49,9 @@ def test_no_page_shows_an_exception_box(
 
 
 def test_every_kind_of_damage_changes_the_file(whole: Path, tmp_path: Path) -> None:
-    """Else the pages above would be looking at a whole run."""
-    for file in files(whole):
+    """Else the pages above would be looking at a whole run. One file of every kind."""
+    for file in {Path(file).suffix: file for file in files(whole)}.values():
         before = (whole / file).read_bytes()
         for kind in kinds(file):
             path = damaged_copy(whole, tmp_path / RUN, file, kind) / file
-            if kind in ("one row", "some rows", "rows twice", "null texts", "other texts",
-                        "numbers for texts", "empty lists", "long lists", "nan", "infinite",
-                        "negative", "huge"):  # fmt: skip
-                continue  # a table without such cells stays as it is
-            same = path.is_file() and path.stat().st_size and path.read_bytes() == before
-            assert not same, (file, kind)
+            assert not path.is_file() or path.read_bytes() != before, (file, kind)
