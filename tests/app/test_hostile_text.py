@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from streamlit.testing.v1 import AppTest
 
-from tests.app.test_every_state import EXPANDERS, VIEWS
+from tests.support.every_view import EXPANDERS, VIEWS
 from tests.support.hostile import AWAY, SNIPPETS, make_hostile
 from tests.support.opened import APP
 

@@ -34,6 +34,9 @@ def another_value(kind: type[BaseModel], name: str) -> dict[str, Any]:
         "fraction": {"fraction": 0.25},
         "stratify_by": {"stratify": "equal", "stratify_by": "level"},
         "rank_by": {"rank_by": "specificity"},
+        "response_items": {"response_items": "-1"},
+        "heads_from": {"heads_from": "owner/map"},
+        "force_heads": {"heads_from": "owner/map", "force_heads": True},
         "head_influence_controls": {"head_influence": True, "head_influence_controls": True},
     }
     if name in needs:

@@ -55,7 +55,7 @@ def test_a_selection_spells_out_its_budget() -> None:
     [
         ({"dtype": "fp7"}, "--dtype: Input should be 'auto', 'fp32', 'bf16' or 'fp16'"),
         ({"probe_size": 0}, "--probe-size: Input should be greater than or equal to 1"),
-        ({"probe_sise": 3}, "probe_sise: Extra inputs are not permitted"),
+        ({"probe_sise": 3}, "there is no option 'probe_sise': did you mean 'probe_size'?"),
         ({"probe_pool": 1}, "--probe-pool cannot be smaller than --probe-size"),
     ],
 )
