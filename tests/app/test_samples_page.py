@@ -42,7 +42,7 @@ def test_a_run_without_scores(runs_home: Path) -> None:
 def test_a_broken_run_is_one_line(run: Run) -> None:
     broken_shard(run)
     said = texts(open_page("samples", "made"))
-    assert "This run cannot be read" in said and "the scores cannot be read" in said
+    assert "This run cannot be read" in said and ".parquet cannot be read: " in said
     (run.path / "run.json").write_text("{", encoding="utf-8")
     assert "This run cannot be read" in texts(open_page("samples", "made"))
 

@@ -210,7 +210,7 @@ def test_a_run_without_texts_takes_them_by_id(numbers_only: Run) -> None:
 def test_a_broken_shard_is_one_clear_line(tmp_path: Path) -> None:
     run = Run.open(make_run(tmp_path / "broken", Shape(rows=60)))
     run.score_parts()[0].write_bytes(b"not parquet at all")
-    with pytest.raises(UserError, match="the scores cannot be read") as caught:
+    with pytest.raises(UserError, match="part-00000.parquet cannot be read") as caught:
         ScoreStore(run)
     assert "\n" not in str(caught.value)
 
