@@ -326,7 +326,7 @@ def test_a_run_is_drawn_from_by_path_by_scoring_or_opened(tmp_path: Path) -> Non
     assert kept["id"].tolist() == drawn[0] == run.selection_ids("mine")["id"].tolist()
     assert set(kept.columns) >= {"prompt", "original", "key", "probability", "rank"}
     assert run.selection("mine").python == (
-        f"circuitseer_core.select({str(run.path)!r}, name='mine', tokens=2000, "
+        f"circuitseer_core.select({str(run.path)!r}, save='mine', tokens=2000, "
         "stratify='proportional', seed=3)"
     )
     with pytest.raises(UserError, match="only a draw from a run can be saved"):
