@@ -17,9 +17,14 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 # machine made tests take ten times as long.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import hypothesis
 import pytest
 
 from tests.support.installed import Installed, install_wheel
+
+# The same examples in every run: what only chance finds is for `make fuzz`.
+hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
+hypothesis.settings.load_profile("suite")
 
 REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
 _browser_outcomes: dict[str, str] = {}

@@ -190,7 +190,7 @@ def test_other_settings_need_another_name(
 def test_other_data_needs_another_name(run: Run, data: str, tmp_path: Path) -> None:
     go(run, settings(data))
     write_rows(tmp_path / "questions.jsonl", questions(49))
-    with pytest.raises(UserError, match=r"\(--data\): choose another --name"):
+    with pytest.raises(UserError, match="questions.jsonl.*choose another --name"):
         go(run, settings(data))
 
 

@@ -41,7 +41,8 @@ def to_markdown(text: str) -> str:
         parts.append(literal(text[end : maths.start()]))
         display = maths["d1"] or maths["d2"]
         formula = " ".join((display or maths["i1"] or maths["i2"]).split())
-        if "$" in formula or not formula:
+        # A backslash before the closing dollar would escape it, and the formula would go on.
+        if "$" in formula or not formula or formula.endswith("\\"):
             parts.append(literal(maths[0]))
         else:
             parts.append(f"\n\n$$\n{formula}\n$$\n\n" if display else f"${formula}$")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from ui.widgets.markdown import inline, literal, to_markdown
@@ -66,6 +66,9 @@ def test_what_cannot_be_sent_is_replaced() -> None:
     assert "\n" not in inline("a\n# b")
 
 
+@example("$\\$")
+@example("\\(a\\\\)")
+@example("$$a\\$$ b")
 @given(st.text(alphabet="$\\()[]ab <>!#\n", max_size=40))
 def test_a_formula_cannot_leave_its_dollars(text: str) -> None:
     for line in to_markdown(text).replace("\\$", "").split("\n"):
