@@ -16,7 +16,7 @@ from typing import Annotated, Any
 import typer
 import yaml
 
-from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.errors import Cancelled, UserError, one_line
 
 MOST_BYTES = 2**20
 
@@ -26,7 +26,10 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def command(**values: Any) -> Any:
         values.pop("config")
-        return function(**values)
+        try:
+            return function(**values)
+        except KeyboardInterrupt:  # else Click ends with "Aborted!" and exit code 1
+            raise Cancelled("cancelled") from None
 
     own = inspect.signature(function, eval_str=True)
     parameters = [p.replace(kind=inspect.Parameter.KEYWORD_ONLY) for p in own.parameters.values()]

@@ -10,7 +10,9 @@ import yaml
 from typer.testing import CliRunner
 
 from circuitseer_core import api
+from circuitseer_core.cli.config import configurable
 from circuitseer_core.cli.main import app, spread_values
+from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.commands import options
 from circuitseer_core.runs.settings_file import SETTINGS_FILE, write_settings
 from circuitseer_core.scoring.settings import ScoreSettings
@@ -125,3 +127,13 @@ def test_a_written_file_gives_the_same_settings_back(tmp_path: Path, caught: lis
     assert set(yaml.safe_load(text)) == given | {"command", "run"}
     assert call("select", "--config", tmp_path / SETTINGS_FILE) == ""
     assert caught == [(Path("runs/my run"), settings)]
+
+
+def test_ctrl_c_in_any_command_is_a_cancellation() -> None:
+    """Left to Click it would be "Aborted!" with exit code 1, as if something had failed."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(Cancelled):
+        configurable(interrupted)(config=None)
