@@ -16,7 +16,6 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binomtest
 
-from circuitseer_core.distributions import Z95
 from circuitseer_core.runs.review_records import BANDS, ReviewBatch
 from circuitseer_core.selection.review import DECIDED, ReviewState
 
@@ -62,14 +61,12 @@ def agreement(verdicts: pd.DataFrame) -> Agreement:
     return Agreement(int((agrees & decided).sum()), n, len(verdicts) - n - skipped, skipped)
 
 
-def wilson(successes: int, n: int, z: float = Z95) -> tuple[float, float]:
-    """Wilson score interval of a proportion; (0, 1) where nothing was seen."""
+def wilson(successes: int, n: int) -> tuple[float, float]:
+    """Wilson's 95 % score interval of a proportion; (0, 1) where nothing was seen."""
     if n == 0:
         return 0.0, 1.0
-    rate = successes / n
-    middle = (rate + z**2 / (2 * n)) / (1 + z**2 / n)
-    half = z / (1 + z**2 / n) * float((rate * (1 - rate) / n + z**2 / (4 * n**2)) ** 0.5)
-    return max(0.0, middle - half), min(1.0, middle + half)
+    interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
 
 
 def batch_table(batch: ReviewBatch, state: ReviewState) -> pd.DataFrame:

@@ -5,14 +5,14 @@ All ways on all pages: ``python -m tests.chaos.damaged_runs``.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from streamlit import config
 
 from tests.support.damaged import damaged_copy, damages, files, kinds
 from tests.support.every_view import RUN, VIEWS, boxes, furnish, shown, whole_run
+
+pytestmark = pytest.mark.usefixtures("plain_errors")
 
 EVERY = 9
 """Of all damages every ninth; the next page for each, so that in time all pages meet all files."""
@@ -23,14 +23,6 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = whole_run(tmp_path_factory.mktemp("whole"), rows=64)
     furnish(path)
     return path
-
-
-@pytest.fixture(autouse=True)
-def plain_errors() -> Iterator[None]:
-    before = config.get_option("client.showErrorDetails")
-    config.set_option("client.showErrorDetails", "full")
-    yield
-    config.set_option("client.showErrorDetails", before)
 
 
 def test_no_page_shows_an_exception_box(

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from streamlit import config
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.runs.folder import Run
 from tests.support.every_view import RUN, VIEWS, boxes, shown, whole_run
 from tests.support.opened import APP
 from tests.support.records import edit_run
+
+pytestmark = pytest.mark.usefixtures("plain_errors")
 
 
 @pytest.fixture(scope="module")
@@ -139,15 +140,6 @@ BROKEN = [
     )),
     broken("run.json", b"[]"), broken("heads.parquet", b""),
 ]  # fmt: skip
-
-
-@pytest.fixture(autouse=True)
-def plain_errors() -> Iterator[None]:
-    """Let a fault say what it is; the app itself shows its type alone."""
-    before = config.get_option("client.showErrorDetails")
-    config.set_option("client.showErrorDetails", "full")
-    yield
-    config.set_option("client.showErrorDetails", before)
 
 
 def faults(

@@ -1,0 +1,17 @@
+"""What tests of whole pages share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+from streamlit import config
+
+
+@pytest.fixture
+def plain_errors() -> Iterator[None]:
+    """Let a fault say what it is; the app itself shows its type alone."""
+    before = config.get_option("client.showErrorDetails")
+    config.set_option("client.showErrorDetails", "full")
+    yield
+    config.set_option("client.showErrorDetails", before)
