@@ -71,6 +71,8 @@ def _places(value: float, digits: int) -> int:
     return max(0, digits - 1 - int(np.floor(np.log10(abs(value)))))
 
 
+FAINT = 0.4
+"""Opacity of a pilot's estimate: it must not look like a head measured on the whole probe."""
 _FEW = 6
 """Layers below which plotly would write half ones."""
 
@@ -87,7 +89,7 @@ def importance_map(
 ) -> go.Figure:
     """The layer by head map for print: signed colours, the ``kept`` heads outlined.
 
-    Raced-out heads are dots without a colour: their estimates rest on a pilot.
+    Raced-out heads are faint and hatched: their estimates rest on a pilot.
     """
     measured = heads[~heads["raced_out"]] if "raced_out" in heads else heads
     layers, width = (int(n) for n in grid(heads, value).shape)
@@ -100,10 +102,12 @@ def importance_map(
         yaxis={"title": {"text": "Layer"}, "autorange": "reversed", "showgrid": False},
         margin={"t": 16},
     )
-    fig.add_trace(_heat(values, limit or limit_of(values), scale, theme, colour_title=title))
+    limit = limit or limit_of(values)
+    fig.add_trace(_heat(values, limit, scale, theme, colour_title=title))
     raced = heads.drop(measured.index)
     if len(raced):
-        fig.add_trace(_dots(list(zip(raced["layer"], raced["head"], strict=True)), theme))
+        cells = list(zip(raced["layer"], raced["head"], strict=True))
+        fig.add_traces(_estimates(grid(heads, value), cells, limit, scale, theme))
     fig.update_layout(shapes=[_outline(layer, head, theme) for layer, head in kept])
     fig.update_xaxes(range=[-0.5, width - 0.5])
     if layers < _FEW:
@@ -111,16 +115,26 @@ def importance_map(
     return fig
 
 
-def _dots(raced: Sequence[Head], theme: Theme) -> go.Scatter:
-    """Heads that a race took out, as marks without a colour."""
-    return go.Scatter(
-        x=[head for _, head in raced],
-        y=[layer for layer, _ in raced],
+def _estimates(
+    values: np.ndarray, raced: Sequence[Head], limit: float, scale: str, theme: Theme
+) -> list[go.Heatmap | go.Scatter]:
+    """Heads that a race took out: their pilot's ``values`` (layers, heads) faint, and hatched."""
+    own = np.full(values.shape, np.nan)
+    for layer, head in raced:
+        own[layer, head] = values[layer, head]
+    layers, heads = np.nonzero(np.isfinite(own))  # a source may have no sample in the pilot
+    faint = _heat(own, limit, scale, theme, colour_title=None)
+    faint.update(opacity=FAINT)
+    faint.hovertemplate = faint.hovertemplate.replace("<extra>", "<br>a pilot's estimate<extra>")
+    hatch = go.Scatter(
+        x=heads,
+        y=layers,
         mode="markers",
-        marker={"size": 3, "symbol": "square", "color": theme.faint},
+        marker={"size": 7, "symbol": "line-ne", "line": {"color": theme.faint, "width": 1}},
         hoverinfo="skip",
         showlegend=False,
     )
+    return [faint, hatch]
 
 
 def _heat(
@@ -259,18 +273,19 @@ def source_maps(
 ) -> go.Figure:
     """One map per source on one colour scale; with exactly two, their difference as a third.
 
-    Titles give each source's samples. ``raced`` heads are dots without a colour, as on the main
-    map: their estimates rest on a pilot.
+    Titles give each source's samples. ``raced`` heads are faint and hatched, as on the main map:
+    their estimates rest on a pilot.
     """
     parts = {name: per_source[per_source["source"] == name] for name in sources}
     maps = {f"{name} (n = {int(part['n'].max()):,})": grid(part) for name, part in parts.items()}
-    for values in maps.values():
-        for layer, head in raced:
-            values[layer, head] = np.nan
     if len(sources) == 2:
         one, other = maps.values()
         maps[f"{sources[0]} − {sources[1]}"] = one - other
-    limit = limit_of(np.concatenate([m.ravel() for m in maps.values()]))
+    measured = {name: values.copy() for name, values in maps.items()}
+    for values in measured.values():
+        for layer, head in raced:
+            values[layer, head] = np.nan
+    limit = limit_of(np.concatenate([m.ravel() for m in measured.values()]))
     fig = make_subplots(
         rows=1,
         cols=len(maps),
@@ -281,11 +296,12 @@ def source_maps(
     layers = next(iter(maps.values())).shape[0]
     fig.update_layout(template=template(theme), height=int(np.clip(layers * 9 + 110, 280, 760)))
     pin_margins(fig, left=48, right=64, top=36)
-    for column, values in enumerate(maps.values(), start=1):
+    for column, (name, values) in enumerate(maps.items(), start=1):
         last = "ΔL (nats)" if column == len(maps) else None
-        fig.add_trace(_heat(values, limit, "sqrt", theme, colour_title=last), row=1, col=column)
-        if raced:
-            fig.add_trace(_dots(raced, theme), row=1, col=column)
+        heat = _heat(measured[name], limit, "sqrt", theme, colour_title=last)
+        fig.add_trace(heat, row=1, col=column)
+        for trace in _estimates(values, raced, limit, "sqrt", theme) if raced else ():
+            fig.add_trace(trace, row=1, col=column)
     fig.update_xaxes(title_text="Head", showgrid=False)
     fig.update_yaxes(autorange="reversed", showgrid=False)
     fig.update_yaxes(title_text="Layer", row=1, col=1)

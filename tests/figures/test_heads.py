@@ -53,7 +53,7 @@ def test_ticks_undo_the_squashing() -> None:
     assert labels[positions.index(-1.0)] == "−0.80"
 
 
-def test_the_map_outlines_the_kept_and_leaves_raced_out_heads_uncoloured(run: Run) -> None:
+def test_the_map_outlines_the_kept_and_hatches_raced_out_heads(run: Run) -> None:
     table = run.heads()
     kept = select_heads(table, "2")
     fig = heads.importance_map(table, kept=kept)
@@ -62,7 +62,11 @@ def test_the_map_outlines_the_kept_and_leaves_raced_out_heads_uncoloured(run: Ru
     heat = fig.data[0]
     raced = heads.grid(table, "raced_out").astype(bool)
     assert np.isnan(np.array(heat.z, dtype=float)[raced]).all()
-    assert len(fig.data[1].x) == raced.sum()
+    faint, hatch = fig.data[1:]
+    pilot = np.where(raced, heads.grid(table), np.nan)
+    np.testing.assert_array_equal(np.array(faint.customdata, dtype=float), pilot)
+    assert faint.opacity == heads.FAINT < 1 and "pilot" in faint.hovertemplate
+    assert set(zip(hatch.y, hatch.x, strict=True)) == set(zip(*np.nonzero(raced), strict=True))
     assert (heat.zmin, heat.zmax) == (-1, 1)
 
 
@@ -95,15 +99,15 @@ def test_two_sources_bring_their_difference(run: Run) -> None:
     assert titles[0] == f"{names[0]} (n = {n})"
 
 
-def test_pilot_estimates_have_no_colour_on_a_source_map_either(run: Run) -> None:
+def test_pilot_estimates_are_faint_and_hatched_on_a_source_map_too(run: Run) -> None:
     table = per_source(run.importance(), run.probe())
     names = sorted(table["source"].unique())[:2]
     fig = heads.source_maps(table, names, raced=[(0, 1), (2, 3)])
-    maps = [t for t in fig.data if t.type == "heatmap"]
-    dots = [t for t in fig.data if t.type == "scatter"]
-    assert len(maps) == len(dots) == 3
-    for drawn, marks in zip(maps, dots, strict=True):
-        values = np.array(drawn.customdata, dtype=float)
+    assert [t.type for t in fig.data] == ["heatmap", "heatmap", "scatter"] * 3
+    for at in range(0, 9, 3):
+        drawn, faint, marks = fig.data[at : at + 3]
+        values, pilot = (np.array(t.customdata, dtype=float) for t in (drawn, faint))
+        assert set(zip(*np.nonzero(np.isfinite(pilot)), strict=True)) == {(0, 1), (2, 3)}
         assert np.isnan(values[0, 1]) and np.isnan(values[2, 3]) and np.isfinite(values[0, 0])
         assert (list(marks.x), list(marks.y)) == ([1, 3], [0, 2])
 

@@ -199,7 +199,7 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
     notes += "use the arrow keys and Enter."
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
-        notes += f" Dots: {raced} heads raced out on a pilot, estimates only."
+        notes += f" Faint and hatched: {raced} heads raced out on a pilot, estimates only."
     if column == head_tables.TELLS:
         notes += " Weights of a calibration, per spread of a head's readings (page Calibrate)."
     st.caption(notes)

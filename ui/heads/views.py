@@ -163,7 +163,8 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         alt=f"Importance maps of {', '.join(chosen)}",
     )
     if raced:
-        st.caption(f"Dots: {count(len(raced), 'head')} raced out on a pilot, estimates only.")
+        heads_out = count(len(raced), "head")
+        st.caption(f"Faint and hatched: {heads_out} raced out on a pilot, estimates only.")
     n_kept = max(1, len(choice.heads))
     pairs = head_tables.source_agreement(run, n_kept)
     of = f" of the {len(heads) - len(raced):,} measured on the whole probe" if raced else ""

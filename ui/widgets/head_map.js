@@ -120,16 +120,30 @@ function cells(pen, box, data, palette) {
   for (let i = 0; i < layers * heads; i += 1) {
     if (data.colour[i] === 255) continue;
     const x = LEFT + (i % heads) * box.w, y = TOP + Math.floor(i / heads) * box.h;
-    if (data.faint && data.faint[i]) {
-      // A dot, not a colour: an estimate from a pilot must not look like a measured small head.
-      const size = Math.max(1, Math.min(3, Math.floor(box.h / 5)));
-      pen.fillStyle = data.theme.faint;
-      pen.fillRect(x + (box.w - size) / 2, y + (box.h - size) / 2, size, size);
-      continue;
-    }
+    const estimate = data.faint && data.faint[i];
+    pen.globalAlpha = estimate ? data.opacity : 1;
     pen.fillStyle = palette[data.colour[i]];
     pen.fillRect(x, y, box.w - box.gap, box.h - box.gap);
+    pen.globalAlpha = 1;
+    if (estimate) hatch(pen, x, y, box.w - box.gap, box.h - box.gap, data.theme.faint);
   }
+}
+
+// An estimate from a pilot must not look like a head that was measured on the whole probe.
+function hatch(pen, x, y, w, h, colour) {
+  pen.save();
+  pen.beginPath();
+  pen.rect(x, y, w, h);
+  pen.clip();
+  pen.beginPath();
+  for (let at = x + 3; at < x + w + h; at += 6) {
+    pen.moveTo(at, y);
+    pen.lineTo(at - h, y + h);
+  }
+  pen.strokeStyle = colour;
+  pen.lineWidth = 1;
+  pen.stroke();
+  pen.restore();
 }
 
 function axes(pen, box, data) {

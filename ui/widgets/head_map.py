@@ -15,7 +15,7 @@ import pandas as pd
 import streamlit as st
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.figures.heads import grid, limit_of, scale_ticks, squash
+from circuitseer_core.figures.heads import FAINT, grid, limit_of, scale_ticks, squash
 from circuitseer_core.figures.style import Theme
 
 _HERE = Path(__file__).resolve().parent
@@ -42,7 +42,7 @@ def head_map(
 ) -> None:
     """Draw the map; ``on_pick`` gets layer and head of a click, before the script runs again.
 
-    Heads with ``raced_out`` are dots without a colour, ``kept`` ones outlined, ``picked`` framed.
+    Heads with ``raced_out`` are faint and hatched, ``kept`` ones outlined, ``picked`` framed.
     """
     values = grid(heads, value)
     limit = limit_of(values)
@@ -62,6 +62,7 @@ def head_map(
             "colour": colour.round().astype(int).ravel().tolist(),
             "value": _rounded(values),
             "faint": grid(heads, "raced_out").ravel().tolist() if "raced_out" in heads else None,
+            "opacity": FAINT,
             "extra": {name: _rounded(grid(heads, name)) for name in extra},
             "kept": [list(head) for head in kept],
             "picked": list(picked) if picked else None,
