@@ -50,7 +50,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 EXPANDERS = (
     "head_sample",
     "attention_matrix",
