@@ -146,7 +146,7 @@ def test_every_way_of_touching_the_rows_is_found(
     done.path.write_text("".join(change(done.path.read_text().splitlines(keepends=True))))
     result = verify(done.path)
     assert result.kinds[0] == "file" and "rows" in result.kinds
-    assert any(re.search(message, told) for told in result.messages), result.messages
+    assert any(re.search(message, line) for line in result.messages), result.messages
 
 
 def test_a_tampered_cell_in_parquet_and_datasets(run: Run, tmp_path: Path) -> None:

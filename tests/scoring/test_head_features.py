@@ -69,28 +69,28 @@ def kept_mask(lengths: Sequence[int]) -> torch.Tensor:
 def readings(reference: ReferenceModel, alone: Sequence[Head]) -> tuple[torch.Tensor, Profiles]:
     ids = random_ids(len(LENGTHS), max(LENGTHS), seed=1)
     plan = HeadPlan(GROUPS, reference.device, alone=alone)
-    found = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
-    return ids, found
+    profiles = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
+    return ids, profiles
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_readings_equal_those_of_whole_matrices(kind: str) -> None:
     reference = tiny_model(kind, layers=3)
-    ids, found = readings(reference, reference.heads)
-    assert found.heads is not None
+    ids, profiles = readings(reference, reference.heads)
+    assert profiles.heads is not None
     for row, length in enumerate(LENGTHS):
         wanted = naive(reference, row, ids[row, :length])
         assert (np.ptp(wanted, axis=1) > 0.1).all(), "the heads hardly differ"
-        error = np.abs(found.heads[row].numpy() - wanted) / np.maximum(1, np.abs(wanted))
+        error = np.abs(profiles.heads[row].numpy() - wanted) / np.maximum(1, np.abs(wanted))
         assert error.max() <= 2e-5, dict(zip(HEAD_FAMILIES, error.max(1), strict=True))
 
 
 def test_profiles_are_those_of_a_pass_without_readings() -> None:
     reference = tiny_model(layers=3)
-    ids, found = readings(reference, reference.heads)
+    ids, profiles = readings(reference, reference.heads)
     plain = observe(reference, ids, torch.tensor(LENGTHS), HeadPlan(GROUPS, reference.device))
-    assert torch.allclose(found.observed, plain.observed, atol=1e-7)
-    assert torch.allclose(found.flat, plain.flat, atol=1e-7)
+    assert torch.allclose(profiles.observed, plain.observed, atol=1e-7)
+    assert torch.allclose(profiles.flat, plain.flat, atol=1e-7)
     assert plain.heads is None
 
 
