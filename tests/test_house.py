@@ -17,6 +17,7 @@ CORE = sorted((ROOT / "circuitseer_core").rglob("*.py"))
 UI = [path for folder in ("pages", "ui") for path in sorted((ROOT / folder).rglob("*.py"))]
 MAX_MODULE_LINES = 350
 MAX_FUNCTION_LINES = 60
+MAX_TEST_LINES = 400
 
 
 def _tree(path: Path) -> ast.Module:
@@ -357,6 +358,8 @@ WHOLE = {
     ids=str,
 )
 def test_a_test_stands_where_its_module_does(path: Path) -> None:
+    lines = (ROOT / "tests" / path).read_text(encoding="utf-8").count("\n")
+    assert lines <= MAX_TEST_LINES, f"{lines} lines: split it by the modules that it tests"
     module = path.with_name(path.name.removeprefix("test_"))
     homes = (ROOT, ROOT / CORE_NAME)
     assert any((home / module).is_file() for home in homes), f"no module {module}"

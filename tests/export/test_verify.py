@@ -26,19 +26,10 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.exported import selected
 from tests.support.run_factory import make_rows, make_run, score_frame, write_scores
 
 NAMES = {"parquet": "a.parquet", "csv": "a.csv", "datasets": "folder"}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return selected(make_run(tmp_path / "run"))
-
-
-def selected(run: Run, **options: object) -> Run:
-    select_run(run, SelectionSettings.of(**options))
-    return run
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resealed: bool = False) -> None:
