@@ -150,12 +150,12 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
     if record is None:
         return []
     lines = []
-    if (found := record.contamination) is not None:
-        questions = sum(file.questions for file in found.benchmarks)
-        short = sum(file.short for file in found.benchmarks)
+    if (contamination := record.contamination) is not None:
+        questions = sum(file.questions for file in contamination.benchmarks)
+        short = sum(file.short for file in contamination.benchmarks)
         lines.append(
-            f"{count(found.removed, 'row')} removed that share {found.n} words in a row with one "
-            f"of {count(questions, 'benchmark question')}"
+            f"{count(contamination.removed, 'row')} removed that share {contamination.n} words in "
+            f"a row with one of {count(questions, 'benchmark question')}"
             + (f" ({short:,} shorter, compared whole)" if short else "")
         )
     if (near := record.near_duplicates) is not None:

@@ -223,9 +223,9 @@ def test_writing_into_a_folder(run: Run, tmp_path: Path) -> None:
 
 
 def test_torch_stays_out(run: Run) -> None:
-    held = {name for name in sys.modules if name.split(".")[0] == "torch"}
+    before = {name for name in sys.modules if name.split(".")[0] == "torch"}
     open_page("export", "made")
-    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held
+    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == before
 
 
 def test_sources_length_and_score_before_and_after_take_turns(run: Run) -> None:

@@ -24,8 +24,8 @@ def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
         "child": holder if live else {},
     }  # fmt: skip
     (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    said = {"stage": "detect", "state": "running"} | progress
-    (path / "progress.json").write_text(json.dumps(said), encoding="utf-8")
+    record = {"stage": "detect", "state": "running"} | progress
+    (path / "progress.json").write_text(json.dumps(record), encoding="utf-8")
     if live:
         (path / "lock").write_text(json.dumps(holder), encoding="utf-8")
 

@@ -63,8 +63,8 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     raw[len(raw) // 2] ^= 1
     run.pool_path.write_bytes(raw)
     assert not file_checks.check(run.path).result(60).ok
-    said = visited().sidebar.error[0].value
-    assert said.startswith("1 file is damaged") and "pool.parquet" in said
+    alert = visited().sidebar.error[0].value
+    assert alert.startswith("1 file is damaged") and "pool.parquet" in alert
 
 
 @pytest.mark.parametrize("state", ["none", "broken", "scoreless"])

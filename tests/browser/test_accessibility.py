@@ -61,22 +61,22 @@ def faults(page: Page) -> list[str]:
     Streamlit's own list of pages is left out: it puts sections between a list and its items.
     """
     page.evaluate(AXE_SCRIPT)
-    found: dict[str, Any] = page.evaluate(
+    result: dict[str, Any] = page.evaluate(
         "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
     )
     return [
         f"{v['id']}: {[node['html'][:160] for node in v['nodes'][:3]]}"
-        for v in found["violations"]
+        for v in result["violations"]
         if v["impact"] in ("serious", "critical")
     ]
 
 
 def test_axe_finds_nothing_serious_on_any_page(themed: Page) -> None:
-    found = {}
+    by_path = {}
     for path in PAGES:
         arrive(themed, path)
-        found[path] = faults(themed)
-    assert not {path: lines for path, lines in found.items() if lines}
+        by_path[path] = faults(themed)
+    assert not {path: lines for path, lines in by_path.items() if lines}
 
 
 def test_axe_would_find_a_button_without_a_name(page: Page) -> None:

@@ -65,11 +65,11 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
     press(page, "b", "Agreement with the score")
 
     state = review.load(reviewed.path)
-    told = state.told()
-    assert told["choice"].tolist() == ["left", "right", "skip", "left", "right", "right"]
-    found = agreement(told)
-    sentence = page.get_by_text(f"of {found.decided} decided pairs you and variance")
-    expect(sentence).to_contain_text(f"95 % interval {percent(found.interval[0])}")
+    verdicts = state.finished_verdicts()
+    assert verdicts["choice"].tolist() == ["left", "right", "skip", "left", "right", "right"]
+    agreed = agreement(verdicts)
+    sentence = page.get_by_text(f"of {agreed.decided} decided pairs you and variance")
+    expect(sentence).to_contain_text(f"95 % interval {percent(agreed.interval[0])}")
     expect(sentence).to_contain_text("skipped: 1")
     expect(page.locator(".st-key-figure_agreement .js-plotly-plot")).to_be_visible()
     expect(page.locator(".st-key-figure_agreement_others .js-plotly-plot")).to_be_visible()
@@ -83,7 +83,7 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
         page.get_by_role("button", name="JSON of this batch").click()
     waiting.value.save_as(tmp_path / "batch.json")
     kept = json.loads((tmp_path / "batch.json").read_text())
-    assert kept["agreement"]["agreed"] == found.agreed and len(kept["pairs"]) == 6
+    assert kept["agreement"]["agreed"] == agreed.agreed and len(kept["pairs"]) == 6
     assert waiting.value.suggested_filename == f"{reviewed.name}-review-1.json"
 
 

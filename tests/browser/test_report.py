@@ -29,7 +29,7 @@ def test_draws_without_a_network(
     view.set_default_timeout(PATIENCE_MS)
     view.on("request", lambda request: asked.append(request.url))
     view.on("pageerror", lambda error: troubles.append(str(error)))
-    view.on("console", lambda said: troubles.append(said.text))
+    view.on("console", lambda message: troubles.append(message.text))
     view.goto(out.as_uri())
     view.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 9")
     ground = view.evaluate("getComputedStyle(document.body).backgroundColor")

@@ -145,8 +145,8 @@ def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) ->
         assert shown(page)
         main = page.locator("[data-testid=stMain]")
         for tag in ("script", "b", "i", "u", "s", "img[src*=evil]", "a[href^=javascript]"):
-            found = main.locator(tag).filter(has_text=re.compile("owned|bold|level|source"))
-            expect(found).to_have_count(0)
+            injected = main.locator(tag).filter(has_text=re.compile("owned|bold|level|source"))
+            expect(injected).to_have_count(0)
         holder = page.locator(ready).first if "blind" in ready else page.locator(".tokens").first
         expect(holder).to_contain_text("<style>body{display:none}")
     open_page(page, "samples", "run=hostile", ".token")
@@ -193,8 +193,8 @@ def test_a_point_leads_to_its_sample(page: Page, journey: Run) -> None:
     points.nth(int(points.count()) - 1).click(force=True)
     page.wait_for_url(re.compile(r"/samples\?.*sample="))
     expect(page).to_have_url(re.compile("sample="))
-    found = re.search(r"sample=([^&]+)", page.url)
-    assert found is not None and unquote(found[1]) in scores.index
+    match = re.search(r"sample=([^&]+)", page.url)
+    assert match is not None and unquote(match[1]) in scores.index
     expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
 
 

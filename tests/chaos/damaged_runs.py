@@ -49,16 +49,16 @@ def main() -> None:
         whole = whole_run(home / "whole", rows=64)
         furnish(whole)
         make_run(home / "runs" / GOOD, Shape(rows=40, layers=2, heads=3))
-        found = list(damages(whole))[options.first :: options.every]
-        found = [one for one in found if re.search(options.match, one[0])]
-        sys.exit(1 if _walk(whole, home / "runs" / RUN, found, options.views) else 0)
+        chosen = list(damages(whole))[options.first :: options.every]
+        chosen = [one for one in chosen if re.search(options.match, one[0])]
+        sys.exit(1 if _walk(whole, home / "runs" / RUN, chosen, options.views) else 0)
 
 
-def _walk(whole: Path, run: Path, found: Sequence[tuple[str, str]], views: str) -> int:
+def _walk(whole: Path, run: Path, chosen: Sequence[tuple[str, str]], views: str) -> int:
     """Open every page on every damage; returns how many showed a fault."""
     seen: Counter[str] = Counter()
     began = time.monotonic()
-    for file, kind in found:
+    for file, kind in chosen:
         damaged_copy(whole, run, file, kind)
         with redirect_stdout(io.StringIO()):  # the test runner prints what a page raised
             problems = [f"shell: {what}" for what in _shell_faults(run)]
@@ -72,7 +72,7 @@ def _walk(whole: Path, run: Path, found: Sequence[tuple[str, str]], views: str) 
         for problem in problems:
             print(f"{file}, {kind}: {problem}", flush=True)
     print(
-        f"{len(found):,} damaged runs, {seen['pages']:,} pages opened, "
+        f"{len(chosen):,} damaged runs, {seen['pages']:,} pages opened, "
         f"{seen['faults']:,} with a fault; {time.monotonic() - began:.0f} s"
     )
     return seen["faults"]

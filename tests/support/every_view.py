@@ -137,9 +137,9 @@ def boxes(app: AppTest) -> list[str]:
 
     A UserError is none: this test runner goes past app.py, which makes one line of it.
     """
-    found = []
+    lines = []
     for error in app.exception:
         if not error.proto.type.endswith("UserError"):
             where = [line for line in error.stack_trace if "streamlit/" not in line]
-            found.append(f"{error.message} {where[-1:]}")
-    return found
+            lines.append(f"{error.message} {where[-1:]}")
+    return lines
