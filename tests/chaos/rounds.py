@@ -1,6 +1,6 @@
 """Disturb every stage many times, and compare the end with an undisturbed run.
 
-    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …]
+    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …] [--journal FILE]
 
 A round copies the run as it was before the stage, disturbs the stage, lets it run again until it
 ends by itself, and compares: the same files with the same numbers, nothing left behind, no process
@@ -9,7 +9,9 @@ and half before a rename or removal, each of them in turn, every fifth with two 
 (``--devices cpu,cpu``) where the stage has some; and a tenth as many rounds of every other
 disturbance. A disturbed stage may fail, but in one line. Counts are printed; the exit code is 1
 where a round went wrong. Full and read-only disks are real ones (tmpfs) where mounting is
-permitted, else errors planted in the process.
+permitted, else errors planted in the process. With a journal every round is written down when it
+has ended, and a call that was cut off goes on after the last of them; each round's random numbers
+are its own.
 """
 
 from __future__ import annotations
@@ -30,6 +32,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -56,15 +59,33 @@ class Wrong(Exception):
     """What a round found."""
 
 
+class Journal:
+    """How each round ended, by its name; in a file too, a line each, where one is named."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path, self.rounds = path, dict[str, dict[str, Any]]()
+        if path is not None and path.exists():
+            whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a cut line is no round
+            path.write_text(whole + "\n" if whole else "", encoding="utf-8")
+            self.rounds = {one["round"]: one for one in map(json.loads, whole.splitlines())}
+
+    def add(self, name: str, wrong: str, seen: Counter[str], seconds: float) -> None:
+        """Write down a round that has ended; ``wrong``: what was wrong with it, or nothing."""
+        self.rounds[name] = {"round": name, "wrong": wrong, "seen": seen, "seconds": seconds}
+        if self.path is not None:
+            with self.path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(self.rounds[name]) + "\n")
+
+
 @dataclass
 class Chaos:
     """One stage under disturbance: the run before it and after it, and what was seen."""
 
     home: Path
     stage: str
-    rng: random.Random
     before: Path
     after: Path
+    rng: random.Random = field(default_factory=random.Random)
     seconds: float = 0.0
     changes: int = 0
     seen: Counter[str] = field(default_factory=Counter)
@@ -133,42 +154,57 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
+    parser.add_argument("--journal", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        failures = rounds(Path(folder), options.rounds, options.stages, options.seed)
+        journal = Journal(options.journal)
+        failures = rounds(Path(folder), options.rounds, options.stages, options.seed, journal)
     sys.exit(1 if failures else 0)
 
 
-def rounds(home: Path, count: int, stages: list[str], seed: int = 0) -> int:
+def rounds(
+    home: Path, count: int, stages: list[str], seed: int = 0, journal: Journal | None = None
+) -> int:
     """All rounds of some stages; prints counts, returns how many went wrong."""
     os.environ["CIRCUITSEER_KEY"] = str(home / "job.key")
-    failures = 0
+    journal = journal or Journal(None)
     for stage in STAGES:
-        chaos = undisturbed(home, stage, random.Random(f"{seed} {stage}"))
+        chaos = undisturbed(home, stage)
         if stage in stages:
-            failures += _stage(chaos, count)
-    return failures
+            _stage(chaos, count, seed, journal)
+    return sum(bool(done["wrong"]) for done in journal.rounds.values())
 
 
-def _stage(chaos: Chaos, count: int) -> int:
-    """All rounds of one stage; returns how many went wrong."""
-    wrong, began, done = 0, time.monotonic(), Counter[str]()
-    for name, one in plan(chaos, count):
-        done[name] += 1
-        run = chaos.prepared(chaos.home)
+def _stage(chaos: Chaos, count: int, seed: int, journal: Journal) -> None:
+    """The rounds of one stage that the journal lacks; prints what the stage's came to."""
+    numbers: Counter[str] = Counter()
+    names = []
+    for kind, one in plan(chaos, count):
+        numbers[kind] += 1
+        name = f"{chaos.stage}, {kind}, round {numbers[kind]}, seed {seed}"
+        names.append(name)
+        if name in journal.rounds:
+            continue
+        chaos.rng, chaos.seen, began = random.Random(name), Counter(), time.monotonic()
+        wrong = ""
         try:
-            one(run)
+            one(chaos.prepared(chaos.home))
         except Wrong as error:
-            wrong += 1
-            print(f"{chaos.stage}, {name}, round {done[name]}: {error}", flush=True)
-    what = ", ".join(f"{number} {name}" for name, number in sorted(done.items()))
-    ends = ", ".join(f"{number} {name}" for name, number in sorted(chaos.seen.items()))
+            wrong = str(error)
+            print(f"{name}: {wrong}", flush=True)
+        journal.add(name, wrong, chaos.seen, time.monotonic() - began)
+    done = [journal.rounds[name] for name in names]
+    ends = sum((Counter(one["seen"]) for one in done), Counter[str]())
     print(
-        f"{chaos.stage}: {done.total()} rounds ({what}), {wrong} went wrong; {ends}; "
-        f"{time.monotonic() - began:.0f} s",
+        f"{chaos.stage}: {len(done)} rounds ({_counts(numbers)}), "
+        f"{sum(bool(one['wrong']) for one in done)} went wrong; {_counts(ends)}; "
+        f"{sum(one['seconds'] for one in done):.0f} s",
         flush=True,
     )
-    return wrong
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
 
 
 def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -373,7 +409,7 @@ def can_mount(home: Path) -> bool:
         return False
 
 
-def undisturbed(home: Path, stage: str, rng: random.Random) -> Chaos:
+def undisturbed(home: Path, stage: str) -> Chaos:
     """The run before and after a stage, how long it took and how often it changed the disk."""
     base = home / "base"
     if not base.exists():
@@ -381,7 +417,7 @@ def undisturbed(home: Path, stage: str, rng: random.Random) -> Chaos:
         (home / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
         save_tiny(home / "model")
         base.mkdir()
-    chaos = Chaos(home, stage, rng, home / f"before-{stage}", home / f"after-{stage}")
+    chaos = Chaos(home, stage, home / f"before-{stage}", home / f"after-{stage}")
     shutil.copytree(base, chaos.before)
     count = home / "count"
     for fault in (Fault(), Fault("count", until=str(count))):
