@@ -32,13 +32,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
 from circuitseer_core.export.verify import verify
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.integrity import check_run, tables
+from tests.chaos.journal import Journal
 from tests.chaos.stage_process import Fault, gone, start
 from tests.support.every_view import problem
 from tests.support.tiny_models import save_tiny
@@ -57,24 +57,6 @@ Act = Callable[[int], None]
 
 class Wrong(Exception):
     """What a round found."""
-
-
-class Journal:
-    """How each round ended, by its name; in a file too, a line each, where one is named."""
-
-    def __init__(self, path: Path | None) -> None:
-        self.path, self.rounds = path, dict[str, dict[str, Any]]()
-        if path is not None and path.exists():
-            whole = path.read_text(encoding="utf-8").rpartition("\n")[0]  # a cut line is no round
-            path.write_text(whole + "\n" if whole else "", encoding="utf-8")
-            self.rounds = {one["round"]: one for one in map(json.loads, whole.splitlines())}
-
-    def add(self, name: str, wrong: str, seen: Counter[str], seconds: float) -> None:
-        """Write down a round that has ended; ``wrong``: what was wrong with it, or nothing."""
-        self.rounds[name] = {"round": name, "wrong": wrong, "seen": seen, "seconds": seconds}
-        if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(self.rounds[name]) + "\n")
 
 
 @dataclass
@@ -172,7 +154,7 @@ def rounds(
         chaos = undisturbed(home, stage)
         if stage in stages:
             _stage(chaos, count, seed, journal)
-    return sum(bool(done["wrong"]) for done in journal.rounds.values())
+    return sum(bool(done["wrong"]) for done in journal.done.values())
 
 
 def _stage(chaos: Chaos, count: int, seed: int, journal: Journal) -> None:
@@ -183,7 +165,7 @@ def _stage(chaos: Chaos, count: int, seed: int, journal: Journal) -> None:
         numbers[kind] += 1
         name = f"{chaos.stage}, {kind}, round {numbers[kind]}, seed {seed}"
         names.append(name)
-        if name in journal.rounds:
+        if name in journal.done:
             continue
         chaos.rng, chaos.seen, began = random.Random(name), Counter(), time.monotonic()
         wrong = ""
@@ -192,8 +174,8 @@ def _stage(chaos: Chaos, count: int, seed: int, journal: Journal) -> None:
         except Wrong as error:
             wrong = str(error)
             print(f"{name}: {wrong}", flush=True)
-        journal.add(name, wrong, chaos.seen, time.monotonic() - began)
-    done = [journal.rounds[name] for name in names]
+        journal.add(name, wrong=wrong, seen=chaos.seen, seconds=time.monotonic() - began)
+    done = [journal.done[name] for name in names]
     ends = sum((Counter(one["seen"]) for one in done), Counter[str]())
     print(
         f"{chaos.stage}: {len(done)} rounds ({_counts(numbers)}), "

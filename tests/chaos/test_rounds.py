@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import rounds
-from tests.chaos.rounds import Chaos, Journal, Wrong, difference
+from tests.chaos.journal import Journal
+from tests.chaos.rounds import Chaos, Wrong, difference
 from tests.support.synthetic import Shape, make_run
 
 
@@ -42,11 +43,11 @@ def test_a_call_that_was_cut_off_goes_on_after_the_rounds_in_its_journal(
     file = tmp_path / "journal.jsonl"
     rounds._stage(chaos, 2, 0, Journal(file))
     with file.open("a") as cut:
-        cut.write('{"round": "select, goo')
+        cut.write('{"name": "select, goo')
     journal = Journal(file)
     rounds._stage(chaos, 3, 0, journal)
     assert calls == ["good", "bad", "good"]
-    assert [one["wrong"] for one in Journal(file).rounds.values()] == ["", "other numbers", ""]
+    assert [one["wrong"] for one in Journal(file).done.values()] == ["", "other numbers", ""]
 
 
 def test_a_difference_is_found(tmp_path: Path) -> None:
