@@ -9,6 +9,7 @@ from ui.cached_scores import require_store
 from ui.export import draw as draw_data
 from ui.export import settings as draw_settings
 from ui.export import views as draw_views
+from ui.export.all_rows import all_rows
 from ui.export.kept import kept_selections
 from ui.export.removals import removed_rows
 from ui.export.take_away import take_away
@@ -46,3 +47,5 @@ if settings is not None and drawn is not None:
     if run.selections():
         st.subheader("Kept selections", anchor=False)
         kept_selections(run, store, settings, drawn)
+st.subheader("All rows", anchor=False)
+all_rows(run, store)

@@ -4,6 +4,7 @@ import streamlit as st
 
 from ui.runs import prefill
 from ui.runs.form import form
+from ui.runs.import_form import import_form
 from ui.runs.job_panel import watch
 from ui.runs.table import pick_run, runs_table
 from ui.shell import current_run, page_header, run_keys
@@ -13,7 +14,7 @@ run = current_run()
 start_first = run is None or "stage" in st.query_params
 view = st.segmented_control(
     "View",
-    ["Watch", "Start"],
+    ["Watch", "Start", "Import scores"],
     default="Start" if start_first else "Watch",
     required=True,
     key="runs_view",
@@ -23,6 +24,9 @@ view = st.segmented_control(
 if view == "Start":
     prefill.from_link()
     form(run)
+    st.stop()
+if view == "Import scores":
+    import_form(run)
     st.stop()
 
 if run is not None:

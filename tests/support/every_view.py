@@ -26,6 +26,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"runs_view": "Watch"},
         *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
         {"runs_view": "Start", "stage": "Score and draw"},
+        {"runs_view": "Import scores"},
     ],
     "heads": [
         {"heads_view": view}
@@ -57,6 +58,8 @@ EXPANDERS = (
     "try_attention",
     "commands",
     "draw_command",
+    "all_command",
+    "import_command",
     "job_commands",
 )
 
