@@ -12,11 +12,13 @@ from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -81,6 +83,17 @@ def run_calibration(
             return calibrate(folder, settings, command=command, show=show)
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
+
+
+def run_clustering(
+    run: str | Path, settings: ClusterSettings, *, command: str | None = None, show: bool = True
+) -> ClusterRecord:
+    """Group a scoring's prompts; returns clusters.json."""
+    from circuitseer_core.scoring.clusters import cluster
+
+    folder = Run.open(run)
+    with working(folder, "cluster", command):
+        return cluster(folder, settings, show=show)
 
 
 def run_import(

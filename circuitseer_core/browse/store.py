@@ -46,6 +46,8 @@ from circuitseer_core.browse.groupings import (
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
+from circuitseer_core.runs.cluster_records import RECORD_FILE
+from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
@@ -76,7 +78,9 @@ class ScoreStore:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.run, self.name, self.settings = run, name, run.scoring(name)
         check_shards(self.parts)
-        self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
+        # Clusters are made anew without the shards changing, and draws are shared out by them.
+        known = [p for p in [cluster_folder(run, name) / RECORD_FILE] if p.is_file()]
+        self.key = (str(run.path.resolve()), name, stamp([*self.parts, *known]), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()

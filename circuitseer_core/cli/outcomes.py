@@ -14,6 +14,7 @@ from circuitseer_core import api
 from circuitseer_core.cli.output import Outcome
 from circuitseer_core.detection.heads import lcb_by_chance
 from circuitseer_core.files import read_columns
+from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
 from circuitseer_core.runs.selection_records import Counts, ListFile, SelectionRecord
@@ -138,6 +139,17 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
         lines.append(f"{count(counts.included_but_out, 'row')} to include left out all the same")
     lines.append(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     return Outcome(facts, [*lines, decision, *_warnings(doubts), f"next: {following}"])
+
+
+def clustered(run: Path, scores: str, record: ClusterRecord) -> Outcome:
+    """After ``cluster``."""
+    named = [*zip(record.names(), record.clusters, strict=False)]
+    of = [] if scores == "default" else ["--scores", scores]
+    words = ["select", "--run", str(run), *of, "--stratify", "equal", "--stratify-by", CLUSTER]
+    following = as_typed(words)
+    facts = {"command": "cluster", "run": str(run), "scores": scores, **record.to_json()}
+    lines = [f"{name}: {count(one.rows, 'row')}" for name, one in named]
+    return Outcome(facts, [*lines, f"next: {following}"])
 
 
 def _oddities(parts: Sequence[Path]) -> dict[str, int | None]:

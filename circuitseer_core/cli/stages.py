@@ -1,4 +1,4 @@
-"""The commands that make a run: detect, score, calibrate, import-scores, select."""
+"""The commands that make a run: detect, score, calibrate, cluster, import-scores, select."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -80,6 +81,19 @@ def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord
     return Outcome(facts, [compared.to_string(index=False), *record.verdict, following])
 
 
+@takes(ClusterSettings)
+def cluster(
+    run: opt.Run, settings: ClusterSettings, quiet: opt.Quiet = False, json: opt.Json = False
+) -> None:
+    """Group prompts by kind, for a draw that keeps all kinds."""
+    with telling(quiet, json) as tell:
+        quiet_libraries()
+        record = api.run_clustering(run, settings, command=command_line(), show=not quiet)
+        from circuitseer_core.cli.outcomes import clustered
+
+        tell(lambda: clustered(run, settings.scores, record))
+
+
 @takes(ImportSettings)
 def import_scores(
     files: Annotated[list[str], typer.Argument(help="Rows with an id or a prompt, and numbers.")],
@@ -113,4 +127,4 @@ def select(
         tell(lambda: drawn(Run.open(run), selection))
 
 
-COMMANDS = (detect, score, calibrate, import_scores, select)
+COMMANDS = (detect, score, calibrate, cluster, import_scores, select)

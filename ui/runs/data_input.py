@@ -200,8 +200,8 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
     looked = "" if survey.read == survey.rows else f"Of the first {survey.read:,} rows: "
     st.caption(
         f"{looked}{count(survey.samples, 'sample')}, {count(survey.rejects, 'reject')}; "
-        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and could "
-        "serve in a probe"
+        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and "
+        "could serve in a probe"
     )
     rows = pd.DataFrame(
         {
