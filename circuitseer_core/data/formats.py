@@ -137,6 +137,22 @@ class JsonLines(FileTable):
                 if line.strip():
                     yield _json_row(line, f"{self.name}:{number}")
 
+    def continues(self, size: int, sha256: str) -> bool:
+        """Whether these are whole lines behind a file of ``size`` bytes with this SHA-256.
+
+        Only of plain files: what was appended to a compressed one may be part of its last line.
+        """
+        if codec_of(self.path) or not 0 < size < self.path.stat().st_size:
+            return False
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            left, block = size, b""
+            while left and (block := file.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            begun = block.endswith(b"\n") or file.readline().strip() == b""
+        return not left and digest.hexdigest() == sha256 and begun
+
     def count(self) -> int:
         """Lines that are not blank."""
         with self.open() as file:

@@ -143,7 +143,7 @@ def _agreed(
     data = DataRecord(**corpus.fingerprint())
     wanted = identity(settings, heads, model, data, feature_heads(run, settings))
     if before is not None:
-        before = grown(before, data, settings.data, settings.name)
+        before = grown(before, data, settings.data, settings.name, appended=corpus.appended)
         if before.data[0].sha256 == data.sha256:
             wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)

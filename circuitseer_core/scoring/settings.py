@@ -219,8 +219,8 @@ def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSetting
         if names:
             raise UserError(
                 f"scoring {ask.name!r} of this run was made with --data that is no longer given or "
-                f"has changed ({names}): new rows go into files beside those; for other data "
-                "choose another --name"
+                f"has changed ({names}): new rows go into files beside those, or behind the last "
+                "line of the last .jsonl; for other data choose another --name"
             )
     if other:
         raise UserError(
