@@ -10,7 +10,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.export import dial, lists, removals
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
@@ -72,7 +72,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
 
 def _column(store: ScoreStore) -> str:
     """The column whose values share the budget: the source, or one of the data's own."""
-    columns = list(dict.fromkeys(["source", *cached.facets(store)]))
+    columns = list(dict.fromkeys(["source", *cached_scores.facets(store)]))
     asked = st.session_state.get("stratify_by")
     if asked is not None and asked not in columns:  # a kept selection's, too varied to be offered
         columns.append(asked)
