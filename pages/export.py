@@ -7,6 +7,7 @@ from circuitseer_core.installation import HOME
 from ui import judgements
 from ui.cached_scores import require_store
 from ui.export import draw, views
+from ui.export.all_rows import all_rows
 from ui.export.kept import kept_selections
 from ui.export.removals import removed_rows
 from ui.export.settings import draw_settings
@@ -45,3 +46,5 @@ if settings is not None and drawn is not None:
     if run.selections():
         st.subheader("Kept selections", anchor=False)
         kept_selections(run, store, settings, drawn)
+st.subheader("All rows", anchor=False)
+all_rows(run, store)

@@ -36,7 +36,7 @@ EXPERIMENTS: dict[str, Experiment] = {
     for experiment in (
         Experiment(
             "length",
-            "how far length drives each scorer, by source, beside random heads and a reference",
+            "how far does length drive each scorer, by source, beside random heads and a reference",
             "circuitseer_core.experiments.length",
         ),
         Experiment(
@@ -78,7 +78,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "temperature",
-            "what the temperature does: softness, lift, overlap with top-k, sources",
+            "what does the temperature do: softness, lift, overlap with top-k, sources",
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
@@ -89,7 +89,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "joint-ablation",
-            "the short form of heads: all reasoning heads at once, against the scoring's controls",
+            "what do all reasoning heads do together, against random heads (short form of heads)",
             "circuitseer_core.experiments.joint_ablation",
             needs_model=True,
         ),
@@ -107,13 +107,13 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "sinks",
-            "how much of its attention each head leaves on the first token (needs the model)",
+            "how much of its attention does each head leave on the first token (needs the model)",
             "circuitseer_core.experiments.sinks",
             needs_model=True,
         ),
         Experiment(
             "training",
-            "fine-tune on every comparison arm and judge on held-out samples (trains a model)",
+            "is training on the draw better than on what it has to beat, held out (trains a model)",
             "circuitseer_core.experiments.training",
             needs_model=True,
         ),

@@ -155,7 +155,8 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
         short = sum(file.short for file in contamination.benchmarks)
         lines.append(
             f"{count(contamination.removed, 'row')} removed that share {contamination.n} words in "
-            f"a row with one of {count(questions, 'benchmark question')}"
+            "a row with "
+            + ("the benchmark's question" if questions == 1 else f"one of {questions:,} questions")
             + (f" ({short:,} shorter, compared whole)" if short else "")
         )
     if (near := record.near_duplicates) is not None:

@@ -52,7 +52,7 @@ def elements_below(block: Any) -> Iterator[str]:
 def test_no_markup_of_data_reaches_markdown(page: str, runs_home: Path) -> None:
     name = make_hostile(runs_home)
     for query in VIEWS[page]:
-        app = AppTest.from_file(str(APP), default_timeout=120)
+        app = AppTest.from_file(str(APP), default_timeout=240)
         app.query_params["run"] = name
         app.run()
         app.switch_page(f"pages/{page}.py")

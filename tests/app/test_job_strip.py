@@ -31,7 +31,7 @@ def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
 
 
 def overview(run: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"] = run
     return settled(app.run())
 

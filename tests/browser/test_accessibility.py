@@ -10,6 +10,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server
+from tests.support.browser import rest
 
 PAGES = (
     "overview", "runs", "runs?runs_view=Start", "heads", "try_it", "samples",
@@ -51,8 +52,7 @@ def arrive(page: Page, path: str) -> None:
     mark = "&" if "?" in path else "?"
     page.goto(f"/{path.removeprefix('overview')}{mark}run=small")
     expect(page.locator("[data-testid=stMainBlockContainer] h1")).to_be_visible()
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+    rest(page)
 
 
 def faults(page: Page) -> list[str]:
@@ -112,6 +112,7 @@ def test_j_and_k_turn_samples_over_and_leave_fields_alone(page: Page) -> None:
     expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
     page.keyboard.press("j")
     expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    rest(page)
     page.keyboard.press("k")
     expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
     box = page.get_by_role("textbox").first

@@ -26,6 +26,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {"runs_view": "Watch"},
         *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
         {"runs_view": "Start", "stage": "Score and draw"},
+        {"runs_view": "Import scores"},
     ],
     "heads": [
         {"heads_view": view}
@@ -50,13 +51,15 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 EXPANDERS = (
     "head_sample",
     "attention_matrix",
     "try_attention",
     "commands",
     "draw_command",
+    "all_command",
+    "import_command",
     "job_commands",
 )
 
@@ -123,7 +126,21 @@ def opened(path: Path) -> AppTest:
 
 def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
     """The page as a link opens it, with every expander open and the live model asked for."""
-    app = opened(path)
+    return show_view(opened(path), page, query, path)
+
+
+def shown_alone(page: str, query: dict[str, str], path: Path) -> AppTest:
+    """The same without the shell around it, of which a page needs no more than these keys."""
+    app = AppTest.from_file(str(APP), default_timeout=TIMEOUT_S)
+    app.session_state["_shell"] = True
+    app.session_state["_page"] = page
+    app.session_state["run_key"] = path.name
+    app.query_params["run"] = path.name
+    return show_view(app, page, query, path)
+
+
+def show_view(app: AppTest, page: str, query: dict[str, str], path: Path) -> AppTest:
+    """Go to a page, with every expander open and the live model asked for."""
     app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value

@@ -84,7 +84,7 @@ def list_field(run: Run, rule: str, label: str, *, help: str) -> tuple[str, ...]
     text = st.text_area(
         f"{label}: files{' or ids' if ids else ''}, one a line", key=rule, bind="query-params",
         height=68,
-        placeholder="bench.jsonl, hf:openai/gsm8k:main:test" + (", gsm8k/17" if ids else ""),
+        placeholder="bench.jsonl" + ("\ngsm8k/17" if ids else "\nhf:openai/gsm8k:main:test"),
         help=help,
     )  # fmt: skip
     if judgements.writable(run):

@@ -44,7 +44,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
             format_func={
                 "none": "as drawn",
                 "proportional": "as in the pool",
-                "equal": "equal for every source",
+                "equal": "equal for every stratum",
             }.__getitem__,
         )
         if options["stratify"] != "none":

@@ -7,6 +7,7 @@ out is the kept selection, and only where it is the very draw on the screen.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
-from circuitseer_core.export.write import export
+from circuitseer_core.export.write import Exported, export
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -153,24 +154,33 @@ def _other_ways(run: Run, settings: SelectionSettings, form: Any, *, same: bool)
         )  # fmt: skip
     if same and folder.open:
         with folder:
-            _write_folder(run, settings.name, form)
+            write_to_folder(
+                f"out_{settings.name}_{form}", file_name(settings.name, form), "write",
+                lambda out: export(run, settings.name, out, form),
+            )  # fmt: skip
     if same and hub.open:
         with hub:
             _push(run, settings.name, form)
     show_commands("The same by command", settings.command(run.path), key="draw_command")
 
 
-def _write_folder(run: Run, name: str, form: Any) -> None:
-    """Data, manifest and dataset card into a folder of this machine."""
+def write_to_folder(
+    key: str, proposed: str, button: str, write: Callable[[Path], Exported]
+) -> None:
+    """Data, manifest and dataset card into a folder of this machine.
+
+    ``key``, ``button``: of the field, and of the button that calls ``write`` with its path.
+    """
     out = st.text_input(
         "Path on this machine; manifest and dataset card lie beside it",
-        value=str(Path("exports") / file_name(name, form)),
-        key=f"out_{name}_{form}",
+        value=str(Path("exports") / proposed),
+        key=key,
         width=420,
     )
-    if st.button("Write", key="write"):
+    if st.button("Write", key=button):
         try:
-            done = export(run, name, Path(out), form)
+            with st.spinner("Writing …"):
+                done = write(Path(out))
         except UserError as error:
             st.text(str(error))
         else:

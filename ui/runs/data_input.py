@@ -20,6 +20,7 @@ from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.lengths import length_bars
 from circuitseer_core.runs.folder import runs_home
+from circuitseer_core.wording import count
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
 
@@ -35,21 +36,30 @@ MOST_ROWS = 20_000
 """Rows that a preview looks at; the command ``data`` looks at all."""
 
 
-def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] = ()) -> list[str]:
+def choose_data(
+    label: str,
+    key: str,
+    *,
+    help_text: str,
+    same_as: Sequence[str] = (),
+    kinds: Sequence[str] = tuple(KINDS),
+) -> list[str]:
     """Widgets for one or several DATA specs; returns them, empty while nothing is named.
 
     ``same_as``: specs chosen above, which may be taken here as well without naming (or uploading)
-    them again.
+    them again. ``kinds``: where data may come from, of KINDS, the first one chosen.
     """
-    kinds = KINDS | ({SAME: "Same as the probe"} if same_as else {})
-    if st.session_state.get(f"{key}_kind") not in {None, *kinds}:
+    places = {kind: KINDS[kind] for kind in kinds} | (
+        {SAME: "Same as the probe"} if same_as else {}
+    )
+    if st.session_state.get(f"{key}_kind") not in {None, *places}:
         del st.session_state[f"{key}_kind"]
     kind = st.segmented_control(
         label,
-        list(kinds),
-        default="demo",
+        list(places),
+        default=kinds[0],
         required=True,
-        format_func=kinds.__getitem__,
+        format_func=places.__getitem__,
         key=f"{key}_kind",
         persist_state="session",
         help=help_text,
@@ -182,13 +192,16 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
     """Row count, recognised layouts, sources, what the rows hold, first rows, rejects by reason."""
     names = list(survey.sources)
     sources = ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
-    st.markdown(f"**{survey.rows:,} rows** from {len(names)} sources: {inline(sources)}")
+    st.markdown(
+        f"**{count(survey.rows, 'row')}** from {count(len(names), 'source')}: {inline(sources)}"
+    )
     ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in survey.files)
     st.caption(f"Read as: {inline('; '.join(ways))}")
     looked = "" if survey.read == survey.rows else f"Of the first {survey.read:,} rows: "
     st.caption(
-        f"{looked}{survey.samples:,} samples, {survey.rejects:,} rejects; {survey.duplicates:,} "
-        f"repeat a prompt; {survey.with_response:,} have a response and could serve in a probe"
+        f"{looked}{count(survey.samples, 'sample')}, {count(survey.rejects, 'reject')}; "
+        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and "
+        "could serve in a probe"
     )
     rows = pd.DataFrame(
         {
@@ -199,7 +212,7 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
             "other fields": [json.dumps(s.original, default=str)[:200] for s in seen.samples],
         }
     )
-    st.dataframe(rows, hide_index=True, height=212, key=f"{key}_preview")
+    st.dataframe(rows, hide_index=True, height=222, key=f"{key}_preview")
     if survey.lengths:
         with st.expander("Lengths of the prompts", key=f"{key}_lengths"):
             bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
@@ -213,7 +226,7 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
     if survey.reasons:
         words = "; ".join(f"{each.rows:,} × {each.reason}" for each in survey.reasons[:6])
         st.warning(
-            f"{survey.rejects:,} rows would be rejected: {inline(words)}. The first is "
+            f"{count(survey.rejects, 'row')} would be rejected: {inline(words)}. The first is "
             f"{inline(survey.reasons[0].first)}.",
             icon=":material/filter_alt_off:",
         )
