@@ -34,14 +34,11 @@ from circuitseer_core.selection.keep import save_selection
 from circuitseer_core.selection.select import select
 from circuitseer_core.sharing.verbs import pull_heads, push_heads
 from circuitseer_core.stages import (
-    decision,
-    removals,
     run_calibration,
     run_clustering,
     run_detection,
     run_import,
     run_scoring,
-    run_selection,
 )
 
 if TYPE_CHECKING:
@@ -53,10 +50,9 @@ if TYPE_CHECKING:
     from circuitseer_core.scoring.inspection import Inspection
 
 __all__ = [
-    "ablate", "calibrate", "cluster", "decision", "detect", "export", "import_scores", "inspect",
-    "load_run", "pull_heads", "push_heads", "removals", "report", "run_calibration",
-    "run_clustering", "run_detection", "run_import", "run_scoring", "run_selection",
-    "save_selection", "score", "select", "validate", "verify",
+    "ablate", "calibrate", "cluster", "detect", "export", "import_scores", "inspect", "load_run",
+    "pull_heads", "push_heads", "report", "save_selection", "score", "select", "validate",
+    "verify",
 ]  # fmt: skip
 
 
@@ -202,18 +198,15 @@ def validate(
     Raises:
         UserError: no such experiment or option, or a stage that it needs has not been run.
     """
-    from circuitseer_core.experiments import EXPERIMENTS
-    from circuitseer_core.experiments.affordable import ALL, run_affordable
+    from circuitseer_core.experiments import ALL, experiment_of
+    from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.experiments.experiment import plain_option
 
     opened = Run.open(place(run))
     plain = {name: plain_option(value) for name, value in options.items()}
     if experiment == ALL:
         return run_affordable(opened, **plain)[0]
-    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
-        known = ", ".join([ALL, *EXPERIMENTS])
-        raise UserError(f"no experiment {experiment!r}: choose {known}")
-    return EXPERIMENTS[experiment].run(opened, **plain)
+    return experiment_of(experiment).run(opened, **plain)
 
 
 def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> CalibrationRecord:

@@ -18,8 +18,8 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Ints
 from circuitseer_core.checksums import write_table
 from circuitseer_core.errors import UserError
 
@@ -92,9 +92,7 @@ def read_columns(files: Sequence[Path], columns: list[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def read_table_rows(
-    files: Sequence[Path], rows: NDArray[np.int64], columns: list[str] | None
-) -> pa.Table:
+def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None) -> pa.Table:
     """Rows, numbered through all ``files``, in the given order; other row groups are not read."""
     ordered = np.sort(rows)
     start = 0

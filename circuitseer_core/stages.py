@@ -22,6 +22,7 @@ from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
 
 _SHOWN_STRATA = 12
 
@@ -148,7 +149,8 @@ def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
         lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
     strata = selection.diagnostics.strata if selection.diagnostics else []
     for stratum in strata[:_SHOWN_STRATA]:
-        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
+        before, after = percent(stratum.pool_share, 1), percent(stratum.share, 1)
+        lines.append(f"{stratum.value}: {before} → {after}")
     if len(strata) > _SHOWN_STRATA:
         lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
     return lines

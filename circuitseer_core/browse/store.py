@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.filters import (
     FINITE,
     Filter,
@@ -154,9 +154,7 @@ class ScoreStore:
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
 
-    def texts_of(
-        self, ids: Sequence[str], rows: NDArray[np.int64], snippet: int = 240
-    ) -> dict[str, str]:
+    def texts_of(self, ids: Sequence[str], rows: Ints, snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id.
 
         ``rows``: their places in data order, which say in which shards to look.
@@ -168,7 +166,7 @@ class ScoreStore:
         )
         return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
 
-    def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+    def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
         return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
 
@@ -225,7 +223,7 @@ class ScoreStore:
         scored = [c for c in self.columns if c not in FIXED | WIDE]
         return from_row(frame.iloc[0], scored, self.settings.text)
 
-    def numbers(self, column: str) -> NDArray[np.float64]:
+    def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
         table = self._dataset.to_table(columns=[self._known(column)])
         values = table.column(0).cast(pa.float64()).to_numpy()
@@ -252,7 +250,7 @@ class ScoreStore:
                 return number_groups(numbers)
         return encode(values, None if column == "source" else FACET_VALUES)
 
-    def original_numbers(self, column: str) -> NDArray[np.float64]:
+    def original_numbers(self, column: str) -> Floats:
         """A column of the original rows as numbers: (N,), NaN where it is none."""
         query = f"SELECT TRY_CAST({json_value(column)} AS DOUBLE) AS v FROM samples"
         values = self._connection.cursor().sql(query).to_arrow_table().column(0)

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.from_settings import takes
@@ -29,7 +29,7 @@ def detect(
     """Stage 1: ablate every head, measure the loss increase."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        folder = api.run_detection(run, settings, command=command_line(), show=not quiet)
+        folder = stages.run_detection(run, settings, command=command_line(), show=not quiet)
         from circuitseer_core.cli.outcomes import detected
 
         tell(lambda: detected(folder))
@@ -42,7 +42,7 @@ def score(
     """Stage 2: score every sample by those heads' attention."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        api.run_scoring(run, settings, command=command_line(), show=not quiet)
+        stages.run_scoring(run, settings, command=command_line(), show=not quiet)
         from circuitseer_core.cli.outcomes import scored
 
         tell(lambda: scored(Run.open(run), settings.name))
@@ -54,7 +54,7 @@ def calibrate(
 ) -> None:
     """Beyond the paper: fit heads to a measure of difficulty."""
     with telling(quiet, json) as tell:
-        record = api.run_calibration(run, settings, command=command_line(), show=not quiet)
+        record = stages.run_calibration(run, settings, command=command_line(), show=not quiet)
         tell(lambda: _calibrated(Run.open(run), settings, record))
 
 
@@ -88,7 +88,7 @@ def cluster(
     """Group prompts by kind, for a draw that keeps all kinds."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        record = api.run_clustering(run, settings, command=command_line(), show=not quiet)
+        record = stages.run_clustering(run, settings, command=command_line(), show=not quiet)
         from circuitseer_core.cli.outcomes import clustered
 
         tell(lambda: clustered(run, settings.scores, record))
@@ -104,7 +104,7 @@ def import_scores(
 ) -> None:
     """Join scores made elsewhere to a scoring, as scorers."""
     with telling(quiet, json) as tell:
-        record, lines = api.run_import(run, files, settings, command=command_line())
+        record, lines = stages.run_import(run, files, settings, command=command_line())
         facts = {"command": "import-scores", "run": str(run), **record.to_json()}
         tell(lambda: Outcome(facts, lines))
 
@@ -121,7 +121,7 @@ def select(
 ) -> None:
     """Stage 3: draw the subset by soft sampling."""
     with telling(quiet, json) as tell:
-        selection = api.run_selection(run, settings, command=command_line(), replace=replace)
+        selection = stages.run_selection(run, settings, command=command_line(), replace=replace)
         from circuitseer_core.cli.outcomes import drawn
 
         tell(lambda: drawn(Run.open(run), selection))

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from circuitseer_core.data.compression import bare, codec_of, compressed_as, open_bytes
 from circuitseer_core.data.delimiters import DELIMITERS, HEAD_BYTES, delimiter_of
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.hashing import file_hash
 
 BATCH_ROWS = 512
 _WHOLE_KEYS = ("data", "rows", "examples", "samples", "items")
@@ -114,15 +115,8 @@ class FileTable:
 
     def fingerprint(self) -> dict[str, Any]:
         """Name, size in bytes and the SHA-256 of the content, streamed."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return {
-            "name": self.name,
-            "bytes": self.path.stat().st_size,
-            "sha256": digest.hexdigest(),
-        }
+        size = self.path.stat().st_size
+        return {"name": self.name, "bytes": size, "sha256": file_hash(self.path)}
 
 
 class JsonLines(FileTable):

@@ -16,16 +16,16 @@ circuitseer_cluster`` shares the budget over the clusters.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.aliases import Ints
 from circuitseer_core.checksums import write_table
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
@@ -48,6 +48,13 @@ from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.texts import scored_texts
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.mean_states import read_states, shard_states, states_mark
+
+if TYPE_CHECKING:
+    from sklearn.cluster import MiniBatchKMeans
+
+Mask = NDArray[np.bool_]
+States = NDArray[np.float16]
+Singles = NDArray[np.float32]
 
 FIT_ROWS = 100_000
 """Most rows that centres are fitted to: they are held in memory as float32."""
@@ -90,7 +97,7 @@ def cluster(
     ) as progress:
         files = _states(run, settings.scores, reference, sizes, most, dtype, progress)
     announce(run, "cluster", "Finding clusters")
-    ids = run.scores(settings.scores, ["id"])["id"].astype(str).to_numpy(dtype=object)
+    ids = run.scores(settings.scores, ["id"])["id"].astype(str).tolist()
     fitted = _fit_rows(ids, settings.seed)
     codes, width = assign(files, fitted, settings.clusters, settings.seed)
     prompts = (prompt or "" for _, prompt, _ in scored_texts(run, settings.scores))
@@ -134,9 +141,7 @@ def _states(
         )  # fmt: skip
 
 
-def assign(
-    files: Sequence[Path], fitted: NDArray[np.bool_], clusters: int, seed: int
-) -> tuple[Ints, int]:
+def assign(files: Sequence[Path], fitted: Mask, clusters: int, seed: int) -> tuple[Ints, int]:
     """(N,) the cluster of every row, numbered from the largest, −1 without a state; and d.
 
     Args:
@@ -166,9 +171,7 @@ def assign(
     return np.where(codes >= 0, places[codes], NO_PROMPT), sample.shape[1]
 
 
-def _predicted(
-    model: Any, states: NDArray[np.float16], mean: Floats, spread: Floats
-) -> NDArray[np.int64]:
+def _predicted(model: MiniBatchKMeans, states: States, mean: Singles, spread: Singles) -> Ints:
     """(n,) nearest centres; −1 without a state."""
     known = np.isfinite(states).all(axis=1)
     codes = np.full(len(states), NO_PROMPT, dtype=np.int64)
@@ -177,14 +180,14 @@ def _predicted(
     return codes
 
 
-def _prepared(states: Any, mean: Any, spread: Any) -> NDArray[np.float32]:
+def _prepared(states: Singles, mean: Singles, spread: Singles) -> Singles:
     """Standardised, then of length 1."""
     scaled = (states - mean) / spread
     length = np.linalg.norm(scaled, axis=1, keepdims=True)
     return np.asarray(scaled / np.maximum(length, _LEAST), dtype=np.float32)
 
 
-def _shards(files: Sequence[Path], rows: NDArray[np.bool_]) -> Any:
+def _shards(files: Sequence[Path], rows: Mask) -> Iterator[tuple[States, Mask]]:
     """Each shard's states with its part of ``rows``."""
     start = 0
     for file in files:
@@ -193,14 +196,12 @@ def _shards(files: Sequence[Path], rows: NDArray[np.bool_]) -> Any:
         start += len(states)
 
 
-def _fit_rows(ids: NDArray[Any], seed: int) -> NDArray[np.bool_]:
+def _fit_rows(ids: Sequence[str], seed: int) -> Mask:
     """(N,) which rows the centres are fitted to: all, or about FIT_ROWS of them by hash."""
     return np.asarray(uniforms(seed, "clusters", ids) < FIT_ROWS / max(1, len(ids)))
 
 
-def _described(
-    codes: Ints, prompts: Any, fitted: NDArray[np.bool_], clusters: int
-) -> list[Cluster]:
+def _described(codes: Ints, prompts: Iterable[str], fitted: Mask, clusters: int) -> list[Cluster]:
     """Sizes and words of the clusters; words come from the rows that were fitted."""
     sizes = np.bincount(codes[codes >= 0], minlength=clusters)
     own: list[list[str]] = [[] for _ in range(clusters)]

@@ -21,6 +21,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.remote import is_address
 from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.decontaminate import Contamination
@@ -234,4 +235,4 @@ def _seal(path: Path) -> dict[str, Any]:
     """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
     if not path.is_file():
         return {}
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"sha256": file_hash(path)}

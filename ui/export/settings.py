@@ -12,7 +12,7 @@ from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.export import dial, lists, removals
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
@@ -75,7 +75,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
 def _column(store: ScoreStore) -> str:
     """The column whose values share the budget: the source, or one of the data's own."""
     clusters = [CLUSTER] if cluster_record(store.run, store.name) else []
-    columns = list(dict.fromkeys(["source", *clusters, *cached.facets(store)]))
+    columns = list(dict.fromkeys(["source", *clusters, *cached_scores.facets(store)]))
     asked = st.session_state.get("stratify_by")
     if asked is not None and asked not in columns:  # a kept selection's, too varied to be offered
         columns.append(asked)
