@@ -207,8 +207,8 @@ def settle(page: Page) -> dict[str, float]:
     page.wait_for_function(
         "() => seen.settled !== null && performance.now() - seen.settled > 300", timeout=120_000
     )
-    found: dict[str, float] = page.evaluate("() => seen")
-    return {name: (found[name] or 0.0) / 1000 for name in (*STAGES, "moved")}
+    milliseconds: dict[str, float] = page.evaluate("() => seen")
+    return {name: (milliseconds[name] or 0.0) / 1000 for name in (*STAGES, "moved")}
 
 
 def visit(page: Page, url: str, what: Visit) -> dict[str, float]:

@@ -203,13 +203,13 @@ def validate(
     from circuitseer_core.experiments.experiment import plain_option
 
     opened = Run.open(place(run))
-    given = {name: plain_option(value) for name, value in options.items()}
+    plain = {name: plain_option(value) for name, value in options.items()}
     if experiment == ALL:
-        return run_affordable(opened, **given)[0]
+        return run_affordable(opened, **plain)[0]
     if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
         known = ", ".join([ALL, *EXPERIMENTS])
         raise UserError(f"no experiment {experiment!r}: choose {known}")
-    return EXPERIMENTS[experiment].run(opened, **given)
+    return EXPERIMENTS[experiment].run(opened, **plain)
 
 
 def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> CalibrationRecord:

@@ -194,9 +194,9 @@ def special_file(folder: str | Path) -> str | None:
         with os.scandir(folder) as entries:
             for entry in entries:
                 inside = entry.is_dir(follow_symlinks=False)
-                found = special_file(entry.path) if inside else entry.path
-                if found is not None and (inside or _is_special(entry)):
-                    return found
+                special = special_file(entry.path) if inside else entry.path
+                if special is not None and (inside or _is_special(entry)):
+                    return special
     except OSError:  # gone since, or not to be read: whoever needs it says so
         pass
     return None

@@ -99,8 +99,8 @@ def test_it_is_named_and_made_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (run.path / file).write_text("{") if file.endswith("json") else flip(run.path / file)
-    said = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
-    assert said.exit_code == 1 and f"damaged: {file}: {stage} --run" in said.output
+    printed = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
+    assert printed.exit_code == 1 and f"damaged: {file}: {stage} --run" in printed.output
     getattr(stages, stage)(run.path)
     if stage != "select":  # which draws anew in any case
         assert f"damaged, made again: {Path(file).name}" in capsys.readouterr().err
@@ -164,8 +164,10 @@ def test_a_shard_that_is_gone_is_no_fewer_rows(
     shard.unlink()
     with pytest.raises(UserError, match=f"{file} is missing: run score"):
         stages.select(run.path)
-    found = check_run(run.path).damaged
-    assert [(d.file, "is missing" in d.remedy) for d in found] == [(f"scores/default/{file}", True)]
+    damaged = check_run(run.path).damaged
+    assert [(d.file, "is missing" in d.remedy) for d in damaged] == [
+        (f"scores/default/{file}", True)
+    ]
     stages.score(run.path)
     assert same(run.path, made)
 

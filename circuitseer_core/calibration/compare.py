@@ -108,10 +108,10 @@ def study(
     first: tuple[OutOfFold, NDArray[np.int64]] | None = None
     for repeat in range(repeats_of(settings, len(rows))):
         folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
-        found = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
+        predicted = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
         for judged, judge in judges.items():
-            lines[judged].append(_fitted_lines(judge, found, folds))
-        first = first or (found, folds)
+            lines[judged].append(_fitted_lines(judge, predicted, folds))
+        first = first or (predicted, folds)
     assert first is not None  # there is at least one repeat
     estimates, gains = _numbers(rows, lines, judges, [*sums, *(b.name for b in blocks)])
     pooled, folds = first
@@ -172,13 +172,13 @@ def _permuted(
     return columns
 
 
-def _fitted_lines(judge: Judge, found: OutOfFold, folds: NDArray[np.int64]) -> Lines:
+def _fitted_lines(judge: Judge, out: OutOfFold, folds: NDArray[np.int64]) -> Lines:
     """Every fitted line of one assignment of rows to folds."""
-    lines = {name: judge.partial(p, folds) for name, p in found.blocks.items()}
+    lines = {name: judge.partial(p, folds) for name, p in out.blocks.items()}
     sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
     if sets:
         lines[RANDOM] = mean_of(sets)
-    for family, predicted in found.variants[HEADS].items():
+    for family, predicted in out.variants[HEADS].items():
         lines[f"{HEADS}: {family}"] = judge.partial(predicted, folds)
     return lines
 
@@ -204,10 +204,10 @@ def _numbers(
     estimates: list[Estimate] = []
     gains: list[Gain] = []
     for judged, judge in judges.items():
-        found = averaged(lines[judged]) | _score_lines(judge, rows)
-        estimates += [estimate(name, judged, j, len(rows)) for name, j in found.items()]
+        by_name = averaged(lines[judged]) | _score_lines(judge, rows)
+        estimates += [estimate(name, judged, j, len(rows)) for name, j in by_name.items()]
         rivals = [name for name in (*fitted, *rows.scorers()) if HEADS not in name]
-        gains += _gains(found, judged, rivals)
+        gains += _gains(by_name, judged, rivals)
     return estimates, gains
 
 
@@ -217,14 +217,14 @@ def averaged(several: Sequence[Lines]) -> Lines:
 
 
 def estimate(
-    name: str, judged: str, found: Judged, rows: int, source: str | None = None
+    name: str, judged: str, line: Judged, rows: int, source: str | None = None
 ) -> Estimate:
     """A judged line as it is kept."""
-    low, high = found.interval
+    low, high = line.interval
     return Estimate(
         name=name,
         judged=judged,
-        value=_plain(found.value),
+        value=_plain(line.value),
         low=_plain(low),
         high=_plain(high),
         rows=rows,
@@ -232,9 +232,9 @@ def estimate(
     )
 
 
-def gain(found: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
+def gain(lines: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
     """The difference of two lines as it is kept."""
-    gap = found[name].minus(found[than])
+    gap = lines[name].minus(lines[than])
     low, high = gap.interval
     return Gain(
         name=name,
@@ -247,26 +247,26 @@ def gain(found: Lines, name: str, than: str, judged: str, source: str | None = N
     )
 
 
-def _gains(found: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
+def _gains(lines: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
     """The heads against other sets of heads and the best rival, and what they add to rivals."""
-    known = [n for n in dict.fromkeys(rivals) if n in found and np.isfinite(found[n].value)]
-    best = max(known, key=lambda name: found[name].value)
-    pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in found]
+    known = [n for n in dict.fromkeys(rivals) if n in lines and np.isfinite(lines[n].value)]
+    best = max(known, key=lambda name: lines[name].value)
+    pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in lines]
     pairs += [(HEADS, best), (WORDS + PLUS, WORDS), (REST + PLUS, REST)]
-    if best + PLUS in found:
+    if best + PLUS in lines:
         pairs.append((best + PLUS, best))
-    return [gain(found, *pair, judged) for pair in dict.fromkeys(pairs)]
+    return [gain(lines, *pair, judged) for pair in dict.fromkeys(pairs)]
 
 
 def _chance(
-    design: Design, found: OutOfFold, folds: NDArray[np.int64], estimates: Sequence[Estimate]
+    design: Design, out: OutOfFold, folds: NDArray[np.int64], estimates: Sequence[Estimate]
 ) -> Chance:
     """What the same fit gives on permuted targets, judged as the true one."""
     judged = POOLED if design.source is None else WITHIN
     values = np.array(
         [
             Judge(permuted, design.tokens, groups=design.source).value(predicted, folds)
-            for permuted, predicted in zip(design.permuted.T, found.permuted.T, strict=True)
+            for permuted, predicted in zip(design.permuted.T, out.permuted.T, strict=True)
         ]
     )
     true = next((e.value for e in estimates if (e.name, e.judged) == (HEADS, judged)), None)

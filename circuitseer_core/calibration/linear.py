@@ -80,14 +80,14 @@ class Training:
 class RidgeFit:
     """One block's fit.
 
-    ``inner``: (n, t) predictions of training rows by fits without them; ``held``: (m, t)
+    ``inner``: (n, t) predictions of training rows by fits without them; ``held_out``: (m, t)
     predictions of held-out rows; ``error``: (t,) mean squared error of ``inner``; ``weights``:
     (p, t) per unit of a column; ``length``: (3, t), what to take off by :func:`folds.length_basis`;
     ``spread``: (p,) of the columns at fixed length; ``alpha``: (t,).
     """
 
     inner: Floats
-    held: Floats
+    held_out: Floats
     error: Floats
     weights: Floats
     length: Floats
@@ -95,7 +95,9 @@ class RidgeFit:
     alpha: Floats
 
 
-def fit_ridge(train: Floats, held: Floats, training: Training, *, scaled: bool = True) -> RidgeFit:
+def fit_ridge(
+    train: Floats, held_out: Floats, training: Training, *, scaled: bool = True
+) -> RidgeFit:
     """Fit (n, p) columns to the targets and predict the held-out rows' (m, p).
 
     Args:
@@ -111,7 +113,7 @@ def fit_ridge(train: Floats, held: Floats, training: Training, *, scaled: bool =
     inner, error, dual, alpha = _leave_one_out(columns, training.targets, training.out.leverage)
     weights = (columns.T @ dual) / (unit[:, None] * size)  # (p, t)
     length = training.out.coefficients(train) @ weights
-    predicted = held @ weights - training.basis @ length
+    predicted = held_out @ weights - training.basis @ length
     return RidgeFit(inner, predicted, error, weights, length, spread, alpha)
 
 

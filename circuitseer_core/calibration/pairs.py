@@ -103,10 +103,10 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
         "surface": Block("surface", (Columns("counts", surface(rows.texts)),)),
     }
     for number in np.unique(folds):
-        held = np.flatnonzero(folds == number)
-        train = _apart(pairs, held)
+        held_out = np.flatnonzero(folds == number)
+        train = _apart(pairs, held_out)
         for name, fitted in {HEADS: block, **rivals}.items():
-            odds[name][held] = _Fit(rows, pairs, train, fitted, settings).odds(held)
+            odds[name][held_out] = _Fit(rows, pairs, train, fitted, settings).odds(held_out)
     odds[WORDS + PLUS] = odds[WORDS] + odds[HEADS]
     for name in ["length", *(n for n in rows.scorers() if rows.controls(n))]:
         values = rows.tokens if name == "length" else rows.numbers[name]
@@ -162,9 +162,9 @@ class _Fit:
                 )
                 self.strength = float(1 / model.best_params_["C"])
 
-    def odds(self, held: NDArray[np.intp]) -> Floats:
+    def odds(self, held_out: NDArray[np.intp]) -> Floats:
         """Log odds that held-out pairs are decided as they were."""
-        gap = self._flat[self._pairs.harder[held]] - self._flat[self._pairs.easier[held]]
+        gap = self._flat[self._pairs.harder[held_out]] - self._flat[self._pairs.easier[held_out]]
         return np.asarray(gap @ self._scaled)
 
     def linear(self, rows: Rows, settings: CalibrateSettings, fold: int | None) -> LinearFit:
@@ -188,9 +188,9 @@ def _logistic(gaps: Floats) -> GridSearchCV:
     return search.fit(gaps * turned[:, None], turned > 0)
 
 
-def _apart(pairs: Pairs, held: NDArray[np.intp]) -> NDArray[np.intp]:
+def _apart(pairs: Pairs, held_out: NDArray[np.intp]) -> NDArray[np.intp]:
     """Pairs that share no sample with the held-out ones."""
-    seen = {*pairs.harder[held], *pairs.easier[held]}
+    seen = {*pairs.harder[held_out], *pairs.easier[held_out]}
     mixed = [h in seen or e in seen for h, e in zip(pairs.harder, pairs.easier, strict=True)]
     return np.flatnonzero(~np.array(mixed))
 

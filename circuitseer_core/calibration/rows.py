@@ -89,8 +89,8 @@ def load_rows(run: Run, name: str) -> Rows:
     if not table.num_rows:
         raise UserError(f"no row of scoring {name!r} carries head readings")
     ids = table["id"].to_pylist()
-    told = chosen_texts(run, name, ids)
-    prompts, responses = told["prompt"].to_pylist(), told["response"].to_pylist()
+    chosen = chosen_texts(run, name, ids)
+    prompts, responses = chosen["prompt"].to_pylist(), chosen["response"].to_pylist()
     texts = [scored_text(scoring.text, p, r) or "" for p, r in zip(prompts, responses, strict=True)]
     return Rows(
         ids=ids,
@@ -101,7 +101,7 @@ def load_rows(run: Run, name: str) -> Rows:
         numbers=_numbers(table),
         texts=texts,
         responses=responses,
-        originals=[json.loads(text) for text in told["original"].to_pylist()],
+        originals=[json.loads(text) for text in chosen["original"].to_pylist()],
     )
 
 

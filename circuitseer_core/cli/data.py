@@ -52,41 +52,45 @@ def data(
     with telling(False, json) as tell:
         if model is not None:
             quiet_libraries()
-        found = survey_data(
+        survey = survey_data(
             data, fields, model=model, revision=revision, max_length=max_length, limit=limit
         )
-        tell(lambda: Outcome({"command": "data", **asdict(found)}, list(lines(found))))
+        tell(lambda: Outcome({"command": "data", **asdict(survey)}, list(lines(survey))))
 
 
-def lines(found: Survey) -> Iterator[str]:
+def lines(survey: Survey) -> Iterator[str]:
     """The survey for a terminal."""
-    for file in found.files:
+    for file in survey.files:
         yield f"{file.name} ({file.format}): {file.rows:,} rows, source {file.source}"
         yield f"  columns: {', '.join(map(str, file.columns)) or 'none'}"
         yield f"  read as: {file.layout}"
     yield ""
-    first = "" if found.read == found.rows else f" (looked at the first {found.read:,})"
-    yield f"{found.rows:,} rows{first}: {found.samples:,} samples, {found.rejects:,} rejects"
-    yield from _reasons(found.reasons)
-    repeated = _share(found.duplicates, found.samples)
-    yield f"{found.duplicates:,} samples repeat a prompt ({repeated})"
-    yield f"{found.with_response:,} samples have a response"
-    probe = f"{found.probe:,} samples could serve in a probe ({_share(found.probe, found.samples)})"
-    yield probe + ("" if found.length_unit == "tokens" else "; name a --model to check lengths too")
-    yield from _reasons(found.not_probe)
-    if len(found.sources) > 1:
-        shown = list(found.sources.items())[:_MOST_SOURCES]
+    first = "" if survey.read == survey.rows else f" (looked at the first {survey.read:,})"
+    yield f"{survey.rows:,} rows{first}: {survey.samples:,} samples, {survey.rejects:,} rejects"
+    yield from _reasons(survey.reasons)
+    repeated = _share(survey.duplicates, survey.samples)
+    yield f"{survey.duplicates:,} samples repeat a prompt ({repeated})"
+    yield f"{survey.with_response:,} samples have a response"
+    probe = (
+        f"{survey.probe:,} samples could serve in a probe ({_share(survey.probe, survey.samples)})"
+    )
+    yield probe + (
+        "" if survey.length_unit == "tokens" else "; name a --model to check lengths too"
+    )
+    yield from _reasons(survey.not_probe)
+    if len(survey.sources) > 1:
+        shown = list(survey.sources.items())[:_MOST_SOURCES]
         more = (
             ""
-            if len(shown) == len(found.sources)
-            else f" and {len(found.sources) - len(shown)} more"
+            if len(shown) == len(survey.sources)
+            else f" and {len(survey.sources) - len(shown)} more"
         )
         yield "sources: " + ", ".join(f"{name} {rows:,}" for name, rows in shown) + more
-    if found.lengths:
+    if survey.lengths:
         yield ""
-        middle = ", ".join(f"{name} {length:,}" for name, length in found.quantiles.items())
-        yield f"prompts in {found.length_unit}: {middle}"
-        yield from _histogram(found)
+        middle = ", ".join(f"{name} {length:,}" for name, length in survey.quantiles.items())
+        yield f"prompts in {survey.length_unit}: {middle}"
+        yield from _histogram(survey)
 
 
 def _reasons(reasons: list[Reason]) -> Iterator[str]:
@@ -97,11 +101,11 @@ def _reasons(reasons: list[Reason]) -> Iterator[str]:
         yield f"  {rest:,} for {len(reasons) - _MOST_REASONS} other reasons"
 
 
-def _histogram(found: Survey) -> Iterator[str]:
-    most = max(bin.prompts for bin in found.lengths)
-    names = [f"{bin.low:,}–{bin.high:,}" for bin in found.lengths]
+def _histogram(survey: Survey) -> Iterator[str]:
+    most = max(bin.prompts for bin in survey.lengths)
+    names = [f"{bin.low:,}–{bin.high:,}" for bin in survey.lengths]
     width = max(map(len, names))
-    for name, bin in zip(names, found.lengths, strict=True):
+    for name, bin in zip(names, survey.lengths, strict=True):
         bar = "█" * max(round(_BAR * bin.prompts / most), int(bin.prompts > 0))
         yield f"  {name:>{width}} {bar} {bin.prompts:,}"
 

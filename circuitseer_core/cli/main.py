@@ -85,8 +85,8 @@ def main() -> None:
         if error.errno not in MACHINE:
             raise
         where = f"{error.filename}: " if error.filename else ""
-        said = f"error: {where}{error.strerror}; once that is mended, run it again to go on"
-        typer.secho(said, err=True, fg="red")
+        line = f"error: {where}{error.strerror}; once that is mended, run it again to go on"
+        typer.secho(line, err=True, fg="red")
         sys.exit(1)
 
 

@@ -158,14 +158,14 @@ def _oddities(parts: Sequence[Path]) -> dict[str, int | None]:
 
 
 def _odd_rows(facts: Mapping[str, Any], max_length: int | None) -> str:
-    told = []
+    clauses = []
     if repeated := facts["duplicates"]:
-        told.append(f"{repeated:,} repeat another row's prompt (select draws from one of each)")
+        clauses.append(f"{repeated:,} repeat another row's prompt (select draws from one of each)")
     if truncated := facts["truncated"]:
-        told.append(f"{truncated:,} were cut at {max_length:,} tokens")
+        clauses.append(f"{truncated:,} were cut at {max_length:,} tokens")
     if silent := facts["without_response"]:
-        told.append(f"{silent:,} have no response")
-    return f"of the scored rows {'; '.join(told)}" if told else ""
+        clauses.append(f"{silent:,} have no response")
+    return f"of the scored rows {'; '.join(clauses)}" if clauses else ""
 
 
 def _fates(counts: Counts) -> str:

@@ -143,11 +143,11 @@ class Corpus:
         left = self._tables()
         first: list[Table] = []
         for entry in known:
-            found = next((t for t in left if _same_file(self._print_of(t), entry)), None)
-            if found is None:
+            table = next((t for t in left if _same_file(self._print_of(t), entry)), None)
+            if table is None:
                 return False
-            left.remove(found)
-            first.append(found)
+            left.remove(table)
+            first.append(table)
         self._order = [*first, *left]
         return True
 

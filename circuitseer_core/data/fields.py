@@ -101,10 +101,10 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
     def first(names: Sequence[str]) -> str | None:
         return next((lower[name] for name in names if name in lower), None)
 
-    def given(name: str | None, names: Sequence[str]) -> str | None:
+    def asked_or_first(name: str | None, names: Sequence[str]) -> str | None:
         return name if name in known else None if name else first(names)
 
-    prompt = given(fields.prompt, PROMPT_NAMES)
+    prompt = asked_or_first(fields.prompt, PROMPT_NAMES)
     if fields.response:
         responses: tuple[str, ...] = (fields.response,) if fields.response in known else ()
     else:
@@ -123,8 +123,8 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
         extra=first(EXTRA_NAMES) if follows else None,
         turns=turns,
         responses=responses,
-        source=given(fields.source, ("source",)),
-        id=given(fields.id, ID_NAMES),
+        source=asked_or_first(fields.source, ("source",)),
+        id=asked_or_first(fields.id, ID_NAMES),
         response_items=fields.response_items,
     )
 

@@ -21,7 +21,7 @@ from pydantic import Field
 
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -144,11 +144,11 @@ def ablation_mode(method: str, reference: ReferenceModel, samples: list[Encoded]
 def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
     """Every map after the first against the first, on the same samples: the verdict's numbers."""
     first, *others = maps
-    found = [
+    agreements = [
         agreement(first.delta, other.delta, wanted, paired=True, boots=boots, seed=seed)
         for other in others
     ]
-    adjusted = holm([each.p for each in found])
+    adjusted = holm([each.p for each in agreements])
     halves = halves_agree(first.delta, wanted, seed)
     return {
         "count": wanted,
@@ -156,7 +156,7 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         "halves_overlap": halves[1],
         "methods": {
             other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < FALSE_FINDING)}
-            for other, each, p in zip(others, found, adjusted, strict=True)
+            for other, each, p in zip(others, agreements, adjusted, strict=True)
         },
     }
 
@@ -191,7 +191,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(methods),
         correction=HOLM if len(methods) > 1 else None,
     )
-    return held(judged, all(each["found"] for each in methods.values()))
+    return corrected(judged, all(each["found"] for each in methods.values()))
 
 
 PLOT = Plot(

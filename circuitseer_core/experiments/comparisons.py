@@ -13,13 +13,13 @@ FALSE_FINDING = 0.05
 HOLM = "Holm"
 
 
-def held(outcome: Outcome, found: bool) -> Outcome:
+def corrected(outcome: Outcome, significant: bool) -> Outcome:
     """An outcome that is found only where the corrected comparison is found too.
 
     Where the plain interval lies beyond the null but the correction (or another condition) does
     not let it count, the answer is open.
     """
-    if outcome.state == "found" and not found:
+    if outcome.state == "found" and not significant:
         return outcome.model_copy(update={"state": "inconclusive"})
     return outcome
 

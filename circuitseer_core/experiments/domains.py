@@ -27,7 +27,7 @@ from circuitseer_core.detection.set_overlap import shared_tops
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.ablation_method import RELEVANT
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -125,7 +125,7 @@ def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> Ma
 def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
     """All pairs of domains, each domain's own halves, and what specificity changes."""
     pairs = list(combinations(range(len(maps)), 2))
-    found = [
+    agreements = [
         agreement(maps[a].delta, maps[b].delta, wanted, paired=False, boots=boots, seed=seed)
         for a, b in pairs
     ]
@@ -133,7 +133,7 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
     special = specificities(maps)
     lines = []
     for (a, b), each, same, other in zip(
-        pairs, found, holm([f.p for f in found]), holm(differ), strict=True
+        pairs, agreements, holm([f.p for f in agreements]), holm(differ), strict=True
     ):
         tops = float(shared_tops(special[a][None], special[b][None], wanted)[0])
         lines.append(
@@ -182,7 +182,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(numbers["pairs"]),
         correction=HOLM if len(numbers["pairs"]) > 1 else None,
     )
-    return held(judged, all(line["above_chance"] for line in numbers["pairs"]))
+    return corrected(judged, all(line["above_chance"] for line in numbers["pairs"]))
 
 
 PLOTS = (

@@ -268,12 +268,12 @@ def halves_agree(delta: Floats, count: int, seed: int = 0) -> tuple[float, float
     if n < 4:
         return float("nan"), float("nan")
     rng = np.random.default_rng(seed)
-    found = []
+    agreements = []
     for _ in range(SPLITS):
         order = rng.permutation(n)
         one, other = (delta[part].mean(axis=0) for part in (order[: n // 2], order[-(n // 2) :]))
-        found.append(_compared(one, other, count))
-    return tuple(np.mean(found, axis=0).tolist())
+        agreements.append(_compared(one, other, count))
+    return tuple(np.mean(agreements, axis=0).tolist())
 
 
 def relabelled_chance(one: Floats, other: Floats, *, times: int = 1000, seed: int = 0) -> float:

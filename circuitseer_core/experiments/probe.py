@@ -135,11 +135,11 @@ def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
 
     def once(rows: Ints, splits: int, seed: int) -> dict[str, tuple[float, float]]:
         rng = np.random.default_rng([options.seed, seed])
-        found = {
+        of_criteria = {
             name: values[:2] for name, values in criteria_gaps(probe, rows, splits, rng).items()
         }
         of_sources = source_gaps(probe, rows, splits, rng)
-        return found | {f"only {name}": values for name, values in of_sources.items()}
+        return of_criteria | {f"only {name}": values for name, values in of_sources.items()}
 
     n = len(probe)
     own = once(np.arange(n), options.splits, 0)

@@ -89,8 +89,10 @@ def _how(manifest: ExportManifest) -> str:
     if named:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
     lines += [f"{line}." for line in removal_lines(selection.removals)]
-    if selection.removals and (found := selection.removals.contamination):
-        lines.append(f"Benchmarks: {', '.join(_benchmark(file) for file in found.benchmarks)}.")
+    if selection.removals and (contamination := selection.removals.contamination):
+        lines.append(
+            f"Benchmarks: {', '.join(_benchmark(file) for file in contamination.benchmarks)}."
+        )
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
 

@@ -66,7 +66,7 @@ def histogram_by_group(
         base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
         width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
-        customdata=_told(counts, bins, labels),
+        customdata=_hover_data(counts, bins, labels),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>%{customdata[3]:,} rows, %{customdata[4]:.1%} of its group<extra></extra>",
     )
@@ -82,7 +82,7 @@ def histogram_by_group(
     return fig
 
 
-def _told(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
+def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
     """What hovering a bar says: group, both ends, rows, and their share of the group."""
     sizes = counts.sum(axis=1)
     return [

@@ -93,11 +93,11 @@ def _records(run_path: Path) -> Iterator[Damage]:
     """Records that cannot be read, and tables that they name and that are gone."""
     for pattern, kind, remedy in _RECORDS:
         for path in sorted(run_path.glob(pattern)):
-            told = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)
+            advice = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)
             try:
                 record = kind.read(path)
             except UserError:
-                yield Damage(path.relative_to(run_path).as_posix(), told)
+                yield Damage(path.relative_to(run_path).as_posix(), advice)
                 continue
             name = missing_table(path.parent, record)
             if name is not None:
@@ -131,5 +131,5 @@ def tables(run_path: Path) -> Iterator[tuple[Path, str]]:
 def remedy_for(run_path: Path, path: Path) -> str:
     """What makes a table of a run again."""
     inside = path.relative_to(run_path)
-    remedy = next((told for pattern, told in _TABLES if inside.match(pattern)), "make it again")
+    remedy = next((advice for pattern, advice in _TABLES if inside.match(pattern)), "make it again")
     return remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)

@@ -154,9 +154,9 @@ def _head_table(run: Run, model: ModelRecord, settings: ScoreSettings) -> pd.Dat
     """The run's heads, or those of a map that was measured on the same model."""
     if settings.heads_from is None:
         return run.heads()
-    found = read_head_map(settings.heads_from)
-    refuse_other_model(found, model, force=settings.force_heads)
-    return found.heads
+    head_map = read_head_map(settings.heads_from)
+    refuse_other_model(head_map, model, force=settings.force_heads)
+    return head_map.heads
 
 
 def _engine(
@@ -242,8 +242,8 @@ def _size_up(record: ScoringRecord, engine: Engine, corpus: Corpus, total: int, 
     seconds = seen.chars * speed.char_seconds / speed.devices
     record.estimate_s = round(seconds, 1)
     if show:
-        told = Estimate(f"{count(total, 'row')} to score", seconds, "here")
-        print_above_bars(told.words)
+        estimate = Estimate(f"{count(total, 'row')} to score", seconds, "here")
+        print_above_bars(estimate.words)
 
 
 def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:

@@ -164,12 +164,12 @@ _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the 
 
 def source_of(folder: str) -> HeadsSource:
     """Where the heads of a pulled map come from."""
-    found = read_head_map(folder).record
+    record = read_head_map(folder).record
     return HeadsSource(
-        repo=found.repo,
-        revision=found.revision,
-        sha256=found.sha256,
-        weights_hash=found.model.weights_hash,
+        repo=record.repo,
+        revision=record.revision,
+        sha256=record.sha256,
+        weights_hash=record.model.weights_hash,
     )
 
 

@@ -125,11 +125,11 @@ def beside(
 ) -> dict[str, Agreement]:
     """The same verdicts against other scores; ``score_of(id, scorer)`` may be NaN."""
     judged = table[table["choice"] != ""]
-    found = {}
+    agreements = {}
     for scorer in scorers:
         left, right = ([score_of(i, scorer) for i in judged[side]] for side in ("left", "right"))
-        found[scorer] = agreement(judged.assign(left_score=left, right_score=right))
-    return found
+        agreements[scorer] = agreement(judged.assign(left_score=left, right_score=right))
+    return agreements
 
 
 def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) -> str:
@@ -138,7 +138,7 @@ def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) ->
     whole = agreement(table[table["choice"] != ""])
     low, high = whole.interval
     pairs = table.astype(object).where(table.notna(), None).to_dict("records")
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         **names,
         "batch": batch.batch,
         "started": batch.time,
@@ -159,4 +159,4 @@ def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) ->
         },
         "pairs": pairs,
     }
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2, ensure_ascii=False)

@@ -130,7 +130,7 @@ def _match(
         if len(words) < benchmarks.n:
             whole = text_run_hash(words_of(text, signs=True)) if name == "prompt" else 0
             if whole in benchmarks.short:
-                return _found(benchmarks, benchmarks.short[whole], name, 1.0, " ".join(words))
+                return _match_row(benchmarks, benchmarks.short[whole], name, 1.0, " ".join(words))
             continue
         runs = run_hashes(words, benchmarks.n)
         at = np.searchsorted(benchmarks.runs, runs)
@@ -141,11 +141,11 @@ def _match(
             first = int(np.flatnonzero(hit)[0])
             evidence = " ".join(words[first : first + benchmarks.n])
             owner = int(benchmarks.owner[at[first]])
-            return _found(benchmarks, owner, name, float(hit.mean()), evidence)
+            return _match_row(benchmarks, owner, name, float(hit.mean()), evidence)
     return None
 
 
-def _found(
+def _match_row(
     benchmarks: Benchmarks, question: int, name: str, share: float, evidence: str
 ) -> dict[str, object]:
     return {

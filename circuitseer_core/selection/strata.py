@@ -38,16 +38,16 @@ def column_strata(run: Run, scores: str, column: str) -> tuple[Ints, tuple[str, 
 def strata_of(rows: Iterable[dict[str, Any]], column: str) -> tuple[Ints, tuple[str, ...]]:
     """The same of rows at hand."""
     seen: dict[str, None] = {}
-    found = []
+    labels = []
     for row in rows:
         seen.update(dict.fromkeys(row))
-        found.append(as_value(row.get(column)))
+        labels.append(as_value(row.get(column)))
     if column not in seen:
         raise UserError(f"--stratify-by: no row has a column {column!r}; found: {', '.join(seen)}")
-    codes, values = pd.factorize(np.array(found, dtype=object), sort=True)
-    if len(values) > MOST_VALUES or len(values) > max(2, len(found) // 2):
+    codes, values = pd.factorize(np.array(labels, dtype=object), sort=True)
+    if len(values) > MOST_VALUES or len(values) > max(2, len(labels) // 2):
         raise UserError(
-            f"--stratify-by {column}: {len(values):,} different values in {len(found):,} rows "
+            f"--stratify-by {column}: {len(values):,} different values in {len(labels):,} rows "
             "are too many to share a budget out by"
         )
     return codes.astype(np.int64), tuple(map(str, values))

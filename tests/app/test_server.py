@@ -13,10 +13,12 @@ from streamlit.testing.v1 import AppTest
 
 from circuitseer_core import distributions
 from circuitseer_core.detection import head_stability
+from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.selection import effect
 from tests.support.opened import APP, broken_shard, open_page, settled, synthetic
 from tests.support.synthetic import Shape
+from ui import cached_scores, shell
 from ui.server import file_checks, read_ahead
 from ui.server import lifespan as server
 from ui.server.script_hints import ScriptHints, scripts
@@ -54,7 +56,7 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     assert file_checks.check(run.path).result(60).ok
 
     def visited() -> AppTest:  # a first visit: only that runs app.py in the test runner
-        app = AppTest.from_file(str(APP), default_timeout=60)
+        app = AppTest.from_file(str(APP), default_timeout=240)
         app.query_params["run"] = run.name
         return settled(app.run())
 
@@ -63,20 +65,38 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     raw[len(raw) // 2] ^= 1
     run.pool_path.write_bytes(raw)
     assert not file_checks.check(run.path).result(60).ok
-    said = visited().sidebar.error[0].value
-    assert said.startswith("1 file is damaged") and "pool.parquet" in said
+    alert = visited().sidebar.error[0].value
+    assert alert.startswith("1 file is damaged") and "pool.parquet" in alert
 
 
-@pytest.mark.parametrize("state", ["none", "broken", "scoreless"])
-def test_runs_that_cannot_be_read_are_left_to_the_pages(runs_home: Path, state: str) -> None:
-    if state != "none":
-        run = synthetic(runs_home)
-        if state == "broken":
-            broken_shard(run)
-        else:
-            for part in run.score_parts():
-                part.unlink()
+@pytest.mark.parametrize("state", ["broken", "scoreless"])
+def test_of_a_run_that_cannot_be_read_the_rest_is_read_ahead(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The scores are left to the page that says what is wrong; the heads are read all the same."""
+    run = synthetic(runs_home)
+    if state == "broken":
+        broken_shard(run)
+    else:
+        for part in run.score_parts():
+            part.unlink()
     read_ahead.newest_run()
+    monkeypatch.setattr(head_stability, "bootstrap_membership_of", _never)
+    open_page("heads", run.name)
+    if state == "broken":
+        with pytest.raises(UserError, match="part-00000"):
+            cached_scores.open_store(run)
+    else:
+        assert cached_scores.open_store(run) is None
+
+
+def test_without_any_run_nothing_is_read_ahead(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(shell, "DEMO_RUN", runs_home / "gone")
+    assert read_ahead._tasks() == []
+    synthetic(runs_home)
+    assert len(read_ahead._tasks()) == 4
 
 
 def test_the_server_answers_although_reading_ahead_fails(

@@ -65,8 +65,8 @@ def test_sources_by_themselves_and_by_the_others(tmp_path: Path) -> None:
     for judged in ("own", "other"):
         assert {("heads", judged, s) for s in ("gsm", "aqua")} <= lines
     assert ("heads", "within", None) in lines and ("heads", "other", None) in lines
-    told = " ".join(record.verdict)
-    assert "Within sources it holds" in told and "Fitted to the others only" in told
+    text = " ".join(record.verdict)
+    assert "Within sources it holds" in text and "Fitted to the others only" in text
 
 
 def test_sources_can_be_taken_out(tmp_path: Path) -> None:

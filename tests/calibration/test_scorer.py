@@ -74,9 +74,9 @@ def slow(run: Run) -> np.ndarray:
 
 
 def test_it_is_every_row_by_the_fit_that_did_not_see_it(run: Run) -> None:
-    found = scores_of(run, CALIBRATED)
-    assert np.allclose(found, slow(run))
-    assert found.min() > 0 and found.max() < 1
+    scores = scores_of(run, CALIBRATED)
+    assert np.allclose(scores, slow(run))
+    assert scores.min() > 0 and scores.max() < 1
     assert run.scoring().scorers[-1] == CALIBRATED
     assert ScoreStore(run).scorers[-1] == CALIBRATED
 
@@ -187,6 +187,6 @@ def test_another_scoring_gets_it_in_one_pass(tmp_path: Path) -> None:
     done = run_scoring(run.path, asked, show=False)
     assert done.scorers[-1] == CALIBRATED and done.feature_heads == record.heads_needed
     assert done.calibration is not None and done.calibration.sha256 == fits_hash(record)
-    found = scores_of(run, CALIBRATED, "new")
-    assert np.isfinite(found).all() and np.allclose(found, calibrated_scores(run, "new", record))
+    scores = scores_of(run, CALIBRATED, "new")
+    assert np.isfinite(scores).all() and np.allclose(scores, calibrated_scores(run, "new", record))
     assert run_scoring(run.path, asked, show=False).calibration == done.calibration

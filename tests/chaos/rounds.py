@@ -1,6 +1,6 @@
 """Disturb every stage many times, and compare the end with an undisturbed run.
 
-    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …]
+    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …] [--journal FILE]
 
 A round copies the run as it was before the stage, disturbs the stage, lets it run again until it
 ends by itself, and compares: the same files with the same numbers, nothing left behind, no process
@@ -9,7 +9,9 @@ and half before a rename or removal, each of them in turn, every fifth with two 
 (``--devices cpu,cpu``) where the stage has some; and a tenth as many rounds of every other
 disturbance. A disturbed stage may fail, but in one line. Counts are printed; the exit code is 1
 where a round went wrong. Full and read-only disks are real ones (tmpfs) where mounting is
-permitted, else errors planted in the process.
+permitted, else errors planted in the process. With a journal every round is written down when it
+has ended, and a call that was cut off goes on after the last of them; each round's random numbers
+are its own.
 """
 
 from __future__ import annotations
@@ -36,6 +38,7 @@ import pandas as pd
 from circuitseer_core.export.verify import verify
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.integrity import check_run, tables
+from tests.chaos.journal import Journal
 from tests.chaos.stage_process import Fault, gone, start
 from tests.support.every_view import problem
 from tests.support.tiny_models import save_tiny
@@ -62,9 +65,9 @@ class Chaos:
 
     home: Path
     stage: str
-    rng: random.Random
     before: Path
     after: Path
+    rng: random.Random = field(default_factory=random.Random)
     seconds: float = 0.0
     changes: int = 0
     seen: Counter[str] = field(default_factory=Counter)
@@ -133,42 +136,57 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=50)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
+    parser.add_argument("--journal", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        failures = rounds(Path(folder), options.rounds, options.stages, options.seed)
+        journal = Journal(options.journal)
+        failures = rounds(Path(folder), options.rounds, options.stages, options.seed, journal)
     sys.exit(1 if failures else 0)
 
 
-def rounds(home: Path, count: int, stages: list[str], seed: int = 0) -> int:
+def rounds(
+    home: Path, count: int, stages: list[str], seed: int = 0, journal: Journal | None = None
+) -> int:
     """All rounds of some stages; prints counts, returns how many went wrong."""
     os.environ["CIRCUITSEER_KEY"] = str(home / "job.key")
-    failures = 0
+    journal = journal or Journal(None)
     for stage in STAGES:
-        chaos = undisturbed(home, stage, random.Random(f"{seed} {stage}"))
+        chaos = undisturbed(home, stage)
         if stage in stages:
-            failures += _stage(chaos, count)
-    return failures
+            _stage(chaos, count, seed, journal)
+    return sum(bool(done["wrong"]) for done in journal.done.values())
 
 
-def _stage(chaos: Chaos, count: int) -> int:
-    """All rounds of one stage; returns how many went wrong."""
-    wrong, began, done = 0, time.monotonic(), Counter[str]()
-    for name, one in plan(chaos, count):
-        done[name] += 1
-        run = chaos.prepared(chaos.home)
+def _stage(chaos: Chaos, count: int, seed: int, journal: Journal) -> None:
+    """The rounds of one stage that the journal lacks; prints what the stage's came to."""
+    numbers: Counter[str] = Counter()
+    names = []
+    for kind, one in plan(chaos, count):
+        numbers[kind] += 1
+        name = f"{chaos.stage}, {kind}, round {numbers[kind]}, seed {seed}"
+        names.append(name)
+        if name in journal.done:
+            continue
+        chaos.rng, chaos.seen, began = random.Random(name), Counter(), time.monotonic()
+        wrong = ""
         try:
-            one(run)
+            one(chaos.prepared(chaos.home))
         except Wrong as error:
-            wrong += 1
-            print(f"{chaos.stage}, {name}, round {done[name]}: {error}", flush=True)
-    what = ", ".join(f"{number} {name}" for name, number in sorted(done.items()))
-    ends = ", ".join(f"{number} {name}" for name, number in sorted(chaos.seen.items()))
+            wrong = str(error)
+            print(f"{name}: {wrong}", flush=True)
+        journal.add(name, wrong=wrong, seen=chaos.seen, seconds=time.monotonic() - began)
+    done = [journal.done[name] for name in names]
+    ends = sum((Counter(one["seen"]) for one in done), Counter[str]())
     print(
-        f"{chaos.stage}: {done.total()} rounds ({what}), {wrong} went wrong; {ends}; "
-        f"{time.monotonic() - began:.0f} s",
+        f"{chaos.stage}: {len(done)} rounds ({_counts(numbers)}), "
+        f"{sum(bool(one['wrong']) for one in done)} went wrong; {_counts(ends)}; "
+        f"{sum(one['seconds'] for one in done):.0f} s",
         flush=True,
     )
-    return wrong
+
+
+def _counts(counter: Counter[str]) -> str:
+    return ", ".join(f"{number} {name}" for name, number in sorted(counter.items()))
 
 
 def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
@@ -287,9 +305,9 @@ def second(chaos: Chaos, run: Path) -> None:
                 raise Wrong("the first process did not take the lock")
             time.sleep(0.02)
         code = chaos.attempt(run)
-        said = chaos.log.read_text()
-        if code != 1 or f"another process (pid {first.pid})" not in said:
-            raise Wrong(f"a second process: exit {code}, {said[-300:]}")
+        log = chaos.log.read_text()
+        if code != 1 or f"another process (pid {first.pid})" not in log:
+            raise Wrong(f"a second process: exit {code}, {log[-300:]}")
     finally:
         go.touch()
         first.join()
@@ -311,9 +329,9 @@ def worker_killed(chaos: Chaos, run: Path) -> None:
 
     def act(pid: int) -> None:
         while not killed and Path(f"/proc/{pid}").exists():
-            told = subprocess.run(["pgrep", "-P", str(pid), "-f", "device_worker"],
+            listed = subprocess.run(["pgrep", "-P", str(pid), "-f", "device_worker"],
                                   capture_output=True, text=True)  # fmt: skip
-            workers = told.stdout.split()
+            workers = listed.stdout.split()
             if len(workers) == 2:
                 time.sleep(chaos.rng.uniform(0, 8))
                 after(0, signal.SIGKILL, int(chaos.rng.choice(workers)))
@@ -373,7 +391,7 @@ def can_mount(home: Path) -> bool:
         return False
 
 
-def undisturbed(home: Path, stage: str, rng: random.Random) -> Chaos:
+def undisturbed(home: Path, stage: str) -> Chaos:
     """The run before and after a stage, how long it took and how often it changed the disk."""
     base = home / "base"
     if not base.exists():
@@ -381,7 +399,7 @@ def undisturbed(home: Path, stage: str, rng: random.Random) -> Chaos:
         (home / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
         save_tiny(home / "model")
         base.mkdir()
-    chaos = Chaos(home, stage, rng, home / f"before-{stage}", home / f"after-{stage}")
+    chaos = Chaos(home, stage, home / f"before-{stage}", home / f"after-{stage}")
     shutil.copytree(base, chaos.before)
     count = home / "count"
     for fault in (Fault(), Fault("count", until=str(count))):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from tests.chaos import rounds
-from tests.chaos.rounds import Wrong, difference
+from tests.chaos.journal import Journal
+from tests.chaos.rounds import Chaos, Wrong, difference
 from tests.support.synthetic import Shape, make_run
 
 
@@ -19,6 +21,33 @@ def test_a_disturbed_selection_and_export_end_as_undisturbed_ones(
     monkeypatch.setenv("CIRCUITSEER_KEY", str(tmp_path / "job.key"))
     monkeypatch.setattr(rounds, "can_mount", lambda home: False)
     assert rounds.rounds(tmp_path, 4, ["detect", "select", "export"]) == 0
+
+
+def test_a_call_that_was_cut_off_goes_on_after_the_rounds_in_its_journal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CIRCUITSEER_KEY", str(tmp_path / "job.key"))
+    chaos = Chaos(tmp_path, "select", tmp_path / "before", tmp_path / "after")
+    chaos.before.mkdir()
+    calls: list[str] = []
+
+    def one(name: str, run: Path) -> None:
+        calls.append(name)
+        if name == "bad" and calls.count("bad") == 1:
+            raise Wrong("other numbers")
+
+    def plan(chaos: Chaos, count: int) -> list[tuple[str, partial[None]]]:
+        return [(name, partial(one, name)) for name in ("good", "bad", "good")[:count]]
+
+    monkeypatch.setattr(rounds, "plan", plan)
+    file = tmp_path / "journal.jsonl"
+    rounds._stage(chaos, 2, 0, Journal(file))
+    with file.open("a") as cut:
+        cut.write('{"name": "select, goo')
+    journal = Journal(file)
+    rounds._stage(chaos, 3, 0, journal)
+    assert calls == ["good", "bad", "good"]
+    assert [one["wrong"] for one in Journal(file).done.values()] == ["", "other numbers", ""]
 
 
 def test_a_difference_is_found(tmp_path: Path) -> None:

@@ -50,9 +50,9 @@ def test_in_tokens_of_a_model_without_its_weights(data: str, tmp_path: Path) -> 
     for weights in Path(model).glob("*.safetensors"):
         weights.unlink()
     words = ("--prompt-field", "d.q", "--response-field", "a", "--model", str(model), "--json")
-    found = json.loads(run(data, *words))
-    assert found["length_unit"] == "tokens" and found["probe"] == 31
-    most = found["quantiles"]["max"]
+    survey = json.loads(run(data, *words))
+    assert survey["length_unit"] == "tokens" and survey["probe"] == 31
+    most = survey["quantiles"]["max"]
     short = json.loads(run(data, *words, "--max-length", "4"))
     assert short["probe"] == 0 and most > 4
     assert short["not_probe"][0]["reason"] == "longer than … tokens"

@@ -59,8 +59,9 @@ def test_generated_files(
         else:
             path.unlink()
     with capsys.disabled():
-        told = sum(n for what, n in seen.items() if what.endswith("told"))
-        print(f"\n{FILES:,} generated files: {FILES - told:,} read, {told:,} refused in a line, ")
+        refused = sum(n for what, n in seen.items() if what.endswith("told"))
+        print(f"\n{FILES:,} generated files: {FILES - refused:,} read, ", end="")
+        print(f"{refused:,} refused in a line, ")
         print(f"{time.monotonic() - began:.0f} s; {dict(sorted(seen.items()))}")
     assert {what.split()[1] for what in seen} == {"told", "read"}
 

@@ -48,8 +48,8 @@ def test_two_workers_give_the_bits_of_one_process_though_one_is_killed(
     monkeypatch.setattr(part_module, "write_part", writes_and_kills)
     several = run_detect(tmp_path / "several", options, "cpu,cpu")
     assert workers() == []
-    said = capfd.readouterr().err
-    assert said.count("the worker on cpu was killed (SIGKILL); the others do its part\n") == 1
+    printed = capfd.readouterr().err
+    assert printed.count("the worker on cpu was killed (SIGKILL); the others do its part\n") == 1
     assert Counter(written).most_common(1)[0][1] == 1, "no part is written twice"
     # The order in which parts are done is no part of the table.
     pd.testing.assert_frame_equal(alone.importance(), several.importance(), check_exact=True)

@@ -136,12 +136,12 @@ class TestWithAModel:
         got = scores_under(reference, encoded, sets, "divergence")
         for text, row in zip(encoded, got, strict=True):
             length = np.array([len(text.ids)])
-            found = observe(
+            profiles = observe(
                 reference, pad([text.ids], reference.device), torch.tensor(length),
                 HeadPlan(sets, reference.device),
             )  # fmt: skip
             wanted = attention_scores(
-                found.observed.numpy(), found.flat.numpy(), length, np.array([text.special])
+                profiles.observed.numpy(), profiles.flat.numpy(), length, np.array([text.special])
             )["divergence"]
             np.testing.assert_allclose(row, wanted[0], rtol=1e-5)
 

@@ -134,8 +134,8 @@ def test_the_estimate_is_measured_said_and_kept(
     data = write_rows(tmp_path / "d.jsonl", questions(24))
     settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0, baselines=True)
     record = stage.score(run, settings)
-    said = r"\b24 rows to score, about .* \(by a short measurement\)\n"
-    assert re.search(said, capsys.readouterr().err)
+    line = r"\b24 rows to score, about .* \(by a short measurement\)\n"
+    assert re.search(line, capsys.readouterr().err)
     assert record.estimate_s is not None and record.estimate_s >= 0
     assert record.token_budget and record.shard_chars and record.rows == 24
 

@@ -51,7 +51,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "evidence": [{}],
     "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
 }
-TIMEOUT_S = 60
+TIMEOUT_S = 240
 EXPANDERS = (
     "head_sample",
     "attention_matrix",
@@ -125,7 +125,21 @@ def opened(path: Path) -> AppTest:
 
 def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
     """The page as a link opens it, with every expander open and the live model asked for."""
-    app = opened(path)
+    return show_view(opened(path), page, query, path)
+
+
+def shown_alone(page: str, query: dict[str, str], path: Path) -> AppTest:
+    """The same without the shell around it, of which a page needs no more than these keys."""
+    app = AppTest.from_file(str(APP), default_timeout=TIMEOUT_S)
+    app.session_state["_shell"] = True
+    app.session_state["_page"] = page
+    app.session_state["run_key"] = path.name
+    app.query_params["run"] = path.name
+    return show_view(app, page, query, path)
+
+
+def show_view(app: AppTest, page: str, query: dict[str, str], path: Path) -> AppTest:
+    """Go to a page, with every expander open and the live model asked for."""
     app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
@@ -140,9 +154,9 @@ def boxes(app: AppTest) -> list[str]:
 
     A UserError is none: this test runner goes past app.py, which makes one line of it.
     """
-    found = []
+    lines = []
     for error in app.exception:
         if not error.proto.type.endswith("UserError"):
             where = [line for line in error.stack_trace if "streamlit/" not in line]
-            found.append(f"{error.message} {where[-1:]}")
-    return found
+            lines.append(f"{error.message} {where[-1:]}")
+    return lines

@@ -125,7 +125,7 @@ def _again(
 
 def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
     """What is typed into the experiment's options; an empty field is its default."""
-    given: Mapping[str, Any] = record.options if record else {}
+    stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
         key = f"option_{experiment.name}_{option}"
@@ -137,7 +137,7 @@ def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[st
                 label, choices, index=None, key=key, help=about, persist_state="session"
             )
         else:
-            before = str(given[option]) if option in given else ""
+            before = str(stored[option]) if option in stored else ""
             value = st.text_input(
                 label, before, placeholder=hint, key=key, help=about, persist_state="session"
             )

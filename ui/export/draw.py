@@ -130,16 +130,16 @@ def floors(
     None for one from another scoring, or whose scores cannot be drawn from any more.
     """
     asked, records = _asked(run, store, view), run.selection_records()
-    found: dict[str, NoiseFloor | None] = dict.fromkeys(kept)
+    noise_floors: dict[str, NoiseFloor | None] = dict.fromkeys(kept)
     for name, other in kept.items():
         record = records[name]
         if record.scores == store.name and other.scorer in store.columns:
             rows, lowest = record.counts.selected, other.lowest
             with suppress(UserError):
-                found[name] = _floor(
+                noise_floors[name] = _floor(
                     store, *asked, other.scorer, other.seed, lowest, record.temperature, rows
                 )
-    return found
+    return noise_floors
 
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=_KEYS)
@@ -179,10 +179,10 @@ def _asked(
     """What a draw depends on: settings without the name, rules, the lengths to match."""
     stamps = file_stamps((*settings.exclude, *settings.include))
     named = lists_as_read(settings.exclude, settings.include, stamps)
-    found = None
+    overlap = None
     if benchmarks := settings.decontaminate:
-        found = contamination(store, benchmarks, settings.run_words, file_stamps(benchmarks))
-    rules = lists.run_rules(run, settings, named, found)
+        overlap = contamination(store, benchmarks, settings.run_words, file_stamps(benchmarks))
+    rules = lists.run_rules(run, settings, named, overlap)
     plain = settings.model_copy(update={"name": ""})
     target = None
     if settings.match_lengths is not None:

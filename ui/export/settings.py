@@ -103,12 +103,12 @@ def load(run: Run, kept: SelectionSettings) -> None:
     if kept.target_ess is not None:
         state["target_ess"] = round(100 * kept.target_ess, 4)
     units = {"match_lengths": dial.LENGTHS, "count": "Rows", "tokens": "Tokens"}
-    given = next((name for name in units if settings[name] is not None), None)
-    state["budget"] = units[given] if given else dial.BUDGETS[0]
-    if given is None:
+    unit = next((name for name in units if settings[name] is not None), None)
+    state["budget"] = units[unit] if unit else dial.BUDGETS[0]
+    if unit is None:
         state["budget_percent"] = round(100 * (kept.fraction or DEFAULT_FRACTION), 4)
     else:
-        state[given if given == "match_lengths" else f"budget_{given}"] = settings[given]
+        state[unit if unit == "match_lengths" else f"budget_{unit}"] = settings[unit]
     state["token_field"] = kept.token_field
     state["length_control"] = kept.length_control != "none"
     for name in ("stratify", "stratify_by", "seed", "max_per_source", "lowest", "scorer"):

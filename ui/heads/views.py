@@ -123,10 +123,10 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
     joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
     again = head_tables.overlap(run, n_kept)
-    said = overlap_sentence(again) if again else "Too few samples to say."
+    sentence = overlap_sentence(again) if again else "Too few samples to say."
     st.caption(
-        f"{literal(said)} Right: share of the bootstraps of this very probe in which the head is "
-        "in the set. Dotted: the cut."
+        f"{literal(sentence)} Right: share of the bootstraps of this very probe in which the head "
+        "is in the set. Dotted: the cut."
     )
     show_figure(
         membership(joined, n_kept, theme=theme()),

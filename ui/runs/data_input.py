@@ -154,15 +154,15 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
     ):
         return True
     try:
-        seen, found = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
+        seen, survey = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return False
-    _show(seen, found, key)
-    if responses and found.samples and not found.with_response:
+    _show(seen, survey, key)
+    if responses and survey.samples and not survey.with_response:
         st.error("None of these rows has a response, and the probe needs them.")
         return False
-    return found.samples > 0
+    return survey.samples > 0
 
 
 def _stamps(specs: list[str]) -> tuple[float, ...]:
@@ -172,8 +172,8 @@ def _stamps(specs: list[str]) -> tuple[float, ...]:
         if is_remote(spec):
             continue
         place = spec if Path(spec).exists() else spec.rpartition("=")[2]
-        found = [Path(place)] if Path(place).exists() else map(Path, glob(place, recursive=True))
-        for path in found:
+        places = [Path(place)] if Path(place).exists() else map(Path, glob(place, recursive=True))
+        for path in places:
             inside = path.rglob("*") if path.is_dir() else [path]
             stamps += sorted(file.stat().st_mtime for file in inside if file.exists())
     return tuple(stamps)
@@ -188,19 +188,19 @@ def _preview(
     return corpus.preview(12), survey(corpus, limit=MOST_ROWS)
 
 
-def _show(seen: Preview, found: Survey, key: str) -> None:
+def _show(seen: Preview, survey: Survey, key: str) -> None:
     """Row count, recognised layouts, sources, what the rows hold, first rows, rejects by reason."""
-    names = list(found.sources)
+    names = list(survey.sources)
     sources = ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
     st.markdown(
-        f"**{count(found.rows, 'row')}** from {count(len(names), 'source')}: {inline(sources)}"
+        f"**{count(survey.rows, 'row')}** from {count(len(names), 'source')}: {inline(sources)}"
     )
-    ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in found.files)
+    ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in survey.files)
     st.caption(f"Read as: {inline('; '.join(ways))}")
-    looked = "" if found.read == found.rows else f"Of the first {found.read:,} rows: "
+    looked = "" if survey.read == survey.rows else f"Of the first {survey.read:,} rows: "
     st.caption(
-        f"{looked}{count(found.samples, 'sample')}, {count(found.rejects, 'reject')}; "
-        f"{found.duplicates:,} repeat a prompt; {found.with_response:,} have a response and could "
+        f"{looked}{count(survey.samples, 'sample')}, {count(survey.rejects, 'reject')}; "
+        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and could "
         "serve in a probe"
     )
     rows = pd.DataFrame(
@@ -213,20 +213,20 @@ def _show(seen: Preview, found: Survey, key: str) -> None:
         }
     )
     st.dataframe(rows, hide_index=True, height=222, key=f"{key}_preview")
-    if found.lengths:
+    if survey.lengths:
         with st.expander("Lengths of the prompts", key=f"{key}_lengths"):
-            bins = [f"{each.low:,}–{each.high:,}" for each in found.lengths]
-            counts = [each.prompts for each in found.lengths]
+            bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
+            counts = [each.prompts for each in survey.lengths]
             show_figure(
-                length_bars(bins, counts, theme(), unit=found.length_unit),
+                length_bars(bins, counts, theme(), unit=survey.length_unit),
                 f"{key}_length_bars",
-                pd.DataFrame({found.length_unit: bins, "rows": counts}),
+                pd.DataFrame({survey.length_unit: bins, "rows": counts}),
                 alt="Rows by length of the prompt",
             )
-    if found.reasons:
-        words = "; ".join(f"{each.rows:,} × {each.reason}" for each in found.reasons[:6])
+    if survey.reasons:
+        words = "; ".join(f"{each.rows:,} × {each.reason}" for each in survey.reasons[:6])
         st.warning(
-            f"{count(found.rejects, 'row')} would be rejected: {inline(words)}. The first is "
-            f"{inline(found.reasons[0].first)}.",
+            f"{count(survey.rejects, 'row')} would be rejected: {inline(words)}. The first is "
+            f"{inline(survey.reasons[0].first)}.",
             icon=":material/filter_alt_off:",
         )

@@ -39,9 +39,9 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
         )
         st.button("Clear filters", on_click=sample_filters.clear, key="clear_contrast")
         return
-    found = f"{len(pairs)} of {count} pairs" if len(pairs) < count else f"{len(pairs)} pairs"
+    shown = f"{len(pairs)} of {count} pairs" if len(pairs) < count else f"{len(pairs)} pairs"
     st.caption(
-        f"{found}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample twice, "
+        f"{shown}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample twice, "
         f"at least {gap:g} percentile points apart."
         + (" A smaller gap finds more." if len(pairs) < count and gap else "")
     )
