@@ -154,7 +154,8 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
         questions = sum(file.questions for file in contamination.benchmarks)
         short = sum(file.short for file in contamination.benchmarks)
         lines.append(
-            f"{count(contamination.removed, 'row')} removed that share {contamination.n} words in a row with "
+            f"{count(contamination.removed, 'row')} removed that share {contamination.n} words "
+            "in a row with "
             + ("the benchmark's question" if questions == 1 else f"one of {questions:,} questions")
             + (f" ({short:,} shorter, compared whole)" if short else "")
         )
