@@ -19,11 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import rankdata
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.correlation import ranks
 from circuitseer_core.runs.review_records import BANDS, ReviewOptions, ReviewPair
 
 _TRIES = 200
@@ -40,8 +40,7 @@ def review_pairs(
     if not finite.any():
         return []
     percentiles = np.full(len(scores), np.nan)
-    ranks = rankdata(scores[finite])
-    percentiles[finite] = 100 * (ranks - 1) / max(len(ranks) - 1, 1)
+    percentiles[finite] = 100 * (ranks(scores[finite]) - 1) / max(int(finite.sum()) - 1, 1)
     band = np.searchsorted(band_edges(tokens[finite]), tokens, side="left")
     known = store.table(["id"]).column(0)
     fresh = finite & ~pc.is_in(known, pa.array(sorted(seen), type=known.type)).to_numpy()

@@ -122,6 +122,15 @@ def test_a_sample_comes_back_whole(store: ScoreStore, frame: pd.DataFrame) -> No
         store.sample("nobody")
 
 
+def test_several_samples_come_in_the_order_they_were_asked_for(store: ScoreStore) -> None:
+    ids = store.ids_at(np.array([650, 3, 204]))
+    several = store.samples(ids)
+    assert [sample.id for sample in several] == list(ids)
+    assert [sample.text for sample in several] == [store.sample(name).text for name in ids]
+    with pytest.raises(UserError, match="no sample has the id 'nobody'"):
+        store.samples([ids[0], "nobody"])
+
+
 def test_columns_come_in_data_order(store: ScoreStore, frame: pd.DataFrame) -> None:
     assert np.array_equal(store.numbers("focus"), frame["focus"].to_numpy())
     sources = store.groups("source")

@@ -61,6 +61,8 @@ EXPANDERS = (
     "all_command",
     "import_command",
     "job_commands",
+    "probe_lengths",
+    "data_lengths",
 )
 
 

@@ -214,15 +214,10 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
     )
     st.dataframe(rows, hide_index=True, height=222, key=f"{key}_preview")
     if survey.lengths:
-        with st.expander("Lengths of the prompts", key=f"{key}_lengths"):
-            bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
-            counts = [each.prompts for each in survey.lengths]
-            show_figure(
-                length_bars(bins, counts, theme(), unit=survey.length_unit),
-                f"{key}_length_bars",
-                pd.DataFrame({survey.length_unit: bins, "rows": counts}),
-                alt="Rows by length of the prompt",
-            )
+        box = st.expander("Lengths of the prompts", key=f"{key}_lengths", on_change="rerun")
+        if box.open:
+            with box:
+                _lengths(survey, key)
     if survey.reasons:
         words = "; ".join(f"{each.rows:,} × {each.reason}" for each in survey.reasons[:6])
         st.warning(
@@ -230,3 +225,15 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
             f"{inline(survey.reasons[0].first)}.",
             icon=":material/filter_alt_off:",
         )
+
+
+def _lengths(survey: Survey, key: str) -> None:
+    """How many prompts there are of which length."""
+    bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
+    counts = [each.prompts for each in survey.lengths]
+    show_figure(
+        length_bars(bins, counts, theme(), unit=survey.length_unit),
+        f"{key}_length_bars",
+        pd.DataFrame({survey.length_unit: bins, "rows": counts}),
+        alt="Rows by length of the prompt",
+    )

@@ -200,7 +200,7 @@ def _texts(run: Run, batch: ReviewBatch, pair: ReviewPair) -> list[ScoredSample]
     """Both samples as the batch's own scoring holds them; None where one is there no more."""
     try:
         store = cached_scores.open_store(run, batch.scoring)
-        return None if store is None else [store.sample(i) for i in (pair.left, pair.right)]
+        return None if store is None else store.samples([pair.left, pair.right])
     except UserError:
         return None
 

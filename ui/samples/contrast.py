@@ -54,7 +54,7 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
 
 def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> None:
     ids = [str(i) for i in pairs[side]]
-    samples = [store.sample(i) for i in ids]
+    samples = store.samples(ids)
     frame = pd.DataFrame(
         {
             "id": ids,

@@ -25,7 +25,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
     if ids is None:
         return
     look = detail.look_controls()
-    pair = sorted((store.sample(i) for i in ids), key=lambda s: s.scores[scorer], reverse=True)
+    pair = sorted(store.samples(ids), key=lambda s: s.scores[scorer], reverse=True)
     sides = folding_columns(2, "side_by_side", gap="medium")
     for column, sample, word in zip(sides, pair, ("High", "Low"), strict=True):
         with column, st.container(border=True, key=f"card_{word.lower()}"):
