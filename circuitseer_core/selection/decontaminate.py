@@ -8,9 +8,9 @@ such run: it is matched by a prompt that is the same word for word, signs of ari
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import user_path
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.words import run_hashes, text_run_hash, words_of
 
@@ -87,8 +88,8 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
             names.append(where)
         if len(names) == begin:
             raise UserError(f"{entry} holds no question to decontaminate against")
-        path = Path(entry).expanduser()
-        seal = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        path = user_path(entry)
+        seal = hashlib.sha256(path.read_bytes()).hexdigest() if os.path.isfile(path) else None
         files.append(
             BenchmarkFile(file=entry, questions=len(names) - begin, short=brief, sha256=seal)
         )
@@ -158,8 +159,8 @@ def _found(
 
 def _questions(entry: str) -> Iterable[tuple[str, str]]:
     """(place, text) of every question of one entry."""
-    path = Path(entry).expanduser()
-    if path.is_file() and path.suffix.lower() == ".txt":
+    path = user_path(entry)
+    if os.path.isfile(path) and path.suffix.lower() == ".txt":
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:

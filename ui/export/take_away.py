@@ -14,11 +14,12 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, machine_line, one_line
 from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import export
+from circuitseer_core.files import user_path
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -170,9 +171,11 @@ def _write_folder(run: Run, name: str, form: Any) -> None:
     )
     if st.button("Write", key="write"):
         try:
-            done = export(run, name, Path(out), form)
+            done = export(run, name, user_path(out), form)
         except UserError as error:
             st.text(str(error))
+        except OSError as error:
+            st.text(machine_line(error) or one_line(error))
         else:
             st.text(
                 f"{count(done.rows, 'row')} in {done.path}; manifest {done.manifest.name}, "
