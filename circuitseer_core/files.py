@@ -29,6 +29,25 @@ def cache_home() -> Path:
     return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a name can be written as UTF-8; one of other bytes has half surrogate pairs."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def user_path(text: str) -> Path:
+    """A path as a person types it, ``~`` spelled out; one of an unknown user stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def plain_path(path: str | Path) -> Path:
+    """A path as it is; where Arrow would take a relative one for an address, the absolute one."""
+    path = Path(path)
+    return path.absolute() if ":" in str(path) else path
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path in ``target``'s folder; it replaces ``target`` if the block succeeds.

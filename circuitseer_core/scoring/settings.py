@@ -48,6 +48,7 @@ class ScoreSettings(BaseModel):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
         description="Name of this scoring, for several side by side.",
     )
     text: ScoredPart = Field(

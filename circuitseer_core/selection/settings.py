@@ -35,6 +35,7 @@ class SelectionSettings(BaseModel):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
         description="Name of this selection.",
     )
     scores: str = Field("default", description="Which scoring.")

@@ -121,7 +121,7 @@ def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
     if not ids:
         return np.zeros(len(pool), dtype=bool)
-    named: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    named: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool, copy=True)
     return named
 
 

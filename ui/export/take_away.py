@@ -15,11 +15,12 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, machine_line, one_line
 from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import Exported, export
+from circuitseer_core.files import user_path
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -180,9 +181,11 @@ def write_to_folder(
     if st.button("Write", key=button):
         try:
             with st.spinner("Writing …"):
-                done = write(Path(out))
+                done = write(user_path(out))
         except UserError as error:
             st.text(str(error))
+        except OSError as error:
+            st.text(machine_line(error) or one_line(error))
         else:
             st.text(
                 f"{count(done.rows, 'row')} in {done.path}; manifest {done.manifest.name}, "
