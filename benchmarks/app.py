@@ -9,8 +9,10 @@ shows the heading, the main content (a figure, where the page is about one), and
 script idle, nothing stale, no placeholder. A widget change counts from the input to rest. Bars:
 2.5 s cold and 1 s warm, any change 1 s, memory 1.5 GiB.
 
-Prints a table and writes benchmarks/results/app.json and app.md. Timings on a busy machine say
-little: the load average at the start is part of the result.
+Beside the times stand the server's own CPU seconds, which other work on the machine stretches far
+less: a page that is slow by them is slow for a reason of its own. Prints a table and writes
+benchmarks/results/app.json and app.md. Timings on a busy machine say little: the load average at
+the start, and at every page, is part of the result.
 """
 
 from __future__ import annotations
@@ -205,8 +207,8 @@ def settle(page: Page) -> dict[str, float]:
     page.wait_for_function(
         "() => seen.settled !== null && performance.now() - seen.settled > 300", timeout=120_000
     )
-    found: dict[str, float] = page.evaluate("() => seen")
-    return {name: (found[name] or 0.0) / 1000 for name in (*STAGES, "moved")}
+    milliseconds: dict[str, float] = page.evaluate("() => seen")
+    return {name: (milliseconds[name] or 0.0) / 1000 for name in (*STAGES, "moved")}
 
 
 def visit(page: Page, url: str, what: Visit) -> dict[str, float]:
@@ -215,20 +217,47 @@ def visit(page: Page, url: str, what: Visit) -> dict[str, float]:
     return settle(page)
 
 
-def measure_page(browser: Browser, url: str, what: Visit, repeats: int) -> dict[str, Any]:
-    """Cold and warm visits of one page and its changes, in seconds."""
+class CpuClock:
+    """The CPU seconds of a process since the lap before."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+        self._before = self._now()
+
+    def lap(self) -> float:
+        """Seconds, of all its threads, in user and kernel mode."""
+        now = self._now()
+        used, self._before = round(now - self._before, 2), now
+        return used
+
+    def _now(self) -> float:
+        times = self._process.cpu_times()
+        return float(times.user + times.system)
+
+
+def measure_page(
+    browser: Browser, url: str, what: Visit, repeats: int, server: psutil.Process
+) -> dict[str, Any]:
+    """Cold and warm visits of one page and its changes, in seconds, and the server's CPU time."""
+    load, cpu = round(os.getloadavg()[0], 1), CpuClock(server)
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
     context.add_init_script(f"{{ const READY = {json.dumps(what.ready)};{WATCH} }}")
     page = context.new_page()
+    cpu.lap()
     cold = visit(page, url, what)
+    used = {"cold": cpu.lap()}
     laps = [visit(page, url, what) for _ in range(repeats)]
+    used["warm"] = round(cpu.lap() / repeats, 2)
     changes = {}
     for name, change in what.changes.items():
         change(page)
         seen = settle(page)
         changes[name] = round(seen["settled"] - seen["moved"], 2)
+        used[name] = cpu.lap()
     context.close()
     return {
+        "load": load,
+        "server_cpu": used,
         "cold": {stage: round(cold[stage], 2) for stage in STAGES},
         "warm": {
             stage: round(statistics.median(lap[stage] for lap in laps), 2) for stage in STAGES
@@ -249,7 +278,8 @@ def measure(runs: Path, repeats: int, names: list[str]) -> dict[str, Any]:
             forget_review(runs)
             process, url = start_server(runs)
             starts.append(time.perf_counter() - started)
-            pages[name] = measure_page(browser, url, what, repeats)
+            pages[name] = measure_page(browser, url, what, repeats, psutil.Process(process.pid))
+            print(name, json.dumps(pages[name]), flush=True)
             process.terminate()
             process.wait(timeout=20)
         forget_review(runs)
@@ -282,9 +312,10 @@ def forget_review(runs: Path) -> None:
 
 def table(result: dict[str, Any]) -> str:
     """The result as Markdown, values over their bar in bold."""
+    heads = "cold: heading | content | rest | warm: heading | content | rest | CPU | load"
     lines = [
-        "| page | cold: heading | content | rest | warm: heading | content | rest | changes |",
-        "|---|---|---|---|---|---|---|---|",
+        f"| page | {heads} | changes |",
+        "|---|---|---|---|---|---|---|---|---|---|",
     ]
     for name, page in result["pages"].items():
         cells = [
@@ -293,10 +324,15 @@ def table(result: dict[str, Any]) -> str:
             for stage in STAGES
         ]
         slowest = sorted(page["changes"].items(), key=lambda item: -item[1])
-        changes = ", ".join(f"{what} {_marked(seconds, CHANGE)}" for what, seconds in slowest)
+        used = page["server_cpu"]
+        changes = ", ".join(
+            f"{what} {_marked(seconds, CHANGE)} (CPU {used[what]:.2f})" for what, seconds in slowest
+        )
+        cells += [f"{used['cold']:.2f}, {used['warm']:.2f}", f"{page['load']:.0f}"]
         lines.append(f"| {name} | {' | '.join(cells)} | {changes} |")
     over = " (over)" if result["memory_gib"] > GIB else ""
     lines.append(f"\nMemory of the app after all pages: {result['memory_gib']} GiB{over}.")
+    lines.append("CPU: seconds of the server for a cold and for a warm visit, and for a change.")
     lines.append(f"The server answers {result['start']} s after its start.")
     lines.append(f"Bars, in seconds: {PAINT_COLD} cold, {PAINT_WARM} warm, {CHANGE} a change.")
     lines.append(f"{result['machine']}; load average at the start {result['load']}.")

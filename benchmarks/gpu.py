@@ -222,9 +222,9 @@ class Bench:
                 "fp32_score_against_eager": float(np.max(np.abs(high - eager) / eager)),
             }
 
-        found = fitting(both)
+        errors = fitting(both)
         release(self.device)
-        return found or "a copy in float32 does not fit"
+        return errors or "a copy in float32 does not fit"
 
     def _score(self, reference: ReferenceModel, heads: list[Head]) -> dict[str, Any]:
         """The real stage on all prompts, files and all."""
@@ -259,10 +259,10 @@ class Bench:
         bench = scoring.Bench(reference, heads)
         budget = 16_384 if self.device.type == "cuda" else 512
         batches = bench.prompts(self.options.compared, budget, (self.longest // 8, self.longest))
-        found = fitting(lambda: bench.speed(batches, self.options.rounds))
+        speeds = fitting(lambda: bench.speed(batches, self.options.rounds))
         reference.model.set_attn_implementation(bench.name)
         release(self.device)
-        return found or f"eager attention does not fit at {budget:,} tokens a batch"
+        return speeds or f"eager attention does not fit at {budget:,} tokens a batch"
 
 
 def deltas(

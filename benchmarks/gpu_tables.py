@@ -21,24 +21,26 @@ def report(result: dict[str, Any]) -> None:
             if isinstance(rows.get(key), str):
                 print(f"\n{key}: {rows[key]}")
         if isinstance(rows.get("correct"), dict):
-            found = rows["correct"]
+            errors = rows["correct"]
             print(
                 f"\nLoss changes ({result['dtype']} against float32): median error "
-                f"{found['delta_error_median']:.1e}, largest {found['delta_error_largest']:.1e} "
-                f"nats, where the median |ΔL| is {found['median_delta']:.1e}; in float32 "
-                f"{found['fp32_delta_against_hooks']:.1e} from plain hooks. Scores: largest "
-                f"relative error {found['score_error_largest']:.1e}; in float32 "
-                f"{found['fp32_score_against_eager']:.1e} from eager."
+                f"{errors['delta_error_median']:.1e}, largest {errors['delta_error_largest']:.1e} "
+                f"nats, where the median |ΔL| is {errors['median_delta']:.1e}; in float32 "
+                f"{errors['fp32_delta_against_hooks']:.1e} from plain hooks. Scores: largest "
+                f"relative error {errors['score_error_largest']:.1e}; in float32 "
+                f"{errors['fp32_score_against_eager']:.1e} from eager."
             )
     for section in result["left_out"]:
         print(f"\nleft out for lack of time: {section}")
 
 
-def report_detect(found: dict[str, Any]) -> None:
+def report_detect(result: dict[str, Any]) -> None:
     """Stage 1's table."""
-    rows = {name: row for name, row in found["rows"].items() if isinstance(row, dict)}
-    evaluations = found["heads"] * found["tokens"]
-    print(f"\n{found['samples']} probe samples, {found['tokens']:,} tokens, {found['heads']} heads")
+    rows = {name: row for name, row in result["rows"].items() if isinstance(row, dict)}
+    evaluations = result["heads"] * result["tokens"]
+    print(
+        f"\n{result['samples']} probe samples, {result['tokens']:,} tokens, {result['heads']} heads"
+    )
     print("\n| detect | seconds | tokens·heads/s | against plain hooks | utilisation | peak GiB |")
     print("|---|---:|---:|---:|---:|---:|")
     base = rows["plain hooks"]["seconds"]
@@ -47,10 +49,10 @@ def report_detect(found: dict[str, Any]) -> None:
             f"| {name} | {row['seconds']:,.1f} | {evaluations / row['seconds']:,.0f} | "
             f"{base / row['seconds']:.2f}× | {row['utilisation']:.0%} | {row['peak_gib']:.2f} |"
         )
-    if "TransformerLens failed" in found["rows"]:
-        print(f"\nTransformerLens failed: {found['rows']['TransformerLens failed']}")
-    gaps = ", ".join(f"{gap:.1e} from {name}" for name, gap in found["largest_difference"].items())
-    common = found["common_heads"]
+    if "TransformerLens failed" in result["rows"]:
+        print(f"\nTransformerLens failed: {result['rows']['TransformerLens failed']}")
+    gaps = ", ".join(f"{gap:.1e} from {name}" for name, gap in result["largest_difference"].items())
+    common = result["common_heads"]
     print(f"\nLargest difference of a loss change: {gaps}. Exact and racing share {common} heads.")
 
 

@@ -153,11 +153,11 @@ def time_per_head(
                 for name, run in contenders.items():  # in turn: a slow spell hits all alike
                     with memory_peak(reference.device) as memory:
                         began = time.perf_counter()
-                        found = [run(b, layer, head) for b in batches]
+                        head_losses = [run(b, layer, head) for b in batches]
                         synchronise(reference.device)
                         spent[name] += time.perf_counter() - began
                     peak[name] = max(peak[name], memory["gib"])
-                    for batch, losses, base in zip(batches, found, clean[name], strict=True):
+                    for batch, losses, base in zip(batches, head_losses, clean[name], strict=True):
                         deltas = (losses - base).tolist()
                         rows += [
                             (name, i, layer, head, d)
@@ -237,14 +237,14 @@ def recall(exact: pd.DataFrame, seeds: int = 200) -> dict[str, float]:
     wanted = head_count("0.05", matrix.shape[1])
     true = set(np.argsort(-matrix.mean(0), kind="stable")[:wanted])
     rng = np.random.default_rng(0)
-    found = [
+    recalled = [
         len(true & set(race(matrix[rng.permutation(len(matrix))], wanted)[0].tolist()))
         for _ in range(seeds)
     ]
     return {
         "wanted": wanted,
-        "mean": float(np.mean(found)),
-        "p5": float(np.percentile(found, 5)),
+        "mean": float(np.mean(recalled)),
+        "p5": float(np.percentile(recalled, 5)),
         "orders": seeds,
     }
 

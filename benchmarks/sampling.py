@@ -95,10 +95,10 @@ def in_own_process(name: str, data: Path) -> dict[str, float]:
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(f"{name} failed:\n{done.stderr}")
-    found: dict[str, float] = json.loads(done.stdout)
-    told = f"{found['seconds']:8.2f} s ({found['cpu']:.2f} CPU) {found['gib']:6.2f} GiB"
-    print(f"{name:16} {told}", file=sys.stderr)
-    return found
+    cost: dict[str, float] = json.loads(done.stdout)
+    cost_line = f"{cost['seconds']:8.2f} s ({cost['cpu']:.2f} CPU) {cost['gib']:6.2f} GiB"
+    print(f"{name:16} {cost_line}", file=sys.stderr)
+    return cost
 
 
 def measure(name: str, data: Path) -> dict[str, float]:
@@ -175,13 +175,13 @@ def report(rows: int, runs: dict[str, list[dict[str, float]]]) -> None:
     """Write JSON and Markdown, print the table; exit 1 where the goal is missed."""
     best = {
         name: {
-            "seconds": min(r["seconds"] for r in found),
-            "cpu": min(r["cpu"] for r in found),
-            "seconds_all": [round(r["seconds"], 3) for r in found],
-            "gib": max(r["gib"] for r in found),
-            "taken": found[0]["taken"],
+            "seconds": min(r["seconds"] for r in cost),
+            "cpu": min(r["cpu"] for r in cost),
+            "seconds_all": [round(r["seconds"], 3) for r in cost],
+            "gib": max(r["gib"] for r in cost),
+            "taken": cost[0]["taken"],
         }
-        for name, found in runs.items()
+        for name, cost in runs.items()
     }
     machine = {
         "python": platform.python_version(),
@@ -219,14 +219,14 @@ def markdown(rows: int, best: dict[str, dict[str, Any]], machine: dict[str, Any]
         "| --- | ---: | ---: | ---: | ---: |",
     ]
     for name, label in CONTENDERS.items():
-        found = best[name]
-        ratio = f"{found['cpu'] / base:.2f}×" if name != "diagnose" else ""
+        cost = best[name]
+        ratio = f"{cost['cpu'] / base:.2f}×" if name != "diagnose" else ""
         row = (
             label,
-            f"{found['seconds']:.2f}",
-            f"{found['cpu']:.2f}",
+            f"{cost['seconds']:.2f}",
+            f"{cost['cpu']:.2f}",
             ratio,
-            f"{found['gib']:.2f}",
+            f"{cost['gib']:.2f}",
         )
         lines.append(f"| {' | '.join(row)} |")
     lines += [

@@ -58,9 +58,9 @@ def main() -> None:
     run = Run.open(options.run)
     asked = ScoreSettings(data=options.data, name=NAME, baselines=options.baselines)
     settings = score(run, asked)
-    found = length.run(run, scores=NAME, count=STEPS)
+    result = length.run(run, scores=NAME, count=STEPS)
     scores = run.scores(NAME)
-    text = page(found.table, settings, scores, options.data, options.steps_source)
+    text = page(result.table, settings, scores, options.data, options.steps_source)
     options.out.parent.mkdir(exist_ok=True)
     options.out.write_text(text, encoding="utf-8")
     print(text)
@@ -77,9 +77,9 @@ def page(
     model = settings["model"]
     called = demo.MODEL_NAME if model["id"] == "demo" else model["id"]
     files = [f"{name}={Path(path).name}" for name, _, path in (d.partition("=") for d in data)]
-    given = [word for file in files for word in ("--data", file)]
+    data_words = [word for file in files for word in ("--data", file)]
     command = shlex.join(
-        ["python", "benchmarks/score_meaning.py", "--run", "RUN", *given]
+        ["python", "benchmarks/score_meaning.py", "--run", "RUN", *data_words]
         + (["--steps-source", steps_source] if steps_source else [])
         + (["--baselines"] if settings["baselines"] else [])
     )

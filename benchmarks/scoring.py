@@ -128,8 +128,8 @@ class Bench:
             return None
         self._switch(self.name)
         plan = self.controlled if contender == "controls" else self.plain
-        found = observe(self.reference, ids, lengths, plan, stop=contender == "stop")
-        return variance(found, lengths)
+        profiles = observe(self.reference, ids, lengths, plan, stop=contender == "stop")
+        return variance(profiles, lengths)
 
     def _switch(self, implementation: str) -> None:
         if self.reference.model.config._attn_implementation != implementation:
@@ -161,8 +161,8 @@ class Bench:
         lengths = np.random.default_rng(0).integers(tokens[0], tokens[1] + 1, count)
         out = []
         for group in group_by_tokens(lengths.tolist(), budget):
-            mine = torch.tensor([int(lengths[i]) for i in group], device=self.device)
-            out.append((self.batch(len(group), int(mine.max()))[0], mine))
+            own_lengths = torch.tensor([int(lengths[i]) for i in group], device=self.device)
+            out.append((self.batch(len(group), int(own_lengths.max()))[0], own_lengths))
         return out
 
     def speed(self, batches: Sequence[Batch], rounds: int) -> dict[str, Any]:
@@ -230,9 +230,9 @@ def choose_heads(reference: ReferenceModel, options: argparse.Namespace) -> list
     return [*known, *rest][: head_count(0.05, len(reference.heads))]
 
 
-def variance(found: Profiles, lengths: torch.Tensor) -> np.ndarray:
+def variance(profiles: Profiles, lengths: torch.Tensor) -> np.ndarray:
     """(B,) the default score: what turns profiles into numbers is part of the work."""
-    observed, flat = found.observed.cpu().numpy(), found.flat.cpu().numpy()
+    observed, flat = profiles.observed.cpu().numpy(), profiles.flat.cpu().numpy()
     special = np.zeros((observed.shape[0], observed.shape[2]), dtype=bool)
     return attention_scores(observed, flat, lengths.cpu().numpy(), special)["variance"][:, 0]
 

@@ -18,8 +18,8 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Ints
 from circuitseer_core.checksums import write_table
 from circuitseer_core.errors import UserError
 
@@ -111,9 +111,7 @@ def read_columns(files: Sequence[Path], columns: list[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def read_table_rows(
-    files: Sequence[Path], rows: NDArray[np.int64], columns: list[str] | None
-) -> pa.Table:
+def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None) -> pa.Table:
     """Rows, numbered through all ``files``, in the given order; other row groups are not read."""
     ordered = np.sort(rows)
     start = 0
@@ -213,9 +211,9 @@ def special_file(folder: str | Path) -> str | None:
         with os.scandir(folder) as entries:
             for entry in entries:
                 inside = entry.is_dir(follow_symlinks=False)
-                found = special_file(entry.path) if inside else entry.path
-                if found is not None and (inside or _is_special(entry)):
-                    return found
+                special = special_file(entry.path) if inside else entry.path
+                if special is not None and (inside or _is_special(entry)):
+                    return special
     except OSError:  # gone since, or not to be read: whoever needs it says so
         pass
     return None

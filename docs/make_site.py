@@ -41,8 +41,8 @@ def render(root: Path) -> int:
     quiet = os.environ | {"NO_MKDOCS_2_WARNING": "1"}  # a notice about a later mkdocs
     done = subprocess.run(command, cwd=root, env=quiet, capture_output=True, text=True, check=False)
     lines = done.stderr.splitlines()
-    told = [line for line in lines if not line.startswith("INFO")] if done.returncode else []
-    print("\n".join(told), end="\n" if told else "", file=sys.stderr)
+    warnings = [line for line in lines if not line.startswith("INFO")] if done.returncode else []
+    print("\n".join(warnings), end="\n" if warnings else "", file=sys.stderr)
     return done.returncode
 
 

@@ -135,8 +135,8 @@ def test_ablation_of_sets(run: Run, data: str) -> None:
 def test_inspecting_chosen_heads(run: Run, data: str) -> None:
     scores = cs.score(run, data=data, heads=2, name="looked-at", show=False)
     sample = str(scores["id"][0])
-    found = cs.inspect(run, sample, scoring="looked-at", heads=[(1, 2)])
-    assert found.heads == [(1, 2)] and repr(found).endswith("heads (1, 2))")
+    inspected = cs.inspect(run, sample, scoring="looked-at", heads=[(1, 2)])
+    assert inspected.heads == [(1, 2)] and repr(inspected).endswith("heads (1, 2))")
     assert cs.inspect(run, sample, scoring="looked-at").heads == [(0, 0), (0, 1)]
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from circuitseer_core import api
+from circuitseer_core import stages as by_settings
 from circuitseer_core.checksums import is_whole
 from circuitseer_core.cli.main import app
 from circuitseer_core.detection import detect as detection
@@ -46,14 +46,14 @@ class Stages:
     def detect(self, path: Path) -> None:
         probe = [str(self.data)]
         settings = DetectSettings(model=self.model, probe=probe, probe_size=4, device="cpu")
-        api.run_detection(path, settings, show=False)
+        by_settings.run_detection(path, settings, show=False)
 
     def score(self, path: Path) -> None:
         settings = ScoreSettings(data=[str(self.data)], shard_rows=16, device="cpu")
-        api.run_scoring(path, settings, show=False)
+        by_settings.run_scoring(path, settings, show=False)
 
     def select(self, path: Path) -> None:
-        api.run_selection(path, SelectionSettings.of(fraction=0.3))
+        by_settings.run_selection(path, SelectionSettings.of(fraction=0.3))
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +99,8 @@ def test_it_is_named_and_made_again(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     (run.path / file).write_text("{") if file.endswith("json") else flip(run.path / file)
-    said = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
-    assert said.exit_code == 1 and f"damaged: {file}: {stage} --run" in said.output
+    printed = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
+    assert printed.exit_code == 1 and f"damaged: {file}: {stage} --run" in printed.output
     getattr(stages, stage)(run.path)
     if stage != "select":  # which draws anew in any case
         assert f"damaged, made again: {Path(file).name}" in capsys.readouterr().err
@@ -164,8 +164,10 @@ def test_a_shard_that_is_gone_is_no_fewer_rows(
     shard.unlink()
     with pytest.raises(UserError, match=f"{file} is missing: run score"):
         stages.select(run.path)
-    found = check_run(run.path).damaged
-    assert [(d.file, "is missing" in d.remedy) for d in found] == [(f"scores/default/{file}", True)]
+    damaged = check_run(run.path).damaged
+    assert [(d.file, "is missing" in d.remedy) for d in damaged] == [
+        (f"scores/default/{file}", True)
+    ]
     stages.score(run.path)
     assert same(run.path, made)
 

@@ -26,9 +26,9 @@ def test_histograms_count_every_row_once(data, log: bool) -> None:
     bins = dist.shared_bins(values, 30, log=log)
     counts = dist.histogram(values, codes, 4, bins)
     for g in range(4):
-        mine = values[(codes == g) & np.isfinite(values)]
-        slow, _ = np.histogram(np.clip(mine, bins.edges[0], bins.edges[-1]), bins.edges)
-        assert counts[g].sum() == len(mine)
+        own_values = values[(codes == g) & np.isfinite(values)]
+        slow, _ = np.histogram(np.clip(own_values, bins.edges[0], bins.edges[-1]), bins.edges)
+        assert counts[g].sum() == len(own_values)
         assert np.abs(counts[g] - slow).sum() <= 2  # a value on an edge may round either way
     finite = values[np.isfinite(values)]
     assert bins.below == (finite < bins.edges[0]).sum() > 0
@@ -58,11 +58,13 @@ def test_statistics_agree_with_numpy(data) -> None:
     values, tokens, codes = data
     table = dist.statistics(values, tokens, codes, list("abcd"))
     for g, row in enumerate(table[:4].itertuples()):
-        mine = values[(codes == g) & np.isfinite(values)]
-        assert row.rows == len(mine)
-        assert row.mean == pytest.approx(mine.mean()) and row.sd == pytest.approx(mine.std())
+        own_values = values[(codes == g) & np.isfinite(values)]
+        assert row.rows == len(own_values)
+        assert row.mean == pytest.approx(own_values.mean()) and row.sd == pytest.approx(
+            own_values.std()
+        )
         assert [row.p5, row.p25, row.median, row.p75, row.p95] == pytest.approx(
-            np.quantile(mine, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
+            np.quantile(own_values, [0.05, 0.25, 0.5, 0.75, 0.95]).tolist()
         )
         assert row.tokens == np.median(tokens[codes == g])
     everyone = table.iloc[4]
@@ -74,8 +76,8 @@ def test_statistics_agree_with_numpy(data) -> None:
 def test_rank_correlation_is_scipys(data) -> None:
     values, tokens, _ = data
     use = np.isfinite(values)
-    mine = corr.correlation(corr.ranks(values[use]), corr.ranks(tokens[use]))
-    assert mine == pytest.approx(stats.spearmanr(values[use], tokens[use]).statistic)
+    rho = corr.correlation(corr.ranks(values[use]), corr.ranks(tokens[use]))
+    assert rho == pytest.approx(stats.spearmanr(values[use], tokens[use]).statistic)
     assert np.isnan(corr.correlation(np.ones(5), np.arange(5.0)))
     assert np.isnan(corr.correlation(np.arange(2.0), np.arange(2.0)))
 
@@ -113,13 +115,13 @@ def test_the_interval_of_spearman_holds_the_truth(rho: float) -> None:
     """Of normal pairs Spearman's is 6/pi * arcsin(rho/2): 19 of 20 intervals hold it."""
     rng = np.random.default_rng(4)
     truth = 6 / np.pi * np.arcsin(rho / 2)
-    held = 0
+    covered = 0
     for _ in range(400):
         x = rng.normal(size=80)
         y = rho * x + np.sqrt(1 - rho**2) * rng.normal(size=80)
         low, high = dist.spearman95(corr.spearman(x, y), 80)
-        held += low <= truth <= high
-    assert 0.92 <= held / 400 <= 0.98
+        covered += low <= truth <= high
+    assert 0.92 <= covered / 400 <= 0.98
 
 
 def test_intervals_of_few_pairs_and_of_perfect_order() -> None:
@@ -147,11 +149,11 @@ def test_a_trend_is_medians_with_intervals_that_hold() -> None:
     assert line.x.tolist() == [1, 2, 3, 4, 5] and line.rows.sum() == 3997
     for x, median, low, high in zip(line.x, line.median, line.low, line.high, strict=True):
         assert low < median == np.median(values[column == x]) < high
-    held = 0
+    covered = 0
     for _ in range(300):
         once = dist.trend(np.zeros(30), rng.exponential(size=30))
-        held += bool(once.low[0] <= np.log(2) <= once.high[0])
-    assert held / 300 >= 0.92
+        covered += bool(once.low[0] <= np.log(2) <= once.high[0])
+    assert covered / 300 >= 0.92
     many = dist.trend(np.append(rng.uniform(0, 1, 3000), 1e6), rng.normal(size=3001))
     assert 8 <= len(many.x) <= 20 and many.x.max() < 2, "one outlier alone is no point"
     assert len(dist.trend(np.arange(4.0), np.arange(4.0)).x) == 0

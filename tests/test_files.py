@@ -83,13 +83,13 @@ def test_killed_anywhere_in_a_replacement_one_of_the_two_stands_and_nothing_stay
 
 
 def test_sweeping_leaves_what_is_being_written(tmp_path: Path) -> None:
-    mine = tmp_path / f".mine.{os.getpid()}.tmp"
+    own_draft = tmp_path / f".mine.{os.getpid()}.tmp"
     gone = tmp_path / "in" / ".gone.999999999.tmp"
     gone.parent.mkdir()
-    for path in (mine, gone, tmp_path / ".hidden", tmp_path / ".review.tmp"):
+    for path in (own_draft, gone, tmp_path / ".hidden", tmp_path / ".review.tmp"):
         path.write_text("x")
     assert sweep(tmp_path) == []
     assert sweep(tmp_path, inside=True) == [gone.name]
-    assert mine.exists() and not gone.exists() and (tmp_path / ".hidden").exists()
-    os.utime(mine, (1, 1))  # of an earlier process that had this pid
-    assert sweep(tmp_path) == [mine.name]
+    assert own_draft.exists() and not gone.exists() and (tmp_path / ".hidden").exists()
+    os.utime(own_draft, (1, 1))  # of an earlier process that had this pid
+    assert sweep(tmp_path) == [own_draft.name]

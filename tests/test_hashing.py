@@ -50,11 +50,11 @@ def test_id_hashes_are_siphash_and_splitmix64() -> None:
     assert vector == 0xA129CA6149BE45E5  # the paper's own test vector
 
     ids = ["", "a", "b/1", "gsm8k/" + "7" * 40, "schön/π", "\ud800"]
-    for name, found in zip(ids, hashing.id_hashes(ids).tolist(), strict=True):
+    for name, value in zip(ids, hashing.id_hashes(ids).tolist(), strict=True):
         state = _sip_hash(b"circuitseer/draw", name.encode("utf-8", "surrogatepass"))
         state = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
         state = (state ^ (state >> 27)) * 0x94D049BB133111EB % 2**64
-        assert found == state ^ (state >> 31), name
+        assert value == state ^ (state >> 31), name
     assert hashing.id_hashes(ids[:3]).tolist() == hashing.id_hashes(ids)[:3].tolist()
 
 

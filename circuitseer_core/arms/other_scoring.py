@@ -56,5 +56,5 @@ def _in_order(run: Run, selection: SelectionSettings) -> Drawing:
 
 
 def _with_budget(selection: SelectionSettings, **budget: float) -> SelectionSettings:
-    given = selection.model_dump(exclude={"count", "fraction", "tokens"})
-    return SelectionSettings.of(**given | budget)
+    unbudgeted = selection.model_dump(exclude={"count", "fraction", "tokens"})
+    return SelectionSettings.of(**unbudgeted | budget)

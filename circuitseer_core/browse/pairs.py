@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from circuitseer_core.browse.filters import FINITE, Filter, quoted
@@ -16,8 +17,6 @@ from circuitseer_core.browse.store import ScoreStore
 
 TOLERANCE = 0.1
 """By what share of the first sample's token count the other's may differ."""
-
-_SOUGHT = 4_000
 
 
 def matched_pairs(
@@ -52,41 +51,74 @@ def matched_sets(
 
     From the highest score down: the partner is the lowest-scored sample that is not taken yet, of
     the same source, within ``TOLERANCE`` of the length and at least ``gap`` percentile points
-    below. Sought among the 4,000 highest and lowest scores.
+    below. Sought among the highest and lowest of every source and band of lengths (a band is as
+    wide as the tolerance), ``2 * count + 1`` of each, so that a score that follows length does not
+    leave long high samples without a partner.
 
     Returns:
         high, low, high_score, low_score, high_place, low_place (percentiles, 0 to 100); fewer
         rows than ``count`` where no more match.
     """
     where, values = store.where(_with_score(rows, scorer))
+    most = 2 * int(count) + 1  # so many may be taken before, as partners or as high samples
+    name = quoted(scorer)
+    # Aggregates find each band's ends first: ranking all rows takes ten times as long.
     frame = store.frame(
-        "WITH scored AS (SELECT id, source, n_tokens, score, 100 * percent_rank() OVER "
-        f"(ORDER BY score) AS place FROM (SELECT id, source, n_tokens, {quoted(scorer)} AS score "
-        f"FROM samples WHERE {where})) "
-        f"(SELECT *, true AS top FROM scored ORDER BY score DESC, id LIMIT {_SOUGHT}) UNION ALL "
-        f"(SELECT *, false AS top FROM scored ORDER BY score, id LIMIT {_SOUGHT})",
+        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score, "
+        f"floor(ln(greatest(n_tokens, 1)) / ln({1 + TOLERANCE})) AS band FROM samples "
+        f"WHERE {where}), edges AS (SELECT source, band, max(score, {most})[-1] AS high, "
+        f"min(score, {most})[-1] AS low FROM scored GROUP BY source, band), ends AS (SELECT *, "
+        "row_number() OVER (PARTITION BY source, band ORDER BY score DESC, id) AS from_top, "
+        "row_number() OVER (PARTITION BY source, band ORDER BY score, id) AS from_bottom "
+        "FROM scored JOIN edges USING (source, band) WHERE score >= high OR score <= low) "
+        f"SELECT id, source, n_tokens, score, from_top, from_bottom FROM ends "
+        f"WHERE from_top <= {most} OR from_bottom <= {most}",
         values,
     )
-    highs = frame[frame["top"]].sort_values(["score", "id"], ascending=[False, True])
-    lows = frame[~frame["top"]].sort_values(["score", "id"])
-    by_source = {str(name): part for name, part in lows.groupby("source")}
+    every = np.sort(
+        store.frame(f"SELECT {name} FROM samples WHERE {where}", values).to_numpy()[:, 0]
+    )
+    below = np.searchsorted(every, frame["score"].to_numpy())
+    frame["place"] = 100 * below / max(1, len(every) - 1)
+    highs = frame[frame["from_top"] <= most].sort_values(["score", "id"], ascending=[False, True])
+    lows = {
+        str(name): _Lows(part)
+        for name, part in frame[frame["from_bottom"] <= most]
+        .sort_values(["score", "id"])
+        .groupby("source")
+    }
     taken: set[str] = set()
     pairs: list[tuple[Any, ...]] = []
     for row in highs.itertuples():
         if len(pairs) == count:
             break
-        part = by_source.get(str(row.source))
+        part = lows.get(str(row.source))
         if part is None or row.id in taken:
             continue
-        near = (part["n_tokens"] - row.n_tokens).abs() <= TOLERANCE * row.n_tokens
-        fits = part[near & (part["place"] <= row.place - gap) & ~part["id"].isin(taken)]
-        if fits.empty:
+        at = part.first(row.n_tokens, row.place - gap, row.score, taken)
+        if at is None:
             continue
-        low = fits.iloc[0]
-        taken |= {str(row.id), str(low["id"])}
-        pairs.append((row.id, low["id"], row.score, low["score"], row.place, low["place"]))
+        low = part.ids[at]
+        taken |= {str(row.id), low}
+        pairs.append((row.id, low, row.score, part.score[at], row.place, part.place[at]))
     columns = ["high", "low", "high_score", "low_score", "high_place", "low_place"]
     return pd.DataFrame(pairs, columns=columns)
+
+
+class _Lows:
+    """The low samples of one source, from the lowest score up."""
+
+    def __init__(self, part: pd.DataFrame) -> None:
+        self.ids: list[str] = part["id"].astype(str).tolist()
+        self.score = part["score"].to_numpy()
+        self.place = part["place"].to_numpy()
+        self._tokens = part["n_tokens"].to_numpy()
+
+    def first(self, tokens: int, place: float, score: float, taken: set[str]) -> int | None:
+        """The lowest that fits a high sample and is not taken: up to ``place``, below ``score``."""
+        fits = (np.abs(self._tokens - tokens) <= TOLERANCE * tokens) & (self.place <= place)
+        fitting = np.flatnonzero(fits & (self.score < score))
+        return next((int(at) for at in fitting if self.ids[at] not in taken), None)
 
 
 def partner(

@@ -19,12 +19,11 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
-from scipy.stats import rankdata
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.correlation import ranks
 from circuitseer_core.runs.review_records import BANDS, ReviewOptions, ReviewPair
 
 _TRIES = 200
@@ -41,8 +40,7 @@ def review_pairs(
     if not finite.any():
         return []
     percentiles = np.full(len(scores), np.nan)
-    ranks = rankdata(scores[finite])
-    percentiles[finite] = 100 * (ranks - 1) / max(len(ranks) - 1, 1)
+    percentiles[finite] = 100 * (ranks(scores[finite]) - 1) / max(int(finite.sum()) - 1, 1)
     band = np.searchsorted(band_edges(tokens[finite]), tokens, side="left")
     known = store.table(["id"]).column(0)
     fresh = finite & ~pc.is_in(known, pa.array(sorted(seen), type=known.type)).to_numpy()
@@ -56,8 +54,8 @@ def review_pairs(
         if word in options.bands
         if len(rows := np.flatnonzero(fresh & (groups.codes == code) & (band == number))) > 1
     ]
-    found = _spread(strata, options, rng)
-    ids = store.ids_at(np.array([row for pair, _ in found for row in pair], dtype=np.int64))
+    drawn = _spread(strata, options, rng)
+    ids = store.ids_at(np.array([row for pair, _ in drawn for row in pair], dtype=np.int64))
     return [
         ReviewPair(
             left=ids[2 * n],
@@ -68,7 +66,7 @@ def review_pairs(
             percentiles=(round(float(percentiles[a]), 3), round(float(percentiles[b]), 3)),
             tokens=(int(tokens[a]), int(tokens[b])),
         )
-        for n, ((a, b), stratum) in enumerate(found)
+        for n, ((a, b), stratum) in enumerate(drawn)
     ]
 
 
@@ -83,7 +81,7 @@ class _Stratum:
 
     source: str
     band: str
-    rows: NDArray[np.int64]
+    rows: Ints
     tokens: Floats
     percentiles: Floats
     gap: float
@@ -91,7 +89,7 @@ class _Stratum:
 
     def __post_init__(self) -> None:
         self.weight = len(self.rows)
-        self.given = 0
+        self.pairs_taken = 0
         self.rows = self.rows[np.argsort(self.tokens[self.rows], kind="stable")]
         self._lengths = self.tokens[self.rows]
         self._places = self.percentiles[self.rows]
@@ -118,14 +116,14 @@ def _spread(
 ) -> list[tuple[tuple[int, int], _Stratum]]:
     """Pairs from the strata by their shares (highest averages: Sainte-Laguë), shuffled."""
     left = [strata[i] for i in rng.permutation(len(strata))]
-    found: list[tuple[tuple[int, int], _Stratum]] = []
-    while left and len(found) < options.pairs:
+    drawn: list[tuple[tuple[int, int], _Stratum]] = []
+    while left and len(drawn) < options.pairs:
         even = options.spread == "evenly"
-        behind = max(left, key=lambda s: (1 if even else s.weight) / (2 * s.given + 1))
+        behind = max(left, key=lambda s: (1 if even else s.weight) / (2 * s.pairs_taken + 1))
         pair = behind.pair()
         if pair is None:
             left.remove(behind)
             continue
-        behind.given += 1
-        found.append((pair, behind))
-    return [found[i] for i in rng.permutation(len(found))]
+        behind.pairs_taken += 1
+        drawn.append((pair, behind))
+    return [drawn[i] for i in rng.permutation(len(drawn))]

@@ -24,8 +24,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.filters import (
     FINITE,
     Filter,
@@ -46,6 +46,8 @@ from circuitseer_core.browse.groupings import (
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
+from circuitseer_core.runs.cluster_records import RECORD_FILE
+from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
@@ -76,7 +78,9 @@ class ScoreStore:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.run, self.name, self.settings = run, name, run.scoring(name)
         check_shards(self.parts)
-        self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
+        # Clusters are made anew without the shards changing, and draws are shared out by them.
+        known = [p for p in [cluster_folder(run, name) / RECORD_FILE] if p.is_file()]
+        self.key = (str(run.path.resolve()), name, stamp([*self.parts, *known]), bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()
@@ -150,9 +154,7 @@ class ScoreStore:
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
 
-    def texts_of(
-        self, ids: Sequence[str], rows: NDArray[np.int64], snippet: int = 240
-    ) -> dict[str, str]:
+    def texts_of(self, ids: Sequence[str], rows: Ints, snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id.
 
         ``rows``: their places in data order, which say in which shards to look.
@@ -164,7 +166,7 @@ class ScoreStore:
         )
         return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
 
-    def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+    def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
         return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
 
@@ -215,13 +217,19 @@ class ScoreStore:
 
     def sample(self, sample_id: str) -> ScoredSample:
         """One row with its profile and texts. Raises UserError for an unknown id."""
-        frame = self.frame("SELECT * FROM samples WHERE id = ? LIMIT 1", [sample_id])
-        if frame.empty:
-            raise UserError(f"no sample has the id {sample_id!r}")
-        scored = [c for c in self.columns if c not in FIXED | WIDE]
-        return from_row(frame.iloc[0], scored, self.settings.text)
+        return self.samples([sample_id])[0]
 
-    def numbers(self, column: str) -> NDArray[np.float64]:
+    def samples(self, sample_ids: Sequence[str]) -> list[ScoredSample]:
+        """The rows of these ids, in their order, read at once. Raises UserError as ``sample``."""
+        marks = ", ".join("?" * len(sample_ids)) or "NULL"
+        frame = self.frame(f"SELECT * FROM samples WHERE id IN ({marks})", list(sample_ids))
+        rows = {str(row["id"]): row for _, row in frame.iterrows()}
+        if unknown := [name for name in sample_ids if name not in rows]:
+            raise UserError(f"no sample has the id {unknown[0]!r}")
+        scored = [c for c in self.columns if c not in FIXED | WIDE]
+        return [from_row(rows[name], scored, self.settings.text) for name in sample_ids]
+
+    def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
         table = self._dataset.to_table(columns=[self._known(column)])
         values = table.column(0).cast(pa.float64()).to_numpy()
@@ -248,7 +256,7 @@ class ScoreStore:
                 return number_groups(numbers)
         return encode(values, None if column == "source" else FACET_VALUES)
 
-    def original_numbers(self, column: str) -> NDArray[np.float64]:
+    def original_numbers(self, column: str) -> Floats:
         """A column of the original rows as numbers: (N,), NaN where it is none."""
         query = f"SELECT TRY_CAST({json_value(column)} AS DOUBLE) AS v FROM samples"
         values = self._connection.cursor().sql(query).to_arrow_table().column(0)

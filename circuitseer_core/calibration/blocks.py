@@ -36,7 +36,7 @@ class Variant(Protocol):
         """What the choice is called."""
         ...
 
-    def fit(self, train: Index, held: Index, training: Training) -> RidgeFit:
+    def fit(self, train: Index, held_out: Index, training: Training) -> RidgeFit:
         """Fit on some rows, predict others."""
         ...
 
@@ -59,10 +59,10 @@ class Columns:
     values: Floats
     at_most: int | None = None
 
-    def fit(self, train: Index, held: Index, training: Training) -> RidgeFit:
+    def fit(self, train: Index, held_out: Index, training: Training) -> RidgeFit:
         """Fit on some rows, predict others."""
         fit = fit_ridge if self.at_most is None else partial(fit_sparse, at_most=self.at_most)
-        return fit(self.values[train], self.values[held], training)
+        return fit(self.values[train], self.values[held_out], training)
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Words:
     texts: Sequence[str]
     longest: int
 
-    def fit(self, train: Index, held: Index, training: Training) -> RidgeFit:
+    def fit(self, train: Index, held_out: Index, training: Training) -> RidgeFit:
         """Learn words and weights on some rows, predict others."""
         vectorizer = TfidfVectorizer(
             token_pattern=_TOKEN,
@@ -85,8 +85,8 @@ class Words:
         try:
             known = vectorizer.fit_transform([self.texts[i] for i in train]).toarray()
         except ValueError:  # no word stands in two texts
-            return fit_ridge(np.zeros((len(train), 1)), np.zeros((len(held), 1)), training)
-        seen = vectorizer.transform([self.texts[i] for i in held]).toarray()
+            return fit_ridge(np.zeros((len(train), 1)), np.zeros((len(held_out), 1)), training)
+        seen = vectorizer.transform([self.texts[i] for i in held_out]).toarray()
         return fit_ridge(known, seen, training, scaled=False)
 
 

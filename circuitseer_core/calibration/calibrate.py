@@ -86,17 +86,17 @@ def _fit_numbers(
     target = type(target)(target.name, target.kind, values, target.levels, target.unread)
     progress.resize(_folds_to_fit(rows, values, settings))
     scoring = run.scoring(settings.scores)
-    found = study(rows, values, settings, scoring.heads, progress.advance)
+    fitted = study(rows, values, settings, scoring.heads, progress.advance)
     if len(set(rows.source)) > 1:
         for extra in (each_alone, each_by_others):
             estimates, gains = extra(rows, values, settings, progress.advance)
-            found.estimates.extend(estimates)
-            found.gains.extend(gains)
-    fits = fold_fits(found.pooled, np.unique(found.folds).tolist(), rows.heads, settings)
-    whole = whole_fit(found.blocks[0], found.design, rows.heads, settings)
+            fitted.estimates.extend(estimates)
+            fitted.gains.extend(gains)
+    fits = fold_fits(fitted.pooled, np.unique(fitted.folds).tolist(), rows.heads, settings)
+    whole = whole_fit(fitted.blocks[0], fitted.design, rows.heads, settings)
     progress.advance()
     record = _record(run, settings, target.record(rows, _known(spearman(values, rows.tokens))))
-    record.estimates, record.gains, record.chance = found.estimates, found.gains, found.chance
+    record.estimates, record.gains, record.chance = fitted.estimates, fitted.gains, fitted.chance
     record.whole, record.fits, record.heads = whole, fits, head_shares(whole, fits)
     record.verdict = verdict(record)
     predictions = pd.DataFrame(
@@ -105,8 +105,8 @@ def _fit_numbers(
             "source": rows.source.astype(str),
             "n_tokens": rows.tokens.astype(np.int64),
             "target": values,
-            "fold": found.folds,
-            **{name: share_ranks(p, found.folds) for name, p in _kept(found.pooled.blocks)},
+            "fold": fitted.folds,
+            **{name: share_ranks(p, fitted.folds) for name, p in _kept(fitted.pooled.blocks)},
         }
     )
     return record, predictions
@@ -116,20 +116,20 @@ def _fit_verdicts(
     run: Run, rows: Rows, settings: CalibrateSettings, progress: Progress
 ) -> tuple[CalibrationRecord, pd.DataFrame]:
     """The blind review's pairs."""
-    pairs = decided_pairs(rows, load_review(run.path).told())
-    found = pair_study(rows, pairs, settings)
+    pairs = decided_pairs(rows, load_review(run.path).finished_verdicts())
+    fitted = pair_study(rows, pairs, settings)
     progress.advance()
     named = [[rows.ids[h], rows.ids[e]] for h, e in zip(pairs.harder, pairs.easier, strict=True)]
     digest = hashlib.sha256(json.dumps(named).encode()).hexdigest()
     target = TargetRecord(name=VERDICTS, kind=VERDICTS, rows=len(rows), sha256=digest)
     target.pairs = len(pairs)
     record = _record(run, settings, target)
-    record.estimates, record.gains = found.estimates, found.gains
-    record.whole, record.fits = found.whole, found.fits
-    record.heads = head_shares(found.whole, found.fits)
+    record.estimates, record.gains = fitted.estimates, fitted.gains
+    record.whole, record.fits = fitted.whole, fitted.fits
+    record.heads = head_shares(fitted.whole, fitted.fits)
     record.verdict = pair_verdict(record)
     harder, easier = zip(*named, strict=True)
-    predictions = pd.DataFrame({"harder": harder, "easier": easier, HEADS: found.decided})
+    predictions = pd.DataFrame({"harder": harder, "easier": easier, HEADS: fitted.decided})
     return record, predictions
 
 

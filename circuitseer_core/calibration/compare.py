@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.calibration.blocks import (
     Block,
     head_block,
@@ -58,7 +57,7 @@ class Study:
 
     blocks: list[Block]
     design: Design
-    folds: NDArray[np.int64]
+    folds: Ints
     pooled: OutOfFold
     estimates: list[Estimate]
     gains: list[Gain]
@@ -105,13 +104,13 @@ def study(
         for judged, by in judged_by.items()
     }
     lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
-    first: tuple[OutOfFold, NDArray[np.int64]] | None = None
+    first: tuple[OutOfFold, Ints] | None = None
     for repeat in range(repeats_of(settings, len(rows))):
         folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
-        found = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
+        predicted = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
         for judged, judge in judges.items():
-            lines[judged].append(_fitted_lines(judge, found, folds))
-        first = first or (found, folds)
+            lines[judged].append(_fitted_lines(judge, predicted, folds))
+        first = first or (predicted, folds)
     assert first is not None  # there is at least one repeat
     estimates, gains = _numbers(rows, lines, judges, [*sums, *(b.name for b in blocks)])
     pooled, folds = first
@@ -119,7 +118,7 @@ def study(
     return Study(blocks, design, folds, pooled, estimates, gains, chance)
 
 
-def source_numbers(rows: Rows) -> NDArray[np.int64]:
+def source_numbers(rows: Rows) -> Ints:
     """(N,) each row's source as a number."""
     return np.unique(rows.source.astype(str), return_inverse=True)[1].astype(np.int64)
 
@@ -158,9 +157,7 @@ def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
     return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
 
 
-def _permuted(
-    target: Floats, groups: NDArray[np.int64] | None, settings: CalibrateSettings
-) -> Floats:
+def _permuted(target: Floats, groups: Ints | None, settings: CalibrateSettings) -> Floats:
     """(N, P) the target in other orders, within each group where given."""
     rng = np.random.default_rng(settings.seed + 1)
     columns = np.tile(target[:, None], (1, settings.permutations))
@@ -172,13 +169,13 @@ def _permuted(
     return columns
 
 
-def _fitted_lines(judge: Judge, found: OutOfFold, folds: NDArray[np.int64]) -> Lines:
+def _fitted_lines(judge: Judge, out: OutOfFold, folds: Ints) -> Lines:
     """Every fitted line of one assignment of rows to folds."""
-    lines = {name: judge.partial(p, folds) for name, p in found.blocks.items()}
+    lines = {name: judge.partial(p, folds) for name, p in out.blocks.items()}
     sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
     if sets:
         lines[RANDOM] = mean_of(sets)
-    for family, predicted in found.variants[HEADS].items():
+    for family, predicted in out.variants[HEADS].items():
         lines[f"{HEADS}: {family}"] = judge.partial(predicted, folds)
     return lines
 
@@ -204,10 +201,10 @@ def _numbers(
     estimates: list[Estimate] = []
     gains: list[Gain] = []
     for judged, judge in judges.items():
-        found = averaged(lines[judged]) | _score_lines(judge, rows)
-        estimates += [estimate(name, judged, j, len(rows)) for name, j in found.items()]
+        by_name = averaged(lines[judged]) | _score_lines(judge, rows)
+        estimates += [estimate(name, judged, j, len(rows)) for name, j in by_name.items()]
         rivals = [name for name in (*fitted, *rows.scorers()) if HEADS not in name]
-        gains += _gains(found, judged, rivals)
+        gains += _gains(by_name, judged, rivals)
     return estimates, gains
 
 
@@ -217,14 +214,14 @@ def averaged(several: Sequence[Lines]) -> Lines:
 
 
 def estimate(
-    name: str, judged: str, found: Judged, rows: int, source: str | None = None
+    name: str, judged: str, line: Judged, rows: int, source: str | None = None
 ) -> Estimate:
     """A judged line as it is kept."""
-    low, high = found.interval
+    low, high = line.interval
     return Estimate(
         name=name,
         judged=judged,
-        value=_plain(found.value),
+        value=_plain(line.value),
         low=_plain(low),
         high=_plain(high),
         rows=rows,
@@ -232,9 +229,9 @@ def estimate(
     )
 
 
-def gain(found: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
+def gain(lines: Lines, name: str, than: str, judged: str, source: str | None = None) -> Gain:
     """The difference of two lines as it is kept."""
-    gap = found[name].minus(found[than])
+    gap = lines[name].minus(lines[than])
     low, high = gap.interval
     return Gain(
         name=name,
@@ -247,26 +244,24 @@ def gain(found: Lines, name: str, than: str, judged: str, source: str | None = N
     )
 
 
-def _gains(found: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
+def _gains(lines: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
     """The heads against other sets of heads and the best rival, and what they add to rivals."""
-    known = [n for n in dict.fromkeys(rivals) if n in found and np.isfinite(found[n].value)]
-    best = max(known, key=lambda name: found[name].value)
-    pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in found]
+    known = [n for n in dict.fromkeys(rivals) if n in lines and np.isfinite(lines[n].value)]
+    best = max(known, key=lambda name: lines[name].value)
+    pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in lines]
     pairs += [(HEADS, best), (WORDS + PLUS, WORDS), (REST + PLUS, REST)]
-    if best + PLUS in found:
+    if best + PLUS in lines:
         pairs.append((best + PLUS, best))
-    return [gain(found, *pair, judged) for pair in dict.fromkeys(pairs)]
+    return [gain(lines, *pair, judged) for pair in dict.fromkeys(pairs)]
 
 
-def _chance(
-    design: Design, found: OutOfFold, folds: NDArray[np.int64], estimates: Sequence[Estimate]
-) -> Chance:
+def _chance(design: Design, out: OutOfFold, folds: Ints, estimates: Sequence[Estimate]) -> Chance:
     """What the same fit gives on permuted targets, judged as the true one."""
     judged = POOLED if design.source is None else WITHIN
     values = np.array(
         [
             Judge(permuted, design.tokens, groups=design.source).value(predicted, folds)
-            for permuted, predicted in zip(design.permuted.T, found.permuted.T, strict=True)
+            for permuted, predicted in zip(design.permuted.T, out.permuted.T, strict=True)
         ]
     )
     true = next((e.value for e in estimates if (e.name, e.judged) == (HEADS, judged)), None)

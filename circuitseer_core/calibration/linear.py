@@ -18,9 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.calibration.folds import length_basis
 
 STRENGTHS = tuple(10.0**power for power in np.arange(-3, 3.1, 0.5))
@@ -36,7 +35,7 @@ class LengthOut:
         sources: (n,) their sources as numbers, where these are to go out as well.
     """
 
-    def __init__(self, tokens: Floats, sources: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, tokens: Floats, sources: Ints | None = None) -> None:
         self._basis = length_basis(tokens)
         design = self._basis
         if sources is not None:
@@ -80,14 +79,14 @@ class Training:
 class RidgeFit:
     """One block's fit.
 
-    ``inner``: (n, t) predictions of training rows by fits without them; ``held``: (m, t)
+    ``inner``: (n, t) predictions of training rows by fits without them; ``held_out``: (m, t)
     predictions of held-out rows; ``error``: (t,) mean squared error of ``inner``; ``weights``:
     (p, t) per unit of a column; ``length``: (3, t), what to take off by :func:`folds.length_basis`;
     ``spread``: (p,) of the columns at fixed length; ``alpha``: (t,).
     """
 
     inner: Floats
-    held: Floats
+    held_out: Floats
     error: Floats
     weights: Floats
     length: Floats
@@ -95,7 +94,9 @@ class RidgeFit:
     alpha: Floats
 
 
-def fit_ridge(train: Floats, held: Floats, training: Training, *, scaled: bool = True) -> RidgeFit:
+def fit_ridge(
+    train: Floats, held_out: Floats, training: Training, *, scaled: bool = True
+) -> RidgeFit:
     """Fit (n, p) columns to the targets and predict the held-out rows' (m, p).
 
     Args:
@@ -111,7 +112,7 @@ def fit_ridge(train: Floats, held: Floats, training: Training, *, scaled: bool =
     inner, error, dual, alpha = _leave_one_out(columns, training.targets, training.out.leverage)
     weights = (columns.T @ dual) / (unit[:, None] * size)  # (p, t)
     length = training.out.coefficients(train) @ weights
-    predicted = held @ weights - training.basis @ length
+    predicted = held_out @ weights - training.basis @ length
     return RidgeFit(inner, predicted, error, weights, length, spread, alpha)
 
 

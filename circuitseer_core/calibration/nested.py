@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Index
+from circuitseer_core.aliases import Floats, Index, Ints
 from circuitseer_core.calibration.blocks import BLEND, EVERY, Block
 from circuitseer_core.calibration.folds import length_basis, share_ranks
 from circuitseer_core.calibration.linear import LengthOut, RidgeFit, Training
@@ -34,7 +33,7 @@ class Design:
     target: Floats
     tokens: Floats
     permuted: Floats
-    source: NDArray[np.int64] | None = None
+    source: Ints | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def out_of_fold(
     blocks: Sequence[Block],
     sums: Mapping[str, Sequence[str]],
     design: Design,
-    folds: NDArray[np.int64],
+    folds: Ints,
     on_fold: Callable[[], None] = lambda: None,
 ) -> OutOfFold:
     """Predict every fold from the others.
@@ -70,29 +69,29 @@ def out_of_fold(
     n = len(design.target)
     result = OutOfFold(permuted=np.full(design.permuted.shape, np.nan))
     for number in np.unique(folds):
-        train, held = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
+        train, held_out = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
         fits: dict[str, RidgeFit] = {}
         for block in blocks:
-            training = prepared(design, train, held, permuted=block is blocks[0])
-            variants = [variant.fit(train, held, training) for variant in block.variants]
+            training = prepared(design, train, held_out, permuted=block is blocks[0])
+            variants = [variant.fit(train, held_out, training) for variant in block.variants]
             for variant, fit in zip(block.variants, variants, strict=True):
                 kept = result.variants.setdefault(block.name, {})
-                kept.setdefault(variant.name, np.full(n, np.nan))[held] = fit.held[:, 0]
+                kept.setdefault(variant.name, np.full(n, np.nan))[held_out] = fit.held_out[:, 0]
             variant_name, fit = chosen_fit(block, variants, training.targets)
             fits[block.name] = fit
-            result.blocks.setdefault(block.name, np.full(n, np.nan))[held] = fit.held[:, 0]
+            result.blocks.setdefault(block.name, np.full(n, np.nan))[held_out] = fit.held_out[:, 0]
             if block is blocks[0]:
-                result.permuted[held] = fit.held[:, 1:]
+                result.permuted[held_out] = fit.held_out[:, 1:]
                 result.chosen.append(variant_name)
                 result.fits.append(fit)
         for name, members in sums.items():
-            together = np.sum([fits[member].held[:, 0] for member in members], axis=0)
-            result.blocks.setdefault(name, np.full(n, np.nan))[held] = together
+            together = np.sum([fits[member].held_out[:, 0] for member in members], axis=0)
+            result.blocks.setdefault(name, np.full(n, np.nan))[held_out] = together
         on_fold()
     return result
 
 
-def prepared(design: Design, train: Index, held: Index, *, permuted: bool) -> Training:
+def prepared(design: Design, train: Index, held_out: Index, *, permuted: bool) -> Training:
     """Length and target as the training rows of one fold have them."""
     source = None if design.source is None else design.source[train]
     out = LengthOut(design.tokens[train], source)
@@ -100,7 +99,7 @@ def prepared(design: Design, train: Index, held: Index, *, permuted: bool) -> Tr
     if permuted:
         targets = np.hstack([targets, design.permuted[train]])
     ranked = np.column_stack([share_ranks(column, source) for column in targets.T])
-    return Training(out, length_basis(design.tokens[held]), out.residual(ranked))
+    return Training(out, length_basis(design.tokens[held_out]), out.residual(ranked))
 
 
 def chosen_fit(block: Block, fits: Sequence[RidgeFit], targets: Floats) -> tuple[str, RidgeFit]:
@@ -126,7 +125,7 @@ def chosen_fit(block: Block, fits: Sequence[RidgeFit], targets: Floats) -> tuple
     first = fits[int(best[0])]
     taken = RidgeFit(
         inner=np.stack([fit.inner for fit in fits])[best, :, pick].T,
-        held=np.stack([fit.held for fit in fits])[best, :, pick].T,
+        held_out=np.stack([fit.held_out for fit in fits])[best, :, pick].T,
         error=np.stack([fit.error for fit in fits])[best, pick],
         weights=first.weights,
         length=first.length,
@@ -144,7 +143,7 @@ def blend(fits: Sequence[RidgeFit]) -> RidgeFit:
     k = len(fits)
     return RidgeFit(
         inner=np.mean([fit.inner for fit in fits], axis=0),
-        held=np.mean([fit.held for fit in fits], axis=0),
+        held_out=np.mean([fit.held_out for fit in fits], axis=0),
         error=np.mean([fit.error for fit in fits], axis=0),
         weights=np.concatenate([fit.weights for fit in fits]) / k,
         length=np.mean([fit.length for fit in fits], axis=0),

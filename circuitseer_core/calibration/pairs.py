@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.calibration.blocks import (
     Block,
     Columns,
@@ -47,8 +46,8 @@ _DIGITS = 9
 class Pairs:
     """``harder``, ``easier``: (n,) row numbers; ``names``: what a pair's fold is a hash of."""
 
-    harder: NDArray[np.intp]
-    easier: NDArray[np.intp]
+    harder: Index
+    easier: Index
     names: list[str]
 
     def __len__(self) -> int:
@@ -103,10 +102,10 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
         "surface": Block("surface", (Columns("counts", surface(rows.texts)),)),
     }
     for number in np.unique(folds):
-        held = np.flatnonzero(folds == number)
-        train = _apart(pairs, held)
+        held_out = np.flatnonzero(folds == number)
+        train = _apart(pairs, held_out)
         for name, fitted in {HEADS: block, **rivals}.items():
-            odds[name][held] = _Fit(rows, pairs, train, fitted, settings).odds(held)
+            odds[name][held_out] = _Fit(rows, pairs, train, fitted, settings).odds(held_out)
     odds[WORDS + PLUS] = odds[WORDS] + odds[HEADS]
     for name in ["length", *(n for n in rows.scorers() if rows.controls(n))]:
         values = rows.tokens if name == "length" else rows.numbers[name]
@@ -135,7 +134,7 @@ class _Fit:
         self,
         rows: Rows,
         pairs: Pairs,
-        train: NDArray[np.intp],
+        train: Index,
         block: Block,
         settings: CalibrateSettings,
     ) -> None:
@@ -162,9 +161,9 @@ class _Fit:
                 )
                 self.strength = float(1 / model.best_params_["C"])
 
-    def odds(self, held: NDArray[np.intp]) -> Floats:
+    def odds(self, held_out: Index) -> Floats:
         """Log odds that held-out pairs are decided as they were."""
-        gap = self._flat[self._pairs.harder[held]] - self._flat[self._pairs.easier[held]]
+        gap = self._flat[self._pairs.harder[held_out]] - self._flat[self._pairs.easier[held_out]]
         return np.asarray(gap @ self._scaled)
 
     def linear(self, rows: Rows, settings: CalibrateSettings, fold: int | None) -> LinearFit:
@@ -188,9 +187,9 @@ def _logistic(gaps: Floats) -> GridSearchCV:
     return search.fit(gaps * turned[:, None], turned > 0)
 
 
-def _apart(pairs: Pairs, held: NDArray[np.intp]) -> NDArray[np.intp]:
+def _apart(pairs: Pairs, held_out: Index) -> Index:
     """Pairs that share no sample with the held-out ones."""
-    seen = {*pairs.harder[held], *pairs.easier[held]}
+    seen = {*pairs.harder[held_out], *pairs.easier[held_out]}
     mixed = [h in seen or e in seen for h, e in zip(pairs.harder, pairs.easier, strict=True)]
     return np.flatnonzero(~np.array(mixed))
 

@@ -23,11 +23,11 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord, Chance,
 from circuitseer_core.wording import listing, percent, signed
 
 
-def with_interval(found: Estimate | Gain) -> str:
+def with_interval(number: Estimate | Gain) -> str:
     """A number with its interval: "+0.31 (+0.23 to +0.38)"."""
-    if found.value is None or found.low is None or found.high is None:
+    if number.value is None or number.low is None or number.high is None:
         return "not defined"
-    return f"{signed(found.value)} ({_bound(found.low)} to {_bound(found.high)})"
+    return f"{signed(number.value)} ({_bound(number.low)} to {_bound(number.high)})"
 
 
 def _bound(value: float) -> str:
@@ -37,9 +37,9 @@ def _bound(value: float) -> str:
     )
 
 
-def tells(found: Estimate | Gain) -> bool:
+def tells(number: Estimate | Gain) -> bool:
     """Whether the whole interval is above nothing."""
-    return found.low is not None and found.low > 0
+    return number.low is not None and number.low > 0
 
 
 def table(record: CalibrationRecord) -> pd.DataFrame:
@@ -60,8 +60,8 @@ def table(record: CalibrationRecord) -> pd.DataFrame:
     return pd.DataFrame(lines)
 
 
-def _numbers(found: Estimate | Gain) -> dict[str, str]:
-    numbers = {"value": found.value, "low": found.low, "high": found.high}
+def _numbers(number: Estimate | Gain) -> dict[str, str]:
+    numbers = {"value": number.value, "low": number.low, "high": number.high}
     return {k: "" if v is None else signed(v, 3) for k, v in numbers.items()}
 
 
@@ -76,10 +76,10 @@ def verdict(record: CalibrationRecord) -> list[str]:
         sentences.append(_by_chance(record.chance))
     own = [_gain(record.gains, HEADS, name, judged) for name in (REASONING, RANDOM)]
     sentences += [_against(gain) for gain in own if gain is not None]
-    for base, said in ((WORDS, "a bag of words"), (REST, "everything else together")):
+    for base, rival in ((WORDS, "a bag of words"), (REST, "everything else together")):
         gain = _gain(record.gains, base + PLUS, base, judged)
         if gain is not None:
-            sentences.append(_adds(gain, said))
+            sentences.append(_adds(gain, rival))
     sentences += _sources(record)
     return sentences
 
@@ -128,25 +128,28 @@ def _by_chance(chance: Chance) -> str:
 
 
 def _against(gain: Gain) -> str:
-    said = f"All heads against the {gain.than} alone: {with_interval(gain)}"
+    sentence = f"All heads against the {gain.than} alone: {with_interval(gain)}"
     if gain.than == RANDOM:
-        said = f"All heads against sets of as many random heads: {with_interval(gain)}"
-    return f"{said}{'' if tells(gain) else ', no difference that can be told'}."
+        sentence = f"All heads against sets of as many random heads: {with_interval(gain)}"
+    return f"{sentence}{'' if tells(gain) else ', no difference that can be told'}."
 
 
-def _adds(gain: Gain, said: str) -> str:
+def _adds(gain: Gain, rival: str) -> str:
     if tells(gain):
-        return f"The heads add to {said}: {with_interval(gain)}."
-    return f"No gain can be told when the heads are added to {said}: {with_interval(gain)}."
+        return f"The heads add to {rival}: {with_interval(gain)}."
+    return f"No gain can be told when the heads are added to {rival}: {with_interval(gain)}."
 
 
 def _sources(record: CalibrationRecord) -> list[str]:
     sentences = []
     within = record.estimate(HEADS, WITHIN)
     if within is not None and not record.settings.within_sources:
-        held = "holds" if tells(within) else "cannot be told from nothing"
-        sentences.append(f"Within sources it {held}: {with_interval(within)}.")
-    for judged, said in ((OWN, "Fitted to one source alone"), (OTHER, "Fitted to the others only")):
+        finding = "holds" if tells(within) else "cannot be told from nothing"
+        sentences.append(f"Within sources it {finding}: {with_interval(within)}.")
+    for judged, opening in (
+        (OWN, "Fitted to one source alone"),
+        (OTHER, "Fitted to the others only"),
+    ):
         lines = [
             e
             for e in record.estimates
@@ -158,10 +161,12 @@ def _sources(record: CalibrationRecord) -> list[str]:
         bad = [f"{e.source} {with_interval(e)}" for e in lines if not tells(e)]
         yes = f"the heads tell something on {listing(good, 20)}" if good else ""
         no = f"nothing that can be told on {listing(bad, 20)}" if bad else ""
-        sentences.append(f"{said}: {'; '.join(part for part in (yes, no) if part)}.")
+        sentences.append(f"{opening}: {'; '.join(part for part in (yes, no) if part)}.")
     return sentences
 
 
 def _gain(gains: Sequence[Gain], name: str, than: str, judged: str) -> Gain | None:
-    found = (g for g in gains if (g.name, g.than, g.judged, g.source) == (name, than, judged, None))
-    return next(found, None)
+    matching = (
+        g for g in gains if (g.name, g.than, g.judged, g.source) == (name, than, judged, None)
+    )
+    return next(matching, None)

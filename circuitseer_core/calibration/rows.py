@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Index
 from circuitseer_core.data.sample import scored_text
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import (
@@ -49,7 +49,7 @@ class Rows:
         """The number of rows."""
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.intp]) -> Rows:
+    def take(self, rows: Index) -> Rows:
         """These rows, in this order."""
         return Rows(
             ids=[self.ids[i] for i in rows],
@@ -89,8 +89,8 @@ def load_rows(run: Run, name: str) -> Rows:
     if not table.num_rows:
         raise UserError(f"no row of scoring {name!r} carries head readings")
     ids = table["id"].to_pylist()
-    told = chosen_texts(run, name, ids)
-    prompts, responses = told["prompt"].to_pylist(), told["response"].to_pylist()
+    chosen = chosen_texts(run, name, ids)
+    prompts, responses = chosen["prompt"].to_pylist(), chosen["response"].to_pylist()
     texts = [scored_text(scoring.text, p, r) or "" for p, r in zip(prompts, responses, strict=True)]
     return Rows(
         ids=ids,
@@ -101,7 +101,7 @@ def load_rows(run: Run, name: str) -> Rows:
         numbers=_numbers(table),
         texts=texts,
         responses=responses,
-        originals=[json.loads(text) for text in told["original"].to_pylist()],
+        originals=[json.loads(text) for text in chosen["original"].to_pylist()],
     )
 
 

@@ -30,12 +30,12 @@ Numbers = tuple[list[Estimate], list[Gain]]
 
 def usable_sources(rows: Rows, target: Floats) -> list[str]:
     """Sources with enough rows, and a target that varies within them."""
-    found = []
+    usable = []
     for source in sorted(set(rows.source)):
         values = target[rows.source == source]
         if len(values) >= MIN_ROWS and np.ptp(values) > 0:
-            found.append(str(source))
-    return found
+            usable.append(str(source))
+    return usable
 
 
 def each_alone(
@@ -55,8 +55,8 @@ def each_alone(
         several: list[Lines] = []
         for repeat in range(repeats_of(settings, len(at))):
             folds = folds_by_hash(some.ids, settings.folds, settings.seed, repeat)
-            found = out_of_fold(blocks, _SUMS, design, folds, on_fold)
-            several.append({name: judge.partial(p, folds) for name, p in found.blocks.items()})
+            predicted = out_of_fold(blocks, _SUMS, design, folds, on_fold)
+            several.append({name: judge.partial(p, folds) for name, p in predicted.blocks.items()})
         lines = averaged(several)
         estimates += [estimate(k, OWN, j, len(at), source) for k, j in lines.items()]
         gains.append(gain(lines, WORDS + PLUS, WORDS, OWN, source))
@@ -73,14 +73,14 @@ def each_by_others(
     number = source_numbers(rows)
     groups = number if settings.within_sources else None
     design = Design(target, rows.tokens, np.zeros((len(rows), 0)), groups)
-    found = out_of_fold(_blocks(rows, settings), _SUMS, design, number, on_fold)
+    predicted = out_of_fold(_blocks(rows, settings), _SUMS, design, number, on_fold)
     estimates: list[Estimate] = []
     gains: list[Gain] = []
     for source in [None, *usable_sources(rows, target)]:
         at = np.flatnonzero([source is None or own == source for own in rows.source])
         inside = number if source is None else None
         judge = Judge(target[at], rows.tokens[at], groups=inside, seed=settings.seed)
-        lines = {name: judge.partial(p[at]) for name, p in found.blocks.items()}
+        lines = {name: judge.partial(p[at]) for name, p in predicted.blocks.items()}
         estimates += [estimate(k, OTHER, j, len(at), source) for k, j in lines.items()]
         gains.append(gain(lines, WORDS + PLUS, WORDS, OTHER, source))
     return estimates, gains

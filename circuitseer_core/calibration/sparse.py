@@ -8,16 +8,15 @@ folds, each of which chooses its own columns.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import lars_path
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.calibration.linear import RidgeFit, Training, fit_ridge
 
 _INNER = 5
 
 
-def first_columns(left: Floats, target: Floats, at_most: int) -> NDArray[np.intp]:
+def first_columns(left: Floats, target: Floats, at_most: int) -> Index:
     """The first ``at_most`` columns of (n, p) that the lasso's path has for a target (n,)."""
     spread = left.std(0)
     usable = np.flatnonzero(spread > 0)
@@ -27,7 +26,7 @@ def first_columns(left: Floats, target: Floats, at_most: int) -> NDArray[np.intp
     return usable[np.array(active[:limit], dtype=np.intp)]
 
 
-def fit_sparse(train: Floats, held: Floats, training: Training, *, at_most: int) -> RidgeFit:
+def fit_sparse(train: Floats, held_out: Floats, training: Training, *, at_most: int) -> RidgeFit:
     """:func:`linear.fit_ridge` on at most so many columns, chosen for every target by itself."""
     left = training.out.residual(train)
     t = training.targets.shape[1]
@@ -37,7 +36,7 @@ def fit_sparse(train: Floats, held: Floats, training: Training, *, at_most: int)
         target = training.targets[:, [number]]
         chosen = first_columns(left, target[:, 0], at_most)
         part = fit_ridge(
-            train[:, chosen], held[:, chosen], Training(training.out, training.basis, target)
+            train[:, chosen], held_out[:, chosen], Training(training.out, training.basis, target)
         )
         weights[chosen, number] = part.weights[:, 0]
         parts.append(part)
@@ -45,7 +44,7 @@ def fit_sparse(train: Floats, held: Floats, training: Training, *, at_most: int)
     inner[:, 0] = _inner_folds(left, training.targets[:, 0], at_most)
     return RidgeFit(
         inner=inner,
-        held=np.column_stack([part.held[:, 0] for part in parts]),
+        held_out=np.column_stack([part.held_out[:, 0] for part in parts]),
         error=((training.targets - np.column_stack([p.inner[:, 0] for p in parts])) ** 2).mean(0),
         weights=weights,
         length=np.column_stack([part.length[:, 0] for part in parts]),
@@ -67,7 +66,7 @@ def _inner_folds(left: Floats, target: Floats, at_most: int) -> Floats:
             left[np.ix_(out, chosen)],
             Training(nothing, np.zeros((len(out), 3)), target[rest, None]),  # type: ignore[arg-type]
         )
-        predicted[out] = part.held[:, 0]
+        predicted[out] = part.held_out[:, 0]
     return predicted
 
 

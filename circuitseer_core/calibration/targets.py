@@ -76,14 +76,14 @@ def read_target(rows: Rows, settings: CalibrateSettings) -> Target:
         return _counted(rows, name)
     if name in rows.numbers and not settings.levels:
         return Target(name, "number", rows.numbers[name], [], 0)
-    given = [row.get(name) for row in rows.originals]
-    if all(value is None for value in given):
+    raw = [row.get(name) for row in rows.originals]
+    if all(value is None for value in raw):
         known = sorted({key for row in rows.originals for key in row} | set(rows.numbers))
         raise UserError(f"no column {name!r} with values; there are {listing(known, 20)}")
-    values, levels = ordinal(given, settings.levels, name)
+    values, levels = ordinal(raw, settings.levels, name)
     unread = sum(
-        value is not None and not np.isfinite(found)
-        for value, found in zip(given, values, strict=True)
+        value is not None and not np.isfinite(number)
+        for value, number in zip(raw, values, strict=True)
     )
     return Target(name, "ordinal" if levels else "number", values, levels, unread)
 
@@ -97,24 +97,24 @@ def _counted(rows: Rows, name: str) -> Target:
 
 
 def ordinal(
-    given: Sequence[Any], levels: Sequence[str] = (), name: str = "the target"
+    raw: Sequence[Any], levels: Sequence[str] = (), name: str = "the target"
 ) -> tuple[Floats, list[str]]:
     """(N,) numbers of values as they stand in the data, and the words behind them, lowest first
     (none where they are numbers)."""
     if levels:
-        return _by_rank(given, [level.lower().strip() for level in levels], list(levels))
-    plain = np.array([_plain_number(value) for value in given])
-    words = [_words(value) for value in given]
-    said = [word for word in words if word is not None]
-    if not said or np.isfinite(plain).sum() > len(said) / 2:
+        return _by_rank(raw, [level.lower().strip() for level in levels], list(levels))
+    plain = np.array([_plain_number(value) for value in raw])
+    words = [_words(value) for value in raw]
+    readable = [word for word in words if word is not None]
+    if not readable or np.isfinite(plain).sum() > len(readable) / 2:
         return plain, []
     numbered = _numbered(words)
-    if np.isfinite(numbered).sum() > len(said) / 2:
-        return numbered, _levels_of(given, numbered)
-    distinct = set(said)
+    if np.isfinite(numbered).sum() > len(readable) / 2:
+        return numbered, _levels_of(raw, numbered)
+    distinct = set(readable)
     for ladder in LADDERS:
         if len(distinct & set(ladder)) > max(1, len(distinct) / 2):
-            values, _ = _by_rank(given, list(ladder), [])
+            values, _ = _by_rank(raw, list(ladder), [])
             return values, [word for word in ladder if word in distinct]
     raise UserError(
         f"the order of {name!r} is not known ({listing(sorted(distinct), 6)}): give its words "
@@ -150,14 +150,14 @@ def _numbered(words: Sequence[str | None]) -> Floats:
     )
 
 
-def _levels_of(given: Sequence[Any], numbers: Floats) -> list[str]:
+def _levels_of(raw: Sequence[Any], numbers: Floats) -> list[str]:
     """One text a number, lowest first."""
-    shown = {n: str(v).strip() for v, n in zip(given, numbers, strict=True) if np.isfinite(n)}
+    shown = {n: str(v).strip() for v, n in zip(raw, numbers, strict=True) if np.isfinite(n)}
     return [shown[number] for number in sorted(shown)]
 
 
 def _by_rank(
-    given: Sequence[Any], order: Sequence[str], shown: list[str]
+    raw: Sequence[Any], order: Sequence[str], shown: list[str]
 ) -> tuple[Floats, list[str]]:
     place = {word: float(rank) for rank, word in enumerate(order)}
-    return np.array([place.get(_words(value) or "", np.nan) for value in given]), shown
+    return np.array([place.get(_words(value) or "", np.nan) for value in raw]), shown

@@ -38,7 +38,7 @@ def linear_fit(
 
 
 def fold_fits(
-    found: OutOfFold,
+    predicted: OutOfFold,
     folds: Sequence[int],
     heads: Sequence[Head],
     settings: CalibrateSettings,
@@ -46,7 +46,7 @@ def fold_fits(
     """One fit a fold, in order."""
     return [
         linear_fit(fit, variant, heads, settings, fold)
-        for fold, variant, fit in zip(folds, found.chosen, found.fits, strict=True)
+        for fold, variant, fit in zip(folds, predicted.chosen, predicted.fits, strict=True)
     ]
 
 

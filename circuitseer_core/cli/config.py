@@ -98,13 +98,13 @@ def read_config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is too large for a settings file")
         text = path.read_text(encoding="utf-8-sig")
-        found = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
+        document = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     except (yaml.YAMLError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:
         kind = "TOML" if path.suffix.lower() == ".toml" else "YAML"
         why = " ".join(str(error).split())[:200]
         raise UserError(f"{path} is no {kind}: {why}") from error
-    if not isinstance(found, dict) or not all(isinstance(key, str) for key in found):
+    if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
         raise UserError(f"{path} holds no options: write one a line, as in seed: 1")
-    return found
+    return document

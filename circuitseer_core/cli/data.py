@@ -16,6 +16,7 @@ from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_H
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.data.survey import Reason, Survey
 from circuitseer_core.errors import UserError
+from circuitseer_core.wording import count, percent
 
 _BAR, _MOST_REASONS, _MOST_SOURCES = 40, 8, 12
 
@@ -52,41 +53,42 @@ def data(
     with telling(False, json) as tell:
         if model is not None:
             quiet_libraries()
-        found = survey_data(
+        survey = survey_data(
             data, fields, model=model, revision=revision, max_length=max_length, limit=limit
         )
-        tell(lambda: Outcome({"command": "data", **asdict(found)}, list(lines(found))))
+        tell(lambda: Outcome({"command": "data", **asdict(survey)}, list(lines(survey))))
 
 
-def lines(found: Survey) -> Iterator[str]:
+def lines(survey: Survey) -> Iterator[str]:
     """The survey for a terminal."""
-    for file in found.files:
-        yield f"{file.name} ({file.format}): {file.rows:,} rows, source {file.source}"
+    for file in survey.files:
+        yield f"{file.name} ({file.format}): {count(file.rows, 'row')}, source {file.source}"
         yield f"  columns: {', '.join(map(str, file.columns)) or 'none'}"
         yield f"  read as: {file.layout}"
     yield ""
-    first = "" if found.read == found.rows else f" (looked at the first {found.read:,})"
-    yield f"{found.rows:,} rows{first}: {found.samples:,} samples, {found.rejects:,} rejects"
-    yield from _reasons(found.reasons)
-    repeated = _share(found.duplicates, found.samples)
-    yield f"{found.duplicates:,} samples repeat a prompt ({repeated})"
-    yield f"{found.with_response:,} samples have a response"
-    probe = f"{found.probe:,} samples could serve in a probe ({_share(found.probe, found.samples)})"
-    yield probe + ("" if found.length_unit == "tokens" else "; name a --model to check lengths too")
-    yield from _reasons(found.not_probe)
-    if len(found.sources) > 1:
-        shown = list(found.sources.items())[:_MOST_SOURCES]
-        more = (
-            ""
-            if len(shown) == len(found.sources)
-            else f" and {len(found.sources) - len(shown)} more"
-        )
+    first = "" if survey.read == survey.rows else f" (looked at the first {survey.read:,})"
+    rows, samples = count(survey.rows, "row"), count(survey.samples, "sample")
+    yield f"{rows}{first}: {samples}, {count(survey.rejects, 'reject')}"
+    yield from _reasons(survey.reasons)
+    repeated = _share(survey.duplicates, survey.samples)
+    verb = "repeats" if survey.duplicates == 1 else "repeat"
+    yield f"{count(survey.duplicates, 'sample')} {verb} a prompt ({repeated})"
+    verb = "has" if survey.with_response == 1 else "have"
+    yield f"{count(survey.with_response, 'sample')} {verb} a response"
+    probe = count(survey.probe, "sample")
+    unsure = "" if survey.length_unit == "tokens" else "; name a --model to check lengths too"
+    yield f"{probe} could serve in a probe ({_share(survey.probe, survey.samples)}){unsure}"
+    yield from _reasons(survey.not_probe)
+    if len(survey.sources) > 1:
+        shown = list(survey.sources.items())[:_MOST_SOURCES]
+        left = len(survey.sources) - len(shown)
+        more = f" and {left} more" if left else ""
         yield "sources: " + ", ".join(f"{name} {rows:,}" for name, rows in shown) + more
-    if found.lengths:
+    if survey.lengths:
         yield ""
-        middle = ", ".join(f"{name} {length:,}" for name, length in found.quantiles.items())
-        yield f"prompts in {found.length_unit}: {middle}"
-        yield from _histogram(found)
+        middle = ", ".join(f"{name} {length:,}" for name, length in survey.quantiles.items())
+        yield f"prompts in {survey.length_unit}: {middle}"
+        yield from _histogram(survey)
 
 
 def _reasons(reasons: list[Reason]) -> Iterator[str]:
@@ -97,14 +99,14 @@ def _reasons(reasons: list[Reason]) -> Iterator[str]:
         yield f"  {rest:,} for {len(reasons) - _MOST_REASONS} other reasons"
 
 
-def _histogram(found: Survey) -> Iterator[str]:
-    most = max(bin.prompts for bin in found.lengths)
-    names = [f"{bin.low:,}–{bin.high:,}" for bin in found.lengths]
+def _histogram(survey: Survey) -> Iterator[str]:
+    most = max(bin.prompts for bin in survey.lengths)
+    names = [f"{bin.low:,}–{bin.high:,}" for bin in survey.lengths]
     width = max(map(len, names))
-    for name, bin in zip(names, found.lengths, strict=True):
+    for name, bin in zip(names, survey.lengths, strict=True):
         bar = "█" * max(round(_BAR * bin.prompts / most), int(bin.prompts > 0))
         yield f"  {name:>{width}} {bar} {bin.prompts:,}"
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "none"
+    return percent(part / whole, 1) if whole else "none"

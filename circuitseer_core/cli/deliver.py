@@ -62,9 +62,11 @@ def export(
             "notes": done.notes,
             "address": done.address,
         }
-        told = f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}"
+        written = (
+            f"{done.rows:,} samples in {done.path}; manifest {done.manifest}, card {done.card}"
+        )
         pushed = [f"pushed to {done.address}"] if done.address else []
-        tell(lambda: Outcome(facts, [*done.notes, told, *pushed]))
+        tell(lambda: Outcome(facts, [*done.notes, written, *pushed]))
 
 
 @takes(ArmsSettings)
@@ -90,8 +92,8 @@ def arms(
             "settings": str(out / SETTINGS_FILE),
         }
         shown = table[["label", "rows", "tokens", "mean_tokens", "mean_score"]].round(3)
-        told = f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}"
-        tell(lambda: Outcome(facts, [shown.to_string(index=False), told]))
+        written = f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}"
+        tell(lambda: Outcome(facts, [shown.to_string(index=False), written]))
 
 
 def verify(

@@ -38,8 +38,10 @@ def takes(kind: type[Settings]) -> Callable[[Callable[..., None]], Callable[...,
 
         def command(**values: Any) -> None:
             asked = {name: values.pop(name) for name in options(kind)}
-            given = {name: value for name, value in asked.items() if value not in (None, [], ())}
-            function(settings=checked(kind, **given), **values)
+            set_options = {
+                name: value for name, value in asked.items() if value not in (None, [], ())
+            }
+            function(settings=checked(kind, **set_options), **values)
 
         command.__name__, command.__doc__ = function.__name__, function.__doc__
         command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]

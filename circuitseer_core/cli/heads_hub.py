@@ -47,12 +47,12 @@ def pull_heads(
     if model is not None:
         opt.quiet_libraries()
     fresh = run is not None and not (run / "heads.parquet").is_file()
-    found = pull(repo, out, run=run, model=model, force=force)
-    record = found.record
+    head_map = pull(repo, out, run=run, model=model, force=force)
+    record = head_map.record
     where = f"{record.repo} at {str(record.revision)[:12]}"
-    typer.echo(f"{record.heads} heads of {record.model.called} from {where} in {found.path}")
+    typer.echo(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")
     place = ["score", "--run", str(run or "RUN")]
-    source = [] if fresh else ["--heads-from", str(found.path)]
+    source = [] if fresh else ["--heads-from", str(head_map.path)]
     typer.echo(f"next: {as_typed([*place, *source, '--data'])} …")
 
 

@@ -44,15 +44,17 @@ def extract_answer(text: str, *, letter: bool = False) -> str | None:
         return _letter(text)
     marked = _MARKED.findall(text)
     boxed = [n for inside in _BOXED.findall(text) for n in _LAST_NUMBER.findall(inside)]
-    found = marked or boxed or _LAST_NUMBER.findall(text)
-    return found[-1] if found else None
+    numbers = marked or boxed or _LAST_NUMBER.findall(text)
+    return numbers[-1] if numbers else None
 
 
 def _letter(text: str) -> str | None:
     for pattern in (_NAMED_LETTER, _BRACKETED, _ALONE):
-        found = [letter for match in pattern.finditer(text) for letter in match.groups() if letter]
-        if found:
-            return found[-1].upper()
+        letters = [
+            letter for match in pattern.finditer(text) for letter in match.groups() if letter
+        ]
+        if letters:
+            return letters[-1].upper()
     return None
 
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 PROMPT_NAMES = ("question", "problem", "prompt", "instruction", "query")
 RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", "answer")
@@ -45,6 +45,31 @@ class RowProblem(Exception):
     """One row cannot be used; the message is the reason that stands in its reject."""
 
 
+class FieldOptions(Protocol):
+    """Settings of a stage that reads data, as far as they name its columns."""
+
+    @property
+    def prompt_field(self) -> str | None:
+        """Column of the prompt."""
+
+    @property
+    def response_field(self) -> str | None:
+        """Column of the response."""
+
+    @property
+    def source_field(self) -> str | None:
+        """Column of the source."""
+
+    @property
+    def id_field(self) -> str | None:
+        """Column of the id."""
+
+    @property
+    def response_items(self) -> str:
+        """Which of a response that is a list."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Field names given by the user; None means: recognise."""
@@ -56,6 +81,17 @@ class Fields:
     response_items: str = FIRST
     """Of a response that is a list of texts: ``first``, ``all`` (with a blank line between them),
     or the number of one, from 0; negative numbers count from the end."""
+
+    @classmethod
+    def of(cls, options: FieldOptions) -> Fields:
+        """The names that a stage's settings give."""
+        return cls(
+            prompt=options.prompt_field,
+            response=options.response_field,
+            source=options.source_field,
+            id=options.id_field,
+            response_items=options.response_items,
+        )
 
     def columns(self) -> dict[str, str]:
         """The names that were given, by the option that gives them."""
@@ -101,10 +137,10 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
     def first(names: Sequence[str]) -> str | None:
         return next((lower[name] for name in names if name in lower), None)
 
-    def given(name: str | None, names: Sequence[str]) -> str | None:
+    def asked_or_first(name: str | None, names: Sequence[str]) -> str | None:
         return name if name in known else None if name else first(names)
 
-    prompt = given(fields.prompt, PROMPT_NAMES)
+    prompt = asked_or_first(fields.prompt, PROMPT_NAMES)
     if fields.response:
         responses: tuple[str, ...] = (fields.response,) if fields.response in known else ()
     else:
@@ -123,8 +159,8 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
         extra=first(EXTRA_NAMES) if follows else None,
         turns=turns,
         responses=responses,
-        source=given(fields.source, ("source",)),
-        id=given(fields.id, ID_NAMES),
+        source=asked_or_first(fields.source, ("source",)),
+        id=asked_or_first(fields.id, ID_NAMES),
         response_items=fields.response_items,
     )
 

@@ -64,7 +64,7 @@ class HubTable:
             for start in range(0, len(data), BATCH_ROWS):
                 yield data[start : start + BATCH_ROWS]
             return
-        with _told(self.name):
+        with _as_user_errors(self.name):
             yield from data.iter(batch_size=BATCH_ROWS)
 
     def count(self) -> int:
@@ -105,7 +105,7 @@ class HubTable:
             require_extra("hub", self.name, "datasets")
             import datasets
 
-            with _told(self.name):
+            with _as_user_errors(self.name):
                 self._loaded = self._fetch(datasets).with_format("arrow")
         return self._loaded
 
@@ -136,7 +136,7 @@ class HubTable:
 
 
 @contextmanager
-def _told(name: str) -> Iterator[None]:
+def _as_user_errors(name: str) -> Iterator[None]:
     """What the datasets library raises, in one line."""
     from datasets.exceptions import DatasetsError
 

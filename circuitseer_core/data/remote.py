@@ -58,7 +58,7 @@ def fetched(address: str, wanted: Callable[[str], bool]) -> list[Fetched]:
     require_extra("remote", without_query(address), "fsspec")
     if "::" in address:
         raise UserError(f"{without_query(address)}: addresses inside addresses are not read")
-    with _told(address):
+    with _as_user_errors(address):
         from fsspec.core import url_to_fs
 
         files, root = url_to_fs(address)
@@ -74,13 +74,13 @@ def _named(
     """(path, name) of every file meant."""
     if _is_glob(address):
         base = _fixed(root)
-        found = [path for path in files.glob(root) if wanted(path) and not files.isdir(path)]
+        paths = [path for path in files.glob(root) if wanted(path) and not files.isdir(path)]
     elif address.startswith("http") or not files.isdir(root):  # a page is no folder
         return [(root, _last(root.split("?", 1)[0]))]
     else:
         base = root.rstrip("/") + "/"
-        found = [path for path in files.find(root) if wanted(path)]
-    names = sorted(path[len(base) :] for path in found if path.startswith(base))
+        paths = [path for path in files.find(root) if wanted(path)]
+    names = sorted(path[len(base) :] for path in paths if path.startswith(base))
     shown = [name for name in names if not any(part[:1] == "." for part in name.split("/"))]
     if not shown:
         raise UserError(f"{without_query(address)} holds no file of a known format")
@@ -109,7 +109,7 @@ def _copy(files: Any, path: str, address: str) -> Path:
 
 
 @contextmanager
-def _told(address: str) -> Iterator[None]:
+def _as_user_errors(address: str) -> Iterator[None]:
     """What a backend raises, in one line; each has exceptions of its own."""
     try:
         yield

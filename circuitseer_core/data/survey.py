@@ -161,14 +161,14 @@ def _quantiles(lengths: Counter[int]) -> dict[str, int]:
     if not total:
         return {}
     wanted = [(name, -(-total * percent // 100)) for name, percent in _QUANTILES.items()]
-    found: dict[str, int] = {}
+    quantiles: dict[str, int] = {}
     seen = 0
     for length in sorted(lengths):
         seen += lengths[length]
         for name, rank in wanted:
-            if name not in found and seen >= rank:
-                found[name] = length
-    return found
+            if name not in quantiles and seen >= rank:
+                quantiles[name] = length
+    return quantiles
 
 
 def _bins(lengths: Counter[int]) -> list[LengthBin]:

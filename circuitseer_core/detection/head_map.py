@@ -7,7 +7,6 @@ code or is run.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.records import ModelRecord, Record
 
 FORMAT = 1
@@ -97,19 +97,19 @@ def read_head_map(folder: str | Path) -> HeadMap:
     if record.format != FORMAT:
         raise UserError(f"{folder} is a head map of format {record.format}, not {FORMAT}")
     path = folder / TABLE
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
+    if file_hash(path) != record.sha256:
         raise UserError(f"{path} is not the file that its manifest names: fetch the map again")
     table = _table(path)
     _refuse_incomplete(table, record, folder)
     return HeadMap(folder, record, table)
 
 
-def refuse_other_model(found: HeadMap, model: ModelRecord, *, force: bool = False) -> None:
+def refuse_other_model(head_map: HeadMap, model: ModelRecord, *, force: bool = False) -> None:
     """Raise UserError where a map was measured on other weights than ``model`` has.
 
     ``force`` lets other weights pass, but not another number of heads.
     """
-    of = found.record.model
+    of = head_map.record.model
     if of.heads_per_layer != model.heads_per_layer:
         raise UserError(
             f"the head map is of {of.called}, whose layers have other numbers of heads than those "
@@ -155,10 +155,10 @@ def _refuse_incomplete(table: pd.DataFrame, record: HeadMapRecord, folder: Path)
     if not counts or min(counts) < 0 or sum(counts) > MOST_HEADS:
         raise UserError(f"{folder / MANIFEST} does not say how many heads the model has")
     wanted = [(layer, head) for layer, n in enumerate(counts) for head in range(n)]
-    given = list(zip(table["layer"].tolist(), table["head"].tolist(), strict=True))
-    if given != wanted:
+    present = list(zip(table["layer"].tolist(), table["head"].tolist(), strict=True))
+    if present != wanted:
         raise UserError(
-            f"{folder / TABLE} has {len(given):,} rows that are not the {len(wanted):,} heads of "
+            f"{folder / TABLE} has {len(present):,} rows that are not the {len(wanted):,} heads of "
             f"{record.model.called}"
         )
     for column in ("rank", "specificity_rank"):

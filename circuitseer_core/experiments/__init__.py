@@ -8,6 +8,7 @@ names them without importing them: those that need a model import torch only whe
 
 from __future__ import annotations
 
+from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import (
     Experiment,
     ExperimentResult,
@@ -17,20 +18,25 @@ from circuitseer_core.experiments.experiment import (
 )
 
 __all__ = [
+    "ALL",
     "EXPERIMENTS",
     "Experiment",
     "ExperimentResult",
+    "experiment_of",
     "parse_options",
     "saved_results",
     "saved_table",
 ]
+
+ALL = "all"
+"""In place of a name: every experiment that a run can afford (affordable.py)."""
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
     for experiment in (
         Experiment(
             "length",
-            "how far length drives each scorer, by source, beside random heads and a reference",
+            "how far does length drive each scorer, by source, beside random heads and a reference",
             "circuitseer_core.experiments.length",
         ),
         Experiment(
@@ -72,7 +78,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "temperature",
-            "what the temperature does: softness, lift, overlap with top-k, sources",
+            "what does the temperature do: softness, lift, overlap with top-k, sources",
             "circuitseer_core.experiments.temperature",
         ),
         Experiment(
@@ -83,7 +89,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "joint-ablation",
-            "the short form of heads: all reasoning heads at once, against the scoring's controls",
+            "what do all reasoning heads do together, against random heads (short form of heads)",
             "circuitseer_core.experiments.joint_ablation",
             needs_model=True,
         ),
@@ -101,16 +107,23 @@ EXPERIMENTS: dict[str, Experiment] = {
         ),
         Experiment(
             "sinks",
-            "how much of its attention each head leaves on the first token (needs the model)",
+            "how much of its attention does each head leave on the first token (needs the model)",
             "circuitseer_core.experiments.sinks",
             needs_model=True,
         ),
         Experiment(
             "training",
-            "fine-tune on every comparison arm and judge on held-out samples (trains a model)",
+            "is training on the draw better than on what it has to beat, held out (trains a model)",
             "circuitseer_core.experiments.training",
             needs_model=True,
         ),
     )
 }
 """By name, as ``validate --run RUN NAME`` takes them."""
+
+
+def experiment_of(name: object) -> Experiment:
+    """The experiment of this name. Raises UserError, with those there are, where it is none."""
+    if not isinstance(name, str) or name not in EXPERIMENTS:
+        raise UserError(f"no experiment {name!r}: choose {', '.join([ALL, *EXPERIMENTS])}")
+    return EXPERIMENTS[name]

@@ -21,11 +21,12 @@ from pydantic import Field
 
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
+from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
     MapJob,
+    MapOptions,
     agreement,
     best_heads,
     halves_agree,
@@ -49,7 +50,7 @@ RELEVANT = 0.3
 """A rank correlation of maps that would matter."""
 
 
-class Options(ExperimentOptions):
+class Options(MapOptions):
     """Options of ``validate ablation-method``."""
 
     data: Words = Field((), description="DATA, separated by commas; none: held-out probe data")
@@ -57,16 +58,6 @@ class Options(ExperimentOptions):
         ("scaled:0.01", "scaled:0.1", "scaled:0.5", "zero", "mean"),
         description="ways to compare with uniform: zero, mean, scaled:EPSILON",
     )
-    limit: int = Field(12, ge=2, description="samples at most, by hash")
-    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
-    field: float = Field(
-        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
-    )
-    share: str = Field("0.05", description="share of all heads that is a top set")
-    boots: int = Field(500, ge=20, description="bootstraps of the samples")
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
-    seed: int = Field(0, description="seed of the choice of samples and of bootstraps")
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
@@ -144,11 +135,11 @@ def ablation_mode(method: str, reference: ReferenceModel, samples: list[Encoded]
 def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
     """Every map after the first against the first, on the same samples: the verdict's numbers."""
     first, *others = maps
-    found = [
+    agreements = [
         agreement(first.delta, other.delta, wanted, paired=True, boots=boots, seed=seed)
         for other in others
     ]
-    adjusted = holm([each.p for each in found])
+    adjusted = holm([each.p for each in agreements])
     halves = halves_agree(first.delta, wanted, seed)
     return {
         "count": wanted,
@@ -156,7 +147,7 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
         "halves_overlap": halves[1],
         "methods": {
             other.name: each.to_json() | {"p_holm": float(p), "found": bool(p < FALSE_FINDING)}
-            for other, each, p in zip(others, found, adjusted, strict=True)
+            for other, each, p in zip(others, agreements, adjusted, strict=True)
         },
     }
 
@@ -191,7 +182,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(methods),
         correction=HOLM if len(methods) > 1 else None,
     )
-    return held(judged, all(each["found"] for each in methods.values()))
+    return corrected(judged, all(each["found"] for each in methods.values()))
 
 
 PLOT = Plot(

@@ -9,17 +9,16 @@ from circuitseer_core.runs.experiment_records import Outcome
 FALSE_FINDING = 0.05
 """Chance of one false finding in a whole family of comparisons (Holm 1979)."""
 
-
 HOLM = "Holm"
 
 
-def held(outcome: Outcome, found: bool) -> Outcome:
+def corrected(outcome: Outcome, significant: bool) -> Outcome:
     """An outcome that is found only where the corrected comparison is found too.
 
     Where the plain interval lies beyond the null but the correction (or another condition) does
     not let it count, the answer is open.
     """
-    if outcome.state == "found" and not found:
+    if outcome.state == "found" and not significant:
         return outcome.model_copy(update={"state": "inconclusive"})
     return outcome
 

@@ -93,18 +93,16 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         association(rows.scores, _others(scorers, name), (name, values), surface, chosen)
         for name, values in targets.items()
     )
-    measured = [found for found in tried if found is not None]
-    if main not in {found.target for found in measured}:
+    measured = [one for one in tried if one is not None]
+    if main not in {one.target for one in measured}:
         raise UserError(f"fewer than {LEAST_ROWS} rows have the reference {main!r} and a score")
     made_of = composition(rows.scores, scorers, surface, chosen)
-    comparisons = sum(len(found.scorers) for found in measured)
-    table = pd.concat(
-        [*(found.table(comparisons) for found in measured), made_of], ignore_index=True
-    )
-    about = next(found for found in measured if found.target == main)
+    comparisons = sum(len(one.scorers) for one in measured)
+    table = pd.concat([*(one.table(comparisons) for one in measured), made_of], ignore_index=True)
+    about = next(one for one in measured if one.target == main)
     numbers = _numbers(about, made_of, chosen) | {
         "table_comparisons": comparisons,
-        "references": [found.target for found in measured],
+        "references": [one.target for one in measured],
         "surface": list(surface),
     }
     return ExperimentResult(

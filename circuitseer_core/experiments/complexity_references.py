@@ -60,24 +60,24 @@ def references(rows: Rows, columns: Sequence[str] = ()) -> dict[str, Floats]:
     Raises:
         UserError: a named column is in no row, or holds no numbers.
     """
-    found: dict[str, Floats] = {}
+    by_name: dict[str, Floats] = {}
     if rows.texts is not None:
         answers = rows.texts["response"]
-        found[STEPS] = where_used(_counted(answers, STEP_MARK), rows.source)
-        found[OPERATIONS] = np.array(
+        by_name[STEPS] = where_used(_counted(answers, STEP_MARK), rows.source)
+        by_name[OPERATIONS] = np.array(
             [np.nan if text is None else operations(text) for text in answers]
         )
     if "n_response_tokens" in rows.scores:
         tokens = rows.scores["n_response_tokens"].to_numpy(dtype=np.float64, na_value=np.nan)
-        found[RESPONSE] = np.where(tokens > 0, tokens, np.nan)
+        by_name[RESPONSE] = np.where(tokens > 0, tokens, np.nan)
     scored = [name for name in columns if name in score_columns(rows.scores.columns)]
     others = [name for name in columns if name not in scored]
-    found |= _named(rows.scores, scored)
+    by_name |= _named(rows.scores, scored)
     if rows.texts is not None and (others or not columns):
-        found |= _of_columns(rows.texts["original"], others)
+        by_name |= _of_columns(rows.texts["original"], others)
     elif others:
         raise UserError("the rows' texts are not at hand, and with them their columns")
-    return {name: values for name, values in found.items() if _varies(values)}
+    return {name: values for name, values in by_name.items() if _varies(values)}
 
 
 def _of_columns(originals: pd.Series, columns: Sequence[str]) -> dict[str, Floats]:
@@ -91,16 +91,16 @@ def _of_columns(originals: pd.Series, columns: Sequence[str]) -> dict[str, Float
 
 def _named(table: pd.DataFrame, wanted: Sequence[str], *, asked: bool = True) -> dict[str, Floats]:
     """Columns of numbers as references; ``asked``: for by name, so that none may be empty."""
-    found = {}
+    by_name = {}
     for name in wanted:
         values = np.array([number_in(value) for value in table[name]], dtype=np.float64)
         if asked and not np.isfinite(values).any():
             raise UserError(f"column {name!r} holds no numbers")
         if _RATE.match(name):
-            found[f"1 - {name}"] = 1 - values
+            by_name[f"1 - {name}"] = 1 - values
         elif asked or np.isfinite(values).sum() >= _LEAST_KNOWN:
-            found[f"column {name}"] = values
-    return found
+            by_name[f"column {name}"] = values
+    return by_name
 
 
 def _counted(texts: pd.Series, mark: str) -> Floats:

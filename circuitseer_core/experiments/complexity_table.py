@@ -65,10 +65,18 @@ class Measured:
     def table(self, comparisons: int) -> pd.DataFrame:
         """part, scorer, target, measure, estimate, low, high, rows: a row a scorer and measure."""
         lines = [
-            ("association", scorer, self.target, measure, found.estimate, found.low, found.high)
+            (
+                "association",
+                scorer,
+                self.target,
+                measure,
+                interval.estimate,
+                interval.low,
+                interval.high,
+            )
             for scorer in self.scorers
             for measure in MEASURES
-            if np.isfinite((found := self.interval(scorer, measure, comparisons)).estimate)
+            if np.isfinite((interval := self.interval(scorer, measure, comparisons)).estimate)
         ]
         names = ["part", "scorer", "target", "measure", "estimate", "low", "high"]
         return pd.DataFrame(lines, columns=names).assign(rows=self.rows)
@@ -77,8 +85,8 @@ class Measured:
         """The three questions about one scorer, each with its corrected interval."""
 
         def of(measure: str, comparisons: int) -> list[float]:
-            found = self.interval(scorer, measure, comparisons)
-            return [found.estimate, found.low, found.high]
+            interval = self.interval(scorer, measure, comparisons)
+            return [interval.estimate, interval.low, interval.high]
 
         reach, draws = self.reaching.get(scorer, (0, 0))
         return {
@@ -206,8 +214,8 @@ def composition(
         ]  # fmt: skip
         for part, columns in parts.items():
             if columns:
-                found = explained(known[scorer], columns, seed=options.seed)
-                line = (scorer, part, found.estimate, found.low, found.high, int(use.sum()))
+                share = explained(known[scorer], columns, seed=options.seed)
+                line = (scorer, part, share.estimate, share.low, share.high, int(use.sum()))
                 lines.append(line)
     names = ["scorer", "target", "estimate", "low", "high", "rows"]
     table = pd.DataFrame(lines, columns=names)

@@ -48,12 +48,12 @@ def answers(numbers: dict[str, Any]) -> dict[str, Outcome]:
 
 def outcome(numbers: dict[str, Any]) -> Outcome:
     """The whole: found where all three questions are; else the first that is not decides."""
-    found = list(answers(numbers).values())
+    outcomes = list(answers(numbers).values())
     for state in ("no evidence", "inconclusive"):
-        for one in found:
+        for one in outcomes:
             if one.state == state:
                 return one
-    return found[-1]
+    return outcomes[-1]
 
 
 def verdict(numbers: dict[str, Any]) -> str:
@@ -84,8 +84,8 @@ def _answer(key: str, one: Outcome, numbers: dict[str, Any]) -> str:
     interval = f"({percent(one.level)} interval over {one.comparisons} questions "
     interval += f"{signed(one.low or 0.0)} to {signed(one.high or 0.0)})"
     if key != "beyond_random_heads":
-        held = "length" if key == "beyond_length" else "length and surface"
-        return f"{word}: at fixed {held} {signed(one.estimate)} {interval}."
+        fixed = "length" if key == "beyond_length" else "length and surface"
+        return f"{word}: at fixed {fixed} {signed(one.estimate)} {interval}."
     text = (
         f"{word}: at fixed length the mean of {count(numbers['draws'], 'draw')} of random heads "
         f"has {signed(numbers['random_heads'][0])}, a gap of {signed(one.estimate)} {interval}; "

@@ -27,11 +27,12 @@ from circuitseer_core.detection.set_overlap import shared_tops
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.ablation_method import RELEVANT
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, held
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
+from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
     MapJob,
+    MapOptions,
     agreement,
     best_heads,
     halves_agree,
@@ -51,20 +52,11 @@ if TYPE_CHECKING:
 NAME = "domains"
 
 
-class Options(ExperimentOptions):
+class Options(MapOptions):
     """Options of ``validate domains``."""
 
     data: Words = Field((), description="DATA, one a domain, separated by commas: name=path,…")
     limit: int = Field(12, ge=4, description="samples a domain at most, by hash")
-    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
-    field: float = Field(
-        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
-    )
-    share: str = Field("0.05", description="share of all heads that is a top set")
-    boots: int = Field(500, ge=20, description="bootstraps of the samples")
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
-    seed: int = Field(0, description="seed of the choice of samples, bootstraps and relabellings")
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
@@ -125,7 +117,7 @@ def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> Ma
 def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
     """All pairs of domains, each domain's own halves, and what specificity changes."""
     pairs = list(combinations(range(len(maps)), 2))
-    found = [
+    agreements = [
         agreement(maps[a].delta, maps[b].delta, wanted, paired=False, boots=boots, seed=seed)
         for a, b in pairs
     ]
@@ -133,7 +125,7 @@ def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[
     special = specificities(maps)
     lines = []
     for (a, b), each, same, other in zip(
-        pairs, found, holm([f.p for f in found]), holm(differ), strict=True
+        pairs, agreements, holm([f.p for f in agreements]), holm(differ), strict=True
     ):
         tops = float(shared_tops(special[a][None], special[b][None], wanted)[0])
         lines.append(
@@ -182,7 +174,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(numbers["pairs"]),
         correction=HOLM if len(numbers["pairs"]) > 1 else None,
     )
-    return held(judged, all(line["above_chance"] for line in numbers["pairs"]))
+    return corrected(judged, all(line["above_chance"] for line in numbers["pairs"]))
 
 
 PLOTS = (

@@ -107,10 +107,9 @@ def answer_sentence(answers: dict[str, Any] | None) -> str:
         return text + ": too few to say what heads do for answers."
     low, high = answers["ablated"]
     most, least = max(answers["right_random"]), min(answers["right_random"])
-    found = answers["against"]["found"]
+    loss = "more is lost" if answers["against"]["found"] else "no evidence that more is lost"
     return (
         f"{text}, without {count(answers['heads'], 'reasoning head')} {answers['right_ablated']} "
         f"({percent(low)} to {percent(high)}), without random ones of the same layers {least} to "
-        f"{most}: {'more is lost than' if found else 'no evidence that more is lost than'} with "
-        "random heads."
+        f"{most}: {loss} than with random heads."
     )

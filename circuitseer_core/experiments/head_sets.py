@@ -118,10 +118,10 @@ class SetMeasurements:
 
                 def measure(batch=batch, chunk=chunk) -> pd.DataFrame:  # type: ignore[no-untyped-def]
                     with torch.inference_mode():
-                        found = stacked_losses(
+                        set_losses = stacked_losses(
                             self.reference, batch, [s.ablated for s in chunk], AblationMode()
                         )
-                    return pd.DataFrame(found.T)
+                    return pd.DataFrame(set_losses.T)
 
                 path = folder / f"part-{at:04d}-{start:04d}.parquet"
                 part = _kept(path, measure, progress, len(chunk) * len(group))

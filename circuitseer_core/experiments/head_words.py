@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from circuitseer_core.experiments.comparisons import HOLM, held
+from circuitseer_core.experiments.comparisons import HOLM, corrected
 from circuitseer_core.experiments.head_answers import answer_sentence
 from circuitseer_core.experiments.head_sets import SAME
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -41,7 +41,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=numbers["comparisons"],
         correction=HOLM,
     )
-    return held(judged, row["found"])
+    return corrected(judged, row["found"])
 
 
 def plots(shares: Sequence[str], keep: bool) -> tuple[Plot, ...]:
@@ -125,11 +125,11 @@ def _answer(rows: Sequence[dict[str, Any]]) -> str:
     for what, group, claim in _CLAIMS:
         of = [row for row in rows if (row["what"], row["group"]) == (what, group)]
         shares = list(dict.fromkeys(row["share"] for row in of))
-        held = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
+        significant = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
         if not of:
             continue
-        names = ", ".join(percent(float(share)) for share in held)
-        if held:
+        names = ", ".join(percent(float(share)) for share in significant)
+        if significant:
             text.append(f"That {claim}: found for {names}")
         else:
             text.append(f"That {claim}: no evidence")

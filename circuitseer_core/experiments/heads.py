@@ -145,7 +145,7 @@ def summary(
     at = {(s.kind, s.share, s.keep, s.draw): i for i, s in enumerate(sets)}
     shares = list(dict.fromkeys(s.share for s in sets if s.share))
     keys: list[dict[str, Any]] = []
-    found: list[set_effects.Against] = []
+    effects: list[set_effects.Against] = []
     for share in shares:
         for kind in (SAME, ANY):
             for keep in (False, True):
@@ -157,18 +157,18 @@ def summary(
                     rise = (own - own[0]) * (-1 if keep else 1)
                     what = "keep" if keep else "ablate"
                     keys.append({"what": what, "group": name, "share": share, "against": kind})
-                    found.append(set_effects.loss_against(rise[ours], rise[rows]))
+                    effects.append(set_effects.loss_against(rise[ours], rise[rows]))
                 if len(groups) > 1 and not keep:
                     one, other = (own[[0, ours, *rows]] for own in groups.values())
                     compared, interval = set_effects.specificity_against(one, other, seed)
                     key = {"what": "specificity", "group": REASONING, "share": share}
                     keys.append(key | {"against": kind, "interval": interval})
-                    found.append(compared)
-    decided = set_effects.decided(found)
+                    effects.append(compared)
+    decided = set_effects.decided(effects)
     return {
         "groups": {name: _group(own, at) for name, own in groups.items()},
         "rows": [key | each for key, each in zip(keys, decided, strict=True)],
-        "comparisons": len(found),
+        "comparisons": len(effects),
     }
 
 

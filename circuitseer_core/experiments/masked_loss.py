@@ -184,7 +184,7 @@ def verdict(numbers: dict[str, Any]) -> str:
     """The answer in sentences."""
     scorer, scores = numbers["scorer"], numbers["scores"]
     line = scores[scorer]
-    said = outcome(numbers).state
+    state = outcome(numbers).state
     rest = ", ".join(
         f"{name} {signed(each['spearman'])}" for name, each in scores.items() if name != scorer
     )
@@ -198,7 +198,7 @@ def verdict(numbers: dict[str, Any]) -> str:
         "found": "they agree beyond length",
         "no evidence": "no evidence that they agree beyond length",
         "inconclusive": "whether they agree beyond length is open",
-    }[said]
+    }[state]
     text += (
         f" ({BONFERRONI}, {numbers['comparisons']} comparisons). Their top "
         f"{percent(numbers['fraction'])} share {percent(line['top_shared'])} (chance "

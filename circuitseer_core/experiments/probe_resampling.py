@@ -69,10 +69,10 @@ class StoredProbe:
                 turn[where] = np.arange(len(where))
             return mixed[np.argsort(turn, kind="stable")[:size]]
 
-        found: dict[str, Rule] = {"random": random, "high loss": high_loss}
+        rules: dict[str, Rule] = {"random": random, "high loss": high_loss}
         if len(np.unique(self.source)) > 1:
-            found["stratified"] = stratified
-        return found
+            rules["stratified"] = stratified
+        return rules
 
     def sources(self) -> dict[str, Ints]:
         """The larger sources' rows, where there are several."""
@@ -116,7 +116,7 @@ def source_gaps(
     probe: StoredProbe, rows: Ints, splits: int, rng: np.random.Generator
 ) -> dict[str, tuple[float, float]]:
     """By source: overlap of two probes of it, and of one of it with one of the other sources."""
-    found = {}
+    gaps = {}
     for name, members in probe.sources().items():
         own = rows[np.isin(rows, members)]
         rest = rows[~np.isin(rows, members)]
@@ -129,8 +129,8 @@ def source_gaps(
             one = rng.permutation(one)[:size]
             within[i] = probe.overlap(one, rng.permutation(other)[:size])
             across[i] = probe.overlap(one, rng.permutation(rest)[:size])
-        found[name] = (float(within.mean()), float(across.mean()))
-    return found
+        gaps[name] = (float(within.mean()), float(across.mean()))
+    return gaps
 
 
 def size_curve(

@@ -92,11 +92,11 @@ FOUND, EXPECTED = "in common", "two probes of one population"
 
 def _long(table: pd.DataFrame) -> pd.DataFrame:
     """The pairs, each with a row below for what is expected: which, share, low, high."""
-    found = table.assign(which=FOUND, share=table["overlap"], low=np.nan, high=np.nan)
+    measured = table.assign(which=FOUND, share=table["overlap"], low=np.nan, high=np.nan)
     names = {"expected": "share", "expected_low": "low", "expected_high": "high"}
     expected = table[["pair", *names]].rename(columns=names).dropna().assign(which=EXPECTED)
     columns = ["pair", "which", "share", "low", "high", *table.columns.drop("pair")]
-    return pd.concat([found, expected]).sort_values("pair", kind="stable")[columns]
+    return pd.concat([measured, expected]).sort_values("pair", kind="stable")[columns]
 
 
 def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
@@ -124,11 +124,11 @@ def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str
     A race leaves the heads that its own probe liked: what it expects of another is too much.
     """
     estimates = [HeadEstimates.of_run(run) for run in (one, other)]
-    exact = [found for found in estimates if not found.raced]
+    exact = [estimate for estimate in estimates if not estimate.raced]
     nothing = dict.fromkeys(("expected", "expected_low", "expected_high", "expected_of"), np.nan)
     if not exact:
         return nothing
-    smaller = min(exact, key=lambda found: found.samples[0])
+    smaller = min(exact, key=lambda estimate: estimate.samples[0])
     expected = expected_overlap(smaller, top, seed=seed)
     if expected is None:
         return nothing
@@ -162,16 +162,16 @@ def _subsets(one: Run, other: Run, options: Options) -> dict[str, Any]:
     settings = transfer.Options(
         scorer=options.scorer, fraction=options.fraction, seeds=options.seeds, seed=options.seed
     )
-    found = transfer.overlaps(rows, settings)
+    overlaps = transfer.overlaps(rows, settings)
     line = nothing | {
         "rows": len(rows),
         "scores_spearman": spearman(rows.one, rows.other),
-        "overlap_top": found["overlap_top"],
+        "overlap_top": overlaps["overlap_top"],
     }
-    if found["overlap_soft"] is not None:
-        line["overlap_soft"], line["floor"] = found["overlap_soft"][0], found["floor"]
+    if overlaps["overlap_soft"] is not None:
+        line["overlap_soft"], line["floor"] = overlaps["overlap_soft"][0], overlaps["floor"]
         names = ("beyond_floor", "beyond_low", "beyond_high")
-        line |= dict(zip(names, found["beyond_floor"], strict=True))
+        line |= dict(zip(names, overlaps["beyond_floor"], strict=True))
     return line
 
 

@@ -161,8 +161,10 @@ def _chance_of_standing_out(
         alike: the controls' among themselves, by pair.
     """
     n = len(spearmans)
-    theirs = [[spearmans[i], *(rho for pair, rho in alike.items() if i in pair)] for i in range(n)]
-    means = [float(np.mean(rhos)) for rhos in theirs]
+    own_pairs = [
+        [spearmans[i], *(rho for pair, rho in alike.items() if i in pair)] for i in range(n)
+    ]
+    means = [float(np.mean(rhos)) for rhos in own_pairs]
     return rank_chance(-float(np.mean(spearmans)), [-mean for mean in means])
 
 

@@ -99,7 +99,7 @@ def specificity_against(
         other), and the 95 % bootstrap interval of ours, samples of both resampled.
     """
     rng = np.random.default_rng(seed)
-    found = _specificity(one, other)
+    ratios = _specificity(one, other)
     drawn = np.stack(
         [
             _specificity(
@@ -111,7 +111,7 @@ def specificity_against(
     )
     error = float((drawn[:, 0] - drawn[:, 1:].mean(axis=1)).std(ddof=1))
     low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
-    compared = against(float(found[0]), found[1:], error, min(one.shape[1], other.shape[1]))
+    compared = against(float(ratios[0]), ratios[1:], error, min(one.shape[1], other.shape[1]))
     return compared, (float(low), float(high))
 
 

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.comparisons import FALSE_FINDING
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -206,10 +207,10 @@ def _difference_row(values: Floats, other: Floats, kind: str) -> dict[str, Any]:
         values, seeds = np.repeat(values, len(other), axis=0), len(other)
     if values.shape[1] < 2:
         return {}
-    found = difference(values[:seeds] - other[:seeds])
+    gap = difference(values[:seeds] - other[:seeds])
     return {
-        "difference": found.mean, "low": found.low, "high": found.high, "p": found.p,
-        "seed_sd": found.seed_sd, "seeds_needed": seeds_to_see(found, RELEVANT),
+        "difference": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p,
+        "seed_sd": gap.seed_sd, "seeds_needed": seeds_to_see(gap, RELEVANT),
     }  # fmt: skip
 
 
@@ -227,31 +228,31 @@ def _verdict(
         f"{count(seeds, 'seed')}, judged on {count(items, 'held-out sample')}: "
         f"{after} nats of response loss after {reference}."
     )
-    said = [first]
+    sentences = [first]
     if UNTRAINED in loss.index:
-        said.append(f"Before training: {plain(float(loss.loc[UNTRAINED, 'mean']), 4)}.")
+        sentences.append(f"Before training: {plain(float(loss.loc[UNTRAINED, 'mean']), 4)}.")
     if seeds == 1:
-        said.append(
+        sentences.append(
             "One seed: intervals and p are of these two models on new samples, and leave out what "
             "another seed would change, so nothing is told of the arms."
         )
     others = loss.drop(index=[reference, UNTRAINED], errors="ignore").dropna(subset=["difference"])
     for kind, row in others.sort_values("difference").iterrows():
-        said.append(
+        sentences.append(
             f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
             f"{signed(row['high'], 4)}; Holm p = {plain(row['p_holm'])})."
         )
-    clear = others[others["p_holm"] < 0.05]
+    clear = others[others["p_holm"] < FALSE_FINDING]
     if clear.empty and seeds > 1:
-        said.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
+        sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
     needed = others["seeds_needed"].dropna()
     if len(needed) and seeds > 1:
-        said.append(
+        sentences.append(
             f"A difference of {RELEVANT} nats would be seen with {int(needed.max())} seeds "
             "(80 % power, the same held-out samples)."
         )
     if "soft" not in others.index:
-        return None, " ".join(said)
+        return None, " ".join(sentences)
     soft = others.loc["soft"]
     outcome = Outcome.judge(
         f"held-out response loss after {reference} less that after the soft draw, in nats,",
@@ -260,4 +261,4 @@ def _verdict(
     )  # fmt: skip
     if seeds == 1:
         outcome.state = "inconclusive"
-    return outcome, " ".join(said)
+    return outcome, " ".join(sentences)

@@ -175,7 +175,7 @@ def overlaps(rows: MatchedRows, options: Options) -> dict[str, Any]:
     hashes = draw_hashes(rows.ids, options.seed)
     still = to_gumbels(hashes)
     top = drawn(rows.other, still, 0.0, k)
-    found: dict[str, Any] = {
+    numbers: dict[str, Any] = {
         "drawn": k,
         "chance": k / len(rows),
         "overlap_top": shared(drawn(rows.one, still, 0.0, k), top),
@@ -183,7 +183,7 @@ def overlaps(rows: MatchedRows, options: Options) -> dict[str, Any]:
         "overlap_soft": None,
     }
     if min(rows.one.min(), rows.other.min()) < 0 and options.temperature > 0:
-        return found  # soft sampling has no meaning for negative scores
+        return numbers  # soft sampling has no meaning for negative scores
     rng = np.random.default_rng(options.seed)
     pairs = []
     for number in range(options.seeds):
@@ -195,5 +195,5 @@ def overlaps(rows: MatchedRows, options: Options) -> dict[str, Any]:
     soft, floor = np.array(pairs).T
     for name, values in (("overlap_soft", soft), ("beyond_floor", soft - floor)):
         interval = of_mean(values)
-        found[name] = [interval.estimate, interval.low, interval.high]
-    return found | {"floor": float(floor.mean()), "seeds": options.seeds}
+        numbers[name] = [interval.estimate, interval.low, interval.high]
+    return numbers | {"floor": float(floor.mean()), "seeds": options.seeds}

@@ -11,12 +11,12 @@ from circuitseer_core.wording import count, percent, signed
 def verdict(numbers: dict[str, Any], outcome: Outcome) -> str:
     """The answer in sentences."""
     rho, low, high = numbers["spearman"]
-    held, held_low, held_high = numbers["at_length"]
+    at_length, at_length_low, at_length_high = numbers["at_length"]
     text = (
         f"{numbers['one']} and {numbers['other']} scored {count(numbers['rows'], 'sample')} in "
         f"common (matched by {numbers['matched_by']}). Spearman of {numbers['scorer']} "
         f"{signed(rho)} (95 % interval {signed(low)} to {signed(high)}), at fixed length and "
-        f"source {signed(held)} ({signed(held_low)} to {signed(held_high)}): "
+        f"source {signed(at_length)} ({signed(at_length_low)} to {signed(at_length_high)}): "
     )
     text += {
         "found": "the scores agree beyond what length makes of both.",

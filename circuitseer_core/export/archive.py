@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
+from collections.abc import Callable
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
 
 from circuitseer_core.export.formats import Format, file_name
 from circuitseer_core.export.manifest import read_manifest, seal
-from circuitseer_core.export.write import export, hub_files
+from circuitseer_core.export.write import Exported, export, export_all, hub_files
 from circuitseer_core.runs.folder import Run
 
 
@@ -27,10 +28,9 @@ def push_preview(run: Run, selection: str, form: Format, folder: Path) -> dict[s
     return hub_files(done, folder)
 
 
-def _archived(run: Run, selection: str, form: Format, folder: Path) -> list[tuple[str, Path]]:
-    """Data, manifest and card, written into ``folder``; names in the archive."""
-    name = file_name(selection, form)
-    done = export(run, selection, folder / name, form)
+def _archived(done: Exported, folder: Path) -> list[tuple[str, Path]]:
+    """Data, manifest and card, as they were written into ``folder``; names in the archive."""
+    name = done.path.name
     manifest, _ = read_manifest(done.manifest)
     manifest.commands[-1] = manifest.commands[-1].replace(str(done.path), name)
     manifest.run.path_from_here = None
@@ -50,14 +50,34 @@ def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
     Raises:
         UserError: as :func:`circuitseer_core.export.write.export`.
     """
-    drawn = run.selection(selection).created
-    moment = datetime.fromisoformat(drawn).timetuple()[:6] if drawn else (1980, 1, 1, 0, 0, 0)
+    name = file_name(selection, form)
+    return _packed(
+        lambda folder: export(run, selection, folder / name, form),
+        run.selection(selection).created,
+    )
+
+
+def pool_archive_bytes(run: Run, scores: str, form: Format = "jsonl") -> bytes:
+    """The same of the whole scored pool, every row with every score; files carry the time of it.
+
+    Raises:
+        UserError: as :func:`circuitseer_core.export.write.export_all`.
+    """
+    name = file_name(f"{scores}.all", form)
+    return _packed(
+        lambda folder: export_all(run, scores, folder / name, form), run.scoring(scores).finished
+    )
+
+
+def _packed(write: Callable[[Path], Exported], made: str | None) -> bytes:
+    """What ``write`` makes in a folder, as a zip; ``made``: the time that its files carry."""
+    moment = datetime.fromisoformat(made).timetuple()[:6] if made else (1980, 1, 1, 0, 0, 0)
     sink = BytesIO()
     with (
         tempfile.TemporaryDirectory(prefix="circuitseer-") as folder,
         zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive,
     ):
-        for name, path in _archived(run, selection, form, Path(folder)):
+        for name, path in _archived(write(Path(folder)), Path(folder)):
             entry = zipfile.ZipInfo(name, moment)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, path.read_bytes())

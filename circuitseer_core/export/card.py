@@ -89,8 +89,10 @@ def _how(manifest: ExportManifest) -> str:
     if named:
         lines.append("Beside the draw: " + ", ".join(named) + ".")
     lines += [f"{line}." for line in removal_lines(selection.removals)]
-    if selection.removals and (found := selection.removals.contamination):
-        lines.append(f"Benchmarks: {', '.join(_benchmark(file) for file in found.benchmarks)}.")
+    if selection.removals and (contamination := selection.removals.contamination):
+        lines.append(
+            f"Benchmarks: {', '.join(_benchmark(file) for file in contamination.benchmarks)}."
+        )
     lines.append("The rows keep the licences of the datasets that they came from.")
     return "\n\n".join(lines)
 
@@ -169,7 +171,9 @@ def _caveats(manifest: ExportManifest) -> str:
     rho = d.length.spearman_controlled
     if rho is not None and limits.length_drives(rho):
         which = "longer" if rho > 0 else "shorter"
-        caveats.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
+        caveats.append(
+            f"The draw favours {which} texts: Spearman {signed(rho)} with the token count."
+        )
     control = d.control
     if control and limits.like_random_heads(control.spearman):
         draws = ""

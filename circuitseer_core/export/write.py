@@ -255,8 +255,8 @@ def _last_selection(run: Run) -> str:
 
 def _form(form: Format | None, out: Path) -> Format:
     if form is None:
-        said: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
-        return said.get(out.suffix.lower(), "jsonl")
+        by_suffix: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
+        return by_suffix.get(out.suffix.lower(), "jsonl")
     if form not in FORMATS:
         raise UserError(f"no format {form!r}; there are {', '.join(FORMATS)}")
     return form

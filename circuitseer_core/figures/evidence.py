@@ -24,6 +24,8 @@ from circuitseer_core.figures.style import (
 )
 
 _ROW = 30
+_MANY, _THIN = 12, 20
+"""Bars from which on each gets less height."""
 _SHARES = ".3~p"
 
 
@@ -158,7 +160,9 @@ def bars(
     """A lying bar per ``label``, as long as ``x``; groups beside each other."""
     labels = list(dict.fromkeys(str(value) for value in table[label]))
     names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
-    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.7 * len(names))), bargap=0.25)
+    thin = _THIN / _ROW if len(labels) >= _MANY else 1.0
+    rows_high = len(labels) * max(thin, 0.7 * thin * len(names))
+    fig = figure(theme, height=_height(rows_high), bargap=0.25)
     for g, name in enumerate(names):
         rows = table if group is None else table[table[group].astype(str) == name]
         fig.add_bar(

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
@@ -66,7 +65,7 @@ def histogram_by_group(
         base=np.repeat(floors, bins.count).reshape(groups, -1)[shown],
         width=np.tile(widths(bins), (groups, 1))[shown],
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
-        customdata=_told(counts, bins, labels),
+        customdata=_hover_data(counts, bins, labels),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
         "<br>%{customdata[3]:,} rows, %{customdata[4]:.1%} of its group<extra></extra>",
     )
@@ -82,7 +81,7 @@ def histogram_by_group(
     return fig
 
 
-def _told(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
+def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
     """What hovering a bar says: group, both ends, rows, and their share of the group."""
     sizes = counts.sum(axis=1)
     return [
@@ -97,9 +96,7 @@ def _told(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
     ]
 
 
-def _mark_medians(
-    fig: go.Figure, medians: Floats, bins: Bins, floors: NDArray[np.int64], theme: Theme
-) -> None:
+def _mark_medians(fig: go.Figure, medians: Floats, bins: Bins, floors: Ints, theme: Theme) -> None:
     """A short upright line at every group's median, where the axis can show it."""
     usable = np.isfinite(medians) & ((medians > 0) | (not bins.log))
     across = np.log10(medians[usable]) if bins.log else medians[usable]

@@ -68,14 +68,14 @@ class Stream(Generic[Task]):
 
 @dataclass(slots=True)
 class _Worker:
-    """One process; ``held``: its tasks, the one in work first; ``told``: units done of that."""
+    """One process; ``tasks``: its own, the one in work first; ``units_done``: of that."""
 
     number: int
     device: str
     process: subprocess.Popen[bytes]
     connection: Connection
-    held: deque[Any] = field(default_factory=deque)
-    told: int = 0
+    tasks: deque[Any] = field(default_factory=deque)
+    units_done: int = 0
 
 
 class DevicePool:
@@ -140,14 +140,14 @@ class DevicePool:
             UserError: what a worker refused, or that no worker is left.
         """
         self._fill(tasks)
-        while any(worker.held for worker in self._live):
+        while any(worker.tasks for worker in self._live):
             for worker, message in self._messages():
                 kind, value = message
                 if kind == TOLD:
-                    worker.told += value
+                    worker.units_done += value
                     on_progress(value)
                 elif kind == ANSWER:
-                    task, worker.told = worker.held.popleft(), 0
+                    task, worker.units_done = worker.tasks.popleft(), 0
                     self._fill(tasks)  # before the caller writes anything
                     yield task, value
                 elif kind == REFUSED:
@@ -155,7 +155,7 @@ class DevicePool:
                 elif kind == FAILED:
                     raise RuntimeError(f"the worker on {worker.device} failed: {value}")
                 elif kind == GONE:
-                    on_progress(-worker.told)
+                    on_progress(-worker.units_done)
                     self._bury(worker, tasks)
                     self._fill(tasks)
 
@@ -172,8 +172,8 @@ class DevicePool:
         """Give every worker what it may hold, one task to each before a second to any."""
         for depth in range(1, IN_FLIGHT + 1):
             for worker in self._live:
-                if len(worker.held) < depth and (task := tasks.take(worker.number)) is not None:
-                    worker.held.append(task)
+                if len(worker.tasks) < depth and (task := tasks.take(worker.number)) is not None:
+                    worker.tasks.append(task)
                     _send(worker.connection, task)
 
     def _bury(self, worker: _Worker, tasks: Tasks[Task]) -> None:
@@ -184,14 +184,14 @@ class DevicePool:
             raise UserError(
                 f"the worker on {worker.device} {how} and no other is left: run again to go on"
             )
-        for task in worker.held:
+        for task in worker.tasks:
             tasks.put_back(task)
         self._say(f"the worker on {worker.device} {how}; the others do its part")
 
 
 def _start(number: int, device: str, threads: int) -> _Worker:
     """A new process with one end of a socket; its libraries show no bars."""
-    ours, theirs = socket.socketpair()
+    pool_end, worker_end = socket.socketpair()
     environment = os.environ | {
         "OMP_NUM_THREADS": str(threads),
         "TRANSFORMERS_VERBOSITY": "error",
@@ -200,14 +200,14 @@ def _start(number: int, device: str, threads: int) -> _Worker:
     if IS_CHECKOUT:  # an installed package is found without help
         search = [str(HOME), *filter(None, [os.environ.get("PYTHONPATH")])]
         environment["PYTHONPATH"] = os.pathsep.join(search)
-    with theirs:
+    with worker_end:
         process = subprocess.Popen(
-            [sys.executable, "-m", f"{__package__}.device_worker", str(theirs.fileno())],
+            [sys.executable, "-m", f"{__package__}.device_worker", str(worker_end.fileno())],
             stdin=subprocess.DEVNULL,
-            pass_fds=[theirs.fileno()],
+            pass_fds=[worker_end.fileno()],
             env=environment,
         )
-    return _Worker(number, device, process, Connection(ours.detach()))
+    return _Worker(number, device, process, Connection(pool_end.detach()))
 
 
 def _send(connection: Connection, message: Any) -> None:

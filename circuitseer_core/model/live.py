@@ -19,7 +19,7 @@ from circuitseer_core.model.reference import ReferenceModel
 Identity = tuple[str, str | None, str | None, str, str]
 
 _lock = threading.Lock()
-_held: tuple[Identity, ReferenceModel] | None = None
+_in_memory: tuple[Identity, ReferenceModel] | None = None
 
 
 @dataclass(frozen=True)
@@ -38,18 +38,18 @@ def live_model(known: PinnedModel, dtype: str, device: str = "auto") -> Referenc
     Raises:
         UserError: it cannot be loaded, or its weights have changed since the run was made.
     """
-    global _held
+    global _in_memory
     identity = (known.id, known.revision, known.weights_hash, dtype, device)
     with _lock:
-        if _held is None or _held[0] != identity:
-            _held = None
-            _held = (identity, load_run_model(known, dtype, device))
-        return _held[1]
+        if _in_memory is None or _in_memory[0] != identity:
+            _in_memory = None
+            _in_memory = (identity, load_run_model(known, dtype, device))
+        return _in_memory[1]
 
 
-def held() -> HeldModel | None:
+def model_in_memory() -> HeldModel | None:
     """The model in memory; None where there is none. Loads nothing."""
-    kept = _held
+    kept = _in_memory
     if kept is None:
         return None
     model = kept[1]
@@ -70,12 +70,12 @@ def weight_bytes(reference: ReferenceModel) -> int:
 
 def free() -> None:
     """Let the held model go and give its memory back to the system, as far as that can be done."""
-    global _held
+    global _in_memory
     with _lock:
-        if _held is None:
+        if _in_memory is None:
             return
-        device = _held[1].device
-        _held = None
+        device = _in_memory[1].device
+        _in_memory = None
         gc.collect()
         release(device)
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)

@@ -20,9 +20,9 @@ SPREAD = "spread"
 
 def first_of_several_gpus() -> torch.device:
     """The device on which a spread model begins. Raises UserError where there are not several."""
-    found = torch.cuda.device_count() if torch.cuda.is_available() else 0
-    if found < 2:
-        raise UserError(f"device {SPREAD!r} spreads a model over several GPUs: there are {found}")
+    gpus = torch.cuda.device_count() if torch.cuda.is_available() else 0
+    if gpus < 2:
+        raise UserError(f"device {SPREAD!r} spreads a model over several GPUs: there are {gpus}")
     return torch.device("cuda", 0)
 
 

@@ -12,14 +12,14 @@ from circuitseer_core.wording import listing
 _QUIET = "opacity:.7"
 
 
-def run_page(run: Run, words: str, found: Sequence[Signature]) -> str:
+def run_page(run: Run, words: str, signatures: Sequence[Signature]) -> str:
     """The run's name, its sentence, what warns (folded), and the names of what is in it.
 
     Args:
         words: the sentence.
-        found: its signatures.
+        signatures: of the run.
     """
-    warned = [signature for signature in found if signature.severity == "warn"]
+    warned = [signature for signature in signatures if signature.severity == "warn"]
     parts = [
         paragraph(tag("b", run.name), " ", tag("span", str(run.path), style=_QUIET)),
         paragraph(words),

@@ -87,7 +87,7 @@ class NotebookRun(Run):
     def _seen(self) -> tuple[str, list[Signature]]:
         """The sentence and the signatures; of a damaged run what is damaged."""
         try:
-            found = self.warnings()
-            return summary(Evidence(self), found), found
+            signatures = self.warnings()
+            return summary(Evidence(self), signatures), signatures
         except UserError as error:
             return str(error), []

@@ -122,18 +122,18 @@ def source_shares(facts: Evidence) -> Draw | None:
 
 def drawn_scores(facts: Evidence) -> Draw | None:
     """The scores before and after the draw."""
-    found = _diagnostics(facts)
-    if found is None or found.distributions is None or facts.selection is None:
+    diagnostics = _diagnostics(facts)
+    if diagnostics is None or diagnostics.distributions is None or facts.selection is None:
         return None
-    return _before_after(found.distributions.score, facts.selection.settings.scorer)
+    return _before_after(diagnostics.distributions.score, facts.selection.settings.scorer)
 
 
 def drawn_lengths(facts: Evidence) -> Draw | None:
     """The lengths before and after the draw."""
-    found = _diagnostics(facts)
-    if found is None or found.distributions is None:
+    diagnostics = _diagnostics(facts)
+    if diagnostics is None or diagnostics.distributions is None:
         return None
-    return _before_after(found.distributions.length, "tokens")
+    return _before_after(diagnostics.distributions.length, "tokens")
 
 
 FIGURES: dict[str, tuple[Callable[[Evidence], Draw | None], str]] = {
@@ -186,9 +186,9 @@ def figure(facts: Evidence, name: str, theme: str = "light") -> go.Figure:
 def _experiment(run: Run, name: str, number: int, theme: Theme) -> go.Figure:
     for record in saved_results(run):
         if record.name == name and len(record.plots) >= number:
-            found = drawn(record.plots[number - 1], saved_table(run, name), theme)
-            if found is not None:
-                return found
+            figure = drawn(record.plots[number - 1], saved_table(run, name), theme)
+            if figure is not None:
+                return figure
     which = name if number == 1 else f"{name}:{number}"
     raise UserError(f"{run.path} keeps no figure of experiment {which!r}: run validate {name}")
 

@@ -22,11 +22,11 @@ def share(value: Any) -> Any:
 
     Raises ValueError for a number above 1 without the sign, which was meant as per cent.
     """
-    found = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
-    if isinstance(value, str) and found is None:
+    match = _SHARE.fullmatch(value.strip()) if isinstance(value, str) else None
+    if isinstance(value, str) and match is None:
         raise ValueError(f"{value!r} is no share: write 0.1 or 10%")
-    number = Decimal(found[1]) if found else value
-    if found and found[2]:
+    number = Decimal(match[1]) if match else value
+    if match and match[2]:
         return float(number / 100)
     if isinstance(number, Decimal | int | float) and not isinstance(number, bool) and number > 1:
         if number > 100:
@@ -35,7 +35,7 @@ def share(value: Any) -> Any:
             f"{number} is more than the whole: for {number} per cent write {number}% or "
             f"{float(number) / 100:g}"
         )
-    return float(number) if found else value
+    return float(number) if match else value
 
 
 def whole(value: Any) -> Any:
@@ -48,10 +48,10 @@ def whole(value: Any) -> Any:
     text = value.strip()
     if _GROUPED.fullmatch(text):
         return int(text.replace("_", "").replace(",", ""))
-    found = _WHOLE.fullmatch(text)
-    if found is None:
+    match = _WHOLE.fullmatch(text)
+    if match is None:
         raise ValueError(f"{value!r} is no number: write 2000, 2k or 1.5M")
-    number = Decimal(found[1]).scaleb(_UNITS[found[2].lower()])
+    number = Decimal(match[1]).scaleb(_UNITS[match[2].lower()])
     if number != number.to_integral_value():
         raise ValueError(f"{value!r} is no whole number")
     return int(number)

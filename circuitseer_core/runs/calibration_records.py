@@ -144,8 +144,10 @@ class CalibrationRecord(Record):
 
     def estimate(self, name: str, judged: str = "pooled") -> Estimate | None:
         """A line of the comparison, over all sources."""
-        found = (e for e in self.estimates if (e.name, e.judged, e.source) == (name, judged, None))
-        return next(found, None)
+        matching = (
+            e for e in self.estimates if (e.name, e.judged, e.source) == (name, judged, None)
+        )
+        return next(matching, None)
 
 
 def stored_calibration(folder: Path, command: str) -> CalibrationRecord:

@@ -107,14 +107,14 @@ def as_python(
 
     ``renamed``: options that the verb calls otherwise; ``always``: those spelled out even there.
     """
-    given = []
+    arguments = []
     for name, info in options(type(settings)).items():
         value = getattr(settings, name)
         default = info.get_default(call_default_factory=True)
         if value is None or (value == default and name not in always):
             continue
-        given.append(f"{(renamed or {}).get(name, name)}={_literal(value)}")
-    return f"circuitseer_core.{verb}({', '.join([repr(str(run)), *given])})"
+        arguments.append(f"{(renamed or {}).get(name, name)}={_literal(value)}")
+    return f"circuitseer_core.{verb}({', '.join([repr(str(run)), *arguments])})"
 
 
 def _literal(value: Any) -> str:

@@ -31,12 +31,12 @@ def seal(text: str) -> str | None:
         return None
 
 
-def is_sealed(text: str, given: str | None) -> bool:
-    """Whether ``given`` is this machine's seal on ``text``."""
+def is_sealed(text: str, mark: str | None) -> bool:
+    """Whether ``mark`` is this machine's seal on ``text``."""
     own = seal(text)
-    if given is None or own is None:
+    if mark is None or own is None:
         return False
-    return hmac.compare_digest(own.encode(), given.encode("utf-8", "surrogatepass"))
+    return hmac.compare_digest(own.encode(), mark.encode("utf-8", "surrogatepass"))
 
 
 def mark(run_path: Path) -> None:
@@ -52,8 +52,8 @@ def is_own(run_path: Path) -> bool:
     try:
         if not (run_path / MARK).is_file():
             return False
-        given = (run_path / MARK).read_text(encoding="ascii")
-        return is_sealed(_folder(run_path), given)
+        mark = (run_path / MARK).read_text(encoding="ascii")
+        return is_sealed(_folder(run_path), mark)
     except (OSError, ValueError):
         return False
 

@@ -34,8 +34,8 @@ def write_settings(
     """
     path = folder / SETTINGS_FILE
     plain = settings.model_dump(mode="json")
-    given = {name: plain[name] for name in options(type(settings)) if plain[name] is not None}
-    entries = {"command": stage, "run": str(run), **further, **given}
+    set_options = {name: plain[name] for name in options(type(settings)) if plain[name] is not None}
+    entries = {"command": stage, "run": str(run), **further, **set_options}
     text = yaml.safe_dump(entries, sort_keys=False, allow_unicode=True, width=100)
     again = as_typed([stage, "--config", str((place or folder) / SETTINGS_FILE)])
     folder.mkdir(parents=True, exist_ok=True)

@@ -49,8 +49,8 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             state = "done"
         except (KeyboardInterrupt, Cancelled) as stop:
             state = "cancelled"
-            said = str(stop) or "run it again to go on"
-            raise Cancelled(f"{stage} was cancelled; {said}") from stop
+            advice = str(stop) or "run it again to go on"
+            raise Cancelled(f"{stage} was cancelled; {advice}") from stop
         finally:
             with run.editing() as record:
                 spent = record.seconds.get(stage, 0.0) + time.monotonic() - began

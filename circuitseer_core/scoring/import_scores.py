@@ -7,7 +7,6 @@ rows of the pool of which the file says two different things get no score.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,6 +30,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.columns import FIXED, WIDE
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
@@ -114,7 +114,7 @@ def import_scores(
             values[known] = (rankdata(values[known]) - 0.5) / max(1, int(known.sum()))
     record = _record(joined, files, settings, columns, run)
     _write(run, scoring, settings.scores, joined.values, record)
-    return record, _told(record, joined, n)
+    return record, _summary(record, joined, n)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,13 +155,13 @@ def _join(
     joined.rows += 1
     at: list[int] = []
     if settings.by != "prompt" and (name := _id_of(row, settings)) is not None:
-        found = pool.by_id.get(name)
-        if found is None and isinstance(source := row.get("source"), str):
-            found = pool.by_id.get(f"{source}/{name}")
-        if found is None and name in pool.by_own:
-            found = pool.by_own[name]
-            joined.ambiguous += found is None
-        at = [] if found is None else [found]
+        row_number = pool.by_id.get(name)
+        if row_number is None and isinstance(source := row.get("source"), str):
+            row_number = pool.by_id.get(f"{source}/{name}")
+        if row_number is None and name in pool.by_own:
+            row_number = pool.by_own[name]
+            joined.ambiguous += row_number is None
+        at = [] if row_number is None else [row_number]
         joined.by_id += bool(at)
     if not at and settings.by != "id":
         at = pool.by_prompt.get(_prompt_of(row, settings), [])
@@ -303,7 +303,7 @@ def _record(
 
 def _file(spec: str) -> ImportFile:
     path = user_path(spec)
-    seal = hashlib.sha256(path.read_bytes()).hexdigest() if os.path.isfile(path) else None
+    seal = file_hash(path) if os.path.isfile(path) else None
     return ImportFile(file=spec, sha256=seal)
 
 
@@ -326,7 +326,7 @@ def _write(
     changed.write(path)
 
 
-def _told(record: ImportedScores, joined: _Joined, n: int) -> list[str]:
+def _summary(record: ImportedScores, joined: _Joined, n: int) -> list[str]:
     matched = record.by_id + record.by_prompt
     first = (
         f"{matched:,} of {record.rows:,} rows joined ({record.by_id:,} by id, "

@@ -63,9 +63,11 @@ def opt_in_scores(
         members = np.flatnonzero(usable & (carry == controlled))
         sets = [plan.heads, *(draws if controlled else [])]
         texts = [encoded.texts[i] for i in members]
-        found = head_influence(reference, texts, sets, token_budget=token_budget, on_batch=count)
-        out[members] = found[0]
-        of_random[members, : len(sets) - 1] = found[1:].T
+        influence = head_influence(
+            reference, texts, sets, token_budget=token_budget, on_batch=count
+        )
+        out[members] = influence[0]
+        of_random[members, : len(sets) - 1] = influence[1:].T
     if plan.influence_controls:
         controls[INFLUENCE] = of_random
     return scores | {INFLUENCE: out}

@@ -22,7 +22,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, moved, pad
 from circuitseer_core.model.encoding import EncodedText
@@ -128,8 +128,8 @@ class WindowScorer:
                 done[0] += n
                 on_progress(n)
 
-            found = fitting(partial(self._scored, encoded, count, on_progress))
-            if found is not None:
+            scored = fitting(partial(self._scored, encoded, count, on_progress))
+            if scored is not None:
                 break
             if self._launched_last is not None and self._launched_last.encoded is encoded:
                 self._launched_last = None
@@ -137,7 +137,7 @@ class WindowScorer:
             on_progress(-done[0])
         if self._begun is not None:  # a window without a single batch came after it
             self.settle()
-        shard = partial(shard_of, encoded, *found, self.plan, self.token_budget)
+        shard = partial(shard_of, encoded, *scored, self.plan, self.token_budget)
         self._begun = partial(on_done, shard)
 
     def settle(self) -> None:
@@ -203,7 +203,7 @@ class WindowScorer:
     def _run_members(
         self,
         encoded: EncodedWindow,
-        members: NDArray[np.intp],
+        members: Index,
         plan: HeadPlan,
         results: Results,
         on_progress: Callable[[int], None],

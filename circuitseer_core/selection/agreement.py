@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from scipy.stats import binomtest
 
 from circuitseer_core.runs.review_records import BANDS, ReviewBatch
 from circuitseer_core.selection.review import DECIDED, ReviewState
@@ -47,6 +46,8 @@ class Agreement:
         """How often coins would be as far from one half; 1 where nothing was decided."""
         if not self.decided:
             return 1.0
+        from scipy.stats import binomtest  # seconds of imports, for pages that show no batch
+
         return float(binomtest(self.agreed, self.decided, 0.5).pvalue)
 
 
@@ -65,6 +66,8 @@ def wilson(successes: int, n: int) -> tuple[float, float]:
     """Wilson's 95 % score interval of a proportion; (0, 1) where nothing was seen."""
     if n == 0:
         return 0.0, 1.0
+    from scipy.stats import binomtest
+
     interval = binomtest(successes, n).proportion_ci(0.95, method="wilson")
     return float(interval.low), float(interval.high)
 
@@ -125,11 +128,11 @@ def beside(
 ) -> dict[str, Agreement]:
     """The same verdicts against other scores; ``score_of(id, scorer)`` may be NaN."""
     judged = table[table["choice"] != ""]
-    found = {}
+    agreements = {}
     for scorer in scorers:
         left, right = ([score_of(i, scorer) for i in judged[side]] for side in ("left", "right"))
-        found[scorer] = agreement(judged.assign(left_score=left, right_score=right))
-    return found
+        agreements[scorer] = agreement(judged.assign(left_score=left, right_score=right))
+    return agreements
 
 
 def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) -> str:
@@ -138,7 +141,7 @@ def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) ->
     whole = agreement(table[table["choice"] != ""])
     low, high = whole.interval
     pairs = table.astype(object).where(table.notna(), None).to_dict("records")
-    told: dict[str, Any] = {
+    document: dict[str, Any] = {
         **names,
         "batch": batch.batch,
         "started": batch.time,
@@ -159,4 +162,4 @@ def to_json(batch: ReviewBatch, state: ReviewState, names: Mapping[str, str]) ->
         },
         "pairs": pairs,
     }
-    return json.dumps(told, indent=2, ensure_ascii=False)
+    return json.dumps(document, indent=2, ensure_ascii=False)

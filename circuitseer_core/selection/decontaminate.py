@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Hashes, Ints
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.specs import open_spec
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.words import run_hashes, text_run_hash, words_of
 
@@ -36,8 +37,8 @@ class Benchmarks:
 
     n: int
     names: tuple[str, ...]
-    runs: NDArray[np.uint64]
-    owner: NDArray[np.int64]
+    runs: Hashes
+    owner: Ints
     short: dict[int, int]
     files: tuple[BenchmarkFile, ...]
 
@@ -67,8 +68,8 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
         UserError: a file is missing or unreadable, or has no question.
     """
     names: list[str] = []
-    hashes: list[NDArray[np.uint64]] = []
-    owners: list[NDArray[np.int64]] = []
+    hashes: list[Hashes] = []
+    owners: list[Ints] = []
     short: dict[int, int] = {}
     files = []
     for entry in entries:
@@ -89,7 +90,7 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
         if len(names) == begin:
             raise UserError(f"{entry} holds no question to decontaminate against")
         path = user_path(entry)
-        seal = hashlib.sha256(path.read_bytes()).hexdigest() if os.path.isfile(path) else None
+        seal = file_hash(path) if os.path.isfile(path) else None
         files.append(
             BenchmarkFile(file=entry, questions=len(names) - begin, short=brief, sha256=seal)
         )
@@ -131,7 +132,7 @@ def _match(
         if len(words) < benchmarks.n:
             whole = text_run_hash(words_of(text, signs=True)) if name == "prompt" else 0
             if whole in benchmarks.short:
-                return _found(benchmarks, benchmarks.short[whole], name, 1.0, " ".join(words))
+                return _match_row(benchmarks, benchmarks.short[whole], name, 1.0, " ".join(words))
             continue
         runs = run_hashes(words, benchmarks.n)
         at = np.searchsorted(benchmarks.runs, runs)
@@ -142,11 +143,11 @@ def _match(
             first = int(np.flatnonzero(hit)[0])
             evidence = " ".join(words[first : first + benchmarks.n])
             owner = int(benchmarks.owner[at[first]])
-            return _found(benchmarks, owner, name, float(hit.mean()), evidence)
+            return _match_row(benchmarks, owner, name, float(hit.mean()), evidence)
     return None
 
 
-def _found(
+def _match_row(
     benchmarks: Benchmarks, question: int, name: str, share: float, evidence: str
 ) -> dict[str, object]:
     return {
@@ -164,7 +165,7 @@ def _questions(entry: str) -> Iterable[tuple[str, str]]:
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+            raise UserError(f"{path} cannot be read: {one_line(error)}") from error
         yield from ((f"{path.name}:{number}", line) for number, line in enumerate(lines, start=1))
         return
     for table in open_spec(entry):

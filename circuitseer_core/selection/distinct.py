@@ -159,7 +159,7 @@ class _Seen:
         if gaps.shape[1] > 1:
             errors.append(_error(gaps.mean(axis=0)))
         gap, reach = float(gaps.mean()), math.sqrt(sum(error**2 for error in errors))
-        ours, theirs = np.mean(self._means, axis=0)
+        own_mean, rival_mean = np.mean(self._means, axis=0)
         shares = self._counts / np.maximum(self._counts.sum(axis=1, keepdims=True), 1)
         return Rival(
             own=float(own.mean()),
@@ -168,7 +168,7 @@ class _Seen:
             low=gap - reach,
             high=gap + reach,
             draws=int(gaps.shape[1]),
-            lift=float(ours / theirs - 1) if theirs > 0 else None,
+            lift=float(own_mean / rival_mean - 1) if rival_mean > 0 else None,
             sources_moved=float(np.abs(shares[0] - shares[1]).sum() / 2),
         )
 

@@ -72,21 +72,23 @@ def training_outcome(run: Run) -> Outcome | None:
 
 def go_no_go(run: Run, selection: SelectionRecord) -> GoNoGo:
     """The decision about one selection of a run, from what was measured when it was drawn."""
-    told = selection.distinct
+    rivals = selection.distinct
     training = training_outcome(run)
-    if told is None:
+    if rivals is None:
         text = "Open: this selection was drawn before rivals were measured; draw it again to know"
         return GoNoGo("open", f"{text}; {_training(training)}.")
-    distinct = [told.length, told.heads]
-    found = [rival is not None and limits.distinct(rival.gap, rival.low) for rival in distinct]
+    distinct = [rivals.length, rivals.heads]
+    are_distinct = [
+        rival is not None and limits.distinct(rival.gap, rival.low) for rival in distinct
+    ]
     refused = training is not None and training.state == "no evidence"
     decision: Decision = "open"
-    if refused or not found[0] or (told.heads is not None and not found[1]):
+    if refused or not are_distinct[0] or (rivals.heads is not None and not are_distinct[1]):
         decision = "no-go"
-    elif all(found) and training is not None and training.state == "found":
+    elif all(are_distinct) and training is not None and training.state == "found":
         decision = "go"
-    length = _rival(told.length, "a length-matched random one")
-    heads = _rival(told.heads, "what random heads of the same layers would draw")
+    length = _rival(rivals.length, "a length-matched random one")
+    heads = _rival(rivals.heads, "what random heads of the same layers would draw")
     start = f"{decision.capitalize()}: this draw is {length}"
     return GoNoGo(decision, f"{start}, and {heads}; {_training(training)}.")
 

@@ -50,9 +50,9 @@ def save_selection(
     target = target_in_run(run, settings, pool)
     drawing = draw(pool, settings, run_rules(run, settings), target=target)
     drawn = {str(pool.ids[row]) for row in drawing.rows}
-    given = set(chosen["id"].astype(str))
-    if drawn != given:
-        missing, more = len(drawn - given), len(given - drawn)
+    chosen_ids = set(chosen["id"].astype(str))
+    if drawn != chosen_ids:
+        missing, more = len(drawn - chosen_ids), len(chosen_ids - drawn)
         raise UserError(
             f"these rows are not what their settings draw from {run.path}: {missing:,} of "
             f"{count(len(drawn), 'row')} are missing and {more:,} are others. Name rows with "

@@ -23,6 +23,7 @@ from circuitseer_core.data.remote import is_address
 from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.decontaminate import Contamination
@@ -44,13 +45,13 @@ LIST_RULES = ("exclude", "drop", "include")
 class NameList:
     """Samples that lists name: ids, hashes of normalised texts, and what each entry held.
 
-    ``held``: of every entry of ``files`` its own ids and texts.
+    ``contents``: of every entry of ``files`` its own ids and texts.
     """
 
     ids: frozenset[str] = frozenset()
     texts: frozenset[int] = frozenset()
     files: tuple[Mapping[str, Any], ...] = ()
-    held: tuple[tuple[frozenset[str], frozenset[int]], ...] = ()
+    contents: tuple[tuple[frozenset[str], frozenset[int]], ...] = ()
 
 
 def read_list(entries: Sequence[str]) -> NameList:
@@ -66,7 +67,7 @@ def read_list(entries: Sequence[str]) -> NameList:
     ids: set[str] = set()
     texts: set[int] = set()
     files: list[Mapping[str, Any]] = []
-    held: list[tuple[frozenset[str], frozenset[int]]] = []
+    contents: list[tuple[frozenset[str], frozenset[int]]] = []
     for entry in entries:
         path = user_path(entry)
         known = format_of(path) is not None
@@ -76,7 +77,7 @@ def read_list(entries: Sequence[str]) -> NameList:
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
             files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
-            held.append((frozenset({entry}), frozenset()))
+            contents.append((frozenset({entry}), frozenset()))
             continue
         if os.path.isfile(path) and path.suffix.lower() in _LINE_FILES:
             new_ids, new_texts = _read_lines(path)
@@ -87,8 +88,8 @@ def read_list(entries: Sequence[str]) -> NameList:
         ids |= new_ids
         texts |= new_texts
         files.append({"file": entry, "ids": len(new_ids), "texts": len(new_texts)} | _seal(path))
-        held.append((frozenset(new_ids), frozenset(new_texts)))
-    return NameList(frozenset(ids), frozenset(texts), tuple(files), tuple(held))
+        contents.append((frozenset(new_ids), frozenset(new_texts)))
+    return NameList(frozenset(ids), frozenset(texts), tuple(files), tuple(contents))
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +103,9 @@ class Lists:
         """Every entry, with the rule that it serves and how many rows of the pool it names."""
         both = (("exclude", self.exclude), ("include", self.include))
         return [
-            {"rule": rule, **file, "rows": _named_rows(pool, *held)}
+            {"rule": rule, **file, "rows": _named_rows(pool, *contents)}
             for rule, names in both
-            for file, held in zip(names.files, names.held, strict=True)
+            for file, contents in zip(names.files, names.contents, strict=True)
         ]
 
 
@@ -236,4 +237,4 @@ def _seal(path: Path) -> dict[str, Any]:
     """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
     if not path.is_file():
         return {}
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"sha256": file_hash(path)}

@@ -49,12 +49,12 @@ class NearDuplicates:
 
     def neighbours(self) -> dict[int, list[tuple[int, float]]]:
         """node → (other node, Jaccard index) of all its pairs."""
-        found: dict[int, list[tuple[int, float]]] = {}
+        neighbours: dict[int, list[tuple[int, float]]] = {}
         pairs = zip(self.left.tolist(), self.right.tolist(), self.similarity.tolist(), strict=True)
         for one, other, value in pairs:
-            found.setdefault(one, []).append((other, value))
-            found.setdefault(other, []).append((one, value))
-        return found
+            neighbours.setdefault(one, []).append((other, value))
+            neighbours.setdefault(other, []).append((one, value))
+        return neighbours
 
 
 def shingles(text: str) -> Hashes:
@@ -72,8 +72,8 @@ def jaccard(one: Hashes, other: Hashes) -> float:
 def band_rows(threshold: float) -> int:
     """The length of a band: the longest that finds ``RECALL`` of the pairs at the threshold."""
     for rows in range(PERMUTATIONS, 1, -1):
-        found = 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows)
-        if found >= RECALL:
+        recall = 1 - (1 - threshold**rows) ** (PERMUTATIONS // rows)
+        if recall >= RECALL:
             return rows
     return 1
 
@@ -132,17 +132,17 @@ def _bands(sets: list[Hashes], rows: int) -> Hashes:
 
 def _candidates(keys: Hashes, n: int) -> Ints:
     """(c,) pairs of columns that share a key in some row, each once, as smaller · n + larger."""
-    found = np.empty(0, np.int64)
+    candidates = np.empty(0, np.int64)
     for band in keys:
         new = [np.unique(pairs) for pairs in _pairs_in(band, n)]
         if new:
-            found = np.unique(np.concatenate([found, *new]))
-        if len(found) > MOST_CANDIDATES:
+            candidates = np.unique(np.concatenate([candidates, *new]))
+        if len(candidates) > MOST_CANDIDATES:
             raise UserError(
                 "--near-duplicates: too many prompts share most of their text to compare them all "
                 f"(over {MOST_CANDIDATES:,} pairs): raise the threshold"
             )
-    return found
+    return candidates
 
 
 def _pairs_in(band: Hashes, n: int) -> Iterator[Ints]:

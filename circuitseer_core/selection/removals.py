@@ -150,14 +150,13 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
     if record is None:
         return []
     lines = []
-    if (found := record.contamination) is not None:
-        questions = sum(file.questions for file in found.benchmarks)
-        short = sum(file.short for file in found.benchmarks)
-        lines.append(
-            f"{count(found.removed, 'row')} removed that share {found.n} words in a row with one "
-            f"of {count(questions, 'benchmark question')}"
-            + (f" ({short:,} shorter, compared whole)" if short else "")
-        )
+    if (contamination := record.contamination) is not None:
+        questions = sum(file.questions for file in contamination.benchmarks)
+        short = sum(file.short for file in contamination.benchmarks)
+        of = "the benchmark's question" if questions == 1 else f"one of {questions:,} questions"
+        whole = f" ({short:,} shorter, compared whole)" if short else ""
+        rows = count(contamination.removed, "row")
+        lines.append(f"{rows} removed that share {contamination.n} words in a row with {of}{whole}")
     if (near := record.near_duplicates) is not None:
         lines.append(
             f"{count(near.removed, 'near-duplicate')} removed (Jaccard index of prompts' runs of "

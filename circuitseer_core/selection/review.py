@@ -57,11 +57,11 @@ class ReviewState:
     def of_batch(self, batch: ReviewBatch) -> dict[int, str]:
         """What was chosen by number of the pair (0 = first): left, right, tie or skip."""
         own = self.verdicts[self.verdicts["batch"] == batch.batch]
-        told = {
+        choices = {
             (left, right): choice
             for left, right, choice in zip(own["left"], own["right"], own["choice"], strict=True)
         }
-        chosen = {n: told.get((pair.left, pair.right)) for n, pair in enumerate(batch.pairs)}
+        chosen = {n: choices.get((pair.left, pair.right)) for n, pair in enumerate(batch.pairs)}
         return {n: str(choice) for n, choice in chosen.items() if choice is not None}
 
     def is_open(self, batch: ReviewBatch) -> bool:
@@ -78,7 +78,7 @@ class ReviewState:
         planned = {sample for pair in pairs for sample in (pair.left, pair.right)}
         return {*self.verdicts["left"], *self.verdicts["right"], *planned}
 
-    def told(self) -> pd.DataFrame:
+    def finished_verdicts(self) -> pd.DataFrame:
         """The verdicts that may be compared with scores: none of a batch that is not at its end."""
         still = {b.batch for b in self.batches.values() if self.is_open(b)}
         return self.verdicts[~self.verdicts["batch"].isin(still)]

@@ -97,10 +97,10 @@ def select(
         near_duplicates=near_duplicates, decontaminate=decontaminate, run_words=run_words,
         scores=scoring,
     )  # fmt: skip
-    found = _run_of(scores, settings.scores)
-    if found is None:
+    place = _run_of(scores, settings.scores)
+    if place is None:
         return _selected(scores, settings, text, save=save is not None)
-    run, name = found
+    run, name = place
     asked = settings.model_copy(update={"scores": name})
     return _selected_in_run(run, asked, save=save is not None, replace=replace)
 
@@ -113,9 +113,9 @@ def _settings(save: str | None, further: dict[str, Any], **options: Any) -> Sele
     for name, instead in (("name", "save"), ("scores", "scoring")):
         if name in further:
             raise UserError(f"there is no option {name!r} here: {instead}= says it")
-    given = {**options, **further}
-    given |= {name: several_texts(name, given[name]) for name in _LISTS if name in given}
-    return SelectionSettings.of(**given, name=UNSAVED if save is None else save)
+    asked = {**options, **further}
+    asked |= {name: several_texts(name, asked[name]) for name in _LISTS if name in asked}
+    return SelectionSettings.of(**asked, name=UNSAVED if save is None else save)
 
 
 def _run_of(scores: Any, scoring: str) -> tuple[Run, str] | None:

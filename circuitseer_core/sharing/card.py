@@ -11,9 +11,9 @@ from circuitseer_core.wording import count, plain, signed
 TOP_HEADS = 10
 
 
-def head_map_card(found: HeadMap, repo: str) -> str:
+def head_map_card(head_map: HeadMap, repo: str) -> str:
     """README.md of the repository ``repo``, Markdown with the Hub's front matter."""
-    model = found.record.model
+    model = head_map.record.model
     data = DatasetCardData(
         pretty_name=f"Head map of {model.called}",
         tags=["circuitseer", "attention-heads", "interpretability"],
@@ -24,11 +24,11 @@ def head_map_card(found: HeadMap, repo: str) -> str:
         f"# Head map of {_cell(model.called)}",
         (
             "How much the loss rises when one attention head attends to everything alike (ΔL, "
-            f"nats), for every one of {count(found.record.heads, 'query head')}. Measured with "
+            f"nats), for every one of {count(head_map.record.heads, 'query head')}. Measured with "
             "CircuitSeer, an implementation of arXiv 2510.18470."
         ),
-        _facts(found),
-        f"## The {TOP_HEADS} heads of highest ΔL\n\n" + _top(found),
+        _facts(head_map),
+        f"## The {TOP_HEADS} heads of highest ΔL\n\n" + _top(head_map),
         (
             "## Use\n\nFor a run of the same weights:\n\n```\n"
             f"circuitseer pull-heads {repo} --run runs/new --model MODEL\n"
@@ -39,8 +39,8 @@ def head_map_card(found: HeadMap, repo: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(found: HeadMap) -> str:
-    model, measured = found.record.model, found.record.measured
+def _facts(head_map: HeadMap) -> str:
+    model, measured = head_map.record.model, head_map.record.measured
     pairs = {
         "model": model.called,
         "revision": model.revision,
@@ -57,9 +57,9 @@ def _facts(found: HeadMap) -> str:
     return "| | |\n|---|---|\n" + "\n".join(rows)
 
 
-def _top(found: HeadMap) -> str:
+def _top(head_map: HeadMap) -> str:
     lines = ["| rank | layer | head | ΔL | 95 % interval | samples |", "|---|---|---|---|---|---|"]
-    for row in found.heads.nsmallest(TOP_HEADS, "rank").itertuples():
+    for row in head_map.heads.nsmallest(TOP_HEADS, "rank").itertuples():
         half = float(t95(row.n)) * row.stderr
         interval = "n/a"
         if half == half:

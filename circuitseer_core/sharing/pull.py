@@ -56,14 +56,14 @@ def pull_heads(
         raise UserError("say which model the new run is of: --model MODEL")
     with tempfile.TemporaryDirectory() as folder:
         commit = _download(asked["repo"], asked["revision"], Path(folder))
-        found = read_head_map(folder)
-        found.record.repo, found.record.revision = asked["repo"], commit
-        found.record.write(Path(folder) / MANIFEST)
+        head_map = read_head_map(folder)
+        head_map.record.repo, head_map.record.revision = asked["repo"], commit
+        head_map.record.write(Path(folder) / MANIFEST)
         if run is not None and not fresh:
-            refuse_other_model(found, Run.open(run).model, force=force)
+            refuse_other_model(head_map, Run.open(run).model, force=force)
         target = out or _home(asked["repo"], commit)
         _put(Path(folder), target)
-    kept = HeadMap(target, found.record, found.heads)
+    kept = HeadMap(target, head_map.record, head_map.heads)
     if run is not None and fresh:
         _into_run(kept, run, model, force)
     return kept
@@ -121,7 +121,7 @@ def _put(folder: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _into_run(found: HeadMap, place: Path, model: str | None, force: bool) -> None:
+def _into_run(head_map: HeadMap, place: Path, model: str | None, force: bool) -> None:
     """Make a run whose heads are the map's; its model is loaded once, to know its weights."""
     run = Run.create(place)
     try:
@@ -133,8 +133,8 @@ def _into_run(found: HeadMap, place: Path, model: str | None, force: bool) -> No
                 from circuitseer_core.model.loading import load_model
 
                 known = ModelRecord(**asdict(load_model(model)[1]))
-            refuse_other_model(found, known, force=force)
-            measured = found.record.measured
+            refuse_other_model(head_map, known, force=force)
+            measured = head_map.record.measured
             with run.editing() as record:
                 record.model = known
                 record.detect = DetectRecord(
@@ -149,7 +149,7 @@ def _into_run(found: HeadMap, place: Path, model: str | None, force: bool) -> No
                     n_probe=measured.n_probe,
                     noise_floor=measured.noise_floor,
                 )
-            write_parquet(run.heads_path, found.heads)
-            found.record.write(run.path / MANIFEST)
+            write_parquet(run.heads_path, head_map.heads)
+            head_map.record.write(run.path / MANIFEST)
     finally:
         run.discard_if_empty()

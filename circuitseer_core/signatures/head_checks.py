@@ -63,12 +63,12 @@ def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
     """What is known of the rounding of a mean, and how."""
     if detection.noise_floor is None:
         return f"what rounding does was not measured ({detection.noise_unmeasured})"
-    said = f"rounding noise alone can do {plain(rounding)} nats"
+    sentence = f"rounding noise alone can do {plain(rounding)} nats"
     if not detection.noise_pairs:
-        return said if rounding else "repeated clean runs gave the same loss to the last digit"
+        return sentence if rounding else "repeated clean runs gave the same loss to the last digit"
     wide = {"fp32": "float32", "fp64": "float64"}.get(detection.noise_against or "", "more digits")
     return (
-        f"{said} to such a mean ({count(detection.noise_pairs, 'loss change')} of one sample, "
+        f"{sentence} to such a mean ({count(detection.noise_pairs, 'loss change')} of one sample, "
         f"measured again in {wide}, moved by {plain(detection.noise_floor)} nats in root mean "
         f"square; their median is {plain(detection.noise_effect or 0.0)})"
     )

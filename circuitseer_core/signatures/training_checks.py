@@ -58,7 +58,7 @@ def worse_than_random(facts: Evidence) -> Signature | None:
 
 def _newest(folder: Path) -> tuple[ExperimentRecord, pd.Series] | None:
     """The newest study with a line for the soft draw on all held-out samples, and that line."""
-    found = []
+    studies = []
     for path in folder.glob("training*.json"):
         record = read_or_none(ExperimentRecord, path)
         if record is None:
@@ -70,5 +70,5 @@ def _newest(folder: Path) -> tuple[ExperimentRecord, pd.Series] | None:
         except (OSError, ValueError, KeyError):
             continue
         if len(rows):
-            found.append((record, rows.iloc[0]))
-    return max(found, key=lambda pair: pair[0].finished or "") if found else None
+            studies.append((record, rows.iloc[0]))
+    return max(studies, key=lambda pair: pair[0].finished or "") if studies else None

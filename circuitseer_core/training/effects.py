@@ -78,16 +78,16 @@ def difference(table: Floats, level: float = 0.95) -> Difference:
     )
 
 
-def seeds_to_see(found: Difference, size: float, level: float = 0.95) -> int | None:
+def seeds_to_see(difference: Difference, size: float, level: float = 0.95) -> int | None:
     """How many seeds show a true difference of ``size`` with 80 % power, on as many items.
 
     None where the items' own spread hides it whatever the seeds, or from one seed.
     """
-    if found.seed_sd is None:
+    if difference.seed_sd is None:
         return None
-    of_items = max(0.0, found.stderr**2 - found.seed_sd**2 / found.seeds)
+    of_items = max(0.0, difference.stderr**2 - difference.seed_sd**2 / difference.seeds)
     for seeds in range(2, 1001):
-        error = float(np.sqrt(of_items + found.seed_sd**2 / seeds))
+        error = float(np.sqrt(of_items + difference.seed_sd**2 / seeds))
         reach = student.ppf(0.5 + level / 2, seeds - 1) + student.ppf(POWER, seeds - 1)
         if reach * error <= size:
             return seeds

@@ -28,15 +28,15 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_no_page_shows_an_exception_box(
     whole: Path, runs_home: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = list(damages(whole))[::EVERY]
+    every_nth = list(damages(whole))[::EVERY]
     pages = list(VIEWS)
     raised = []
-    for number, (file, kind) in enumerate(found):
+    for number, (file, kind) in enumerate(every_nth):
         run = damaged_copy(whole, runs_home / RUN, file, kind)
         page = pages[number % len(pages)]
         raised += [f"{file}, {kind}, {page}: {box}" for box in boxes(shown(page, {}, run))]
     with capsys.disabled():
-        print(f"\n{len(found)} damaged runs, {len(raised)} exception boxes")
+        print(f"\n{len(every_nth)} damaged runs, {len(raised)} exception boxes")
     assert not raised
 
 

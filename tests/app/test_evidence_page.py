@@ -41,6 +41,9 @@ def test_every_experiment_has_a_card(run: Run) -> None:
 def test_every_card_says_what_it_takes_or_what_it_needs(run: Run) -> None:
     page = open_page("evidence", "made")
     captions = [caption.value for caption in page.caption]
+    asked = [text.value for text in page.markdown if text.value.endswith("?**")]
+    assert len(asked) == len(EXPERIMENTS)
+    assert not [question for question in asked if "needs" in question or "--" in question]
     assert not [line for line in captions if "time not known" in line]
     for name in ("heads", "joint-ablation", "sinks", "ablation-method"):
         seconds = EXPERIMENTS[name].estimated_seconds(run)

@@ -8,10 +8,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
@@ -21,7 +23,7 @@ from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.opened import broken_shard, open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
-from ui.export import lists, take_away
+from ui.export import all_rows, lists, take_away
 
 
 @pytest.fixture
@@ -31,6 +33,10 @@ def run(runs_home: Path) -> Run:
 
 def metric(page: AppTest, label: str) -> str:
     return next(str(m.value) for m in page.metric if m.label == label)
+
+
+def downloads(page: AppTest) -> list[str]:
+    return [button.proto.label for button in page.get("download_button")]
 
 
 def test_the_dial_changes_the_draw(run: Run) -> None:
@@ -76,16 +82,16 @@ def test_keeping_runs_a_job_and_shows_it(run: Run) -> None:
     page.text_input(key="selection_name").set_value("mine").run()
     page.button(key="keep").click()
     settled(page.run())
-    until = time.monotonic() + 60
+    until = time.monotonic() + 240
     while jobs.status(run.path).live and time.monotonic() < until:
         time.sleep(0.2)
     assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
     settled(page.run())
     assert "Kept as shown: mine" in texts(page)
     assert table(page, "shared").set_index("name").loc["mine", "shared"] == "100 %"
-    assert "Download" in [b.proto.label for b in page.get("download_button")]
+    assert "Download" in downloads(page)
     settled(page.number_input(key="seed").set_value(1).run())
-    assert not page.get("download_button"), "another draw is in view: nothing is handed out"
+    assert downloads(page) == ["Download all"], "another draw is in view: it is not handed out"
     assert "keeping this one replaces it" in texts(page)
 
 
@@ -137,7 +143,7 @@ def test_the_score_has_the_rank_that_samples_gives_it(run: Run) -> None:
 def test_settings_come_from_the_link(run: Run) -> None:
     page = open_page(
         "export", "made", temperature="τ = 0.37", budget="Rows", budget_count="33",
-        length_control="true", stratify="equal for every source", seed="5", without_probe="true",
+        length_control="true", stratify="equal for every stratum", seed="5", without_probe="true",
         exclude="source_00/7", selection_name="linked",
     )  # fmt: skip
     page.session_state["draw_command"] = True
@@ -223,9 +229,9 @@ def test_writing_into_a_folder(run: Run, tmp_path: Path) -> None:
 
 
 def test_torch_stays_out(run: Run) -> None:
-    held = {name for name in sys.modules if name.split(".")[0] == "torch"}
+    before = {name for name in sys.modules if name.split(".")[0] == "torch"}
     open_page("export", "made")
-    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held
+    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == before
 
 
 def test_sources_length_and_score_before_and_after_take_turns(run: Run) -> None:
@@ -283,3 +289,36 @@ def test_another_column_shares_the_budget(run: Run) -> None:
     assert offered[0] == "source" and len(offered) > 1
     settled(page.selectbox(key="stratify_by").set_value(offered[1]).run())
     settled(page.segmented_control(key="before_after").set_value("Strata").run())
+
+
+def test_all_rows_go_into_a_file_that_verifies(run: Run, tmp_path: Path) -> None:
+    page = open_page("export", "made")
+    assert f"{len(run.scores())} rows of “default”" in texts(page)
+    page.selectbox(key="all_format").set_value("csv").run()
+    page.session_state["write_all_menu"] = True
+    page.session_state["all_command"] = True
+    settled(page.run())
+    assert "--all --scores default" in page.code[-1].value
+    out = tmp_path / "pool.csv"
+    page.text_input(key="out_default.all_csv").set_value(str(out)).run()
+    settled(page.button(key="write_all").click().run())
+    assert f"400 rows in {out}" in texts(page)
+    assert len(pd.read_csv(out)) == 400
+    assert verify(out, run.path).ok
+
+
+def test_a_pool_too_large_for_a_download_goes_into_a_file(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(all_rows, "MOST_ROWS", 399)
+    page = open_page("export", "made")
+    assert "Download all" not in downloads(page)
+    assert "More than 399 rows are too many for a download" in texts(page)
+
+
+def test_an_unfinished_scoring_is_not_handed_out(run: Run) -> None:
+    settings = run.scores_dir() / "settings.json"
+    record = json.loads(settings.read_text(encoding="utf-8")) | {"state": "partial"}
+    settings.write_text(json.dumps(record), encoding="utf-8")
+    page = open_page("export", "made")
+    assert "is not finished" in texts(page) and "Download all" not in downloads(page)

@@ -37,13 +37,13 @@ def raw_texts(message: Any, where: str) -> Iterator[str]:
                 yield f"{path}: {one[:80]}"
 
 
-def found(block: Any) -> Iterator[str]:
+def elements_below(block: Any) -> Iterator[str]:
     """Every element below a block."""
     for child in block.children.values():
         if hasattr(child, "children"):
             if child.proto is not None:
                 yield from raw_texts(child.proto, f"block {child.type}")
-            yield from found(child)
+            yield from elements_below(child)
         elif child.type not in PLAIN and child.proto is not None:
             yield from raw_texts(child.proto, child.type)
 
@@ -52,7 +52,7 @@ def found(block: Any) -> Iterator[str]:
 def test_no_markup_of_data_reaches_markdown(page: str, runs_home: Path) -> None:
     name = make_hostile(runs_home)
     for query in VIEWS[page]:
-        app = AppTest.from_file(str(APP), default_timeout=120)
+        app = AppTest.from_file(str(APP), default_timeout=240)
         app.query_params["run"] = name
         app.run()
         app.switch_page(f"pages/{page}.py")
@@ -62,7 +62,7 @@ def test_no_markup_of_data_reaches_markdown(page: str, runs_home: Path) -> None:
             app.session_state[key] = True
         app.run()
         assert not app.exception, [e.value for e in app.exception]
-        raw = [line for number in app._tree.children for line in found(app._tree[number])]
+        raw = [line for number in app._tree.children for line in elements_below(app._tree[number])]
         assert not raw, (query, raw)
 
 
@@ -75,5 +75,5 @@ def test_raw_markup_is_found() -> None:
         st.text("**zzbold**")
 
     app = AppTest.from_function(script).run()
-    raw = [line for number in app._tree.children for line in found(app._tree[number])]
+    raw = [line for number in app._tree.children for line in elements_below(app._tree[number])]
     assert len(raw) == 2

@@ -24,14 +24,14 @@ def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
         "child": holder if live else {},
     }  # fmt: skip
     (path / "job.json").write_text(json.dumps(job), encoding="utf-8")
-    said = {"stage": "detect", "state": "running"} | progress
-    (path / "progress.json").write_text(json.dumps(said), encoding="utf-8")
+    record = {"stage": "detect", "state": "running"} | progress
+    (path / "progress.json").write_text(json.dumps(record), encoding="utf-8")
     if live:
         (path / "lock").write_text(json.dumps(holder), encoding="utf-8")
 
 
 def overview(run: str) -> AppTest:
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"] = run
     return settled(app.run())
 

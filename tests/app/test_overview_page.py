@@ -31,12 +31,12 @@ def test_the_warnings_are_those_of_core_in_its_words(runs_home: Path) -> None:
     run = synthetic(runs_home)
     app = open_page("overview", "made")
     shown = texts(app)
-    found = warnings(run)
-    assert any(s.severity == "warn" for s in found)
-    for signature in found:
+    signatures = warnings(run)
+    assert any(s.severity == "warn" for s in signatures)
+    for signature in signatures:
         assert inline(signature.title) in shown
         assert literal(signature.text) in shown
-    assert literal(summary(Evidence(run), found)) in shown
+    assert literal(summary(Evidence(run), signatures)) in shown
 
 
 def test_every_warning_that_a_click_can_meet_has_its_link(runs_home: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,10 @@ from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
-from tests.support.opened import open_page, settled, synthetic, texts
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from tests.support.opened import open_page, settled, synthetic, table, texts
+from tests.support.synthetic import Shape
 
 
 @pytest.fixture
@@ -46,7 +50,8 @@ def test_the_preview_shows_rows_sources_and_rejects(data: Path, tmp_path: Path) 
     assert "sums" in texts(app)
     assert any("would be rejected" in w.value for w in app.warning)
     facts = survey(Corpus([f"sums={data}"]))
-    assert f"{facts.samples} samples, {facts.rejects} rejects" in texts(app)
+    assert (facts.rejects, facts.samples) == (1, 30)
+    assert "30 samples, 1 reject;" in texts(app) and "from 1 source:" in texts(app)
     assert f"{facts.with_response} have a response" in texts(app)
 
 
@@ -129,3 +134,63 @@ def test_data_may_be_the_same_as_the_probe(data: Path, tmp_path: Path) -> None:
     settled(app.run())
     detect, score, _ = (shlex.split(line) for line in app.code[0].value.splitlines())
     assert score[score.index("--data") + 1] == f"sums={data}" == detect[detect.index("--probe") + 1]
+
+
+def rewards(run: Run, path: Path) -> Path:
+    """A file with a number for every second sample, and one row that is nobody's."""
+    ids = run.scores(columns=["id"])["id"].tolist()[::2]
+    rows = [{"id": name, "reward": i / 10} for i, name in enumerate(ids)]
+    rows.append({"id": "nobody/1", "reward": 1.0})
+    path.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
+    return path
+
+
+def test_outside_scores_are_joined_by_a_job_and_become_scores(
+    runs_home: Path, tmp_path: Path
+) -> None:
+    run = synthetic(runs_home, shape=Shape(rows=60))
+    app = open_page("runs", "made", runs_view="Import scores")
+    assert app.button(key="import").disabled
+    app.text_area(key="outside_files").set_value(str(rewards(run, tmp_path / "r.jsonl"))).run()
+    app.session_state["import_command"] = True
+    settled(app.run())
+    command = shlex.split(app.code[-1].value)
+    assert command[3:6] == ["import-scores", "--run", str(run.path)]
+    app.button(key="import").click()
+    settled(app.run())
+    until = time.monotonic() + 60
+    while jobs.status(run.path).live and time.monotonic() < until:
+        time.sleep(0.2)
+    assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
+    app = open_page("runs", "made", runs_view="Import scores")
+    row = table(app, "rows joined").iloc[0]
+    assert (row["scores"], row["rows joined"], row["by id"]) == ("reward", "30 of 31", "30")
+    assert "reward" in open_page("export", "made").selectbox(key="scorer").options
+
+
+def test_settings_of_an_import_reach_the_command(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = synthetic(runs_home, shape=Shape(rows=60))
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    app = open_page("runs", "made", runs_view="Import scores")
+    app.text_area(key="outside_files").set_value("-odd=r.jsonl").run()
+    app.selectbox(key="import_by").set_value("prompt").run()
+    app.text_input(key="import_columns").set_value("good=reward, rate").run()
+    app.toggle(key="import_rank").set_value(True).run()
+    app.text_input(key="import_prompt_field").set_value("body").run()
+    app.button(key="import").click()
+    settled(app.run())
+    assert started == [[[
+        "import-scores", "--run", str(run.path), "--scores", "default", "--column", "good=reward",
+        "--column", "rate", "--by", "prompt", "--prompt-field", "body", "--rank", "--",
+        "-odd=r.jsonl",
+    ]]]  # fmt: skip
+
+
+def test_where_nothing_is_scored_nothing_is_joined(runs_home: Path) -> None:
+    synthetic(runs_home, shape=Shape(detect_only=True))
+    app = open_page("runs", "made", runs_view="Import scores")
+    assert "nothing has been scored here yet" in texts(app)
+    assert "import" not in [button.key for button in app.button]

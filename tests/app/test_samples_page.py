@@ -41,8 +41,8 @@ def test_a_run_without_scores(runs_home: Path) -> None:
 
 def test_a_broken_run_is_one_line(run: Run) -> None:
     broken_shard(run)
-    said = texts(open_page("samples", "made"))
-    assert "This run cannot be read" in said and ".parquet cannot be read: " in said
+    shown = texts(open_page("samples", "made"))
+    assert "This run cannot be read" in shown and ".parquet cannot be read: " in shown
     (run.path / "run.json").write_text("{", encoding="utf-8")
     assert "This run cannot be read" in texts(open_page("samples", "made"))
 
@@ -50,9 +50,9 @@ def test_a_broken_run_is_one_line(run: Run) -> None:
 def test_browse_opens_the_highest_score(run: Run) -> None:
     page = open_page("samples", "made")
     scores = run.scores(columns=["id", "variance"]).sort_values("variance", ascending=False)
-    said = texts(page)
-    assert "300 samples" in said and f"**{scores['variance'].iloc[0]:.4g}**" in said
-    assert "percentile 100.0 · rank 1 of 300" in said
+    shown = texts(page)
+    assert "300 samples" in shown and f"**{scores['variance'].iloc[0]:.4g}**" in shown
+    assert "percentile 100.0 · rank 1 of 300" in shown
 
 
 def test_the_url_names_sample_and_scorer(run: Run) -> None:
@@ -114,11 +114,11 @@ def test_pins_drops_and_tags_reach_the_run_folder(run: Run) -> None:
 
 def test_side_by_side_matches_source_and_length(run: Run) -> None:
     page = open_page("samples", "made", view="Side by side")
-    said = [m.value for m in page.markdown if "score ·" in m.value]
-    assert said[0].startswith("High score") and said[1].startswith("Low score")
+    first_pair = [m.value for m in page.markdown if "score ·" in m.value]
+    assert first_pair[0].startswith("High score") and first_pair[1].startswith("Low score")
     settled(page.number_input(key="pair").set_value(2).run())
     again = [m.value for m in page.markdown if "score ·" in m.value]
-    assert again != said
+    assert again != first_pair
 
 
 def test_blind_review_ends_in_a_number(run: Run) -> None:
@@ -132,15 +132,15 @@ def test_blind_review_ends_in_a_number(run: Run) -> None:
     assert {pair.band for pair in batch.pairs} <= {"short", "middle"}
     pressed = ["left", "left", "tie", "skip", "right"]
     for number, choice in enumerate(pressed):
-        said = texts(page)
+        shown = texts(page)
         assert f"Pair {number + 1} of 5" in progress(page)
-        assert "Agreement" not in said and "**" not in said  # no score, no feedback
+        assert "Agreement" not in shown and "**" not in shown  # no score, no feedback
         settled(page.button(key=f"verdict_{choice}").click().run())
     state = review.load(run.path)
-    assert state.told()["choice"].tolist() == pressed and state.open_batch() is None
-    found = agreement(state.told())
-    low, high = found.interval
-    wanted = f"In **{percent(found.rate)}** of {count(found.decided, 'decided pair')}"
+    assert state.finished_verdicts()["choice"].tolist() == pressed and state.open_batch() is None
+    agreed = agreement(state.finished_verdicts())
+    low, high = agreed.interval
+    wanted = f"In **{percent(agreed.rate)}** of {count(agreed.decided, 'decided pair')}"
     assert wanted in texts(page) and "Ties: 1; skipped: 1." in texts(page)
     assert f"95 % interval {percent(low)} to {percent(high)} (Wilson)" in texts(page)
     settled(page.button(key="review_start").click().run())
@@ -163,7 +163,7 @@ def test_a_batch_goes_back_is_taken_up_again_and_ended(run: Run) -> None:
     assert "Pair 2 of 20" in progress(again)
     settled(again.button(key="review_end").click().run())
     state = review.load(run.path)
-    assert state.told()["choice"].tolist() == ["right"] and state.open_batch() is None
+    assert state.finished_verdicts()["choice"].tolist() == ["right"] and state.open_batch() is None
     assert "Ended after 1 of 20 pairs." in texts(again)
 
 
@@ -203,10 +203,10 @@ def test_maths_is_rendered_only_when_asked(run: Run) -> None:
 def test_torch_stays_out(run: Run) -> None:
     import sys
 
-    held = {name for name in sys.modules if name.split(".")[0] == "torch"}
+    before = {name for name in sys.modules if name.split(".")[0] == "torch"}
     for view in ("Browse", "Side by side", "Blind review"):
         open_page("samples", "made", view=view)
-    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == held
+    assert {name for name in sys.modules if name.split(".")[0] == "torch"} == before
 
 
 def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) -> None:

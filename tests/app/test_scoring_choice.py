@@ -30,13 +30,13 @@ def run(runs_home: Path) -> Run:
 
 def test_the_choice_is_in_the_url_and_goes_with_the_run(run: Run, runs_home: Path) -> None:
     synthetic(runs_home, "plain", Shape(rows=60))
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"] = "made"
     settled(app.run())
     assert "scoring" not in app.query_params
     settled(app.sidebar.selectbox(key="scoring_choice").set_value("answers").run())
     assert app.query_params["scoring"] == "answers"
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"], app.query_params["scoring"] = "made", "answers"
     settled(app.run())
     assert app.sidebar.selectbox(key="scoring_choice").value == "answers"
@@ -45,7 +45,7 @@ def test_the_choice_is_in_the_url_and_goes_with_the_run(run: Run, runs_home: Pat
 
 
 def test_an_unknown_scoring_in_the_link_is_said(run: Run) -> None:
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"], app.query_params["scoring"] = "made", "gone"
     settled(app.run())
     assert any("gone" in toast.value for toast in app.toast)

@@ -56,7 +56,7 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     assert file_checks.check(run.path).result(60).ok
 
     def visited() -> AppTest:  # a first visit: only that runs app.py in the test runner
-        app = AppTest.from_file(str(APP), default_timeout=60)
+        app = AppTest.from_file(str(APP), default_timeout=240)
         app.query_params["run"] = run.name
         return settled(app.run())
 
@@ -65,8 +65,8 @@ def test_a_damaged_file_is_named_from_the_next_drawing_on(runs_home: Path) -> No
     raw[len(raw) // 2] ^= 1
     run.pool_path.write_bytes(raw)
     assert not file_checks.check(run.path).result(60).ok
-    said = visited().sidebar.error[0].value
-    assert said.startswith("1 file is damaged") and "pool.parquet" in said
+    alert = visited().sidebar.error[0].value
+    assert alert.startswith("1 file is damaged") and "pool.parquet" in alert
 
 
 @pytest.mark.parametrize("state", ["broken", "scoreless"])

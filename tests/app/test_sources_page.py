@@ -40,11 +40,11 @@ def test_every_figure_by_every_grouping(run: Run, shape: str, by: str) -> None:
 
 
 def test_the_words_follow_the_numbers(run: Run) -> None:
-    said = texts(open_page("sources", "made", scorer="length"))
-    assert "Spearman **+1.00**" in said and "Length drives this score" in said
-    assert "has no random-head control" in said
-    said = texts(open_page("sources", "made", scorer="variance"))
-    assert "Random heads rank the rows nearly alike" in said  # the synthetic controls do
+    shown = texts(open_page("sources", "made", scorer="length"))
+    assert "Spearman **+1.00**" in shown and "Length drives this score" in shown
+    assert "has no random-head control" in shown
+    shown = texts(open_page("sources", "made", scorer="variance"))
+    assert "Random heads rank the rows nearly alike" in shown  # the synthetic controls do
 
 
 def test_a_bar_leads_to_its_rows(run: Run) -> None:
@@ -93,10 +93,10 @@ def test_a_colour_that_this_run_has_not_is_forgotten(run: Run) -> None:
 
 def test_another_score_keeps_the_lower_half_right(run: Run) -> None:
     """It is computed beside the upper half: the same numbers must come out."""
-    said = texts(open_page("sources", "made", scorer="focus"))
+    shown = texts(open_page("sources", "made", scorer="focus"))
     frame = run.scores(columns=["focus", "n_tokens"])
     rho = frame["focus"].corr(frame["n_tokens"], method="spearman")
-    assert f"Spearman **{rho:+.2f}**".replace("-", "−") in said
+    assert f"Spearman **{rho:+.2f}**".replace("-", "−") in shown
 
 
 def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:

@@ -53,7 +53,7 @@ def metric(page: AppTest, label: str) -> float:
 
 def test_nothing_is_loaded_before_it_is_asked_for() -> None:
     page = open_page("try_it", "tiny")
-    assert live.held() is None
+    assert live.model_in_memory() is None
     assert "Clean loss" not in [m.label for m in page.metric]
     assert "apples and" in page.text_area(key="try_prompt").value
     assert page.text_area(key="try_response").value.startswith("He has")
@@ -112,10 +112,10 @@ def test_every_ablation_answers(mode: str) -> None:
 def test_the_model_is_let_go_by_a_button() -> None:
     page = loaded()
     page.text_area(key="try_prompt").set_value("What is 2 + 3?").run()  # nothing that was kept
-    assert live.held() is not None
+    assert live.model_in_memory() is not None
     assert "MiB of weights" in texts(page)
     page.button(key="free_try").click().run()
-    assert live.held() is None
+    assert live.model_in_memory() is None
     assert page.button(key="live_try")
 
 

@@ -31,9 +31,9 @@ def frames() -> tuple[pd.DataFrame, pd.DataFrame]:
 def _run(path: Path, prompts: pd.DataFrame, responses: pd.DataFrame) -> Run:
     run = make_run(path, frame=responses, name="response", text="response")
     write_scores(run, prompts)
-    told = (run.scores_dir("response") / "settings.json").read_text()
-    told = told.replace('"text": "response"', '"text": "prompt"')
-    (run.scores_dir("default") / "settings.json").write_text(told)
+    settings = (run.scores_dir("response") / "settings.json").read_text()
+    settings = settings.replace('"text": "response"', '"text": "prompt"')
+    (run.scores_dir("default") / "settings.json").write_text(settings)
     return run
 
 

@@ -17,31 +17,31 @@ from circuitseer_core.browse.groupings import (
 
 def test_levels_stand_in_their_natural_order() -> None:
     names = ["Level 10", "Level 2", "Level 2", "Level 1", None]
-    found = encode(pa.chunked_array([names]), 50)
-    assert found.labels == ("Level 1", "Level 2", "Level 10")
-    assert found.codes.tolist() == [2, 1, 1, 0, -1]
+    groups = encode(pa.chunked_array([names]), 50)
+    assert groups.labels == ("Level 1", "Level 2", "Level 10")
+    assert groups.codes.tolist() == [2, 1, 1, 0, -1]
     assert sorted(["10", "9", "b", "a2", "a10"], key=natural) == ["9", "10", "a2", "a10", "b"]
     rows = ['{"l": "Level 10"}', '{"l": "Level 9"}']
     assert values_of(rows) == {"l": ["Level 9", "Level 10"]}
 
 
 def test_names_stand_by_their_rows() -> None:
-    found = encode(pa.chunked_array([["b", "a", "b", "c 1"]]), 50)
-    assert found.labels[0] == "b" and set(found.labels) == {"a", "b", "c 1"}
+    groups = encode(pa.chunked_array([["b", "a", "b", "c 1"]]), 50)
+    assert groups.labels[0] == "b" and set(groups.labels) == {"a", "b", "c 1"}
     assert encode(pa.chunked_array([["s 2", "s 10", "s 10"]]), None).labels == ("s 10", "s 2")
 
 
 def test_numbers_are_grouped_with_one_group_beyond_either_end() -> None:
     rng = np.random.default_rng(0)
     values = np.concatenate([rng.uniform(0, 100, 500), [1e12, np.nan]])
-    found = number_groups(values)
-    sizes = np.bincount(found.codes[found.codes >= 0])
-    assert sizes.sum() == 501 and found.codes[-1] == -1 and (sizes > 0).all()
+    groups = number_groups(values)
+    sizes = np.bincount(groups.codes[groups.codes >= 0])
+    assert sizes.sum() == 501 and groups.codes[-1] == -1 and (sizes > 0).all()
     assert sizes.max() < 120, "no group holds nearly all"
-    assert found.labels[0].startswith("below ") or " to " in found.labels[0]
-    assert found.labels[-1].endswith(" and more") and found.codes[-2] == len(found.labels) - 1
-    low, high = (float(x) for x in found.labels[1].split(" to "))
-    inside = values[found.codes == 1]
+    assert groups.labels[0].startswith("below ") or " to " in groups.labels[0]
+    assert groups.labels[-1].endswith(" and more") and groups.codes[-2] == len(groups.labels) - 1
+    low, high = (float(x) for x in groups.labels[1].split(" to "))
+    inside = values[groups.codes == 1]
     assert low <= inside.min() and inside.max() < high
 
 

@@ -37,3 +37,27 @@ def test_what_cannot_be_matched_is_fewer_pairs(store: ScoreStore) -> None:
     assert matched_sets(store, Filter(tokens=(1, 2)), "focus", 5, 0.0).empty
     one = matched_sets(store, Filter(sources=("source_01",)), "focus", 3, 0.0)
     assert all(i.startswith("source_01/") for i in one["high"])
+
+
+def test_a_score_that_follows_length_leaves_nobody_without_a_partner(tmp_path: Path) -> None:
+    """The highest scores are all long and the lowest all short, as in a large pool."""
+    store = ScoreStore(Run.open(make_run(tmp_path / "run", Shape(rows=20_000, profiles=0))))
+    pairs = matched_sets(store, Filter(), "length", 10, 0.0)
+    assert len(pairs) == 10
+    lengths = [store.sample(i).n_tokens for i in [*pairs["high"], *pairs["low"]]]
+    assert min(lengths) > 100
+
+
+def test_the_partner_is_the_lowest_that_fits(store: ScoreStore) -> None:
+    """Against a search through all rows, for the first pair, which nothing was taken before."""
+    rows = store.run.scores(columns=["id", "source", "n_tokens", "focus"])
+    (pair,) = matched_sets(store, Filter(), "focus", 1, 0.0).itertuples()
+    for high in rows.sort_values(["focus", "id"], ascending=[False, True]).itertuples():
+        near = (rows["n_tokens"] - high.n_tokens).abs() <= TOLERANCE * high.n_tokens
+        fits = rows[near & (rows["source"] == high.source) & (rows["focus"] < high.focus)]
+        if len(fits):
+            break
+    assert pair.high == high.id
+    assert pair.low in set(fits["id"])
+    same_length = fits[fits["n_tokens"] == high.n_tokens]["focus"]
+    assert pair.low_score <= same_length.min()

@@ -61,9 +61,9 @@ def test_strata_are_those_asked_for_and_even(store: ScoreStore) -> None:
 def test_as_the_data_follows_the_rows_of_the_strata(store: ScoreStore) -> None:
     pairs = drawn(store, pairs=60, spread="as the data")
     rows = dict(store.sources().itertuples(index=False))
-    told = Counter(p.source for p in pairs)
+    by_source = Counter(p.source for p in pairs)
     for source, count in rows.items():
-        assert told[source] == pytest.approx(60 * count / 900, abs=2.5)
+        assert by_source[source] == pytest.approx(60 * count / 900, abs=2.5)
 
 
 def test_who_was_seen_is_not_shown_again(store: ScoreStore) -> None:

@@ -26,30 +26,30 @@ def spans_of(text: str, starts: list[int], special: list[int] = [], **more):  # 
 
 
 def test_bytes_of_one_character_become_one_span() -> None:
-    found = spans_of("aé🎉b", [0, 1, 1, 2, 2, 2, 3])
-    assert found.labels == ("a", "é", "🎉", "b")
-    assert found.owner.tolist() == [0, 1, 1, 2, 2, 2, 3]
-    merged = found.merge(np.array([0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.3]))
+    drawn = spans_of("aé🎉b", [0, 1, 1, 2, 2, 2, 3])
+    assert drawn.labels == ("a", "é", "🎉", "b")
+    assert drawn.owner.tolist() == [0, 1, 1, 2, 2, 2, 3]
+    merged = drawn.merge(np.array([0.1, 0.2, 0.1, 0.1, 0.1, 0.1, 0.3]))
     assert merged == pytest.approx([0.1, 0.3, 0.3, 0.3])
-    assert found.first_token().tolist() == [0, 1, 3, 6]
+    assert drawn.first_token().tolist() == [0, 1, 3, 6]
 
 
 def test_special_tokens_stand_apart_from_the_text() -> None:
-    found = spans_of("hi there", [0, 0, 2, 8], special=[0, 3])
-    assert found.labels == (SPECIAL_LABEL, "hi", " there", SPECIAL_LABEL)
-    assert found.special.tolist() == [True, False, False, True]
+    drawn = spans_of("hi there", [0, 0, 2, 8], special=[0, 3])
+    assert drawn.labels == (SPECIAL_LABEL, "hi", " there", SPECIAL_LABEL)
+    assert drawn.special.tolist() == [True, False, False, True]
 
 
 def test_a_truncated_text_has_a_tail() -> None:
-    found = spans_of("one two three four", [0, 3, 7], truncated=True)
-    assert found.labels == ("one", " two", " three") and found.tail == " four"
+    drawn = spans_of("one two three four", [0, 3, 7], truncated=True)
+    assert drawn.labels == ("one", " two", " three") and drawn.tail == " four"
     assert spans_of("one two three four", [0, 3, 7]).tail == ""
 
 
 def test_nothing_at_all() -> None:
-    found = spans_of("", [])
-    assert found.labels == () and found.merge(np.array([])).tolist() == []
-    assert shade(np.array([]), found).top == 0
+    drawn = spans_of("", [])
+    assert drawn.labels == () and drawn.merge(np.array([])).tolist() == []
+    assert shade(np.array([]), drawn).top == 0
     assert spans_of("", [0], special=[0]).labels == (SPECIAL_LABEL,)
 
 
@@ -60,11 +60,11 @@ def test_nothing_at_all() -> None:
 )
 def test_labels_and_tail_are_the_text(text: str, cuts: list[int], truncated: bool) -> None:
     starts = sorted(min(c, len(text) - 1) for c in cuts)
-    found = spans_of(text, starts, truncated=truncated)
-    assert "".join(found.labels) + found.tail == text
-    assert (np.diff(found.owner) >= 0).all() and found.owner[-1] == len(found.labels) - 1
+    drawn = spans_of(text, starts, truncated=truncated)
+    assert "".join(drawn.labels) + drawn.tail == text
+    assert (np.diff(drawn.owner) >= 0).all() and drawn.owner[-1] == len(drawn.labels) - 1
     values = np.random.default_rng(0).random(len(starts))
-    assert found.merge(values).sum() == pytest.approx(values.sum())
+    assert drawn.merge(values).sum() == pytest.approx(values.sum())
 
 
 def test_contributions_are_shares_of_the_variance() -> None:
@@ -76,13 +76,13 @@ def test_contributions_are_shares_of_the_variance() -> None:
 
 
 def test_the_sink_is_left_out_or_clipped() -> None:
-    found = spans_of("x" * 200, list(range(200)))
+    drawn = spans_of("x" * 200, list(range(200)))
     values = np.concatenate([[60.0], np.linspace(0.1, 1, 199)])
-    out = shade(values, found)
+    out = shade(values, drawn)
     assert out.left_out.tolist() == [True] + [False] * 199 and out.strength[0] == 0
     assert out.top == pytest.approx(np.quantile(values[1:], 0.99))
     assert out.left_out_share == pytest.approx(60 / values.sum())
-    kept = shade(values, found, leave_out_sink=False)
+    kept = shade(values, drawn, leave_out_sink=False)
     assert kept.clipped == 2 and kept.strength[0] == 1 and kept.strength[100] > 0.3
 
 
@@ -127,11 +127,11 @@ def test_what_a_score_is_made_of_sums_to_it() -> None:
 
 def test_nothing_is_coloured_that_means_nothing() -> None:
     """A sink of nearly everything: the rest differ among themselves by next to nothing."""
-    found = spans_of("x" * 100, list(range(100)))
+    drawn = spans_of("x" * 100, list(range(100)))
     values = np.concatenate([[0.9999], np.linspace(0.1, 1, 99) * 1e-6])
-    out = shade(values, found)
+    out = shade(values, drawn)
     assert out.faint == 99 and not out.strength.any()
     even = np.full(100, 0.01)
     even[7] = 0.01 * limits.COLOURED * 0.9
-    seen = shade(even, found)
+    seen = shade(even, drawn)
     assert seen.faint == 1 and seen.strength[7] == 0 and seen.strength[8] == 1

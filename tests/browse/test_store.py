@@ -122,6 +122,15 @@ def test_a_sample_comes_back_whole(store: ScoreStore, frame: pd.DataFrame) -> No
         store.sample("nobody")
 
 
+def test_several_samples_come_in_the_order_they_were_asked_for(store: ScoreStore) -> None:
+    ids = store.ids_at(np.array([650, 3, 204]))
+    several = store.samples(ids)
+    assert [sample.id for sample in several] == list(ids)
+    assert [sample.text for sample in several] == [store.sample(name).text for name in ids]
+    with pytest.raises(UserError, match="no sample has the id 'nobody'"):
+        store.samples([ids[0], "nobody"])
+
+
 def test_columns_come_in_data_order(store: ScoreStore, frame: pd.DataFrame) -> None:
     assert np.array_equal(store.numbers("focus"), frame["focus"].to_numpy())
     sources = store.groups("source")
@@ -135,10 +144,10 @@ def test_columns_come_in_data_order(store: ScoreStore, frame: pd.DataFrame) -> N
 
 
 def test_facets_are_columns_with_few_values(store: ScoreStore) -> None:
-    found = store.facets()
-    assert found["level"] == ["1", "2", "3", "4", "5"]
-    assert set(found) == {"level", "topic"}  # "answer" has more than the limit
-    assert all(len(values) <= FACET_VALUES for values in found.values())
+    facets = store.facets()
+    assert facets["level"] == ["1", "2", "3", "4", "5"]
+    assert set(facets) == {"level", "topic"}  # "answer" has more than the limit
+    assert all(len(values) <= FACET_VALUES for values in facets.values())
 
 
 def test_matched_pairs_share_source_and_length(store: ScoreStore, frame: pd.DataFrame) -> None:
@@ -160,13 +169,13 @@ def test_matched_pairs_share_source_and_length(store: ScoreStore, frame: pd.Data
 def test_a_partner_is_the_furthest_score_nearby(store: ScoreStore, frame: pd.DataFrame) -> None:
     by_id = frame.set_index("id")
     own = by_id.iloc[40]
-    found = by_id.loc[partner(store, str(own.name), "variance")]
+    partner_row = by_id.loc[partner(store, str(own.name), "variance")]
     near = by_id[
         (by_id["source"] == own["source"])
         & ((by_id["n_tokens"] - own["n_tokens"]).abs() <= TOLERANCE * own["n_tokens"] + 1e-9)
     ]
     gaps = (near["variance"] - own["variance"]).abs()
-    assert abs(found["variance"] - own["variance"]) == gaps.max()
+    assert abs(partner_row["variance"] - own["variance"]) == gaps.max()
 
 
 def test_names_become_safe_sql() -> None:

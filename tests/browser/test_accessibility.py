@@ -10,6 +10,7 @@ from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Server
+from tests.support.browser import rest
 
 PAGES = (
     "overview", "runs", "runs?runs_view=Start", "heads", "try_it", "samples",
@@ -51,8 +52,7 @@ def arrive(page: Page, path: str) -> None:
     mark = "&" if "?" in path else "?"
     page.goto(f"/{path.removeprefix('overview')}{mark}run=small")
     expect(page.locator("[data-testid=stMainBlockContainer] h1")).to_be_visible()
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+    rest(page)
 
 
 def faults(page: Page) -> list[str]:
@@ -61,22 +61,22 @@ def faults(page: Page) -> list[str]:
     Streamlit's own list of pages is left out: it puts sections between a list and its items.
     """
     page.evaluate(AXE_SCRIPT)
-    found: dict[str, Any] = page.evaluate(
+    result: dict[str, Any] = page.evaluate(
         "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
     )
     return [
         f"{v['id']}: {[node['html'][:160] for node in v['nodes'][:3]]}"
-        for v in found["violations"]
+        for v in result["violations"]
         if v["impact"] in ("serious", "critical")
     ]
 
 
 def test_axe_finds_nothing_serious_on_any_page(themed: Page) -> None:
-    found = {}
+    by_path = {}
     for path in PAGES:
         arrive(themed, path)
-        found[path] = faults(themed)
-    assert not {path: lines for path, lines in found.items() if lines}
+        by_path[path] = faults(themed)
+    assert not {path: lines for path, lines in by_path.items() if lines}
 
 
 def test_axe_would_find_a_button_without_a_name(page: Page) -> None:
@@ -112,6 +112,7 @@ def test_j_and_k_turn_samples_over_and_leave_fields_alone(page: Page) -> None:
     expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
     page.keyboard.press("j")
     expect(rows.nth(1)).to_have_attribute("aria-selected", "true")
+    rest(page)
     page.keyboard.press("k")
     expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
     box = page.get_by_role("textbox").first

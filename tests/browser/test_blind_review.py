@@ -15,34 +15,35 @@ from circuitseer_core.selection import review
 from circuitseer_core.selection.agreement import agreement
 from circuitseer_core.wording import percent
 from tests.browser.conftest import Server
+from tests.support.browser import click, fill, rest
 from tests.support.synthetic import Shape, make_run
-
-expect.set_options(timeout=60_000)  # machines that test are busy machines
-
-VIEW = "/samples?run=reviewed&view=Blind+review"
 
 
 @pytest.fixture
-def reviewed(server: Server) -> Run:
-    return Run.open(make_run(server.runs / "reviewed", Shape(rows=300, sources=3), seed=4))
+def reviewed(server: Server, request: pytest.FixtureRequest) -> Run:
+    """A run of the test's own: what one has judged, another never sees."""
+    name = request.node.name.replace("_", "-")
+    return Run.open(make_run(server.runs / name, Shape(rows=300, sources=3), seed=4))
+
+
+def view(run: Run) -> str:
+    return f"/samples?run={run.name}&view=Blind+review"
 
 
 def press(page: Page, key: str, then: str | re.Pattern[str]) -> None:
     """Press a key of the pair in view; the next pair, or what follows, is there afterwards."""
+    rest(page)  # the texts come before the buttons that the keys belong to
     page.keyboard.press(key)
     expect(page.get_by_text(then).first).to_be_visible()
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
 
 
 def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
     page: Page, reviewed: Run, tmp_path: Path
 ) -> None:
-    page.goto(VIEW)
-    pairs = page.get_by_label("Pairs", exact=True)
-    pairs.fill("6")
-    pairs.press("Enter")
+    page.goto(view(reviewed))
+    fill(page, "Pairs", "6")
     page.get_by_role("button", name=re.compile("^Long, over")).click()  # not the long ones
-    page.get_by_role("button", name="Start the batch").click()
+    click(page, "Start the batch")
     expect(page.get_by_text("Pair 1 of 6", exact=True)).to_be_visible()
     (batch,) = review.load(reviewed.path).batches.values()
     assert {pair.band for pair in batch.pairs} == {"short", "middle"}
@@ -56,7 +57,7 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
         assert "agree" not in main and not any(score in main for score in scores)
     press(page, "z", "Pair 3 of 6; 3 judged")
     press(page, "s", "Pair 4 of 6")
-    page.goto(VIEW)  # the same in another tab, or tomorrow
+    page.goto(view(reviewed))  # the same in another tab, or tomorrow
     expect(page.get_by_text("Pair 4 of 6", exact=True)).to_be_visible()
     expect(page.locator(".st-key-blind_A")).to_be_visible()
     press(page, "a", "Pair 5 of 6")
@@ -64,11 +65,11 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
     press(page, "b", "Agreement with the score")
 
     state = review.load(reviewed.path)
-    told = state.told()
-    assert told["choice"].tolist() == ["left", "right", "skip", "left", "right", "right"]
-    found = agreement(told)
-    sentence = page.get_by_text(f"of {found.decided} decided pairs you and variance")
-    expect(sentence).to_contain_text(f"95 % interval {percent(found.interval[0])}")
+    verdicts = state.finished_verdicts()
+    assert verdicts["choice"].tolist() == ["left", "right", "skip", "left", "right", "right"]
+    agreed = agreement(verdicts)
+    sentence = page.get_by_text(f"of {agreed.decided} decided pairs you and variance")
+    expect(sentence).to_contain_text(f"95 % interval {percent(agreed.interval[0])}")
     expect(sentence).to_contain_text("skipped: 1")
     expect(page.locator(".st-key-figure_agreement .js-plotly-plot")).to_be_visible()
     expect(page.locator(".st-key-figure_agreement_others .js-plotly-plot")).to_be_visible()
@@ -82,17 +83,17 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
         page.get_by_role("button", name="JSON of this batch").click()
     waiting.value.save_as(tmp_path / "batch.json")
     kept = json.loads((tmp_path / "batch.json").read_text())
-    assert kept["agreement"]["agreed"] == found.agreed and len(kept["pairs"]) == 6
-    assert waiting.value.suggested_filename == "reviewed-review-1.json"
+    assert kept["agreement"]["agreed"] == agreed.agreed and len(kept["pairs"]) == 6
+    assert waiting.value.suggested_filename == f"{reviewed.name}-review-1.json"
 
 
 def test_a_batch_that_is_ended_early_says_so(page: Page, server: Server, reviewed: Run) -> None:
-    page.goto(VIEW)
-    page.get_by_role("button", name="Start the batch").click()
+    page.goto(view(reviewed))
+    click(page, "Start the batch")
     expect(page.get_by_text("Pair 1 of 20", exact=True)).to_be_visible()
     expect(page.locator(".st-key-blind_A")).to_be_visible()
     press(page, "a", "Pair 2 of 20")
-    page.get_by_role("button", name="End the batch here").click()
+    click(page, "End the batch here")
     page.get_by_role("button", name="End it", exact=True).click()
     expect(page.get_by_text("Ended after 1 of 20 pairs.")).to_be_visible()
     expect(page.get_by_role("button", name="Start the batch")).to_be_visible()

@@ -11,6 +11,7 @@ from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
+from tests.support.browser import click, fill, rest
 from tests.support.readings_run import readings_run
 
 FEW = {"target": "level", "folds": 3, "repeats": 1, "permutations": 20}
@@ -31,6 +32,7 @@ def test_the_answer_its_figures_and_the_map(page: Page, fitted: Run) -> None:
     expect(page.locator(".st-key-figure_calibration_rows .js-plotly-plot")).to_be_visible()
     canvas = page.locator("canvas[role=application]")
     expect(canvas).to_be_visible()
+    rest(page)
     canvas.focus()
     canvas.press("ArrowRight")
     canvas.press("Enter")
@@ -41,12 +43,10 @@ def test_the_answer_its_figures_and_the_map(page: Page, fitted: Run) -> None:
 def test_a_fit_is_started_watched_and_answered(page: Page, fitted: Run) -> None:
     page.goto("/calibrate?run=fitted")
     expect(page.get_by_role("button", name="Fit", exact=True)).to_be_enabled()
-    most = page.get_by_label("Heads at most", exact=True)
-    most.fill("2")
-    most.press("Enter")
+    fill(page, "Heads at most", "2")
     page.get_by_role("combobox", name="Target").click()
     page.get_by_role("option", name="level", exact=True).click()
-    page.get_by_role("button", name="Fit", exact=True).click()
+    click(page, "Fit")
     chosen = page.get_by_role("combobox", name="Calibration")
     expect(chosen).to_have_value("level-2", timeout=240_000)
     expect(page.get_by_text(re.compile("At most 2 heads a fit"))).to_be_visible()

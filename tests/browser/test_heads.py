@@ -8,6 +8,8 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.support.browser import fill, rest
+
 LEFT, TOP, BAR = 40, 8, 76  # the map's margins in ui/heatmap.js
 
 
@@ -15,9 +17,7 @@ def open_heads(page: Page, run: str, extra: str = "") -> None:
     page.goto(f"/heads?run={run}{extra}")
     expect(page.get_by_role("heading", name="Heads", exact=True)).to_be_visible()
     expect(page.locator("[data-ready]")).to_be_visible()
-    # The map comes first; what stands above it may still move it until the script has ended.
-    expect(page.locator("[data-test-script-state=notRunning]")).to_be_visible()
-    expect(page.locator("[data-testid=stSkeleton]")).to_have_count(0)
+    rest(page)  # the map comes first; what stands above it may still move it
 
 
 def cell_at(page: Page, layers: int, heads: int, layer: int, head: int) -> tuple[float, float]:
@@ -35,6 +35,7 @@ def test_45_clicks_on_a_map_of_80_by_64_are_exact(page: Page) -> None:
     missed = []
     for _ in range(45):
         layer, head = draw.randrange(80), draw.randrange(64)
+        rest(page)
         page.mouse.click(*cell_at(page, 80, 64, layer, head))
         try:
             expect(page.get_by_label("Layer", exact=True)).to_have_value(str(layer))
@@ -58,8 +59,7 @@ def test_a_link_names_run_and_head_and_survives_a_refresh(page: Page) -> None:
     open_heads(page, "small", "&layer=4&head=6")
     expect(page.get_by_label("Layer", exact=True)).to_have_value("4")
     expect(page.get_by_label("Head", exact=True)).to_have_value("6")
-    page.get_by_label("Head", exact=True).fill("2")
-    page.get_by_label("Head", exact=True).press("Enter")
+    fill(page, "Head", "2")
     expect(page).to_have_url(re.compile(r"head=2"))
     page.reload()
     expect(page.get_by_label("Head", exact=True)).to_have_value("2")
@@ -70,8 +70,7 @@ def test_the_set_follows_the_rule_at_once(page: Page) -> None:
     open_heads(page, "small")
     expect(page.get_by_text("3 / 48")).to_be_visible()
     page.get_by_role("radio", name="Count").click()
-    page.get_by_label("Number of heads").fill("7")
-    page.get_by_label("Number of heads").press("Enter")
+    fill(page, "Number of heads", "7")
     expect(page.get_by_text("7 / 48")).to_be_visible()
     expect(page.get_by_text("Rescore with this set")).to_be_visible()
 
@@ -79,11 +78,11 @@ def test_the_set_follows_the_rule_at_once(page: Page) -> None:
 def test_values_are_kept_across_pages(page: Page) -> None:
     open_heads(page, "small")
     page.get_by_role("radio", name="Count").click()
-    page.get_by_label("Number of heads").fill("5")
-    page.get_by_label("Number of heads").press("Enter")
+    fill(page, "Number of heads", "5")
     expect(page.get_by_text("5 / 48")).to_be_visible()
     page.get_by_role("link", name="Overview").click()
     expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
+    rest(page)
     page.get_by_role("link", name="Heads").first.click()
     expect(page.get_by_text("5 / 48")).to_be_visible()
     expect(page).to_have_url(re.compile("run=small"))
@@ -101,6 +100,7 @@ def test_every_view_opens_from_its_link(page: Page, view: str) -> None:
 def test_a_figure_downloads_as_svg_png_html_and_csv(page: Page) -> None:
     open_heads(page, "small", "&heads_view=Layers")
     expect(page.locator(".st-key-figure_layer_marginals .js-plotly-plot")).to_be_visible()
+    rest(page)
     page.locator(".st-key-layer_marginals_menu button").click()
     menu = page.locator('[data-testid="stPopoverBody"]')
     starts = {

@@ -8,7 +8,8 @@ from urllib.parse import urlencode
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
-from tests.browser.conftest import Server, start_server
+from tests.browser.conftest import PATIENCE_MS, Server, start_server
+from tests.support.browser import rest
 from tests.support.hostile import SNIPPETS, make_hostile
 
 VIEWS = (
@@ -56,7 +57,7 @@ def hostile(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     process, url = start_server(runs)
     yield Server(url, runs)
     process.terminate()
-    process.wait(timeout=20)
+    process.wait(timeout=60)
 
 
 @pytest.fixture
@@ -68,15 +69,14 @@ def tab(chromium: Browser, hostile: Server) -> Iterator[Page]:
         "e => window.refused.push(`${e.violatedDirective} ${e.blockedURI}`))"
     )
     page = context.new_page()
-    page.set_default_timeout(60_000)
+    page.set_default_timeout(PATIENCE_MS)
     yield page
     context.close()
 
 
 def settle(page: Page) -> None:
     page.wait_for_selector("[data-testid='stMainBlockContainer'] :is(h1, h2)")
-    page.wait_for_selector("[data-test-script-state='notRunning']", timeout=120_000)
-    page.wait_for_timeout(800)
+    rest(page)
 
 
 def test_nothing_of_a_hostile_run_renders(tab: Page, hostile: Server) -> None:

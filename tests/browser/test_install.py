@@ -46,4 +46,4 @@ def test_the_installed_app_shows_the_bundled_run(
         page.close()
     finally:
         process.terminate()
-        process.wait(timeout=20)
+        process.wait(timeout=60)

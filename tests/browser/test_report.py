@@ -9,6 +9,7 @@ from playwright.sync_api import Browser
 
 from circuitseer_core.report.report import report
 from circuitseer_core.runs.folder import Run
+from tests.browser.conftest import PATIENCE_MS
 from tests.report.test_report import whole
 
 __all__ = ["whole"]
@@ -25,10 +26,10 @@ def test_draws_without_a_network(
     asked: list[str] = []
     troubles: list[str] = []
     view = chromium.new_page(viewport={"width": 900, "height": 900}, color_scheme=scheme)
-    view.set_default_timeout(120_000)  # CI machines are small and busy
+    view.set_default_timeout(PATIENCE_MS)
     view.on("request", lambda request: asked.append(request.url))
     view.on("pageerror", lambda error: troubles.append(str(error)))
-    view.on("console", lambda said: troubles.append(said.text))
+    view.on("console", lambda message: troubles.append(message.text))
     view.goto(out.as_uri())
     view.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 9")
     ground = view.evaluate("getComputedStyle(document.body).backgroundColor")

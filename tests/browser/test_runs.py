@@ -6,6 +6,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,10 +15,11 @@ from playwright.sync_api import Page, expect
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
+from tests.support.browser import click, fill, rest
 
 SLOW = """
 import json, os, sys, time
-run, n = sys.argv[sys.argv.index("--run") + 1], 60
+run, n = sys.argv[sys.argv.index("--run") + 1], 9000
 for i in range(n):
     report = {"stage": sys.argv[1], "state": "running", "done": i, "total": n, "unit": "samples",
               "rate": 5.0, "eta_s": (n - i) / 5, "message": "", "pid": os.getpid(), "updated": ""}
@@ -30,40 +32,42 @@ for i in range(n):
 
 
 @pytest.fixture
-def slow_job(server: Server, tmp_path: Path) -> Path:
-    """A run whose job takes 12 seconds a step and does nothing."""
+def slow_job(server: Server, tmp_path: Path) -> Iterator[Path]:
+    """A run whose job does nothing for longer than any page takes to open; ended with the test."""
     script = tmp_path / "slow.py"
     script.write_text(SLOW, encoding="utf-8")
     run = server.runs / f"slow-{time.monotonic_ns()}"
     steps = [["detect", "--run", str(run)], ["score", "--run", str(run)]]
     jobs.start(run, steps, program=[sys.executable, str(script)])
-    return run
+    yield run
+    if run.exists():  # not where the test has renamed or deleted it
+        jobs.cancel(run)
 
 
 def test_progress_shows_and_cancel_ends_the_process(page: Page, slow_job: Path) -> None:
     page.goto(f"/runs?run={slow_job.name}")
-    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    expect(page.get_by_text("of 9,000 samples")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    expect(page.get_by_text("of 9,000 samples")).to_be_visible()
     child = json.loads((slow_job / "job.json").read_text())["child"]["pid"]
-    press(page, "Cancel")
+    click(page, "Cancel")
     expect(page.get_by_text("Cancelled").first).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
     assert not Path(f"/proc/{child}").exists() or not os.path.isdir("/proc")
     Run.open(slow_job)
     # What Resume runs is this package, not the script above: it misses its --model and says so.
-    press(page, "Resume")
+    click(page, "Resume")
     expect(page.get_by_text("Failed").first).to_be_visible()
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
 def test_a_second_tab_sees_the_same_job(page: Page, slow_job: Path) -> None:
     page.goto(f"/runs?run={slow_job.name}")
-    expect(page.get_by_text("of 60 samples")).to_be_visible()
+    expect(page.get_by_text("of 9,000 samples")).to_be_visible()
     second = page.context.new_page()
     second.goto(f"/runs?run={slow_job.name}")
-    expect(second.get_by_text("of 60 samples")).to_be_visible()
-    second.get_by_role("button", name="Cancel").click()
+    expect(second.get_by_text("of 9,000 samples")).to_be_visible()
+    click(second, "Cancel")
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
@@ -77,6 +81,7 @@ def test_start_on_the_tiny_model_refresh_and_watch_it_finish(
     ]
     data.write_text("\n".join(json.dumps(row) for row in rows), encoding="utf-8")
     page.goto("/runs?runs_view=Start")
+    rest(page)
     page.get_by_role("radio", name="Folder", exact=True).click()
     fill(page, "Folder", str(tiny_model))
     fill(page, "Name of the run", "from-the-form")
@@ -89,10 +94,10 @@ def test_start_on_the_tiny_model_refresh_and_watch_it_finish(
         expect(card.get_by_text("40 rows")).to_be_visible()
     page.get_by_text("Detection settings").click()
     fill(page, "Probe samples", "6")
-    page.get_by_role("button", name="Start", exact=True).click()
+    click(page, "Start")
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     page.reload()
-    expect(page.get_by_text("See the results")).to_be_visible(timeout=120_000)
+    expect(page.get_by_text("See the results")).to_be_visible()
     run = Run.open(server.runs / "from-the-form")
     assert run.stage_state() == {"detect": "done", "score": "done", "select": "done"}
     page.get_by_text("See the results").click()
@@ -106,6 +111,7 @@ def test_a_preview_says_what_is_wrong_before_anything_is_started(
     data = tmp_path / "answers-missing.jsonl"
     data.write_text('{"question": "What is 2 + 2?"}\n', encoding="utf-8")
     page.goto("/runs?runs_view=Start")
+    rest(page)
     card = page.locator(".st-key-card_probe")
     card.get_by_role("radio", name="Files or folders").click()
     box = card.get_by_role("textbox", name="Datasets, one a line")
@@ -123,29 +129,13 @@ def test_rename_and_delete(page: Page, server: Server, slow_job: Path) -> None:
     jobs.cancel(slow_job)
     page.goto(f"/runs?run={slow_job.name}")
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
-    page.get_by_role("button", name="Rename").click()
+    click(page, "Rename")
     fill(page, "New name", "renamed-run")
+    rest(page)
     page.locator(".st-key-do_rename button").click()
     expect(page.locator(".st-key-card_job").get_by_text("renamed-run")).to_be_visible()
     assert (server.runs / "renamed-run" / "run.json").is_file()
-    page.get_by_role("button", name="Delete").click()
-    page.get_by_role("button", name="Delete for good").click()
+    click(page, "Delete")
+    click(page, "Delete for good")
     expect(page.locator(".st-key-card_job").get_by_text("renamed-run")).to_have_count(0)
     assert not (server.runs / "renamed-run").exists()
-
-
-def press(page: Page, name: str) -> None:
-    """Click a button once the page rests: a click in the very redraw that brings it is lost."""
-    expect(page.get_by_role("button", name=name)).to_be_visible()
-    app = page.get_by_test_id("stApp")
-    expect(app).to_have_attribute("data-test-script-state", "notRunning")
-    page.get_by_role("button", name=name).click()
-
-
-def fill(page: Page, label: str, text: str) -> None:
-    """Type into a text or number box and commit it."""
-    box = page.get_by_role("textbox", name=label, exact=True).or_(
-        page.get_by_role("spinbutton", name=label, exact=True)
-    )
-    box.fill(text)
-    box.press("Enter")

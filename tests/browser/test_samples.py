@@ -17,9 +17,8 @@ from playwright.sync_api import Page, expect
 
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import ROOT, Server
+from tests.support.browser import click, fill, rest
 from tests.support.synthetic import Shape, make_run
-
-expect.set_options(timeout=60_000)  # machines that test are busy machines
 
 FIGURE = ".st-key-figure_histogram .js-plotly-plot, .st-key-figure_drawn .js-plotly-plot"
 
@@ -78,24 +77,19 @@ def shown(page: Page) -> bool:
     return bool(page.evaluate("getComputedStyle(document.body).display !== 'none'"))
 
 
-def settle(page: Page) -> None:
-    """Wait until no script run is going on."""
-    page.wait_for_timeout(150)
-    expect(page.locator("[data-testid=stStatusWidget]")).to_have_count(0)
-
-
 def test_filter_then_sample_then_token(page: Page, journey: Run) -> None:
     frame = journey.scores(columns=["id", "source", "variance"])
     inside = frame[frame["source"] == "source_01"].sort_values("variance", ascending=False)
     open_page(page, "samples", "run=journey&source=source_01", ".row")
     expect(page.get_by_text(f"{len(inside)} of 300 match")).to_be_visible()
+    rest(page)
     page.locator(".row").nth(3).click()
     wanted = inside["id"].iloc[3]
     expect(page).to_have_url(re.compile("sample=" + wanted.replace("/", "(/|%2F)")))
     expect(page.locator(".row.chosen .rank")).to_have_text("4")
     # The list is drawn first: until the text follows, a click would fall on the sample before.
     expect(page.get_by_label(f"Tokens of {wanted}")).to_be_visible()
-    settle(page)
+    rest(page)
     token = page.locator(".token").nth(5)
     token.hover()
     expect(page.locator(".tip")).to_contain_text("#5")
@@ -108,12 +102,14 @@ def test_filter_then_sample_then_token(page: Page, journey: Run) -> None:
 
 def test_the_keyboard_does_what_a_click_does(page: Page, journey: Run) -> None:
     open_page(page, "samples", "run=journey", ".row")
+    rest(page)
     page.locator(".row").first.focus()
     page.keyboard.press("ArrowDown")
     page.keyboard.press("ArrowDown")
     page.keyboard.press("Enter")
     expect(page.locator(".row.chosen .rank")).to_have_text("3")
     expect(page.get_by_text("rank 3 of 300")).to_be_visible()
+    rest(page)
     page.locator(".token").first.focus()
     for key in ("ArrowRight", "ArrowRight", "Enter"):
         page.keyboard.press(key)
@@ -123,6 +119,7 @@ def test_the_keyboard_does_what_a_click_does(page: Page, journey: Run) -> None:
 def test_two_thousand_tokens_show_and_answer(page: Page, long: Run) -> None:
     open_page(page, "samples", "run=long", ".token")
     expect(page.locator(".token")).to_have_count(2000)
+    rest(page)
     page.locator(".token").nth(1999).click()
     expect(page.get_by_text("token 1999: receives")).to_be_visible()
     top = page.locator(".st-key-token_box")
@@ -139,20 +136,21 @@ def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) ->
     ):
         if "blind" in ready:
             open_page(page, "samples", query, ".st-key-review_start")
-            page.get_by_role("button", name="Start the batch").click()
+            click(page, "Start the batch")
             expect(page.locator(ready)).to_be_visible()
         else:
             open_page(page, "samples", query, ready)
-        settle(page)
+        rest(page)
         assert page.title() != "owned"
         assert shown(page)
         main = page.locator("[data-testid=stMain]")
         for tag in ("script", "b", "i", "u", "s", "img[src*=evil]", "a[href^=javascript]"):
-            found = main.locator(tag).filter(has_text=re.compile("owned|bold|level|source"))
-            expect(found).to_have_count(0)
+            injected = main.locator(tag).filter(has_text=re.compile("owned|bold|level|source"))
+            expect(injected).to_have_count(0)
         holder = page.locator(ready).first if "blind" in ready else page.locator(".tokens").first
         expect(holder).to_contain_text("<style>body{display:none}")
     open_page(page, "samples", "run=hostile", ".token")
+    rest(page)
     page.get_by_text("Render maths").click()
     box = page.locator(".st-key-maths_open")
     expect(box.locator(".katex")).not_to_have_count(0)
@@ -160,11 +158,13 @@ def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) ->
     assert "<script>document.title='owned'</script><style>body{display:none}</style>" in text
     assert "![](http://evil.example/pixel.png) [click](javascript:alert(1)) <b>bold</b>" in text
     expect(box.locator("img, b, script, a, h1, em, code")).to_have_count(0)
+    rest(page)
     page.get_by_text("Response, all scores, original row").click()
+    rest(page)
     assert shown(page)
     for name in ("sources", "export"):
         open_page(page, name, "run=hostile", FIGURE)
-        settle(page)
+        rest(page)
         assert page.title() != "owned"
         assert page.locator(".js-plotly-plot b, .js-plotly-plot i").count() == 0
     assert not errors
@@ -172,7 +172,7 @@ def test_hostile_samples_change_nothing_around_them(page: Page, hostile: Run) ->
 
 def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
     open_page(page, "sources", "run=journey&by=source", ".st-key-figure_histogram .points path")
-    settle(page)
+    rest(page)
     bars = page.locator(FIGURE).first.locator(".bars .points path")
     box = bars.nth(6).bounding_box()
     assert box is not None
@@ -186,15 +186,15 @@ def test_a_bar_leads_to_its_rows(page: Page, journey: Run) -> None:
 
 def test_a_point_leads_to_its_sample(page: Page, journey: Run) -> None:
     open_page(page, "sources", "run=journey&colour=source", ".st-key-figure_length_points .point")
-    settle(page)
+    rest(page)
     scores = journey.scores(columns=["id", "variance"]).set_index("id")["variance"]
     points = page.locator(".st-key-figure_length_points .scatterlayer .point")
     assert points.count() == len(scores)
     points.nth(int(points.count()) - 1).click(force=True)
     page.wait_for_url(re.compile(r"/samples\?.*sample="))
     expect(page).to_have_url(re.compile("sample="))
-    found = re.search(r"sample=([^&]+)", page.url)
-    assert found is not None and unquote(found[1]) in scores.index
+    match = re.search(r"sample=([^&]+)", page.url)
+    assert match is not None and unquote(match[1]) in scores.index
     expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
 
 
@@ -210,18 +210,18 @@ def test_the_dial_then_one_click_to_the_very_files_of_export(
     page: Page, journey: Run, tmp_path: Path
 ) -> None:
     open_page(page, "export", "run=journey", FIGURE)
+    rest(page)
     before = page.get_by_test_id("stMetric").nth(4).inner_text()
-    page.get_by_role("button", name="top-k", exact=True).click()
+    click(page, "top-k")
     expect(page.get_by_test_id("stMetric").nth(4)).to_contain_text("100 %")
     assert "100 %" not in before
+    rest(page)
     slider = page.get_by_role("slider").first
     slider.focus()
     slider.press("ArrowRight")
     expect(page.get_by_text("τ = 0.05").first).to_be_visible()
-    page.get_by_label("Keep it as", exact=True).fill("byhand")
-    page.get_by_label("Keep it as", exact=True).press("Enter")
-    settle(page)
-    with page.expect_download(timeout=120_000) as waiting:
+    fill(page, "Keep it as", "byhand")
+    with page.expect_download() as waiting:
         page.get_by_role("button", name="Draw, keep and download").click()
     assert waiting.value.suggested_filename == "byhand.zip"
     out = tmp_path / "byhand.jsonl"
@@ -245,12 +245,11 @@ def test_the_dial_then_one_click_to_the_very_files_of_export(
 
 def test_values_survive_other_pages(page: Page, journey: Run) -> None:
     open_page(page, "export", "run=journey&scorer=focus", FIGURE)
-    page.get_by_label("Seed", exact=True).fill("7")
-    page.get_by_label("Seed", exact=True).press("Enter")
-    settle(page)
+    fill(page, "Seed", "7")
     page.get_by_role("link", name="Sources").click()
     expect(page.get_by_role("heading", name="Sources", exact=True)).to_be_visible()
     expect(page).to_have_url(re.compile("scorer=focus"))
+    rest(page)
     page.get_by_role("link", name="Export").click()
     expect(page.get_by_label("Seed", exact=True)).to_have_value("7")
     expect(page).to_have_url(re.compile("run=journey"))

@@ -11,6 +11,7 @@ from playwright.sync_api import Page, expect
 
 from circuitseer_core import detect, score
 from tests.browser.conftest import Server
+from tests.support.browser import click, rest
 
 RUN = "tried"
 
@@ -32,13 +33,14 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
     page.goto(f"/try_it?run={RUN}&sample=toy/3&ablate=0.1")
     prompt = page.get_by_role("textbox", name="Prompt", exact=True)
     expect(prompt).to_have_value(re.compile("Tom has 3 apples"))
-    page.get_by_role("button", name="Load the model and try").click()
+    click(page, "Load the model and try")
     expect(page.get_by_text("5 draws of as many random heads")).to_be_visible()
     expect(page.get_by_text("MiB of weights")).to_be_visible()
     expect(page.locator(".st-key-card_written_Ablated")).to_be_visible()
 
     heads = page.get_by_role("textbox", name="Heads to ablate", exact=True)
     canvas = page.locator("canvas[role=application]")
+    rest(page)
     canvas.focus()
     for key in ("ArrowDown", "ArrowRight", "ArrowRight", "Enter"):
         canvas.press(key)
@@ -46,10 +48,11 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
     expect(page.get_by_text("ablating 2 heads together")).to_be_visible()
     expect(page).to_have_url(re.compile(r"ablate=0\.1"))
 
-    page.get_by_role("button", name="Next sample").click()
+    click(page, "Next sample")
     expect(prompt).not_to_have_value(re.compile("Tom has 3 apples"))
+    rest(page)
     page.get_by_text("What one head attends to").click()
     expect(page.locator(".st-key-figure_try_attention_map .js-plotly-plot")).to_be_visible()
-    page.get_by_role("button", name="Free it").click()
+    click(page, "Free it")
     expect(page.get_by_role("button", name="Load the model and try")).to_be_visible()
     expect(page.locator("[data-testid=stException]")).to_have_count(0)

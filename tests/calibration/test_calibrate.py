@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from circuitseer_core.api import run_calibration
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
@@ -18,6 +17,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import CALIBRATED
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.stages import run_calibration
 from tests.support.readings_run import HEADS, PLANTED, readings_run
 from tests.support.run_factory import make_run
 
@@ -65,8 +65,8 @@ def test_sources_by_themselves_and_by_the_others(tmp_path: Path) -> None:
     for judged in ("own", "other"):
         assert {("heads", judged, s) for s in ("gsm", "aqua")} <= lines
     assert ("heads", "within", None) in lines and ("heads", "other", None) in lines
-    told = " ".join(record.verdict)
-    assert "Within sources it holds" in told and "Fitted to the others only" in told
+    text = " ".join(record.verdict)
+    assert "Within sources it holds" in text and "Fitted to the others only" in text
 
 
 def test_sources_can_be_taken_out(tmp_path: Path) -> None:

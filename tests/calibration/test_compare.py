@@ -19,8 +19,8 @@ FEW = CalibrateSettings(target="x", folds=4, repeats=1, permutations=20)
 
 
 def lines(rows: Rows, target: np.ndarray, settings: CalibrateSettings = FEW) -> dict[str, Estimate]:
-    found = study(rows, target, settings, PLANTED)
-    return {e.name: e for e in found.estimates if e.judged == "pooled"}
+    compared = study(rows, target, settings, PLANTED)
+    return {e.name: e for e in compared.estimates if e.judged == "pooled"}
 
 
 def test_losses_are_a_rival_where_they_were_scored() -> None:
@@ -28,10 +28,10 @@ def test_losses_are_a_rival_where_they_were_scored() -> None:
     noisy = np.exp(target / 4 + np.random.default_rng(2).normal(size=160) / 4)
     noisy[::9] = np.nan
     with_loss = replace(rows, numbers=rows.numbers | {"perplexity": noisy})
-    found = lines(with_loss, target)
-    loss = found["perplexity and IFD"]
+    by_name = lines(with_loss, target)
+    loss = by_name["perplexity and IFD"]
     assert loss.value is not None and loss.value > 0.4
-    assert f"perplexity and IFD{PLUS}" in found and "perplexity" in found
+    assert f"perplexity and IFD{PLUS}" in by_name and "perplexity" in by_name
     assert "perplexity and IFD" not in lines(rows, target)
     both = study(with_loss, target, FEW, PLANTED).gains
     assert (HEADS, "perplexity and IFD") in {(g.name, g.than) for g in both} or (
@@ -42,9 +42,9 @@ def test_losses_are_a_rival_where_they_were_scored() -> None:
 
 def test_what_heads_add_is_paired_and_has_an_interval() -> None:
     rows, target = planted_rows(200)
-    found = study(rows, target, FEW, PLANTED)
-    gains = {(g.name, g.than): g for g in found.gains}
-    by_name = {e.name: e.value for e in found.estimates}
+    compared = study(rows, target, FEW, PLANTED)
+    gains = {(g.name, g.than): g for g in compared.gains}
+    by_name = {e.name: e.value for e in compared.estimates}
     for base in (WORDS, REST):
         gain = gains[base + PLUS, base]
         assert gain.value is not None and gain.low is not None and gain.high is not None

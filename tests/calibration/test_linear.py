@@ -18,9 +18,9 @@ def data(n: int, p: int, seed: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndar
     return tokens, columns, target
 
 
-def training_of(tokens: np.ndarray, held: np.ndarray, *targets: np.ndarray) -> Training:
+def training_of(tokens: np.ndarray, held_out: np.ndarray, *targets: np.ndarray) -> Training:
     out = LengthOut(tokens)
-    return Training(out, length_basis(held), out.residual(np.column_stack(targets)))
+    return Training(out, length_basis(held_out), out.residual(np.column_stack(targets)))
 
 
 @pytest.mark.parametrize("p", [4, 90])
@@ -51,11 +51,11 @@ def test_held_out_rows_are_predicted_by_the_weights() -> None:
     training = training_of(tokens[:60], tokens[60:], target[:60])
     fit = fit_ridge(columns[:60], columns[60:], training)
     by_hand = columns[60:] @ fit.weights[:, 0] - length_basis(tokens[60:]) @ fit.length[:, 0]
-    assert np.allclose(by_hand, fit.held[:, 0])
+    assert np.allclose(by_hand, fit.held_out[:, 0])
     left = (
         target[60:] - length_basis(tokens[60:]) @ training.out.coefficients(target[:60, None])[:, 0]
     )
-    assert np.corrcoef(fit.held[:, 0], left)[0, 1] > 0.8
+    assert np.corrcoef(fit.held_out[:, 0], left)[0, 1] > 0.8
 
 
 def test_more_columns_than_rows_do_not_predict_noise() -> None:
@@ -72,7 +72,7 @@ def test_targets_do_not_meet() -> None:
     other = np.random.default_rng(9).permutation(target)
     both = fit_ridge(columns, columns[:5], training_of(tokens, tokens[:5], target, other))
     alone = fit_ridge(columns, columns[:5], training_of(tokens, tokens[:5], other))
-    assert np.allclose(both.held[:, 1], alone.held[:, 0])
+    assert np.allclose(both.held_out[:, 1], alone.held_out[:, 0])
     assert both.alpha[1] == alone.alpha[0]
 
 
@@ -89,5 +89,5 @@ def test_one_length_and_constant_columns_do_no_harm() -> None:
     tokens = np.full(30, 50.0)
     columns = np.column_stack([np.arange(30.0), np.ones(30)])
     fit = fit_ridge(columns, columns[:3], training_of(tokens, tokens[:3], np.arange(30.0)))
-    assert np.isfinite(fit.held).all() and fit.weights[1, 0] == 0
-    assert fit.held[0, 0] < fit.held[2, 0]
+    assert np.isfinite(fit.held_out).all() and fit.weights[1, 0] == 0
+    assert fit.held_out[0, 0] < fit.held_out[2, 0]

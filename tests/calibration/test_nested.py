@@ -35,65 +35,65 @@ def predicted(strength: float, permutations: int = 0, seed: int = 0) -> tuple[Ou
 
 
 def test_a_planted_effect_is_found_and_noise_is_not() -> None:
-    found, design = predicted(1.0)
+    out, design = predicted(1.0)
     judge = Judge(design.target, design.tokens)
     rows, _ = planted_rows(200)
     folds = folds_by_hash(rows.ids, FOLDS, 0)
-    assert judge.value(found.blocks[HEADS], folds) > 0.5
-    assert judge.value(found.blocks[WORDS + PLUS], folds) > 0.4
-    assert abs(judge.value(found.blocks[WORDS], folds)) < 0.3
+    assert judge.value(out.blocks[HEADS], folds) > 0.5
+    assert judge.value(out.blocks[WORDS + PLUS], folds) > 0.4
+    assert abs(judge.value(out.blocks[WORDS], folds)) < 0.3
     none, design = predicted(0.0)
     assert abs(Judge(design.target, design.tokens).value(none.blocks[HEADS], folds)) < 0.25
 
 
 def test_permuted_targets_give_no_more_than_chance() -> None:
-    found, design = predicted(1.0, permutations=40)
+    out, design = predicted(1.0, permutations=40)
     rows, _ = planted_rows(200)
     folds = folds_by_hash(rows.ids, FOLDS, 0)
     values = [
         Judge(target, design.tokens).value(guess, folds)
-        for target, guess in zip(design.permuted.T, found.permuted.T, strict=True)
+        for target, guess in zip(design.permuted.T, out.permuted.T, strict=True)
     ]
     assert abs(np.mean(values)) < 0.06
-    assert max(values) < Judge(design.target, design.tokens).value(found.blocks[HEADS], folds)
+    assert max(values) < Judge(design.target, design.tokens).value(out.blocks[HEADS], folds)
 
 
 def test_the_target_of_a_held_out_row_changes_no_prediction_of_it() -> None:
     rows, target = planted_rows(120)
     folds = folds_by_hash(rows.ids, FOLDS, 0)
     blocks = [head_block(rows, HEADS, ALL, ()), word_block(rows)]
-    held = np.flatnonzero(folds == 1)
+    held_out = np.flatnonzero(folds == 1)
     other = target.copy()
-    other[held] = np.random.default_rng(5).normal(size=len(held)) * 100
+    other[held_out] = np.random.default_rng(5).normal(size=len(held_out)) * 100
     none = np.zeros((120, 0))
     one = out_of_fold(blocks, {}, Design(target, rows.tokens, none), folds)
     two = out_of_fold(blocks, {}, Design(other, rows.tokens, none), folds)
     for name in (HEADS, WORDS):
-        assert np.allclose(one.blocks[name][held], two.blocks[name][held])
+        assert np.allclose(one.blocks[name][held_out], two.blocks[name][held_out])
         assert not np.allclose(one.blocks[name], two.blocks[name])
 
 
 def test_the_blend_is_the_mean_of_its_fits_and_yields_to_a_clear_winner() -> None:
     rows, target = planted_rows(200, 3.0)
     block = head_block(rows, HEADS, ALL, ())
-    train, held = np.arange(150), np.arange(150, 200)
+    train, held_out = np.arange(150), np.arange(150, 200)
     training = prepared(
-        Design(target, rows.tokens, np.zeros((200, 0))), train, held, permuted=False
+        Design(target, rows.tokens, np.zeros((200, 0))), train, held_out, permuted=False
     )
-    fits = [variant.fit(train, held, training) for variant in block.variants]
+    fits = [variant.fit(train, held_out, training) for variant in block.variants]
     mixed = blend(fits[:-1])
-    assert np.allclose(mixed.held, np.mean([fit.held for fit in fits[:-1]], axis=0))
-    everything = rows.readings[held].reshape(len(held), -1).astype(np.float64)
+    assert np.allclose(mixed.held_out, np.mean([fit.held_out for fit in fits[:-1]], axis=0))
+    everything = rows.readings[held_out].reshape(len(held_out), -1).astype(np.float64)
     by_hand = (
-        everything @ mixed.weights[:, 0] - length_basis(rows.tokens[held]) @ mixed.length[:, 0]
+        everything @ mixed.weights[:, 0] - length_basis(rows.tokens[held_out]) @ mixed.length[:, 0]
     )
-    assert np.allclose(by_hand, mixed.held[:, 0])
+    assert np.allclose(by_hand, mixed.held_out[:, 0])
     assert chosen_fit(block, fits, training.targets)[0] in ("first", "all")
     rows, target = planted_rows(200, 0.0)
     training = prepared(
-        Design(target, rows.tokens, np.zeros((200, 0))), train, held, permuted=False
+        Design(target, rows.tokens, np.zeros((200, 0))), train, held_out, permuted=False
     )
-    fits = [variant.fit(train, held, training) for variant in block.variants]
+    fits = [variant.fit(train, held_out, training) for variant in block.variants]
     assert chosen_fit(block, fits, training.targets)[0] == BLEND
 
 

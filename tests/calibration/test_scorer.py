@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from circuitseer_core.api import run_calibration, run_scoring
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.folds import folds_by_hash
@@ -31,6 +30,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.stages import run_calibration, run_scoring
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.readings_run import HEADS, readings_run, scores_of
 
@@ -74,9 +74,9 @@ def slow(run: Run) -> np.ndarray:
 
 
 def test_it_is_every_row_by_the_fit_that_did_not_see_it(run: Run) -> None:
-    found = scores_of(run, CALIBRATED)
-    assert np.allclose(found, slow(run))
-    assert found.min() > 0 and found.max() < 1
+    scores = scores_of(run, CALIBRATED)
+    assert np.allclose(scores, slow(run))
+    assert scores.min() > 0 and scores.max() < 1
     assert run.scoring().scorers[-1] == CALIBRATED
     assert ScoreStore(run).scorers[-1] == CALIBRATED
 
@@ -187,6 +187,6 @@ def test_another_scoring_gets_it_in_one_pass(tmp_path: Path) -> None:
     done = run_scoring(run.path, asked, show=False)
     assert done.scorers[-1] == CALIBRATED and done.feature_heads == record.heads_needed
     assert done.calibration is not None and done.calibration.sha256 == fits_hash(record)
-    found = scores_of(run, CALIBRATED, "new")
-    assert np.isfinite(found).all() and np.allclose(found, calibrated_scores(run, "new", record))
+    scores = scores_of(run, CALIBRATED, "new")
+    assert np.isfinite(scores).all() and np.allclose(scores, calibrated_scores(run, "new", record))
     assert run_scoring(run.path, asked, show=False).calibration == done.calibration

@@ -14,7 +14,7 @@ from tests.support.readings_run import planted_rows
 
 
 @pytest.mark.parametrize(
-    ("given", "wanted"),
+    ("raw", "wanted"),
     [
         ([1, 2.5, None], [1, 2.5, np.nan]),
         (["3", " 4.5 ", "x"], [3, 4.5, np.nan]),
@@ -25,8 +25,8 @@ from tests.support.readings_run import planted_rows
         ([True, False, True], [1, 0, 1]),
     ],
 )
-def test_values_are_read(given: list[Any], wanted: list[float]) -> None:
-    values, _ = ordinal(given)
+def test_values_are_read(raw: list[Any], wanted: list[float]) -> None:
+    values, _ = ordinal(raw)
     assert np.array_equal(values, np.array(wanted, dtype=float), equal_nan=True)
 
 
@@ -57,8 +57,8 @@ def test_columns_of_the_scores_and_of_the_data_and_counts() -> None:
         rows.originals[number] = {"level": row}
     rows.responses[:] = ["a=1\nb=2", "", None, "c=3"]
     assert np.array_equal(target(rows, target="variance").values, rows.numbers["variance"])
-    found = target(rows, target="level")
-    assert found.kind == "ordinal" and found.unread == 1 and np.isnan(found.values[2:]).all()
+    level = target(rows, target="level")
+    assert level.kind == "ordinal" and level.unread == 1 and np.isnan(level.values[2:]).all()
     counted = target(rows, target="count:=").values
     assert np.array_equal(counted, [2, 0, np.nan, 1], equal_nan=True)
     assert target(rows, target="count:\\n").values[0] == 1

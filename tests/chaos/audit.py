@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 
-def told(report: dict[str, Any]) -> tuple[list[str], bool]:
+def lines_and_verdict(report: dict[str, Any]) -> tuple[list[str], bool]:
     """Lines to print, and whether every package was looked up and has no known weakness."""
     packages = report["dependencies"]
     skipped = [p for p in packages if "skip_reason" in p]
@@ -42,7 +42,7 @@ def main(path: Path) -> int:
     if not path.is_file():
         print("pip-audit wrote no report")
         return 1
-    lines, fine = told(json.loads(path.read_text(encoding="utf-8")))
+    lines, fine = lines_and_verdict(json.loads(path.read_text(encoding="utf-8")))
     print("\n".join(lines))
     return 0 if fine else 1
 

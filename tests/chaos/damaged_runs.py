@@ -52,11 +52,11 @@ def main() -> None:
         whole = whole_run(home / "whole", rows=64)
         furnish(whole)
         make_run(home / "runs" / GOOD, Shape(rows=40, layers=2, heads=3))
-        found = list(damages(whole))[options.first :: options.every]
-        found = [one for one in found if re.search(options.match, one[0])]
-        random.Random(0).shuffle(found)  # a pass that is cut off has met all kinds of files
+        chosen = list(damages(whole))[options.first :: options.every]
+        chosen = [one for one in chosen if re.search(options.match, one[0])]
+        random.Random(0).shuffle(chosen)  # a pass that is cut off has met all kinds of files
         journal = Journal(options.journal)
-        faults = _walk(whole, home / "runs" / RUN, list(_pieces(found, options.views)), journal)
+        faults = _walk(whole, home / "runs" / RUN, list(_pieces(chosen, options.views)), journal)
         sys.exit(1 if faults else 0)
 
 
@@ -64,14 +64,14 @@ Views = list[tuple[str, dict[str, str]]]
 
 
 def _pieces(
-    found: Sequence[tuple[str, str]], views: str
+    chosen: Sequence[tuple[str, str]], views: str
 ) -> Iterator[tuple[str, tuple[str, str], Views]]:
     """Names, damages and the views to open: the first view of every page before all others."""
     first = [(page, queries[0]) for page, queries in VIEWS.items()]
     others = [(page, query) for page, queries in VIEWS.items() for query in queries[1:]]
     for kind, some in (("first views", first), ("other views", others)):
         if kind == "first views" or views == "all":
-            for file, damage in found:
+            for file, damage in chosen:
                 yield f"{file}, {damage}, {kind}", (file, damage), some
 
 

@@ -95,14 +95,14 @@ class Visitor:
         await self.socket.send(message.SerializeToString())
         while True:
             raw = await asyncio.wait_for(self.socket.recv(), 300)
-            told = ForwardMsg()
-            told.ParseFromString(raw if isinstance(raw, bytes) else raw.encode())
-            kind = told.WhichOneof("type")
+            forward = ForwardMsg()
+            forward.ParseFromString(raw if isinstance(raw, bytes) else raw.encode())
+            kind = forward.WhichOneof("type")
             if kind == "auto_rerun":
-                self.fragments[told.auto_rerun.fragment_id] = told.auto_rerun.interval
-            elif kind == "delta" and told.delta.new_element.HasField("exception"):
-                self.seen.raised.append(f"{page}: {told.delta.new_element.exception.message}")
-            elif kind == "script_finished" and told.script_finished != (
+                self.fragments[forward.auto_rerun.fragment_id] = forward.auto_rerun.interval
+            elif kind == "delta" and forward.delta.new_element.HasField("exception"):
+                self.seen.raised.append(f"{page}: {forward.delta.new_element.exception.message}")
+            elif kind == "script_finished" and forward.script_finished != (
                 ForwardMsg.FINISHED_EARLY_FOR_RERUN
             ):
                 break

@@ -311,9 +311,9 @@ def second(chaos: Chaos, run: Path) -> None:
                 raise Wrong("the first process did not take the lock")
             time.sleep(0.02)
         code = chaos.attempt(run)
-        said = chaos.printed()
-        if code != 1 or f"another process (pid {first.pid})" not in said:
-            raise Wrong(f"a second process: exit {code}, {said[-300:]}")
+        log = chaos.printed()
+        if code != 1 or f"another process (pid {first.pid})" not in log:
+            raise Wrong(f"a second process: exit {code}, {log[-300:]}")
     finally:
         go.touch()
         first.join()
@@ -335,9 +335,9 @@ def worker_killed(chaos: Chaos, run: Path) -> None:
 
     def act(pid: int) -> None:
         while not killed and Path(f"/proc/{pid}").exists():
-            told = subprocess.run(["pgrep", "-P", str(pid), "-f", "device_worker"],
+            listed = subprocess.run(["pgrep", "-P", str(pid), "-f", "device_worker"],
                                   capture_output=True, text=True)  # fmt: skip
-            workers = told.stdout.split()
+            workers = listed.stdout.split()
             if len(workers) == 2:
                 time.sleep(chaos.rng.uniform(0, 8))
                 after(0, signal.SIGKILL, int(chaos.rng.choice(workers)))

@@ -143,12 +143,12 @@ def gone(session: int, patience_s: float = 30.0) -> bool:
 
 
 def _members(session: int) -> list[int]:
-    found = []
+    members = []
     for entry in Path("/proc").iterdir():
         with contextlib.suppress(OSError, ValueError, IndexError):
             if not entry.name.isdigit() or os.getsid(int(entry.name)) != session:
                 continue
             state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
             if state not in "ZX":
-                found.append(int(entry.name))
-    return found
+                members.append(int(entry.name))
+    return members

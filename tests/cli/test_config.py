@@ -123,8 +123,10 @@ def test_a_written_file_gives_the_same_settings_back(tmp_path: Path, caught: lis
     write_settings(tmp_path, "select", Path("runs/my run"), settings)
     text = (tmp_path / SETTINGS_FILE).read_text()
     assert text.startswith("# To run it again: ") and f"{tmp_path / SETTINGS_FILE}" in text
-    given = {name for name in options(SelectionSettings) if getattr(settings, name) is not None}
-    assert set(yaml.safe_load(text)) == given | {"command", "run"}
+    set_options = {
+        name for name in options(SelectionSettings) if getattr(settings, name) is not None
+    }
+    assert set(yaml.safe_load(text)) == set_options | {"command", "run"}
     assert call("select", "--config", tmp_path / SETTINGS_FILE) == ""
     assert caught == [(Path("runs/my run"), settings)]
 

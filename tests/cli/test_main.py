@@ -109,8 +109,8 @@ def test_inspect_prints_json(made: Path) -> None:
     sample = Run.open(made / "run").scores(columns=["id"])["id"].iloc[0]
     code, output = call("inspect", "--run", made / "run", "--id", sample)
     assert code == 0
-    found = json.loads(output[output.index("{") :])
-    assert found["tokens"] and found["heads"]
+    printed = json.loads(output[output.index("{") :])
+    assert printed["tokens"] and printed["heads"]
 
 
 def test_report_and_validate(made: Path, tmp_path: Path) -> None:

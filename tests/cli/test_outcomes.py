@@ -36,8 +36,8 @@ def test_detect_names_heads_losses_and_doubts(run: Run) -> None:
         outcome.lines
     )
     expected = [s for s in warnings(run, stage="detect") if s.severity == "warn"]
-    said = [line for line in outcome.lines if line.startswith("warning: ")]
-    assert said == [f"warning: {s.title}: {s.text}" for s in expected]
+    warning_lines = [line for line in outcome.lines if line.startswith("warning: ")]
+    assert warning_lines == [f"warning: {s.title}: {s.text}" for s in expected]
     assert [w["key"] for w in outcome.facts["warnings"] if w["severity"] == "warn"] == [
         s.key for s in expected
     ]

@@ -59,8 +59,9 @@ def test_generated_files(
         else:
             path.unlink()
     with capsys.disabled():
-        told = sum(n for what, n in seen.items() if what.endswith("told"))
-        print(f"\n{FILES:,} generated files: {FILES - told:,} read, {told:,} refused in a line, ")
+        refused = sum(n for what, n in seen.items() if what.endswith("told"))
+        print(f"\n{FILES:,} generated files: {FILES - refused:,} read, ", end="")
+        print(f"{refused:,} refused in a line, ")
         print(f"{time.monotonic() - began:.0f} s; {dict(sorted(seen.items()))}")
     assert {what.split()[1] for what in seen} == {"told", "read"}
 
@@ -112,7 +113,7 @@ def test_cells_that_python_cannot_hold_lose_their_row_alone(tmp_path: Path) -> N
 def test_a_file_that_is_small_on_disk_only_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrow_formats, "_BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow_formats, "FREE_BYTES", 1 << 20)
     path = tmp_path / "bomb.parquet"
     schema = pa.schema([("question", pa.binary())])
     chunk = pa.table({"question": [bytes(1 << 20)]}, schema=schema)

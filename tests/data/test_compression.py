@@ -89,9 +89,9 @@ def test_damaged_files_are_one_line(tmp_path: Path, ending: str, damage: str) ->
     whole = packed(TEXTS["jsonl"].encode(), ending)
     broken = {"cut": whole[:-4], "tail": whole + b"and more", "plain": TEXTS["jsonl"].encode()}
     path.write_bytes(broken[damage])
-    with pytest.raises(UserError, match=f"a.jsonl.{ending} is no whole (gzip|zstd) file") as told:
+    with pytest.raises(UserError, match=f"a.jsonl.{ending} is no whole (gzip|zstd) file") as raised:
         list(Corpus([str(path)]))
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from circuitseer_core.data.sample import Reject, Sample
 
 
 @pytest.mark.parametrize(
-    ("text", "default", "found"),
+    ("text", "default", "mark"),
     [
         ("question,answer\na,b\n", ",", ","),
         ("question;answer\na;b\n", ",", ";"),
@@ -29,8 +29,8 @@ from circuitseer_core.data.sample import Reject, Sample
         ("question;answer\n\"two\nlines\";b\n", ",", ";"),
     ],
 )  # fmt: skip
-def test_delimiters(text: str, default: str, found: str) -> None:
-    assert delimiter_of(text.encode(), default) == found
+def test_delimiters(text: str, default: str, mark: str) -> None:
+    assert delimiter_of(text.encode(), default) == mark
 
 
 @pytest.mark.parametrize("ending", ["csv", "tsv"])

@@ -61,15 +61,15 @@ def _families(source: str) -> list[Sample]:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(found) for found in re.findall(r"(?<![\w)])-?\d+", text)]
+    return [int(digits) for digits in re.findall(r"(?<![\w)])-?\d+", text)]
 
 
 def _determinant(sample: Sample) -> int:
     import sympy
 
-    found = re.search(r"\[\[.*\]\]", sample.prompt)
-    assert found is not None
-    lines = re.findall(r"\[([-\d, ]+)\]", found.group())
+    match = re.search(r"\[\[.*\]\]", sample.prompt)
+    assert match is not None
+    lines = re.findall(r"\[([-\d, ]+)\]", match.group())
     return int(sympy.Matrix([_numbers(line) for line in lines]).det())
 
 
@@ -80,10 +80,10 @@ def _root(sample: Sample) -> int:
         slope, offset, value = _numbers(sample.prompt)
         offset = -offset if "subtracting" in sample.prompt else offset
     else:
-        found = re.search(r"(\d+)x ([+-]) (\d+) = (-?\d+)", sample.prompt)
-        assert found is not None
-        slope, value = int(found[1]), int(found[4])
-        offset = int(found[2] + found[3])
+        match = re.search(r"(\d+)x ([+-]) (\d+) = (-?\d+)", sample.prompt)
+        assert match is not None
+        slope, value = int(match[1]), int(match[4])
+        offset = int(match[2] + match[3])
     x = sympy.Symbol("x")
     (root,) = sympy.solve(sympy.Eq(slope * x + offset, value), x)
     return int(root)
@@ -114,10 +114,10 @@ def test_every_step_that_is_arithmetic_is_right(source: str) -> None:
     checked = 0
     for sample in _families(source):
         for line in (sample.response or "").splitlines():
-            found = re.fullmatch(r"(?:det = )?([-\d+*/() ]+|\d+ mod \d+) = (-?\d+)", line)
-            if found:
-                expression = found[1].replace("mod", "%")
-                assert eval(expression, {"__builtins__": {}}) == int(found[2]), line  # noqa: S307
+            match = re.fullmatch(r"(?:det = )?([-\d+*/() ]+|\d+ mod \d+) = (-?\d+)", line)
+            if match:
+                expression = match[1].replace("mod", "%")
+                assert eval(expression, {"__builtins__": {}}) == int(match[2]), line  # noqa: S307
                 checked += 1
     assert checked >= 100
 

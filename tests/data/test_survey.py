@@ -35,56 +35,61 @@ def data(tmp_path: Path) -> str:
 
 
 def test_everything_is_accounted_for(data: str) -> None:
-    found = survey(Corpus([data]))
-    assert (found.rows, found.read, found.samples, found.rejects) == (16, 16, 11, 5)
-    assert found.reasons[0] == Reason("empty prompt", 2, "a.jsonl:10")
-    assert sum(reason.rows for reason in found.reasons) == 5
-    assert found.sources == {"a": 9, "web": 2}
-    assert found.duplicates == 2, "xx and XX, and q twice"
-    assert (found.with_response, found.probe) == (10, 10)
-    assert [(r.reason, r.rows) for r in found.not_probe] == [("no response", 1)]
-    assert [(f.name, f.format, f.rows) for f in found.files] == [
+    surveyed = survey(Corpus([data]))
+    assert (surveyed.rows, surveyed.read, surveyed.samples, surveyed.rejects) == (16, 16, 11, 5)
+    assert surveyed.reasons[0] == Reason("empty prompt", 2, "a.jsonl:10")
+    assert sum(reason.rows for reason in surveyed.reasons) == 5
+    assert surveyed.sources == {"a": 9, "web": 2}
+    assert surveyed.duplicates == 2, "xx and XX, and q twice"
+    assert (surveyed.with_response, surveyed.probe) == (10, 10)
+    assert [(r.reason, r.rows) for r in surveyed.not_probe] == [("no response", 1)]
+    assert [(f.name, f.format, f.rows) for f in surveyed.files] == [
         ("a.jsonl", "JSON Lines", 14),
         ("b.csv", "CSV, semicolons", 2),
     ]
-    assert json.loads(json.dumps(asdict(found)))["response_items"] == "first"
+    assert json.loads(json.dumps(asdict(surveyed)))["response_items"] == "first"
 
 
 def test_lengths_are_those_of_the_prompts(data: str) -> None:
     corpus = Corpus([data])
-    found = survey(corpus)
+    surveyed = survey(corpus)
     lengths = np.array([len(entry.prompt) for entry in corpus if isinstance(entry, Sample)])
-    assert found.length_unit == "characters"
-    assert sum(each.prompts for each in found.lengths) == len(lengths) == found.samples
-    for each in found.lengths:
+    assert surveyed.length_unit == "characters"
+    assert sum(each.prompts for each in surveyed.lengths) == len(lengths) == surveyed.samples
+    for each in surveyed.lengths:
         assert each.prompts == ((lengths >= each.low) & (lengths <= each.high)).sum()
     names = {"min": 0, "p5": 5, "p25": 25, "median": 50, "p75": 75, "p95": 95, "max": 100}
     expected = np.percentile(lengths, list(names.values()), method="inverted_cdf")
-    assert found.quantiles == dict(zip(names, expected.tolist(), strict=True))
+    assert surveyed.quantiles == dict(zip(names, expected.tolist(), strict=True))
 
 
 def test_tokens_and_the_probe_are_asked_of_those_who_know(data: str) -> None:
-    found = survey(
+    surveyed = survey(
         Corpus([data]),
         tokens=lambda texts: [2 for _ in texts],
         why_not=lambda sample: f"longer than {len(sample.prompt)}" if sample.response else None,
     )
-    assert found.length_unit == "tokens" and found.quantiles["max"] == 2
-    assert found.probe == 1 and [r.reason for r in found.not_probe] == ["longer than …"]
+    assert surveyed.length_unit == "tokens" and surveyed.quantiles["max"] == 2
+    assert surveyed.probe == 1 and [r.reason for r in surveyed.not_probe] == ["longer than …"]
 
 
 def test_a_limit_is_said(data: str) -> None:
-    found = survey(Corpus([data]), limit=3)
-    assert (found.rows, found.read, found.samples) == (16, 3, 3)
+    surveyed = survey(Corpus([data]), limit=3)
+    assert (surveyed.rows, surveyed.read, surveyed.samples) == (16, 3, 3)
 
 
 def test_no_sample_at_all(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"question": ""}\n')
-    found = survey(Corpus([str(tmp_path / "a.jsonl")]))
-    assert (found.samples, found.rejects, found.lengths, found.quantiles) == (0, 1, [], {})
+    surveyed = survey(Corpus([str(tmp_path / "a.jsonl")]))
+    assert (surveyed.samples, surveyed.rejects, surveyed.lengths, surveyed.quantiles) == (
+        0,
+        1,
+        [],
+        {},
+    )
 
 
 def test_the_item_that_is_taken_is_said(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").write_text('{"question": "a", "answer": ["1", "2"]}\n')
-    found = survey(Corpus([str(tmp_path / "a.jsonl")], Fields(response_items="all")))
-    assert found.response_items == "all" and found.with_response == 1
+    surveyed = survey(Corpus([str(tmp_path / "a.jsonl")], Fields(response_items="all")))
+    assert surveyed.response_items == "all" and surveyed.with_response == 1

@@ -48,18 +48,18 @@ def estimate(run: Run, *, probe_size: int, mode: str, contrast: bool = False) ->
 @pytest.mark.parametrize("mode", ["exact", "racing"])
 def test_the_estimate_of_the_same_detection_is_what_it_took(tmp_path: Path, mode: str) -> None:
     run = measured(tmp_path, mode=mode)
-    told = estimate(run, probe_size=6, mode=mode)
-    assert told.how == "before" and told.evaluations == run.detection.evaluations
-    assert told.seconds == pytest.approx(run.record.seconds["detect"])
+    cost = estimate(run, probe_size=6, mode=mode)
+    assert cost.how == "before" and cost.evaluations == run.detection.evaluations
+    assert cost.seconds == pytest.approx(run.record.seconds["detect"])
 
 
 @pytest.mark.parametrize("mode", ["exact", "racing"])
 def test_a_contrast_set_runs_the_same_rounds_again(tmp_path: Path, mode: str) -> None:
     data = str(write_data(tmp_path / "contrast.jsonl"))
     run = measured(tmp_path, mode=mode, contrast=[data])
-    told = estimate(run, probe_size=6, mode=mode, contrast=True)
-    assert told.evaluations == run.detection.evaluations
-    assert told.seconds == pytest.approx(run.record.seconds["detect"])
+    cost = estimate(run, probe_size=6, mode=mode, contrast=True)
+    assert cost.evaluations == run.detection.evaluations
+    assert cost.seconds == pytest.approx(run.record.seconds["detect"])
 
 
 def test_a_detection_that_was_stopped_tells_nothing(tmp_path: Path) -> None:
@@ -75,9 +75,9 @@ def test_candidates_count_as_the_forward_passes_they_are() -> None:
 
     def seconds(**changes: object) -> float:
         options = {"probe_size": 10, "mode": "exact", "contrast": False, "runs": []} | changes
-        told = detect_cost(size, model="m", **options).seconds
-        assert told is not None
-        return told
+        estimated = detect_cost(size, model="m", **options).seconds
+        assert estimated is not None
+        return estimated
 
     per_pass = TOKENS_PER_SAMPLE * size.parameters / CPU_TOKENS_PARAMETERS
     assert seconds(probe_pool=110) - seconds(probe_pool=10) == pytest.approx(100 * per_pass)

@@ -94,16 +94,16 @@ def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
     setup: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     tmp, options = setup
-    said: list[ProgressRecord] = []
+    written: list[ProgressRecord] = []
     write = ProgressRecord.write
 
     def keep(record: ProgressRecord, path: Path) -> None:
-        said.append(record)
+        written.append(record)
         write(record, path)
 
     monkeypatch.setattr(ProgressRecord, "write", keep)
     run_detect(tmp / "run", options | {"stack_tokens": None})
-    assert list(dict.fromkeys(record.phase for record in said)) == [
+    assert list(dict.fromkeys(record.phase for record in written)) == [
         "Reading the data",
         "Loading the model",
         "Drawing candidates for the probe",
@@ -113,7 +113,7 @@ def test_every_phase_has_a_name_and_the_pool_counts_the_ablations_ahead(
         "Ablating heads",
         "Measuring the noise floor",
     ]
-    pool = next(r for r in said if r.phase.startswith("Clean loss") and r.state == "done")
+    pool = next(r for r in written if r.phase.startswith("Clean loss") and r.state == "done")
     ahead = 6 * 12 * FORWARDS_PER_EVALUATION  # samples, heads: done itself, this is what is left
     assert pool.done == pool.total and pool.eta_s == pytest.approx(ahead / pool.rate, abs=0.1)
 
@@ -151,10 +151,10 @@ def test_contrast_gives_specificity(setup: tuple[Path, dict[str, Any]]) -> None:
     head = heads[~heads["raced_out"]].iloc[0]
     ratio = {}
     for name in ("probe", "contrast"):
-        mine = table[(table["set"] == name) & (table["layer"] == head["layer"])]
-        mine = mine[mine["head"] == head["head"]]
+        own_rows = table[(table["set"] == name) & (table["layer"] == head["layer"])]
+        own_rows = own_rows[own_rows["head"] == head["head"]]
         clean = probe[probe["set"] == name]["base_loss"].mean()
-        ratio[name] = mine["delta_loss"].mean() / clean
+        ratio[name] = own_rows["delta_loss"].mean() / clean
     assert head["specificity"] == pytest.approx(ratio["probe"] - ratio["contrast"])
     assert heads["specificity_rank"].min() == 1
 

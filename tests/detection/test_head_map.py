@@ -51,11 +51,11 @@ def frame(**columns: Any) -> pd.DataFrame:
 
 
 def test_a_map_is_read_in_order_without_unknown_columns(tmp_path: Path) -> None:
-    found = read_head_map(write_map(tmp_path / "map", frame(note="=cmd()", below_noise=True)))
-    assert found.heads["layer"].tolist() == [0, 0, 1, 1]
-    assert found.heads["rank"].tolist() == [2, 3, 1, 4]
-    assert "note" not in found.heads and found.heads["below_noise"].all()
-    assert "importance" not in repr(found), "a notebook is not shown the whole table"
+    head_map = read_head_map(write_map(tmp_path / "map", frame(note="=cmd()", below_noise=True)))
+    assert head_map.heads["layer"].tolist() == [0, 0, 1, 1]
+    assert head_map.heads["rank"].tolist() == [2, 3, 1, 4]
+    assert "note" not in head_map.heads and head_map.heads["below_noise"].all()
+    assert "importance" not in repr(head_map), "a notebook is not shown the whole table"
 
 
 @pytest.mark.parametrize(

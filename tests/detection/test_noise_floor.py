@@ -53,16 +53,16 @@ def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str,
     converted = copy.deepcopy(reference.model).to(wide)
     exact = expected(ReferenceModel(converted, reference.tokenizer, name="wide"), samples())
     table = importance(reference, measured(reference, samples()))
-    found = floor_of(reference, table, run)
+    floor = floor_of(reference, table, run)
     truth = importance(reference, exact)["delta_loss"]
     chosen = choose_pairs(table, 0)
     error = chosen["delta_loss"] - truth.loc[chosen.index]
     # The naive reference takes its losses in float32, which at 1e-7 nats can be seen.
     close = 0.05 if dtype == torch.bfloat16 else 0.3
-    assert found.nats == pytest.approx(float(np.sqrt((error**2).mean())), rel=close)
-    assert (found.pairs, found.against, found.unmeasured) == (PAIRS, against, None)
-    assert found.effect == pytest.approx(chosen["delta_loss"].abs().median())
-    assert (1e-4 < found.nats < 1) if dtype == torch.bfloat16 else (1e-9 < found.nats < 1e-4)
+    assert floor.nats == pytest.approx(float(np.sqrt((error**2).mean())), rel=close)
+    assert (floor.pairs, floor.against, floor.unmeasured) == (PAIRS, against, None)
+    assert floor.effect == pytest.approx(chosen["delta_loss"].abs().median())
+    assert (1e-4 < floor.nats < 1) if dtype == torch.bfloat16 else (1e-9 < floor.nats < 1e-4)
 
 
 def test_a_planted_error_is_found(run: Run) -> None:
@@ -101,6 +101,6 @@ def test_why_there_is_none(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         raise RuntimeError("no such kernel for Double")
 
     monkeypatch.setattr(Ablator, "_measure", lacks)
-    found = floor_of(reference, table, run)
-    assert found.nats is None and "does not run in fp64: no such kernel" in str(found.unmeasured)
+    floor = floor_of(reference, table, run)
+    assert floor.nats is None and "does not run in fp64: no such kernel" in str(floor.unmeasured)
     assert all(p.dtype == torch.float32 for p in reference.model.parameters())

@@ -46,9 +46,9 @@ def test_the_estimate_counts_the_work_and_says_how_it_knows(
     reference, samples = tiny_model(), encoded([12] * 10)
     assert timing.estimate(reference, settings, samples, budget=64).seconds
     monkeypatch.setattr(timing, "pass_seconds", lambda *_: 10.0)
-    told = timing.estimate(reference, settings, samples, budget=64)
-    assert told.seconds == 10 * 10.0 + 32 * 5.0, "ten clean passes, 32 halves of one"
-    assert told.words == (
+    estimated = timing.estimate(reference, settings, samples, budget=64)
+    assert estimated.seconds == 10 * 10.0 + 32 * 5.0, "ten clean passes, 32 halves of one"
+    assert estimated.words == (
         "32 evaluations (a head ablated on a sample) after the clean losses of 10 candidates at "
         "most, about 4 min (by a short measurement)"
     )

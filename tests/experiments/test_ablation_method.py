@@ -26,35 +26,35 @@ MEANS = np.random.default_rng(0).lognormal(-2, 1.5, 200)
 OTHERS = np.random.default_rng(1).permutation(MEANS)
 
 
-def said(*maps: HeadMap) -> tuple[dict, str]:
-    found = compare(list(maps), 10, boots=60, seed=0)
-    found |= {"samples": 12, "heads": 200, "all_heads": 200}
-    return found, verdict(found)
+def numbers_and_verdict(*maps: HeadMap) -> tuple[dict, str]:
+    numbers = compare(list(maps), 10, boots=60, seed=0)
+    numbers |= {"samples": 12, "heads": 200, "all_heads": 200}
+    return numbers, verdict(numbers)
 
 
 def test_ways_that_agree_are_found() -> None:
-    found, text = said(planted("uniform", MEANS, 1), planted("zero", 2 * MEANS, 2))
-    zero = found["methods"]["zero"]
+    numbers, text = numbers_and_verdict(planted("uniform", MEANS, 1), planted("zero", 2 * MEANS, 2))
+    zero = numbers["methods"]["zero"]
     assert zero["found"] and zero["overlap"] > 0.7 and zero["spearman_low"] > 0.3
     assert "uniform and of zero agree beyond chance" in text and "no evidence" not in text
-    assert outcome(found).state == "found"
+    assert outcome(numbers).state == "found"
 
 
 def test_ways_that_do_not_are_not() -> None:
-    found, text = said(planted("uniform", MEANS, 1), planted("zero", OTHERS, 2))
-    assert not found["methods"]["zero"]["found"]
+    numbers, text = numbers_and_verdict(planted("uniform", MEANS, 1), planted("zero", OTHERS, 2))
+    assert not numbers["methods"]["zero"]["found"]
     assert "no evidence that any of these ways" in text
-    assert outcome(found).state != "found"
+    assert outcome(numbers).state != "found"
 
 
 def test_one_of_two() -> None:
-    found, text = said(
+    numbers, text = numbers_and_verdict(
         planted("uniform", MEANS, 1), planted("mean", MEANS, 2), planted("zero", OTHERS, 3)
     )
-    assert found["methods"]["mean"]["found"] and not found["methods"]["zero"]["found"]
+    assert numbers["methods"]["mean"]["found"] and not numbers["methods"]["zero"]["found"]
     assert "of mean agree beyond chance; for zero there is no evidence" in text
     assert "2 comparisons" in text
-    assert outcome(found).state != "found"
+    assert outcome(numbers).state != "found"
 
 
 class TestWithAModel:

@@ -42,15 +42,15 @@ TIMES = {"long": 500.0, "short": 5.0, "pair": 1.0, "broken": 2.0, "unknown": Non
 
 def test_what_fits_is_run_and_the_rest_is_named(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake(monkeypatch, TIMES)
-    said: list[str] = []
-    done, left = run_affordable(run, say=said.append, seconds=200)
+    log: list[str] = []
+    done, left = run_affordable(run, say=log.append, seconds=200)
     assert [result.name for result in done] == ["short", "big"]
     why = {one.name: one.why for one in left}
     assert why["long"].startswith("about 500 s, and 105 s of 200 are left")
     assert "compares runs" in why["pair"]
     assert why["broken"] == "run detect first"
     assert "not known before it was run once" in why["unknown"]
-    assert "left out broken: run detect first" in said
+    assert "left out broken: run detect first" in log
 
 
 def test_what_is_kept_is_not_run_again(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

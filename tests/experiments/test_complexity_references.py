@@ -37,10 +37,10 @@ def test_levels_and_rates_are_found_by_name() -> None:
     rows = _rows(
         [{"level": f"Level {i % 5}", "pass_rate": i / 40, "answer": str(i)} for i in range(40)]
     )
-    found = references(rows)
-    assert found["column level"][:6].tolist() == [0, 1, 2, 3, 4, 0]
-    assert found["1 - pass_rate"][10] == pytest.approx(0.75)
-    assert "column answer" not in found
+    by_name = references(rows)
+    assert by_name["column level"][:6].tolist() == [0, 1, 2, 3, 4, 0]
+    assert by_name["1 - pass_rate"][10] == pytest.approx(0.75)
+    assert "column answer" not in by_name
     assert "column answer" in references(rows, ["answer"])
 
 

@@ -17,37 +17,37 @@ from tests.experiments.test_ablation_method import MEANS, OTHERS, planted
 from tests.support.detected_run import detected_run
 
 
-def said(*maps: HeadMap) -> tuple[dict, str]:
-    found = compare(list(maps), 10, boots=60, seed=0)
-    found["all_heads"] = 200
-    return found, verdict(found)
+def numbers_and_verdict(*maps: HeadMap) -> tuple[dict, str]:
+    numbers = compare(list(maps), 10, boots=60, seed=0)
+    numbers["all_heads"] = 200
+    return numbers, verdict(numbers)
 
 
 def test_domains_of_the_same_heads() -> None:
-    found, text = said(planted("math", MEANS, 1), planted("code", MEANS, 2))
-    [pair] = found["pairs"]
+    numbers, text = numbers_and_verdict(planted("math", MEANS, 1), planted("code", MEANS, 2))
+    [pair] = numbers["pairs"]
     assert pair["above_chance"] and not pair["differ"]
     assert "shared beyond chance by math–code" in text
     assert "no evidence that any two need different heads" in text
-    assert outcome(found).state == "found"
+    assert outcome(numbers).state == "found"
 
 
 def test_domains_of_different_heads() -> None:
-    found, text = said(planted("math", MEANS, 1), planted("code", OTHERS, 2))
-    [pair] = found["pairs"]
+    numbers, text = numbers_and_verdict(planted("math", MEANS, 1), planted("code", OTHERS, 2))
+    [pair] = numbers["pairs"]
     assert pair["differ"] and not pair["above_chance"]
     assert "no evidence that any two domains share top heads beyond chance" in text
     assert "different heads are needed by math–code" in text
-    assert outcome(found).state != "found"
+    assert outcome(numbers).state != "found"
 
 
 def test_noise_is_neither() -> None:
     nothing = np.zeros(200)
-    found, text = said(planted("math", nothing, 1), planted("code", nothing, 2))
-    [pair] = found["pairs"]
+    numbers, text = numbers_and_verdict(planted("math", nothing, 1), planted("code", nothing, 2))
+    [pair] = numbers["pairs"]
     assert not pair["above_chance"] and not pair["differ"]
     assert "no evidence that any two domains share" in text
-    assert outcome(found).state != "found"
+    assert outcome(numbers).state != "found"
 
 
 def test_specificity_by_hand() -> None:
@@ -64,11 +64,11 @@ def test_contrast_takes_out_what_all_need() -> None:
     general = np.where(np.arange(200) < 10, 5.0, 0.0)
     special = {name: np.zeros(200) for name in ("math", "code")}
     special["math"][20:30], special["code"][40:50] = 2.0, 2.0
-    found, _ = said(*(planted(name, general + own, i) for i, (name, own) in
+    numbers, _ = numbers_and_verdict(*(planted(name, general + own, i) for i, (name, own) in
                       enumerate(special.items())))  # fmt: skip
-    [pair] = found["pairs"]
+    [pair] = numbers["pairs"]
     assert pair["overlap"] == 1.0 and pair["overlap_by_specificity"] == 0.0
-    assert found["domains"]["math"]["stay_by_specificity"] == 0.0
+    assert numbers["domains"]["math"]["stay_by_specificity"] == 0.0
 
 
 class TestWithAModel:

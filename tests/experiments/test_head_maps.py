@@ -44,14 +44,14 @@ def heavy(rng: np.random.Generator, heads: int = 100) -> np.ndarray:
 class TestAgreement:
     def test_by_hand(self) -> None:
         one, other = deltas(RNG(0), heavy(RNG(1))), deltas(RNG(2), heavy(RNG(3)))
-        found = agreement(one, other, 10, paired=False, boots=50)
+        agreed = agreement(one, other, 10, paired=False, boots=50)
         a, b = one.mean(axis=0), other.mean(axis=0)
-        assert found.spearman == pytest.approx(stats.spearmanr(a, b).statistic)
+        assert agreed.spearman == pytest.approx(stats.spearmanr(a, b).statistic)
         both = set(np.argsort(-a)[:10]) & set(np.argsort(-b)[:10])
-        assert (found.shared, found.overlap) == (len(both), len(both) / 10)
-        assert found.chance == 0.1
-        assert found.p == pytest.approx(stats.hypergeom.sf(len(both) - 1, 100, 10, 10))
-        assert found.spearman_low <= found.spearman <= found.spearman_high
+        assert (agreed.shared, agreed.overlap) == (len(both), len(both) / 10)
+        assert agreed.chance == 0.1
+        assert agreed.p == pytest.approx(stats.hypergeom.sf(len(both) - 1, 100, 10, 10))
+        assert agreed.spearman_low <= agreed.spearman <= agreed.spearman_high
 
     def test_the_same_means_agree_and_others_do_not(self) -> None:
         means = heavy(RNG(1))
@@ -68,10 +68,10 @@ class TestAgreement:
         inside = 0
         for seed in range(20):
             rng = RNG(100 + seed)
-            found = agreement(
+            agreed = agreement(
                 deltas(rng, means), deltas(rng, others), 6, paired=False, boots=60, seed=seed
             )
-            inside += found.spearman_low <= true <= found.spearman_high
+            inside += agreed.spearman_low <= true <= agreed.spearman_high
         assert inside >= 17
 
     def test_halves_of_noise_do_not_agree(self) -> None:

@@ -43,47 +43,52 @@ def losses(sets: list[HeadSet], own: dict[str, float], seed: int = 0) -> np.ndar
 
 def numbers(own: dict[str, float], *, seed: int = 0) -> dict:
     sets = sets_of(BEST, LAYERS, 10, seed=0, keep=True)
-    found = summary(losses(sets, own, seed), WHERE, sets)
-    return found | {"answers": None, "heads": {"0.05": 14}}
+    summarised = summary(losses(sets, own, seed), WHERE, sets)
+    return summarised | {"answers": None, "heads": {"0.05": 14}}
 
 
-def row(found: dict, what: str, group: str) -> dict:
-    return next(r for r in found["rows"] if (r["what"], r["group"]) == (what, group))
+def row(summarised: dict, what: str, group: str) -> dict:
+    return next(r for r in summarised["rows"] if (r["what"], r["group"]) == (what, group))
 
 
 def test_a_planted_reasoning_circuit_is_found() -> None:
-    found = numbers({REASONING: 3.0, OTHER: 0.0})
-    assert row(found, "ablate", REASONING)["found"] and row(found, "keep", REASONING)["found"]
-    assert row(found, "specificity", REASONING)["found"]
-    assert not row(found, "ablate", OTHER)["found"]
-    assert row(found, "ablate", REASONING)["gap"] == pytest.approx(3.0, abs=0.3)
-    assert found["comparisons"] == 2 * (2 + 2 + 1)  # kinds x (ablate, keep by group; specificity)
-    text = verdict(found)
+    summarised = numbers({REASONING: 3.0, OTHER: 0.0})
+    assert (
+        row(summarised, "ablate", REASONING)["found"]
+        and row(summarised, "keep", REASONING)["found"]
+    )
+    assert row(summarised, "specificity", REASONING)["found"]
+    assert not row(summarised, "ablate", OTHER)["found"]
+    assert row(summarised, "ablate", REASONING)["gap"] == pytest.approx(3.0, abs=0.3)
+    assert summarised["comparisons"] == 2 * (
+        2 + 2 + 1
+    )  # kinds x (ablate, keep by group; specificity)
+    text = verdict(summarised)
     assert "needed for reasoning more than random heads are: found for 5 %" in text
     assert "needed for other text more than random heads are: no evidence" in text
     assert "needed for reasoning more than for other text: found for 5 %" in text
-    assert outcome(found).state == "found" and outcome(found).low > 2
-    kept = row(found, "keep", REASONING)
-    said = re.search(r"with only 14 \(5 %\) heads kept: (\S+), 10 .* layers (\S+) to (\S+) ", text)
-    assert said is not None
-    rise, low, high = map(float, said.groups())
+    assert outcome(summarised).state == "found" and outcome(summarised).low > 2
+    kept = row(summarised, "keep", REASONING)
+    match = re.search(r"with only 14 \(5 %\) heads kept: (\S+), 10 .* layers (\S+) to (\S+) ", text)
+    assert match is not None
+    rise, low, high = map(float, match.groups())
     assert rise == pytest.approx(-kept["ours"], abs=0.01) and 1 < rise < 2.5
     assert 4 < low < high < 5, "random sets save little of the 5 nats"
 
 
 def test_heads_that_any_text_needs_are_not_specific() -> None:
-    found = numbers({REASONING: 3.0, OTHER: 3.0})
-    assert row(found, "ablate", OTHER)["found"]
-    assert not row(found, "specificity", REASONING)["found"]
-    assert "needed for reasoning more than for other text: no evidence" in verdict(found)
+    summarised = numbers({REASONING: 3.0, OTHER: 3.0})
+    assert row(summarised, "ablate", OTHER)["found"]
+    assert not row(summarised, "specificity", REASONING)["found"]
+    assert "needed for reasoning more than for other text: no evidence" in verdict(summarised)
 
 
 def test_heads_like_any_other_are_no_circuit() -> None:
     for seed in range(5):
-        found = numbers({REASONING: 0.0, OTHER: 0.0}, seed=seed)
-        assert not any(r["found"] for r in found["rows"])
-        assert outcome(found).state in ("no evidence", "inconclusive")
-        assert "random heads are: found" not in verdict(found)
+        summarised = numbers({REASONING: 0.0, OTHER: 0.0}, seed=seed)
+        assert not any(r["found"] for r in summarised["rows"])
+        assert outcome(summarised).state in ("no evidence", "inconclusive")
+        assert "random heads are: found" not in verdict(summarised)
 
 
 def test_answers_can_say_no() -> None:
@@ -92,16 +97,16 @@ def test_answers_can_say_no() -> None:
     rng = np.random.default_rng(0)
     clean = np.ones(40)
     alike = np.array([clean, *((rng.random((11, 40)) < 0.8).astype(float))])
-    said = answer_numbers(alike) | {"heads": 14}
-    assert said["right"] == 40 and "no evidence that more is lost" in answer_sentence(said)
+    answers = answer_numbers(alike) | {"heads": 14}
+    assert answers["right"] == 40 and "no evidence that more is lost" in answer_sentence(answers)
     lost = alike.copy()
     lost[1] = 0
-    said = answer_numbers(lost) | {"heads": 14}
-    assert said["right_ablated"] == 0 and ": more is lost than" in answer_sentence(said)
+    answers = answer_numbers(lost) | {"heads": 14}
+    assert answers["right_ablated"] == 0 and ": more is lost than" in answer_sentence(answers)
     unable = np.zeros((12, 40))
     unable[0, :3] = 1
-    said = answer_numbers(unable) | {"heads": 14}
-    assert "answers 3 right" in answer_sentence(said) and "too few" in answer_sentence(said)
+    answers = answer_numbers(unable) | {"heads": 14}
+    assert "answers 3 right" in answer_sentence(answers) and "too few" in answer_sentence(answers)
     assert answer_sentence(None) == ""
 
 

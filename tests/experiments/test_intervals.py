@@ -26,12 +26,12 @@ def test_the_level_is_shared_among_the_comparisons() -> None:
 def test_a_spearman_interval_holds_as_often_as_it_says(rho: float) -> None:
     rng = RNG(0)
     true = 6 / math.pi * math.asin(rho / 2)  # Spearman of two normals with Pearson's rho
-    held = 0
+    covered = 0
     for _ in range(400):
         pair = rng.multivariate_normal([0, 0], [[1, rho], [rho, 1]], 60)
         interval = of_spearman(spearman(*pair.T), 60)
-        held += interval.low <= true <= interval.high
-    assert 0.92 < held / 400 < 0.98
+        covered += interval.low <= true <= interval.high
+    assert 0.92 < covered / 400 < 0.98
 
 
 def test_too_few_rows_have_no_interval() -> None:

@@ -20,15 +20,15 @@ def columns(seed: int = 0, *, common: float, ours: float = 0.0) -> dict[str, np.
     length = np.log(tokens)
     shared, general = rng.normal(0, 1, (2, 300))
     own = common * shared + rng.normal(0, 0.5, 300)
-    found = {
+    made = {
         "n_tokens": tokens,
         "variance": np.exp(length + common * shared + rng.normal(0, 0.5, 300)),
         "head_influence": np.exp(length + own + (1 - ours) * general),
     }
     for draw in range(3):
         values = length + general + rng.normal(0, 0.3, 300) + (1 - ours) * own
-        found[f"control_head_influence_{draw}"] = np.exp(values)
-    return found
+        made[f"control_head_influence_{draw}"] = np.exp(values)
+    return made
 
 
 def test_by_hand_and_agreement_is_found(run: Run) -> None:
@@ -74,8 +74,8 @@ def test_heads_like_random_ones_and_heads_unlike_them(run: Run) -> None:
 def test_without_controls_or_without_the_score(run: Run) -> None:
     made = columns(common=1.0)
     add_scores(run, {k: v for k, v in made.items() if not k.startswith("control")})
-    found = EXPERIMENTS["masked-loss"].run(run, boots="50")
-    assert found.numbers["controls"] is None and "needs these heads is unknown" in found.verdict
+    result = EXPERIMENTS["masked-loss"].run(run, boots="50")
+    assert result.numbers["controls"] is None and "needs these heads is unknown" in result.verdict
     with pytest.raises(UserError, match="'focus' is none of variance"):
         EXPERIMENTS["masked-loss"].run(run, scorer="focus")
     add_scores(run, {"variance": made["variance"]}, name="plain")

@@ -36,9 +36,9 @@ class TestRandomHeads:
             spearman(columns["variance"], columns["control_variance_1"])
         )
         noise = to_gumbels(draw_hashes([f"gsm/{i}" for i in range(400)], 5))
-        ours = set(np.argsort(-(np.log(columns["variance"]) + noise))[:40])
-        theirs = set(np.argsort(-(np.log(columns["control_variance_1"]) + noise))[:40])
-        assert table.loc[1, "overlap_soft"] == pytest.approx(len(ours & theirs) / 40)
+        top_own = set(np.argsort(-(np.log(columns["variance"]) + noise))[:40])
+        top_control = set(np.argsort(-(np.log(columns["control_variance_1"]) + noise))[:40])
+        assert table.loc[1, "overlap_soft"] == pytest.approx(len(top_own & top_control) / 40)
         assert result.numbers["scorers"]["variance"]["spearman_among_controls"] == pytest.approx(
             spearman(columns["control_variance_0"], columns["control_variance_1"])
         )

@@ -28,13 +28,13 @@ def test_a_weighted_matrix_is_that_of_repeated_rows(columns: dict[str, np.ndarra
 def test_what_is_held_fixed_is_taken_out_by_least_squares(columns: dict[str, np.ndarray]) -> None:
     group = (np.arange(120) % 2).astype(float)
     table = RankTable(columns, {"group": group})
-    found = held_fixed(table.correlations(), table.places(["x"]), 1, table.places(["z", "group"]))
+    partial = held_fixed(table.correlations(), table.places(["x"]), 1, table.places(["z", "group"]))
     base = np.column_stack([np.ones(120), stats.rankdata(columns["z"]), group])
     left = [
         ranked - base @ np.linalg.lstsq(base, ranked, rcond=None)[0]
         for ranked in (stats.rankdata(columns["x"]), stats.rankdata(columns["y"]))
     ]
-    assert found[0] == pytest.approx(np.corrcoef(*left)[0, 1])
+    assert partial[0] == pytest.approx(np.corrcoef(*left)[0, 1])
 
 
 def test_nothing_left_is_not_a_number(columns: dict[str, np.ndarray]) -> None:

@@ -21,23 +21,23 @@ RNG = np.random.default_rng
 
 
 def test_by_hand() -> None:
-    found = against(3.0, np.array([0.0, 1.0, 2.0]), items_error=0.5, items=10)
+    effect = against(3.0, np.array([0.0, 1.0, 2.0]), items_error=0.5, items=10)
     error = np.sqrt(1.0 * (1 + 1 / 3) + 0.25)
-    assert (found.gap, found.random, found.exceeds, found.draws) == (2.0, 1.0, 3, 3)
+    assert (effect.gap, effect.random, effect.exceeds, effect.draws) == (2.0, 1.0, 3, 3)
     half = stats.t.ppf(0.975, 2) * error  # three draws: two degrees of freedom
-    assert (found.low, found.high) == pytest.approx((2 - half, 2 + half))
-    assert found.p == pytest.approx(2 * stats.t.sf(2 / error, 2))
+    assert (effect.low, effect.high) == pytest.approx((2 - half, 2 + half))
+    assert effect.p == pytest.approx(2 * stats.t.sf(2 / error, 2))
 
 
 def test_the_fewer_of_samples_and_sets_decide() -> None:
-    found = against(3.0, np.arange(10.0), items_error=1.0, items=2)
+    effect = against(3.0, np.arange(10.0), items_error=1.0, items=2)
     error = np.hypot(np.arange(10).std(ddof=1) * 1.1**0.5, 1)
-    assert found.p == pytest.approx(2 * stats.t.sf(1.5 / error, 1))
+    assert effect.p == pytest.approx(2 * stats.t.sf(1.5 / error, 1))
 
 
 def test_one_sample_says_nothing() -> None:
-    found = loss_against(np.array([9.0]), np.zeros((3, 1)))
-    assert found.p == 1.0 and np.isnan(found.low)
+    effect = loss_against(np.array([9.0]), np.zeros((3, 1)))
+    assert effect.p == 1.0 and np.isnan(effect.low)
 
 
 def effects(rng: np.random.Generator, own: float) -> tuple[np.ndarray, np.ndarray]:
@@ -56,15 +56,17 @@ def test_a_planted_effect_is_found() -> None:
 
 
 def test_a_set_like_the_others_is_not_found() -> None:
-    found = [decided([loss_against(*effects(RNG(seed), 0.0))])[0]["found"] for seed in range(200)]
-    assert sum(found) <= 16  # 8 %: one in eleven is the largest, fewer pass the t test as well
+    decisions = [
+        decided([loss_against(*effects(RNG(seed), 0.0))])[0]["found"] for seed in range(200)
+    ]
+    assert sum(decisions) <= 16  # 8 %: one in eleven is the largest, fewer pass the t test as well
 
 
 def test_the_largest_of_the_draws_must_be_passed() -> None:
     draws = np.concatenate([np.zeros((30, 1)), [[5.0]]])
-    found = against(4.0, draws[:, 0], items_error=0.1, items=30)
-    assert found.exceeds == 30 and found.p < 0.05
-    assert not decided([found])[0]["found"]
+    effect = against(4.0, draws[:, 0], items_error=0.1, items=30)
+    assert effect.exceeds == 30 and effect.p < 0.05
+    assert not decided([effect])[0]["found"]
 
 
 def test_specificity_of_a_planted_and_of_a_general_set() -> None:
@@ -73,9 +75,9 @@ def test_specificity_of_a_planted_and_of_a_general_set() -> None:
     noise = 1 + 0.1 * rng.random((11, 40))
     special = np.concatenate([clean, clean + noise * np.r_[2.0, np.full(10, 0.1)][:, None]])
     general = np.concatenate([clean, clean + noise * np.r_[0.1, np.full(10, 0.1)][:, None]])
-    found, (low, high) = specificity_against(special, general)
-    assert low < found.ours < high and low > 1
-    assert decided([found])[0]["found"]
+    planted, (low, high) = specificity_against(special, general)
+    assert low < planted.ours < high and low > 1
+    assert decided([planted])[0]["found"]
     alike, (low, high) = specificity_against(special, special[:, ::-1])
     assert alike.ours == pytest.approx(0.0) and low < 0 < high
     assert not decided([alike])[0]["found"]

@@ -8,13 +8,15 @@ from circuitseer_core.experiments.surface import operations, surface_features
 
 
 def test_features_are_counts() -> None:
-    found = surface_features([r"Add 12 and 7.5: $x^2$ \frac{1}{2}", "1) one\n2) two", "words only"])
-    assert found["digits"].tolist() == [7, 2, 0]
-    assert found["LaTeX"].tolist() == [2, 0, 0]
-    assert found["newlines"].tolist() == [0, 1, 0]
-    assert found["formatting"].tolist() == [0, 2, 0]
-    assert found["words"].tolist() == [6, 4, 2]
-    assert "operators" in found
+    features = surface_features(
+        [r"Add 12 and 7.5: $x^2$ \frac{1}{2}", "1) one\n2) two", "words only"]
+    )
+    assert features["digits"].tolist() == [7, 2, 0]
+    assert features["LaTeX"].tolist() == [2, 0, 0]
+    assert features["newlines"].tolist() == [0, 1, 0]
+    assert features["formatting"].tolist() == [0, 2, 0]
+    assert features["words"].tolist() == [6, 4, 2]
+    assert "operators" in features
     assert "newlines" not in surface_features(["a", "b c"])
 
 

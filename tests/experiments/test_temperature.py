@@ -36,10 +36,10 @@ class TestTemperature:
     def test_a_draw_is_the_selection_of_the_same_settings(self, run: Run) -> None:
         add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300), "source": ["a", "b", "c"] * 100})
         written = select_run(run, SelectionSettings.of(temperature=0.5, fraction=0.2, seed=4))
-        found = EXPERIMENTS["temperature"].run(
+        result = EXPERIMENTS["temperature"].run(
             run, temperatures="0.5", fraction=0.2, seed=4, seeds=1
         )
-        (line,) = found.table.to_dict("records")
+        (line,) = result.table.to_dict("records")
         diagnostics = written.diagnostics
         assert line["lift"] == pytest.approx(diagnostics.score.lift)
         assert np.isnan(line["lift_sd"])
@@ -50,6 +50,6 @@ class TestTemperature:
 
     def test_options_from_a_command_line(self, run: Run) -> None:
         add_scores(run, {"focus": RNG(0).lognormal(0, 1, 100)})
-        found = EXPERIMENTS["temperature"].run(run, temperatures="0, 1 inf", scorer="focus")
-        assert found.table["temperature"].tolist() == [0.0, 1.0, np.inf]
+        result = EXPERIMENTS["temperature"].run(run, temperatures="0, 1 inf", scorer="focus")
+        assert result.table["temperature"].tolist() == [0.0, 1.0, np.inf]
         assert set(saved_results(run)[0].numbers["by_temperature"]) == {"0", "1", "inf"}

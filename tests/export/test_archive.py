@@ -11,7 +11,7 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.export import write
-from circuitseer_core.export.archive import archive_bytes, push_preview
+from circuitseer_core.export.archive import archive_bytes, pool_archive_bytes, push_preview
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs.folder import Run
@@ -37,6 +37,18 @@ def test_unpacked_it_is_a_verified_export(run: Run, tmp_path: Path, form, data: 
     manifest = json.loads((tmp_path / "there" / f"{data}.manifest.json").read_text())
     assert manifest["commands"][-1].split("--out ")[1].startswith(data)
     assert "path_from_here" not in manifest["run"] or manifest["run"]["path_from_here"] is None
+    assert verify(tmp_path / "there" / data).ok
+
+
+def test_the_whole_pool_unpacked_is_a_verified_export(run: Run, tmp_path: Path) -> None:
+    packed = pool_archive_bytes(run, "default")
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        data, *rest = archive.namelist()
+        assert (data, rest) == ("default.all.jsonl", [f"{data}.manifest.json", "README.md"])
+        lines = archive.read(data).splitlines()
+        archive.extractall(tmp_path / "there")
+    ids = [json.loads(line)["circuitseer_id"] for line in lines]
+    assert ids == run.scores(columns=["id"])["id"].tolist()
     assert verify(tmp_path / "there" / data).ok
 
 

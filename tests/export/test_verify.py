@@ -26,19 +26,10 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.exported import selected
 from tests.support.run_factory import make_rows, make_run, score_frame, write_scores
 
 NAMES = {"parquet": "a.parquet", "csv": "a.csv", "datasets": "folder"}
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Run:
-    return selected(make_run(tmp_path / "run"))
-
-
-def selected(run: Run, **options: object) -> Run:
-    select_run(run, SelectionSettings.of(**options))
-    return run
 
 
 def edit(path: Path, change: Callable[[dict[str, Any]], None], *, resealed: bool = False) -> None:
@@ -146,7 +137,7 @@ def test_every_way_of_touching_the_rows_is_found(
     done.path.write_text("".join(change(done.path.read_text().splitlines(keepends=True))))
     result = verify(done.path)
     assert result.kinds[0] == "file" and "rows" in result.kinds
-    assert any(re.search(message, told) for told in result.messages), result.messages
+    assert any(re.search(message, line) for line in result.messages), result.messages
 
 
 def test_a_tampered_cell_in_parquet_and_datasets(run: Run, tmp_path: Path) -> None:

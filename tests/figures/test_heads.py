@@ -126,9 +126,14 @@ def test_intervals_by_source_are_means_and_standard_errors() -> None:
 
 def test_membership_shows_each_probability_and_the_cut(run: Run) -> None:
     _, cells, deltas = delta_matrix(run.importance_dir)
-    found = pd.DataFrame(cells, columns=["layer", "head"])
-    found["probability"] = bootstrap_membership_of(deltas, 2, 50)
-    table = run.heads().sort_values("rank").head(6).merge(found, how="left", on=["layer", "head"])
+    probabilities = pd.DataFrame(cells, columns=["layer", "head"])
+    probabilities["probability"] = bootstrap_membership_of(deltas, 2, 50)
+    table = (
+        run.heads()
+        .sort_values("rank")
+        .head(6)
+        .merge(probabilities, how="left", on=["layer", "head"])
+    )
     fig = head_detail.membership(table, 2)
     assert list(fig.data[-1].text) == [
         "–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]

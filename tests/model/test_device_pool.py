@@ -30,28 +30,28 @@ class Heard(list[str]):
 
 
 def test_every_task_is_done_once_by_workers_of_their_own() -> None:
-    told: list[int] = []
+    progress: list[int] = []
     with DevicePool(["cpu", "cpu"], service.squares, Heard()) as pool:
-        done = list(pool.run(Stream(iter(range(9))), told.append))
+        done = list(pool.run(Stream(iter(range(9))), progress.append))
     assert sorted(task for task, _ in done) == list(range(9))
     assert all(answer[0] == task**2 for task, answer in done)
     workers = {answer[2] for _, answer in done}
     assert len(workers) == 2 and os.getpid() not in workers
-    assert sum(told) == 18
+    assert sum(progress) == 18
     threads = str(max(1, torch.get_num_threads() // 2))
     assert {answer[3] for _, answer in done} == {threads}, "they share the cores"
     assert not any(psutil.pid_exists(pid) for pid in workers), "and they end with the pool"
 
 
 def test_a_killed_workers_tasks_are_done_by_the_others(tmp_path: Path) -> None:
-    heard, told = Heard(), list[int]()
+    heard, progress = Heard(), list[int]()
     with DevicePool(["cpu"] * 2, partial(service.dies_at, 3, tmp_path), heard) as pool:
-        done = list(pool.run(Stream(iter(range(8))), told.append))
+        done = list(pool.run(Stream(iter(range(8))), progress.append))
     assert sorted(done) == [(task, task**2) for task in range(8)]
     assert heard == ["the worker on cpu was killed (SIGKILL); the others do its part"]
     begun = [int(path.name.split("-")[0]) for path in tmp_path.iterdir()]
     assert sorted(begun) == sorted([*range(8), 3]), "only the task it died at is done again"
-    assert sum(told) == 16, "what the dead worker had told is taken back"
+    assert sum(progress) == 16, "what the dead worker had told is taken back"
 
 
 def test_with_the_last_worker_the_run_ends_in_one_line() -> None:

@@ -40,8 +40,8 @@ def test_a_chat_template_may_refuse_a_prompt() -> None:
     )
     for prompt, refused in (("a secret sum", True), ("a sum", False)):
         sample = Sample("i", "s", prompt, "12 + 30 = 42", {})
-        found = encode_for_loss(tokenizer, sample, template="chat")
-        assert isinstance(found, str) == refused
+        encoded = encode_for_loss(tokenizer, sample, template="chat")
+        assert isinstance(encoded, str) == refused
     assert "no secrets" in str(
         encode_for_loss(tokenizer, Sample("i", "s", "secret", "1", {}), template="chat")
     )

@@ -82,11 +82,11 @@ def test_an_ablation_changes_what_is_written() -> None:
 
 def test_batches_end_of_text_and_progress() -> None:
     reference = tiny_model("llama")
-    told: list[int] = []
+    progress: list[int] = []
     apart = greedy_continuations(
-        reference, prompts(), max_new_tokens=NEW, token_budget=1, on_prompts=told.append
+        reference, prompts(), max_new_tokens=NEW, token_budget=1, on_prompts=progress.append
     )
-    assert told == [1, 1, 1]
+    assert progress == [1, 1, 1]
     assert apart == greedy_continuations(reference, prompts(), max_new_tokens=NEW)
     reference.model.generation_config.eos_token_id = [apart[0][2]]
     ended = greedy_continuations(reference, prompts()[:1], max_new_tokens=NEW)

@@ -28,26 +28,26 @@ def runs(tmp_path: Path) -> list[Run]:
 
 def test_it_is_loaded_once_and_replaced_by_another(runs: list[Run]) -> None:
     first, second = runs
-    assert live.held() is None
+    assert live.model_in_memory() is None
     model = live.live_model(first.model, "fp32", "cpu")
     assert live.live_model(first.model, "fp32", "cpu") is model
     other = live.live_model(second.model, "fp32", "cpu")
     assert other is not model
-    held = live.held()
-    assert held is not None and held.name == other.name
-    assert (held.dtype, held.device) == ("float32", "cpu")
+    in_memory = live.model_in_memory()
+    assert in_memory is not None and in_memory.name == other.name
+    assert (in_memory.dtype, in_memory.device) == ("float32", "cpu")
 
 
 def test_its_memory_is_that_of_its_weights(runs: list[Run]) -> None:
     model = live.live_model(runs[0].model, "fp32", "cpu")
-    held = live.held()
+    in_memory = live.model_in_memory()
     numbers = sum(p.numel() for p in model.model.parameters())
-    assert held is not None
-    assert 4 * numbers <= held.bytes <= 4 * numbers + 4096  # and a few buffers
+    assert in_memory is not None
+    assert 4 * numbers <= in_memory.bytes <= 4 * numbers + 4096  # and a few buffers
 
 
 def test_it_can_be_let_go(runs: list[Run]) -> None:
     live.free()  # of nothing
     live.live_model(runs[0].model, "fp32", "cpu")
     live.free()
-    assert live.held() is None
+    assert live.model_in_memory() is None

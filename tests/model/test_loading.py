@@ -55,9 +55,9 @@ def test_broken_weights_are_one_line(model: Path, damage: str) -> None:
         weights(model).unlink()
     else:
         weights(model).write_bytes(broken)
-    with pytest.raises(UserError) as told:
+    with pytest.raises(UserError) as raised:
         load_model(str(model), device="cpu")
-    assert "\n" not in str(told.value) and "cannot be loaded" in str(told.value)
+    assert "\n" not in str(raised.value) and "cannot be loaded" in str(raised.value)
 
 
 @pytest.mark.parametrize(

@@ -26,29 +26,29 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     return names
 
 
-def told(device: torch.device = GPU, spread: bool = False, bits: str = "all") -> dict[str, Any]:
+def placed(device: torch.device = GPU, spread: bool = False, bits: str = "all") -> dict[str, Any]:
     return placement.placement(device, torch.bfloat16, spread=spread, weight_bits=bits)
 
 
 def test_weights_go_straight_to_their_device(installed: set[str]) -> None:
-    assert told() == {"device_map": {"": GPU}}
-    assert told(torch.device("cpu")) == {}
-    assert told(spread=True) == {"device_map": "auto"}
+    assert placed() == {"device_map": {"": GPU}}
+    assert placed(torch.device("cpu")) == {}
+    assert placed(spread=True) == {"device_map": "auto"}
     installed.clear()
-    assert told() == {}, "moved after loading"
+    assert placed() == {}, "moved after loading"
     with pytest.raises(UserError, match="device 'spread': this needs accelerate"):
-        told(spread=True)
+        placed(spread=True)
 
 
 def test_fewer_bits(installed: set[str]) -> None:
-    eight, four = told(bits="8"), told(bits="4")
+    eight, four = placed(bits="8"), placed(bits="4")
     assert eight["device_map"] == four["device_map"] == {"": GPU}
     assert eight["quantization_config"].load_in_8bit
     assert four["quantization_config"].load_in_4bit
     assert four["quantization_config"].bnb_4bit_compute_dtype == torch.bfloat16
     installed.remove("bitsandbytes")
     with pytest.raises(UserError, match="weights in 4 bits: this needs bitsandbytes") as caught:
-        told(bits="4")
+        placed(bits="4")
     assert "\n" not in str(caught.value)
 
 
@@ -72,11 +72,13 @@ def test_a_run_loads_its_model_in_the_bits_it_was_measured_in(
 ) -> None:
     asked = []
 
-    def told(device: Any, dtype: Any, *, spread: bool, weight_bits: str) -> dict[str, Any]:
+    def noted_placement(
+        device: Any, dtype: Any, *, spread: bool, weight_bits: str
+    ) -> dict[str, Any]:
         asked.append(weight_bits)
         return {}
 
-    monkeypatch.setattr(loading, "placement", told)
+    monkeypatch.setattr(loading, "placement", noted_placement)
     model = str(save_tiny(tmp_path / "model"))
     _, info = load_model(model, device="cpu", weight_bits="8")
     record = ModelRecord(**info.__dict__)

@@ -80,11 +80,11 @@ class _Tags(HTMLParser):
 
     def __init__(self) -> None:
         super().__init__()
-        self.found: set[str] = set()
+        self.names: set[str] = set()
         self.attributes: set[str] = set()
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.add(tag)
+        self.names.add(tag)
         self.attributes |= {name for name, _ in attrs}
 
 
@@ -94,7 +94,7 @@ def test_hostile_texts_of_a_run_stay_text(tmp_path: Path) -> None:
     run = cs.load_run(home / hostile.make_hostile(home))
     tags = _Tags()
     tags.feed(run._repr_html_())
-    assert tags.found <= {"div", "p", "b", "span", "details", "summary", "ul", "li"}
+    assert tags.names <= {"div", "p", "b", "span", "details", "summary", "ul", "li"}
     assert tags.attributes <= {"style"}
     assert repr(run).isprintable()
 

@@ -99,9 +99,9 @@ class TestContents:
 
     def test_figures_carry_their_data_in_both_themes(self, whole: Run) -> None:
         html = render(whole)
-        found = re.search(r'id="figures-data">(.*?)</script>', html, re.S)
-        assert found is not None
-        figures = json.loads(found.group(1))
+        match = re.search(r'id="figures-data">(.*?)</script>', html, re.S)
+        assert match is not None
+        figures = json.loads(match.group(1))
         assert len(figures) == 10
         for key, both in figures.items():
             assert f'id="{key}"' in html

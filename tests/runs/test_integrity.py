@@ -54,11 +54,11 @@ def test_a_whole_run_and_one_of_before(tmp_path: Path) -> None:
 def test_damage_is_named(tmp_path: Path, file: str, remedy: str) -> None:
     run = signed(tmp_path / "run")
     flip(run.path / file)
-    found = check_run(run.path).damaged
-    assert [damage.file for damage in found] == [file]
-    assert remedy.format(run=run.path) in found[0].remedy
-    said = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
-    assert said.exit_code == 1 and file in said.output
+    damaged = check_run(run.path).damaged
+    assert [damage.file for damage in damaged] == [file]
+    assert remedy.format(run=run.path) in damaged[0].remedy
+    printed = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
+    assert printed.exit_code == 1 and file in printed.output
 
 
 def test_damage_is_not_computed_on(tmp_path: Path) -> None:

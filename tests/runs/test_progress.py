@@ -19,9 +19,13 @@ def record(run: Run) -> ProgressRecord:
 def test_a_phase_of_unknown_size_has_a_name_and_no_total(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run")
     announce(run, "detect", "Loading the model")
-    said = record(run)
-    assert (said.stage, said.phase, said.state) == ("detect", "Loading the model", "running")
-    assert (said.done, said.total, said.eta_s) == (0, 0, None)
+    written = record(run)
+    assert (written.stage, written.phase, written.state) == (
+        "detect",
+        "Loading the model",
+        "running",
+    )
+    assert (written.done, written.total, written.eta_s) == (0, 0, None)
     announce(None, "detect", "nobody watches")
 
 

@@ -17,8 +17,8 @@ def test_a_stage_holds_its_run(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "r")
     with working(run, "detect"):
         assert Run.open(run.path).record.state == "running"
-        told = rf"another process \(pid {os.getpid()}\) is at work in"
-        with pytest.raises(UserError, match=told), working(run, "score"):
+        message = rf"another process \(pid {os.getpid()}\) is at work in"
+        with pytest.raises(UserError, match=message), working(run, "score"):
             pass
     (run.path / ".stage").write_text("what a foreign run may hold")
     with working(run, "detect"):

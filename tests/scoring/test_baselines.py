@@ -40,27 +40,27 @@ def losses(reference: ReferenceModel, prefix: Sequence[int], response: Sequence[
 @pytest.mark.parametrize("budget", [10, 4000])
 def test_baselines_are_their_definitions(bos: bool, budget: int) -> None:
     reference = tiny_model("llama", bos=bos)
-    found = baseline_scores(reference, SAMPLES, template="plain", token_budget=budget)
+    scores = baseline_scores(reference, SAMPLES, template="plain", token_budget=budget)
     tokenizer = reference.tokenizer
     for i, sample in enumerate(SAMPLES[:2]):
         prompt = tokenizer(sample.prompt + "\n")["input_ids"]
         response = tokenizer(sample.response, add_special_tokens=False)["input_ids"]
-        given = losses(reference, prompt, response)
+        after_prompt = losses(reference, prompt, response)
         alone = losses(reference, [0] if bos else [], response)
-        assert found["perplexity"][i] == pytest.approx(np.exp(given.mean()), rel=1e-4)
-        wanted = (given if bos else given[1:]).mean() / alone.mean()
-        assert found["ifd"][i] == pytest.approx(wanted, rel=1e-4)
+        assert scores["perplexity"][i] == pytest.approx(np.exp(after_prompt.mean()), rel=1e-4)
+        wanted = (after_prompt if bos else after_prompt[1:]).mean() / alone.mean()
+        assert scores["ifd"][i] == pytest.approx(wanted, rel=1e-4)
 
 
 def test_where_they_are_not_defined_they_are_null() -> None:
-    told: list[int] = []
-    found = baseline_scores(
-        tiny_model("llama"), SAMPLES, template="plain", token_budget=500, on_batch=told.append
+    progress: list[int] = []
+    scores = baseline_scores(
+        tiny_model("llama"), SAMPLES, template="plain", token_budget=500, on_batch=progress.append
     )
-    assert sum(told) == 3  # those with both losses; a sample counts once
-    assert np.isfinite(found["perplexity"]).tolist() == [True, True, False, True, False]
+    assert sum(progress) == 3  # those with both losses; a sample counts once
+    assert np.isfinite(scores["perplexity"]).tolist() == [True, True, False, True, False]
     # Without a BOS nothing predicts a response's only token.
-    assert np.isfinite(found["ifd"]).tolist() == [True, True, False, False, False]
+    assert np.isfinite(scores["ifd"]).tolist() == [True, True, False, False, False]
 
 
 def test_they_become_columns_and_the_scores_stay(tmp_path: Path) -> None:

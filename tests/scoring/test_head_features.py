@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import HEAD_FAMILIES
+from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.head_features import (
     HeadFeatureObserver,
     carries_features,
@@ -19,7 +23,9 @@ from circuitseer_core.scoring.head_features import (
     observe_heads,
 )
 from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.scoring.scorers import attention_scores
+from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores
+from tests.support.detected_run import detected_run
+from tests.support.scorings import Killed, assert_same, dying_after, go, settings, whole
 from tests.support.tiny_models import KINDS, random_ids, tiny_model
 
 LENGTHS = [40, 29, 17]
@@ -69,28 +75,28 @@ def kept_mask(lengths: Sequence[int]) -> torch.Tensor:
 def readings(reference: ReferenceModel, alone: Sequence[Head]) -> tuple[torch.Tensor, Profiles]:
     ids = random_ids(len(LENGTHS), max(LENGTHS), seed=1)
     plan = HeadPlan(GROUPS, reference.device, alone=alone)
-    found = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
-    return ids, found
+    profiles = observe_heads(reference, ids, torch.tensor(LENGTHS), kept_mask(LENGTHS), plan)
+    return ids, profiles
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_readings_equal_those_of_whole_matrices(kind: str) -> None:
     reference = tiny_model(kind, layers=3)
-    ids, found = readings(reference, reference.heads)
-    assert found.heads is not None
+    ids, profiles = readings(reference, reference.heads)
+    assert profiles.heads is not None
     for row, length in enumerate(LENGTHS):
         wanted = naive(reference, row, ids[row, :length])
         assert (np.ptp(wanted, axis=1) > 0.1).all(), "the heads hardly differ"
-        error = np.abs(found.heads[row].numpy() - wanted) / np.maximum(1, np.abs(wanted))
+        error = np.abs(profiles.heads[row].numpy() - wanted) / np.maximum(1, np.abs(wanted))
         assert error.max() <= 2e-5, dict(zip(HEAD_FAMILIES, error.max(1), strict=True))
 
 
 def test_profiles_are_those_of_a_pass_without_readings() -> None:
     reference = tiny_model(layers=3)
-    ids, found = readings(reference, reference.heads)
+    ids, profiles = readings(reference, reference.heads)
     plain = observe(reference, ids, torch.tensor(LENGTHS), HeadPlan(GROUPS, reference.device))
-    assert torch.allclose(found.observed, plain.observed, atol=1e-7)
-    assert torch.allclose(found.flat, plain.flat, atol=1e-7)
+    assert torch.allclose(profiles.observed, plain.observed, atol=1e-7)
+    assert torch.allclose(profiles.flat, plain.flat, atol=1e-7)
     assert plain.heads is None
 
 
@@ -128,3 +134,43 @@ def test_the_subsample_is_of_the_id_and_within_its_limit() -> None:
     assert (carries_features(0, ids[7:9], share) == taken[7:9]).all()
     assert carries_features(0, ids, feature_share(len(ids), 0)).all()
     assert feature_share(400, 500) == 1.0
+
+
+def test_head_readings_on_a_part_of_the_rows_and_after_a_kill(
+    run: Run, tmp_path: Path, data: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wanted = settings(data, head_features=True, head_feature_rows=49)
+    go(run, wanted)
+    table = whole(run)
+    heads = run.scoring().feature_heads
+    assert heads == [(layer, head) for layer in range(2) for head in range(4)]
+    columns = [f"head_{name}" for name in ("first", "focus", "divergence", "entropy", "distance")]
+    assert all(str(table[c].type) == "fixed_size_list<element: halffloat>[8]" for c in columns)
+    known = table.num_rows - table[columns[0]].null_count
+    assert 0 < known < table.num_rows
+    plain = detected_run(tmp_path / "plain")
+    go(plain, settings(data))
+    rest = table.drop_columns(columns)
+    for name in ATTENTION_SCORERS:
+        assert np.allclose(rest[name], whole(plain)[name], rtol=1e-5)
+    again = detected_run(tmp_path / "killed")
+    done = dying_after(1, monkeypatch)
+    with pytest.raises(Killed):
+        go(again, wanted)
+    done()
+    go(again, wanted)
+    assert_same(run, again)
+    with pytest.raises(UserError, match="--head-features"):
+        go(run, settings(data))
+
+
+def test_a_calibration_reads_its_heads_on_every_row(run: Run, data: str) -> None:
+    folder = run.calibration_dir("default")
+    folder.mkdir(parents=True)
+    fit = {"fold": 0, "columns": [["first", 1, 2], ["focus", 0, 1]], "weights": [1, 1]}
+    record = {"format": 1, "name": "default", "settings": {}, "whole": {}, "fits": [fit]}
+    record["target"] = {"name": "level", "kind": "number", "rows": 1, "sha256": "0"}
+    (folder / "calibration.json").write_text(json.dumps(record))
+    go(run, settings(data, calibration="default"))
+    assert run.scoring().feature_heads == [(0, 1), (1, 2)] and run.scoring().feature_share == 1
+    assert whole(run)["head_first"].null_count == 0

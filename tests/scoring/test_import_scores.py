@@ -31,7 +31,7 @@ def run(tmp_path: Path) -> Run:
     return make_run(tmp_path / "run", frame=score_frame(rows), parts=3)
 
 
-def given(path: Path, rows: list[dict[str, Any]]) -> str:
+def file_of(path: Path, rows: list[dict[str, Any]]) -> str:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
     return str(path)
 
@@ -43,7 +43,7 @@ def imported(run: Run, file: str, **settings: Any) -> list[str]:
 def test_rows_are_joined_by_id_or_prompt_and_counted(run: Run, tmp_path: Path) -> None:
     pool = run.scores("default", ["id", "source", "prompt"])
     ids, prompts = pool["id"].tolist(), pool["prompt"].tolist()
-    file = given(
+    file = file_of(
         tmp_path / "reward.jsonl",
         [
             {"id": ids[0], "reward": 1.5},
@@ -79,7 +79,7 @@ def test_an_id_of_two_sources_is_joined_by_none(tmp_path: Path) -> None:
     frame["id"] = ["a/1", "b/1", "a/2", "b/3"]
     run = make_run(tmp_path / "run", frame=frame)
     rows = [{"id": 1, "r": 1}, {"id": 2, "r": 2}, {"id": 1, "source": "b", "r": 3}]
-    lines = imported(run, given(tmp_path / "r.jsonl", rows), by="id")
+    lines = imported(run, file_of(tmp_path / "r.jsonl", rows), by="id")
     assert "1 ids are those of several sources: not joined by id" in lines
     kept = run.scores("default", ["id", "r"]).dropna().set_index("id")["r"].to_dict()
     assert kept == {"a/2": 2.0, "b/1": 3.0}
@@ -89,7 +89,7 @@ def test_an_imported_score_is_drawn_by_exported_and_verified(run: Run, tmp_path:
     ids = run.scores("default", ["id"])["id"].tolist()
     rng = np.random.default_rng(0)
     rows = [{"circuitseer_id": i, "deita": float(rng.random())} for i in ids[:30]]
-    imported(run, given(tmp_path / "d.jsonl", rows))
+    imported(run, file_of(tmp_path / "d.jsonl", rows))
     select_run(
         run, SelectionSettings.of(scorer="deita", count=10, temperature=0, duplicates="keep")
     )
@@ -137,15 +137,15 @@ def test_what_cannot_be_joined_is_refused(
 ) -> None:
     before = {p.name: p.read_bytes() for p in run.scores_dir("default").iterdir()}
     with pytest.raises(UserError, match=message):
-        imported(run, given(tmp_path / "r.jsonl", rows), **settings)
+        imported(run, file_of(tmp_path / "r.jsonl", rows), **settings)
     assert {p.name: p.read_bytes() for p in run.scores_dir("default").iterdir()} == before
 
 
 def test_an_imported_score_is_a_reference_of_experiments(run: Run, tmp_path: Path) -> None:
     ids = run.scores("default", ["id"])["id"].tolist()
     rows = [{"id": i, "pass_rate": n / 40, "reward": n} for n, i in enumerate(ids)]
-    told = api.import_scores(run.path, given(tmp_path / "r.jsonl", rows), columns=["pass_rate"])
-    assert told[0].startswith("40 of 40 rows joined (40 by id")
+    lines = api.import_scores(run.path, file_of(tmp_path / "r.jsonl", rows), columns=["pass_rate"])
+    assert lines[0].startswith("40 of 40 rows joined (40 by id")
     table = Rows(run.scores("default"), None)
-    found = references(table, ["pass_rate"])["1 - pass_rate"]
-    np.testing.assert_allclose(found, 1 - np.arange(40) / 40)
+    reference = references(table, ["pass_rate"])["1 - pass_rate"]
+    np.testing.assert_allclose(reference, 1 - np.arange(40) / 40)

@@ -28,16 +28,18 @@ TEXTS = ["What is 12 + 30?", "Solve for x: 3x + 5 = 20.", "Tom has apples and bu
 def test_it_is_its_definition(bos: bool, budget: int) -> None:
     reference = tiny_model("llama", bos=bos)
     texts = encode_texts(reference.tokenizer, TEXTS, 64)
-    told: list[int] = []
-    found = head_influence(reference, texts, SETS, token_budget=budget, on_batch=told.append)
-    assert sum(told) == 3 and np.abs(found - 1).min() > 1e-4
+    progress: list[int] = []
+    influence = head_influence(
+        reference, texts, SETS, token_budget=budget, on_batch=progress.append
+    )
+    assert sum(progress) == 3 and np.abs(influence - 1).min() > 1e-4
     for column, text in enumerate(texts):
         sample = Encoded("a", "x", text.ids, 1)
         clean = naive_loss(reference, sample, {})
         for row, heads in enumerate(SETS):
             by_layer = {layer: [h for at, h in heads if at == layer] for layer in (0, 1)}
             without = naive_loss(reference, sample, by_layer)
-            assert found[row, column] == pytest.approx(without / clean, rel=1e-4)
+            assert influence[row, column] == pytest.approx(without / clean, rel=1e-4)
 
 
 class TestAsAScore:
@@ -65,8 +67,8 @@ class TestAsAScore:
         assert len(names) == 3 and frame[names].notna().all().all()
         assert record.control_heads[0] != record.heads
         assert (frame[names[0]] - frame["head_influence"]).abs().max() > 1e-3
-        found = EXPERIMENTS["random-heads"].run(run)
-        assert "head_influence" in found.numbers["scorers"]
+        result = EXPERIMENTS["random-heads"].run(run)
+        assert "head_influence" in result.numbers["scorers"]
         lengths = EXPERIMENTS["length"].run(run)
         assert "head_influence" in lengths.numbers["scorers"]
 

@@ -81,10 +81,10 @@ def test_long_samples_are_max_pooled(run: Run) -> None:
 
 def test_it_is_json(run: Run) -> None:
     seen = inspect_sample(run, "q/1")
-    told = json.loads(json.dumps(seen.to_json()))
-    assert told["id"] == "q/1" and told["pool"] == 1
-    assert np.allclose(told["attention"], seen.attention, atol=1e-4)
-    assert [(t["text"], t["start"]) for t in told["tokens"]] == seen.tokens
+    document = json.loads(json.dumps(seen.to_json()))
+    assert document["id"] == "q/1" and document["pool"] == 1
+    assert np.allclose(document["attention"], seen.attention, atol=1e-4)
+    assert [(t["text"], t["start"]) for t in document["tokens"]] == seen.tokens
 
 
 def test_what_cannot_be_shown_is_said(run: Run) -> None:

@@ -47,15 +47,15 @@ def profiles_of(
 @pytest.mark.parametrize("kind", KINDS)
 def test_profiles_equal_eager_attention(kind: str) -> None:
     reference = tiny_model(kind, layers=3)
-    ids, found = profiles_of(reference)
+    ids, profiles = profiles_of(reference)
     for b, length in enumerate(LENGTHS):
         for g, group in enumerate(GROUPS):
             wanted, flat = naive(reference, ids[b, :length], group)
             assert np.ptp(wanted) * length > 1, "attention is too even for this test to mean much"
-            assert np.abs(found.observed[b, g, :length].numpy() - wanted).max() <= 1e-6
-            assert np.abs(found.flat[b, g, :length].numpy() - flat).max() <= 1e-6
-            assert not found.observed[b, g, length:].any()
-            assert not found.flat[b, g, length:].any()
+            assert np.abs(profiles.observed[b, g, :length].numpy() - wanted).max() <= 1e-6
+            assert np.abs(profiles.flat[b, g, :length].numpy() - flat).max() <= 1e-6
+            assert not profiles.observed[b, g, length:].any()
+            assert not profiles.flat[b, g, length:].any()
 
 
 @pytest.mark.parametrize("kind", ["gemma2", "gemma3", "mistral", "gpt_oss"])
@@ -73,16 +73,16 @@ def test_windows_are_seen(kind: str) -> None:
 
 @pytest.mark.parametrize("kind", WITHOUT_SINKS)
 def test_profiles_sum_to_one(kind: str) -> None:
-    _, found = profiles_of(tiny_model(kind, layers=3))
-    assert torch.allclose(found.observed.sum(-1), torch.ones(3, 2), atol=1e-6)
-    assert torch.allclose(found.flat.sum(-1), torch.ones(3, 2), atol=1e-6)
+    _, profiles = profiles_of(tiny_model(kind, layers=3))
+    assert torch.allclose(profiles.observed.sum(-1), torch.ones(3, 2), atol=1e-6)
+    assert torch.allclose(profiles.flat.sum(-1), torch.ones(3, 2), atol=1e-6)
 
 
 def test_a_learned_sink_takes_its_share() -> None:
-    _, found = profiles_of(tiny_model("gpt_oss", layers=3))
-    sums = found.observed.sum(-1)
+    _, profiles = profiles_of(tiny_model("gpt_oss", layers=3))
+    sums = profiles.observed.sum(-1)
     assert (sums < 0.999).all() and (sums > 0.5).all()
-    assert torch.allclose(found.flat.sum(-1), torch.ones(3, 2), atol=1e-6)
+    assert torch.allclose(profiles.flat.sum(-1), torch.ones(3, 2), atol=1e-6)
 
 
 class _RowSums(Intervention):
@@ -144,10 +144,10 @@ def test_a_uniform_head_has_divergence_zero() -> None:
     reference = tiny_model("llama")
     with torch.no_grad():
         reference.layers[1].self_attn.q_proj.weight.zero_()
-    ids, found = profiles_of(reference, groups=[[(1, 0), (1, 2)], [(0, 0)]])
+    ids, profiles = profiles_of(reference, groups=[[(1, 0), (1, 2)], [(0, 0)]])
     special = np.zeros(ids.shape, dtype=bool)
     scores = attention_scores(
-        found.observed.numpy(), found.flat.numpy(), np.array(LENGTHS), special
+        profiles.observed.numpy(), profiles.flat.numpy(), np.array(LENGTHS), special
     )
     assert np.allclose(scores["divergence"][:, 0], 0, atol=1e-9)
     assert (scores["divergence"][:, 1] > 0.01).all()
@@ -183,9 +183,9 @@ def test_a_shared_head_is_observed_once_and_counts_in_both_groups() -> None:
 def test_wrong_heads_would_be_noticed() -> None:
     """The comparison above can fail: another head of the same layer is far away."""
     reference = tiny_model("llama", layers=3)
-    ids, found = profiles_of(reference)
+    ids, profiles = profiles_of(reference)
     other, _ = naive(reference, ids[0], [(layer, (head + 1) % 4) for layer, head in GROUPS[0]])
-    assert np.abs(found.observed[0, 0].numpy() - other).max() > 1e-3
+    assert np.abs(profiles.observed[0, 0].numpy() - other).max() > 1e-3
 
 
 def test_memory_does_not_grow_with_the_square_of_the_length() -> None:

@@ -8,15 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuitseer_core.hashing import uniforms
-from circuitseer_core.runs.columns import DRAWS
-from circuitseer_core.scoring.control_heads import (
-    FIRST_DRAWS,
-    FURTHER_LIMIT,
-    LIMIT,
-    control_heads,
-    control_share,
-    draws_carried,
-)
 from circuitseer_core.scoring.scorers import (
     ATTENTION_SCORERS,
     attention_scores,
@@ -114,50 +105,6 @@ def test_random_scores_belong_to_the_id_and_are_not_the_draws_noise() -> None:
     assert not np.array_equal(random_scores(4, ids), scores)
     for domain in ("selection", "control-subsample", "gumbel"):
         assert abs(np.corrcoef(uniforms(3, domain, ids), scores)[0, 1]) < 0.2
-
-
-def test_controls_come_from_the_same_layers() -> None:
-    reasoning = [(1, 0), (1, 3), (4, 2)]
-    draws = control_heads(reasoning, [8] * 6, seed=0)
-    assert len(draws) == DRAWS and len({tuple(d) for d in draws}) > DRAWS / 2
-    for draw in draws:
-        assert sorted(layer for layer, _ in draw) == [1, 1, 4]
-        assert not set(draw) & set(reasoning) and len(set(draw)) == 3
-    assert control_heads(reasoning, [8] * 6, seed=0) == draws
-    assert control_heads(reasoning, [8] * 6, seed=1) != draws
-
-
-def test_a_full_layer_borrows_from_the_nearest_with_free_heads() -> None:
-    reasoning = [(2, 0), (2, 1), (2, 2), (3, 0), (3, 1), (3, 2), (3, 3)]
-    for draw in control_heads(reasoning, [4, 4, 4, 4, 4], seed=5):
-        layers = sorted(layer for layer, _ in draw)
-        # Layer 2 has one free head for its own three, layer 3 none for its four.
-        assert layers.count(2) == 1 and layers.count(3) == 0
-        assert layers.count(4) == 4 and layers.count(1) == 2
-        assert not set(draw) & set(reasoning) and len(set(draw)) == len(reasoning)
-
-
-def test_where_the_model_runs_out_of_heads_draws_are_smaller() -> None:
-    reasoning = [(0, 0), (0, 1), (1, 0)]
-    assert control_heads(reasoning, [2, 2], seed=0) == [[(1, 1)]] * DRAWS
-    assert control_heads([(0, 0)], [1], seed=0) == [[]] * DRAWS
-
-
-def test_layers_without_attention_heads_lend_nothing() -> None:
-    for draw in control_heads([(1, 0)], [0, 1, 0, 2], seed=0):
-        assert draw[0][0] == 3
-
-
-def test_the_control_subsample_stays_under_its_limit_and_belongs_to_the_ids() -> None:
-    assert control_share(LIMIT) == 1.0 and (draws_carried(0, ["a", "b"], 1.0, 1.0) == DRAWS).all()
-    ids = [f"x/{i}" for i in range(60_000)]
-    share = control_share(len(ids))
-    further = control_share(len(ids), FURTHER_LIMIT)
-    carried = draws_carried(0, ids, share, further)
-    assert 0.9 * LIMIT < (carried >= FIRST_DRAWS).sum() <= LIMIT
-    assert 0.85 * FURTHER_LIMIT < (carried == DRAWS).sum() <= FURTHER_LIMIT
-    assert np.array_equal(draws_carried(0, ids[::-1], share, further), carried[::-1])
-    assert control_share(1000, limit=0) == 0.0
 
 
 def test_sink_share_by_hand() -> None:

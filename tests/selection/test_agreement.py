@@ -37,9 +37,9 @@ def batch(count: int = 6, name: str = "1") -> ReviewBatch:
 def judge(path: Path, of: ReviewBatch, choices: str) -> None:
     words = {"l": "left", "r": "right", "t": "tie", "s": "skip"}
     for pair, letter in zip(of.pairs, choices, strict=False):
-        told = {"left": pair.left, "right": pair.right, "choice": words[letter]}
+        sides = {"left": pair.left, "right": pair.right, "choice": words[letter]}
         rest = {"batch": of.batch, "scorer": of.scorer, "scores": list(pair.scores)}
-        review.append(path, {"kind": "verdict", **told, **rest})
+        review.append(path, {"kind": "verdict", **sides, **rest})
 
 
 def opened(path: Path, of: ReviewBatch) -> ReviewBatch:
@@ -57,16 +57,16 @@ def test_agreement_counts_decided_pairs(tmp_path: Path) -> None:
         verdict("skip", 2, 1, "kl"),
     ):
         review.append(tmp_path, line)
-    found = agreement(review.load(tmp_path).verdicts)
-    assert (found.agreed, found.decided, found.ties, found.skipped) == (2, 3, 2, 1)
-    assert found.rate == pytest.approx(2 / 3) and found.chance == 1.0
-    assert found.interval == pytest.approx((0.2077, 0.9385), abs=1e-4)
+    agreed = agreement(review.load(tmp_path).verdicts)
+    assert (agreed.agreed, agreed.decided, agreed.ties, agreed.skipped) == (2, 3, 2, 1)
+    assert agreed.rate == pytest.approx(2 / 3) and agreed.chance == 1.0
+    assert agreed.interval == pytest.approx((0.2077, 0.9385), abs=1e-4)
 
 
 def test_nothing_decided_says_nothing(tmp_path: Path) -> None:
-    found = agreement(review.load(tmp_path).verdicts)
-    assert math.isnan(found.rate) and found.interval == (0.0, 1.0) and found.decided == 0
-    assert found.chance == 1.0
+    agreed = agreement(review.load(tmp_path).verdicts)
+    assert math.isnan(agreed.rate) and agreed.interval == (0.0, 1.0) and agreed.decided == 0
+    assert agreed.chance == 1.0
 
 
 def test_wilson_against_published_values() -> None:
@@ -78,9 +78,9 @@ def test_wilson_against_published_values() -> None:
 
 def test_chance_is_the_exact_two_sided_binomial(tmp_path: Path) -> None:
     judge(tmp_path, opened(tmp_path, batch(20)), "l" * 15 + "r" * 5)
-    found = agreement(review.load(tmp_path).verdicts)
+    agreed = agreement(review.load(tmp_path).verdicts)
     by_hand = 2 * sum(math.comb(20, k) for k in range(15, 21)) / 2**20
-    assert found.chance == pytest.approx(by_hand) == pytest.approx(0.04139, abs=1e-5)
+    assert agreed.chance == pytest.approx(by_hand) == pytest.approx(0.04139, abs=1e-5)
 
 
 def test_strata_add_up_to_the_whole(tmp_path: Path) -> None:
@@ -90,8 +90,8 @@ def test_strata_add_up_to_the_whole(tmp_path: Path) -> None:
     table = batch_table(own, state)
     assert table["choice"].tolist() == ["left", "right", "left", "right", "right", "tie"]
     assert table["agrees"].tolist() == [True, False, True, False, False, None]
-    found = {(kind, name): (a.agreed, a.decided) for kind, name, a in by_stratum(table)}
-    assert found == {
+    strata = {(kind, name): (a.agreed, a.decided) for kind, name, a in by_stratum(table)}
+    assert strata == {
         ("source", "x"): (2, 3),
         ("source", "y"): (0, 2),
         ("gap", "50 points and more"): (0, 2),
@@ -103,19 +103,19 @@ def test_the_same_verdicts_against_another_score(tmp_path: Path) -> None:
     own = opened(tmp_path, batch(4))
     judge(tmp_path, own, "lllt")
     turned = {f"a{n}": 0.0 for n in range(4)} | {"b0": 1.0, "b1": -1.0, "b3": 5.0}
-    found = beside(
+    agreed = beside(
         batch_table(own, review.load(tmp_path)), ["other"], lambda i, _: turned.get(i, math.nan)
     )["other"]
-    assert (found.agreed, found.decided, found.ties) == (1, 2, 2)  # b2 has no such score
+    assert (agreed.agreed, agreed.decided, agreed.ties) == (1, 2, 2)  # b2 has no such score
 
 
 def test_files_hold_every_pair_and_the_answer(tmp_path: Path) -> None:
     own = opened(tmp_path, batch(4))
     judge(tmp_path, own, "lrs")
-    told = json.loads(to_json(own, review.load(tmp_path), {"run": "mine"}))
-    assert told["run"] == "mine" and told["agreement"]["judged"] == 3
-    assert told["agreement"]["rate"] == 0.5 and told["agreement"]["skipped"] == 1
-    assert [p["agrees"] for p in told["pairs"]] == [True, False, None, None]
-    assert [p["choice"] for p in told["pairs"]] == ["left", "right", "skip", ""]
-    places = [p["pair"] for p in told["pairs"]]
+    document = json.loads(to_json(own, review.load(tmp_path), {"run": "mine"}))
+    assert document["run"] == "mine" and document["agreement"]["judged"] == 3
+    assert document["agreement"]["rate"] == 0.5 and document["agreement"]["skipped"] == 1
+    assert [p["agrees"] for p in document["pairs"]] == [True, False, None, None]
+    assert [p["choice"] for p in document["pairs"]] == ["left", "right", "skip", ""]
+    places = [p["pair"] for p in document["pairs"]]
     assert all(b - a == 1 for a, b in pairwise(places))

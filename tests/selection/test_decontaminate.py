@@ -32,15 +32,19 @@ def test_planted_questions_are_found_whatever_stands_around_them(tmp_path: Path)
         around = f"Please: {part}, thank you."
         texts[at] = (around, None) if at % 3 else (sentence(rng), around)
     ids = [f"s/{i}" for i in range(500)]
-    found = find_contamination(ids, texts, read_benchmarks([str(bench)], 13))
-    assert found.ids == {f"s/{i}" for i in range(50)}, "all fifty, and nothing else"
-    first = found.matches.set_index("id").loc["s/1"]
+    contamination = find_contamination(ids, texts, read_benchmarks([str(bench)], 13))
+    assert contamination.ids == {f"s/{i}" for i in range(50)}, "all fifty, and nothing else"
+    first = contamination.matches.set_index("id").loc["s/1"]
     assert first["matched"].endswith("2") and "bench.jsonl" in first["matched"]
     assert (
         first["evidence"] == " ".join(questions[1].split()[7:20]) and first["found_in"] == "prompt"
     )
-    assert set(found.matches["found_in"]) == {"prompt", "response"}
-    assert found.files[0].questions == 50 and found.files[0].short == 0 and found.files[0].sha256
+    assert set(contamination.matches["found_in"]) == {"prompt", "response"}
+    assert (
+        contamination.files[0].questions == 50
+        and contamination.files[0].short == 0
+        and contamination.files[0].sha256
+    )
     longer = find_contamination(ids, texts, read_benchmarks([str(bench)], 14))
     assert longer.ids == {f"s/{i}" for i in range(0, 50, 2)}, "parts of 13 words share no run of 14"
 
@@ -58,10 +62,10 @@ def test_short_questions_are_compared_whole(tmp_path: Path) -> None:
         (None, None),
         ("What is 7 - 2", "5"),
     ]
-    found = find_contamination([str(i) for i in range(6)], texts, benchmarks)
-    assert found.ids == {"0", "5"}
-    assert found.matches["matched"].tolist() == ["bench.txt:1", "bench.txt:3"]
-    assert found.matches["similarity"].tolist() == [1.0, 1.0]
+    contamination = find_contamination([str(i) for i in range(6)], texts, benchmarks)
+    assert contamination.ids == {"0", "5"}
+    assert contamination.matches["matched"].tolist() == ["bench.txt:1", "bench.txt:3"]
+    assert contamination.matches["similarity"].tolist() == [1.0, 1.0]
 
 
 def test_a_benchmark_that_cannot_serve_is_named(tmp_path: Path) -> None:

@@ -38,67 +38,67 @@ def drawing(n: int = 600, seed: int = 0, rules: Rules | None = None, **options: 
 
 def test_concentration_follows_its_definitions() -> None:
     made = drawing()
-    told = diagnose(made, seeds=5)
+    diagnosed = diagnose(made, seeds=5)
     p = probabilities(made.pool.score, 1.0)
-    assert told.entropy == pytest.approx(stats.entropy(p))
-    assert told.entropy_share == pytest.approx(stats.entropy(p) / np.log(600))
-    assert told.ess == pytest.approx(1 / (p**2).sum())
-    assert told.ess_share == pytest.approx(told.ess / 600)
+    assert diagnosed.entropy == pytest.approx(stats.entropy(p))
+    assert diagnosed.entropy_share == pytest.approx(stats.entropy(p) / np.log(600))
+    assert diagnosed.ess == pytest.approx(1 / (p**2).sum())
+    assert diagnosed.ess_share == pytest.approx(diagnosed.ess / 600)
     gaps = np.abs(p[:, None] - p[None, :]).mean() / (2 * p.mean())
-    assert told.gini == pytest.approx(gaps)
+    assert diagnosed.gini == pytest.approx(gaps)
 
 
 def test_a_uniform_draw_reads_as_one() -> None:
-    told = diagnose(drawing(temperature=float("inf")), seeds=5)
-    assert told.ess_share == pytest.approx(1) and told.entropy_share == pytest.approx(1)
-    assert told.gini == pytest.approx(0, abs=1e-9)
-    assert abs(told.score.z) < 4
-    assert told.to_json()["temperature"] == "inf"
+    diagnosed = diagnose(drawing(temperature=float("inf")), seeds=5)
+    assert diagnosed.ess_share == pytest.approx(1) and diagnosed.entropy_share == pytest.approx(1)
+    assert diagnosed.gini == pytest.approx(0, abs=1e-9)
+    assert abs(diagnosed.score.z) < 4
+    assert diagnosed.to_json()["temperature"] == "inf"
 
 
 def test_lift_mass_and_overlap() -> None:
     made = drawing()
-    told = diagnose(made, seeds=5)
+    diagnosed = diagnose(made, seeds=5)
     score, chosen = made.pool.score, made.chosen
     top = np.sort(score)[::-1][:60]
-    assert told.score.lift == pytest.approx(score[chosen].mean() / score.mean() - 1)
-    assert told.score.top_k_lift == pytest.approx(top.mean() / score.mean() - 1)
-    assert told.mass.subset == pytest.approx(score[chosen].sum() / score.sum())
-    assert told.mass.top_k == pytest.approx(top.sum() / score.sum())
-    assert told.mass.random == told.overlap.random_expected == pytest.approx(0.1)
+    assert diagnosed.score.lift == pytest.approx(score[chosen].mean() / score.mean() - 1)
+    assert diagnosed.score.top_k_lift == pytest.approx(top.mean() / score.mean() - 1)
+    assert diagnosed.mass.subset == pytest.approx(score[chosen].sum() / score.sum())
+    assert diagnosed.mass.top_k == pytest.approx(top.sum() / score.sum())
+    assert diagnosed.mass.random == diagnosed.overlap.random_expected == pytest.approx(0.1)
     overlap = np.isin(chosen, np.argsort(-score)[:60]).mean()
-    assert told.overlap.top_k == pytest.approx(overlap)
+    assert diagnosed.overlap.top_k == pytest.approx(overlap)
     assert diagnose(drawing(temperature=0), seeds=3).overlap.top_k == 1
     rng = np.random.default_rng(1)
     means = [rng.choice(score, 60, replace=False).mean() for _ in range(4000)]
-    assert told.score.random_sd == pytest.approx(np.std(means), rel=0.05)
+    assert diagnosed.score.random_sd == pytest.approx(np.std(means), rel=0.05)
 
 
 def test_simulated_seeds_behave_like_real_ones() -> None:
-    told = diagnose(drawing(), seeds=200)
+    diagnosed = diagnose(drawing(), seeds=200)
     real = [drawing(seed=seed) for seed in range(1, 101)]
     first = set(drawing().chosen.tolist())
     overlap = np.mean([len(first & set(d.chosen.tolist())) / 60 for d in real])
-    assert len(told.overlap.seeds) == 10
-    assert told.overlap.seeds_mean == pytest.approx(overlap, abs=0.06)
-    for number, entry in enumerate(told.sources):
+    assert len(diagnosed.overlap.seeds) == 10
+    assert diagnosed.overlap.seeds_mean == pytest.approx(overlap, abs=0.06)
+    for number, entry in enumerate(diagnosed.sources):
         shares = np.array([(d.pool.source[d.chosen] == number).mean() for d in real])
         error = 4 * shares.std() * np.sqrt(1 / 100 + 1 / 200)
         assert entry.expected == pytest.approx(shares.mean(), abs=error)
         inside = ((shares >= entry.low) & (shares <= entry.high)).mean()
         assert inside >= 0.88
-    assert sum(s.share for s in told.sources) == pytest.approx(1)
-    drawn, expected = told.sources[2].share, told.sources[2].pool_share
+    assert sum(s.share for s in diagnosed.sources) == pytest.approx(1)
+    drawn, expected = diagnosed.sources[2].share, diagnosed.sources[2].pool_share
     assert drawn > 2 * expected, "source c has four times the scores"
 
 
 def test_simulation_obeys_the_limits() -> None:
-    told = diagnose(drawing(stratify="proportional"), seeds=20)
-    for entry in told.sources:
+    diagnosed = diagnose(drawing(stratify="proportional"), seeds=20)
+    for entry in diagnosed.sources:
         assert entry.low == entry.high == pytest.approx(entry.share)
     musts = frozenset(f"{s}/{i}" for i in range(600) for s in "abc" if i < 20)
-    told = diagnose(drawing(rules=Rules(include_ids=musts), max_per_source=25), seeds=20)
-    assert max(told.overlap.seeds) <= 1 and min(told.overlap.seeds) >= 20 / 75
+    diagnosed = diagnose(drawing(rules=Rules(include_ids=musts), max_per_source=25), seeds=20)
+    assert max(diagnosed.overlap.seeds) <= 1 and min(diagnosed.overlap.seeds) >= 20 / 75
 
 
 def test_large_pools_are_simulated_on_a_part(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,23 +114,23 @@ def test_large_pools_are_simulated_on_a_part(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_distributions_cover_everyone() -> None:
     made = drawing()
-    told = diagnose(made, seeds=2).distributions
+    diagnosed = diagnose(made, seeds=2).distributions
     for name, values in (("score", made.pool.score), ("length", made.pool.length)):
-        found = getattr(told, name)
-        assert sum(found.pool) == 600 and sum(found.subset) == 60
-        assert found.pool_mean == pytest.approx(values.mean())
-        assert found.subset_quantiles[3] == pytest.approx(np.median(values[made.chosen]))
+        distribution = getattr(diagnosed, name)
+        assert sum(distribution.pool) == 600 and sum(distribution.subset) == 60
+        assert distribution.pool_mean == pytest.approx(values.mean())
+        assert distribution.subset_quantiles[3] == pytest.approx(np.median(values[made.chosen]))
         expected = stats.ks_2samp(values, values[made.chosen]).statistic
-        assert found.ks == pytest.approx(expected)
+        assert distribution.ks == pytest.approx(expected)
 
 
 def test_length_correlation_before_and_after_control() -> None:
     made = drawing(length_control="within-bins")
-    told = diagnose(made, seeds=2).length
-    assert told.spearman == pytest.approx(
+    diagnosed = diagnose(made, seeds=2).length
+    assert diagnosed.spearman == pytest.approx(
         stats.spearmanr(made.pool.score, made.pool.length).statistic
     )
-    assert told.spearman_controlled == pytest.approx(
+    assert diagnosed.spearman_controlled == pytest.approx(
         stats.spearmanr(made.weight, made.pool.length).statistic
     )
 
@@ -157,7 +157,7 @@ def test_degenerate_pools_have_diagnostics(scores: list[float]) -> None:
     frame = pd.DataFrame({"id": [f"i{i}" for i in range(len(scores))], "variance": scores})
     pool = make_pool(frame, "variance", tokens=np.ones(len(scores), dtype=np.int64))
     made = draw(pool, SelectionSettings.of(fraction=0.5), Rules())
-    found = diagnose(made, seeds=3)
-    json.dumps(found.to_json(), allow_nan=False)
+    diagnosed = diagnose(made, seeds=3)
+    json.dumps(diagnosed.to_json(), allow_nan=False)
     positive = sum(score > 0 for score in scores) or len(scores)
-    assert found.ess == pytest.approx(positive)
+    assert diagnosed.ess == pytest.approx(positive)

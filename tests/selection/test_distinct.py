@@ -33,7 +33,7 @@ def _drawing(score: np.ndarray, **settings: Any) -> Drawing:
     return draw(pool, SelectionSettings.of(fraction=0.1, **settings), Rules())
 
 
-def _told(score: np.ndarray, controls: list[np.ndarray], **settings: Any) -> Distinctness:
+def rivals_of(score: np.ndarray, controls: list[np.ndarray], **settings: Any) -> Distinctness:
     return distinctness(_drawing(score, **settings), controls, seeds=8)
 
 
@@ -44,43 +44,43 @@ def _is_distinct(rival: Any) -> bool:
 class TestTold:
     def test_scores_of_their_own_are_told_from_both(self) -> None:
         others = [RNG.permutation(QUALITY) for _ in range(3)]
-        told = _told(QUALITY, others)
-        assert told.heads is not None and told.heads.draws == 3
-        assert _is_distinct(told.length)
-        assert _is_distinct(told.heads)
-        assert told.length.lift is not None and told.length.lift > 1
+        rivals = rivals_of(QUALITY, others)
+        assert rivals.heads is not None and rivals.heads.draws == 3
+        assert _is_distinct(rivals.length)
+        assert _is_distinct(rivals.heads)
+        assert rivals.length.lift is not None and rivals.length.lift > 1
 
     def test_length_alone_is_not_told_from_rows_of_its_lengths(self) -> None:
-        told = _told(LENGTH**3.0, [LENGTH**3.0] * 2)
-        assert not _is_distinct(told.length)
-        assert told.length.own == pytest.approx(told.length.other, abs=0.03)
+        rivals = rivals_of(LENGTH**3.0, [LENGTH**3.0] * 2)
+        assert not _is_distinct(rivals.length)
+        assert rivals.length.own == pytest.approx(rivals.length.other, abs=0.03)
 
     def test_random_heads_that_score_alike_are_not_told(self) -> None:
         noise = [QUALITY * np.exp(0.05 * RNG.normal(size=N)) for _ in range(3)]
-        told = _told(QUALITY, noise)
-        assert told.heads is not None
-        assert not _is_distinct(told.heads)
-        assert _is_distinct(told.length)
+        rivals = rivals_of(QUALITY, noise)
+        assert rivals.heads is not None
+        assert not _is_distinct(rivals.heads)
+        assert _is_distinct(rivals.length)
 
     def test_one_source_is_seen_to_move(self) -> None:
-        told = _told(np.where(np.arange(N) % 2 == 0, 100.0, 1.0), [])
-        assert told.heads is None
-        assert told.length.sources_moved > 0.3
+        rivals = rivals_of(np.where(np.arange(N) % 2 == 0, 100.0, 1.0), [])
+        assert rivals.heads is None
+        assert rivals.length.sources_moved > 0.3
 
 
 def test_controls_on_a_part_of_the_rows() -> None:
     control = np.where(np.arange(N) < 300, RNG.permutation(QUALITY), np.nan)
-    told = _told(QUALITY, [control, control])
-    assert told.heads is not None
-    assert told.heads.own > 0.2
+    rivals = rivals_of(QUALITY, [control, control])
+    assert rivals.heads is not None
+    assert rivals.heads.own > 0.2
 
 
 @pytest.mark.parametrize(
     "settings", [{"temperature": 0}, {"stratify": "equal"}, {"length_control": "within-bins"}]
 )
 def test_the_draws_limits_hold_for_its_rivals(settings: dict[str, Any]) -> None:
-    told = _told(QUALITY, [RNG.permutation(QUALITY)], **settings)
-    assert told.heads is not None
-    assert told.heads.own > told.heads.other
+    rivals = rivals_of(QUALITY, [RNG.permutation(QUALITY)], **settings)
+    assert rivals.heads is not None
+    assert rivals.heads.own > rivals.heads.other
     if settings.get("stratify") == "equal":
-        assert told.heads.sources_moved == 0
+        assert rivals.heads.sources_moved == 0

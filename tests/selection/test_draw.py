@@ -21,24 +21,24 @@ TRIALS = 20_000
 
 def inclusion(weights: list[float], k: int) -> np.ndarray:
     """Chance of every item to be among the first k of successive draws, summed over all orders."""
-    found = np.zeros(len(weights))
+    chances = np.zeros(len(weights))
     for order in itertools.permutations(range(len(weights)), k):
         left, chance = sum(weights), 1.0
         for item in order:
             chance *= weights[item] / left
             left -= weights[item]
-        found[list(order)] += chance
-    return found
+        chances[list(order)] += chance
+    return chances
 
 
 def frequencies(scores: list[float], k: int, temperature: float) -> np.ndarray:
     ids = [f"s/{i}" for i in range(len(scores))]
     values = np.array(scores)
-    found = np.zeros(len(scores))
+    counts = np.zeros(len(scores))
     for seed in range(TRIALS):
         noise = to_gumbels(draw_hashes(ids, seed))
-        found[key_order(sampling_keys(values, noise, temperature), noise, ids)[:k]] += 1
-    return found / TRIALS
+        counts[key_order(sampling_keys(values, noise, temperature), noise, ids)[:k]] += 1
+    return counts / TRIALS
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

@@ -63,17 +63,17 @@ def test_the_previewed_rows_are_the_selected_ones(run: Run, options: dict) -> No
 
 def test_the_numbers_are_those_of_the_diagnostics(run: Run) -> None:
     drawn = drawing(run, temperature=0.7)
-    found = preview.effect(drawn, preview.top_rows(drawn))
+    shown = preview.effect(drawn, preview.top_rows(drawn))
     full = diagnose(drawn, 40)
-    assert found.lift == pytest.approx(full.score.lift)
-    assert found.top_lift == pytest.approx(full.score.top_k_lift)
-    assert found.overlap_top == pytest.approx(full.overlap.top_k)
-    assert found.concentration["ess_share"] == pytest.approx(full.ess_share)
+    assert shown.lift == pytest.approx(full.score.lift)
+    assert shown.top_lift == pytest.approx(full.score.top_k_lift)
+    assert shown.overlap_top == pytest.approx(full.overlap.top_k)
+    assert shown.concentration["ess_share"] == pytest.approx(full.ess_share)
     shares = {row.source: row.share for row in full.sources}
-    assert dict(zip(found.sources["source"], found.sources["after"], strict=True)) == shares
-    assert found.drawn.mean() == pytest.approx(found.rows / found.pool_rows, rel=0.02)
-    for bins, before, after in (found.score, found.length):
-        assert before.sum() == found.pool_rows and after.sum() == found.rows
+    assert dict(zip(shown.sources["source"], shown.sources["after"], strict=True)) == shares
+    assert shown.drawn.mean() == pytest.approx(shown.rows / shown.pool_rows, rel=0.02)
+    for bins, before, after in (shown.score, shown.length):
+        assert before.sum() == shown.pool_rows and after.sum() == shown.rows
         assert (after <= before).all() and bins.count == len(before)
 
 

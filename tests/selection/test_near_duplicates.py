@@ -47,15 +47,15 @@ def test_planted_pairs_at_the_threshold_are_found_and_no_others() -> None:
         planted.append((2 * pair, 2 * pair + 1))
         prompts += [" ".join(base), " ".join(twin)]
     near = find_near_duplicates(prompts, 0.8)
-    found = set(zip(near.left.tolist(), near.right.tolist(), strict=True))
+    pairs = set(zip(near.left.tolist(), near.right.tolist(), strict=True))
     truth = {(i, j) for i, j in planted if index_of(prompts[i], prompts[j]) >= 0.8}
     assert len(truth) == 200
-    recall = len(found & truth) / len(truth)
-    false = found - truth
+    recall = len(pairs & truth) / len(truth)
+    false = pairs - truth
     print(f"recall {recall:.3f}, false positives {len(false)}, candidates {near.candidates}")
     assert recall >= 0.95
     assert not false, "every candidate is compared exactly"
-    assert near.candidates > len(found), "the bands alone would have taken some"
+    assert near.candidates > len(pairs), "the bands alone would have taken some"
 
 
 def test_the_index_is_exact_and_the_bands_find_what_they_promise() -> None:

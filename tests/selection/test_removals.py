@@ -176,9 +176,9 @@ def test_a_frame_is_drawn_from_alike(run: Run, bench: Path, frame: pd.DataFrame)
 def test_without_the_extra_it_is_one_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     from circuitseer_core import installation
 
-    found = installation.find_spec
+    find_spec = installation.find_spec
     monkeypatch.setattr(
-        installation, "find_spec", lambda n: None if n == "datasketch" else found(n)
+        installation, "find_spec", lambda n: None if n == "datasketch" else find_spec(n)
     )
     with pytest.raises(
         UserError, match=r"--near-duplicates needs datasketch, which the extra 'dedup'"

@@ -118,11 +118,11 @@ def test_a_batch_is_open_until_its_last_verdict(tmp_path: Path) -> None:
     review.append(tmp_path, line_of(batch))
     for n, choice in ((0, "left"), (2, "skip"), (0, "tie"), (1, "right")):
         state = review.load(tmp_path)
-        assert state.open_batch() == batch and state.told().empty
-        told = verdict(choice, 1, 2, (f"a{n}", f"b{n}"), scorer="focus", batch="1")
-        review.append(tmp_path, told)
+        assert state.open_batch() == batch and state.finished_verdicts().empty
+        line = verdict(choice, 1, 2, (f"a{n}", f"b{n}"), scorer="focus", batch="1")
+        review.append(tmp_path, line)
     state = review.load(tmp_path)
-    assert state.open_batch() is None and len(state.told()) == 3
+    assert state.open_batch() is None and len(state.finished_verdicts()) == 3
     assert state.of_batch(batch) == {0: "tie", 1: "right", 2: "skip"}
     assert state.shown() == {"a0", "a1", "a2", "b0", "b1", "b2"}
 
@@ -147,4 +147,4 @@ def test_a_batch_that_is_none_is_passed_over(tmp_path: Path) -> None:
         '{"kind": "verdict", "left": "a", "right": "b", "choice": "left", "batch": 7}\n'
     )
     state = review.load(tmp_path)
-    assert state.batches == {} and len(state.told()) == 1
+    assert state.batches == {} and len(state.finished_verdicts()) == 1

@@ -142,9 +142,9 @@ def test_progress_is_told(tmp_path: Path) -> None:
         def advance(self, n: int = 1, message: str | None = None) -> None:
             self.done += n
 
-    told = Told()
-    select_run(make_run(tmp_path / "run"), SelectionSettings.of(), progress=told)  # type: ignore[arg-type]
-    assert told.done == told.total == 200
+    progress = Told()
+    select_run(make_run(tmp_path / "run"), SelectionSettings.of(), progress=progress)  # type: ignore[arg-type]
+    assert progress.done == progress.total == 200
 
 
 def test_texts_are_fetched_for_the_chosen_rows_alone(

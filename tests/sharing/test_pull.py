@@ -23,13 +23,13 @@ def pushed(run: Run, hub: FakeHub) -> FakeHub:
 
 
 def test_what_was_pushed_comes_back(run: Run, pushed: FakeHub, tmp_path: Path) -> None:
-    found = cs.pull_heads("me/heads@v1", run=run)
-    assert found.record.repo == "me/heads" and found.record.revision == COMMIT
-    assert found.path.parent == tmp_path / "cache" / "head-maps"
-    ours = run.heads()[found.heads.columns.to_list()]
-    assert found.heads.astype(ours.dtypes).equals(ours)
+    head_map = cs.pull_heads("me/heads@v1", run=run)
+    assert head_map.record.repo == "me/heads" and head_map.record.revision == COMMIT
+    assert head_map.path.parent == tmp_path / "cache" / "head-maps"
+    ours = run.heads()[head_map.heads.columns.to_list()]
+    assert head_map.heads.astype(ours.dtypes).equals(ours)
     again = cs.pull_heads("me/heads", tmp_path / "here")
-    assert again.path == tmp_path / "here" and again.heads.equals(found.heads)
+    assert again.path == tmp_path / "here" and again.heads.equals(head_map.heads)
     assert sorted(p.name for p in again.path.iterdir()) == ["head_map.json", "heads.parquet"]
 
 
@@ -42,9 +42,9 @@ def test_a_new_run_of_a_map_scores_as_its_own_run_does(
     cs.pull_heads("me/heads", run=tmp_path / "new", model=run.model.id)
     fresh = cs.load_run(tmp_path / "new")
     assert fresh.model.weights_hash == run.model.weights_hash
-    theirs = cs.score(fresh, data=data, heads=3, show=False)
-    ours = cs.score(run, data=data, heads=3, show=False)
-    assert theirs["variance"].tolist() == pytest.approx(ours["variance"].tolist(), rel=1e-4)
+    from_map = cs.score(fresh, data=data, heads=3, show=False)
+    from_run = cs.score(run, data=data, heads=3, show=False)
+    assert from_map["variance"].tolist() == pytest.approx(from_run["variance"].tolist(), rel=1e-4)
     assert "score" in fresh.summary() and fresh.figure("heads").data
 
 
@@ -52,12 +52,12 @@ def test_a_scoring_takes_its_heads_from_a_map_and_says_so(
     run: Run, pushed: FakeHub, tmp_path: Path
 ) -> None:
     data = write_rows(tmp_path / "rows.jsonl", questions(12))
-    found = cs.pull_heads("me/heads")
-    scores = cs.score(run, data=data, heads=found, name="theirs", show=False)
+    head_map = cs.pull_heads("me/heads")
+    scores = cs.score(run, data=data, heads=head_map, name="theirs", show=False)
     record = run.scoring("theirs")
     assert len(scores) and record.heads == [(0, 0)]
     assert record.heads_from is not None and record.heads_from.repo == "me/heads"
-    assert f"--heads-from {found.path}" in str(record.command)
+    assert f"--heads-from {head_map.path}" in str(record.command)
 
 
 def test_a_map_of_other_weights_is_refused_unless_forced(pushed: FakeHub, tmp_path: Path) -> None:
@@ -66,10 +66,10 @@ def test_a_map_of_other_weights_is_refused_unless_forced(pushed: FakeHub, tmp_pa
     with pytest.raises(cs.UserError, match="measured on model with weights .* force takes it"):
         cs.pull_heads("me/heads", run=other)
     assert not (tmp_path / "cache" / "head-maps").exists(), "nothing is kept of what is refused"
-    found = cs.pull_heads("me/heads", run=other, force=True)
+    head_map = cs.pull_heads("me/heads", run=other, force=True)
     with pytest.raises(cs.UserError, match="force takes it"):
-        cs.score(other, data=data, heads=found, show=False)
-    scores = cs.score(other, data=data, heads=found, force_heads=True, show=False)
+        cs.score(other, data=data, heads=head_map, show=False)
+    scores = cs.score(other, data=data, heads=head_map, force_heads=True, show=False)
     assert len(scores)
     wider = detected_run(tmp_path / "wider", layers=3)
     with pytest.raises(cs.UserError, match="other numbers of heads"):

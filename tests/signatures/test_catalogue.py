@@ -13,7 +13,7 @@ from circuitseer_core.signatures.catalogue import CHECKS, warnings
 from circuitseer_core.signatures.evidence import Evidence
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores
-from tests.support.signature_tests import found, strong
+from tests.support.signature_tests import signature_of, strong
 
 
 class TestAnyRun:
@@ -58,9 +58,9 @@ class TestAnyRun:
     def test_another_scoring_and_scorer(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
         add_scores(run, {"focus": [1.0, 2, 3], "n_tokens": [3, 2, 1]}, name="answers")
-        signature = found(run, "length", scoring="answers", scorer="focus")
+        signature = signature_of(run, "length", scoring="answers", scorer="focus")
         assert signature is not None and signature.number == pytest.approx(-1.0)
-        assert found(run, "length", scorer="no-such-scorer") is None
+        assert signature_of(run, "length", scorer="no-such-scorer") is None
 
     def test_sentences_stand_alone(self, tmp_path: Path) -> None:
         for signature in warnings(Run.open(synthetic.make_run(tmp_path / "run"))):

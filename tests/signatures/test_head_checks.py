@@ -12,7 +12,7 @@ from circuitseer_core.runs.folder import Run
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores
 from tests.support.records import edit_run
-from tests.support.signature_tests import RNG, found, severity, strong
+from tests.support.signature_tests import RNG, severity, signature_of, strong
 
 
 class TestHeadEffect:
@@ -20,7 +20,7 @@ class TestHeadEffect:
         delta = np.zeros((4, 20))
         delta[:, 0] = 0.5
         add_detection(run, delta, noise_floor=1e-3)
-        signature = found(run, "head-effect")
+        signature = signature_of(run, "head-effect")
         assert signature is not None and signature.severity == "good"
         # noise of a mean of 4 samples: 2 · 0.001 / √4 = 0.001, so 0.5 is 500 times that
         assert signature.number == pytest.approx(500)
@@ -30,14 +30,14 @@ class TestHeadEffect:
         delta = np.zeros((8, 20))
         delta[0, 0] = 4.0  # mean 0.5, standard error 0.5: far above rounding, not above sampling
         add_detection(run, delta, noise_floor=1e-6)
-        signature = found(run, "head-effect")
+        signature = signature_of(run, "head-effect")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.5 / (2e-6 / np.sqrt(8)))
         assert "0 of the 1 chosen head stand" in signature.text
 
     def test_noise_alone_warns(self, run: Run) -> None:
         add_detection(run, RNG(0).normal(0, 0.01, (4, 20)), noise_floor=0.01)
-        signature = found(run, "head-effect")
+        signature = signature_of(run, "head-effect")
         assert signature is not None and signature.severity == "warn"
         assert "mostly noise" in signature.text
 
@@ -50,7 +50,7 @@ class TestHeadEffect:
         delta[:, 0] = 0.5
         add_detection(run, delta, noise_floor=1e-3)
         add_scores(run, {"variance": [1.0, 2.0]}, heads=[[0, 0], [0, 1], [0, 2]])
-        signature = found(run, "head-effect")
+        signature = signature_of(run, "head-effect")
         assert signature is not None and signature.severity == "warn"
         assert "1 of the 3 chosen heads" in signature.text
 
@@ -65,7 +65,7 @@ class TestHeadEffect:
                 "noise_effect": 0.02,
             },
         )  # fmt: skip
-        text = found(run, "head-effect").text
+        text = signature_of(run, "head-effect").text
         assert "16 loss changes of one sample, measured again in float32" in text
         assert "moved by 0.0010 nats" in text and "their median is 0.020" in text
 
@@ -75,7 +75,7 @@ class TestHeadEffect:
         add_detection(run, delta)
         missing = {"noise_floor": None, "noise_unmeasured": "the device has no float64"}
         edit_run(run, detect={"settings": {}} | missing)
-        signature = found(run, "head-effect")
+        signature = signature_of(run, "head-effect")
         assert signature.severity == "good" and signature.number is None
         assert "was not measured (the device has no float64)" in signature.text
         assert "above the noise" not in signature.text + signature.title
@@ -83,13 +83,13 @@ class TestHeadEffect:
     def test_no_measured_noise_is_no_verdict(self, run: Run) -> None:
         add_detection(run, strong())
         edit_run(run, detect={"settings": {}})
-        assert found(run, "head-effect") is None
+        assert signature_of(run, "head-effect") is None
 
 
 class TestStability:
     def test_one_head_above_all_others_is_stable(self, run: Run) -> None:
         add_detection(run, strong())
-        signature = found(run, "head-stability")
+        signature = signature_of(run, "head-stability")
         assert signature is not None and signature.severity == "good"
         assert signature.number == 1.0
         assert "independent probe of 16 samples" in signature.text
@@ -97,31 +97,31 @@ class TestStability:
 
     def test_equal_heads_are_unstable(self, run: Run) -> None:
         add_detection(run, RNG(1).normal(0.1, 0.5, (6, 40)))
-        signature = found(run, "head-stability")
+        signature = signature_of(run, "head-stability")
         assert signature is not None and signature.severity == "warn"
         assert signature.number is not None and signature.number < 0.8
 
     def test_a_list_written_by_hand_is_left_alone(self, run: Run) -> None:
         add_detection(run, strong())
         add_scores(run, {"variance": [1.0, 2.0]}, heads=[[3, 3]])
-        assert found(run, "head-stability") is None
+        assert signature_of(run, "head-stability") is None
 
     def test_specificity_is_judged_from_its_own_errors(self, run: Run) -> None:
         add_detection(run, strong(), contrast=strong(seed=5) * 0.1)
         add_scores(run, {"variance": [1.0, 2.0]}, rank_by="specificity", heads=[[0, 0]])
-        signature = found(run, "head-stability")
+        signature = signature_of(run, "head-stability")
         assert signature is not None and signature.number == 1.0
 
     def test_within_a_race_the_sentence_says_so(self, tmp_path: Path) -> None:
         run = Run.open(synthetic.make_run(tmp_path / "run", synthetic.Shape(racing=True)))
-        signature = found(run, "head-stability")
+        signature = signature_of(run, "head-stability")
         finalists = int((~run.heads()["raced_out"]).sum())
         assert signature is not None
         assert f"within the {finalists} heads of the race's last field" in signature.text
 
     def test_three_samples_are_no_verdict(self, run: Run) -> None:
         add_detection(run, strong(samples=3))
-        assert found(run, "head-stability") is None
+        assert signature_of(run, "head-stability") is None
 
 
 class TestProbeSize:
@@ -140,7 +140,7 @@ class TestProbeSize:
             run,
             detect={"settings": {"probe_size": 60}, "n_probe": 30, "probe_left_out": left_out},
         )
-        signature = found(run, "probe-size")
+        signature = signature_of(run, "probe-size")
         assert signature is not None and signature.severity == "warn"
         assert "30 probe samples of 60 asked for" in signature.text
         assert "37 longer than 140 tokens" in signature.text
@@ -150,20 +150,20 @@ class TestProbe:
     def test_probe_like_its_pool(self, run: Run) -> None:
         sources = ["a", "b"] * 8
         add_detection(run, strong(), sources=sources, pool_sources=sources * 4)
-        signature = found(run, "probe-pool")
+        signature = signature_of(run, "probe-pool")
         assert signature is not None and (signature.severity, signature.number) == ("good", 0.0)
 
     def test_one_sided_probe_warns_with_the_distance(self, run: Run) -> None:
         add_detection(run, strong(), sources=["a"] * 16, pool_sources=["a", "b", "b", "b"] * 5)
-        signature = found(run, "probe-pool")
+        signature = signature_of(run, "probe-pool")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.75)  # ½(|1 − ¼| + |0 − ¾|)
 
     def test_pool_of_one_source_or_all_of_it_says_nothing(self, run: Run) -> None:
         add_detection(run, strong(), pool_sources=["a"] * 40)
-        assert found(run, "probe-pool") is None
+        assert signature_of(run, "probe-pool") is None
         add_detection(run, strong(), sources=["a", "b"] * 8)
-        assert found(run, "probe-pool") is None
+        assert signature_of(run, "probe-pool") is None
 
     @pytest.mark.parametrize(
         ("sources", "expected", "number"),
@@ -178,14 +178,14 @@ class TestProbe:
     ) -> None:
         add_detection(run, strong(), sources=sources)
         add_scores(run, {"variance": [1.0] * 8, "source": ["gsm", "aqua"] * 4})
-        signature = found(run, "probe-data")
+        signature = signature_of(run, "probe-data")
         assert signature is not None and signature.severity == expected
         assert signature.number == pytest.approx(number)
 
     def test_overlap_is_counted_by_id(self, run: Run) -> None:
         add_detection(run, strong())
         add_scores(run, {"variance": [1.0] * 4, "id": ["probe0", "probe3", "other", "x"]})
-        signature = found(run, "probe-overlap")
+        signature = signature_of(run, "probe-overlap")
         assert signature is not None and (signature.severity, signature.number) == ("warn", 2.0)
         assert "2 of the 16 probe samples" in signature.text and "50 %" in signature.text
 

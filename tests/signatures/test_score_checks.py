@@ -11,21 +11,21 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.crafted_run import add_scores
-from tests.support.signature_tests import RNG, found, severity
+from tests.support.signature_tests import RNG, severity, signature_of
 
 
 class TestLength:
     def test_by_hand(self, run: Run) -> None:
         # ranks 1..5 against 1, 2, 3, 5, 4: rho = 1 − 6·2/(5·24) = 0.9
         add_scores(run, {"variance": [1, 2, 3, 4, 5.0], "n_tokens": [10, 20, 30, 50, 40]})
-        signature = found(run, "length")
+        signature = signature_of(run, "length")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.9)
         assert "+0.90" in signature.text and "longer" in signature.text
 
     def test_shorter_texts_warn_too(self, run: Run) -> None:
         add_scores(run, {"variance": [5, 4, 3, 2, 1.0], "n_tokens": [10, 20, 30, 40, 50]})
-        signature = found(run, "length")
+        signature = signature_of(run, "length")
         assert signature is not None and "shorter" in signature.text and "−1.00" in signature.text
 
     def test_unrelated_is_good(self, run: Run) -> None:
@@ -40,7 +40,7 @@ class TestLength:
 
     def test_equal_lengths_or_missing_scores_say_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0, np.nan, np.nan]})
-        assert found(run, "length") is None
+        assert signature_of(run, "length") is None
 
     def test_large_pools_are_sampled_and_say_so(self) -> None:
         x = RNG(0).normal(size=30_000)
@@ -61,26 +61,26 @@ class TestControls:
     @pytest.mark.parametrize(("spread", "expected"), [(0.01, "warn"), (0.5, "info"), (3.0, "good")])
     def test_levels(self, run: Run, spread: float, expected: str) -> None:
         add_scores(run, self.controls(spread))
-        signature = found(run, "random-heads")
+        signature = signature_of(run, "random-heads")
         assert signature is not None and signature.severity == expected
         assert "mean of 3 draws, 95 % interval" in signature.text and "200 rows" in signature.text
 
     def test_the_number_is_the_mean_over_controls(self, run: Run) -> None:
         columns = {"variance": [1.0, 2, 3, 4], "control_variance_0": [1.0, 2, 3, 4]}
         add_scores(run, {**columns, "control_variance_1": [4.0, 3, 2, 1]})
-        signature = found(run, "random-heads")
+        signature = signature_of(run, "random-heads")
         assert signature is not None and signature.number == pytest.approx(0.0)
 
     def test_scorers_without_controls_say_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0], "length": [3.0, 4.0]})
-        assert found(run, "random-heads") is None
-        assert found(run, "random-heads", scorer="length") is None
+        assert signature_of(run, "random-heads") is None
+        assert signature_of(run, "random-heads", scorer="length") is None
 
 
 class TestSoftness:
     def test_near_equal_scores_are_nearly_uniform(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 1.1, 0.9, 1.0]})
-        signature = found(run, "uniform-draw")
+        signature = signature_of(run, "uniform-draw")
         # The best of four has 1.1 of 4 of the chances, where one of four is 1/4 by chance.
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx((1.1 / 4 - 0.25) / 0.75)
@@ -88,7 +88,7 @@ class TestSoftness:
 
     def test_uneven_scores_steer_the_draw(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 1.0, 1.0, 9.0]})
-        signature = found(run, "uniform-draw")
+        signature = signature_of(run, "uniform-draw")
         assert signature is not None and signature.severity == "good"
         assert signature.number == pytest.approx((9 / 12 - 0.25) / 0.75)
         # expected score of a draw Σs²/Σs = 7 against a mean of 3: 133.3 % above
@@ -96,12 +96,12 @@ class TestSoftness:
 
     def test_uneven_chances_that_miss_the_top_scores_hardly_steer(self, run: Run) -> None:
         add_scores(run, {"variance": RNG(1).lognormal(0, 0.35, 2000)})
-        signature = found(run, "uniform-draw")  # ESS 88 %, yet 8 % of the way to top-k
+        signature = signature_of(run, "uniform-draw")  # ESS 88 %, yet 8 % of the way to top-k
         assert signature is not None and signature.severity == "warn"
         assert signature.number is not None and 0 < signature.number < limits.STEERED + 0.05
         select_run(run, SelectionSettings.of(name="soft"))
         drawn = run.selection("soft").diagnostics
-        signature = found(run, "uniform-draw")
+        signature = signature_of(run, "uniform-draw")
         assert drawn is not None and signature is not None
         wanted = limits.beyond_chance(drawn.overlap.top_k, drawn.overlap.random_expected)
         assert signature.number == pytest.approx(wanted)
@@ -111,21 +111,23 @@ class TestSoftness:
         add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300)})
         assert severity(run, "uniform-draw") == "good"
         select_run(run, SelectionSettings.of(name="soft", temperature=8))
-        signature = found(run, "uniform-draw")
+        signature = signature_of(run, "uniform-draw")
         assert signature is not None and signature.severity == "warn" and "τ = 8" in signature.text
         select_run(run, SelectionSettings.of(name="flat", temperature=float("inf")))
         assert severity(run, "uniform-draw") == "info"
 
     def test_negative_scores_say_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [-1.0, 1.0]})
-        assert found(run, "uniform-draw") is None and found(run, "source-skew") is None
+        assert (
+            signature_of(run, "uniform-draw") is None and signature_of(run, "source-skew") is None
+        )
 
 
 class TestSourceSkew:
     def test_by_hand_without_a_selection(self, run: Run) -> None:
         scores = {"variance": [3.0, 3.0, 1.0, 1.0], "source": ["a", "a", "b", "b"]}
         add_scores(run, scores)
-        signature = found(run, "source-skew")
+        signature = signature_of(run, "source-skew")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.25)  # from 50 % of the rows to 6/8 of the mass
         assert signature.text.startswith("a gains most: 50 % of the pool, 75 % of the subset")
@@ -138,7 +140,7 @@ class TestSourceSkew:
         sources = np.array(["a", "b", "c"])[RNG(0).integers(0, 3, 120)]
         add_scores(run, {"variance": np.ones(120), "source": sources})
         select_run(run, SelectionSettings.of(count=6, duplicates="keep"))
-        signature = found(run, "source-skew")
+        signature = signature_of(run, "source-skew")
         assert signature is not None and signature.severity == "good"
         assert signature.number is not None and signature.number >= 0.1  # and yet only 6 rows
 
@@ -150,13 +152,13 @@ class TestSourceSkew:
 
     def test_one_source_says_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0]})
-        assert found(run, "source-skew") is None
+        assert signature_of(run, "source-skew") is None
 
 
 class TestSink:
     def test_a_score_of_the_first_token_warns(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2, 3], "sink_share": [0.9, 0.95, 0.97]})
-        signature = found(run, "sink")
+        signature = signature_of(run, "sink")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.95)
         assert "median sample the first token makes 95 % of variance" in signature.text
@@ -167,6 +169,6 @@ class TestSink:
 
     def test_scorers_without_the_first_token_and_old_scorings_say_nothing(self, run: Run) -> None:
         add_scores(run, {"focus": [1.0, 2], "variance": [1.0, 2], "sink_share": [0.9, 0.9]})
-        assert found(run, "sink", scorer="focus") is None
+        assert signature_of(run, "sink", scorer="focus") is None
         add_scores(run, {"variance": [1.0, 2.0]})
-        assert found(run, "sink") is None
+        assert signature_of(run, "sink") is None

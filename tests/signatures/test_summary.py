@@ -27,15 +27,15 @@ def test_a_whole_run_names_its_numbers_and_the_weightiest_warning(tmp_path) -> N
     assert "heads of 48 in random-numbers, measured on 24 probe samples, score 200 prompts" in words
     assert words.endswith("and nothing is drawn yet; none of 0 checks warns.")
     select_run(made, SelectionSettings.of(fraction=0.1, temperature=0.5))
-    found = [
+    signatures = [
         Signature("sink", "warn", "The first token makes it", "", 0.9, "samples"),
         Signature("length", "warn", "Length drives the score", "", 0.9, "sources"),
         Signature("uniform-draw", "good", "Fine", "", 0.9, "export"),
     ]
-    words = summary(Evidence(made), found)
+    words = summary(Evidence(made), signatures)
     assert "of which 20 are drawn at τ = 0.5; " in words
     assert words.endswith("2 of 3 checks warn, above all that the first token makes it.")
-    assert summary(Evidence(made), found[1:]).endswith(
+    assert summary(Evidence(made), signatures[1:]).endswith(
         "1 of 2 checks warns, that length drives the score."
     )
 

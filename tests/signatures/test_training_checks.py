@@ -11,7 +11,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.crafted_run import add_scores
-from tests.support.signature_tests import RNG, found
+from tests.support.signature_tests import RNG, signature_of
 
 
 def _drawn(run: Run) -> None:
@@ -44,7 +44,7 @@ def _study(
 def test_the_interval_decides(run: Run, difference: float, severity: str) -> None:
     _drawn(run)
     _study(run, difference)
-    signature = found(run, "worse-than-random")
+    signature = signature_of(run, "worse-than-random")
     assert signature is not None and signature.severity == severity
     assert signature.number == difference
     assert "after uniform (95 % interval" in signature.text
@@ -53,15 +53,15 @@ def test_the_interval_decides(run: Run, difference: float, severity: str) -> Non
 def test_one_seed_tells_nothing_of_the_draw(run: Run) -> None:
     _drawn(run)
     _study(run, 0.05, seeds=1)
-    signature = found(run, "worse-than-random")
+    signature = signature_of(run, "worse-than-random")
     assert signature is not None and signature.severity == "info"
     assert "One seed" in signature.text
 
 
 def test_without_a_study_it_is_unknown(run: Run) -> None:
-    assert found(run, "worse-than-random") is None  # nothing is drawn yet
+    assert signature_of(run, "worse-than-random") is None  # nothing is drawn yet
     _drawn(run)
-    signature = found(run, "worse-than-random")
+    signature = signature_of(run, "worse-than-random")
     assert signature is not None and signature.severity == "info"
     assert "unknown" in signature.title
 
@@ -71,5 +71,5 @@ def test_the_newest_study_counts_and_broken_ones_do_not(run: Run) -> None:
     _study(run, 0.05, "training-old", "2025")
     _study(run, -0.05, "training", "2026")
     (run.path / "experiments" / "training-bad.json").write_text("{", encoding="utf-8")
-    signature = found(run, "worse-than-random")
+    signature = signature_of(run, "worse-than-random")
     assert signature is not None and signature.number == -0.05

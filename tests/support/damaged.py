@@ -98,12 +98,12 @@ BYTES: dict[str, Callable[[Path, random.Random], object]] = {
 def _places(value: Any) -> list[tuple[Any, Any]]:
     """Every (container, key) in a JSON value."""
     inside = value.items() if isinstance(value, dict) else enumerate(value)
-    found = []
+    places = []
     for key, item in list(inside):
-        found.append((value, key))
+        places.append((value, key))
         if isinstance(item, dict | list):
-            found += _places(item)
-    return found
+            places += _places(item)
+    return places
 
 
 def _replaced(value: Any, rng: random.Random, share: float) -> Any:

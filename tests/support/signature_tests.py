@@ -13,7 +13,7 @@ from circuitseer_core.signatures.signature import Signature
 RNG = np.random.default_rng
 
 
-def found(run: Run, key: str, **options: Any) -> Signature | None:
+def signature_of(run: Run, key: str, **options: Any) -> Signature | None:
     """The one signature of this key, or None where its check does not apply."""
     matching = [s for s in warnings(run, **options) if s.key == key]
     assert len(matching) <= 1
@@ -21,7 +21,7 @@ def found(run: Run, key: str, **options: Any) -> Signature | None:
 
 
 def severity(run: Run, key: str, **options: Any) -> str | None:
-    signature = found(run, key, **options)
+    signature = signature_of(run, key, **options)
     return signature.severity if signature else None
 
 

@@ -23,8 +23,8 @@ def test_the_interval_covers_the_effect_over_new_seeds_and_items(
     seeds: int, seed_sd: float
 ) -> None:
     rng = np.random.default_rng(seeds)
-    found = [difference(_table(rng, seeds, 60, 0.05, seed_sd)) for _ in range(300)]
-    assert np.mean([one.low <= 0.05 <= one.high for one in found]) >= 0.91
+    differences = [difference(_table(rng, seeds, 60, 0.05, seed_sd)) for _ in range(300)]
+    assert np.mean([one.low <= 0.05 <= one.high for one in differences]) >= 0.91
 
 
 def test_items_alone_would_claim_too_much_where_seeds_differ() -> None:
@@ -36,9 +36,9 @@ def test_items_alone_would_claim_too_much_where_seeds_differ() -> None:
 
 def test_one_seed_is_the_paired_t_test_over_items() -> None:
     table = _table(np.random.default_rng(0), 1, 40, 0.1)
-    found = difference(table)
-    assert found.p == pytest.approx(ttest_1samp(table[0], 0).pvalue)
-    assert found.seed_sd is None and seeds_to_see(found, 0.01) is None
+    gap = difference(table)
+    assert gap.p == pytest.approx(ttest_1samp(table[0], 0).pvalue)
+    assert gap.seed_sd is None and seeds_to_see(gap, 0.01) is None
 
 
 def test_a_constant_difference_is_certain_and_none_is_none() -> None:
@@ -51,8 +51,8 @@ def test_a_constant_difference_is_certain_and_none_is_none() -> None:
 def test_more_seeds_are_needed_for_smaller_differences() -> None:
     rng = np.random.default_rng(4)
     table = rng.normal(0, 0.05, (4, 1)) + rng.normal(0, 0.01, (4, 400))
-    found = difference(table)
-    large, small = (seeds_to_see(found, size) for size in (0.1, 0.03))
+    gap = difference(table)
+    large, small = (seeds_to_see(gap, size) for size in (0.1, 0.03))
     assert large is not None and small is not None and large < small
     noisy = difference(rng.normal(0, 1.0, (1, 20)).repeat(4, 0) + rng.normal(0, 0.01, (4, 20)))
     assert seeds_to_see(noisy, 0.01) is None, "items alone hide it"

@@ -69,11 +69,11 @@ def study(tmp_path: Path) -> tuple[Run, dict[str, Any]]:
     arms = {f"soft-s{s}": TASK[::2] for s in (0, 1)}
     arms |= {f"{kind}-s{s}": noise() for kind in ("uniform", "random-heads") for s in (0, 1)}
     _write_arms(tmp_path / "arms", arms)
-    held = tmp_path / "held.jsonl"
+    test_file = tmp_path / "held.jsonl"
     rows = [{"question": q, "answer": a} for q, a in TASK[1::2]]
-    held.write_text("\n".join(map(json.dumps, rows)))
+    test_file.write_text("\n".join(map(json.dumps, rows)))
     options = {
-        "arms": str(tmp_path / "arms"), "heldout": str(held), "seeds": 2, "steps": 12,
+        "arms": str(tmp_path / "arms"), "heldout": str(test_file), "seeds": 2, "steps": 12,
         "tokens_a_step": 120, "learning_rates": "1e-4,1e-2", "device": "cpu", "answers": 4,
         "max_new_tokens": 4,
     }  # fmt: skip

@@ -92,12 +92,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Run:
     folder = tmp_path_factory.mktemp("trial")
     data = write_rows(folder / "toy.jsonl", [q for q in questions(20) if "answer" in q])
     model = save_tiny(folder / "model")
-    found = Run.create(folder / "run")
+    made = Run.create(folder / "run")
     settings = DetectSettings(
         model=str(model), probe=[data], probe_size=4, probe_pool=8, device="cpu"
     )
-    detect(found, settings, show=False)
-    return Run.open(found.path)
+    detect(made, settings, show=False)
+    return Run.open(made.path)
 
 
 def test_texts_are_encoded_as_the_probe_is(run: Run) -> None:

@@ -30,15 +30,15 @@ _SAMPLED, _WORD = 200, 24
 
 def scorings_with_readings(run: Run) -> list[str]:
     """Finished scorings of which single heads can be fitted."""
-    found = []
+    usable = []
     for name in run.scorings():
         try:
             scoring = run.scoring(name)
         except UserError:
             continue
         if scoring.feature_heads and scoring.state == "done":
-            found.append(name)
-    return found
+            usable.append(name)
+    return usable
 
 
 def targets(run: Run, scoring: str) -> list[str]:
@@ -176,7 +176,9 @@ def _progress(run: Run) -> None:
         if fitted in run.calibrations():
             st.session_state["_next"] = {"calibration": fitted}
         st.rerun()
-    told = status.progress
-    share = 0.0 if told is None or not told.total else min(1.0, told.done / told.total)
+    progress = status.progress
+    share = (
+        0.0 if progress is None or not progress.total else min(1.0, progress.done / progress.total)
+    )
     stage = status.steps[status.step][0] if status.steps else ""
     st.progress(share, text=inline(f"{stage}, {duration(status.seconds)} so far"))

@@ -30,8 +30,8 @@ JUDGED = {
 def show(run: Run, record: CalibrationRecord) -> None:
     """Everything about one calibration."""
     answer, *rest = record.verdict or ["Nothing was judged."]
-    said = st.success if answer.startswith("Yes") else st.warning
-    said(literal(answer), icon=":material/fact_check:")
+    box = st.success if answer.startswith("Yes") else st.warning
+    box(literal(answer), icon=":material/fact_check:")
     if rest:
         st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     _scorer(run, record)

@@ -24,11 +24,11 @@ from ui.widgets.markdown import inline, literal
 from ui.words import ago
 
 OUTCOMES: dict[str, tuple[Any, str]] = {
-    "found": ("green", "Found"),
+    "found": ("blue", "Evidence found"),
     "no evidence": ("orange", "No evidence"),
     "inconclusive": ("gray", "Inconclusive"),
 }
-LONG = 480
+LONG = 320
 """Characters up to which a verdict is one paragraph."""
 _DONE, _OPEN = "Answered", "Not asked yet"
 
@@ -59,8 +59,9 @@ def card(run: Run, name: str, can_run: bool) -> None:
 
 
 def _question(experiment: Experiment | None) -> str:
-    text = experiment.description if experiment else ""
-    return text[:1].upper() + text[1:]
+    """Its description as a question, less what is said for those who type commands."""
+    text = re.sub(r" \([^()]*\)$", "", experiment.description) if experiment else ""
+    return f"{text[:1].upper()}{text[1:]}?"
 
 
 def _result(run: Run, record: ExperimentRecord) -> None:
@@ -90,7 +91,7 @@ def _sentences(verdict: str) -> list[str]:
     """A verdict as it is, or a long one cut where a sentence ends: a wall of text is not read."""
     if len(verdict) <= LONG:
         return [verdict]
-    return re.split(r"(?<=[.)]\.) (?=[A-Za-z])|(?<=[a-z\d%]\.) (?=[A-Za-z])", verdict)
+    return re.split(r"(?<=[.)]\.) (?=[A-Za-zτ])|(?<=[a-z\d%]\.) (?=[A-Za-zτ])", verdict)
 
 
 def _table(table: pd.DataFrame, name: str) -> None:
@@ -124,7 +125,7 @@ def _again(
 
 def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
     """What is typed into the experiment's options; an empty field is its default."""
-    given: Mapping[str, Any] = record.options if record else {}
+    stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
         key = f"option_{experiment.name}_{option}"
@@ -136,7 +137,7 @@ def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[st
                 label, choices, index=None, key=key, help=about, persist_state="session"
             )
         else:
-            before = str(given[option]) if option in given else ""
+            before = str(stored[option]) if option in stored else ""
             value = st.text_input(
                 label, before, placeholder=hint, key=key, help=about, persist_state="session"
             )
@@ -152,7 +153,7 @@ def _about(
     try:
         seconds = experiment.estimated_seconds(run, **options)
     except (UserError, KeyError) as error:
-        return str(error)
+        return f"set under Options: {error}"
     parts = ["time not known" if seconds is None else f"about {duration(_coarse(seconds))}"]
     if experiment.needs_model:
         parts.append("loads the model")

@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS, affordable
+from circuitseer_core.experiments import ALL, EXPERIMENTS
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
@@ -23,7 +23,7 @@ POLL_S = 1.0
 
 def bar(run: Run) -> bool:
     """Run what fits, follow the job, take the report; whether experiments may be started now."""
-    mine = judgements.writable(run)
+    may_write = judgements.writable(run)
     status = jobs.status(run.path)
     with st.container(horizontal=True, vertical_alignment="bottom", key="evidence_bar"):
         seconds = st.number_input(
@@ -35,7 +35,7 @@ def bar(run: Run) -> bool:
             type="primary",
             icon=":material/play_arrow:",
             key="run_all",
-            disabled=status.live or not mine,
+            disabled=status.live or not may_write,
             on_click=wishes.leave,
             args=["run_all"],
         )
@@ -54,7 +54,7 @@ def bar(run: Run) -> bool:
     if not offer_adoption(run):
         return False
     if wishes.granted("run_all"):
-        start(run, affordable.ALL, {"seconds": seconds})
+        start(run, ALL, {"seconds": seconds})
         status = jobs.status(run.path)
     _follow(run, status)
     if problem := st.session_state.pop("evidence_problem", None):
@@ -100,11 +100,13 @@ def _progress(run: Run) -> None:
         st.rerun()
     step = status.steps[status.step] if status.steps else ("",)
     name = step[3] if step[0] == "validate" and len(step) > 3 else step[0]
-    told = status.progress
-    if told is None or told.state != "running" or not told.total:
+    progress = status.progress
+    if progress is None or progress.state != "running" or not progress.total:
         st.progress(0.0, text=inline(f"{name}: starting, {duration(status.seconds)} so far"))
         return
-    words = f"{name}: {told.message or told.stage}, {told.done:,} of {told.total:,} {told.unit}"
+    done = f"{progress.done:,} of {progress.total:,} {progress.unit}"
+    words = f"{name}: {progress.message or progress.stage}, {done}"
     st.progress(
-        min(1.0, told.done / told.total), text=inline(f"{words}, {duration(status.seconds)}")
+        min(1.0, progress.done / progress.total),
+        text=inline(f"{words}, {duration(status.seconds)}"),
     )

@@ -7,6 +7,7 @@ out is the kept selection, and only where it is the very draw on the screen.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,14 +19,14 @@ from circuitseer_core.errors import UserError, machine_line, one_line
 from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
-from circuitseer_core.export.write import export
+from circuitseer_core.export.write import Exported, export
 from circuitseer_core.files import user_path
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import count
-from ui import judgements as review_store
-from ui.export import draw as draw_data
+from ui import judgements
+from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
@@ -61,11 +62,11 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
             if wishes.granted("keep"):
                 _start(run, named)
             status = jobs.status(run.path)
-            same = draw_data.is_kept(run, store, drawn, named)
+            same = draw.is_kept(run, store, drawn, named)
             _button(run, named.name, form, same=same, busy=status.live)
         _state(run, named.name, same=same)
         if not same and not (
-            review_store.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
+            judgements.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
         ):
             return
         _watch(run, status.live)
@@ -94,7 +95,7 @@ def _button(run: Run, name: str, form: Any, *, same: bool, busy: bool) -> None:
         type="primary",
         icon=":material/download:",
         key="keep",
-        disabled=busy or not (review_store.writable(run) and ownership.is_own(run.path)),
+        disabled=busy or not (judgements.writable(run) and ownership.is_own(run.path)),
         on_click=wishes.leave,
         args=["keep"],
     )
@@ -154,24 +155,33 @@ def _other_ways(run: Run, settings: SelectionSettings, form: Any, *, same: bool)
         )  # fmt: skip
     if same and folder.open:
         with folder:
-            _write_folder(run, settings.name, form)
+            write_to_folder(
+                f"out_{settings.name}_{form}", file_name(settings.name, form), "write",
+                lambda out: export(run, settings.name, out, form),
+            )  # fmt: skip
     if same and hub.open:
         with hub:
             _push(run, settings.name, form)
     show_commands("The same by command", settings.command(run.path), key="draw_command")
 
 
-def _write_folder(run: Run, name: str, form: Any) -> None:
-    """Data, manifest and dataset card into a folder of this machine."""
+def write_to_folder(
+    key: str, proposed: str, button: str, write: Callable[[Path], Exported]
+) -> None:
+    """Data, manifest and dataset card into a folder of this machine.
+
+    ``key``, ``button``: of the field, and of the button that calls ``write`` with its path.
+    """
     out = st.text_input(
         "Path on this machine; manifest and dataset card lie beside it",
-        value=str(Path("exports") / file_name(name, form)),
-        key=f"out_{name}_{form}",
+        value=str(Path("exports") / proposed),
+        key=key,
         width=420,
     )
-    if st.button("Write", key="write"):
+    if st.button("Write", key=button):
         try:
-            done = export(run, name, user_path(out), form)
+            with st.spinner("Writing …"):
+                done = write(user_path(out))
         except UserError as error:
             st.text(str(error))
         except OSError as error:

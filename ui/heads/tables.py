@@ -95,8 +95,8 @@ def sink_share(run: Run, layer: int, head: int) -> float | None:
     table = sink_shares(run)
     if table is None:
         return None
-    found = table.loc[(table["layer"] == layer) & (table["head"] == head), "sink_share"]
-    return float(found.iloc[0]) if len(found) else None
+    share = table.loc[(table["layer"] == layer) & (table["head"] == head), "sink_share"]
+    return float(share.iloc[0]) if len(share) else None
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

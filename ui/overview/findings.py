@@ -29,8 +29,8 @@ def signatures(run: Run, scoring: str | None) -> tuple[str, list[Signature]]:
 @st.cache_data(max_entries=16, show_spinner=False)
 def _signatures(path: str, scoring: str | None, stamp: float) -> tuple[str, list[Signature]]:
     run = Run.open(path)
-    found = warnings(run, scoring=scoring)
-    return summary(Evidence(run, scoring), found), found
+    checked = warnings(run, scoring=scoring)
+    return summary(Evidence(run, scoring), checked), checked
 
 
 def _stamp(path: Path) -> float:
@@ -46,16 +46,16 @@ def show_findings(run: Run, sentence: Any, cards: Any) -> None:
         sentence.caption("Nothing computed yet that could be summed up or checked.")
         return
     with cards, st.spinner("Checking the run for known failures …"):
-        words, found = signatures(run, scoring_in_view(run))
+        words, checked = signatures(run, scoring_in_view(run))
     sentence.markdown(literal(words))
     with cards:
         st.subheader("Warnings", anchor=False)
-        warned = [s for s in found if s.severity == "warn"]
+        warned = [s for s in checked if s.severity == "warn"]
         for signature in warned:
             _card(run, signature)
         if not warned:
             st.caption("No check warns.")
-        _folded([s for s in found if s.severity != "warn"])
+        _folded([s for s in checked if s.severity != "warn"])
 
 
 def _card(run: Run, signature: Signature) -> None:

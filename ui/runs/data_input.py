@@ -23,6 +23,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.lengths import length_bars
 from circuitseer_core.files import user_path
 from circuitseer_core.runs.folder import runs_home
+from circuitseer_core.wording import count
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
 
@@ -38,21 +39,30 @@ MOST_ROWS = 20_000
 """Rows that a preview looks at; the command ``data`` looks at all."""
 
 
-def choose_data(label: str, key: str, *, help_text: str, same_as: Sequence[str] = ()) -> list[str]:
+def choose_data(
+    label: str,
+    key: str,
+    *,
+    help_text: str,
+    same_as: Sequence[str] = (),
+    kinds: Sequence[str] = tuple(KINDS),
+) -> list[str]:
     """Widgets for one or several DATA specs; returns them, empty while nothing is named.
 
     ``same_as``: specs chosen above, which may be taken here as well without naming (or uploading)
-    them again.
+    them again. ``kinds``: where data may come from, of KINDS, the first one chosen.
     """
-    kinds = KINDS | ({SAME: "Same as the probe"} if same_as else {})
-    if st.session_state.get(f"{key}_kind") not in {None, *kinds}:
+    places = {kind: KINDS[kind] for kind in kinds} | (
+        {SAME: "Same as the probe"} if same_as else {}
+    )
+    if st.session_state.get(f"{key}_kind") not in {None, *places}:
         del st.session_state[f"{key}_kind"]
     kind = st.segmented_control(
         label,
-        list(kinds),
-        default="demo",
+        list(places),
+        default=kinds[0],
         required=True,
-        format_func=kinds.__getitem__,
+        format_func=places.__getitem__,
         key=f"{key}_kind",
         persist_state="session",
         help=help_text,
@@ -147,15 +157,15 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
     ):
         return True
     try:
-        seen, found = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
+        seen, survey = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return False
-    _show(seen, found, key)
-    if responses and found.samples and not found.with_response:
+    _show(seen, survey, key)
+    if responses and survey.samples and not survey.with_response:
         st.error("None of these rows has a response, and the probe needs them.")
         return False
-    return found.samples > 0
+    return survey.samples > 0
 
 
 def _stamps(specs: list[str]) -> tuple[float, ...]:
@@ -170,8 +180,8 @@ def _stamps(specs: list[str]) -> tuple[float, ...]:
             if not typed:  # as a path this would be the folder that the app runs in
                 continue
             place = user_path(typed)
-        found = [place] if os.path.exists(place) else glob(str(place), recursive=True)
-        for path in map(Path, found):
+        places = [place] if os.path.exists(place) else glob(str(place), recursive=True)
+        for path in map(Path, places):
             inside = files_below(path) if os.path.isdir(path) else [path]
             for file in sorted(inside):
                 with suppress(OSError):  # gone by now, or a link to nothing
@@ -188,17 +198,20 @@ def _preview(
     return corpus.preview(12), survey(corpus, limit=MOST_ROWS)
 
 
-def _show(seen: Preview, found: Survey, key: str) -> None:
+def _show(seen: Preview, survey: Survey, key: str) -> None:
     """Row count, recognised layouts, sources, what the rows hold, first rows, rejects by reason."""
-    names = list(found.sources)
+    names = list(survey.sources)
     sources = ", ".join(names[:6]) + (" …" if len(names) > 6 else "")
-    st.markdown(f"**{found.rows:,} rows** from {len(names)} sources: {inline(sources)}")
-    ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in found.files)
+    st.markdown(
+        f"**{count(survey.rows, 'row')}** from {count(len(names), 'source')}: {inline(sources)}"
+    )
+    ways = dict.fromkeys(f"{file.layout} ({file.format})" for file in survey.files)
     st.caption(f"Read as: {inline('; '.join(ways))}")
-    looked = "" if found.read == found.rows else f"Of the first {found.read:,} rows: "
+    looked = "" if survey.read == survey.rows else f"Of the first {survey.read:,} rows: "
     st.caption(
-        f"{looked}{found.samples:,} samples, {found.rejects:,} rejects; {found.duplicates:,} "
-        f"repeat a prompt; {found.with_response:,} have a response and could serve in a probe"
+        f"{looked}{count(survey.samples, 'sample')}, {count(survey.rejects, 'reject')}; "
+        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and "
+        "could serve in a probe"
     )
     rows = pd.DataFrame(
         {
@@ -209,21 +222,28 @@ def _show(seen: Preview, found: Survey, key: str) -> None:
             "other fields": [json.dumps(s.original, default=str)[:200] for s in seen.samples],
         }
     )
-    st.dataframe(rows, hide_index=True, height=212, key=f"{key}_preview")
-    if found.lengths:
-        with st.expander("Lengths of the prompts", key=f"{key}_lengths"):
-            bins = [f"{each.low:,}–{each.high:,}" for each in found.lengths]
-            counts = [each.prompts for each in found.lengths]
-            show_figure(
-                length_bars(bins, counts, theme(), unit=found.length_unit),
-                f"{key}_length_bars",
-                pd.DataFrame({found.length_unit: bins, "rows": counts}),
-                alt="Rows by length of the prompt",
-            )
-    if found.reasons:
-        words = "; ".join(f"{each.rows:,} × {each.reason}" for each in found.reasons[:6])
+    st.dataframe(rows, hide_index=True, height=222, key=f"{key}_preview")
+    if survey.lengths:
+        box = st.expander("Lengths of the prompts", key=f"{key}_lengths", on_change="rerun")
+        if box.open:
+            with box:
+                _lengths(survey, key)
+    if survey.reasons:
+        words = "; ".join(f"{each.rows:,} × {each.reason}" for each in survey.reasons[:6])
         st.warning(
-            f"{found.rejects:,} rows would be rejected: {inline(words)}. The first is "
-            f"{inline(found.reasons[0].first)}.",
+            f"{count(survey.rejects, 'row')} would be rejected: {inline(words)}. The first is "
+            f"{inline(survey.reasons[0].first)}.",
             icon=":material/filter_alt_off:",
         )
+
+
+def _lengths(survey: Survey, key: str) -> None:
+    """How many prompts there are of which length."""
+    bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
+    counts = [each.prompts for each in survey.lengths]
+    show_figure(
+        length_bars(bins, counts, theme(), unit=survey.length_unit),
+        f"{key}_length_bars",
+        pd.DataFrame({survey.length_unit: bins, "rows": counts}),
+        alt="Rows by length of the prompt",
+    )

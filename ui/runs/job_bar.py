@@ -11,7 +11,14 @@ from circuitseer_core.runs import jobs
 from circuitseer_core.wording import duration
 from ui.widgets.markdown import literal
 
-STEP_TITLES = {"detect": "Detect heads", "score": "Score samples", "select": "Draw the subset"}
+STEP_TITLES = {
+    "detect": "Detect heads",
+    "score": "Score samples",
+    "calibrate": "Fit heads to a target",
+    "import-scores": "Join outside scores",
+    "select": "Draw the subset",
+    "validate": "Experiment",
+}
 POLL_S = 1.0
 
 

@@ -25,7 +25,7 @@ from circuitseer_core.selection.agreement import (
 from circuitseer_core.selection.review import DECIDED, ReviewState
 from circuitseer_core.spreadsheets import to_csv
 from circuitseer_core.wording import count, percent
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
@@ -40,7 +40,7 @@ def results(run: Run, judged: ReviewState) -> None:
     if over:
         batch = _choose(over)
         table = batch_table(batch, judged)
-        _told(batch, table, judged)
+        _result(batch, table, judged)
         left, right = folding_columns(2, "review_result", gap="medium")
         with left:
             _strata(batch, table, over, judged)
@@ -64,7 +64,7 @@ def _choose(over: list[ReviewBatch]) -> ReviewBatch:
     return over[-1]
 
 
-def _told(batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> None:
+def _result(batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> None:
     """The answer in words."""
     whole = agreement(table[table["choice"] != ""])
     named = inline(batch.scorer) + (f" of “{inline(batch.scoring)}”" if _named(batch) else "")
@@ -81,10 +81,10 @@ def _told(batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> None:
     )
 
 
-def reading(found: Agreement) -> str:
+def reading(agreed: Agreement) -> str:
     """The agreement against chance, in words."""
-    low, high = found.interval
-    coins = f"coins come this far from 50 % in {percent(found.chance)} of such batches"
+    low, high = agreed.interval
+    coins = f"coins come this far from 50 % in {percent(agreed.chance)} of such batches"
     if low > 0.5:
         return f"Better than chance: {coins}."
     if high < 0.5:
@@ -106,7 +106,7 @@ def _strata(
         every = agreement(together[together["choice"] != ""])
         lines.append((f"All {len(same)} batches of this score", every))
     words = {"source": "", "length": "length: ", "gap": "gap: "}
-    lines += [(words[kind] + name, found) for kind, name, found in by_stratum(table)]
+    lines += [(words[kind] + name, agreed) for kind, name, agreed in by_stratum(table)]
     st.markdown("**By stratum**")
     _figure(lines, "agreement", "Agreement rate by stratum with intervals against chance")
 
@@ -121,9 +121,9 @@ def _others(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> None:
     def score_of(sample: str, scorer: str) -> float:
         return float(scores[scorer].get(sample, math.nan))
 
-    found = beside(table, names, score_of)
+    agreements = beside(table, names, score_of)
     own = agreement(table[table["choice"] != ""])
-    lines = [(batch.scorer, own), *((n, a) for n, a in found.items() if a.decided)]
+    lines = [(batch.scorer, own), *((n, a) for n, a in agreements.items() if a.decided)]
     st.markdown("**The same verdicts against other scores**")
     _figure(lines, "agreement_others", "Agreement of the same verdicts with every score")
 
@@ -131,7 +131,7 @@ def _others(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> None:
 def _scores(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> pd.DataFrame | None:
     """Every score of the batch's samples by id, random heads' mean included; None without them."""
     try:
-        store = cached.open_store(run, batch.scoring)
+        store = cached_scores.open_store(run, batch.scoring)
         if store is None or batch.scorer not in store.columns:
             return None
         return _read(store, batch, [*table["left"], *table["right"]])
@@ -155,14 +155,14 @@ def _figure(lines: list[tuple[str, Agreement]], key: str, alt: str) -> None:
         [
             {
                 "name": name,
-                "rate": found.rate,
-                "low": found.interval[0],
-                "high": found.interval[1],
-                "agreed": found.agreed,
-                "decided": found.decided,
-                "ties": found.ties,
+                "rate": agreed.rate,
+                "low": agreed.interval[0],
+                "high": agreed.interval[1],
+                "agreed": agreed.agreed,
+                "decided": agreed.decided,
+                "ties": agreed.ties,
             }
-            for name, found in lines
+            for name, agreed in lines
         ]
     )
     show_figure(agreement_lines(frame, theme()), key=key, data=frame, alt=alt)
@@ -171,8 +171,8 @@ def _figure(lines: list[tuple[str, Agreement]], key: str, alt: str) -> None:
 def _pairs(run: Run, batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> None:
     """Every pair with both opinions, and the batch as files."""
     with st.expander("Every pair", key="review_table_box"):
-        said = table["agrees"].map({True: "agrees", False: "differs"}).fillna("")
-        shown = table.assign(choice=table["choice"].map(_SIDES), agrees=said)
+        agrees = table["agrees"].map({True: "agrees", False: "differs"}).fillna("")
+        shown = table.assign(choice=table["choice"].map(_SIDES), agrees=agrees)
         st.dataframe(
             shown,
             hide_index=True,
@@ -222,7 +222,7 @@ def _names(run: Run) -> dict[str, str]:
 
 def _offer_fit(judged: ReviewState) -> None:
     """Once there are enough verdicts: heads can be fitted to them."""
-    decided = int(judged.told()["choice"].isin(DECIDED).sum())
+    decided = int(judged.finished_verdicts()["choice"].isin(DECIDED).sum())
     if decided >= MIN_PAIRS:
         st.caption(f"{decided} pairs are decided: the heads can be fitted to what you see.")
         link_to("calibrate", "Fit to the verdicts", icon=":material/tune:")

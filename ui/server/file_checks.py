@@ -33,10 +33,10 @@ def check(path: Path) -> Future[RunCheck]:
 
 def show_damage(path: Path) -> None:
     """One alert where files are known to be damaged; nothing while they are being read."""
-    found = check(path)
-    if not found.done() or found.exception() is not None or found.result().ok:
+    checking = check(path)
+    if not checking.done() or checking.exception() is not None or checking.result().ok:
         return
-    damaged = found.result().damaged
+    damaged = checking.result().damaged
     lines = [f"{inline(damage.file)}: {inline(damage.remedy)}." for damage in damaged[:SHOWN]]
     more = f" {len(damaged) - SHOWN} more." if len(damaged) > SHOWN else ""
     noun = "file is" if len(damaged) == 1 else "files are"

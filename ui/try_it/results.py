@@ -120,14 +120,14 @@ def continuation(run: Run, text: Text, heads: list[Head], how: How) -> None:
         with column.container(border=True, key=f"card_written_{title}"):
             st.markdown(f"**{title}**")
             st.text("".join(pieces) or "(ends at once)")
-    said = f"Greedy, {count(how.most, 'token')} at most, after the prompt alone."
+    caption = f"Greedy, {count(how.most, 'token')} at most, after the prompt alone."
     if len(written) > 1:
         same = _common(*written)
         if written[0] == written[1]:
-            said += " Both are the same."
+            caption += " Both are the same."
         else:
-            said += f" They part after {count(same, 'token')}." if same else ""
-    st.caption(said)
+            caption += f" They part after {count(same, 'token')}." if same else ""
+    st.caption(caption)
 
 
 def _common(first: list[str], second: list[str]) -> int:

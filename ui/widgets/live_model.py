@@ -55,15 +55,15 @@ def memory_line(key: str) -> None:
     """What is in memory and the button that lets it go; nothing where nothing is."""
     from circuitseer_core.model import live
 
-    held = live.held()
-    if held is None:
+    in_memory = live.model_in_memory()
+    if in_memory is None:
         return
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key=f"memory_{key}"
     ):
         st.caption(
-            f"{short_model(held.name)} in memory: {held.bytes / MIB:,.0f} MiB of weights "
-            f"({held.dtype}, {held.device}).",
+            f"{short_model(in_memory.name)} in memory: {in_memory.bytes / MIB:,.0f} MiB of weights "
+            f"({in_memory.dtype}, {in_memory.device}).",
             width="content",
         )
         st.button(

@@ -1,0 +1,53 @@
+"""The card beside an export: its numbers, and what speaks against the subset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import yaml
+
+from circuitseer_core.export.write import export
+from circuitseer_core.runs.folder import Run
+from tests.support.exported import selected
+from tests.support.run_factory import make_rows, make_run, score_frame
+
+
+def test_card_has_front_matter_and_the_numbers(run: Run, tmp_path: Path) -> None:
+    done = export(run, None, tmp_path / "a.jsonl")
+    text = done.card.read_text()
+    _, front, body = text.split("---\n", 2)
+    meta = yaml.safe_load(front)
+    assert meta["configs"][0]["data_files"] == [{"split": "train", "path": "a.jsonl"}]
+    assert meta["size_categories"] == ["n<1K"] and "circuitseer" in meta["tags"]
+    assert "20 of 200 scored samples" in body and "τ = 1," in body and "seed 0" in body
+    sources = run.selection("default").diagnostics.sources
+    for entry in sources:
+        assert f"| {entry.source} | {entry.pool} | {entry.rows} |" in body
+
+
+def test_card_says_what_speaks_against_the_subset(tmp_path: Path) -> None:
+    rows = make_rows(80)
+    frame = score_frame(rows)
+    frame["variance"] = 100.0 + frame["n_tokens"]
+    frame["control_variance_0"] = frame["variance"] * 2
+    frame["control_variance_1"] = frame["variance"].where(frame.index % 2 == 0)
+    run = selected(make_run(tmp_path / "run", frame=frame))
+    assert run.selection("default").diagnostics.control.rows == 80
+    text = export(run, None, tmp_path / "a.jsonl").card.read_text()
+    assert "The scores hardly steer the draw: " in text
+    assert "The draw favours longer texts: Spearman +1.00 with the token count." in text
+    assert "Random heads of the same layers rank the samples almost alike: Spearman +1.00" in text
+    other = selected(make_run(tmp_path / "other", rows))
+    plain = export(other, None, tmp_path / "b" / "a.jsonl").card.read_text()
+    assert "hardly steer" not in plain and "favours" not in plain and "Random heads" not in plain
+
+
+def test_a_readme_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("my project\n")
+    done = export(run, None, tmp_path / "a.jsonl")
+    assert (tmp_path / "README.md").read_text() == "my project\n"
+    assert done.card.name == "a.jsonl.README.md"
+    again = export(run, None, tmp_path / "new" / "a.jsonl")
+    assert again.card.name == "README.md"
+    assert export(run, None, tmp_path / "new" / "a.jsonl").card.name == "README.md"
+    assert export(run, None, tmp_path / "new" / "b.jsonl").card.name == "b.jsonl.README.md"
