@@ -82,8 +82,8 @@ def main() -> None:
         line = machine_line(error)
         if line is None:
             raise
-        whole = f"error: {line}; once that is mended, run it again to go on"
-        typer.secho(whole, err=True, fg="red")
+        refused = f"error: {line}; once that is mended, run it again to go on"
+        typer.secho(refused, err=True, fg="red")
         sys.exit(1)
 
 

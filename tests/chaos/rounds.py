@@ -311,9 +311,9 @@ def second(chaos: Chaos, run: Path) -> None:
                 raise Wrong("the first process did not take the lock")
             time.sleep(0.02)
         code = chaos.attempt(run)
-        printed = chaos.printed()
-        if code != 1 or f"another process (pid {first.pid})" not in printed:
-            raise Wrong(f"a second process: exit {code}, {printed[-300:]}")
+        log = chaos.printed()
+        if code != 1 or f"another process (pid {first.pid})" not in log:
+            raise Wrong(f"a second process: exit {code}, {log[-300:]}")
     finally:
         go.touch()
         first.join()

@@ -6,6 +6,7 @@ import json
 import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -175,11 +176,16 @@ def _stamps(specs: list[str]) -> tuple[float, ...]:
             continue
         place = user_path(spec)
         if not os.path.exists(place):
-            place = user_path(spec.rpartition("=")[2])
+            typed = spec.rpartition("=")[2]
+            if not typed:  # as a path this would be the folder that the app runs in
+                continue
+            place = user_path(typed)
         places = [place] if os.path.exists(place) else glob(str(place), recursive=True)
         for path in map(Path, places):
             inside = files_below(path) if os.path.isdir(path) else [path]
-            stamps += sorted(os.stat(file).st_mtime for file in inside if os.path.exists(file))
+            for file in sorted(inside):
+                with suppress(OSError):  # gone by now, or a link to nothing
+                    stamps.append(os.stat(file).st_mtime)
     return tuple(stamps)
 
 
