@@ -1,9 +1,8 @@
 """Ask questions of a scoring without loading it: DuckDB over the Parquet shards of a run.
 
 The app shows one page of a million rows at a time. So filters, order and paging happen in SQL,
-which reads only the columns that a question touches, and whole columns are fetched as arrays for
-figures. Texts and profiles, hundreds of times the size of the numbers, are read for the rows in
-view alone.
+which reads only the columns that are asked for; whole columns are fetched as arrays for figures,
+texts and profiles, hundreds of times the size of the numbers, for the rows in view alone.
 
 Runs that hold numbers but no texts (the bundled demo) are joined with texts given by id, so that
 search and columns of the original rows work there as everywhere.
@@ -46,8 +45,7 @@ from circuitseer_core.browse.groupings import (
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
-from circuitseer_core.runs.cluster_records import RECORD_FILE
-from circuitseer_core.runs.clusters import cluster_folder
+from circuitseer_core.runs.clusters import cluster_files
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
@@ -78,9 +76,8 @@ class ScoreStore:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.run, self.name, self.settings = run, name, run.scoring(name)
         check_shards(self.parts)
-        # Clusters are made anew without the shards changing, and draws are shared out by them.
-        known = [p for p in [cluster_folder(run, name) / RECORD_FILE] if p.is_file()]
-        self.key = (str(run.path.resolve()), name, stamp([*self.parts, *known]), bool(texts))
+        stamps = stamp([*self.parts, *cluster_files(run, name)])  # clusters share draws out
+        self.key = (str(run.path.resolve()), name, stamps, bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()

@@ -26,6 +26,12 @@ def cluster_folder(run: Run, scores: str) -> Path:
     return run.scores_dir(scores) / FOLDER
 
 
+def cluster_files(run: Run, scores: str) -> list[Path]:
+    """The file that changes when the clusters do; none where there are no clusters."""
+    path = cluster_folder(run, scores) / RECORD_FILE
+    return [path] if path.is_file() else []
+
+
 def cluster_record(run: Run, scores: str) -> ClusterRecord | None:
     """clusters.json of a scoring; None where it has no clusters. Raises UserError if broken."""
     path = cluster_folder(run, scores) / RECORD_FILE
