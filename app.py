@@ -4,9 +4,9 @@ import streamlit as st
 
 from ui import shell
 from ui.runs import job_strip
-from ui.server import lifespan as server
+from ui.server import lifespan
 
-app = st.App(__file__, lifespan=server.ready, middleware=server.MIDDLEWARE)
+app = st.App(__file__, lifespan=lifespan.ready, middleware=lifespan.MIDDLEWARE)
 
 if __name__ == "__main__":
     page = shell.enter()

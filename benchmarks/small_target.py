@@ -17,28 +17,13 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import torch
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import AutoModelForCausalLM, PreTrainedTokenizerFast, Qwen2Config
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Sample
+from tests.support.tiny_models import learned_bpe
 
 END = "<|end|>"
-
-
-def tokenizer_of(texts: list[str], vocabulary: int) -> PreTrainedTokenizerFast:
-    """A byte-level BPE learned from ``texts``."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocabulary,
-        special_tokens=[END],
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(texts, trainer)
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token=END)
 
 
 def main() -> None:
@@ -53,7 +38,8 @@ def main() -> None:
     asked = parser.parse_args()
     samples = [entry for entry in Corpus(asked.data) if isinstance(entry, Sample)]
     texts = [f"{sample.prompt}\n{sample.response or ''}" for sample in samples]
-    tokenizer = tokenizer_of(texts, asked.vocabulary)
+    learned = learned_bpe(texts, asked.vocabulary, END)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=learned, eos_token=END)
     config = Qwen2Config(
         vocab_size=len(tokenizer),
         hidden_size=asked.width,

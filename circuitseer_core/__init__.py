@@ -16,6 +16,7 @@ The verbs, in the order of a study::
     run.figure("heads")                                         # one of run.figures
     cs.validate(run, "length")                                  # a validation experiment
     cs.calibrate(run, target="level")                           # heads fitted to a difficulty
+    cs.cluster(run)                                             # prompts by kind, to share a draw
     cs.import_scores(run, "rewards.jsonl")                      # scores that were made elsewhere
     cs.ablate(run, [(18, 8), (7, 2)], data="train.parquet")     # the loss without several heads
     cs.inspect(run, "gsm8k/17", heads=[(18, 8)])                # one sample's attention
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from circuitseer_core.api import (
         ablate,
         calibrate,
+        cluster,
         detect,
         export,
         import_scores,
@@ -55,7 +57,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 (the verbs first, in the order of a study)
     "detect", "score", "select", "save_selection", "export", "verify",
-    "validate", "calibrate", "report", "inspect", "ablate", "import_scores",
+    "validate", "calibrate", "report", "inspect", "ablate", "import_scores", "cluster",
     "push_heads", "pull_heads", "load_run", "Run", "UserError",
 ]  # fmt: skip
 

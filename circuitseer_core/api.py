@@ -24,20 +24,21 @@ from circuitseer_core.installation import require_extra
 from circuitseer_core.notebook.run import NotebookRun
 from circuitseer_core.runs.any_run import AnyRun, place
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import checked
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.keep import save_selection
 from circuitseer_core.selection.select import select
+from circuitseer_core.sharing.verbs import pull_heads, push_heads
 from circuitseer_core.stages import (
-    decision,
-    removals,
     run_calibration,
+    run_clustering,
     run_detection,
     run_import,
     run_scoring,
-    run_selection,
 )
 
 if TYPE_CHECKING:
@@ -49,10 +50,9 @@ if TYPE_CHECKING:
     from circuitseer_core.scoring.inspection import Inspection
 
 __all__ = [
-    "ablate", "calibrate", "decision", "detect", "export", "import_scores", "inspect",
-    "load_run", "pull_heads", "push_heads", "removals", "report", "run_calibration",
-    "run_detection", "run_import", "run_scoring", "run_selection", "save_selection",
-    "score", "select", "validate", "verify",
+    "ablate", "calibrate", "cluster", "detect", "export", "import_scores", "inspect", "load_run",
+    "pull_heads", "push_heads", "report", "save_selection", "score", "select", "validate",
+    "verify",
 ]  # fmt: skip
 
 
@@ -198,18 +198,15 @@ def validate(
     Raises:
         UserError: no such experiment or option, or a stage that it needs has not been run.
     """
-    from circuitseer_core.experiments import EXPERIMENTS
-    from circuitseer_core.experiments.affordable import ALL, run_affordable
+    from circuitseer_core.experiments import ALL, experiment_of
+    from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.experiments.experiment import plain_option
 
     opened = Run.open(place(run))
     plain = {name: plain_option(value) for name, value in options.items()}
     if experiment == ALL:
         return run_affordable(opened, **plain)[0]
-    if not isinstance(experiment, str) or experiment not in EXPERIMENTS:
-        known = ", ".join([ALL, *EXPERIMENTS])
-        raise UserError(f"no experiment {experiment!r}: choose {known}")
-    return EXPERIMENTS[experiment].run(opened, **plain)
+    return experiment_of(experiment).run(opened, **plain)
 
 
 def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> CalibrationRecord:
@@ -228,6 +225,27 @@ def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> Calibration
     asked = checked(CalibrateSettings, **settings)
     command = f"circuitseer_core.calibrate({str(folder)!r}, …)"
     return run_calibration(folder, asked, command=command, show=show)
+
+
+def cluster(run: AnyRun, *, show: bool = True, **settings: Any) -> ClusterRecord:
+    """Group a scoring's prompts by kind, by the model's own hidden states.
+
+    ``select(run, stratify="equal", stratify_by="circuitseer_cluster")`` then keeps all kinds.
+
+    Args:
+        show: progress bars.
+        settings: fields of :class:`circuitseer_core.scoring.cluster_settings.ClusterSettings`:
+            ``clusters``, ``scores``, ``max_length``, ``seed``, …
+
+    Returns the record: ``clusters``, from the largest, each with ``rows`` and telling ``words``.
+
+    Raises:
+        UserError: no finished scoring, no prompts at hand, or fewer of them than clusters.
+    """
+    folder = place(run)
+    asked = checked(ClusterSettings, **settings)
+    command = f"circuitseer_core.cluster({str(folder)!r}, …)"
+    return run_clustering(folder, asked, command=command, show=show)
 
 
 def report(
@@ -300,50 +318,4 @@ def ablate(
         limit=a_count("limit", limit),
         device=a_text("device", device),
         max_length=None if max_length is None else a_count("max_length", max_length),
-    )
-
-
-def push_heads(run: AnyRun, repo: str) -> str:
-    """Put a run's head map into a dataset repository on the Hub; returns its address.
-
-    What goes: heads.parquet, a manifest (the model and its weights hash, how it was measured) and a
-    card. No text of the probe, no path of this machine. A repository that does not exist yet is
-    made, private. The token is read from the environment (``HF_TOKEN``).
-
-    Raises:
-        UserError: no detection yet, no token, or the Hub refuses or is out of reach.
-    """
-    from circuitseer_core.sharing.push import push_heads as push
-
-    return push(Run.open(place(run)), a_text("repo", repo))
-
-
-def pull_heads(
-    repo: str, out: str | os.PathLike[str] | None = None, *, run: AnyRun | None = None,
-    model: str | None = None, force: bool = False,
-) -> HeadMap:  # fmt: skip
-    """Fetch a head map from the Hub and check it.
-
-    Args:
-        repo: ``owner/name`` or ``owner/name@revision``.
-        out: the folder to put it into; by default one of the cache (``CIRCUITSEER_HOME``).
-        run: the run that is to use it: its model has to be the map's. A new folder becomes a run
-            of ``model`` with this map in place of a detection.
-        model: the model of a new run: a Hub id, a local folder, or ``demo``.
-        force: take a map of a model with other weights.
-
-    Returns ``path``, ``heads`` (a frame), ``record``; ``score(…, heads=…)`` takes it as it is.
-
-    Raises:
-        UserError: no such repository, files that are no head map or too large, another model's map,
-            or a folder that is not ours to replace.
-    """
-    from circuitseer_core.sharing.pull import pull_heads as pull
-
-    return pull(
-        a_text("repo", repo),
-        None if out is None else a_path("out", out),
-        run=None if run is None else place(run),
-        model=None if model is None else a_text("model", model),
-        force=force,
     )

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import errno
 import re
+
+MACHINE = {
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM),
+    *(errno.ENAMETOOLONG, errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST),
+}
+"""What the machine may refuse (space, rights, handles, a name): no fault of the program."""
 
 _UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
@@ -20,6 +28,16 @@ class UserError(Exception):
 
 class Cancelled(Exception):
     """The user asked the run to stop; what is finished stays valid and a re-run goes on from it."""
+
+
+def machine_line(error: OSError) -> str | None:
+    """What the machine refused, in one line; None where it may be a fault of the program."""
+    if error.errno not in MACHINE:
+        return None
+    where = str(error.filename or "")
+    if len(where) > 200:
+        where = f"{where[:100]} … {where[-60:]}"
+    return str(UserError(f"{where}{': ' if where else ''}{error.strerror}"))
 
 
 def one_line(error: BaseException) -> str:

@@ -18,8 +18,8 @@ import pandas as pd
 import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Ints
 from circuitseer_core.checksums import write_table
 from circuitseer_core.errors import UserError
 
@@ -27,6 +27,25 @@ from circuitseer_core.errors import UserError
 def cache_home() -> Path:
     """What is made once a machine: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
     return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
+
+
+def is_utf8(text: str) -> bool:
+    """Whether a name can be written as UTF-8; one of other bytes has half surrogate pairs."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def user_path(text: str) -> Path:
+    """A path as a person types it, ``~`` spelled out; one of an unknown user stays as it is."""
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:
+        return Path(text)
+
+
+def plain_path(path: str | Path) -> Path:
+    """A path as it is; where Arrow would take a relative one for an address, the absolute one."""
+    path = Path(path)
+    return path.absolute() if ":" in str(path) else path
 
 
 @contextmanager
@@ -92,9 +111,7 @@ def read_columns(files: Sequence[Path], columns: list[str]) -> pd.DataFrame:
     return pd.concat(frames, ignore_index=True)
 
 
-def read_table_rows(
-    files: Sequence[Path], rows: NDArray[np.int64], columns: list[str] | None
-) -> pa.Table:
+def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None) -> pa.Table:
     """Rows, numbered through all ``files``, in the given order; other row groups are not read."""
     ordered = np.sort(rows)
     start = 0

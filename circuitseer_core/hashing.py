@@ -10,16 +10,18 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats, Hashes
 
 _SIP_KEY = "circuitseer/draw"
 _SPAN = 2.0**52
 
 
-def hash64(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.uint64]:
+def hash64(seed: int, domain: str, ids: Iterable[str]) -> Hashes:
     """Hash every id to 64 bits, keyed by ``domain`` and ``seed``.
 
     Args:
@@ -41,7 +43,7 @@ def hash64(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.uint64]:
     return np.frombuffer(b"".join(digests), dtype="<u8").astype(np.uint64, copy=False)
 
 
-def id_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
+def id_hashes(ids: Sequence[str]) -> Hashes:
     """(n,) uint64, one per id: SipHash-2-4 of its UTF-8, then splitmix64's finish (as pandas does).
 
     The part of a pool's noise that costs time; ``reseed`` makes it that of a seed.
@@ -55,12 +57,12 @@ def id_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
         return pd.util.hash_array(values, hash_key=_SIP_KEY, categorize=False)
 
 
-def reseed(hashes: NDArray[np.uint64], seed: int, domain: str) -> NDArray[np.uint64]:
+def reseed(hashes: Hashes, seed: int, domain: str) -> Hashes:
     """(n,) what ``id_hashes`` become under a seed, in a domain: a bijection, so none collide."""
     return remix(hashes ^ hash64(seed, domain, [""])[0], 0)
 
 
-def remix(hashes: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
+def remix(hashes: Hashes, number: int) -> Hashes:
     """(n,) fresh hashes out of stored ones: splitmix64 (Steele et al., OOPSLA 2014), number ≥ 0."""
     with np.errstate(over="ignore"):
         state = hashes + np.uint64((number + 1) * 0x9E3779B97F4A7C15 % 2**64)
@@ -69,7 +71,7 @@ def remix(hashes: NDArray[np.uint64], number: int) -> NDArray[np.uint64]:
     return state ^ (state >> np.uint64(31))
 
 
-def to_uniforms(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+def to_uniforms(hashes: Hashes) -> Floats:
     """(n,) float64 strictly inside (0, 1): the top 52 bits of each hash, centred in their cell.
 
     52 bits and not 53: the half added for the centre must be representable too, else the largest
@@ -78,20 +80,26 @@ def to_uniforms(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
     return ((hashes >> np.uint64(12)).astype(np.float64) + 0.5) / _SPAN
 
 
-def to_gumbels(hashes: NDArray[np.uint64]) -> NDArray[np.float64]:
+def to_gumbels(hashes: Hashes) -> Floats:
     """(n,) standard Gumbel noise, ``-log(-log(u))`` of :func:`to_uniforms`."""
-    noise: NDArray[np.float64] = -np.log(-np.log(to_uniforms(hashes)))
+    noise: Floats = -np.log(-np.log(to_uniforms(hashes)))
     return noise
 
 
-def uniforms(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.float64]:
+def uniforms(seed: int, domain: str, ids: Iterable[str]) -> Floats:
     """(n,) float64 strictly inside (0, 1), one per id: :func:`to_uniforms` of :func:`hash64`."""
     return to_uniforms(hash64(seed, domain, ids))
 
 
-def gumbels(seed: int, domain: str, ids: Iterable[str]) -> NDArray[np.float64]:
+def gumbels(seed: int, domain: str, ids: Iterable[str]) -> Floats:
     """(n,) standard Gumbel noise, one per id: :func:`to_gumbels` of :func:`hash64`."""
     return to_gumbels(hash64(seed, domain, ids))
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, hexadecimal. Raises OSError where it cannot be read."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def short_hash(*parts: str) -> str:

@@ -19,7 +19,8 @@ CONTROL_MARGIN = 0.02
 """Reasoning heads agree with random ones as random ones do among themselves, within this."""
 
 CHANCE = 0.05
-"""Chance up to which a difference from random draws is said not to be chance."""
+"""Chance, or share of random draws that reach as much, up to which a difference from random draws
+is said not to be chance."""
 
 UNIFORM = 0.9
 """Effective sample size, as a share of the pool, above which a draw is nearly uniform."""
@@ -58,15 +59,11 @@ OVERLAP = 0.15
 DISTINCT = 0.01
 """Share of a draw's rows by which it must differ from a rival's to be told apart from it."""
 
-CHANCE = 0.05
-"""Share of random draws that may reach as much before it counts as what chance gives."""
-
 FAR = 0.3
 """Total variation distance of source shares from which two samples count as far apart."""
 
 WHOLE = 0.999
 """Share of the pool from which a budget is said to take every row."""
-
 
 COLOURED = 0.1
 """Share of the uniform attention below which a token's part is too small to have a colour."""

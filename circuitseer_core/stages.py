@@ -12,14 +12,17 @@ from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import percent
 
 _SHOWN_STRATA = 12
 
@@ -83,6 +86,17 @@ def run_calibration(
         return folder.calibration(settings.name)
 
 
+def run_clustering(
+    run: str | Path, settings: ClusterSettings, *, command: str | None = None, show: bool = True
+) -> ClusterRecord:
+    """Group a scoring's prompts; returns clusters.json."""
+    from circuitseer_core.scoring.clusters import cluster
+
+    folder = Run.open(run)
+    with working(folder, "cluster", command):
+        return cluster(folder, settings, show=show)
+
+
 def run_import(
     run: str | Path,
     files: Sequence[str],
@@ -135,7 +149,8 @@ def removals(run: str | Path, selection: SelectionRecord) -> list[str]:
         lines.append(f"removed: {Run.open(run).selection_dir(selection.name) / REMOVED_FILE}")
     strata = selection.diagnostics.strata if selection.diagnostics else []
     for stratum in strata[:_SHOWN_STRATA]:
-        lines.append(f"{stratum.value}: {stratum.pool_share:.1%} → {stratum.share:.1%}")
+        before, after = percent(stratum.pool_share, 1), percent(stratum.share, 1)
+        lines.append(f"{stratum.value}: {before} → {after}")
     if len(strata) > _SHOWN_STRATA:
         lines.append(f"and {len(strata) - _SHOWN_STRATA} more values, in selection.json")
     return lines

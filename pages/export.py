@@ -4,14 +4,13 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
-from ui import judgements as review_store
+from ui import judgements
 from ui.cached_scores import require_store
-from ui.export import draw as draw_data
-from ui.export import settings as draw_settings
-from ui.export import views as draw_views
+from ui.export import draw, views
 from ui.export.all_rows import all_rows
 from ui.export.kept import kept_selections
 from ui.export.removals import removed_rows
+from ui.export.settings import draw_settings
 from ui.export.take_away import take_away
 from ui.shell import page_header, require_run
 
@@ -25,25 +24,25 @@ with st.container(key="grid2_draw"):
 settings = drawn = None
 with left, st.container(key="draw_settings"):
     try:
-        settings = draw_settings.draw_settings(store, review_store.state(run))
+        settings = draw_settings(store, judgements.state(run))
     except UserError as error:
         st.text(str(error))
 with right:
     if settings is not None:
         try:
             with st.spinner(f"Drawing from {store.rows:,} rows …"):
-                drawn = draw_data.shown(run, store, settings)
+                drawn = draw.shown(run, store, settings)
         except UserError as error:
             st.text(str(error))
     if settings is not None and drawn is not None:
-        draw_views.numbers(drawn.effect)
-        draw_views.words(drawn.effect)
+        views.numbers(drawn.effect)
+        views.words(drawn.effect)
         removed_rows(drawn)
         take_away(run, store, drawn, settings)
-        draw_views.figures_of(run, store, settings, drawn)
+        views.figures_of(run, store, settings, drawn)
 if settings is not None and drawn is not None:
     st.subheader("First rows", anchor=False)
-    draw_views.first_rows(drawn.head)
+    views.first_rows(drawn.head)
     if run.selections():
         st.subheader("Kept selections", anchor=False)
         kept_selections(run, store, settings, drawn)

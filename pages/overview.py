@@ -2,9 +2,9 @@
 
 import streamlit as st
 
-from ui.overview import facts as run_facts
+from ui.overview import facts
 from ui.overview.findings import show_findings
-from ui.runs.table import pick_run, runs_table
+from ui.runs.table import show_runs
 from ui.shell import folding_columns, link_to, page_header, require_run
 from ui.words import BADGES
 
@@ -13,12 +13,12 @@ run = require_run()
 
 sentence = st.container(key="summary")
 tiles = folding_columns(4, "numbers")
-for column, (label, value, hint) in zip(tiles, run_facts.numbers(run), strict=True):
+for column, (label, value, hint) in zip(tiles, facts.numbers(run), strict=True):
     column.metric(label, value, help=hint or None, border=True)
 
 cards = st.container(key="warnings")
 st.subheader("Steps", anchor=False)
-steps = run_facts.steps(run)
+steps = facts.steps(run)
 ready = True
 for number, (column, step) in enumerate(
     zip(folding_columns(3, "steps"), steps, strict=True), start=1
@@ -43,20 +43,7 @@ for number, (column, step) in enumerate(
         ready = step.state == "done"
 
 st.subheader("Runs", anchor=False)
-table = runs_table()
-st.dataframe(
-    table,
-    hide_index=True,
-    key="overview_runs",
-    on_select=lambda: pick_run(table, "overview_runs"),
-    selection_mode="single-row",
-    column_order=["run", "model", "state", "detect", "score", "select", "created"],
-    column_config={
-        name: st.column_config.TextColumn(name.capitalize(), width="small" if i > 2 else None)
-        for i, name in enumerate(table.columns)
-    },
-    alt="All runs with model and state; pick a row to open the run",
-)
+show_runs("overview_runs")
 
 # Last, because it reads the scores: everything above is on the screen by then.
 show_findings(run, sentence, cards)

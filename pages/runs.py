@@ -6,21 +6,15 @@ from ui.runs import prefill
 from ui.runs.form import form
 from ui.runs.import_form import import_form
 from ui.runs.job_panel import watch
-from ui.runs.table import pick_run, runs_table
+from ui.runs.table import show_runs
 from ui.shell import current_run, page_header, run_keys
+from ui.widgets.view_choice import choose_view
 
 page_header("Runs", "Every stage runs as a process of its own: closing this page stops nothing.")
 run = current_run()
 start_first = run is None or "stage" in st.query_params
-view = st.segmented_control(
-    "View",
-    ["Watch", "Start", "Import scores"],
-    default="Start" if start_first else "Watch",
-    required=True,
-    key="runs_view",
-    bind="query-params",
-    label_visibility="collapsed",
-)
+views = ["Watch", "Start", "Import scores"]
+view = choose_view(views, "runs_view", first="Start" if start_first else "Watch")
 if view == "Start":
     prefill.from_link()
     form(run)
@@ -33,16 +27,6 @@ if run is not None:
     watch(run)
 if run_keys():
     st.subheader("All runs", anchor=False)
-    table = runs_table()
-    st.dataframe(
-        table,
-        hide_index=True,
-        key="all_runs",
-        on_select=lambda: pick_run(table, "all_runs"),
-        selection_mode="single-row",
-        column_order=["run", "model", "state", "detect", "score", "select", "created"],
-        column_config={name: name.capitalize() for name in table.columns},
-        alt="All runs; pick a row to open the run",
-    )
+    show_runs("all_runs")
 else:
     st.caption("There is no run yet.")

@@ -11,6 +11,7 @@ from ui.samples.opened import restore
 from ui.samples.pairs import side_by_side
 from ui.shell import page_header, require_run
 from ui.widgets.scorer_choice import choose_scorer
+from ui.widgets.view_choice import choose_view
 
 VIEWS = {
     "Browse": browse,
@@ -25,17 +26,8 @@ store = require_store(run)
 st.html(HOME / "ui" / "pages.css")
 
 with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
-    view = st.segmented_control(
-        "View",
-        list(VIEWS),
-        default="Browse",
-        required=True,
-        key="view",
-        wrap=True,
-        bind="query-params",
-        label_visibility="collapsed",
-    )
+    view = choose_view(list(VIEWS), "view")
     st.space("stretch")
     scorer = choose_scorer(store)
 restore()
-VIEWS[view or "Browse"](run, store, scorer)
+VIEWS[view](run, store, scorer)

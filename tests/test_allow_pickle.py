@@ -13,7 +13,7 @@ import torch
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.cli.main import app
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
@@ -35,12 +35,12 @@ def test_every_command_takes_it(tmp_path: Path) -> None:
 
     detect = {"model": str(model), "probe": specs, "probe_size": 4, "device": "cpu"}
     with pytest.raises(UserError, match="--allow-pickle"):
-        api.run_detection(path, DetectSettings(**detect), show=False)
-    api.run_detection(path, DetectSettings(**detect, allow_pickle=True), show=False)
+        stages.run_detection(path, DetectSettings(**detect), show=False)
+    stages.run_detection(path, DetectSettings(**detect, allow_pickle=True), show=False)
     score = {"data": specs, "device": "cpu"}
     with pytest.raises(UserError, match="--allow-pickle"):
-        api.run_scoring(path, ScoreSettings(**score), show=False)
-    api.run_scoring(path, ScoreSettings(**score, allow_pickle=True), show=False)
+        stages.run_scoring(path, ScoreSettings(**score), show=False)
+    stages.run_scoring(path, ScoreSettings(**score, allow_pickle=True), show=False)
 
     run = Run.open(path)
     sample = run.scores(columns=["id"])["id"].iloc[0]

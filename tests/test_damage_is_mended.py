@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
-from circuitseer_core import api
+from circuitseer_core import stages as by_settings
 from circuitseer_core.checksums import is_whole
 from circuitseer_core.cli.main import app
 from circuitseer_core.detection import detect as detection
@@ -46,14 +46,14 @@ class Stages:
     def detect(self, path: Path) -> None:
         probe = [str(self.data)]
         settings = DetectSettings(model=self.model, probe=probe, probe_size=4, device="cpu")
-        api.run_detection(path, settings, show=False)
+        by_settings.run_detection(path, settings, show=False)
 
     def score(self, path: Path) -> None:
         settings = ScoreSettings(data=[str(self.data)], shard_rows=16, device="cpu")
-        api.run_scoring(path, settings, show=False)
+        by_settings.run_scoring(path, settings, show=False)
 
     def select(self, path: Path) -> None:
-        api.run_selection(path, SelectionSettings.of(fraction=0.3))
+        by_settings.run_selection(path, SelectionSettings.of(fraction=0.3))
 
 
 @pytest.fixture(scope="module")

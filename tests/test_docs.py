@@ -83,6 +83,16 @@ def test_the_import_table_is_the_one_that_is_checked() -> None:
     assert shown == {name: allowed for name, allowed in ALLOWED.items() if name != "cli"}
 
 
+def test_the_tree_names_every_module_of_the_core() -> None:
+    """Figures, experiments and commands stand one a file, and the tree says so."""
+    tree = text_of(ROOT / "docs" / "architecture.md").split("## The tree")[1].split("\n## ")[0]
+    named = set(re.findall(r"\w+", tree))
+    core = ROOT / "circuitseer_core"
+    one_a_file = {core / name for name in ("figures", "experiments", "cli")}
+    modules = [path for path in core.rglob("[a-z]*.py") if path.parent not in one_a_file]
+    assert not [str(path.relative_to(core)) for path in modules if path.stem not in named]
+
+
 def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     """As ``make docs`` does, with every page and the library's verbs on it."""
     pytest.importorskip("mkdocs")

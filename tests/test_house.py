@@ -284,7 +284,7 @@ def test_requirements_are_exact(name: str) -> None:
     [
         (r"1\.95?9?\d*964|\b1\.96\b", "distributions.py"),
         (r"[\"']control_\{", "columns.py"),
-        (r"= (NDArray\[|tuple\[int, int\]$)", "aliases.py"),
+        (r"NDArray\[np\.(float64|int64|uint64|intp)\]|= tuple\[int, int\]$", "aliases.py"),
         (r"\.splitlines\(\)(?: or .*?)?\)?\[0\]", "errors.py"),
         (r"[<>]=? 0\.(9|95|8)\b|abs\(\w+\) [<>]=? 0\.5", "limits.py"),
     ],

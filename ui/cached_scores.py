@@ -8,11 +8,10 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.groupings import Grouping, number_columns_of
 from circuitseer_core.browse.pairs import matched_pairs, matched_sets
@@ -56,7 +55,7 @@ def open_store(run: Run, name: str | None = None) -> ScoreStore | None:
     return _open(str(run.path), name, stamp(parts)) if parts else None
 
 
-def numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+def numbers(store: ScoreStore, column: str) -> Floats:
     """One number column of all rows; do not write into it."""
     return _numbers(store, column)
 
@@ -79,7 +78,7 @@ def number_columns(store: ScoreStore) -> list[str]:
     return _number_columns(store)
 
 
-def original_numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+def original_numbers(store: ScoreStore, column: str) -> Floats:
     """A column of the original rows as numbers, NaN where it is none; do not write into it."""
     return _original_numbers(store, column)
 
@@ -120,7 +119,7 @@ def _open(path: str, name: str, mark: tuple[tuple[str, int, int], ...]) -> Score
 
 
 @st.cache_resource(max_entries=24, show_spinner=False, hash_funcs=HASH)
-def _numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+def _numbers(store: ScoreStore, column: str) -> Floats:
     return store.numbers(column)
 
 
@@ -140,7 +139,7 @@ def _number_columns(store: ScoreStore) -> list[str]:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
-def _original_numbers(store: ScoreStore, column: str) -> NDArray[np.float64]:
+def _original_numbers(store: ScoreStore, column: str) -> Floats:
     return store.original_numbers(column)
 
 

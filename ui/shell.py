@@ -14,7 +14,7 @@ from typing import Any
 
 import streamlit as st
 
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, machine_line
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
 from ui.server import file_checks
@@ -241,6 +241,11 @@ def run_page(page: Any) -> None:
             "What does not need this file still works, on this run's other pages; other runs are "
             "in the sidebar."
         )
+    except OSError as error:
+        line = machine_line(error)
+        if line is None:
+            raise
+        broken_state(UserError(line), "This machine refused something")
 
 
 def _pick_run() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from circuitseer_core.model.demo import MODEL_NAME
+from circuitseer_core.wording import signed
 
 BADGES: dict[str, tuple[Any, str]] = {
     "done": ("green", "Done"),
@@ -54,7 +55,7 @@ def short_model(name: str) -> str:
 
 def correlation(value: float) -> str:
     """A correlation with its sign and two digits; "undefined" for NaN."""
-    return "undefined" if np.isnan(value) else f"{value:+.2f}".replace("-", "−")
+    return "undefined" if np.isnan(value) else signed(value)
 
 
 def size(count: int) -> str:

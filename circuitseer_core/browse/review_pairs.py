@@ -19,9 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.correlation import ranks
@@ -82,7 +81,7 @@ class _Stratum:
 
     source: str
     band: str
-    rows: NDArray[np.int64]
+    rows: Ints
     tokens: Floats
     percentiles: Floats
     gap: float

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core import limits
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 
 SPECIAL_LABEL = "•"
 CLIP = 0.99
@@ -34,7 +34,7 @@ class Spans:
     """
 
     labels: tuple[str, ...]
-    owner: NDArray[np.int64]
+    owner: Ints
     special: NDArray[np.bool_]
     tail: str = ""
 
@@ -43,7 +43,7 @@ class Spans:
         sums = np.bincount(self.owner, weights=values, minlength=len(self.labels))
         return sums.astype(np.float64)
 
-    def first_token(self) -> NDArray[np.int64]:
+    def first_token(self) -> Ints:
         """(S,) number of each span's first token."""
         return np.searchsorted(self.owner, np.arange(len(self.labels)))
 

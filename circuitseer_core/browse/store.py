@@ -1,9 +1,8 @@
 """Ask questions of a scoring without loading it: DuckDB over the Parquet shards of a run.
 
 The app shows one page of a million rows at a time. So filters, order and paging happen in SQL,
-which reads only the columns that a question touches, and whole columns are fetched as arrays for
-figures. Texts and profiles, hundreds of times the size of the numbers, are read for the rows in
-view alone.
+which reads only the columns that are asked for; whole columns are fetched as arrays for figures,
+texts and profiles, hundreds of times the size of the numbers, for the rows in view alone.
 
 Runs that hold numbers but no texts (the bundled demo) are joined with texts given by id, so that
 search and columns of the original rows work there as everywhere.
@@ -24,8 +23,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.filters import (
     FINITE,
     Filter,
@@ -46,6 +45,7 @@ from circuitseer_core.browse.groupings import (
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
+from circuitseer_core.runs.clusters import cluster_files
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
@@ -76,7 +76,8 @@ class ScoreStore:
             raise UserError(f"{run.path}: scoring {name!r} has no finished shard yet")
         self.run, self.name, self.settings = run, name, run.scoring(name)
         check_shards(self.parts)
-        self.key = (str(run.path.resolve()), name, stamp(self.parts), bool(texts))
+        stamps = stamp([*self.parts, *cluster_files(run, name)])  # clusters share draws out
+        self.key = (str(run.path.resolve()), name, stamps, bool(texts))
         self._lock = threading.Lock()
         self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()
@@ -150,9 +151,7 @@ class ScoreStore:
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
 
-    def texts_of(
-        self, ids: Sequence[str], rows: NDArray[np.int64], snippet: int = 240
-    ) -> dict[str, str]:
+    def texts_of(self, ids: Sequence[str], rows: Ints, snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of each sample's text, by id.
 
         ``rows``: their places in data order, which say in which shards to look.
@@ -164,7 +163,7 @@ class ScoreStore:
         )
         return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
 
-    def ids_at(self, rows: NDArray[np.int64]) -> list[str]:
+    def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
         return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
 
@@ -227,7 +226,7 @@ class ScoreStore:
         scored = [c for c in self.columns if c not in FIXED | WIDE]
         return [from_row(rows[name], scored, self.settings.text) for name in sample_ids]
 
-    def numbers(self, column: str) -> NDArray[np.float64]:
+    def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
         table = self._dataset.to_table(columns=[self._known(column)])
         values = table.column(0).cast(pa.float64()).to_numpy()
@@ -254,7 +253,7 @@ class ScoreStore:
                 return number_groups(numbers)
         return encode(values, None if column == "source" else FACET_VALUES)
 
-    def original_numbers(self, column: str) -> NDArray[np.float64]:
+    def original_numbers(self, column: str) -> Floats:
         """A column of the original rows as numbers: (N,), NaN where it is none."""
         query = f"SELECT TRY_CAST({json_value(column)} AS DOUBLE) AS v FROM samples"
         values = self._connection.cursor().sql(query).to_arrow_table().column(0)

@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.calibration.blocks import (
     Block,
     head_block,
@@ -58,7 +57,7 @@ class Study:
 
     blocks: list[Block]
     design: Design
-    folds: NDArray[np.int64]
+    folds: Ints
     pooled: OutOfFold
     estimates: list[Estimate]
     gains: list[Gain]
@@ -105,7 +104,7 @@ def study(
         for judged, by in judged_by.items()
     }
     lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
-    first: tuple[OutOfFold, NDArray[np.int64]] | None = None
+    first: tuple[OutOfFold, Ints] | None = None
     for repeat in range(repeats_of(settings, len(rows))):
         folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
         predicted = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
@@ -119,7 +118,7 @@ def study(
     return Study(blocks, design, folds, pooled, estimates, gains, chance)
 
 
-def source_numbers(rows: Rows) -> NDArray[np.int64]:
+def source_numbers(rows: Rows) -> Ints:
     """(N,) each row's source as a number."""
     return np.unique(rows.source.astype(str), return_inverse=True)[1].astype(np.int64)
 
@@ -158,9 +157,7 @@ def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
     return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
 
 
-def _permuted(
-    target: Floats, groups: NDArray[np.int64] | None, settings: CalibrateSettings
-) -> Floats:
+def _permuted(target: Floats, groups: Ints | None, settings: CalibrateSettings) -> Floats:
     """(N, P) the target in other orders, within each group where given."""
     rng = np.random.default_rng(settings.seed + 1)
     columns = np.tile(target[:, None], (1, settings.permutations))
@@ -172,7 +169,7 @@ def _permuted(
     return columns
 
 
-def _fitted_lines(judge: Judge, out: OutOfFold, folds: NDArray[np.int64]) -> Lines:
+def _fitted_lines(judge: Judge, out: OutOfFold, folds: Ints) -> Lines:
     """Every fitted line of one assignment of rows to folds."""
     lines = {name: judge.partial(p, folds) for name, p in out.blocks.items()}
     sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
@@ -258,9 +255,7 @@ def _gains(lines: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
     return [gain(lines, *pair, judged) for pair in dict.fromkeys(pairs)]
 
 
-def _chance(
-    design: Design, out: OutOfFold, folds: NDArray[np.int64], estimates: Sequence[Estimate]
-) -> Chance:
+def _chance(design: Design, out: OutOfFold, folds: Ints, estimates: Sequence[Estimate]) -> Chance:
     """What the same fit gives on permuted targets, judged as the true one."""
     judged = POOLED if design.source is None else WITHIN
     values = np.array(

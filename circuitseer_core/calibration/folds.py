@@ -5,22 +5,21 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.correlation import ranks
 from circuitseer_core.hashing import uniforms
 
 _FOLDS = "calibration-folds"
 
 
-def folds_by_hash(ids: Sequence[str], folds: int, seed: int, repeat: int = 0) -> NDArray[np.int64]:
+def folds_by_hash(ids: Sequence[str], folds: int, seed: int, repeat: int = 0) -> Ints:
     """(N,) number of each row's fold: a property of its id. Another ``repeat``, another one."""
     domain = f"{_FOLDS}-{repeat}" if repeat else _FOLDS
     return np.floor(uniforms(seed, domain, ids) * folds).astype(np.int64)
 
 
-def share_ranks(values: Floats, groups: NDArray[np.int64] | None = None) -> Floats:
+def share_ranks(values: Floats, groups: Ints | None = None) -> Floats:
     """(N,) mid-ranks between 0 and 1, within each group where given; NaN stays NaN."""
     if groups is None:
         return (ranks(values) - 0.5) / max(1, int(np.isfinite(values).sum()))

@@ -15,9 +15,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.calibration.folds import share_ranks
 
 DRAWS = 2_000
@@ -65,7 +64,7 @@ class Judge:
         target: Floats,
         tokens: Floats,
         *,
-        groups: NDArray[np.int64] | None = None,
+        groups: Ints | None = None,
         seed: int = 0,
     ) -> None:
         self.groups = groups
@@ -75,7 +74,7 @@ class Judge:
     def _ranked(self, values: Floats) -> Floats:
         return share_ranks(values, self.groups) - 0.5
 
-    def partial(self, prediction: Floats, folds: NDArray[np.int64] | None = None) -> Judged:
+    def partial(self, prediction: Floats, folds: Ints | None = None) -> Judged:
         """Partial rank correlation of (N,) predictions, and of resampled rows.
 
         ``folds``: rank within them first. Rows without a prediction are left out.
@@ -83,11 +82,11 @@ class Judge:
         moments = self._moments(prediction, folds)
         return Judged(float(_partial(moments.sum(0)[None])[0]), self._resampled(moments))
 
-    def value(self, prediction: Floats, folds: NDArray[np.int64] | None = None) -> float:
+    def value(self, prediction: Floats, folds: Ints | None = None) -> float:
         """The value of :meth:`partial` alone."""
         return float(_partial(self._moments(prediction, folds).sum(0)[None])[0])
 
-    def _moments(self, prediction: Floats, folds: NDArray[np.int64] | None) -> Floats:
+    def _moments(self, prediction: Floats, folds: Ints | None) -> Floats:
         if folds is not None:
             prediction = share_ranks(prediction, folds)
         known = np.isfinite(prediction)

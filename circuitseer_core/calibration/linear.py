@@ -18,9 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.calibration.folds import length_basis
 
 STRENGTHS = tuple(10.0**power for power in np.arange(-3, 3.1, 0.5))
@@ -36,7 +35,7 @@ class LengthOut:
         sources: (n,) their sources as numbers, where these are to go out as well.
     """
 
-    def __init__(self, tokens: Floats, sources: NDArray[np.int64] | None = None) -> None:
+    def __init__(self, tokens: Floats, sources: Ints | None = None) -> None:
         self._basis = length_basis(tokens)
         design = self._basis
         if sources is not None:

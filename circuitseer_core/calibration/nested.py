@@ -15,9 +15,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Index
+from circuitseer_core.aliases import Floats, Index, Ints
 from circuitseer_core.calibration.blocks import BLEND, EVERY, Block
 from circuitseer_core.calibration.folds import length_basis, share_ranks
 from circuitseer_core.calibration.linear import LengthOut, RidgeFit, Training
@@ -34,7 +33,7 @@ class Design:
     target: Floats
     tokens: Floats
     permuted: Floats
-    source: NDArray[np.int64] | None = None
+    source: Ints | None = None
 
 
 @dataclass(slots=True)
@@ -57,7 +56,7 @@ def out_of_fold(
     blocks: Sequence[Block],
     sums: Mapping[str, Sequence[str]],
     design: Design,
-    folds: NDArray[np.int64],
+    folds: Ints,
     on_fold: Callable[[], None] = lambda: None,
 ) -> OutOfFold:
     """Predict every fold from the others.

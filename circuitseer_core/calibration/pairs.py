@@ -15,11 +15,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.calibration.blocks import (
     Block,
     Columns,
@@ -47,8 +46,8 @@ _DIGITS = 9
 class Pairs:
     """``harder``, ``easier``: (n,) row numbers; ``names``: what a pair's fold is a hash of."""
 
-    harder: NDArray[np.intp]
-    easier: NDArray[np.intp]
+    harder: Index
+    easier: Index
     names: list[str]
 
     def __len__(self) -> int:
@@ -135,7 +134,7 @@ class _Fit:
         self,
         rows: Rows,
         pairs: Pairs,
-        train: NDArray[np.intp],
+        train: Index,
         block: Block,
         settings: CalibrateSettings,
     ) -> None:
@@ -162,7 +161,7 @@ class _Fit:
                 )
                 self.strength = float(1 / model.best_params_["C"])
 
-    def odds(self, held_out: NDArray[np.intp]) -> Floats:
+    def odds(self, held_out: Index) -> Floats:
         """Log odds that held-out pairs are decided as they were."""
         gap = self._flat[self._pairs.harder[held_out]] - self._flat[self._pairs.easier[held_out]]
         return np.asarray(gap @ self._scaled)
@@ -188,7 +187,7 @@ def _logistic(gaps: Floats) -> GridSearchCV:
     return search.fit(gaps * turned[:, None], turned > 0)
 
 
-def _apart(pairs: Pairs, held_out: NDArray[np.intp]) -> NDArray[np.intp]:
+def _apart(pairs: Pairs, held_out: Index) -> Index:
     """Pairs that share no sample with the held-out ones."""
     seen = {*pairs.harder[held_out], *pairs.easier[held_out]}
     mixed = [h in seen or e in seen for h, e in zip(pairs.harder, pairs.easier, strict=True)]

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Index
 from circuitseer_core.data.sample import scored_text
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import (
@@ -49,7 +49,7 @@ class Rows:
         """The number of rows."""
         return len(self.ids)
 
-    def take(self, rows: NDArray[np.intp]) -> Rows:
+    def take(self, rows: Index) -> Rows:
         """These rows, in this order."""
         return Rows(
             ids=[self.ids[i] for i in rows],

@@ -17,9 +17,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
 from circuitseer_core.calibration.rows import fixed_lists, readable
 from circuitseer_core.errors import UserError
@@ -109,7 +108,7 @@ def calibrated_scores(run: Run, scores: str, record: CalibrationRecord) -> Float
 
 
 def _predicted(
-    table: pa.Table, folds: NDArray[np.int64], fits: Sequence[LinearFit], heads: Sequence[Head]
+    table: pa.Table, folds: Ints, fits: Sequence[LinearFit], heads: Sequence[Head]
 ) -> Floats:
     """(n,) raw predictions of one shard."""
     basis = length_basis(table["n_tokens"].to_numpy().astype(np.float64))

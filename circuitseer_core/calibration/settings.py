@@ -30,6 +30,7 @@ class CalibrateSettings(BaseModel):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
         description="Name of this calibration, for several side by side.",
     )
     apply: str | None = Field(

@@ -8,16 +8,15 @@ folds, each of which chooses its own columns.
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from sklearn.linear_model import lars_path
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.calibration.linear import RidgeFit, Training, fit_ridge
 
 _INNER = 5
 
 
-def first_columns(left: Floats, target: Floats, at_most: int) -> NDArray[np.intp]:
+def first_columns(left: Floats, target: Floats, at_most: int) -> Index:
     """The first ``at_most`` columns of (n, p) that the lasso's path has for a target (n,)."""
     spread = left.std(0)
     usable = np.flatnonzero(spread > 0)

@@ -16,6 +16,7 @@ from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_H
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.data.survey import Reason, Survey
 from circuitseer_core.errors import UserError
+from circuitseer_core.wording import count, percent
 
 _BAR, _MOST_REASONS, _MOST_SOURCES = 40, 8, 12
 
@@ -61,30 +62,27 @@ def data(
 def lines(survey: Survey) -> Iterator[str]:
     """The survey for a terminal."""
     for file in survey.files:
-        yield f"{file.name} ({file.format}): {file.rows:,} rows, source {file.source}"
+        yield f"{file.name} ({file.format}): {count(file.rows, 'row')}, source {file.source}"
         yield f"  columns: {', '.join(map(str, file.columns)) or 'none'}"
         yield f"  read as: {file.layout}"
     yield ""
     first = "" if survey.read == survey.rows else f" (looked at the first {survey.read:,})"
-    yield f"{survey.rows:,} rows{first}: {survey.samples:,} samples, {survey.rejects:,} rejects"
+    rows, samples = count(survey.rows, "row"), count(survey.samples, "sample")
+    yield f"{rows}{first}: {samples}, {count(survey.rejects, 'reject')}"
     yield from _reasons(survey.reasons)
     repeated = _share(survey.duplicates, survey.samples)
-    yield f"{survey.duplicates:,} samples repeat a prompt ({repeated})"
-    yield f"{survey.with_response:,} samples have a response"
-    probe = (
-        f"{survey.probe:,} samples could serve in a probe ({_share(survey.probe, survey.samples)})"
-    )
-    yield probe + (
-        "" if survey.length_unit == "tokens" else "; name a --model to check lengths too"
-    )
+    verb = "repeats" if survey.duplicates == 1 else "repeat"
+    yield f"{count(survey.duplicates, 'sample')} {verb} a prompt ({repeated})"
+    verb = "has" if survey.with_response == 1 else "have"
+    yield f"{count(survey.with_response, 'sample')} {verb} a response"
+    probe = count(survey.probe, "sample")
+    unsure = "" if survey.length_unit == "tokens" else "; name a --model to check lengths too"
+    yield f"{probe} could serve in a probe ({_share(survey.probe, survey.samples)}){unsure}"
     yield from _reasons(survey.not_probe)
     if len(survey.sources) > 1:
         shown = list(survey.sources.items())[:_MOST_SOURCES]
-        more = (
-            ""
-            if len(shown) == len(survey.sources)
-            else f" and {len(survey.sources) - len(shown)} more"
-        )
+        left = len(survey.sources) - len(shown)
+        more = f" and {left} more" if left else ""
         yield "sources: " + ", ".join(f"{name} {rows:,}" for name, rows in shown) + more
     if survey.lengths:
         yield ""
@@ -111,4 +109,4 @@ def _histogram(survey: Survey) -> Iterator[str]:
 
 
 def _share(part: int, whole: int) -> str:
-    return f"{100 * part / whole:.1f} %" if whole else "none"
+    return percent(part / whole, 1) if whole else "none"

@@ -10,13 +10,14 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.data.demo import available
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import IS_CHECKOUT
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import signed
 
 DETECT = DetectSettings(
     model="demo",
@@ -45,17 +46,17 @@ def run_demo(path: Path, *, command: str | None = None) -> Iterator[str]:
         took[stage] = time.monotonic() - began
 
     began = time.monotonic()
-    run = api.run_detection(path, DETECT, command=command)
+    run = stages.run_detection(path, DETECT, command=command)
     clock("detect", began)
     top = run.heads().nsmallest(3, "rank")
     yield "largest loss increases (layer, head): " + ", ".join(
-        f"({h.layer}, {h.head}) {h.importance:+.2f} nats" for h in top.itertuples()
+        f"({h.layer}, {h.head}) {signed(h.importance)} nats" for h in top.itertuples()
     )
     began = time.monotonic()
-    scored = api.run_scoring(path, SCORE, command=command)
+    scored = stages.run_scoring(path, SCORE, command=command)
     clock("score", began)
     began = time.monotonic()
-    api.run_selection(path, SELECT, command=command)
+    stages.run_selection(path, SELECT, command=command)
     clock("select", began)
     began = time.monotonic()
     done = export(run, SELECT.name, subset, "jsonl")

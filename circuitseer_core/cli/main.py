@@ -7,7 +7,6 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 
 from __future__ import annotations
 
-import errno
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -27,7 +26,8 @@ from circuitseer_core.cli.data import data
 from circuitseer_core.cli.from_settings import repeatable
 from circuitseer_core.cli.options import command_line, quiet_libraries
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.errors import Cancelled, UserError, machine_line
+from circuitseer_core.files import is_utf8
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -45,12 +45,6 @@ _SETTINGS: tuple[type[BaseModel], ...] = (
 )
 REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
 """Options that may be given several times, or several values at once."""
-
-MACHINE = {
-    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EPERM),
-    *(errno.EMFILE, errno.ENFILE, errno.EIO, errno.ENOMEM),
-}
-"""What the machine may refuse (space, rights, handles): no fault of the program, so one line."""
 
 
 def _print_version(asked: bool) -> None:
@@ -71,6 +65,9 @@ def circuitseer(
 def main() -> None:
     """Entry point: run a command; failures a person can mend are one line."""
     try:
+        for word in sys.argv[1:]:
+            if not is_utf8(word):  # no record could hold it
+                raise UserError(f"{word!a} is not UTF-8; rename what it names")
         app(spread_values(sys.argv[1:]))
     except UserError as error:
         typer.secho(f"error: {error}", err=True, fg="red")
@@ -82,11 +79,11 @@ def main() -> None:
         typer.secho("error: memory ran out; run it again to go on", err=True, fg="red")
         sys.exit(1)
     except OSError as error:
-        if error.errno not in MACHINE:
+        line = machine_line(error)
+        if line is None:
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        line = f"error: {where}{error.strerror}; once that is mended, run it again to go on"
-        typer.secho(line, err=True, fg="red")
+        refused = f"error: {line}; once that is mended, run it again to go on"
+        typer.secho(refused, err=True, fg="red")
         sys.exit(1)
 
 

@@ -10,16 +10,17 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.cli.output import Outcome
 from circuitseer_core.detection.heads import lcb_by_chance
 from circuitseer_core.files import read_columns
+from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
 from circuitseer_core.runs.selection_records import Counts, ListFile, SelectionRecord
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.signature import Signature
-from circuitseer_core.wording import count, listing
+from circuitseer_core.wording import count, listing, signed
 
 MOST_REASONS = 3
 """Reasons of rejects that are named in a line; JSON has more."""
@@ -48,7 +49,9 @@ def detected(run: Run) -> Outcome:
         "settings": str(run.path / SETTINGS_FILE),
         "next": following,
     }
-    named = ", ".join(f"({h.layer},{h.head}) {h.importance:+.3f}" for h in strongest.itertuples())
+    named = ", ".join(
+        f"({h.layer},{h.head}) {signed(h.importance, 3)}" for h in strongest.itertuples()
+    )
     measured = f"{len(heads)} heads measured on {count(detection.n_probe or 0, 'probe sample')}"
     lines = [f"{measured}; largest loss increases in nats: {named}"]
     left_out = {"probe": detection.probe_left_out, "contrast": detection.contrast_left_out}
@@ -111,7 +114,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     counts, name = selection.counts, selection.name
     doubts = warnings(run, selection=name, stage="select")
     lists = selection.lists.files if selection.lists else []
-    decision = api.decision(run.path, selection)
+    decision = stages.decision(run.path, selection)
     following = as_typed(["export", "--run", str(run.path), "--selection", name, "--out"]) + " …"
     diagnostics = selection.diagnostics
     removed = selection.removals.to_json() if selection.removals else None
@@ -133,11 +136,22 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
         "settings": str(run.selection_dir(name) / SETTINGS_FILE),
         "next": following,
     }
-    lines = [_fates(counts), *_matches(lists), *api.removals(run.path, selection)]
+    lines = [_fates(counts), *_matches(lists), *stages.removals(run.path, selection)]
     if counts.included_but_out:
         lines.append(f"{count(counts.included_but_out, 'row')} to include left out all the same")
     lines.append(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     return Outcome(facts, [*lines, decision, *_warnings(doubts), f"next: {following}"])
+
+
+def clustered(run: Path, scores: str, record: ClusterRecord) -> Outcome:
+    """After ``cluster``."""
+    named = [*zip(record.names(), record.clusters, strict=False)]
+    of = [] if scores == "default" else ["--scores", scores]
+    words = ["select", "--run", str(run), *of, "--stratify", "equal", "--stratify-by", CLUSTER]
+    following = as_typed(words)
+    facts = {"command": "cluster", "run": str(run), "scores": scores, **record.to_json()}
+    lines = [f"{name}: {count(one.rows, 'row')}" for name, one in named]
+    return Outcome(facts, [*lines, f"next: {following}"])
 
 
 def _oddities(parts: Sequence[Path]) -> dict[str, int | None]:

@@ -1,4 +1,4 @@
-"""The commands that make a run: detect, score, calibrate, import-scores, select."""
+"""The commands that make a run: detect, score, calibrate, cluster, import-scores, select."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.from_settings import takes
@@ -16,6 +16,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -28,7 +29,7 @@ def detect(
     """Stage 1: ablate every head, measure the loss increase."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        folder = api.run_detection(run, settings, command=command_line(), show=not quiet)
+        folder = stages.run_detection(run, settings, command=command_line(), show=not quiet)
         from circuitseer_core.cli.outcomes import detected
 
         tell(lambda: detected(folder))
@@ -41,7 +42,7 @@ def score(
     """Stage 2: score every sample by those heads' attention."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        api.run_scoring(run, settings, command=command_line(), show=not quiet)
+        stages.run_scoring(run, settings, command=command_line(), show=not quiet)
         from circuitseer_core.cli.outcomes import scored
 
         tell(lambda: scored(Run.open(run), settings.name))
@@ -53,7 +54,7 @@ def calibrate(
 ) -> None:
     """Beyond the paper: fit heads to a measure of difficulty."""
     with telling(quiet, json) as tell:
-        record = api.run_calibration(run, settings, command=command_line(), show=not quiet)
+        record = stages.run_calibration(run, settings, command=command_line(), show=not quiet)
         tell(lambda: _calibrated(Run.open(run), settings, record))
 
 
@@ -80,6 +81,19 @@ def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord
     return Outcome(facts, [compared.to_string(index=False), *record.verdict, following])
 
 
+@takes(ClusterSettings)
+def cluster(
+    run: opt.Run, settings: ClusterSettings, quiet: opt.Quiet = False, json: opt.Json = False
+) -> None:
+    """Group prompts by kind, for a draw that keeps all kinds."""
+    with telling(quiet, json) as tell:
+        quiet_libraries()
+        record = stages.run_clustering(run, settings, command=command_line(), show=not quiet)
+        from circuitseer_core.cli.outcomes import clustered
+
+        tell(lambda: clustered(run, settings.scores, record))
+
+
 @takes(ImportSettings)
 def import_scores(
     files: Annotated[list[str], typer.Argument(help="Rows with an id or a prompt, and numbers.")],
@@ -90,7 +104,7 @@ def import_scores(
 ) -> None:
     """Join scores made elsewhere to a scoring, as scorers."""
     with telling(quiet, json) as tell:
-        record, lines = api.run_import(run, files, settings, command=command_line())
+        record, lines = stages.run_import(run, files, settings, command=command_line())
         facts = {"command": "import-scores", "run": str(run), **record.to_json()}
         tell(lambda: Outcome(facts, lines))
 
@@ -107,10 +121,10 @@ def select(
 ) -> None:
     """Stage 3: draw the subset by soft sampling."""
     with telling(quiet, json) as tell:
-        selection = api.run_selection(run, settings, command=command_line(), replace=replace)
+        selection = stages.run_selection(run, settings, command=command_line(), replace=replace)
         from circuitseer_core.cli.outcomes import drawn
 
         tell(lambda: drawn(Run.open(run), selection))
 
 
-COMMANDS = (detect, score, calibrate, import_scores, select)
+COMMANDS = (detect, score, calibrate, cluster, import_scores, select)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from json import dumps
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -80,8 +81,8 @@ def validate(
     json: opt.Json = False,
 ) -> None:
     """Run a validation experiment and say what it found."""
-    from circuitseer_core.experiments import EXPERIMENTS, parse_options
-    from circuitseer_core.experiments.affordable import ALL, run_affordable
+    from circuitseer_core.experiments import ALL, EXPERIMENTS, experiment_of, parse_options
+    from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.runs.progress import Progress
 
@@ -100,23 +101,31 @@ def validate(
     opened = Run.open(folders[0])
     with telling(quiet, json) as tell:
         if experiment == ALL:
-            run_affordable(opened, say=_nothing if quiet else typer.echo, **options)
-            tell(lambda: Outcome({"command": "validate", "run": str(opened.path)}, []))
+            say = _nothing if quiet else typer.echo
+            done, left_out = run_affordable(opened, say=say, **options)
+            facts = {
+                "command": "validate",
+                "run": str(opened.path),
+                "done": [_facts_of(result.name, result) for result in done],
+                "left_out": [asdict(one) for one in left_out],
+            }
+            tell(lambda: Outcome(facts, []))
             return
-        if experiment not in EXPERIMENTS:
-            raise UserError(
-                f"no experiment {experiment!r}: choose {', '.join([ALL, *EXPERIMENTS])}"
-            )
+        known = experiment_of(experiment)
         with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
-            result = EXPERIMENTS[experiment].run(opened, **options)
+            result = known.run(opened, **options)
             progress.advance(1)
         tell(lambda: _validated(opened, experiment, result))
 
 
 def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
-    facts = {
-        "command": "validate",
-        "run": str(run.path),
+    facts = {"command": "validate", "run": str(run.path), **_facts_of(experiment, result)}
+    words = f"{result.title}\n{result.verdict}\n"
+    return Outcome(facts, [words, result.table.to_string(index=False)])
+
+
+def _facts_of(experiment: str, result: ExperimentResult) -> dict[str, Any]:
+    return {
         "experiment": experiment,
         "title": result.title,
         "verdict": result.verdict,
@@ -124,8 +133,6 @@ def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
         "outcome": result.outcome.to_json() if result.outcome else None,
         "table": result.table.to_dict("records"),
     }
-    words = f"{result.title}\n{result.verdict}\n"
-    return Outcome(facts, [words, result.table.to_string(index=False)])
 
 
 def _nothing(line: str) -> None:

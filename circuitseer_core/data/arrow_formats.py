@@ -6,7 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from circuitseer_core.data.arrow_messages import refuse_expanding
+from circuitseer_core.data.arrow_messages import (
+    FREE_BYTES,
+    MOST_EXPANSION,
+    refuse_expanding,
+)
 from circuitseer_core.data.formats import BATCH_ROWS, FileTable, Row
 from circuitseer_core.errors import UserError, one_line
 
@@ -81,7 +85,6 @@ class Parquet(FileTable):
 
 
 _IPC_FILE, _FEATHER_1 = b"ARROW1", b"FEA1"
-_BOMB_RATIO, _BOMB_BYTES = 1_000, 1 << 30
 
 
 def _refuse_bomb(shown: str, metadata: Any) -> None:
@@ -90,10 +93,10 @@ def _refuse_bomb(shown: str, metadata: Any) -> None:
         group = metadata.row_group(number)
         chunks = [group.column(c) for c in range(group.num_columns)]
         packed = sum(chunk.total_compressed_size for chunk in chunks)
-        if group.total_byte_size > max(_BOMB_BYTES, _BOMB_RATIO * packed):
+        if group.total_byte_size > max(FREE_BYTES, MOST_EXPANSION * packed):
             raise UserError(
                 f"{shown} expands to {group.total_byte_size / 2**30:.1f} GiB a row group, more "
-                f"than {_BOMB_RATIO:,} times its size: refused"
+                f"than {MOST_EXPANSION:,} times its size: refused"
             )
 
 

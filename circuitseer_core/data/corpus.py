@@ -31,7 +31,7 @@ from circuitseer_core.data.fields import (
     recognise,
     value_of,
 )
-from circuitseer_core.data.formats import Row, Table
+from circuitseer_core.data.formats import JsonLines, Row, Table
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError, one_line
@@ -83,6 +83,8 @@ class Corpus:
         self._specs: list[tuple[str, list[Table]]] = [(spec, open_spec(spec)) for spec in specs]
         self._order = [table for _, tables in self._specs for table in tables]
         self._prints: dict[int, dict[str, Any]] = {}
+        self.appended = False
+        """Whether the last file of ``begin_with`` has more lines than it had then."""
 
     def __iter__(self) -> Iterator[Sample | Reject]:
         """Stream every row in order: a Sample, or a Reject with its reason.
@@ -137,13 +139,20 @@ class Corpus:
     def begin_with(self, known: Sequence[Mapping[str, Any]]) -> bool:
         """Put the files of an earlier fingerprint first, in their order; the others follow.
 
+        The last of them may have lines appended (``appended``): all that stood before them in the
+        stream still does.
+
         Returns:
             Whether all of them are there, unchanged; where not, the order stays as it was.
         """
+        self.appended = False
         left = self._tables()
         first: list[Table] = []
-        for entry in known:
+        for place, entry in enumerate(known, start=1):
             table = next((t for t in left if _same_file(self._print_of(t), entry)), None)
+            if table is None and place == len(known):
+                table = next((t for t in left if _continues(t, entry)), None)
+                self.appended = table is not None
             if table is None:
                 return False
             left.remove(table)
@@ -260,6 +269,17 @@ class _Register:
 
 def _same_file(now: Mapping[str, Any], then: Mapping[str, Any]) -> bool:
     return dict(now) == {key: value for key, value in then.items() if key in now}
+
+
+def _continues(table: Table, then: Mapping[str, Any]) -> bool:
+    """Whether a table is JSON Lines that were appended to a file of an earlier fingerprint."""
+    if not isinstance(table, JsonLines) or (table.name, table.source) != (
+        then.get("name"),
+        then.get("source"),
+    ):
+        return False
+    size, sha256 = then.get("bytes"), then.get("sha256")
+    return isinstance(size, int) and isinstance(sha256, str) and table.continues(size, sha256)
 
 
 def _key(sample_id: str) -> int:

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 PROMPT_NAMES = ("question", "problem", "prompt", "instruction", "query")
 RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", "answer")
@@ -45,6 +45,31 @@ class RowProblem(Exception):
     """One row cannot be used; the message is the reason that stands in its reject."""
 
 
+class FieldOptions(Protocol):
+    """Settings of a stage that reads data, as far as they name its columns."""
+
+    @property
+    def prompt_field(self) -> str | None:
+        """Column of the prompt."""
+
+    @property
+    def response_field(self) -> str | None:
+        """Column of the response."""
+
+    @property
+    def source_field(self) -> str | None:
+        """Column of the source."""
+
+    @property
+    def id_field(self) -> str | None:
+        """Column of the id."""
+
+    @property
+    def response_items(self) -> str:
+        """Which of a response that is a list."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Fields:
     """Field names given by the user; None means: recognise."""
@@ -56,6 +81,17 @@ class Fields:
     response_items: str = FIRST
     """Of a response that is a list of texts: ``first``, ``all`` (with a blank line between them),
     or the number of one, from 0; negative numbers count from the end."""
+
+    @classmethod
+    def of(cls, options: FieldOptions) -> Fields:
+        """The names that a stage's settings give."""
+        return cls(
+            prompt=options.prompt_field,
+            response=options.response_field,
+            source=options.source_field,
+            id=options.id_field,
+            response_items=options.response_items,
+        )
 
     def columns(self) -> dict[str, str]:
         """The names that were given, by the option that gives them."""

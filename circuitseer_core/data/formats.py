@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Protocol
 from circuitseer_core.data.compression import bare, codec_of, compressed_as, open_bytes
 from circuitseer_core.data.delimiters import DELIMITERS, HEAD_BYTES, delimiter_of
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.hashing import file_hash
 
 BATCH_ROWS = 512
 _WHOLE_KEYS = ("data", "rows", "examples", "samples", "items")
@@ -114,15 +115,8 @@ class FileTable:
 
     def fingerprint(self) -> dict[str, Any]:
         """Name, size in bytes and the SHA-256 of the content, streamed."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return {
-            "name": self.name,
-            "bytes": self.path.stat().st_size,
-            "sha256": digest.hexdigest(),
-        }
+        size = self.path.stat().st_size
+        return {"name": self.name, "bytes": size, "sha256": file_hash(self.path)}
 
 
 class JsonLines(FileTable):
@@ -136,6 +130,22 @@ class JsonLines(FileTable):
             for number, line in enumerate(file, start=1):
                 if line.strip():
                     yield _json_row(line, f"{self.name}:{number}")
+
+    def continues(self, size: int, sha256: str) -> bool:
+        """Whether these are whole lines behind a file of ``size`` bytes with this SHA-256.
+
+        Only of plain files: what was appended to a compressed one may be part of its last line.
+        """
+        if codec_of(self.path) or not 0 < size < self.path.stat().st_size:
+            return False
+        digest = hashlib.sha256()
+        with self.path.open("rb") as file:
+            left, block = size, b""
+            while left and (block := file.read(min(left, 1 << 20))):
+                digest.update(block)
+                left -= len(block)
+            begun = block.endswith(b"\n") or file.readline().strip() == b""
+        return not left and digest.hexdigest() == sha256 and begun
 
     def count(self) -> int:
         """Lines that are not blank."""

@@ -7,7 +7,8 @@ import unicodedata
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Hashes
 
 
 def normalise(text: str) -> str:
@@ -23,7 +24,7 @@ def text_hash(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(data, digest_size=8).digest(), "little") or 1
 
 
-def prompt_hashes(prompts: Iterable[object]) -> NDArray[np.uint64]:
+def prompt_hashes(prompts: Iterable[object]) -> Hashes:
     """(N,) hashes of normalised prompts; 0 where a prompt is missing or blank."""
     hashes = (text_hash(p) if isinstance(p, str) and p.strip() else 0 for p in prompts)
     return np.fromiter(hashes, dtype=np.uint64)

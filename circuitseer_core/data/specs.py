@@ -5,7 +5,7 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from circuitseer_core.data.compression import CODECS, bare
 from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table, named_split
 from circuitseer_core.data.remote import fetched, is_address
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import is_utf8, user_path
 from circuitseer_core.json_io import read_json
 
 DATA_SPEC = (
@@ -73,14 +74,6 @@ def _parts(spec: str) -> tuple[str | None, str]:
     """The name of the source, where one is given, and the place."""
     named = None if os.path.exists(user_path(spec)) or is_address(spec) else _NAMED.fullmatch(spec)
     return (named[1].strip(), named[2]) if named else (None, spec)
-
-
-def user_path(text: str) -> Path:
-    """A path as a person types it, ``~`` spelled out; one of an unknown user stays as it is."""
-    try:
-        return Path(text).expanduser()
-    except RuntimeError:
-        return Path(text)
 
 
 # What is no name of a source: a bare shard number, or one at the end of a stem.
@@ -152,7 +145,7 @@ def _open_folder(folder: Path, source: str | None, split: str | None) -> list[Ta
         raise UserError(f"{folder} has no splits, so none can be named ({split})")
     if (folder / "state.json").is_file() and (folder / "dataset_info.json").is_file():
         return _saved(folder, folder, name)
-    files = _readable(folder.rglob("*"), folder)
+    files = _readable(files_below(folder), folder)
     if not files:
         raise UserError(f"{folder} holds no file of a known format ({', '.join(FORMATS)})")
     return _tables(files, folder, source)
@@ -170,6 +163,20 @@ def _open_pattern(pattern: Path, source: str | None) -> list[Table]:
             f"{pattern} {what} ({', '.join(FORMATS)})" if matches else f"{pattern} {what}"
         )
     return _tables(files, root, source)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder; what goes while it is listed is passed over.
+
+    Raises UserError where a folder cannot be listed: its files would be missing in silence.
+    """
+
+    def refuse(error: OSError) -> None:
+        if isinstance(error, PermissionError):
+            raise UserError(f"{error.filename} cannot be listed: {error.strerror}") from error
+
+    for place, _, names in os.walk(folder, onerror=refuse):
+        yield from (Path(place, name) for name in names)
 
 
 def _readable(paths: Iterable[Path], root: Path) -> list[Path]:
@@ -219,6 +226,8 @@ def _inside(where: Path, names: Any) -> list[str]:
 def _table(
     kind: type[FileTable], path: Path, name: str, source: str, shown: str | None = None
 ) -> Table:
+    if not is_utf8(str(path)):  # it could be kept in no record, and so not be found again
+        raise UserError(f"{ascii(str(path))[1:-1]}: this name is not UTF-8; rename it")
     table: Any = kind(path, name, source, shown)  # each concrete format has rows() and count()
     return table
 

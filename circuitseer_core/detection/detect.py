@@ -27,6 +27,7 @@ import torch
 from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
@@ -49,6 +50,7 @@ from circuitseer_core.model.encoding import Encoded, default_max_length, resolve
 from circuitseer_core.model.loading import load_model, pickle_allowed
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
 from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.settings_file import write_settings
@@ -83,12 +85,12 @@ def detect(
     if is_done(run):
         return run.heads()
     announce(run, "detect", "Reading the data")
-    corpora = {"probe": Corpus(settings.probe, settings.fields)}
+    corpora = {"probe": Corpus(settings.probe, Fields.of(settings))}
     if settings.contrast:
-        corpora["contrast"] = Corpus(settings.contrast, settings.fields)
+        corpora["contrast"] = Corpus(settings.contrast, Fields.of(settings))
     for corpus in corpora.values():
         corpus.count()  # an empty or unreadable dataset is refused before a model is loaded
-    devices = settings.device_names if reference is None else []
+    devices = device_names(settings) if reference is None else []
     if reference is None:
         announce(run, "detect", "Loading the model")
         with pickle_allowed(settings.allow_pickle):

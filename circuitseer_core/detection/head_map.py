@@ -7,7 +7,6 @@ code or is run.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,6 +17,7 @@ import pyarrow.parquet as pq
 from pydantic import Field
 
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.records import ModelRecord, Record
 
 FORMAT = 1
@@ -97,7 +97,7 @@ def read_head_map(folder: str | Path) -> HeadMap:
     if record.format != FORMAT:
         raise UserError(f"{folder} is a head map of format {record.format}, not {FORMAT}")
     path = folder / TABLE
-    if hashlib.sha256(path.read_bytes()).hexdigest() != record.sha256:
+    if file_hash(path) != record.sha256:
         raise UserError(f"{path} is not the file that its manifest names: fetch the map again")
     table = _table(path)
     _refuse_incomplete(table, record, folder)

@@ -6,14 +6,13 @@ from collections.abc import Collection, Sequence
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Head
+from circuitseer_core.aliases import Floats, Head
 
 
 def bootstrap_membership_of(
-    deltas: NDArray[np.float64], count: int, n_boot: int = 1000, seed: int = 0
-) -> NDArray[np.float64]:
+    deltas: Floats, count: int, n_boot: int = 1000, seed: int = 0
+) -> Floats:
     """(H,) probability of each head to be among the ``count`` best of (samples, H) ``deltas``."""
     wanted = min(count, deltas.shape[1])
     rng = np.random.default_rng(seed)
@@ -34,9 +33,7 @@ def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:
     return per_source_of(deltas.to_numpy(), cells, sources.reindex(deltas.index).tolist())
 
 
-def per_source_of(
-    deltas: NDArray[np.float64], cells: Sequence[Head], sources: Sequence[str]
-) -> pd.DataFrame:
+def per_source_of(deltas: Floats, cells: Sequence[Head], sources: Sequence[str]) -> pd.DataFrame:
     """:func:`per_source` of a matrix at hand: ``deltas`` (samples, heads), NaN where unmeasured."""
     frames = []
     of = np.asarray(sources, dtype=object)

@@ -17,7 +17,6 @@ from collections.abc import Iterable
 from decimal import Decimal, InvalidOperation
 from numbers import Integral, Real
 from operator import index
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -27,6 +26,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.arguments import described
 from circuitseer_core.distributions import t95, upper_tail
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import user_path
 
 FALSE_DISCOVERIES = 0.05
 """Share of heads without effect among those that ``bh`` takes, at most and on average."""
@@ -248,10 +248,13 @@ def lcb_by_chance(heads: pd.DataFrame) -> float:
 
 def _explicit(rule: str) -> list[Head] | None:
     if rule.startswith("@"):
-        path = Path(rule[1:])
-        if not path.is_file():
+        path = user_path(rule[1:])
+        if not os.path.isfile(path):
             raise UserError(f"head list {path} does not exist")
-        return parse_head_list(path.read_text(encoding="utf-8"))
+        try:
+            return parse_head_list(path.read_text(encoding="utf-8"))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
     if "," in rule:
         return parse_head_list(rule)
     layer, dot, head = rule.partition(".")

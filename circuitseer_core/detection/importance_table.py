@@ -15,9 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Head
+from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.checksums import is_damaged, is_whole, require_whole, write_table
 from circuitseer_core.files import atomic_path
 from circuitseer_core.runs.folder import MERGED
@@ -98,9 +97,7 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
     return table.to_pandas(), float(note_.get("batch_spread", note_.get("noise_floor", 0.0)))
 
 
-def delta_matrix(
-    folder: Path, set_name: str = "probe"
-) -> tuple[pd.Index, list[Head], NDArray[np.float64]]:
+def delta_matrix(folder: Path, set_name: str = "probe") -> tuple[pd.Index, list[Head], Floats]:
     """Loss changes of one set: sample ids (sorted), heads (layer-major), and (samples, heads) nats.
 
     NaN where a head was raced out before a sample.

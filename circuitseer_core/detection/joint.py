@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from circuitseer_core.aliases import Head
+from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.heads import head_list, parse_head_list, value_pairs
@@ -27,6 +26,7 @@ from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.wording import count, signed
 
 
 def joint_loss(
@@ -37,7 +37,7 @@ def joint_loss(
     ablation: AblationMode | None = None,
     stack_tokens: int = 4096,
     on_samples: Callable[[int], object] | None = None,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Loss of every sample with whole sets of heads ablated at once, by full forward passes.
 
     Returns:
@@ -60,7 +60,7 @@ def stacked_losses(
     batch: Batch,
     head_sets: Sequence[Sequence[tuple[int, int]]],
     ablation: AblationMode,
-) -> NDArray[np.float64]:
+) -> Floats:
     """(sets, B) nats by :func:`set_losses`, where need be fewer samples, then sets, at a time.
 
     Raises:
@@ -120,12 +120,13 @@ def ablate_sets(
     sets = [_set_of(text) for text in head_texts]
     table = ablation_table(run_path, sets, data, limit=limit, device=device, max_length=max_length)
     clean, *ablated = table.itertuples(index=False)
+    samples = count(clean.n, "sample")
     if table.attrs["left_out"]:
         left = ", ".join(f"{n:,} {why}" for why, n in table.attrs["left_out"].items())
-        yield f"{clean.n:,} samples; left out on the way: {left}"
-    yield f"clean: {clean.loss:.4f} nats over {clean.n} samples"
+        yield f"{samples}; left out on the way: {left}"
+    yield f"clean: {clean.loss:.4f} nats over {samples}"
     for text, row in zip(head_texts, ablated, strict=True):
-        yield f"{text}: {row.loss:.4f} nats ({row.delta_loss:+.4f} ± {row.stderr:.4f})"
+        yield f"{text}: {row.loss:.4f} nats ({signed(row.delta_loss, 4)} ± {row.stderr:.4f})"
 
 
 def ablation_table(
@@ -180,7 +181,7 @@ def ablation_table(
     return table
 
 
-def _differences(losses: NDArray[np.float64], sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
+def _differences(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
     """The table of losses (sets + 1, n), row 0 clean."""
     delta = losses - losses[0]
     n = losses.shape[1]

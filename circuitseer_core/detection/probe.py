@@ -19,8 +19,8 @@ from math import ceil
 import numpy as np
 import pandas as pd
 import torch
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.detection.kept_losses import KeptLosses
@@ -128,7 +128,7 @@ def candidate_losses(
     budget: int,
     progress: Progress,
     kept: KeptLosses,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Mean clean loss of every sample, (n,) nats; batches that ``kept`` knows are not run."""
     losses = np.full(len(samples), np.nan)
     with torch.inference_mode():
@@ -145,9 +145,7 @@ def candidate_losses(
     return losses
 
 
-def choose_probe(
-    samples: list[Encoded], losses: NDArray[np.float64], *, criterion: str, size: int
-) -> list[int]:
+def choose_probe(samples: list[Encoded], losses: Floats, *, criterion: str, size: int) -> list[int]:
     """Indices of the probe among the candidates (which stand in hash order), in hash order.
 
     ``loss``: highest clean loss; ``random``: the first by hash; ``stratified``: sources in equal

@@ -15,7 +15,8 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+
+from circuitseer_core.aliases import Floats, Index
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +62,13 @@ def cost(rounds: list[Round]) -> int:
     return total
 
 
-def survivors(estimates: NDArray[np.float64], keep: int) -> NDArray[np.intp]:
+def survivors(estimates: Floats, keep: int) -> Index:
     """Indices of the ``keep`` highest estimates (NaN never survives); ties by index."""
     order = np.argsort(-np.nan_to_num(estimates, nan=-np.inf), kind="stable")
     return np.sort(order[:keep])
 
 
-def race(delta: NDArray[np.float64], wanted: int) -> tuple[NDArray[np.intp], int]:
+def race(delta: Floats, wanted: int) -> tuple[Index, int]:
     """Run a schedule on a complete table, for measuring recall.
 
     Args:

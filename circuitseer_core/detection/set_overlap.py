@@ -21,9 +21,8 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.distributions import t95
@@ -147,7 +146,7 @@ class HeadEstimates:
         return self.of(one), self.of(other)
 
 
-def top_of(values: Floats, count: int) -> NDArray[np.int64]:
+def top_of(values: Floats, count: int) -> Ints:
     """(count,) indices of the largest values; ties by index."""
     return np.argsort(-values, kind="stable")[:count]
 
@@ -155,7 +154,7 @@ def top_of(values: Floats, count: int) -> NDArray[np.int64]:
 def shared_tops(one: Floats, other: Floats, count: int) -> Floats:
     """(S,) share of the ``count`` largest of each row of (S, H) that the other's row has too."""
 
-    def best(values: Floats) -> NDArray[np.int64]:
+    def best(values: Floats) -> Ints:
         return np.argpartition(-values, count - 1, axis=1)[:, :count]
 
     marked = np.zeros(one.shape, dtype=bool)

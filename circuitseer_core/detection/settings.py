@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs import amounts
@@ -19,7 +19,6 @@ from circuitseer_core.runs.machine import (
     WEIGHT_BITS,
     DtypeName,
     WeightBits,
-    device_list,
     refuse_unclear_devices,
 )
 
@@ -96,24 +95,8 @@ class DetectSettings(BaseModel):
             raise ValueError("--rank-by specificity needs --contrast data")
         if self.probe_pool < self.probe_size:
             raise ValueError("--probe-pool cannot be smaller than --probe-size")
-        refuse_unclear_devices(self.devices, self.device)
+        refuse_unclear_devices(self)
         return self
-
-    @property
-    def device_names(self) -> list[str]:
-        """Where it runs: one device, or several with a worker process each."""
-        return device_list(self.devices, self.device)
-
-    @property
-    def fields(self) -> Fields:
-        """The explicit field names, for reading the data."""
-        return Fields(
-            prompt=self.prompt_field,
-            response=self.response_field,
-            source=self.source_field,
-            id=self.id_field,
-            response_items=self.response_items,
-        )
 
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""

@@ -8,6 +8,7 @@ names them without importing them: those that need a model import torch only whe
 
 from __future__ import annotations
 
+from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import (
     Experiment,
     ExperimentResult,
@@ -17,13 +18,18 @@ from circuitseer_core.experiments.experiment import (
 )
 
 __all__ = [
+    "ALL",
     "EXPERIMENTS",
     "Experiment",
     "ExperimentResult",
+    "experiment_of",
     "parse_options",
     "saved_results",
     "saved_table",
 ]
+
+ALL = "all"
+"""In place of a name: every experiment that a run can afford (affordable.py)."""
 
 EXPERIMENTS: dict[str, Experiment] = {
     experiment.name: experiment
@@ -114,3 +120,10 @@ EXPERIMENTS: dict[str, Experiment] = {
     )
 }
 """By name, as ``validate --run RUN NAME`` takes them."""
+
+
+def experiment_of(name: object) -> Experiment:
+    """The experiment of this name. Raises UserError, with those there are, where it is none."""
+    if not isinstance(name, str) or name not in EXPERIMENTS:
+        raise UserError(f"no experiment {name!r}: choose {', '.join([ALL, *EXPERIMENTS])}")
+    return EXPERIMENTS[name]

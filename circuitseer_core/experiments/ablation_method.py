@@ -22,10 +22,11 @@ from pydantic import Field
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
     MapJob,
+    MapOptions,
     agreement,
     best_heads,
     halves_agree,
@@ -49,7 +50,7 @@ RELEVANT = 0.3
 """A rank correlation of maps that would matter."""
 
 
-class Options(ExperimentOptions):
+class Options(MapOptions):
     """Options of ``validate ablation-method``."""
 
     data: Words = Field((), description="DATA, separated by commas; none: held-out probe data")
@@ -57,16 +58,6 @@ class Options(ExperimentOptions):
         ("scaled:0.01", "scaled:0.1", "scaled:0.5", "zero", "mean"),
         description="ways to compare with uniform: zero, mean, scaled:EPSILON",
     )
-    limit: int = Field(12, ge=2, description="samples at most, by hash")
-    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
-    field: float = Field(
-        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
-    )
-    share: str = Field("0.05", description="share of all heads that is a top set")
-    boots: int = Field(500, ge=20, description="bootstraps of the samples")
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
-    seed: int = Field(0, description="seed of the choice of samples and of bootstraps")
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:

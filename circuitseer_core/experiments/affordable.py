@@ -23,8 +23,6 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.wording import plain
 
-ALL = "all"
-
 
 class Options(ExperimentOptions):
     """Options of ``validate all``."""

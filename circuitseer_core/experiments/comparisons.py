@@ -9,7 +9,6 @@ from circuitseer_core.runs.experiment_records import Outcome
 FALSE_FINDING = 0.05
 """Chance of one false finding in a whole family of comparisons (Holm 1979)."""
 
-
 HOLM = "Holm"
 
 

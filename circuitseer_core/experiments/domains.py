@@ -28,10 +28,11 @@ from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.ablation_method import RELEVANT
 from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
     MapJob,
+    MapOptions,
     agreement,
     best_heads,
     halves_agree,
@@ -51,20 +52,11 @@ if TYPE_CHECKING:
 NAME = "domains"
 
 
-class Options(ExperimentOptions):
+class Options(MapOptions):
     """Options of ``validate domains``."""
 
     data: Words = Field((), description="DATA, one a domain, separated by commas: name=path,…")
     limit: int = Field(12, ge=4, description="samples a domain at most, by hash")
-    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
-    field: float = Field(
-        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
-    )
-    share: str = Field("0.05", description="share of all heads that is a top set")
-    boots: int = Field(500, ge=20, description="bootstraps of the samples")
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
-    seed: int = Field(0, description="seed of the choice of samples, bootstraps and relabellings")
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:

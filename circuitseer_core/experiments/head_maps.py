@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
@@ -30,7 +31,8 @@ from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import overlap_by_chance
 from circuitseer_core.experiments.cost import forward_seconds
-from circuitseer_core.experiments.experiment import FOLDER
+from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions
+from circuitseer_core.experiments.held_out import Words
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.folder import Run
 
@@ -40,6 +42,22 @@ if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
 
 SPLITS = 100
+
+
+class MapOptions(ExperimentOptions):
+    """Options of experiments that ablate every head on samples of their own."""
+
+    data: Words = Field((), description="DATA, separated by commas")
+    limit: int = Field(12, ge=2, description="samples at most, by hash")
+    max_tokens: int | None = Field(None, ge=2, description="longer samples are left out")
+    field: float = Field(
+        1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
+    )
+    share: str = Field("0.05", description="share of all heads that is a top set")
+    boots: int = Field(500, ge=20, description="bootstraps of the samples")
+    device: str = Field("auto", description="where the model runs")
+    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    seed: int = Field(0, description="seed of every random choice")
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,14 +8,15 @@ forward passes than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.experiment import ExperimentOptions
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
@@ -29,24 +30,19 @@ if TYPE_CHECKING:
 BATCH_TOKENS = 2048
 
 
-@dataclass(frozen=True, slots=True)
-class Rescoring:
-    """Which samples to score anew, and how subsets are drawn from the new scores.
+class RescoringOptions(ExperimentOptions):
+    """Options of experiments that may score some samples anew, under other heads."""
 
-    rows: how many samples, of smallest hash under ``seed``; scores: the scoring they are from;
-    scorer: an attention scorer; fraction: share of them to draw; device: where the model runs.
-    """
-
-    rows: int
-    scores: str = "default"
-    scorer: str = "variance"
-    fraction: float = 0.1
-    device: str = "auto"
-    seed: int = 0
+    scores: str = Field("default", description="the scoring whose heads are meant")
+    rescore: int = Field(0, ge=0, description="scored samples to score anew; 0: none, no model")
+    scorer: str = Field("variance", description="the attention scorer to draw by")
+    fraction: float = Field(0.1, gt=0, le=1, description="share of the samples to draw")
+    device: str = Field("auto", description="where the model runs")
+    seed: int = Field(0, description="seed of every resampling")
 
 
 def rescored(
-    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], rescoring: Rescoring
+    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], options: RescoringOptions
 ) -> dict[str, Any]:
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
 
@@ -60,29 +56,29 @@ def rescored(
     from circuitseer_core.model.encoding import default_max_length, encode_texts
     from circuitseer_core.model.loading import load_run_model
 
-    if rescoring.scorer not in ATTENTION_SCORERS:
+    if options.scorer not in ATTENTION_SCORERS:
         known = ", ".join(ATTENTION_SCORERS)
-        raise UserError(f"{rescoring.scorer!r} is no attention scorer: choose {known}")
-    scoring = run.scoring(rescoring.scores)
-    ids, texts = scored_texts(run, rescoring)
-    reference = load_run_model(run.model, run.model.dtype, rescoring.device)
+        raise UserError(f"{options.scorer!r} is no attention scorer: choose {known}")
+    scoring = run.scoring(options.scores)
+    ids, texts = scored_texts(run, options.scores, options.rescore, options.seed)
+    reference = load_run_model(run.model, run.model.dtype, options.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
-    scores = scores_under(reference, encoded, [chosen, *sets], rescoring.scorer)
+    scores = scores_under(reference, encoded, [chosen, *sets], options.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
-    scores, noise = scores[known_rows], gumbels(rescoring.seed, "rescore", ids)[known_rows]
-    k = rows_of(rescoring.fraction, len(scores))
+    scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
+    k = rows_of(options.fraction, len(scores))
     first = scores[:, 0]
     soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
     others = list(scores[:, 1:].T)
     return {
         "rows": len(scores),
         "sets": len(others),
-        "scorer": rescoring.scorer,
-        "fraction": rescoring.fraction,
+        "scorer": options.scorer,
+        "fraction": options.fraction,
         "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
         "overlap_soft": _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others),
-        "overlap_soft_floor": noise_floor(first, noise, 1.0, k, rescoring.seed).to_json(),
+        "overlap_soft_floor": noise_floor(first, noise, 1.0, k, options.seed).to_json(),
         "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
     }
 
@@ -122,16 +118,16 @@ def scores_under(
     return out
 
 
-def scored_texts(run: Run, rescoring: Rescoring) -> tuple[list[str], list[str]]:
-    """Ids and scored texts of ``rows`` samples of smallest hash that have a text."""
+def scored_texts(run: Run, scores: str, count: int, seed: int) -> tuple[list[str], list[str]]:
+    """Ids and scored texts of the ``count`` samples of smallest hash, of those that have a text."""
     from circuitseer_core.data.sample import scored_text
     from circuitseer_core.runs.texts import chosen_texts
 
-    every = run.scores(rescoring.scores, ["id"])["id"].tolist()
-    order = np.argsort(hash64(rescoring.seed, "rescore-sample", every), kind="stable")
-    picked = [every[i] for i in order[: rescoring.rows]]
-    part = run.scoring(rescoring.scores).text
-    rows = chosen_texts(run, rescoring.scores, picked).to_pylist()
+    every = run.scores(scores, ["id"])["id"].tolist()
+    order = np.argsort(hash64(seed, "rescore-sample", every), kind="stable")
+    picked = [every[i] for i in order[:count]]
+    part = run.scoring(scores).text
+    rows = chosen_texts(run, scores, picked).to_pylist()
     pairs = [(r["id"], scored_text(part, r["prompt"], r["response"])) for r in rows]
     known = [(i, text) for i, text in pairs if text]
     if len(known) < 2:

@@ -30,7 +30,8 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentResult
+from circuitseer_core.experiments.head_resampling import RescoringOptions, rescored
 from circuitseer_core.experiments.intervals import BONFERRONI, Interval, corrected, of_errors
 from circuitseer_core.experiments.probe_resampling import (
     StoredProbe,
@@ -48,17 +49,11 @@ NAME = "probe"
 LEAST = 8
 
 
-class Options(ExperimentOptions):
+class Options(RescoringOptions):
     """Options of ``validate probe``."""
 
-    scores: str = Field("default", description="the scoring whose heads are meant")
     splits: int = Field(40, ge=4, description="random halves of the probe")
     bootstraps: int = Field(100, ge=20, description="resamples of the probe's samples")
-    rescore: int = Field(0, ge=0, description="scored samples to score anew; 0: none, no model")
-    scorer: str = Field("variance", description="the attention scorer to draw by")
-    fraction: float = Field(0.1, gt=0, le=1, description="share of the samples to draw")
-    device: str = Field("auto", description="where the model runs")
-    seed: int = Field(0, description="seed of every resampling")
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:
@@ -216,8 +211,6 @@ def _rescored(
     run: Run, heads: list[Any], probe: StoredProbe, estimates: HeadEstimates, options: Options
 ) -> dict[str, Any]:
     """Scores anew with the heads of half probes by every rule, and of every source."""
-    from circuitseer_core.experiments.head_resampling import Rescoring, rescored
-
     rng = np.random.default_rng(options.seed)
     everyone, half = np.arange(len(probe)), len(probe) // 2
     parts = [rule(everyone, half, rng) for rule in probe.rules().values()]
@@ -227,12 +220,5 @@ def _rescored(
         run,
         heads,
         sets,
-        Rescoring(
-            rows=options.rescore,
-            scores=options.scores,
-            scorer=options.scorer,
-            fraction=options.fraction,
-            device=options.device,
-            seed=options.seed,
-        ),
+        options,
     )

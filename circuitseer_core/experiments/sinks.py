@@ -24,7 +24,7 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, Rescoring, scored_texts
+from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, scored_texts
 from circuitseer_core.runs.experiment_records import Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
@@ -49,9 +49,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         UserError: no scores or texts, or the model cannot be loaded.
     """
     chosen = Options.of(**options)
-    ids, texts = scored_texts(
-        run, Rescoring(rows=chosen.rows, scores=chosen.scores, seed=chosen.seed)
-    )
+    ids, texts = scored_texts(run, chosen.scores, chosen.rows, chosen.seed)
     heads, shares = _observed(run, texts, chosen)
     facts = Evidence(run, chosen.scores)
     reasoning = set(facts.chosen or select_heads(run.heads()))

@@ -35,7 +35,8 @@ from circuitseer_core.detection.set_overlap import (
 )
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentResult
+from circuitseer_core.experiments.head_resampling import RescoringOptions, rescored
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
@@ -44,18 +45,12 @@ from circuitseer_core.wording import count, percent, plain, signed
 NAME = "stability"
 
 
-class Options(ExperimentOptions):
+class Options(RescoringOptions):
     """Options of ``validate stability``."""
 
-    scores: str = Field("default", description="the scoring whose heads are meant")
     bootstraps: int = Field(1000, ge=10, description="resampled probes")
     splits: int = Field(100, ge=1, description="random halves")
-    rescore: int = Field(0, ge=0, description="scored samples to score anew; 0: none, no model")
     sets: int = Field(20, ge=2, description="bootstrapped head sets to score with")
-    fraction: float = Field(0.1, gt=0, le=1, description="share of the samples to draw")
-    scorer: str = Field("variance", description="the attention scorer to draw by")
-    device: str = Field("auto", description="where the model runs")
-    seed: int = Field(0, description="seed of every resampling")
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:
@@ -101,21 +96,12 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "rescored": None,
     }
     if chosen.rescore:
-        from circuitseer_core.experiments.head_resampling import Rescoring, rescored
-
         picks = [[estimates.heads[i] for i in rows] for rows in sets[: chosen.sets]]
         numbers["rescored"] = rescored(
             run,
             heads,
             picks,
-            Rescoring(
-                rows=chosen.rescore,
-                scores=chosen.scores,
-                scorer=chosen.scorer,
-                fraction=chosen.fraction,
-                device=chosen.device,
-                seed=chosen.seed,
-            ),
+            chosen,
         )
     title = "Would another probe choose the same heads?"
     return ExperimentResult(

@@ -15,9 +15,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pydantic import Field, field_validator
 
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.hashing import remix
 from circuitseer_core.runs.experiment_records import Plot
@@ -149,7 +149,7 @@ def describe(drawing: Drawing) -> dict[str, float]:
     }
 
 
-def _gain(values: NDArray[np.float64], chosen: NDArray[np.int64]) -> float:
+def _gain(values: Floats, chosen: Ints) -> float:
     """Relative change of the mean; NaN where the pool's mean is not above 0."""
     mean = float(values.mean())
     return float(values[chosen].mean()) / mean - 1 if mean > 0 else float("nan")

@@ -16,6 +16,7 @@ from pydantic import Field, field_validator
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.comparisons import FALSE_FINDING
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -241,7 +242,7 @@ def _verdict(
             f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
             f"{signed(row['high'], 4)}; Holm p = {plain(row['p_holm'])})."
         )
-    clear = others[others["p_holm"] < 0.05]
+    clear = others[others["p_holm"] < FALSE_FINDING]
     if clear.empty and seeds > 1:
         sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
     needed = others["seeds_needed"].dropna()

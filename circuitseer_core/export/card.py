@@ -171,7 +171,9 @@ def _caveats(manifest: ExportManifest) -> str:
     rho = d.length.spearman_controlled
     if rho is not None and limits.length_drives(rho):
         which = "longer" if rho > 0 else "shorter"
-        caveats.append(f"The draw favours {which} texts: Spearman {rho:+.2f} with the token count.")
+        caveats.append(
+            f"The draw favours {which} texts: Spearman {signed(rho)} with the token count."
+        )
     control = d.control
     if control and limits.like_random_heads(control.spearman):
         draws = ""

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, get_args
 
 Format = Literal[
     "jsonl", "parquet", "csv", "datasets", "messages", "prompt-completion", "alpaca"
 ]  # fmt: skip
-FORMATS: tuple[Format, ...] = (
-    "jsonl", "parquet", "csv", "datasets", "messages", "prompt-completion", "alpaca",
-)  # fmt: skip
+FORMATS: tuple[Format, ...] = get_args(Format)
 
 SHAPED: frozenset[str] = frozenset({"messages", "prompt-completion", "alpaca"})
 """JSON Lines whose columns are a trainer's (shapes.py); they hold rows with a response only."""

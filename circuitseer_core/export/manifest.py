@@ -20,6 +20,7 @@ from circuitseer_core.calibration.scorer import applied_record
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.formats import Format
 from circuitseer_core.export.rows import FIRST_GROUP
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import CALIBRATED
@@ -217,12 +218,10 @@ def read_manifest(path: Path) -> tuple[AnyManifest, bool]:
 
 def file_entry(path: Path, base: Path) -> FileRecord:
     """Name relative to ``base``, size in bytes and SHA-256 of a file."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
     return FileRecord(
         name=path.relative_to(base).as_posix(),
         bytes=path.stat().st_size,
-        sha256=digest.hexdigest(),
+        sha256=file_hash(path),
     )
 
 

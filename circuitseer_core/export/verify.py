@@ -50,7 +50,7 @@ from circuitseer_core.selection.removals import (
     stored_contamination,
     stored_removals,
 )
-from circuitseer_core.selection.select_run import ids_frame, ids_hash
+from circuitseer_core.selection.select_run import clusters_drawn_by, ids_frame, ids_hash
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules
 
@@ -252,6 +252,8 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         result.add("pool", f"the pool has changed since the draw ({change})")
     if manifest.calibration is not None:
         _check_calibration(run, settings.scores, manifest.calibration, result)
+    if selection.clusters != clusters_drawn_by(run, settings):
+        result.add("settings", "the clusters that shared the budget were made anew since the draw")
     drawing = draw(pool, settings, rules, target=selection.lengths)
     if selection.removals is not None:
         removed = removed_frame(pool, drawing.sifted, rules.contamination)

@@ -8,7 +8,15 @@ import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
 
-from circuitseer_core.figures.style import LIGHT, Theme, figure, pin_margins, plain, room_for
+from circuitseer_core.figures.style import (
+    LIGHT,
+    Theme,
+    figure,
+    pin_margins,
+    plain,
+    room_for,
+    whiskers,
+)
 
 
 def comparison(
@@ -44,15 +52,7 @@ def comparison(
             customdata=known[["value", "low", "high"]],
             hovertemplate="%{customdata[0]:+.3f} (%{customdata[1]:+.3f} to "
             "%{customdata[2]:+.3f})<extra></extra>",
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": known["high"] - known["value"],
-                "arrayminus": known["value"] - known["low"],
-                "thickness": 1.5,
-                "width": 0,
-                "color": theme.ink,
-            },
+            error_x=whiskers(known["value"], known["low"], known["high"], theme.ink, 1.5),
         )
     )
     fig.add_vline(x=chance, line={"color": theme.muted, "width": 1})

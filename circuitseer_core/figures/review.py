@@ -5,7 +5,15 @@ from __future__ import annotations
 import pandas as pd
 import plotly.graph_objects as go
 
-from circuitseer_core.figures.style import LIGHT, Theme, figure, pin_margins, plain, room_for
+from circuitseer_core.figures.style import (
+    LIGHT,
+    Theme,
+    figure,
+    pin_margins,
+    plain,
+    room_for,
+    whiskers,
+)
 
 
 def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
@@ -45,15 +53,7 @@ def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
             y=at,
             mode="markers",
             marker={"size": 10, "color": colours, "line": {"color": theme.paper, "width": 2}},
-            error_x={
-                "type": "data",
-                "symmetric": False,
-                "array": shown["high"] - shown["rate"],
-                "arrayminus": shown["rate"] - shown["low"],
-                "thickness": 2,
-                "width": 0,
-                "color": theme.muted,
-            },
+            error_x=whiskers(shown["rate"], shown["low"], shown["high"], theme.muted, 2),
             customdata=shown[["agreed", "decided", "low", "high"]],
             hovertemplate="%{customdata[0]} of %{customdata[1]}: %{x:.0%} "
             "(%{customdata[2]:.0%} to %{customdata[3]:.0%})<extra></extra>",

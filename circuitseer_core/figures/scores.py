@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
@@ -97,9 +96,7 @@ def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[An
     ]
 
 
-def _mark_medians(
-    fig: go.Figure, medians: Floats, bins: Bins, floors: NDArray[np.int64], theme: Theme
-) -> None:
+def _mark_medians(fig: go.Figure, medians: Floats, bins: Bins, floors: Ints, theme: Theme) -> None:
     """A short upright line at every group's median, where the axis can show it."""
     usable = np.isfinite(medians) & ((medians > 0) | (not bins.log))
     across = np.log10(medians[usable]) if bins.log else medians[usable]

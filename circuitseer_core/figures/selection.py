@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
 from circuitseer_core.figures.axes import positions, ticks
 from circuitseer_core.figures.style import Theme, figure, pin_margins, plain, room_for, short
@@ -55,8 +54,8 @@ def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30)
 
 
 def before_after(
-    before: NDArray[np.int64],
-    after: NDArray[np.int64],
+    before: Ints,
+    after: Ints,
     bins: Bins,
     theme: Theme,
     *,

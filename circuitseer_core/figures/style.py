@@ -12,6 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import pandas as pd
 import plotly.graph_objects as go
 
 FONT = "Inter, system-ui, sans-serif"
@@ -215,4 +216,19 @@ def colorbar(theme: Theme, title: str) -> dict[str, Any]:
         "y": 1,
         "yanchor": "top",
         "xpad": 6,
+    }
+
+
+def whiskers(
+    values: pd.Series, low: pd.Series, high: pd.Series, colour: str, thickness: float
+) -> dict[str, Any]:
+    """Error bars from ``low`` to ``high`` around ``values``, without caps."""
+    return {
+        "type": "data",
+        "symmetric": False,
+        "array": high - values,
+        "arrayminus": values - low,
+        "thickness": thickness,
+        "width": 0,
+        "color": colour,
     }

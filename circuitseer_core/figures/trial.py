@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import numpy as np
 import plotly.graph_objects as go
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.figures.style import LIGHT, Theme, figure, pin_margins, room_for
 
 _ROWS = ("these heads", "random heads")
 
 
-def rise_beside_random(
-    rise: float, random: NDArray[np.float64], *, theme: Theme = LIGHT
-) -> go.Figure:
+def rise_beside_random(rise: float, random: Floats, *, theme: Theme = LIGHT) -> go.Figure:
     """ΔL of a set of heads above (k,) ΔL of random sets, one dot a draw, on one axis in nats."""
     fig = figure(
         theme,

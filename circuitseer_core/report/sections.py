@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from circuitseer_core import distributions as dist
+from circuitseer_core import distributions
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.distributions import t95
 from circuitseer_core.figures.style import DARK, LIGHT
@@ -80,8 +80,8 @@ def scores_section(facts: Evidence, figures: Figures) -> Html:
     if scored is None or not np.isfinite(scored.score).any():
         return _missing("Scores", "scores", "score")
     codes, labels = grouped(scored)
-    parts_ = dist.by_group(scored.score, codes, len(labels))
-    statistics = dist.statistics(scored.score, scored.tokens, codes, labels, parts_)
+    parts_ = distributions.by_group(scored.score, codes, len(labels))
+    statistics = distributions.statistics(scored.score, scored.tokens, codes, labels, parts_)
     parts: list[object] = [
         _both(
             figures,

@@ -6,6 +6,7 @@ Correlations are partial rank correlations at fixed length unless they say other
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from pydantic import Field
@@ -153,8 +154,8 @@ def stored_calibration(folder: Path, command: str) -> CalibrationRecord:
     """The record in a calibration's folder. Raises UserError where there is none, naming the
     command that makes it."""
     path = folder / "calibration.json"
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError(
-            f"{folder.parents[1]} has no calibration named {folder.name!r}: run {command}"
+            f"{folder.parent.parent} has no calibration named {folder.name!r}: run {command}"
         )
     return CalibrationRecord.read(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -17,7 +17,7 @@ import pandas as pd
 
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import read_columns, special_file, sweep
+from circuitseer_core.files import plain_path, read_columns, special_file, sweep
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
@@ -54,11 +54,12 @@ def runs_home() -> Path:
 def list_runs(home: Path | None = None) -> list[Path]:
     """Run folders under ``home``, most recently changed first; an absent home is an empty list."""
     home = home or runs_home()
-    if not home.is_dir():
-        return []
-    manifests = [p / "run.json" for p in home.iterdir() if (p / "run.json").is_file()]
-    manifests.sort(key=lambda m: m.stat().st_mtime, reverse=True)
-    return [m.parent for m in manifests]
+    changed: dict[Path, float] = {}
+    for path in home.iterdir() if home.is_dir() else ():
+        with suppress(OSError):  # somebody may be deleting it
+            if (path / "run.json").is_file():
+                changed[path] = (path / "run.json").stat().st_mtime
+    return sorted(changed, key=changed.__getitem__, reverse=True)
 
 
 def now() -> str:
@@ -83,8 +84,8 @@ class Run:
 
         So it is where the folder holds a pipe, a socket or a device: whoever read one would wait.
         """
-        path = Path(path)
-        if not (path / "run.json").is_file():
+        path = plain_path(path)
+        if not os.path.isfile(path / "run.json"):
             raise UserError(f"{path} is not a run folder (it has no run.json)")
         special = special_file(path)
         if special is not None:
@@ -94,8 +95,8 @@ class Run:
     @classmethod
     def create(cls, path: str | Path) -> Self:
         """Open the run at ``path``, or make one there; a folder of another kind is refused."""
-        path = Path(path)
-        if (path / "run.json").is_file():
+        path = plain_path(path)
+        if os.path.isfile(path / "run.json"):
             return cls.open(path)
         if path.is_dir():
             sweep(path)  # of a maker that was killed before its first file was in place

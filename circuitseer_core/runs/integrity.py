@@ -9,6 +9,7 @@ from pathlib import Path
 from circuitseer_core.checksums import is_whole
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.records import Record, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -20,6 +21,7 @@ _TABLES = (
     ("importance/part-all.parquet", "detect --run {run} measures all of it again"),
     ("importance/part-*.parquet", "detect --run {run} measures this part again"),
     ("scores/*/part-*.parquet", "score --run {run} --name {folder} scores this part again"),
+    ("scores/*/clusters/*.parquet", "the command cluster makes it again"),
     ("scores/*/rejects.parquet", "score --run {run} --name {folder} writes it again"),
     ("selections/*/*.parquet", "select --run {run} --name {folder} draws it again"),
     ("calibrations/*/*.parquet", "calibrate --run {run} --name {folder} fits it again"),
@@ -42,6 +44,7 @@ _RECORDS: tuple[tuple[str, type[Record], str], ...] = (
         "calibrations/*/calibration.json", CalibrationRecord,
         "calibrate --run {run} --name {folder} fits it again",
     ),
+    ("scores/*/clusters/clusters.json", ClusterRecord, "the command cluster makes it again"),
     ("experiments/*.json", ExperimentRecord, "validate --run {run} {stem} computes it again"),
 )  # fmt: skip
 """Pattern of files, what they hold, and what to do about one that cannot be read."""
@@ -107,7 +110,7 @@ def _records(run_path: Path) -> Iterator[Damage]:
 
 
 def missing_table(folder: Path, record: Record) -> str | None:
-    """The first table that a finished scoring, a selection or a calibration is without."""
+    """The first table that a finished scoring, clusters, a selection or a calibration lack."""
     names: Iterable[str] = ()
     if isinstance(record, ScoringRecord) and record.state == "done":
         names = (f"part-{index:05d}.parquet" for index in range(record.shards))
@@ -115,6 +118,8 @@ def missing_table(folder: Path, record: Record) -> str | None:
         names = ("ids.parquet",)
     elif isinstance(record, CalibrationRecord):
         names = ("predictions.parquet",)
+    elif isinstance(record, ClusterRecord):
+        names = (ROWS_FILE,)
     return next((name for name in names if not (folder / name).is_file()), None)
 
 

@@ -1,6 +1,6 @@
 """The steps of a job as data: what of a run folder may become a command, and whose words it is.
 
-A run folder may come from anybody. So job.json names no program; a step is one of five stages with
+A run folder may come from anybody. So job.json names no program; a step is one of six stages with
 options, which the stage's settings class checks, or ``validate`` with one experiment and nothing
 but its ``--set NAME=VALUE`` options, which the experiment checks; its ``--run`` is always the
 folder it lies in; and the words carry a seal made with a key that never leaves this machine,
@@ -17,7 +17,7 @@ from pathlib import Path
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import ownership
 
-STAGES = ("detect", "score", "calibrate", "import-scores", "select", "validate")
+STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "validate")
 """What a background job may do."""
 
 _EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,40}")

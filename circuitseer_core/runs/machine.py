@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Protocol
 
 from pydantic import BeforeValidator
 
@@ -31,20 +31,34 @@ WEIGHT_BITS = (
 DEVICES = "Several devices, one worker process each: 0,1 or cuda:0,cuda:1 or cpu,cpu."
 
 
-def device_list(devices: str | None, device: str = "auto") -> list[str]:
-    """The devices named by ``--devices`` (a number is a CUDA device), else ``device`` alone."""
-    if devices is None:
-        return [device]
-    names = [name.strip() for name in devices.split(",")]
+class DeviceOptions(Protocol):
+    """Settings of a stage that runs the model, as far as they say where."""
+
+    @property
+    def device(self) -> str:
+        """One device."""
+        ...
+
+    @property
+    def devices(self) -> str | None:
+        """Several, separated by commas."""
+
+
+def device_names(options: DeviceOptions) -> list[str]:
+    """Where a stage runs: on ``--device``, or on several ``--devices`` (a number is a CUDA device)
+    with a worker process each."""
+    if options.devices is None:
+        return [options.device]
+    names = [name.strip() for name in options.devices.split(",")]
     return [f"cuda:{name}" if name.isdigit() else name for name in names]
 
 
-def refuse_unclear_devices(devices: str | None, device: str) -> None:
+def refuse_unclear_devices(options: DeviceOptions) -> None:
     """Raise ValueError where ``--devices`` names none, or ``--device`` says something else too."""
-    if devices is None:
+    if options.devices is None:
         return
-    names = device_list(devices)
+    names = device_names(options)
     if not all(names) or {"auto", "spread"} & set(names):
-        raise ValueError(f"--devices {devices}: name them, as in 0,1 or cpu,cpu")
-    if device != "auto":
+        raise ValueError(f"--devices {options.devices}: name them, as in 0,1 or cpu,cpu")
+    if options.device != "auto":
         raise ValueError("--device and --devices exclude each other")

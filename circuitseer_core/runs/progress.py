@@ -26,9 +26,10 @@ _NAMED = 5
 def announce(run: Run | None, stage: str, phase: str) -> None:
     """Say what a stage is at, for a phase whose amount of work is not known."""
     if run is not None:
-        record = ProgressRecord(stage=stage, phase=phase, state="running", done=0, total=0)
-        record.pid, record.updated = os.getpid(), now()
-        record.write(run.progress_path)
+        ProgressRecord(
+            stage=stage, phase=phase, state="running", done=0, total=0, rate=0.0, eta_s=None,
+            message="", pid=os.getpid(), updated=now(),
+        ).write(run.progress_path)  # fmt: skip
 
 
 class Progress:

@@ -314,6 +314,7 @@ class SelectionRecord(Record):
     lists: ListsRecord | None = None
     removals: RemovalsRecord | None = None
     lengths: LengthTarget | None = None
+    clusters: str | None = None
     pool_hash: str | None = None
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None

@@ -15,8 +15,8 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Hashes, Ints
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.demo import available
 from circuitseer_core.data.prompts import prompt_hashes
@@ -27,7 +27,7 @@ from circuitseer_core.runs.columns import TEXT_COLUMNS
 from circuitseer_core.runs.folder import Run
 
 
-def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
+def pool_prompts(run: Run, scores: str) -> Hashes | None:
     """(N,) hashes of the normalised prompts of a scoring, in shard order.
 
     None where neither the run nor the demo packages have any text.
@@ -46,7 +46,7 @@ def pool_prompts(run: Run, scores: str) -> NDArray[np.uint64] | None:
 
 
 @lru_cache(maxsize=2)
-def _prompts_of(stamps: tuple[tuple[str, int, int], ...]) -> NDArray[np.uint64]:
+def _prompts_of(stamps: tuple[tuple[str, int, int], ...]) -> Hashes:
     """Kept while the files stay as they are: turning a dial in the app draws again and again."""
     empty = np.empty(0, np.uint64)
     hashes = np.concatenate([empty, *(_part_hashes(Path(path)) for path, _, _ in stamps)])
@@ -116,7 +116,7 @@ def pool_texts(run: Run, scores: str) -> Iterator[pa.Table]:
         yield _from_demo(table, run) if table["original"].null_count else table
 
 
-def _part_hashes(part: Path) -> NDArray[np.uint64]:
+def _part_hashes(part: Path) -> Hashes:
     with pq.ParquetFile(part) as parquet:
         have = parquet.schema_arrow.names
         if "prompt_hash" in have:
@@ -129,7 +129,7 @@ def _part_hashes(part: Path) -> NDArray[np.uint64]:
         return prompt_hashes(prompts)
 
 
-def _row_numbers(parts: Sequence[Path], ids: Sequence[str]) -> NDArray[np.int64]:
+def _row_numbers(parts: Sequence[Path], ids: Sequence[str]) -> Ints:
     """(k,) row of each id, counted through all parts; -1 where it is in none."""
     wanted = pd.Index(ids)
     rows = np.full(len(ids), -1, dtype=np.int64)

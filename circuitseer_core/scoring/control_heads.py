@@ -12,9 +12,8 @@ from collections.abc import Iterable, Sequence
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Head
+from circuitseer_core.aliases import Head, Ints
 from circuitseer_core.hashing import hash64, uniforms
 from circuitseer_core.runs.columns import DRAWS
 
@@ -98,9 +97,7 @@ def control_share(rows: int, limit: int = LIMIT) -> float:
     return max(0.0, limit - 5 * math.sqrt(limit)) / rows
 
 
-def draws_carried(
-    seed: int, ids: Iterable[str], share: float, further_share: float
-) -> NDArray[np.int64]:
+def draws_carried(seed: int, ids: Iterable[str], share: float, further_share: float) -> Ints:
     """(B,) how many draws each sample carries: a property of the id, whatever the sharding.
 
     A ``share`` of the samples carries the first draws, ``further_share`` (of all, inside it) every

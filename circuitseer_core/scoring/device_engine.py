@@ -17,6 +17,7 @@ from itertools import chain
 from circuitseer_core.model.device_pool import DevicePool, Stream
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress, print_above_bars
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
@@ -70,7 +71,7 @@ class DeviceEngine:
     def __init__(self, run: Run, settings: ScoreSettings) -> None:
         self.settings = settings
         service = partial(_serve, run.model, run.detection.template, settings.dtype)
-        self._pool = DevicePool(settings.device_names, service, print_above_bars)
+        self._pool = DevicePool(device_names(settings), service, print_above_bars)
 
     def facts(self) -> ModelFacts:
         """What the loaded model says, on a worker."""
@@ -80,7 +81,7 @@ class DeviceEngine:
     def speed(self, window: Window, plan: ShardPlan, cut: Cut) -> Speed | None:
         """What the model does with these rows, on a worker; CPU workers share their threads."""
         speed: Speed | None = self._pool.ask(_Speed(window, plan, cut))
-        devices = len({name for name in self.settings.device_names if name != "cpu"})
+        devices = len({name for name in device_names(self.settings) if name != "cpu"})
         return speed and replace(speed, devices=max(1, devices))
 
     def run(self, book: ShardBook, progress: Progress) -> None:

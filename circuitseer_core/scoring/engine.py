@@ -16,6 +16,7 @@ from circuitseer_core.model.encoding import default_max_length, resolve_template
 from circuitseer_core.model.loading import DTYPES, load_run_model
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.scoring.settings import ScoreSettings
@@ -75,7 +76,7 @@ class LocalEngine:
         self.reference = reference or load_run_model(
             run.model,
             settings.dtype,
-            settings.device_names[0],
+            device_names(settings)[0],
             check=lambda positions, _: default_max_length(positions, settings.max_length),
         )
 

@@ -1,4 +1,7 @@
-"""A scoring whose data has grown by files: what was scored stays, the new rows are scored alone.
+"""A scoring whose data has grown: what was scored stays, the new rows are scored alone.
+
+Data grow by files beside those scored, or by lines behind the last of them (JSON Lines): in both
+the stream begins with what was scored. Lines behind another file would stand in its middle.
 
 The files that were scored come first in the stream, in the order in which they were scored, and
 their last window ends where it ended: so every shard stands for the rows that it stood for, and the
@@ -20,12 +23,22 @@ def in_order(corpus: Corpus, record: ScoringRecord) -> bool:
     return bool(files) and corpus.begin_with(files)
 
 
-def grown(before: ScoringRecord, data: DataRecord, specs: list[str], name: str) -> ScoringRecord:
-    """The record of a scoring with the files added that ``data`` has beyond those scored.
+def grown(
+    before: ScoringRecord,
+    data: DataRecord,
+    specs: list[str],
+    name: str,
+    *,
+    appended: bool = False,
+) -> ScoringRecord:
+    """The record of a scoring with what ``data`` has beyond that scored.
 
-    ``specs``: the DATA specs behind ``data``.
+    Args:
+        specs: the DATA specs behind ``data``.
+        appended: whether the last file that was scored has more lines (Corpus.begin_with).
 
-    The record itself where there are none, or where it was made of other data.
+    Returns:
+        The record itself where nothing was added, or where it was made of other data.
 
     Raises:
         UserError: the scoring is not finished, or carries columns that new rows would lack.
@@ -35,7 +48,8 @@ def grown(before: ScoringRecord, data: DataRecord, specs: list[str], name: str) 
     then = before.data[0]
     kept, now = then.to_json(), data.to_json()
     known = kept.get("files", [])
-    if kept.get("fields") != now.get("fields") or now["files"][: len(known)] != known:
+    same = known[:-1] if appended else known
+    if kept.get("fields") != now.get("fields") or now["files"][: len(same)] != same:
         return before
     if before.state != "done":
         raise UserError(

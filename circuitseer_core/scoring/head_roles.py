@@ -144,8 +144,8 @@ class _Totals:
     attention. ``queries`` and ``repeats`` count those of all and those with an earlier same token.
     """
 
-    own: NDArray[np.float64]
-    uniform: NDArray[np.float64]
+    own: Floats
+    uniform: Floats
     queries: int = 0
     repeats: int = 0
 
@@ -203,7 +203,7 @@ class _Observer(Intervention):
             self.totals.own[at] += self._sums(pattern, start, learned_sink=True)
             self.totals.uniform[at] += self._sums(uniform, start, learned_sink=False)
 
-    def _sums(self, pattern: Tensor, start: int, *, learned_sink: bool) -> NDArray[np.float64]:
+    def _sums(self, pattern: Tensor, start: int, *, learned_sink: bool) -> Floats:
         """(H, 5) sums over the block's queries, without that of the text's first token."""
         if start == 0:
             pattern = pattern[:, 1:]

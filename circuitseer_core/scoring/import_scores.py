@@ -7,11 +7,10 @@ rows of the pool of which the file says two different things get no score.
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -30,6 +29,8 @@ from circuitseer_core.data.fields import (
 from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.columns import FIXED, WIDE
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
@@ -301,8 +302,8 @@ def _record(
 
 
 def _file(spec: str) -> ImportFile:
-    path = Path(spec).expanduser()
-    seal = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+    path = user_path(spec)
+    seal = file_hash(path) if os.path.isfile(path) else None
     return ImportFile(file=spec, sha256=seal)
 
 

@@ -28,6 +28,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasource, ReadTask
 
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.loading import load_run_model, pickle_allowed
@@ -215,7 +216,7 @@ class _WindowSource(Datasource):
 
     def _blocks(self) -> Iterator[pa.Table]:
         _enter(self.cwd)
-        corpus = Corpus(self.settings.data, self.settings.fields)
+        corpus = Corpus(self.settings.data, Fields.of(self.settings))
         in_order(corpus, self.record)
         for window in windows(corpus, self.cut):
             if window.index in self.todo:

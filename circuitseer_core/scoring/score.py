@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from circuitseer_core.aliases import Head
 from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.cost import Estimate
 from circuitseer_core.detection.head_map import read_head_map, refuse_other_model
 from circuitseer_core.detection.heads import select_heads
@@ -29,6 +30,7 @@ from circuitseer_core.installation import require_extra
 from circuitseer_core.model.loading import pickle_allowed
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import (
     Progress,
     announce,
@@ -100,7 +102,7 @@ def score(
         raise UserError(f"{run.path} has no reasoning heads yet: run detect --run {run.path}")
     heads = select_heads(_head_table(run, model, settings), settings.heads, settings.rank_by)
     announce(run, "score", "Reading the data")
-    corpus = Corpus(settings.data, settings.fields)
+    corpus = Corpus(settings.data, Fields.of(settings))
     total = corpus.count()
     folder = run.scores_dir(settings.name)
     before, wanted = _agreed(run, settings, heads, model, corpus)
@@ -143,7 +145,7 @@ def _agreed(
     data = DataRecord(**corpus.fingerprint())
     wanted = identity(settings, heads, model, data, feature_heads(run, settings))
     if before is not None:
-        before = grown(before, data, settings.data, settings.name)
+        before = grown(before, data, settings.data, settings.name, appended=corpus.appended)
         if before.data[0].sha256 == data.sha256:
             wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
@@ -168,7 +170,7 @@ def _engine(
     """Local, on several devices, or Ray; a scoring goes on in the dtype that it was begun with."""
     if before is not None:
         settings = settings.model_copy(update={"dtype": before.dtype})
-    if settings.engine == "local" and len(settings.device_names) > 1 and reference is None:
+    if settings.engine == "local" and len(device_names(settings)) > 1 and reference is None:
         from circuitseer_core.scoring.device_engine import DeviceEngine
 
         return DeviceEngine(run, settings)

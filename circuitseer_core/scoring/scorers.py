@@ -23,7 +23,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.hashing import uniforms
 
 ATTENTION_SCORERS = ("variance", "raw_variance", "focus", "divergence")
@@ -39,7 +39,7 @@ MIN_KEPT = 2
 """Fewest tokens, besides the first and special ones, over which a variance means anything."""
 
 
-def kept_tokens(lengths: NDArray[np.int64], special: NDArray[np.bool_]) -> NDArray[np.bool_]:
+def kept_tokens(lengths: Ints, special: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """(B, T): the tokens that ``focus`` and ``divergence`` look at.
 
     Args:
@@ -53,7 +53,7 @@ def kept_tokens(lengths: NDArray[np.int64], special: NDArray[np.bool_]) -> NDArr
 def attention_scores(
     profiles: NDArray[np.float32],
     flat: NDArray[np.float32],
-    lengths: NDArray[np.int64],
+    lengths: Ints,
     special: NDArray[np.bool_],
 ) -> dict[str, Floats]:
     """Every attention scorer of B samples and G groups of heads, in float64.
@@ -87,7 +87,7 @@ def attention_scores(
     return {name: np.where(enough, value, np.nan) for name, value in scores.items()}
 
 
-def sink_share(profiles: NDArray[np.floating], lengths: NDArray[np.int64]) -> Floats:
+def sink_share(profiles: NDArray[np.floating], lengths: Ints) -> Floats:
     """(B,) share of ``variance`` that the first token makes, of (B, T) profiles.
 
     With a_j = T m_j: (a_0 - 1)^2 / sum_j (a_j - 1)^2. The first token is the attention sink of most

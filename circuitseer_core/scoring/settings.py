@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.detection.head_map import read_head_map
@@ -25,7 +25,6 @@ from circuitseer_core.runs.machine import (
     DEVICES,
     DTYPE,
     DtypeName,
-    device_list,
     refuse_unclear_devices,
 )
 from circuitseer_core.runs.records import DataRecord, HeadsSource, ModelRecord, ScoringRecord
@@ -49,6 +48,7 @@ class ScoreSettings(BaseModel):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
         description="Name of this scoring, for several side by side.",
     )
     text: ScoredPart = Field(
@@ -116,7 +116,7 @@ class ScoreSettings(BaseModel):
 
     @model_validator(mode="after")
     def _consistent(self) -> ScoreSettings:
-        refuse_unclear_devices(self.devices, self.device)
+        refuse_unclear_devices(self)
         if self.devices is not None and self.engine != "local":
             raise ValueError("--devices goes with --engine local; Ray finds devices itself")
         if self.head_features and self.calibration is not None:
@@ -126,22 +126,6 @@ class ScoreSettings(BaseModel):
         if self.force_heads and self.heads_from is None:
             raise ValueError("--force-heads goes with --heads-from")
         return self
-
-    @property
-    def device_names(self) -> list[str]:
-        """Where it runs: one device, or several with a worker process each."""
-        return device_list(self.devices, self.device)
-
-    @property
-    def fields(self) -> Fields:
-        """The explicit field names, for reading the data."""
-        return Fields(
-            prompt=self.prompt_field,
-            response=self.response_field,
-            source=self.source_field,
-            id=self.id_field,
-            response_items=self.response_items,
-        )
 
 
 # What the numbers depend on, and how a person calls it. A resumed scoring must agree in all of it.
@@ -219,8 +203,8 @@ def refuse_other(before: ScoringRecord, wanted: ScoringRecord, ask: ScoreSetting
         if names:
             raise UserError(
                 f"scoring {ask.name!r} of this run was made with --data that is no longer given or "
-                f"has changed ({names}): new rows go into files beside those; for other data "
-                "choose another --name"
+                f"has changed ({names}): new rows go into files beside those, or behind the last "
+                "line of the last .jsonl; for other data choose another --name"
             )
     if other:
         raise UserError(

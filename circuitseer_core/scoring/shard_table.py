@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
@@ -100,7 +100,7 @@ def _fixed(values: NDArray[np.float32]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=missing)
 
 
-def _lists(offsets: NDArray[np.int64], items: Sequence[object], dtype: type) -> pa.Array:
+def _lists(offsets: Ints, items: Sequence[object], dtype: type) -> pa.Array:
     """A list column; the items' lengths are the differences of ``offsets``."""
     empty: NDArray[Any] = np.empty(0, dtype=dtype)
     flat = np.concatenate([empty, *(np.asarray(item, dtype=dtype) for item in items)])

@@ -22,7 +22,7 @@ import pyarrow as pa
 import torch
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Index
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import group_by_tokens, moved, pad
 from circuitseer_core.model.encoding import EncodedText
@@ -203,7 +203,7 @@ class WindowScorer:
     def _run_members(
         self,
         encoded: EncodedWindow,
-        members: NDArray[np.intp],
+        members: Index,
         plan: HeadPlan,
         results: Results,
         on_progress: Callable[[int], None],

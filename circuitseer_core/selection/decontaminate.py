@@ -8,17 +8,19 @@ such run: it is matched by a prompt that is the same word for word, signs of ari
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Hashes, Ints
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.specs import open_spec
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.words import run_hashes, text_run_hash, words_of
 
@@ -35,8 +37,8 @@ class Benchmarks:
 
     n: int
     names: tuple[str, ...]
-    runs: NDArray[np.uint64]
-    owner: NDArray[np.int64]
+    runs: Hashes
+    owner: Ints
     short: dict[int, int]
     files: tuple[BenchmarkFile, ...]
 
@@ -66,8 +68,8 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
         UserError: a file is missing or unreadable, or has no question.
     """
     names: list[str] = []
-    hashes: list[NDArray[np.uint64]] = []
-    owners: list[NDArray[np.int64]] = []
+    hashes: list[Hashes] = []
+    owners: list[Ints] = []
     short: dict[int, int] = {}
     files = []
     for entry in entries:
@@ -87,8 +89,8 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
             names.append(where)
         if len(names) == begin:
             raise UserError(f"{entry} holds no question to decontaminate against")
-        path = Path(entry).expanduser()
-        seal = hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+        path = user_path(entry)
+        seal = file_hash(path) if os.path.isfile(path) else None
         files.append(
             BenchmarkFile(file=entry, questions=len(names) - begin, short=brief, sha256=seal)
         )
@@ -158,12 +160,12 @@ def _match_row(
 
 def _questions(entry: str) -> Iterable[tuple[str, str]]:
     """(place, text) of every question of one entry."""
-    path = Path(entry).expanduser()
-    if path.is_file() and path.suffix.lower() == ".txt":
+    path = user_path(entry)
+    if os.path.isfile(path) and path.suffix.lower() == ".txt":
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
-            raise UserError(f"{path} cannot be read: {error}") from error
+            raise UserError(f"{path} cannot be read: {one_line(error)}") from error
         yield from ((f"{path.name}:{number}", line) for number, line in enumerate(lines, start=1))
         return
     for table in open_spec(entry):

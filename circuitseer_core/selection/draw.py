@@ -14,9 +14,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import to_gumbels
 from circuitseer_core.runs.selection_records import LengthTarget
@@ -47,19 +46,19 @@ class Drawing:
     """
 
     pool: Pool
-    where: NDArray[np.int64]
+    where: Ints
     sifted: Sifted
-    weight: NDArray[np.float64]
-    hashes: NDArray[np.uint64]
-    keys: NDArray[np.float64]
-    chances: NDArray[np.float64]
-    chosen: NDArray[np.int64]
+    weight: Floats
+    hashes: Hashes
+    keys: Floats
+    chances: Floats
+    chosen: Ints
     temperature: float
     strata: Strata
     limits: Limits
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> Ints:
         """(k,) chosen rows of the original frame, in rank order."""
         return self.where[self.chosen]
 
@@ -71,7 +70,7 @@ def draw(
     *,
     target: LengthTarget | None = None,
     sifted: Sifted | None = None,
-    hashes: NDArray[np.uint64] | None = None,
+    hashes: Hashes | None = None,
 ) -> Drawing:
     """Draw a subset; see the head of this module.
 

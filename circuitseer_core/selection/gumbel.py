@@ -21,7 +21,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import id_hashes, reseed
 
@@ -30,7 +30,7 @@ _HASH_CHUNK = 1 << 18
 _TEMPERATURES = (1e-9, 1e6)
 
 
-def pool_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
+def pool_hashes(ids: Sequence[str]) -> Hashes:
     """(N,) ``id_hashes`` of a pool, in chunks so that 10 million ids fit."""
     parts = [
         id_hashes(_as_list(ids[start : start + _HASH_CHUNK]))
@@ -39,7 +39,7 @@ def pool_hashes(ids: Sequence[str]) -> NDArray[np.uint64]:
     return np.concatenate(parts) if parts else np.empty(0, np.uint64)
 
 
-def draw_hashes(ids: Sequence[str], seed: int, domain: str = DRAW_DOMAIN) -> NDArray[np.uint64]:
+def draw_hashes(ids: Sequence[str], seed: int, domain: str = DRAW_DOMAIN) -> Hashes:
     """(N,) hashes that carry the draw's randomness: ``reseed`` of ``pool_hashes``."""
     return reseed(pool_hashes(ids), seed, domain)
 

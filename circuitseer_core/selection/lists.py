@@ -7,6 +7,7 @@ rows pass through once, as a stream, and leave 8 bytes each.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +22,8 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.remote import is_address
 from circuitseer_core.data.specs import format_of, open_spec
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import user_path
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.decontaminate import Contamination
@@ -66,17 +69,17 @@ def read_list(entries: Sequence[str]) -> NameList:
     files: list[Mapping[str, Any]] = []
     contents: list[tuple[frozenset[str], frozenset[int]]] = []
     for entry in entries:
-        path = Path(entry).expanduser()
+        path = user_path(entry)
         known = format_of(path) is not None
         remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
-        if not (remote or path.exists()):
+        if not (remote or os.path.exists(path)):  # an id may be longer than any path
             if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             ids.add(entry)
             files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
             contents.append((frozenset({entry}), frozenset()))
             continue
-        if path.is_file() and path.suffix.lower() in _LINE_FILES:
+        if os.path.isfile(path) and path.suffix.lower() in _LINE_FILES:
             new_ids, new_texts = _read_lines(path)
         else:
             new_ids, new_texts = _read_rows(entry)
@@ -234,4 +237,4 @@ def _seal(path: Path) -> dict[str, Any]:
     """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
     if not path.is_file():
         return {}
-    return {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return {"sha256": file_hash(path)}

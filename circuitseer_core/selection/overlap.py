@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.selection.gumbel import key_order, sampling_keys
 
 
-def drawn(score: Floats, noise: Floats, temperature: float, k: int) -> NDArray[np.int64]:
+def drawn(score: Floats, noise: Floats, temperature: float, k: int) -> Ints:
     """(k,) rows of a draw."""
     return key_order(sampling_keys(score, noise, temperature), noise, top=k)[:k]
 
 
-def shared(one: NDArray[np.int64], other: NDArray[np.int64]) -> float:
+def shared(one: Ints, other: Ints) -> float:
     """Share of ``one`` that is in ``other``."""
     return len(np.intersect1d(one, other)) / max(1, len(one))
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64, remix
@@ -42,21 +42,21 @@ class Pool:
 
     ids: Sequence[str]
     names: tuple[str, ...]
-    source: NDArray[np.int64]
-    score: NDArray[np.float64]
-    length: NDArray[np.float64]
-    tokens: NDArray[np.int64]
-    prompt: NDArray[np.uint64] | None = None
+    source: Ints
+    score: Floats
+    length: Floats
+    tokens: Ints
+    prompt: Hashes | None = None
     answered: NDArray[np.bool_] | None = None
     near: NearDuplicates | None = None
-    stratum: NDArray[np.int64] | None = None
+    stratum: Ints | None = None
     strata: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         """The number of rows."""
         return len(self.score)
 
-    def take(self, rows: NDArray[np.int64]) -> Pool:
+    def take(self, rows: Ints) -> Pool:
         """The pool of these rows, in this order; sources keep their numbers.
 
         ``near`` speaks of all rows and is left behind.
@@ -79,8 +79,8 @@ def make_pool(
     frame: pd.DataFrame,
     scorer: str,
     *,
-    tokens: NDArray[np.int64],
-    prompt: NDArray[np.uint64] | None = None,
+    tokens: Ints,
+    prompt: Hashes | None = None,
 ) -> Pool:
     """Read a frame (id, source, the scorer's column, n_tokens) into arrays.
 
@@ -152,7 +152,7 @@ def pool_of(
     score: Floats,
     settings: SelectionSettings,
     text: ScoredPart,
-    prompts: NDArray[np.uint64] | None,
+    prompts: Hashes | None,
 ) -> Pool:
     """The pool as ``load_pool`` makes it, from columns at hand.
 
@@ -172,9 +172,7 @@ def pool_of(
     )
 
 
-def budget_tokens(
-    frame: pd.DataFrame, settings: SelectionSettings, text: ScoredPart
-) -> NDArray[np.int64]:
+def budget_tokens(frame: pd.DataFrame, settings: SelectionSettings, text: ScoredPart) -> Ints:
     """(N,) tokens of the prompt, the response or both, whichever text was scored; 0 where null.
 
     ``n_tokens_full`` counts the scored text before truncation (``n_tokens``, after it, stands in
@@ -184,7 +182,7 @@ def budget_tokens(
         UserError: prompts' tokens are asked for and only responses were scored and counted.
     """
 
-    def column(name: str) -> NDArray[np.int64]:
+    def column(name: str) -> Ints:
         if name not in frame:
             return np.zeros(len(frame), dtype=np.int64)
         return frame[name].fillna(0).to_numpy(dtype=np.int64)
@@ -227,7 +225,7 @@ def _strings(column: pd.Series) -> pd.Series:
     return column if pd.api.types.is_string_dtype(column.dtype) else column.astype("string")
 
 
-def _floats(column: pd.Series, name: str) -> NDArray[np.float64]:
+def _floats(column: pd.Series, name: str) -> Floats:
     try:
         return column.to_numpy(dtype=np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

@@ -153,12 +153,10 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
     if (contamination := record.contamination) is not None:
         questions = sum(file.questions for file in contamination.benchmarks)
         short = sum(file.short for file in contamination.benchmarks)
-        lines.append(
-            f"{count(contamination.removed, 'row')} removed that share {contamination.n} words "
-            "in a row with "
-            + ("the benchmark's question" if questions == 1 else f"one of {questions:,} questions")
-            + (f" ({short:,} shorter, compared whole)" if short else "")
-        )
+        of = "the benchmark's question" if questions == 1 else f"one of {questions:,} questions"
+        whole = f" ({short:,} shorter, compared whole)" if short else ""
+        rows = count(contamination.removed, "row")
+        lines.append(f"{rows} removed that share {contamination.n} words in a row with {of}{whole}")
     if (near := record.near_duplicates) is not None:
         lines.append(
             f"{count(near.removed, 'near-duplicate')} removed (Jaccard index of prompts' runs of "

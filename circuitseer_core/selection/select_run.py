@@ -24,6 +24,8 @@ import pyarrow.parquet as pq
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
+from circuitseer_core.runs.cluster_records import CLUSTER
+from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ScoringRecord
@@ -101,6 +103,7 @@ def select_run(
         ),
         removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
+        clusters=clusters_drawn_by(run, settings),
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
@@ -166,6 +169,14 @@ def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrela
         draws=len(agreement.rhos),
         interval=agreement.interval,
     )
+
+
+def clusters_drawn_by(run: Run, settings: SelectionSettings) -> str | None:
+    """The hash of the clusters that share the budget; None where none do."""
+    if settings.stratify_by != CLUSTER:
+        return None
+    record = cluster_record(run, settings.scores)
+    return None if record is None else record.sha256
 
 
 def ids_frame(drawing: Drawing) -> pd.DataFrame:

@@ -35,6 +35,7 @@ class SelectionSettings(BaseModel):
     name: str = Field(
         "default",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
+        max_length=100,
         description="Name of this selection.",
     )
     scores: str = Field("default", description="Which scoring.")
@@ -67,7 +68,9 @@ class SelectionSettings(BaseModel):
     )
     stratify: Stratify = Field("none", description="How the sources share the budget.")
     stratify_by: str = Field(
-        "source", description="The column whose values share the budget, with --stratify."
+        "source",
+        description="The column whose values share the budget, with --stratify; "
+        "circuitseer_cluster: the clusters of the command cluster.",
     )
     max_per_source: int | None = Field(None, ge=1, description="Most rows from one source.")
     exclude: tuple[str, ...] = Field((), description=LEAVE_OUT)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.gumbel import draw_hashes
@@ -58,8 +59,8 @@ class Sifted:
     reason: NDArray[np.int8]
     first: NDArray[np.bool_]
     counts: dict[str, int] = field(default_factory=dict)
-    instead: NDArray[np.int64] | None = None
-    similarity: NDArray[np.float64] | None = None
+    instead: Ints | None = None
+    similarity: Floats | None = None
 
 
 def sift(pool: Pool, rules: Rules) -> Sifted:
@@ -103,7 +104,7 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
     return Sifted(reason, first, counts, instead, similarity)
 
 
-def check_unique(pool: Pool, hashes: NDArray[np.uint64]) -> None:
+def check_unique(pool: Pool, hashes: Hashes) -> None:
     """Raise UserError where two rows share an id: the same noise would move both at once."""
     ordered = np.sort(hashes)
     for twin in np.unique(ordered[1:][ordered[1:] == ordered[:-1]]):
@@ -120,7 +121,7 @@ def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
     if not ids:
         return np.zeros(len(pool), dtype=bool)
-    named: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
+    named: NDArray[np.bool_] = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool, copy=True)
     return named
 
 
@@ -151,7 +152,7 @@ def _repeats(
 
 def _near_repeats(
     pool: Pool, near: NearDuplicates, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+) -> tuple[Ints, Floats]:
     """(N,) the row that stays for each near-duplicate, else -1; (N,) how alike the two are.
 
     Rows are gone through in the order of ``_repeats``. One that is near a row that stays goes, so
@@ -177,7 +178,7 @@ def _near_repeats(
     return instead, similarity
 
 
-def _luck(pool: Pool, rows: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.uint64]]:
+def _luck(pool: Pool, rows: Ints) -> tuple[NDArray[Any], Hashes]:
     """Sort keys of rows, the last first: a hash of the id, and where two agree the id's place."""
     taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
     ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]

@@ -12,6 +12,8 @@ import pandas as pd
 from circuitseer_core.aliases import Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import json_object
+from circuitseer_core.runs.cluster_records import CLUSTER
+from circuitseer_core.runs.clusters import cluster_strata
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.texts import pool_texts
 
@@ -21,12 +23,15 @@ MOST_VALUES = 1000
 
 
 def column_strata(run: Run, scores: str, column: str) -> tuple[Ints, tuple[str, ...]]:
-    """(N,) the value of every row as a number into the sorted values of an original column.
+    """(N,) the value of every row as a number into the sorted values of an original column, or of
+    its cluster where the column is CLUSTER.
 
     Raises:
         UserError: no row has the column (naming those there are), or it has so many values that
-            they share nothing out.
+            they share nothing out; no clusters were made.
     """
+    if column == CLUSTER:
+        return cluster_strata(run, scores)
     rows = (
         json_object(text)
         for table in pool_texts(run, scores)

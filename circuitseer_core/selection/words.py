@@ -14,8 +14,8 @@ import hashlib
 import re
 
 import numpy as np
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Hashes
 from circuitseer_core.data.prompts import normalise
 from circuitseer_core.hashing import remix
 
@@ -32,7 +32,7 @@ def words_of(text: str, *, signs: bool = False) -> list[str]:
     return (_WORD_OR_SIGN if signs else _WORD).findall(normalise(text))
 
 
-def run_hashes(words: list[str], n: int) -> NDArray[np.uint64]:
+def run_hashes(words: list[str], n: int) -> Hashes:
     """(len(words) - n + 1,) the hash of every run of n words, in order; empty for fewer words."""
     count = len(words) - n + 1
     if count < 1 or n < 1:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 from pathlib import Path
@@ -20,6 +19,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.public import without_paths
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.files import write_text
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import ModelRecord
@@ -61,7 +61,7 @@ def write_head_map(run: Run, folder: Path, repo: str) -> dict[str, Path]:
             finished=detection.finished,
         ),
         heads=len(run.heads()),
-        sha256=hashlib.sha256((folder / TABLE).read_bytes()).hexdigest(),
+        sha256=file_hash(folder / TABLE),
         versions=versions(),
     )
     record.write(folder / MANIFEST)

@@ -15,9 +15,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.dataset as ds
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
@@ -36,7 +35,7 @@ class Scored:
 
     score: Floats
     tokens: Floats
-    source: NDArray[np.int64]
+    source: Ints
     names: list[str]
     controls: list[Floats]
 

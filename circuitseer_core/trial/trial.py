@@ -13,10 +13,9 @@ from functools import partial
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
-from circuitseer_core.aliases import Head
+from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
@@ -44,9 +43,9 @@ class Trial:
         random: (k,) rise of the mean loss under each set of random heads.
     """
 
-    losses: NDArray[np.float64]
+    losses: Floats
     loss_from: int
-    random: NDArray[np.float64]
+    random: Floats
 
     @property
     def clean(self) -> float:
@@ -59,7 +58,7 @@ class Trial:
         return float(self.losses[1, self.loss_from :].mean()) - self.clean
 
     @property
-    def by_token(self) -> NDArray[np.float64]:
+    def by_token(self) -> Floats:
         """(T,) ablated minus clean."""
         return self.losses[1] - self.losses[0]
 
@@ -93,7 +92,7 @@ def set_token_losses(
     ablation: AblationMode,
     *,
     first: int = 1,
-) -> NDArray[np.float64]:
+) -> Floats:
     """Loss of the tokens from ``first`` on with each set of heads ablated at once.
 
     Returns:
@@ -121,7 +120,7 @@ def _stack(
     head_sets: Sequence[Sequence[Head]],
     ablation: AblationMode,
     first: int,
-) -> NDArray[np.float64]:
+) -> Floats:
     """(sets, T - first) losses of one stacked forward pass."""
     ids = torch.tensor([text.ids], device=reference.device)
     with torch.inference_mode():

@@ -47,3 +47,10 @@ def test_every_kind_of_damage_changes_the_file(whole: Path, tmp_path: Path) -> N
         for kind in kinds(file):
             path = damaged_copy(whole, tmp_path / RUN, file, kind) / file
             assert not path.is_file() or path.read_bytes() != before, (file, kind)
+
+
+@pytest.mark.parametrize("kind", ["other columns", "no rows"])
+def test_the_heads_page_needs_no_sample(whole: Path, runs_home: Path, kind: str) -> None:
+    """Its look at one sample asks the first shard for an id, which this one has not."""
+    run = damaged_copy(whole, runs_home / RUN, "scores/default/part-00000.parquet", kind)
+    assert not boxes(shown("heads", {}, run))

@@ -15,10 +15,10 @@ from circuitseer_core import distributions
 from circuitseer_core.detection import head_stability
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
-from circuitseer_core.selection import effect
 from tests.support.opened import APP, broken_shard, open_page, settled, synthetic
 from tests.support.synthetic import Shape
 from ui import cached_scores, shell
+from ui.export import draw
 from ui.server import file_checks, read_ahead
 from ui.server import lifespan as server
 from ui.server.script_hints import ScriptHints, scripts
@@ -38,7 +38,7 @@ def test_what_was_read_ahead_is_what_the_pages_ask_for(
         os.utime(file, (1, 1))
     read_ahead.newest_run()
 
-    monkeypatch.setattr(effect, "effect", _never)
+    monkeypatch.setattr(draw, "effect", _never)
     monkeypatch.setattr(distributions, "by_group", _never)
     monkeypatch.setattr(head_stability, "bootstrap_membership_of", _never)
     monkeypatch.setattr("ui.overview.findings.warnings", _never)

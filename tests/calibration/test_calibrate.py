@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from circuitseer_core.api import run_calibration
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.errors import UserError
@@ -18,6 +17,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import CALIBRATED
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
+from circuitseer_core.stages import run_calibration
 from tests.support.readings_run import HEADS, PLANTED, readings_run
 from tests.support.run_factory import make_run
 

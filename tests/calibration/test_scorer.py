@@ -10,7 +10,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-from circuitseer_core.api import run_calibration, run_scoring
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.folds import folds_by_hash
@@ -31,6 +30,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.stages import run_calibration, run_scoring
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.readings_run import HEADS, readings_run, scores_of
 

@@ -111,7 +111,8 @@ def _shell_faults(run: Path) -> list[str]:
 
 def _faults(page: str, query: dict[str, str], run: Path) -> list[str]:
     try:
-        return boxes(shown_alone(page, query, run))
+        app = shown_alone(page, query, run)
+        return boxes(app) + ([] if app.title else ["nothing is drawn"])
     except RuntimeError as error:  # the test runner's word for a page that does not end
         return [str(error)]
 

@@ -104,21 +104,27 @@ class Chaos:
         process = start(self.words(run, two=two), self.log, fault)
         assert process.pid is not None
         if act is not None:
+            while process.is_alive() and not self.log.exists():
+                time.sleep(0.005)  # moments count from its first line, not from the fork
             act(process.pid)
         process.join()
         if not gone(process.pid):
             raise Wrong("processes were left over")
         code = process.exitcode
-        text = self.log.read_text(errors="replace") if self.log.exists() else ""
+        text = self.printed()
         if "Traceback" in text and code != -signal.SIGINT:
             raise Wrong(f"exit {code} with a traceback: …{text[-400:]}")
         return code if code is not None else -1
+
+    def printed(self) -> str:
+        """What the last attempt printed."""
+        return self.log.read_text(errors="replace") if self.log.exists() else ""
 
     def finish(self, run: Path, *, two: bool = False) -> None:
         """Run the stage until it ends by itself, and compare."""
         code = self.attempt(run, two=two)
         if code:
-            raise Wrong(f"exit {code} when run again: {self.log.read_text()[-400:]}")
+            raise Wrong(f"exit {code} when run again: {self.printed()[-400:]}")
         exact = difference(self.after, run)
         self.seen["equal to the bit" if exact else "equal to 1e-5"] += 1
 
@@ -248,8 +254,8 @@ def after(seconds: float, number: int, pid: int) -> None:
 
 
 def signalled(chaos: Chaos, number: signal.Signals, run: Path) -> None:
-    moment = chaos.rng.uniform(0.1, 1.0) * chaos.seconds
-    code = chaos.attempt(run, act=partial(after, moment, number))
+    """At a change of the disk, and so in the middle of its work."""
+    code = chaos.attempt(run, Fault(number.name, chaos.rng.randint(1, chaos.changes)))
     chaos.seen[f"exit {code} after {number.name}"] += 1
     if code not in (0, 130, -number):
         raise Wrong(f"exit {code} after {number.name}")
@@ -305,7 +311,7 @@ def second(chaos: Chaos, run: Path) -> None:
                 raise Wrong("the first process did not take the lock")
             time.sleep(0.02)
         code = chaos.attempt(run)
-        log = chaos.log.read_text()
+        log = chaos.printed()
         if code != 1 or f"another process (pid {first.pid})" not in log:
             raise Wrong(f"a second process: exit {code}, {log[-300:]}")
     finally:

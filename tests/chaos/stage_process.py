@@ -36,10 +36,10 @@ CONTEXT.set_forkserver_preload([__name__])
 class Fault:
     """What goes wrong in a process, at the ``at``-th change of the disk (from 1; 0: never).
 
-    kind: ``kill`` (SIGKILL to itself), ``memory`` (MemoryError), ``full`` (ENOSPC), ``wait`` (until
-    the file ``until`` is there), ``count`` (write how many there were into ``until``), ``forward``
-    (the ``at``-th forward pass of the model is out of memory), ``clock`` (time jumps by up to
-    a year at every look, seeded with ``at``), ``none``.
+    kind: ``kill`` (SIGKILL to itself), ``SIGINT`` and ``SIGTERM`` (to itself), ``memory``
+    (MemoryError), ``full`` (ENOSPC), ``wait`` (until the file ``until`` is there), ``count`` (write
+    how many there were into ``until``), ``forward`` (the ``at``-th forward pass of the model is out
+    of memory), ``clock`` (time jumps by up to a year at every look, seeded with ``at``), ``none``.
     """
 
     kind: str = "none"
@@ -101,6 +101,8 @@ def _plant_changes(fault: Fault) -> None:
 def _fail(fault: Fault) -> None:
     if fault.kind == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
+    if fault.kind in ("SIGINT", "SIGTERM"):
+        signal.raise_signal(signal.Signals[fault.kind])
     if fault.kind == "memory":
         raise MemoryError
     if fault.kind == "full":

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from typer.testing import CliRunner
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.cli.config import configurable
 from circuitseer_core.cli.main import app, spread_values
 from circuitseer_core.errors import Cancelled
@@ -41,7 +41,7 @@ def caught(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
         raise Stop
 
     for verb in ("run_detection", "run_scoring", "run_selection"):
-        monkeypatch.setattr(api, verb, catch)
+        monkeypatch.setattr(stages, verb, catch)
     return calls
 
 

@@ -38,8 +38,8 @@ def test_for_people(data: str) -> None:
         "  read as: d.q → prompt, a → response",
         "33 rows: 31 samples, 2 rejects",
         "  1 × empty prompt (first: sums.jsonl.gz:32)",
-        "1 samples repeat a prompt (3.2 %)",
-        "31 samples could serve in a probe (100.0 %); name a --model to check lengths too",
+        "1 sample repeats a prompt (3.2 %)",
+        "31 samples could serve in a probe (100 %); name a --model to check lengths too",
         "prompts in characters: min 16, p5 16, p25 16, median 18, p75 18, p95 18, max 18",
     ):
         assert line in shown.splitlines()

@@ -8,7 +8,7 @@ import pytest
 import typer.main
 from pydantic import BaseModel
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.cli.main import app, spread_values
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
@@ -65,7 +65,7 @@ def asked(monkeypatch: pytest.MonkeyPatch, stage: str, words: list[str]) -> Base
         caught.append(settings)
         raise Stop
 
-    monkeypatch.setattr(api, STAGES[stage][2], catch)
+    monkeypatch.setattr(stages, STAGES[stage][2], catch)
     with pytest.raises(Stop):
         app(spread_values([stage, "--run", "r", *words]), standalone_mode=False)
     return caught[0]

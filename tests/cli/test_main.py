@@ -151,6 +151,66 @@ def test_a_process_prints_one_line_and_exits_1(tmp_path: Path) -> None:
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
 
 
+LONG, DEEP = "x" * 300, "x/" * 3_000
+HOSTILE = [
+    (("data", LONG + ".jsonl"), "no such file"),
+    (("data", "~nouser/x.jsonl"), "no such file"),
+    (("data", "a\udcff.jsonl"), "not UTF-8"),
+    (("score", "--data", "{data}", "--heads", "@" + LONG), "does not exist"),
+    (("score", "--data", "{data}", "--heads", "@{latin}"), "cannot be read"),
+    (("score", "--data", "{data}", "--name", LONG), "--name"),
+    (("score", "--data", "{data}", "--name", "n", "--calibration", DEEP), "calibration"),
+    (("score", "--data", "{data}", "--name", "n", "--calibration", "/"), "calibration"),
+    (("select", "--exclude", LONG, "--name", "long"), ""),  # an id that no row has
+    (("select", "--exclude", LONG + ".txt", "--name", "n"), "no such list file"),
+    (("select", "--exclude", "~nouser/x.txt", "--name", "n"), "no such list file"),
+    (("select", "--decontaminate", LONG, "--name", "n"), "no such file"),
+    (("select", "--decontaminate", "~nouser", "--name", "n"), "no such file"),
+    (("export", "--out", LONG), "name too long"),
+    (("export", "--out", DEEP), "name too long"),
+    (("export", "--selection", LONG, "--out", "x.jsonl"), "name too long"),
+    (("report", "--out", LONG), "name too long"),
+    (("arms", "--out", DEEP), "name too long"),
+]
+
+
+@pytest.mark.parametrize(("words", "message"), HOSTILE)
+def test_a_path_that_cannot_be_is_one_line(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    (tmp_path / "latin.txt").write_bytes(b"0.1,\xff")
+    places = {"{data}": str(made / "a.jsonl"), "{latin}": str(tmp_path / "latin.txt")}
+    typed = [places.get(word, word.replace("{latin}", places["{latin}"])) for word in words]
+    run = [] if words[0] == "data" else ["--run", str(made / "run")]
+    monkeypatch.setattr(sys, "argv", ["circuitseer", typed[0], *run, *typed[1:]])
+    if message:
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        error = capsys.readouterr().err.splitlines()
+        assert stop.value.code == 1 and len(error) == 1 and len(error[0]) < 7_000
+        assert error[0].startswith("error: ") and message in error[0].replace("File n", "n")
+    else:
+        with pytest.raises(SystemExit) as stop:
+            cli.main()
+        assert stop.value.code == 0
+
+
+def test_a_run_whose_path_looks_like_an_address(
+    made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Arrow would ask for s3:/run/… over the network, where this is a folder called s3:."""
+    shutil.copytree(made / "run", tmp_path / "s3:" / "run")
+    monkeypatch.chdir(tmp_path)
+    code, output = call("select", "--run", "s3:/run", "--name", "again")
+    assert code == 0, output
+    assert len(Run.open("s3:/run").selection_ids("again"))
+
+
 def test_empty_and_wrong_fields(tmp_path: Path) -> None:
     save_tiny(tmp_path / "model", "llama")
     empty = tmp_path / "empty.jsonl"

@@ -113,7 +113,7 @@ def test_cells_that_python_cannot_hold_lose_their_row_alone(tmp_path: Path) -> N
 def test_a_file_that_is_small_on_disk_only_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(arrow_formats, "_BOMB_BYTES", 1 << 20)
+    monkeypatch.setattr(arrow_formats, "FREE_BYTES", 1 << 20)
     path = tmp_path / "bomb.parquet"
     schema = pa.schema([("question", pa.binary())])
     chunk = pa.table({"question": [bytes(1 << 20)]}, schema=schema)

@@ -16,6 +16,7 @@ from circuitseer_core.detection.device_measurer import PartQueue
 from circuitseer_core.detection.parts import Part
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.machine import device_names
 from tests.support.data_files import write_data
 from tests.support.device_service import workers
 from tests.support.tiny_models import save_tiny
@@ -91,4 +92,4 @@ def test_unclear_devices_are_refused(devices: str, device: str, message: str) ->
 def test_devices_are_no_part_of_what_is_measured() -> None:
     one, several = (DetectSettings(model="m", probe=["p"], devices=d) for d in (None, "0, 1"))
     assert one.fingerprint() == several.fingerprint()
-    assert one.device_names == ["auto"] and several.device_names == ["cuda:0", "cuda:1"]
+    assert device_names(one) == ["auto"] and device_names(several) == ["cuda:0", "cuda:1"]

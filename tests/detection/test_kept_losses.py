@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.detection import detect as stage
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.kept_losses import KeptLosses, losses_path
@@ -46,7 +46,7 @@ def test_a_stopped_detection_goes_on_from_the_losses_it_has(
     settings = DetectSettings(model=model, probe=[data], probe_size=4, probe_pool=24, device="cpu")
     monkeypatch.setattr(stage._Detection, "measure", lambda self: None)  # the probe is enough
     monkeypatch.setattr(stage, "POOL_BATCH_TOKENS", {"cpu": 128, "cuda": 128})
-    calm = api.run_detection(tmp_path / "calm", settings, show=False)
+    calm = stages.run_detection(tmp_path / "calm", settings, show=False)
     passes: list[int] = []
     with monkeypatch.context() as patch:
         advance = Progress.advance
@@ -58,14 +58,14 @@ def test_a_stopped_detection_goes_on_from_the_losses_it_has(
 
         patch.setattr(Progress, "advance", stop)
         with pytest.raises(Cancelled, match=r"detect was cancelled; \d+ candidates' losses kept"):
-            api.run_detection(tmp_path / "run", settings, show=False)
+            stages.run_detection(tmp_path / "run", settings, show=False)
     kept = len(pd.read_parquet(tmp_path / "run" / "losses-probe.parquet"))
     assert 8 <= kept < 24
     clean = probes.clean_losses
     monkeypatch.setattr(
         probes, "clean_losses", lambda r, batch: (passes.append(batch.size), clean(r, batch))[1]
     )
-    run = api.run_detection(tmp_path / "run", settings, show=False)
+    run = stages.run_detection(tmp_path / "run", settings, show=False)
     assert sum(passes) == 24 - kept
     pd.testing.assert_frame_equal(run.pool(), calm.pool())
     pd.testing.assert_frame_equal(run.probe(), calm.probe())
@@ -83,5 +83,5 @@ def test_stopped_before_anything_was_measured_leaves_nothing(
 
     monkeypatch.setattr(stage, "estimate", stop)
     with pytest.raises(Cancelled, match="nothing was measured yet: run it again to begin anew"):
-        api.run_detection(tmp_path / "run", settings, show=False)
+        stages.run_detection(tmp_path / "run", settings, show=False)
     assert not (tmp_path / "run").exists()

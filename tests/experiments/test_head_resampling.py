@@ -146,10 +146,10 @@ class TestWithAModel:
             np.testing.assert_allclose(row, wanted[0], rtol=1e-5)
 
     def test_rescoring_with_the_same_heads_changes_nothing(self, measured: Path) -> None:
-        from circuitseer_core.experiments.head_resampling import Rescoring, rescored
+        from circuitseer_core.experiments.head_resampling import RescoringOptions, rescored
 
         run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
-        rescoring = Rescoring(rows=20, fraction=0.25)
+        rescoring = RescoringOptions(rescore=20, fraction=0.25)
         chosen = [(0, 0), (1, 2)]
         same = rescored(run, chosen, [chosen, chosen], rescoring)
         assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,8 @@ def test_a_phase_of_unknown_size_has_a_name_and_no_total(tmp_path: Path) -> None
         "running",
     )
     assert (written.done, written.total, written.eta_s) == (0, 0, None)
+    keys = json.loads(run.progress_path.read_text())
+    assert {"stage", "done", "total", "rate", "eta_s", "message"} <= set(keys)  # outside scripts
     announce(None, "detect", "nobody watches")
 
 

@@ -10,6 +10,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.records import ProgressRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.score import score
@@ -72,4 +73,4 @@ def test_where_it_runs_is_no_part_of_a_scoring(tmp_path: Path) -> None:
 def test_devices_are_for_this_machine() -> None:
     with pytest.raises(ValueError, match="goes with --engine local"):
         ScoreSettings(data=["d"], engine="ray", devices="0,1")
-    assert ScoreSettings(data=["d"], devices="0,cpu").device_names == ["cuda:0", "cpu"]
+    assert device_names(ScoreSettings(data=["d"], devices="0,cpu")) == ["cuda:0", "cpu"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -130,7 +131,7 @@ def test_other_data_is_no_growth(run: Run, tmp_path: Path, change: str) -> None:
     add(pool, "b.jsonl", rows[10:])
     options: dict[str, Any] = {}
     if change == "changed":
-        add(pool, "a.jsonl", rows[:11])
+        add(pool, "a.jsonl", rows[1:12])
     elif change == "gone":
         (pool / "a.jsonl").unlink()
     else:
@@ -139,6 +140,77 @@ def test_other_data_is_no_growth(run: Run, tmp_path: Path, change: str) -> None:
     with pytest.raises(UserError, match=message):
         go(run, pool, **options)
     assert run.scoring().rows == 10 and run.scoring().state == "done"
+
+
+@pytest.mark.parametrize("last_line", ["\n", "", "\n  \n"])
+def test_lines_behind_the_last_file_are_scored_alone(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, last_line: str
+) -> None:
+    rows = questions(50)
+    pool = tmp_path / "pool"
+    add(pool, "a.jsonl", rows[:10])
+    add(pool, "b.jsonl", [*rows[10:20], {"question": ""}, rows[3]])
+    file = pool / "b.jsonl"
+    file.write_text(file.read_text().rstrip("\n") + last_line)
+    go(run, pool)
+    parts = {part: part.read_bytes() for part in run.score_parts()}
+    more = "\n".join(json.dumps(row) for row in [rows[3], *rows[20:40]])
+    file.write_text(file.read_text() + ("" if last_line else "\r\n") + more + "\n")
+    add(pool, "0.jsonl", rows[40:])
+    encoded: list[int] = []
+    plain = window_scorer.encode_window
+
+    def counted(tokenizer: Any, window: Any, *rest: Any) -> Any:
+        encoded.append(window.size)
+        return plain(tokenizer, window, *rest)
+
+    monkeypatch.setattr(window_scorer, "encode_window", counted)
+    after = go(run, pool)
+    assert sum(encoded) == 31 and after.grown_at == [22] and after.state == "done"
+    assert [f.name for f in after.data[0].files] == ["a.jsonl", "b.jsonl", "0.jsonl"]
+    assert {part: part.read_bytes() for part in parts} == parts
+    encoded.clear()
+    assert go(run, pool) == after and not encoded
+    go(run, pool, name="scratch")
+    names = {name for name in whole(run)["id"] if "#" not in name}
+    assert names == {name for name in whole(run, "scratch")["id"] if "#" not in name}
+    monkeypatch.undo()
+    old = whole(run).iloc[:22]
+    assert old["id"].is_unique and len(whole(run)) == 52 == whole(run)["id"].nunique()
+
+
+@pytest.mark.parametrize("change", ["glued", "edited", "in the middle", "shorter", "csv"])
+def test_what_is_not_behind_the_last_line_is_refused(run: Run, tmp_path: Path, change: str) -> None:
+    rows = questions(20)
+    pool = tmp_path / "pool"
+    add(pool, "a.jsonl", rows[:5])
+    add(pool, "b.jsonl", rows[5:12])
+    first, last = pool / "a.jsonl", pool / "b.jsonl"
+    if change == "csv":
+        last.unlink()
+        last = pool / "b.csv"
+        pd.DataFrame(rows[5:12]).to_csv(last, index=False)
+    if change == "glued":
+        last.write_text(last.read_text().rstrip("\n"))
+    go(run, pool)
+    parts = {part: part.read_bytes() for part in run.score_parts()}
+    more, text = json.dumps(rows[15]) + "\n", last.read_text()
+    if change == "csv":
+        more = "99,gsm,How many?,4\n"
+    if change == "in the middle":
+        first.write_text(first.read_text() + more)
+    elif change == "shorter":
+        last.write_text(text[: text.rindex("\n", 0, -1) + 1])
+    elif change == "edited":
+        last.write_text(text.replace("5.", "6.", 1) + more)
+    else:
+        last.write_text(text + more)
+    with pytest.raises(
+        UserError, match=r"has changed \([ab].(jsonl|csv)\): new rows go into files"
+    ):
+        go(run, pool)
+    assert {part: part.read_bytes() for part in parts} == parts
+    assert run.scoring().rows == 12 and run.scoring().state == "done"
 
 
 def test_a_calibrated_scoring_does_not_grow(run: Run, tmp_path: Path) -> None:

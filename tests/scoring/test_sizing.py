@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import Cancelled
@@ -96,7 +96,7 @@ def test_a_slow_cpu_gets_small_shards_and_keeps_them(
     run = detected_run(tmp_path)
     data = write_rows(tmp_path / "d.jsonl", questions(60))
     settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0)
-    calm = api.run_scoring(run.path, settings.model_copy(update={"name": "calm"}), show=False)
+    calm = stages.run_scoring(run.path, settings.model_copy(update={"name": "calm"}), show=False)
     assert calm.shard_chars == 400 and calm.shards > 10
     lengths = [
         sum(len(text) for text in pq.read_table(part)["prompt"].to_pylist())
@@ -108,10 +108,10 @@ def test_a_slow_cpu_gets_small_shards_and_keeps_them(
     with monkeypatch.context() as patch:
         stopped_after(patch, 30)
         with pytest.raises(Cancelled, match=r"score was cancelled; \d+ rows kept: run it again"):
-            api.run_scoring(run.path, settings, show=False)
+            stages.run_scoring(run.path, settings, show=False)
     kept = sum(pq.read_metadata(part).num_rows for part in run.score_parts())
     assert 20 <= kept <= 30, "all but the shard at work"
-    api.run_scoring(run.path, settings, show=False)
+    stages.run_scoring(run.path, settings, show=False)
     assert whole(run, "default").equals(whole(run, "calm"))
 
 
@@ -124,7 +124,7 @@ def test_stopped_before_the_first_shard_is_said(
     stopped_after(monkeypatch, 1)
     settings = ScoreSettings(data=[data], heads="3", device="cpu", controls=0)
     with pytest.raises(Cancelled, match="no shard was whole yet: run it again to begin anew"):
-        api.run_scoring(run.path, settings, show=False)
+        stages.run_scoring(run.path, settings, show=False)
 
 
 def test_the_estimate_is_measured_said_and_kept(

@@ -8,6 +8,9 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.selection.lists import read_list
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.run_factory import make_rows, make_run, score_frame
 
 
 @pytest.mark.parametrize(
@@ -24,3 +27,23 @@ def test_broken_lists_are_named(tmp_path: Path, name: str, text: str | None, mes
         (tmp_path / name).write_text(text)
     with pytest.raises(UserError, match=message):
         read_list([str(tmp_path / name)])
+
+
+def test_an_entry_longer_than_any_path_is_an_id() -> None:
+    assert read_list(["x" * 5_000]).ids == {"x" * 5_000}
+
+
+def test_a_list_file_of_an_unknown_user_is_missing() -> None:
+    with pytest.raises(UserError, match="no such list file"):
+        read_list(["~nouser/ids.txt"])
+
+
+def test_a_text_file_includes_rows_by_id_and_by_text(tmp_path: Path) -> None:
+    """Both at once: a line of such a file may be either."""
+    rows = make_rows(40)
+    run = make_run(tmp_path / "run", frame=score_frame(rows))
+    ids = run.scores(columns=["id"])["id"].tolist()
+    (tmp_path / "list.txt").write_text(f"{ids[3]}\n{rows[7]['question'].upper()}\n")
+    settings = SelectionSettings.of(count=2, include=(str(tmp_path / "list.txt"),))
+    select_run(run, settings)
+    assert set(run.selection_ids("default")["id"]) == {ids[3], ids[7]}

@@ -8,7 +8,7 @@ from typing import Any
 
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core import api
+from circuitseer_core import stages
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.experiments import EXPERIMENTS
@@ -85,14 +85,15 @@ def whole_run(folder: Path, rows: int = 30) -> Path:
     path = folder / RUN
     detection: dict[str, Any] = {"probe_size": 6, "probe_pool": 12, "device": "cpu"}
     model = str(save_tiny(folder / "model"))
-    api.run_detection(path, DetectSettings(model=model, probe=[str(data)], **detection), show=False)
+    asked = DetectSettings(model=model, probe=[str(data)], **detection)
+    stages.run_detection(path, asked, show=False)
     for name, text in (("default", "prompt"), ("answers", "response")):
         settings = ScoreSettings(
             data=[str(data)], name=name, text=text, shard_rows=8 if rows < 60 else 40, device="cpu",
             head_features=name == "default",
         )  # fmt: skip
-        api.run_scoring(path, settings, show=False)
-    api.run_selection(path, SelectionSettings.of(fraction=0.3))
+        stages.run_scoring(path, settings, show=False)
+    stages.run_selection(path, SelectionSettings.of(fraction=0.3))
     return path
 
 
@@ -100,7 +101,7 @@ def furnish(path: Path) -> None:
     """Add to it what only some runs have: a calibration, experiments, judgements, lists."""
     run = Run.open(path)
     fit = CalibrateSettings(target="level", folds=3, repeats=1, permutations=20)
-    api.run_calibration(path, fit, show=False)
+    stages.run_calibration(path, fit, show=False)
     for name in ("length", "temperature", "stability"):
         EXPERIMENTS[name].run(run)
     ids = run.scores(columns=["id"])["id"].tolist()

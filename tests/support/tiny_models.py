@@ -7,6 +7,7 @@ that attention is peaked and a head's ablation moves the loss by 1e-2 nats and m
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,19 +61,25 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
 }
 
 
-@lru_cache(maxsize=2)
-def tiny_tokenizer(bos: bool = False) -> PreTrainedTokenizerFast:
-    """A byte-level BPE of at most 320 tokens; with ``bos`` it puts a special token in front."""
+def learned_bpe(texts: Sequence[str], vocabulary: int, special: str) -> Tokenizer:
+    """A byte-level BPE of at most so many tokens learned from texts, with one special token."""
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=VOCAB,
-        special_tokens=[BOS],
+        vocab_size=vocabulary,
+        special_tokens=[special],
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator(_TEXT, trainer)
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+@lru_cache(maxsize=2)
+def tiny_tokenizer(bos: bool = False) -> PreTrainedTokenizerFast:
+    """A byte-level BPE of at most 320 tokens; with ``bos`` it puts a special token in front."""
+    tokenizer = learned_bpe(_TEXT, VOCAB, BOS)
     if bos:
         tokenizer.post_processor = processors.TemplateProcessing(
             single=f"{BOS} $A", special_tokens=[(BOS, 0)]

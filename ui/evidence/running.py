@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS, affordable
+from circuitseer_core.experiments import ALL, EXPERIMENTS
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
@@ -54,7 +54,7 @@ def bar(run: Run) -> bool:
     if not offer_adoption(run):
         return False
     if wishes.granted("run_all"):
-        start(run, affordable.ALL, {"seconds": seconds})
+        start(run, ALL, {"seconds": seconds})
         status = jobs.status(run.path)
     _follow(run, status)
     if problem := st.session_state.pop("evidence_problem", None):

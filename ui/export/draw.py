@@ -16,9 +16,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
 import streamlit as st
-from numpy.typing import NDArray
 
-from circuitseer_core.aliases import Ints
+from circuitseer_core.aliases import Hashes, Ints
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import reseed, to_gumbels
@@ -26,11 +25,10 @@ from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import LengthTarget, RemovalsRecord, SourceShare
 from circuitseer_core.runs.texts import pool_prompts
-from circuitseer_core.selection import effect as preview
 from circuitseer_core.selection import lists
 from circuitseer_core.selection.diagnostics import diagnose, strata_shares
 from circuitseer_core.selection.draw import Drawing, draw
-from circuitseer_core.selection.effect import Effect
+from circuitseer_core.selection.effect import Effect, Places, effect, places, top_rows
 from circuitseer_core.selection.gumbel import DRAW_DOMAIN, pool_hashes
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.overlap import NoiseFloor, floor_against
@@ -41,7 +39,7 @@ from circuitseer_core.selection.removals import (
 )
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.cached_scores import HASH
 from ui.export.rules import (
     contamination,
@@ -75,7 +73,7 @@ class Shown:
 
     effect: Effect
     head: pd.DataFrame
-    rows: NDArray[np.int64]
+    rows: Ints
     removals: RemovalsRecord | None
     removed: pd.DataFrame
     strata: pd.DataFrame
@@ -156,7 +154,7 @@ def _floor(
 ) -> NoiseFloor | None:
     """Of the draw in view; scorer to rows are the kept one's."""
     drawing = _draw(store, view, rules, target)
-    score = cached.numbers(store, scorer)[drawing.where]
+    score = cached_scores.numbers(store, scorer)[drawing.where]
     known = np.isfinite(score)
     if not known.any():
         return None
@@ -211,7 +209,7 @@ def _shown(
     everyone = _pool(store, _pool_settings(settings))[0]
     removed = removed_frame(everyone, drawn.sifted, rules.contamination)
     return Shown(
-        effect=preview.effect(drawn, top, placed),
+        effect=effect(drawn, top, placed),
         head=_head(store, drawn, settings.scorer),
         rows=drawn.rows,
         removals=removals_record(removed, rules.contamination, everyone.near),
@@ -232,15 +230,15 @@ def _top(
     _drawn: Drawing,
 ) -> Ints:
     """Top-k under these limits; ``_drawn`` is any draw under them, whatever its dial and seed."""
-    return preview.top_rows(_drawn)
+    return top_rows(_drawn)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=_KEYS)
 def _places(
     store: ScoreStore, settings: SelectionSettings, rules: Rules, _drawn: Drawing
-) -> preview.Places:
+) -> Places:
     """Bins of the pool; ``_drawn`` is any draw from it."""
-    return preview.places(_drawn)
+    return places(_drawn)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=_KEYS)
@@ -264,7 +262,7 @@ def _draw(
 def _pool(store: ScoreStore, settings: SelectionSettings) -> tuple[Pool, str]:
     """The pool, and a digest of which of its rows have a score."""
     base, prompts = _base(store)
-    score = cached.numbers(store, settings.scorer)
+    score = cached_scores.numbers(store, settings.scorer)
     pool = pool_of(
         base,
         score,
@@ -289,19 +287,19 @@ def _sifted(
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
-def _base(store: ScoreStore) -> tuple[pd.DataFrame, NDArray[np.uint64] | None]:
+def _base(store: ScoreStore) -> tuple[pd.DataFrame, Hashes | None]:
     """Ids, sources and token counts, and the prompts' hashes."""
     columns = [c for c in ("id", "source", *TOKEN_COLUMNS) if c in store.columns]
     return store.table(columns).to_pandas(), pool_prompts(store.run, store.name)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=_KEYS)
-def _hashes(store: ScoreStore, seed: int) -> NDArray[np.uint64]:
+def _hashes(store: ScoreStore, seed: int) -> Hashes:
     return reseed(_id_hashes(store), seed, DRAW_DOMAIN)
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
-def _id_hashes(store: ScoreStore) -> NDArray[np.uint64]:
+def _id_hashes(store: ScoreStore) -> Hashes:
     """What the noise of every seed is made of, and slow to make; every id found to be unique."""
     hashes = pool_hashes(_base(store)[0]["id"].array)
     plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
@@ -325,7 +323,7 @@ def _kept(store: ScoreStore, run: Run, name: str, written: int) -> Ints:
 
 def _rank(store: ScoreStore, scorer: str, row: int) -> int:
     """The rank of a row's score as Samples gives it: 1 is the highest, ties in order of ids."""
-    score = cached.numbers(store, scorer)
+    score = cached_scores.numbers(store, scorer)
     if int((score == score[row]).sum()) > 1:
         return store.rank(str(_base(store)[0]["id"].array[row]), scorer)[0]
     return int((score > score[row]).sum()) + 1

@@ -15,7 +15,7 @@ from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.overlap import NoiseFloor
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
-from ui.export import draw as draw_data
+from ui.export import draw
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
 from ui.words import ago
@@ -35,8 +35,8 @@ def kept_selections(run: Run, store: ScoreStore, view: SelectionSettings, drawn:
     if not settings:
         return
     names = list(settings)
-    shared = draw_data.overlaps(run, store, drawn, names)
-    floors = draw_data.floors(run, store, view, settings)
+    shared = draw.overlaps(run, store, drawn, names)
+    floors = draw.floors(run, store, view, settings)
     rows = [
         _row(records[name], settings[name]) | _overlap(shared[name], floors[name]) for name in names
     ]

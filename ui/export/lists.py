@@ -11,7 +11,7 @@ from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
-from ui import judgements as review_store
+from ui import judgements
 from ui.widgets.markdown import literal
 
 FORMATS = ["txt", "jsonl", "json", "csv", "parquet"]
@@ -87,7 +87,7 @@ def list_field(run: Run, rule: str, label: str, *, help: str) -> tuple[str, ...]
         placeholder="bench.jsonl" + ("\ngsm8k/17" if ids else "\nhf:openai/gsm8k:main:test"),
         help=help,
     )  # fmt: skip
-    if review_store.writable(run):
+    if judgements.writable(run):
 
         def add() -> None:
             file = st.session_state.get(f"{rule}_upload")

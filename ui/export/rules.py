@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import os
 
 import streamlit as st
 
 from circuitseer_core.aliases import Ints
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.files import user_path
 from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.lists import Lists, read_list
 from circuitseer_core.selection.near_duplicates import NearDuplicates
@@ -20,8 +21,8 @@ from ui.cached_scores import HASH
 
 def file_stamps(entries: tuple[str, ...]) -> tuple[int, ...]:
     """When the files among these entries were last written, ns: tells their versions apart."""
-    paths = (Path(entry).expanduser() for entry in entries)
-    return tuple(path.stat().st_mtime_ns for path in paths if path.is_file())
+    paths = map(user_path, entries)
+    return tuple(path.stat().st_mtime_ns for path in paths if os.path.isfile(path))
 
 
 @st.cache_resource(max_entries=8, show_spinner=False)

@@ -7,10 +7,12 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.runs.cluster_records import CLUSTER
+from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.export import dial, lists, removals
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
@@ -72,7 +74,8 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
 
 def _column(store: ScoreStore) -> str:
     """The column whose values share the budget: the source, or one of the data's own."""
-    columns = list(dict.fromkeys(["source", *cached.facets(store)]))
+    clusters = [CLUSTER] if cluster_record(store.run, store.name) else []
+    columns = list(dict.fromkeys(["source", *clusters, *cached_scores.facets(store)]))
     asked = st.session_state.get("stratify_by")
     if asked is not None and asked not in columns:  # a kept selection's, too varied to be offered
         columns.append(asked)
@@ -83,7 +86,8 @@ def _column(store: ScoreStore) -> str:
             key="stratify_by",
             bind="query-params",
             format_func=literal,
-            help="The source, or a column of the data with few different values.",
+            help="The source, a column of the data with few different values, or the clusters that "
+            "the command cluster has made of the prompts.",
         )
     )
 

@@ -15,17 +15,18 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import UserError, machine_line, one_line
 from circuitseer_core.export.archive import archive_bytes, push_preview
 from circuitseer_core.export.formats import file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import Exported, export
+from circuitseer_core.files import user_path
 from circuitseer_core.runs import jobs, ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import count
-from ui import judgements as review_store
-from ui.export import draw as draw_data
+from ui import judgements
+from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
@@ -61,11 +62,11 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
             if wishes.granted("keep"):
                 _start(run, named)
             status = jobs.status(run.path)
-            same = draw_data.is_kept(run, store, drawn, named)
+            same = draw.is_kept(run, store, drawn, named)
             _button(run, named.name, form, same=same, busy=status.live)
         _state(run, named.name, same=same)
         if not same and not (
-            review_store.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
+            judgements.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
         ):
             return
         _watch(run, status.live)
@@ -94,7 +95,7 @@ def _button(run: Run, name: str, form: Any, *, same: bool, busy: bool) -> None:
         type="primary",
         icon=":material/download:",
         key="keep",
-        disabled=busy or not (review_store.writable(run) and ownership.is_own(run.path)),
+        disabled=busy or not (judgements.writable(run) and ownership.is_own(run.path)),
         on_click=wishes.leave,
         args=["keep"],
     )
@@ -180,9 +181,11 @@ def write_to_folder(
     if st.button("Write", key=button):
         try:
             with st.spinner("Writing …"):
-                done = write(Path(out))
+                done = write(user_path(out))
         except UserError as error:
             st.text(str(error))
+        except OSError as error:
+            st.text(machine_line(error) or one_line(error))
         else:
             st.text(
                 f"{count(done.rows, 'row')} in {done.path}; manifest {done.manifest.name}, "

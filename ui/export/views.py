@@ -13,7 +13,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
-from ui.export import draw as draw_data
+from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
 
@@ -178,7 +178,7 @@ def _sources(run: Run, store: ScoreStore, settings: SelectionSettings, effect: E
     table = effect.sources
     if st.session_state.get("simulate"):
         rows = pd.DataFrame(
-            [share.model_dump() for share in draw_data.simulated(run, store, settings)]
+            [share.model_dump() for share in draw.simulated(run, store, settings)]
         ).set_index("source")
         table = table.assign(
             expected_low=rows["low"].reindex(table["source"]).to_numpy(),

@@ -5,15 +5,17 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.correlation import spearman
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.head_detail import pair_heads, run_scatter, same_shape
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.folder import Run
-from ui.heads import tables as head_tables
+from ui.heads import tables
 from ui.heads.panel import Choice, colour_scale, select
 from ui.shell import folding_columns, run_label, run_path
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
+from ui.words import correlation
 
 
 def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) -> None:
@@ -23,7 +25,7 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
         if not other.heads_path.is_file():
             st.caption("That run has no heads yet.")
             return
-        other_heads = head_tables.heads(other)
+        other_heads = tables.heads(other)
     except UserError as error:
         st.text(str(error))
         return
@@ -55,11 +57,11 @@ def _same_architecture(
     names: tuple[str, str],
 ) -> None:
     pairs = pair_heads(heads, other_heads, kept, names)
-    spearman = pairs["importance_a"].rank().corr(pairs["importance_b"].rank())
+    agreed = spearman(*(pairs[name].to_numpy() for name in ("importance_a", "importance_b")))
     shared = len(set(kept[0]) & set(kept[1]))
     smaller = max(1, min(len(kept[0]), len(kept[1])))
     with st.container(horizontal=True, key="compare_facts"):
-        st.metric("Spearman of all heads", f"{spearman:+.2f}".replace("-", "−"), width="content")
+        st.metric("Spearman of all heads", correlation(agreed), width="content")
         st.metric("Heads in both sets", f"{shared} of {smaller}", width="content")
     show_figure(
         run_scatter(pairs, names, theme=theme()),

@@ -12,8 +12,7 @@ from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import grid, signed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
-from ui.heads import role
-from ui.heads import tables as head_tables
+from ui.heads import role, tables
 from ui.heads.panel import Choice
 from ui.shell import folding_columns, link_to
 from ui.widgets import live_head
@@ -54,7 +53,7 @@ def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         st.caption(f"Layer {layer} has no head {head}.")
         return
     _facts(run, heads, row.iloc[0], choice)
-    deltas = head_tables.head_deltas(run, layer, head)
+    deltas = tables.head_deltas(run, layer, head)
     show_figure(
         delta_by_source(deltas, theme=theme()),
         key="head_deltas",
@@ -80,7 +79,7 @@ def _on_a_sample(run: Run, layer: int, head: int) -> None:
     if not box.open:
         return
     with box:
-        first = head_tables.first_sample(run)
+        first = tables.first_sample(run)
         sample = st.text_input("Sample id", first, key="head_sample_id", persist_state="session")
         live_head.head_on_sample(run, sample.strip() or first, (layer, head), key="heads")
         link_to("samples", "Open in Samples", icon=":material/arrow_forward:", sample=sample)
@@ -101,7 +100,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     """Four numbers: ΔL with its interval, rank, bootstrap probability, share of all ΔL > 0."""
     raced_out = bool(row.get("raced_out", False))
     half = float(t95(int(row["n"]))) * row["stderr"]
-    table = head_tables.membership(run, len(choice.heads))
+    table = tables.membership(run, len(choice.heads))
     membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
     # Where no head raises the loss there is nothing to have a share of.
     positive = heads["importance"].clip(lower=0).sum() or np.nan
@@ -118,7 +117,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
         words += " Raced out on a pilot: an estimate without a rank."
     elif row.get("below_noise", False):
         words += " Below the noise floor of the measurement."
-    sink = head_tables.sink_share(run, int(row["layer"]), int(row["head"]))
+    sink = tables.sink_share(run, int(row["layer"]), int(row["head"]))
     if sink is not None:
         words += f" It leaves {percent(sink)} of its attention on the first token."
     st.caption(words)

@@ -15,7 +15,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count
-from ui.heads import tables as head_tables
+from ui.heads import tables
 from ui.shell import link_to
 from ui.widgets.charts import download_menu, theme
 from ui.widgets.commands import show_commands
@@ -156,10 +156,10 @@ def stale_notice(run: Run, choice: Choice) -> None:
 def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
     """What the map shows: the column and its title with unit."""
     values = {"Importance": ("importance", "ΔL (nats)")}
-    if head_tables.TELLS in heads:
-        signed_weights = bool((heads[head_tables.TELLS] < 0).any())
+    if tables.TELLS in heads:
+        signed_weights = bool((heads[tables.TELLS] < 0).any())
         title = "Weight" if signed_weights else "Size of weight"
-        values["Tells difficulty"] = (head_tables.TELLS, title)
+        values["Tells difficulty"] = (tables.TELLS, title)
     if "specificity" in heads:
         values["Contrast"] = ("contrast_importance", "ΔL (nats)")
         values["Specificity"] = ("specificity", "Δ ratio")
@@ -200,7 +200,7 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
         notes += f" Faint and hatched: {raced} heads raced out on a pilot, estimates only."
-    if column == head_tables.TELLS:
+    if column == tables.TELLS:
         notes += " Weights of a calibration, per spread of a head's readings (page Calibrate)."
     st.caption(notes)
     scale, look = colour_scale(), theme()

@@ -128,6 +128,8 @@ def first_sample(run: Run) -> str:
             return str(next(part.iter_batches(1, columns=["id"]))["id"][0])
     except (OSError, ValueError) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
+    except (KeyError, IndexError, StopIteration) as error:
+        raise UserError(f"{path} cannot be used: it has no column 'id', or no rows") from error
 
 
 _Stamp = tuple[tuple[int, int], ...]

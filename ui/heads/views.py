@@ -13,7 +13,7 @@ from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.head_checks import overlap_sentence
 from circuitseer_core.wording import count, percent, signed
-from ui.heads import tables as head_tables
+from ui.heads import tables
 from ui.heads.compare import compare_with
 from ui.heads.detail import pick
 from ui.heads.panel import Choice
@@ -29,7 +29,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """All heads, best first; a row picked is the head in view."""
     kept = set(choice.heads)
     shown = heads.sort_values(["raced_out", "rank"], ignore_index=True)
-    sinks = head_tables.sink_shares(run)
+    sinks = tables.sink_shares(run)
     if sinks is not None:
         shown = shown.merge(sinks, on=["layer", "head"], how="left")
         shown["sink_share"] *= 100
@@ -119,10 +119,10 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     if not n_kept:
         st.caption("No head is kept under this rule.")
         return
-    probabilities = head_tables.membership(run, n_kept)
+    probabilities = tables.membership(run, n_kept)
     ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
     joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
-    again = head_tables.overlap(run, n_kept)
+    again = tables.overlap(run, n_kept)
     sentence = overlap_sentence(again) if again else "Too few samples to say."
     st.caption(
         f"{literal(sentence)} Right: share of the bootstraps of this very probe in which the head "
@@ -138,7 +138,7 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """One map per probe source; two chosen give their difference as well."""
-    table = head_tables.per_source(run)
+    table = tables.per_source(run)
     names = table.groupby("source", sort=False)["n"].max().sort_values(ascending=False).index
     if len(names) < 2:
         only = inline(names[0])
@@ -166,7 +166,7 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         heads_out = count(len(raced), "head")
         st.caption(f"Faint and hatched: {heads_out} raced out on a pilot, estimates only.")
     n_kept = max(1, len(choice.heads))
-    pairs = head_tables.source_agreement(run, n_kept)
+    pairs = tables.source_agreement(run, n_kept)
     of = f" of the {len(heads) - len(raced):,} measured on the whole probe" if raced else ""
     st.caption(
         "How far sources agree on the heads: rank correlation of the maps, and overlap of the best "
@@ -196,7 +196,7 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """Whether heads that matter are those that park attention on the first token."""
-    shares = head_tables.sink_shares(run)
+    shares = tables.sink_shares(run)
     if shares is None:
         st.caption("Not measured yet: how much attention each head leaves on the first token.")
         words = ["validate", "--run", str(run.path), "sinks"]

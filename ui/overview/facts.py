@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import duration, percent
-from ui.runs import form as run_form
+from ui.runs import form
 from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
 from ui.words import ago, short_model
@@ -25,7 +25,7 @@ class Step:
     @property
     def plan(self) -> str:
         """What the Runs page's form calls the work that this step is part of."""
-        return run_form.EVERYTHING if self.page == "heads" else run_form.SCORE
+        return form.EVERYTHING if self.page == "heads" else form.SCORE
 
 
 def steps(run: Run) -> list[Step]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from glob import glob
 from pathlib import Path
 
@@ -14,11 +16,12 @@ import streamlit as st
 from circuitseer_core.data.compression import bare
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
-from circuitseer_core.data.specs import is_remote
+from circuitseer_core.data.specs import files_below, is_remote
 from circuitseer_core.data.survey import Survey, survey
 from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.lengths import length_bars
+from circuitseer_core.files import user_path
 from circuitseer_core.runs.folder import runs_home
 from circuitseer_core.wording import count
 from ui.widgets.charts import show_figure, theme
@@ -171,11 +174,18 @@ def _stamps(specs: list[str]) -> tuple[float, ...]:
     for spec in specs:
         if is_remote(spec):
             continue
-        place = spec if Path(spec).exists() else spec.rpartition("=")[2]
-        places = [Path(place)] if Path(place).exists() else map(Path, glob(place, recursive=True))
-        for path in places:
-            inside = path.rglob("*") if path.is_dir() else [path]
-            stamps += sorted(file.stat().st_mtime for file in inside if file.exists())
+        place = user_path(spec)
+        if not os.path.exists(place):
+            typed = spec.rpartition("=")[2]
+            if not typed:  # as a path this would be the folder that the app runs in
+                continue
+            place = user_path(typed)
+        places = [place] if os.path.exists(place) else glob(str(place), recursive=True)
+        for path in map(Path, places):
+            inside = files_below(path) if os.path.isdir(path) else [path]
+            for file in sorted(inside):
+                with suppress(OSError):  # gone by now, or a link to nothing
+                    stamps.append(os.stat(file).st_mtime)
     return tuple(stamps)
 
 

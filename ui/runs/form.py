@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -12,6 +13,7 @@ import streamlit as st
 from circuitseer_core.detection import cost
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import user_path
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.model import demo
 from circuitseer_core.runs import commands, jobs
@@ -186,7 +188,7 @@ def _choose_model() -> str | None:
         )
         name = st.text_input(label, placeholder=hint, key=f"model_{kind}", persist_state="session")
     name = (name or "").strip()
-    if kind == "folder" and name and not (Path(name) / "config.json").is_file():
+    if kind == "folder" and name and not os.path.isfile(user_path(name) / "config.json"):
         st.error(
             f"{inline(name)} is not a model folder: it has no config.json",
             icon=":material/error:",

@@ -13,8 +13,30 @@ from circuitseer_core.runs.folder import Run
 from ui.shell import open_run, run_keys, run_label, run_path
 from ui.words import BADGES, ago, short_model
 
+_COLUMNS = ["run", "model", "state", "detect", "score", "select", "created"]
 
-def runs_table() -> pd.DataFrame:
+
+def show_runs(key: str) -> None:
+    """The table of all runs; the row picked becomes the run in view."""
+    table = _runs_table()
+    st.dataframe(
+        table,
+        hide_index=True,
+        key=key,
+        on_select=lambda: _pick_run(table, key),
+        selection_mode="single-row",
+        column_order=_COLUMNS,
+        column_config={
+            name: st.column_config.TextColumn(
+                name.capitalize(), width="small" if name in _COLUMNS[2:] else None
+            )
+            for name in _COLUMNS
+        },
+        alt="All runs with model and state; pick a row to open the run",
+    )
+
+
+def _runs_table() -> pd.DataFrame:
     """All runs: key, run, model, state, detect, score, select, created."""
     rows: list[dict[str, Any]] = []
     for key in run_keys():
@@ -38,7 +60,7 @@ def _word(state: str) -> str:
     return BADGES[state][1] if state in BADGES else state
 
 
-def pick_run(table: pd.DataFrame, key: str) -> None:
+def _pick_run(table: pd.DataFrame, key: str) -> None:
     """Callback of a runs table: the row picked becomes the run in view."""
     rows = st.session_state[key]["selection"]["rows"]
     if rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
+from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.review_pairs import band_edges, review_pairs
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.store import ScoreStore
@@ -12,9 +13,8 @@ from circuitseer_core.hashing import hash64
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.review_records import BANDS, ReviewBatch, ReviewOptions, ReviewPair
 from circuitseer_core.selection.review import ReviewState
-from circuitseer_core.wording import count
-from ui import cached_scores as cached
-from ui import judgements as review_store
+from circuitseer_core.wording import count, percent
+from ui import cached_scores, judgements
 from ui.cached_scores import NO_TEXTS
 from ui.samples import blind_result
 from ui.shell import folding_columns
@@ -23,8 +23,9 @@ from ui.widgets.markdown import inline
 
 SPREADS = {"evenly": "Evenly over strata", "as the data": "As in the data"}
 _NONE = (
-    "No two fresh samples of one source, a third of the lengths and within 10 % of each other's "
-    "length lie this far apart: ask for a smaller gap, or for more sources and lengths."
+    f"No two fresh samples of one source, a third of the lengths and within {percent(TOLERANCE)} "
+    "of each other's length lie this far apart: ask for a smaller gap, or for more sources and "
+    "lengths."
 )
 
 
@@ -33,13 +34,13 @@ def blind_review(run: Run, store: ScoreStore, scorer: str) -> None:
     if not store.has_texts:
         st.caption(NO_TEXTS)
         return
-    judged = review_store.state(run)
+    judged = judgements.state(run)
     batch = judged.open_batch()
-    if batch is not None and review_store.writable(run):
+    if batch is not None and judgements.writable(run):
         _judging(run, judged, batch)
         return
     _question(scorer)
-    if not review_store.offer_copy(run, "Verdicts need a run of your own."):
+    if not judgements.offer_copy(run, "Verdicts need a run of your own."):
         return
     _form(run, store, scorer, judged)
     blind_result.results(run, judged)
@@ -58,8 +59,8 @@ def _question(scorer: str) -> None:
 
 def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None:
     """Strata of the next batch."""
-    names = list(cached.sources(store))
-    low, high = (int(edge) for edge in band_edges(cached.numbers(store, "n_tokens")))
+    names = list(cached_scores.sources(store))
+    low, high = (int(edge) for edge in band_edges(cached_scores.numbers(store, "n_tokens")))
     words = {
         "short": f"Short, to {low} tokens",
         "middle": f"Middle, {low + 1} to {high}",
@@ -128,7 +129,7 @@ def _start(
         options=options,
         pairs=pairs,
     )
-    review_store.write(run, {"kind": "batch", **batch.model_dump(mode="json")})
+    judgements.write(run, {"kind": "batch", **batch.model_dump(mode="json")})
     st.rerun()
 
 
@@ -179,7 +180,7 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
                 "agreement and cannot be taken up again."
             )
             st.button(
-                "End it", key="review_end", type="primary", on_click=review_store.write,
+                "End it", key="review_end", type="primary", on_click=judgements.write,
                 args=[run, {"kind": "close", "batch": batch.batch}],
             )  # fmt: skip
     if total < batch.options.pairs:
@@ -198,14 +199,14 @@ def _place(batch: ReviewBatch, number: int, done: int) -> str:
 def _texts(run: Run, batch: ReviewBatch, pair: ReviewPair) -> list[ScoredSample] | None:
     """Both samples as the batch's own scoring holds them; None where one is there no more."""
     try:
-        store = cached.open_store(run, batch.scoring)
+        store = cached_scores.open_store(run, batch.scoring)
         return None if store is None else store.samples([pair.left, pair.right])
     except UserError:
         return None
 
 
 def _judge(run: Run, batch: ReviewBatch, pair: ReviewPair, choice: str) -> None:
-    review_store.write(
+    judgements.write(
         run,
         {
             "kind": "verdict",

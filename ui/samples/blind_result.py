@@ -25,7 +25,7 @@ from circuitseer_core.selection.agreement import (
 from circuitseer_core.selection.review import DECIDED, ReviewState
 from circuitseer_core.spreadsheets import to_csv
 from circuitseer_core.wording import count, percent
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
@@ -131,7 +131,7 @@ def _others(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> None:
 def _scores(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> pd.DataFrame | None:
     """Every score of the batch's samples by id, random heads' mean included; None without them."""
     try:
-        store = cached.open_store(run, batch.scoring)
+        store = cached_scores.open_store(run, batch.scoring)
         if store is None or batch.scorer not in store.columns:
             return None
         return _read(store, batch, [*table["left"], *table["right"]])

@@ -9,10 +9,8 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
-from ui import cached_scores as cached
-from ui import judgements as review_store
-from ui.samples import detail
-from ui.samples import filters as sample_filters
+from ui import cached_scores, judgements
+from ui.samples import detail, filters
 from ui.samples.opened import close, open_sample, opened
 from ui.widgets import live_head
 from ui.widgets.markdown import literal
@@ -23,10 +21,10 @@ PAGE = 12
 
 def browse(run: Run, store: ScoreStore, scorer: str) -> None:
     """The whole view: toolbar, list, detail."""
-    judged = review_store.state(run)
+    judged = judgements.state(run)
     with st.container(horizontal=True, vertical_alignment="center", key="browse_bar"):
-        sample_filters.search_box()
-        sample_filters.filter_menu(store, scorer)
+        filters.search_box()
+        filters.filter_menu(store, scorer)
         lowest = st.selectbox(
             "Order",
             ["Highest first", "Lowest first"],
@@ -35,8 +33,8 @@ def browse(run: Run, store: ScoreStore, scorer: str) -> None:
             label_visibility="collapsed",
             width=150,
         )
-    rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
-    total = cached.count(store, rows)
+    rows = filters.current(scorer, lambda kind: judgements.marks(judged, kind))
+    total = cached_scores.count(store, rows)
     with st.container(key="grid2_browse"):
         left, right = st.columns([4, 7], gap="medium")
     with left:
@@ -45,7 +43,7 @@ def browse(run: Run, store: ScoreStore, scorer: str) -> None:
         sample_id = opened() or first
         if sample_id is None:
             st.caption("No sample matches these filters.")
-            st.button("Clear filters", on_click=sample_filters.clear, key="clear_none")
+            st.button("Clear filters", on_click=filters.clear, key="clear_none")
             return
         try:
             show(run, store, sample_id, scorer, judged)
@@ -122,15 +120,15 @@ def _list(
     if not total:
         return None
     offset = (number - 1) * PAGE
-    page = cached.page(store, rows, scorer, descending, offset, PAGE)
+    page = cached_scores.page(store, rows, scorer, descending, offset, PAGE)
     first = str(page["id"].iloc[0])
     sample_rows(
         page,
         key="rows",
         first_rank=offset + 1,
         chosen=opened() or first,
-        extent=cached.extent(store, scorer),
-        marks={i: review_store.badge(judged, i) for i in page["id"]},
+        extent=cached_scores.extent(store, scorer),
+        marks={i: judgements.badge(judged, i) for i in page["id"]},
         on_choose=open_sample,
     )
     return first

@@ -9,9 +9,8 @@ from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
-from ui import cached_scores as cached
-from ui import judgements as review_store
-from ui.samples import filters as sample_filters
+from ui import cached_scores, judgements
+from ui.samples import filters
 from ui.samples.opened import open_sample
 from ui.widgets.tokens import sample_rows
 
@@ -20,24 +19,24 @@ MOST = 50
 
 def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
     """Two columns, row by row of one source and nearly one length; a click reads the sample."""
-    judged = review_store.state(run)
+    judged = judgements.state(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="contrast_bar"):
-        sample_filters.search_box()
-        sample_filters.filter_menu(store, scorer)
+        filters.search_box()
+        filters.filter_menu(store, scorer)
         count = int(st.number_input("Pairs", 1, MOST, 10, key="contrast_pairs",
                                     bind="query-params", width=110))  # fmt: skip
         gap = float(st.number_input(
             "Least gap, percentiles", 0.0, 99.0, 25.0, 5.0, key="contrast_gap",
             bind="query-params", format="%g", width=170,
         ))  # fmt: skip
-    rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
-    pairs = cached.sets(store, rows, scorer, count, gap)
+    rows = filters.current(scorer, lambda kind: judgements.marks(judged, kind))
+    pairs = cached_scores.sets(store, rows, scorer, count, gap)
     if pairs.empty:
         st.caption(
             "No two samples of one source and nearly one length lie this far apart: ask for a "
             "smaller gap, or for more rows."
         )
-        st.button("Clear filters", on_click=sample_filters.clear, key="clear_contrast")
+        st.button("Clear filters", on_click=filters.clear, key="clear_contrast")
         return
     shown = f"{len(pairs)} of {count} pairs" if len(pairs) < count else f"{len(pairs)} pairs"
     st.caption(
@@ -70,7 +69,7 @@ def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> Non
         key=f"contrast_{side}",
         first_rank=1,
         chosen=None,
-        extent=cached.extent(store, scorer),
+        extent=cached_scores.extent(store, scorer),
         marks={
             i: f"percentile {place:.1f}"
             for i, place in zip(ids, pairs[f"{side}_place"], strict=True)

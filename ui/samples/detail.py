@@ -7,9 +7,9 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import streamlit as st
-from numpy.typing import NDArray
 
 from circuitseer_core import limits
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import (
     CLIP,
@@ -26,7 +26,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import SINK_SCORERS, sink_share
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.wording import count, percent
-from ui import judgements as review_store
+from ui import judgements
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
@@ -238,8 +238,8 @@ def original_columns(sample: ScoredSample, store: ScoreStore) -> None:
 
 def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: str) -> None:
     """Pin, drop and tag, as toggles that write to the run folder at once."""
-    if not review_store.writable(run):
-        review_store.copy_to(run, "Copy to judge", "Pins, drops and tags need a run of your own.")
+    if not judgements.writable(run):
+        judgements.copy_to(run, "Copy to judge", "Pins, drops and tags need a run of your own.")
         return
     with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", width="content"):
         for word, icon, ids in (
@@ -253,7 +253,7 @@ def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: st
                 type="primary" if on else "secondary",
                 key=f"{word}_{key}",
                 help={"pin": "Always in the subset", "drop": "Never in the subset"}[word],
-                on_click=review_store.write,
+                on_click=judgements.write,
                 args=[run, {"kind": f"un{word}" if on else word, "id": sample.id}],
             )
         _tag_menu(run, sample.id, judged, key)
@@ -270,7 +270,7 @@ def _tag_menu(run: Run, sample_id: str, judged: ReviewState, key: str) -> None:
             chosen = set(st.session_state[name])
             for kind, changed in (("tag", chosen - set(tags)), ("untag", set(tags) - chosen)):
                 for tag in sorted(changed):
-                    review_store.write(run, {"kind": kind, "id": sample_id, "tag": tag})
+                    judgements.write(run, {"kind": kind, "id": sample_id, "tag": tag})
 
         st.multiselect(
             "Tags of this sample",
@@ -287,9 +287,7 @@ def _spans(sample: ScoredSample) -> Spans:
     return split_spans(sample.text, sample.token_starts, sample.special, truncated=sample.truncated)
 
 
-def _values(
-    sample: ScoredSample, profile: NDArray[np.float64], colour: str, scorer: str
-) -> tuple[NDArray[np.float64], str]:
+def _values(sample: ScoredSample, profile: Floats, colour: str, scorer: str) -> tuple[Floats, str]:
     """(T,) shares of 1 to colour by, and of what they are shares."""
     if colour == COLOURS[0]:
         parts = made_of(scorer, sample.scores[scorer], profile, sample.special)
@@ -319,9 +317,7 @@ def _visible(labels: list[str]) -> list[str]:
     return [label.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "⏎") for label in labels]
 
 
-def _profile_table(
-    sample: ScoredSample, labels: list[str], received: NDArray[np.float64]
-) -> pd.DataFrame:
+def _profile_table(sample: ScoredSample, labels: list[str], received: Floats) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "token": np.arange(len(received)),

@@ -8,7 +8,7 @@ import streamlit as st
 
 from circuitseer_core.browse.filters import FINITE, Filter
 from circuitseer_core.browse.store import ScoreStore
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.widgets.markdown import inline
 
 KEYS = ("q", "source", "low", "high", "tokens_from", "tokens_to", "facet", "value", "marked")
@@ -36,7 +36,7 @@ def filter_menu(store: ScoreStore, scorer: str) -> None:
         key="filter_menu",
         width="content",
     ):
-        names = cached.sources(store)
+        names = cached_scores.sources(store)
         st.multiselect(
             "Source",
             list(names),
@@ -44,9 +44,9 @@ def filter_menu(store: ScoreStore, scorer: str) -> None:
             bind="query-params",
             placeholder="All sources",
         )
-        low, high = cached.extent(store, scorer)
+        low, high = cached_scores.extent(store, scorer)
         _range("low", "high", f"Score ({inline(scorer)})", (f"{low:.3g}", f"{high:.3g}"), None)
-        low, high = cached.extent(store, "n_tokens")
+        low, high = cached_scores.extent(store, "n_tokens")
         _range("tokens_from", "tokens_to", "Tokens", (f"{low:.0f}", f"{high:.0f}"), 1)
         _original(store)
         st.pills("Marked by eye", MARKS, key="marked", bind="query-params")
@@ -103,7 +103,7 @@ def _range(low: str, high: str, label: str, ends: tuple[str, str], step: int | N
 
 def _original(store: ScoreStore) -> None:
     """Columns of the rows as they came: one column, any of its values."""
-    facets = cached.facets(store)
+    facets = cached_scores.facets(store)
     if not facets:
         return
     left, right = st.columns(2)

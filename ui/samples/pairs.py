@@ -8,21 +8,19 @@ from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.pairs import partner
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
-from ui import cached_scores as cached
-from ui import judgements as review_store
-from ui.samples import detail, opened
-from ui.samples import filters as sample_filters
+from ui import cached_scores, judgements
+from ui.samples import detail, filters, opened
 from ui.shell import folding_columns
 from ui.widgets.markdown import literal
 
 
 def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
     """A high-scoring sample and a low-scoring one, matched for source and length."""
-    judged = review_store.state(run)
+    judged = judgements.state(run)
     with st.container(horizontal=True, vertical_alignment="center", key="pair_bar"):
-        sample_filters.search_box()
-        sample_filters.filter_menu(store, scorer)
-        rows = sample_filters.current(scorer, lambda kind: review_store.marks(judged, kind))
+        filters.search_box()
+        filters.filter_menu(store, scorer)
+        rows = filters.current(scorer, lambda kind: judgements.marks(judged, kind))
         ids = _chosen_pair(store, rows, scorer)
     if ids is None:
         return
@@ -39,7 +37,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
                 run, sample, look, scorer, key=word, picked=picked, box=f"token_box_{word}"
             )
             detail.profile_figure(sample, key=word, picked=picked)
-            if review_store.writable(run):
+            if judgements.writable(run):
                 detail.mark_buttons(run, sample, judged, key=word)
 
 
@@ -52,7 +50,7 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
         if other is None:
             st.caption("No other sample of its source comes within 10 % of its length.")
         return None if other is None else (anchor, other)
-    pairs = cached.matched(store, rows, scorer)
+    pairs = cached_scores.matched(store, rows, scorer)
     if pairs.empty:
         st.caption("No two matching samples of one source come within 10 % in length.")
         return None

@@ -15,7 +15,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.export import draw as draw_data
 from ui.export.settings import default_settings
 from ui.heads import detail as head_detail
@@ -51,7 +51,7 @@ def _tasks() -> list[Callable[[], object]]:
         tasks.append(partial(run_findings.signatures, run, first))
         if run.heads_path.is_file():
             tasks.insert(0, partial(_heads, run))
-        store = cached.open_store(run)
+        store = cached_scores.open_store(run)
         if store is not None and store.rows <= MOST_ROWS:
             tasks[:0] = [partial(_draw, run, store), partial(_distributions, store)]
     return tasks
@@ -66,12 +66,12 @@ def _draw(run: Run, store: ScoreStore) -> None:
 def _distributions(store: ScoreStore) -> None:
     """Sources, and the filters of Samples."""
     scorer = default_scorer(store)
-    cached.facets(store)
-    cached.sources(store)
+    cached_scores.facets(store)
+    cached_scores.sources(store)
     source_data.summary(store, scorer, "source", False)
     source_data.length_map(store, scorer, False)
     source_data.control(store, scorer, False)
-    for column in cached.number_columns(store)[:1]:
+    for column in cached_scores.number_columns(store)[:1]:
         source_data.with_column(store, scorer, column)
 
 

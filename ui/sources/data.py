@@ -10,12 +10,18 @@ import pandas as pd
 import streamlit as st
 from numpy.typing import NDArray
 
-from circuitseer_core import correlation as corr
-from circuitseer_core import distributions as dist
-from circuitseer_core.aliases import Floats
+from circuitseer_core import distributions
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.store import ScoreStore
-from ui import cached_scores as cached
+from circuitseer_core.correlation import (
+    ControlAgreement,
+    control_agreement,
+    correlation,
+    partial,
+    ranks,
+)
+from ui import cached_scores
 from ui.cached_scores import HASH
 
 LEVELS = np.linspace(0, 1, 201)
@@ -30,8 +36,8 @@ _SCORE_BINS = 40
 class Summary:
     """Scores by group: counts at shared bins, quantiles, statistics."""
 
-    bins: dist.Bins
-    counts: NDArray[np.int64]
+    bins: distributions.Bins
+    counts: Ints
     grid: Floats
     table: pd.DataFrame
     labels: tuple[str, ...]
@@ -41,9 +47,9 @@ class Summary:
 class LengthMap:
     """Rows by token count and score; ``spearman`` of the two."""
 
-    lengths: dist.Bins
-    scores: dist.Bins
-    counts: NDArray[np.int64]
+    lengths: distributions.Bins
+    scores: distributions.Bins
+    counts: Ints
     medians: Floats
     spearman: float
 
@@ -63,10 +69,10 @@ class Points:
 class Control:
     """The score beside that of random heads, on the ``rows`` rows that have both."""
 
-    bins: dist.Bins
-    counts: NDArray[np.int64]
+    bins: distributions.Bins
+    counts: Ints
     names: tuple[str, ...]
-    agreement: corr.ControlAgreement
+    agreement: ControlAgreement
     rows: int
 
 
@@ -82,15 +88,17 @@ def begin_below(store: ScoreStore, scorer: str, log: bool) -> None:
 @st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
 def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
     """Distributions of ``scorer`` by ``group``."""
-    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
+    values, tokens = cached_scores.numbers(store, scorer), cached_scores.numbers(store, "n_tokens")
     codes = _grouping(store, group)
-    bins = dist.shared_bins(values, log=log)
-    parts = dist.by_group(values, codes.codes, len(codes.labels))
+    bins = distributions.shared_bins(values, log=log)
+    parts = distributions.by_group(values, codes.codes, len(codes.labels))
     return Summary(
         bins,
-        dist.histogram(values, codes.codes, len(codes.labels), bins),
-        dist.quantiles(parts, LEVELS),
-        dist.statistics(values, tokens, codes.codes, codes.labels, parts, _lengths(store, group)),
+        distributions.histogram(values, codes.codes, len(codes.labels), bins),
+        distributions.quantiles(parts, LEVELS),
+        distributions.statistics(
+            values, tokens, codes.codes, codes.labels, parts, _lengths(store, group)
+        ),
         codes.labels,
     )
 
@@ -98,9 +106,11 @@ def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
 @st.cache_resource(max_entries=12, show_spinner=False, hash_funcs=HASH)
 def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
     """The score against the token count."""
-    values, tokens = cached.numbers(store, scorer), cached.numbers(store, "n_tokens")
-    seen = dist.score_by_length(tokens, values, lengths=_LENGTH_BINS, scores=_SCORE_BINS, log=log)
-    rho = corr.correlation(_ranks(store, scorer), _ranks(store, "n_tokens"))
+    values, tokens = cached_scores.numbers(store, scorer), cached_scores.numbers(store, "n_tokens")
+    seen = distributions.score_by_length(
+        tokens, values, lengths=_LENGTH_BINS, scores=_SCORE_BINS, log=log
+    )
+    rho = correlation(_ranks(store, scorer), _ranks(store, "n_tokens"))
     return LengthMap(seen.lengths, seen.scores, seen.counts, seen.medians, rho)
 
 
@@ -108,9 +118,9 @@ def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
 def points(store: ScoreStore, scorer: str, group: str) -> Points:
     """Rows at even steps through the data, so that every part of it is there."""
     rows = np.linspace(0, store.rows - 1, min(POINTS, store.rows)).round().astype(np.int64)
-    values, tokens = cached.numbers(store, scorer)[rows], cached.numbers(store, "n_tokens")[rows]
+    values, tokens = (cached_scores.numbers(store, n)[rows] for n in (scorer, "n_tokens"))
     known = np.isfinite(values) & (tokens > 0)
-    codes = cached.groups(store, group)
+    codes = cached_scores.groups(store, group)
     return Points(
         tokens[known],
         values[known],
@@ -126,11 +136,11 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
     names = store.controls(scorer)
     if not names:
         return None
-    score, *controls = [cached.numbers(store, name) for name in (scorer, *names)]
-    agreement = corr.control_agreement(score, controls)
+    score, *controls = [cached_scores.numbers(store, name) for name in (scorer, *names)]
+    agreement = control_agreement(score, controls)
     if agreement is None:
         return None
-    bins, counts, rows = dist.histograms_together([score, *controls], 60, log=log)
+    bins, counts, rows = distributions.histograms_together([score, *controls], 60, log=log)
     labels = ("chosen heads", *(f"random heads {i + 1}" for i in range(len(names))))
     return Control(bins, counts, labels, agreement, rows)
 
@@ -139,7 +149,7 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
 class ColumnTrend:
     """A score along a column of numbers: medians, and rank correlations over ``rows`` rows."""
 
-    trend: dist.Trend
+    trend: distributions.Trend
     plain: float
     fixed: float
     rows: int
@@ -148,28 +158,33 @@ class ColumnTrend:
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
 def with_column(store: ScoreStore, scorer: str, column: str) -> ColumnTrend:
     """Spearman of score and a column of numbers, plain and at fixed length, and the medians."""
-    numbers, values = cached.original_numbers(store, column), cached.numbers(store, scorer)
+    numbers, values = (
+        cached_scores.original_numbers(store, column),
+        cached_scores.numbers(store, scorer),
+    )
     use = np.isfinite(numbers) & np.isfinite(values)
-    tokens = cached.numbers(store, "n_tokens")
-    score, other, length = (corr.ranks(part[use]) for part in (values, numbers, tokens))
-    plain = corr.correlation(score, other)
-    fixed = corr.partial(plain, corr.correlation(score, length), corr.correlation(other, length))
-    return ColumnTrend(dist.trend(numbers, values), plain, fixed, int(use.sum()))
+    tokens = cached_scores.numbers(store, "n_tokens")
+    score, other, length = (ranks(part[use]) for part in (values, numbers, tokens))
+    plain = correlation(score, other)
+    fixed = partial(plain, correlation(score, length), correlation(other, length))
+    return ColumnTrend(distributions.trend(numbers, values), plain, fixed, int(use.sum()))
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
 def _lengths(store: ScoreStore, group: str) -> list[Floats]:
     """Token counts by group and of all rows, sorted: the same whatever the scorer."""
     codes = _grouping(store, group)
-    return dist.by_group_and_all(cached.numbers(store, "n_tokens"), codes.codes, len(codes.labels))
+    return distributions.by_group_and_all(
+        cached_scores.numbers(store, "n_tokens"), codes.codes, len(codes.labels)
+    )
 
 
 def _grouping(store: ScoreStore, group: str) -> Grouping:
     if group == "all rows":
         return Grouping(np.zeros(store.rows, dtype=np.int32), ("all rows",))
-    return cached.groups(store, group)
+    return cached_scores.groups(store, group)
 
 
 @st.cache_resource(max_entries=6, show_spinner=False, hash_funcs=HASH)
 def _ranks(store: ScoreStore, column: str) -> Floats:
-    return corr.ranks(cached.numbers(store, column))
+    return ranks(cached_scores.numbers(store, column))

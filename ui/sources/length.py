@@ -9,10 +9,10 @@ import streamlit as st
 from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import lengths as figures
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.samples.opened import close
 from ui.shell import go_to
-from ui.sources import data as source_data
+from ui.sources import data
 from ui.widgets.charts import show_figure, theme
 from ui.words import correlation
 
@@ -23,7 +23,7 @@ HEIGHT = 380
 
 def length(store: ScoreStore, scorer: str, log: bool) -> None:
     """Score against token count, with the rank correlation, plain and beside a column."""
-    seen = source_data.length_map(store, scorer, log)
+    seen = data.length_map(store, scorer, log)
     with (
         st.container(key="heading_length"),
         st.container(horizontal=True, vertical_alignment="center", gap="small"),
@@ -53,7 +53,7 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
 
 def _colour_by(store: ScoreStore) -> str | None:
     """The column that colours single rows; None for the density of all rows."""
-    options = list(dict.fromkeys([ALL_ROWS, "source", *cached.groupings(store)]))
+    options = list(dict.fromkeys([ALL_ROWS, "source", *cached_scores.groupings(store)]))
     if st.session_state.get("colour") not in options:
         st.session_state.pop("colour", None)
     st.caption("colour by", width="content")
@@ -71,7 +71,7 @@ def _colour_by(store: ScoreStore) -> str | None:
 
 def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
     """Single rows in the colours of a column; a click opens the row in Samples."""
-    drawn = source_data.points(store, scorer, colour)
+    drawn = data.points(store, scorer, colour)
     labels = np.array([*drawn.labels, ""], dtype=object)  # the last serves code -1
     column = colour if colour not in ("id", "n_tokens", scorer) else f"{colour} of the data"
     event = show_figure(

@@ -9,15 +9,15 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.distributions import spearman95
 from circuitseer_core.figures.trend import trend_line
 from circuitseer_core.wording import count, signed
-from ui import cached_scores as cached
-from ui.sources import data as source_data
+from ui import cached_scores
+from ui.sources import data
 from ui.sources.length import HEIGHT
 from ui.widgets.charts import show_figure, theme
 
 
 def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
     """The section; nothing where the data have no column of numbers."""
-    columns = cached.number_columns(store)
+    columns = cached_scores.number_columns(store)
     if not columns:
         return
     with (
@@ -37,7 +37,7 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
                 width=190,
             )
         )
-    seen = source_data.with_column(store, scorer, column)
+    seen = data.with_column(store, scorer, column)
     low, high = spearman95(seen.plain, seen.rows)
     st.markdown(
         f"Spearman **{signed(seen.plain)}** (95 % interval {signed(low)} to {signed(high)}, "

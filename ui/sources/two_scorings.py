@@ -17,7 +17,7 @@ from circuitseer_core.figures.two_scorings import percentiles
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import DEFAULT_FRACTION
 from circuitseer_core.wording import count, percent, signed
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.cached_scores import HASH
 from ui.samples.opened import close
 from ui.shell import go_to, link_to
@@ -52,7 +52,7 @@ def two_scorings(run: Run, store: ScoreStore, scorer: str) -> None:
         return
     name, share = _controls(store, others)
     try:
-        second = cached.open_store(run, name)
+        second = cached_scores.open_store(run, name)
         if second is None:
             raise UserError(f"The scoring {name} has no finished part yet.")
         if scorer not in second.scorers:
@@ -91,7 +91,7 @@ def _controls(store: ScoreStore, others: list[str]) -> tuple[str, float]:
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
 def _compared(one: ScoreStore, other: ScoreStore, scorer: str, share: float) -> Compared:
     ids = [s.table(["id"]).column(0).combine_chunks() for s in (one, other)]
-    scores = [cached.numbers(s, scorer) for s in (one, other)]
+    scores = [cached_scores.numbers(s, scorer) for s in (one, other)]
     pair = matched(ids[0], scores[0], ids[1], scores[1])
     most = max(len(pair.ids) - 1, 1)
     placed = [100 * (ranks(values) - 1) / most for values in (pair.one, pair.other)]

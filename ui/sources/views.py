@@ -11,12 +11,11 @@ import streamlit as st
 from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import scores as figures
-from ui import cached_scores as cached
-from ui.samples import filters as sample_filters
+from ui import cached_scores
+from ui.samples import filters
 from ui.samples.opened import close
 from ui.shell import go_to
-from ui.sources import data as source_data
-from ui.sources import length as length_views
+from ui.sources import data, length
 from ui.sources.data import LEVELS, Summary
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
@@ -40,7 +39,7 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
             bind="query-params",
             label_visibility="collapsed",
         )
-        options = list(dict.fromkeys(["source", *cached.groupings(store), "all rows"]))
+        options = list(dict.fromkeys(["source", *cached_scores.groupings(store), "all rows"]))
         if st.session_state.get("by") not in options:
             st.session_state.pop("by", None)
         st.caption("by", width="content")
@@ -69,7 +68,7 @@ def distribution(
     store: ScoreStore, scorer: str, shape: str, group: str, log: bool, shares: bool
 ) -> None:
     """The figure by group, and the way from a bar to its rows."""
-    summary = source_data.summary(store, scorer, group, log)
+    summary = data.summary(store, scorer, group, log)
     shown = _shown(summary)
     labels = [summary.labels[i] for i in shown]
     table = summary.table.iloc[shown]
@@ -143,7 +142,7 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         st.container(horizontal=True, vertical_alignment="center"),
     ):
         st.subheader("Chosen heads against random ones", anchor=False)
-    control = source_data.control(store, scorer, log)
+    control = data.control(store, scorer, log)
     if control is None:
         st.caption(f"{inline(scorer)} does not come from heads, so it has no random-head control.")
         return
@@ -161,7 +160,7 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
             control.names,
             theme(),
             x_title=scorer,
-            height=length_views.HEIGHT,
+            height=length.HEIGHT,
         ),
         key="controls",
         data=lambda: pd.DataFrame(control.counts.T, columns=list(control.names)).assign(
@@ -215,7 +214,7 @@ def _open_rows(summary: Summary, group: str, label: str, at: int) -> None:
     # The outermost bins also hold what lies beyond the edges.
     low = None if at == 0 else f"{edges[at]:.9g}"
     high = None if at == summary.bins.count - 1 else f"{edges[at + 1]:.9g}"
-    sample_filters.clear()
+    filters.clear()
     close()
     go_to("samples", low=low, high=high, **where)
 

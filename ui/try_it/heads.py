@@ -13,7 +13,7 @@ from circuitseer_core.detection.heads import parse_head_list, select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count
-from ui.heads import tables as head_tables
+from ui.heads import tables
 from ui.widgets.charts import theme
 from ui.widgets.head_map import head_map
 from ui.widgets.scoring_choice import scoring_in_view
@@ -37,7 +37,7 @@ class How:
 
 def choose_heads(run: Run) -> list[Head] | None:
     """The heads as they are typed or ticked, in order; None where the text names none that is."""
-    table = head_tables.heads(run)
+    table = tables.heads(run)
     reasoning = reasoning_set(run, table)
     state = st.session_state
     if state.get("try_heads_of") != str(run.path):

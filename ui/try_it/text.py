@@ -10,7 +10,7 @@ from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
-from ui import cached_scores as cached
+from ui import cached_scores
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import default_scorer
 from ui.widgets.scoring_choice import scoring_in_view
@@ -32,7 +32,7 @@ class Text:
 
 def choose_text(run: Run) -> Text:
     """The picker over scored samples, where there are texts, and the two boxes it fills."""
-    store = cached.open_store(run, scoring_in_view(run))
+    store = cached_scores.open_store(run, scoring_in_view(run))
     if store is not None and store.has_texts:
         _picker(run, store)
     elif _key(run) != st.session_state.get("try_text_of"):
@@ -65,7 +65,7 @@ def _picker(run: Run, store: ScoreStore) -> None:
             on_change=_turn_to,
             args=[store, 0],
         )
-        total = cached.count(store, _rows())
+        total = cached_scores.count(store, _rows())
         at = min(int(state.get("try_at", 0)), max(total - 1, 0))
         st.button(
             "Previous sample", icon=":material/chevron_left:", key="try_previous", type="tertiary",
@@ -106,7 +106,7 @@ def _step(store: ScoreStore, step: int) -> None:
 def _turn_to(store: ScoreStore, at: int) -> None:
     """Fill the boxes with the sample at a place among those that match (a callback)."""
     st.session_state["try_at"] = at
-    page = cached.page(store, _rows(), default_scorer(store), True, at, 1)
+    page = cached_scores.page(store, _rows(), default_scorer(store), True, at, 1)
     if len(page):
         _show(store, str(page["id"].iloc[0]))
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import streamlit as st
-from numpy.typing import NDArray
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.tokens import attention_map
@@ -22,7 +22,7 @@ from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
 
 
-def profile(run: Run, sample: ScoredSample, *, key: str) -> NDArray[np.float64] | None:
+def profile(run: Run, sample: ScoredSample, *, key: str) -> Floats | None:
     """(T,) attention that each token receives from the head chosen; None until it was computed."""
     head = _choose(run, key)
     live_model.ask(run, key)

@@ -1,0 +1,60 @@
+"""The clusters of a scoring, read: the record, and the cluster of every row."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from circuitseer_core.aliases import Ints
+from circuitseer_core.checksums import require_whole
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.cluster_records import (
+    AGAIN,
+    FOLDER,
+    NO_PROMPT,
+    RECORD_FILE,
+    ROWS_FILE,
+    ClusterRecord,
+)
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.shapes import Column, read_shaped
+
+
+def cluster_folder(run: Run, scores: str) -> Path:
+    """Where the clusters of a scoring are."""
+    return run.scores_dir(scores) / FOLDER
+
+
+def cluster_files(run: Run, scores: str) -> list[Path]:
+    """The file that changes when the clusters do; none where there are no clusters."""
+    path = cluster_folder(run, scores) / RECORD_FILE
+    return [path] if path.is_file() else []
+
+
+def cluster_record(run: Run, scores: str) -> ClusterRecord | None:
+    """clusters.json of a scoring; None where it has no clusters. Raises UserError if broken."""
+    path = cluster_folder(run, scores) / RECORD_FILE
+    return ClusterRecord.read(path) if path.is_file() else None
+
+
+def cluster_strata(run: Run, scores: str) -> tuple[Ints, tuple[str, ...]]:
+    """(N,) the cluster of every row in data order, as a number into the clusters' names.
+
+    Raises:
+        UserError: there are none, or they are of other rows than the scoring has now.
+    """
+    record = cluster_record(run, scores)
+    again = f"run cluster --run {run.path} --scores {scores}"
+    if record is None:
+        raise UserError(f"scoring {scores!r} has no clusters yet: {again}")
+    path = cluster_folder(run, scores) / ROWS_FILE
+    require_whole(path, AGAIN)
+    last = len(record.clusters) - 1
+    shape = {"id": Column("text"), "cluster": Column("whole numbers", NO_PROMPT, last)}
+    frame = read_shaped(path, shape)
+    ids = run.scores(scores, ["id"])["id"].astype(str)
+    if frame["id"].astype(str).tolist() != ids.tolist():
+        raise UserError(f"scoring {scores!r} has other rows now than its clusters: {again}")
+    codes = frame["cluster"].to_numpy(dtype=np.int64)
+    return np.where(codes == NO_PROMPT, last + 1, codes), record.names()
