@@ -31,7 +31,7 @@ from circuitseer_core.data.demo import demo_rows
 from circuitseer_core.model.demo import model_folder
 from tests.browser.conftest import ARGS, CHROMIUM, start_server
 
-LOSSES, WRITTEN = ".st-key-try_token_box", ".st-key-card_written_Ablated"
+LOSSES, WRITTEN = ".st-key-grid4_try_numbers", ".st-key-card_written_Ablated"
 SEEN = """
   window.parts = {};
   const watch = (now) => {

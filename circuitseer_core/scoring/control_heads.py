@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from functools import cache
 
 import numpy as np
 
@@ -53,25 +54,29 @@ def heads_like(
     """One draw of :func:`control_heads`, by its number."""
     taken = set(reasoning)
     layers = range(len(heads_per_layer))
-    free = {
-        layer: _shuffled([(layer, h) for h in range(heads_per_layer[layer])], seed, number, taken)
-        for layer in layers
-    }
+
+    @cache  # most layers are never asked for
+    def free(layer: int) -> list[Head]:
+        """The layer's heads that may still be drawn, in an order by chance."""
+        heads = [(layer, head) for head in range(heads_per_layer[layer])]
+        return _shuffled(heads, seed, number, taken)
+
     chosen: list[Head] = []
     missing: list[int] = []
     # Every layer serves its own need first, so that a neighbour's deficit cannot empty it.
     for layer in layers:
         wanted = sum(at == layer for at, _ in taken)
-        chosen += [free[layer].pop() for _ in range(min(wanted, len(free[layer])))]
+        if wanted:
+            chosen += [free(layer).pop() for _ in range(min(wanted, len(free(layer))))]
         missing += [layer] * (wanted - sum(at == layer for at, _ in chosen))
     for layer in missing:
         nearest = min(
-            (other for other in layers if free[other]),
+            (other for other in layers if free(other)),
             key=lambda other: (abs(other - layer), other),
             default=None,
         )
         if nearest is not None:
-            chosen.append(free[nearest].pop())
+            chosen.append(free(nearest).pop())
     return sorted(chosen)
 
 

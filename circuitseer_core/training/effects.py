@@ -18,7 +18,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.stats import t as student
+from scipy.special import stdtr, stdtrit
 
 from circuitseer_core.aliases import Floats
 
@@ -70,8 +70,8 @@ def difference(table: Floats, level: float = 0.95) -> Difference:
         df = max(1.0, combined**2 / terms) if terms > 0 else float(seeds - 1)
         seed_sd = float(np.sqrt(max(0.0, ms_seeds - ms_rest) / items))
     error = float(np.sqrt(variance))
-    reach = float(student.ppf(0.5 + level / 2, df)) * error
-    p = float(2 * student.sf(abs(mean) / error, df)) if error > 0 else float(mean == 0)
+    reach = float(stdtrit(df, 0.5 + level / 2)) * error
+    p = float(2 * stdtr(df, -abs(mean) / error)) if error > 0 else float(mean == 0)
     item_sd = float(by_item.std(ddof=1))
     return Difference(
         mean, mean - reach, mean + reach, p, seeds, items, seed_sd, item_sd, error, df
@@ -88,7 +88,7 @@ def seeds_to_see(difference: Difference, size: float, level: float = 0.95) -> in
     of_items = max(0.0, difference.stderr**2 - difference.seed_sd**2 / difference.seeds)
     for seeds in range(2, 1001):
         error = float(np.sqrt(of_items + difference.seed_sd**2 / seeds))
-        reach = student.ppf(0.5 + level / 2, seeds - 1) + student.ppf(POWER, seeds - 1)
+        reach = stdtrit(seeds - 1, 0.5 + level / 2) + stdtrit(seeds - 1, POWER)
         if reach * error <= size:
             return seeds
     return None
