@@ -22,7 +22,7 @@ class FakeHub:
         self.address = address
         self.repos: dict[str, dict[str, bytes]] = {}
         self.private: dict[str, bool] = {}
-        self.tokens: list[str | None] = []
+        self.tokens: dict[str, str | None] = {}
         self.sizes: dict[str, int] = {}
         self.revisions = {"main", "v1", COMMIT}
 
@@ -43,7 +43,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def _parts(self) -> list[str]:
-        self.hub.tokens.append(self.headers.get("Authorization"))
+        self.hub.tokens[f"{self.command} {self.path}"] = self.headers.get("Authorization")
         return [unquote(part) for part in urlsplit(self.path).path.strip("/").split("/")]
 
     def do_POST(self) -> None:
