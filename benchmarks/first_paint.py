@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 import tempfile
 from collections import defaultdict
@@ -26,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks.app import STAGES, VISITS, WATCH, Visit, visit
-from tests.browser.conftest import ARGS, CHROMIUM, free_port, wait_until_up
+from tests.browser.conftest import ARGS, CHROMIUM, start_server
 from tests.support.synthetic import Shape, make_run
 
 
@@ -40,7 +39,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
         make_run(runs / "million", Shape(rows=300, layers=80, heads=64, probe=12), seed=1)
-        servers = [start(checkout, runs) for checkout in options.checkouts]
+        servers = [start_server(runs, checkout) for checkout in options.checkouts]
         try:
             pages = {name: VISITS[name] for name in options.pages.split(",")}
             report(loads([url for _, url in servers], pages, options.loads), options.checkouts)
@@ -48,22 +47,6 @@ def main() -> None:
             for process, _ in servers:
                 process.terminate()
                 process.wait(timeout=20)
-
-
-def start(checkout: Path, runs: Path) -> tuple[subprocess.Popen[bytes], str]:
-    """The app of one checkout on a free port."""
-    port = free_port()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-        cwd=checkout,
-        env=os.environ | {"CIRCUITSEER_RUNS": str(runs), "OMP_NUM_THREADS": "1"},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    url = f"http://127.0.0.1:{port}"
-    wait_until_up(process, url)
-    return process, url
 
 
 def loads(

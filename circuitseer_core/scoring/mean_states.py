@@ -15,6 +15,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -55,21 +56,19 @@ def mean_states(
         UserError: memory does not hold one prompt.
     """
     texts = encode_texts(reference.tokenizer, list(prompts), max_length) if prompts else []
-    width = int(reference.model.get_input_embeddings().embedding_dim)
+    width = int(reference.model.get_output_embeddings().weight.shape[1])
     states = np.full((len(texts), width), np.nan, dtype=np.float16)
     with_tokens = [i for i, text in enumerate(texts) if text.ids]
-    lengths = [len(texts[i].ids) for i in with_tokens]
-    waiting = group_by_tokens(lengths, token_budget)
+    groups = group_by_tokens([len(texts[i].ids) for i in with_tokens], token_budget)
+    waiting = [[with_tokens[k] for k in group] for group in groups]
     while waiting:
-        group = [with_tokens[k] for k in waiting.pop(0)]
-        ids = [texts[i].ids for i in group]
-        means = fitting(lambda ids=ids: _means(reference, ids))  # type: ignore[misc]
+        group = waiting.pop(0)
+        means = fitting(partial(_means, reference, [texts[i].ids for i in group]))
         if means is None:
             if len(group) == 1:
-                raise too_long(len(ids[0]))
-            places = {i: k for k, i in enumerate(with_tokens)}
-            members = [places[i] for i in group]
-            waiting[:0] = [members[: len(members) // 2], members[len(members) // 2 :]]
+                raise too_long(len(texts[group[0]].ids))
+            half = len(group) // 2
+            waiting[:0] = [group[:half], group[half:]]
             continue
         states[group] = np.clip(means, -_LARGEST, _LARGEST)
         on_batch(len(group))

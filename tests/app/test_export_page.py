@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,13 +14,12 @@ from streamlit.testing.v1 import AppTest
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export_bytes
-from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.removals import removal_lines, stored_removals
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
-from tests.support.opened import broken_shard, open_page, settled, synthetic, table, texts
+from tests.support.opened import broken_shard, job_done, open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
 from ui.export import all_rows, lists, take_away
 
@@ -82,10 +80,7 @@ def test_keeping_runs_a_job_and_shows_it(run: Run) -> None:
     page.text_input(key="selection_name").set_value("mine").run()
     page.button(key="keep").click()
     settled(page.run())
-    until = time.monotonic() + 240
-    while jobs.status(run.path).live and time.monotonic() < until:
-        time.sleep(0.2)
-    assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
+    job_done(run)
     settled(page.run())
     assert "Kept as shown: mine" in texts(page)
     assert table(page, "shared").set_index("name").loc["mine", "shared"] == "100 %"

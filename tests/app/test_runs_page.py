@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import time
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
-from tests.support.opened import open_page, settled, synthetic, table, texts
+from tests.support.opened import job_done, open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
 
 
@@ -158,10 +157,7 @@ def test_outside_scores_are_joined_by_a_job_and_become_scores(
     assert command[3:6] == ["import-scores", "--run", str(run.path)]
     app.button(key="import").click()
     settled(app.run())
-    until = time.monotonic() + 60
-    while jobs.status(run.path).live and time.monotonic() < until:
-        time.sleep(0.2)
-    assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
+    job_done(run)
     app = open_page("runs", "made", runs_view="Import scores")
     row = table(app, "rows joined").iloc[0]
     assert (row["scores"], row["rows joined"], row["by id"]) == ("reward", "30 of 31", "30")

@@ -71,12 +71,14 @@ def wait_until_up(process: subprocess.Popen[bytes], url: str) -> None:
     raise AssertionError("the app did not come up")
 
 
-def start_server(runs: Path, **environment: str) -> tuple[subprocess.Popen[bytes], str]:
-    """Start the app on a free loopback port; returns once it answers."""
+def start_server(
+    runs: Path, checkout: Path = ROOT, **environment: str
+) -> tuple[subprocess.Popen[bytes], str]:
+    """Start a checkout's app on a free loopback port; returns once it answers."""
     port = free_port()
     process = subprocess.Popen(
         [sys.executable, "-m", "streamlit", "run", "app.py", "--server.port", str(port)],
-        cwd=ROOT,
+        cwd=checkout,
         env=os.environ | {"CIRCUITSEER_RUNS": str(runs), "OMP_NUM_THREADS": "1"} | environment,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,

@@ -55,6 +55,19 @@ def same(one: pd.DataFrame, other: pd.DataFrame) -> None:
     pd.testing.assert_frame_equal(one[exact], other[exact])
 
 
+def encoded_windows(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Rows of every window that is tokenised from now on."""
+    encoded: list[int] = []
+    plain = window_scorer.encode_window
+
+    def counted(tokenizer: Any, window: Any, *rest: Any) -> Any:
+        encoded.append(window.size)
+        return plain(tokenizer, window, *rest)
+
+    monkeypatch.setattr(window_scorer, "encode_window", counted)
+    return encoded
+
+
 def test_new_files_are_scored_alone_and_equal_a_scoring_from_scratch(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -65,14 +78,7 @@ def test_new_files_are_scored_alone_and_equal_a_scoring_from_scratch(
     parts = {part: part.read_bytes() for part in run.score_parts()}
     assert (before.rows, before.rejected, len(parts)) == (26, 1, 2)
     add(pool, "a.jsonl", [rows[0], *rows[25:40], {"question": 3}])  # before b in name order
-    encoded: list[int] = []
-    plain = window_scorer.encode_window
-
-    def counted(tokenizer: Any, window: Any, *rest: Any) -> Any:
-        encoded.append(window.size)
-        return plain(tokenizer, window, *rest)
-
-    monkeypatch.setattr(window_scorer, "encode_window", counted)
+    encoded = encoded_windows(monkeypatch)
     after = go(run, pool)
     assert encoded == [16, 1], "the rows of the new file and no others"
     assert (after.rows, after.rejected, after.state) == (42, 2, "done")
@@ -157,14 +163,7 @@ def test_lines_behind_the_last_file_are_scored_alone(
     more = "\n".join(json.dumps(row) for row in [rows[3], *rows[20:40]])
     file.write_text(file.read_text() + ("" if last_line else "\r\n") + more + "\n")
     add(pool, "0.jsonl", rows[40:])
-    encoded: list[int] = []
-    plain = window_scorer.encode_window
-
-    def counted(tokenizer: Any, window: Any, *rest: Any) -> Any:
-        encoded.append(window.size)
-        return plain(tokenizer, window, *rest)
-
-    monkeypatch.setattr(window_scorer, "encode_window", counted)
+    encoded = encoded_windows(monkeypatch)
     after = go(run, pool)
     assert sum(encoded) == 31 and after.grown_at == [22] and after.state == "done"
     assert [f.name for f in after.data[0].files] == ["a.jsonl", "b.jsonl", "0.jsonl"]

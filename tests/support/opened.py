@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import shutil
+import time
 from pathlib import Path
 
 import pandas as pd
 from streamlit.testing.v1 import AppTest
 
+from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from tests.support.synthetic import Shape, make_run
 
@@ -17,7 +19,7 @@ APP = Path(__file__).resolve().parents[2] / "app.py"
 
 def open_page(page: str, run: str | None = None, **params: str) -> AppTest:
     """The page after its first run, as reached by a link with these URL parameters."""
-    app = AppTest.from_file(str(APP), default_timeout=60)
+    app = AppTest.from_file(str(APP), default_timeout=240)
     if run is not None:
         app.query_params["run"] = run
     app.run()
@@ -25,6 +27,14 @@ def open_page(page: str, run: str | None = None, **params: str) -> AppTest:
     for name, value in params.items():
         app.query_params[name] = value
     return settled(app.run())
+
+
+def job_done(run: Run) -> None:
+    """Wait for the run's job to end; fails, with what it wrote, where it did not end well."""
+    until = time.monotonic() + 240  # machines that test are busy machines
+    while jobs.status(run.path).live and time.monotonic() < until:
+        time.sleep(0.2)
+    assert jobs.status(run.path).state == "done", jobs.log_tail(run.path)
 
 
 def settled(app: AppTest) -> AppTest:
