@@ -48,6 +48,7 @@ from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
 from circuitseer_core.model.loading import load_model, pickle_allowed
+from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import device_names
@@ -229,15 +230,16 @@ class _Detection:
         if not is_merged(self.run.importance_dir):
             self._race(samples, rounds)
         importance, spread = merge_parts(self.run.importance_dir)
-        noise = measure_noise(
-            self.run,
-            self.reference,
-            samples["probe"],
-            importance[importance["set"] == "probe"],
-            self._mode(samples["probe"]),
-            seed=self.settings.seed,
-            show=self.show,
-        )
+        with freed_memory_kept(self.reference.device.type):  # every pass widens all weights anew
+            noise = measure_noise(
+                self.run,
+                self.reference,
+                samples["probe"],
+                importance[importance["set"] == "probe"],
+                self._mode(samples["probe"]),
+                seed=self.settings.seed,
+                show=self.show,
+            )
         finalists = None
         if self.settings.mode == "racing":
             counts = importance.groupby(["layer", "head"]).size()
@@ -267,7 +269,8 @@ class _Detection:
     def _setup(self, samples: dict[str, list[Encoded]]) -> Setup:
         """How parts are measured: self-check done, budget found (or pinned by an earlier try)."""
         detection, probe = self.run.detection, samples["probe"]
-        with torch.inference_mode():
+        # The stack is searched under the conditions in which it will run.
+        with torch.inference_mode(), freed_memory_kept(self.reference.device.type):
             ablation = self._mode(probe)
             replay = detection.replay
             if replay is None:

@@ -25,6 +25,8 @@ from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.runs.progress import Progress, say_redone
 
+MOST_PADDING = 0.05
+"""Share of a batch's positions that may be padding: every variant of the batch computes them."""
 Sets = Mapping[str, Sequence[Encoded]]
 """Name of a set (probe, contrast) -> its samples, in the order of probe.parquet."""
 
@@ -34,7 +36,8 @@ class Part:
     """Heads of one layer on one batch.
 
     number: round of a race (0 where there is none); batch, batches: which of how many of this set
-    and round; samples: places in the set; noise: measure the noise floor too.
+    and round; samples: places in the set; noise: a clean copy rides along, to see what the shape
+    of a stack does.
     """
 
     set_name: str
@@ -77,7 +80,7 @@ def parts_of(
     parts = []
     for name, samples in sets.items():
         places = range(len(samples))[among]
-        groups = group_by_tokens([samples[i].n_tokens for i in places], budget)
+        groups = group_by_tokens([samples[i].n_tokens for i in places], budget, MOST_PADDING)
         for at, group in enumerate(groups):
             for layer, heads in sorted(by_layer.items()):
                 parts.append(
@@ -89,7 +92,7 @@ def parts_of(
                         samples=tuple(places[i] for i in group),
                         layer=layer,
                         heads=tuple(heads),
-                        noise=layer == first or at == 0,
+                        noise=layer == first and at == 0,
                     )
                 )
     return parts

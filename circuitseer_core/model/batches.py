@@ -55,18 +55,28 @@ class Batch:
         )
 
 
-def group_by_tokens(lengths: Sequence[int], budget: int) -> list[list[int]]:
+def group_by_tokens(
+    lengths: Sequence[int], budget: int, most_padding: float = 1.0
+) -> list[list[int]]:
     """Indices grouped so that (longest in group) x (group size) <= budget, shortest first.
 
     A sample longer than the budget makes a group of its own. Ties keep their order.
+
+    Args:
+        most_padding: share of a group's positions that may be padding.
     """
     order = sorted(range(len(lengths)), key=lambda i: lengths[i])
     groups: list[list[int]] = []
+    tokens = 0  # of the last group, without padding
     for index in order:
-        if groups and lengths[index] * (len(groups[-1]) + 1) <= budget:
+        positions = lengths[index] * (len(groups[-1]) + 1) if groups else 0
+        padding = positions - tokens - lengths[index]
+        if groups and positions <= budget and padding <= most_padding * positions:
             groups[-1].append(index)
+            tokens += lengths[index]
         else:
             groups.append([index])
+            tokens = lengths[index]
     return groups
 
 

@@ -18,6 +18,16 @@ def test_groups_keep_the_budget(lengths: list[int], budget: int) -> None:
         assert len(group) == 1 or max(lengths[i] for i in group) * len(group) <= budget
 
 
+@given(st.lists(st.integers(1, 50), max_size=40), st.integers(1, 200), st.floats(0, 1))
+def test_groups_keep_the_padding(lengths: list[int], budget: int, most: float) -> None:
+    groups = group_by_tokens(lengths, budget, most)
+    assert sorted(i for g in groups for i in g) == list(range(len(lengths)))
+    for group in groups:
+        longest, tokens = max(lengths[i] for i in group), sum(lengths[i] for i in group)
+        assert len(group) == 1 or longest * len(group) <= budget
+        assert longest * len(group) - tokens <= most * longest * len(group)
+
+
 def test_halves_of_a_batch() -> None:
     samples = [Encoded(str(i), "s", list(range(1, 8 + i)), 3) for i in range(3)]
     batch = loss_batch(samples, tiny_model("llama").device)
