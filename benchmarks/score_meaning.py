@@ -23,17 +23,17 @@ sys.path.insert(0, str(ROOT))
 import pandas as pd
 
 from circuitseer_core.experiments import length
-from circuitseer_core.model import demo
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings
 
 NAME = "meaning"
 STEPS = "<<"
 LEGEND = (
-    "*Random heads* are the mean over three draws of as many heads from the same layers. *At fixed "
-    f"length* is the partial rank correlation, length taken out. *Steps* counts `{STEPS}` in the "
-    "response."
+    "*Random heads* are the mean over {draws} draws of as many heads from the same layers, with "
+    "its 95 % interval over the draws. *At fixed length* is the partial rank correlation, length "
+    f"taken out. *Steps* counts `{STEPS}` in the response."
 )
 COLUMNS = {
     "rows": "rows",
@@ -68,34 +68,34 @@ def main() -> None:
 
 def page(
     table: pd.DataFrame,
-    settings: dict[str, Any],
+    settings: ScoringRecord,
     scores: pd.DataFrame,
     data: list[str],
     steps_source: str | None,
 ) -> str:
     """The whole document."""
-    model = settings["model"]
-    called = demo.MODEL_NAME if model["id"] == "demo" else model["id"]
+    model = settings.model
+    assert model is not None, "a scoring names its model"
     files = [f"{name}={Path(path).name}" for name, _, path in (d.partition("=") for d in data)]
     data_words = [word for file in files for word in ("--data", file)]
     command = shlex.join(
         ["python", "benchmarks/score_meaning.py", "--run", "RUN", *data_words]
         + (["--steps-source", steps_source] if steps_source else [])
-        + (["--baselines"] if settings["baselines"] else [])
+        + (["--baselines"] if settings.baselines else [])
     )
-    heads = ", ".join(f"{layer}.{head}" for layer, head in settings["heads"])
+    heads = ", ".join(f"{layer}.{head}" for layer, head in settings.heads)
     sources = [s for s in table["source"].unique() if s != "all"]
     lines = [
         "# What the scores say",
         "",
         "Rank correlations (Spearman) of every scorer, measured; no claim is made beyond them.",
         "",
-        f"- Model: {called}, {model['dtype']}; {len(settings['heads'])} heads: {heads}.",
-        f"- Data: {settings['rows']:,} prompts: {_counts(scores)}.",
+        f"- Model: {model.called}, {model.dtype}; {len(settings.heads)} heads: {heads}.",
+        f"- Data: {settings.rows:,} prompts: {_counts(scores)}.",
         f"- Tokens of a prompt: {_quartiles(scores)}.",
         f"- {now()[:10]}, `{command}`",
         "",
-        LEGEND,
+        LEGEND.replace("{draws}", f"{int(table['draws'].max())}"),
         "",
         "## All data",
         "",
@@ -119,15 +119,22 @@ def _markdown(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[str]:
     lines = ["| scorer | " + " | ".join(COLUMNS[name] for name in known) + " |"]
     lines.append("|---" * (len(known) + 1) + "|")
     for row in rows.to_dict("records"):
-        cells = [_cell(name, row[name]) for name in known]
+        cells = [_cell(name, row) for name in known]
         lines.append(f"| `{row['scorer']}` | {' | '.join(cells)} |")
     return lines
 
 
-def _cell(name: str, value: float) -> str:
+def _cell(name: str, row: dict[str, Any]) -> str:
+    """A number; a mean over draws with its interval."""
+    value = row[name]
     if name == "rows":
         return f"{int(value):,}"
-    return "" if not math.isfinite(value) else f"{value:+.2f}"
+    if not math.isfinite(value):
+        return ""
+    low, high = (row.get(f"{name}_{end}", math.nan) for end in ("low", "high"))
+    if not name.startswith("control") or not math.isfinite(low):
+        return f"{value:+.2f}"
+    return f"{value:+.2f} ({low:+.2f} to {high:+.2f})"
 
 
 def _counts(scores: pd.DataFrame) -> str:

@@ -42,8 +42,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
     result = {
         "machine": described(torch.device("cpu"), ("torch", "transformers")),
-        "rows": settings["rows"],
-        "tokens": settings["tokens"],
+        "rows": settings.rows,
+        "tokens": settings.tokens,
         "seconds": round(seconds, 1),
         "mib_before": before,
         "mib_peak": resident("VmHWM"),

@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from ui.evidence import decision
 from ui.overview import facts
 from ui.overview.findings import show_findings
 from ui.runs.table import show_runs
@@ -16,6 +17,8 @@ tiles = folding_columns(4, "numbers")
 for column, (label, value, hint) in zip(tiles, facts.numbers(run), strict=True):
     column.metric(label, value, help=hint or None, border=True)
 
+if run.selections():
+    decision.show(run)
 cards = st.container(key="warnings")
 st.subheader("Steps", anchor=False)
 steps = facts.steps(run)

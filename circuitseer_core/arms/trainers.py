@@ -2,7 +2,8 @@
 
 All arms get the same number of optimiser steps: as many as the arm with the most rows needs for
 one epoch (the full pool aside, which would set everyone's). Nothing else differs between the files
-of two arms but the data, the seed and the output folder.
+of two arms but the data, the seed and the output folder. Between trainers more does, which the
+files say: compare arms within one.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def write_trainer_settings(folder: Path, record: ArmsRecord, model: str) -> None
             ("llama-factory", _llama_factory(arm, model, steps)),
         ):
             text = yaml.safe_dump(settings, sort_keys=False, allow_unicode=True)
-            write_text(folder / trainer / f"{arm.label}.yaml", _HEAD.format(steps=steps) + text)
+            head = _HEAD.format(steps=steps) + _NOTES.get(trainer, "")
+            write_text(folder / trainer / f"{arm.label}.yaml", head + text)
     entries = {arm.label: llama_factory_entry(f"../{arm.file}") for arm in record.arms}
     write_json(folder / "llama-factory" / "dataset_info.json", entries)
 
@@ -49,6 +51,14 @@ _HEAD = (
     "# The same {steps} optimiser steps for every arm; run from the folder of this file.\n"
     "# The learning rate is a place to start: choose it once, on data no arm is judged on.\n"
 )
+
+
+_NOTES = {
+    "trl": "# The loss counts the prompt's tokens too: assistant_only_loss needs a chat template\n"
+    "# that marks what the assistant says. The other two trainers count responses alone.\n",
+    "llama-factory": "# template: put the name that LLaMA-Factory has for this model's own here.\n",
+}
+"""Where a file is not what one would take it for."""
 
 
 def _trl(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:

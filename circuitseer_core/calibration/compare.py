@@ -26,7 +26,7 @@ from circuitseer_core.calibration.blocks import (
     word_block,
 )
 from circuitseer_core.calibration.folds import folds_by_hash
-from circuitseer_core.calibration.judge import Judge, Judged, mean_of
+from circuitseer_core.calibration.judge import Judge, Judged, mean_of, mean_over_sets
 from circuitseer_core.calibration.names import (
     HEADS,
     MIN_ROWS,
@@ -174,7 +174,7 @@ def _fitted_lines(judge: Judge, out: OutOfFold, folds: Ints) -> Lines:
     lines = {name: judge.partial(p, folds) for name, p in out.blocks.items()}
     sets = [lines.pop(name) for name in list(lines) if name.startswith(f"{RANDOM} ")]
     if sets:
-        lines[RANDOM] = mean_of(sets)
+        lines[RANDOM] = mean_over_sets(sets)
     for family, predicted in out.variants[HEADS].items():
         lines[f"{HEADS}: {family}"] = judge.partial(predicted, folds)
     return lines
@@ -187,7 +187,7 @@ def _score_lines(judge: Judge, rows: Rows) -> Lines:
         lines[name] = judge.partial(rows.numbers[name])
         if controls := rows.controls(name):
             of_random = [judge.partial(rows.numbers[column]) for column in controls]
-            lines[f"{name} ({RANDOM})"] = mean_of(of_random)
+            lines[f"{name} ({RANDOM})"] = mean_over_sets(of_random)
     return lines
 
 

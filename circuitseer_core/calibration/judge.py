@@ -6,8 +6,8 @@ their own, and each knows the mean of all rows but its own. Within sources, all 
 within their source.
 
 Intervals are percentiles over resampled rows (bootstrap), with the ranks and the fits as they are:
-they say how far other rows of the same kind would move the number, not other fits. Two predictions
-are compared on the same resamples.
+they say how far other rows of the same kind would move the number, not other fits. A mean over sets
+of random heads resamples the sets as well. Two predictions are compared on the same resamples.
 """
 
 from __future__ import annotations
@@ -45,9 +45,22 @@ class Judged:
 
 
 def mean_of(several: list[Judged]) -> Judged:
-    """The mean over sets of random heads, say."""
+    """The mean over assignments of rows to folds, say."""
     values = [judged.value for judged in several]
     return Judged(float(np.mean(values)), np.mean([judged.draws for judged in several], axis=0))
+
+
+def mean_over_sets(several: list[Judged]) -> Judged:
+    """The mean over sets of random heads, which are resampled beside the rows.
+
+    The same sets in every call with as many, so that means over assignments of rows to folds keep
+    what other sets would change.
+    """
+    draws = np.stack([judged.draws for judged in several])  # (sets, DRAWS)
+    rng = np.random.default_rng(len(several))
+    picked = rng.integers(0, len(several), size=draws.shape)
+    value = float(np.mean([judged.value for judged in several]))
+    return Judged(value, np.take_along_axis(draws, picked, axis=0).mean(axis=0))
 
 
 class Judge:

@@ -81,7 +81,10 @@ def verdict(record: CalibrationRecord) -> list[str]:
         if gain is not None:
             sentences.append(_adds(gain, rival))
     sentences += _sources(record)
-    return sentences
+    return [*sentences, _SINGLE]
+
+
+_SINGLE = "Each interval is a single one at 95 %, not corrected for how many there are."
 
 
 def pair_verdict(record: CalibrationRecord) -> list[str]:

@@ -26,9 +26,9 @@ from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.detection.kept_losses import KeptLosses
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
-from circuitseer_core.model.batches import group_by_tokens, loss_batch
+from circuitseer_core.model.batches import group_by_tokens
 from circuitseer_core.model.encoding import Encoded, encode_for_loss
-from circuitseer_core.model.losses import clean_losses
+from circuitseer_core.model.losses import losses_of
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DataRecord, DetectRecord
@@ -129,7 +129,10 @@ def candidate_losses(
     progress: Progress,
     kept: KeptLosses,
 ) -> Floats:
-    """Mean clean loss of every sample, (n,) nats; batches that ``kept`` knows are not run."""
+    """Mean clean loss of every sample, (n,) nats; batches that ``kept`` knows are not run.
+
+    A batch that memory does not hold is halved. Raises UserError where it is one sample.
+    """
     losses = np.full(len(samples), np.nan)
     with torch.inference_mode():
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
@@ -139,7 +142,7 @@ def candidate_losses(
                 losses[group] = known
                 progress.skip(len(group))
                 continue
-            losses[group] = clean_losses(reference, loss_batch(members, reference.device)).numpy()
+            losses[group] = losses_of(reference, members)
             kept.add(members, losses[group].tolist())
             progress.advance(len(group))
     return losses

@@ -10,9 +10,8 @@ import torch
 
 from circuitseer_core.detection.cost import Estimate, ModelSize, detect_cost
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
-from circuitseer_core.model.losses import clean_losses
+from circuitseer_core.model.losses import losses_of
 from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 
@@ -62,6 +61,6 @@ def _timed(reference: ReferenceModel, samples: Sequence[Encoded]) -> tuple[float
     """Seconds and tokens of one batch, done to its end."""
     with torch.inference_mode():
         began = time.perf_counter()
-        clean_losses(reference, loss_batch(list(samples), reference.device)).numpy()
+        losses_of(reference, samples)
         seconds = time.perf_counter() - began
     return seconds, sum(sample.n_tokens for sample in samples)

@@ -47,8 +47,8 @@ def rescored(
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
 
     Returns:
-        rows, sets, and means over the sets: spearman, overlap_soft, overlap_top; and the floor of
-        overlap_soft (overlap.py).
+        rows, sets, and means over the sets: spearman, overlap_soft, overlap_top; and of
+        overlap_soft its floor (overlap.py), and where it stands between that and 1.
 
     Raises:
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
@@ -71,14 +71,17 @@ def rescored(
     first = scores[:, 0]
     soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
     others = list(scores[:, 1:].T)
+    floor = noise_floor(first, noise, 1.0, k, options.seed)
+    overlap_soft = _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others)
     return {
         "rows": len(scores),
         "sets": len(others),
         "scorer": options.scorer,
         "fraction": options.fraction,
         "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
-        "overlap_soft": _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others),
-        "overlap_soft_floor": noise_floor(first, noise, 1.0, k, options.seed).to_json(),
+        "overlap_soft": overlap_soft,
+        "overlap_soft_floor": floor.to_json(),
+        "overlap_soft_beyond_floor": floor.beyond(overlap_soft),
         "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
     }
 
@@ -93,6 +96,7 @@ def scores_under(
     import torch
 
     from circuitseer_core.model.batches import group_by_tokens, pad
+    from circuitseer_core.model.memory import in_halves
     from circuitseer_core.scoring.profiles import HeadPlan, observe
     from circuitseer_core.scoring.scorers import attention_scores
 
@@ -102,7 +106,8 @@ def scores_under(
     for row, heads in enumerate(sets):
         mixing[row, [union.index(head) for head in heads]] = 1 / len(heads)
     out = np.full((len(encoded), len(sets)), np.nan)
-    for group in group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS):
+
+    def scores(group: Sequence[int]) -> Floats:
         batch = [encoded[i] for i in group]
         lengths = np.array([len(text.ids) for text in batch], dtype=np.int64)
         special = np.zeros((len(batch), int(lengths.max())), dtype=bool)
@@ -114,7 +119,12 @@ def scores_under(
             np.einsum("sh,bht->bst", mixing, tensor.cpu().numpy())
             for tensor in (profiled.observed, profiled.flat)
         )
-        out[group] = attention_scores(profiles, flat, lengths, special)[scorer]
+        return attention_scores(profiles, flat, lengths, special)[scorer]
+
+    for group in group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS):
+        device = reference.device
+        for part, own in in_halves(group, scores, device, lambda i: len(encoded[i].ids)):
+            out[part] = own
     return out
 
 

@@ -25,14 +25,16 @@ from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.comparisons import corrected
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.held_out import Words, held_out, of_data
+from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS, control_heads
 from circuitseer_core.signatures.evidence import Evidence
-from circuitseer_core.wording import count, plain
+from circuitseer_core.wording import count, plain, signed
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import Encoded
@@ -99,15 +101,15 @@ _PLOTS = (
 
 
 def _outcome(numbers: dict[str, Any]) -> Outcome | None:
-    """Whether the reasoning heads' joint rise stands above random heads'."""
-    if numbers["gap_stderr"] is None:
+    """Whether the reasoning heads' joint rise stands above what one more random set might do."""
+    compared = numbers["against"]
+    if compared is None:
         return None
-    reach = float(t95(numbers["samples"])) * numbers["gap_stderr"]
-    gap = numbers["gap"]
-    return Outcome.judge(
-        "rise of the loss above random heads' (nats),", gap, gap - reach, gap + reach,
-        relevant=0.05 * numbers["clean"],
+    outcome = Outcome.judge(
+        "rise of the loss above what one more random set might do (nats),",
+        compared["gap"], compared["low"], compared["high"], relevant=0.05 * numbers["clean"],
     )  # fmt: skip
+    return corrected(outcome, compared["found"])
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:
@@ -194,13 +196,16 @@ def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
 def summary(losses: Floats, sum_of_singles: float, heads: int) -> dict[str, Any]:
     """The verdict's numbers from losses (1 + sets, n): clean, reasoning heads, controls.
 
-    The gap is that to the controls with every sample; ``p_other_than_random`` is the chance that
-    one more random set does as much, on the samples that have every control.
+    The gap is that to the mean of the controls with every sample, its error over the samples.
+    ``against`` holds the set against what one more random set might do (set_effects.py), and
+    ``p_other_than_random`` is the chance by rank that one does as much: both on the samples that
+    have every control. None where one sample or control is all there is.
     """
     delta = losses[1:] - losses[0]
     ours, controls = delta[0], delta[1:]
     gap = ours - controls[np.isfinite(controls).all(axis=1)].mean(axis=0)
     full = np.isfinite(delta).all(axis=0)
+    enough = full.sum() > 1 and len(controls) > 1
     return {
         "heads": heads,
         "samples": losses.shape[1],
@@ -212,6 +217,7 @@ def summary(losses: Floats, sum_of_singles: float, heads: int) -> dict[str, Any]
         "p_other_than_random": rank_chance(
             float(ours[full].mean()), controls[:, full].mean(axis=1).tolist()
         ),
+        "against": decided([loss_against(ours[full], controls[:, full])])[0] if enough else None,
         "gap": float(gap.mean()),
         "gap_stderr": _stderr(gap) if len(gap) > 1 else None,
         "above_every_control": float((ours > np.nanmax(controls, axis=0)).mean()),
@@ -238,13 +244,16 @@ def _verdict(numbers: dict[str, Any]) -> str:
         f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); as many random heads "
         f"of the same layers by {plain(float(np.mean(controls)))} ({draws}; at most "
         f"{plain(max(controls))}). That one more random set does as much has p = "
-        f"{plain(numbers['p_other_than_random'])} ({count(numbers['p_samples'], 'sample')}). "
-        f"The gap is {plain(numbers['gap'])}"
+        f"{plain(numbers['p_other_than_random'])} by rank "
+        f"({count(numbers['p_samples'], 'sample')})"
     )
-    if numbers["gap_stderr"] is not None:
-        text += f" ± {plain(numbers['gap_stderr'])}"
-    text += (
-        f" nats. Singly, on the probe, the reasoning heads add up to "
+    if (compared := numbers["against"]) is not None:
+        text += (
+            f"; above what one might do: {signed(compared['gap'])} nats (95 % interval "
+            f"{signed(compared['low'])} to {signed(compared['high'])}"
+            f"{'' if compared['found'] else ': not beyond'})"
+        )
+    return (
+        f"{text}. Singly, on the probe, the reasoning heads add up to "
         f"{plain(numbers['sum_of_singles'])} nats."
     )
-    return text

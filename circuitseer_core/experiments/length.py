@@ -30,7 +30,7 @@ from circuitseer_core.correlation import (
     ranks,
     spearman,
 )
-from circuitseer_core.distributions import spearman95
+from circuitseer_core.distributions import holm, spearman95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.references import (
@@ -127,7 +127,8 @@ def length_table(
     means of the ``draws``, each with the ends of its 95 % interval in ``*_low`` and ``*_high``.
     With a reference: ``reference``, ``reference_at_length`` (partial),
     ``control_reference_at_length`` and ``p_reference_at_length``: the chance that one more draw is
-    as far from 0 as the reasoning heads are.
+    as far from 0 as the reasoning heads are; over all rows also ``p_holm``, corrected for the
+    number of scorers that have controls.
     """
     groups = {"all": np.arange(len(frame))}
     for name, rows in frame.groupby("source", observed=True).indices.items():
@@ -144,6 +145,10 @@ def length_table(
             for name, rows in groups.items()
         ]
     )
+    if "p_reference_at_length" in table:
+        whole = table["source"] == "all"
+        table["p_holm"] = np.nan
+        table.loc[whole, "p_holm"] = holm(table.loc[whole, "p_reference_at_length"].to_numpy())
     ends = [spearman95(line.length, line.rows) for line in table.itertuples()]
     return table.assign(length_low=[low for low, _ in ends], length_high=[high for _, high in ends])
 
@@ -194,7 +199,7 @@ def _random_heads(row: pd.Series) -> str:
     ends = (row["control_reference_at_length_low"], row["control_reference_at_length_high"])
     draws = draws_in_words(int(row["draws"]), ends if math.isfinite(ends[0]) else None)
     own = signed(row["control_reference_at_length"])
-    p = plain(row["p_reference_at_length"])
+    p = plain(row["p_holm"])
     return f"random heads {own}, {draws}; p = {p} that one draw more is as far from 0"
 
 
@@ -214,4 +219,6 @@ def _verdict(table: pd.DataFrame, reference: Reference | None) -> str:
             lines.append(line)
         known = count(int(np.isfinite(reference.values).sum()), "row")
         text += f" With the {reference.label} at fixed length ({known}): {', '.join(lines)}."
+        if (compared := int(table["p_holm"].notna().sum())) > 1:
+            text += f" The p are corrected for {compared} scorers (Holm)."
     return text

@@ -7,13 +7,13 @@ heads as the attention scores and twice their forward passes. On a scoring that 
    fixed, on ranks. Intervals are percentile bootstraps over rows, each at the level that all of
    them hold together (Bonferroni).
 2. Where random heads' influence was computed too: Spearman with theirs, beside theirs among
-   themselves. If these are alike, it is not *these* heads that it tells of.
+   themselves, against what one more random set might do (set_effects.py). If these are alike, it is
+   not *these* heads that it tells of.
 3. What the top tenth by it shares with the top tenth by each other score.
 """
 
 from __future__ import annotations
 
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,12 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.correlation import draws_in_words, over_draws
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.intervals import BONFERRONI, corrected, percentile
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed
+from circuitseer_core.experiments.set_effects import apart, decided
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -136,20 +138,23 @@ def _controls(
     if len(controls) < 2:
         return None
     at = table.places(controls)
-    pairs = np.array(list(combinations(at, 2)))
+    off = ~np.eye(len(at), dtype=bool)
 
-    def numbers(matrix: Floats) -> tuple[float, float]:
-        return float(matrix[at, own].mean()), float(matrix[pairs[:, 0], pairs[:, 1]].mean())
+    def gap(matrix: Floats) -> float:
+        return float(matrix[np.ix_(at, at)][off].mean() - matrix[at, own].mean())
 
-    with_ours, among = numbers(whole)
-    gaps = np.array([np.subtract(*numbers(matrix)[::-1]) for matrix in resampled])
-    gap = percentile(among - with_ours, gaps)
+    rows_error = float(np.std([gap(matrix) for matrix in resampled], ddof=1))
+    with_ours, alike = whole[at, own], whole[np.ix_(at, at)]
+    compared = decided([apart(with_ours, alike, rows_error, table.rows)])[0]
     return {
-        "spearman": with_ours,
-        "among": among,
-        "gap": gap.estimate,
-        "gap_low": gap.low,
-        "gap_high": gap.high,
+        "draws": len(controls),
+        "spearman": float(with_ours.mean()),
+        "spearman_interval": over_draws(with_ours),
+        "among": float(alike[off].mean()),
+        "gap": compared["gap"],
+        "gap_low": compared["low"],
+        "gap_high": compared["high"],
+        "found": compared["found"],
     }
 
 
@@ -207,10 +212,12 @@ def verdict(numbers: dict[str, Any]) -> str:
     controls = numbers["controls"]
     if controls is None:
         return f"{text} Whether it needs these heads is unknown without --head-influence-controls."
-    apart = "it tells" if controls["gap_low"] > 0 else "no evidence that it tells"
+    tells = "it tells" if controls["found"] else "no evidence that it tells"
+    draws = draws_in_words(controls["draws"], controls["spearman_interval"])
     return (
-        f"{text} With random heads' influence it has Spearman {signed(controls['spearman'])}, "
-        f"theirs among themselves {signed(controls['among'])} (difference {signed(controls['gap'])}"
-        f", {signed(controls['gap_low'])} to {signed(controls['gap_high'])}): {apart} these heads "
-        "from random ones."
+        f"{text} With random heads' influence it has Spearman {signed(controls['spearman'])} "
+        f"({draws}), theirs among themselves {signed(controls['among'])} (difference "
+        f"{signed(controls['gap'])}, {signed(controls['gap_low'])} to "
+        f"{signed(controls['gap_high'])} beside one more random set): {tells} these heads from "
+        "random ones."
     )

@@ -57,7 +57,8 @@ def _rescored(again: dict[str, Any] | None) -> str:
         f" Scoring {count(again['rows'], 'sample')} anew with the heads of {again['sets']} partial "
         f"probes gives Spearman {signed(again['spearman'])} with the chosen heads' scores; soft "
         f"subsets of one seed share {percent(again['overlap_soft'])} (permuted scores "
-        f"{percent(again['overlap_soft_floor']['permuted'])}), top ones "
+        f"{percent(again['overlap_soft_floor']['permuted'])}; of what that leaves "
+        f"{percent(again['overlap_soft_beyond_floor'])}), top ones "
         f"{percent(again['overlap_top'])}."
     )
 

@@ -10,9 +10,11 @@ Yardsticks: the controls against each other (how alike are *any* two sets of hea
 draw from the same scores under another seed, and what the shared noise alone gives (overlap.py).
 
 3. Each set's mean Spearman with all the others. If the reasoning heads were one more random set,
-   theirs would be the lowest of n + 1 with probability 1/(n + 1). Random sets may share heads with
-   each other and share none with the reasoning heads, which alone makes them somewhat more alike:
-   how many they share is told.
+   theirs would be the lowest of n + 1 with probability 1/(n + 1). So small a number of sets cannot
+   stand a correction for several scores: they are held against what one more random set might do,
+   as in set_effects.py, and corrected by Holm. Random sets may share heads with each other and
+   share none with the reasoning heads, which alone makes them somewhat more alike: how many they
+   share is told.
 """
 
 from __future__ import annotations
@@ -36,16 +38,18 @@ from circuitseer_core.correlation import (
     ranks,
 )
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments.comparisons import HOLM, corrected
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.set_effects import Against, agreements, apart, decided
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.columns import control_columns
-from circuitseer_core.runs.experiment_records import Plot
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import HEAD_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.selection.overlap import drawn, noise_floor, shared
-from circuitseer_core.wording import count, percent, plain, signed
+from circuitseer_core.wording import count, listing, percent, plain, signed
 
 NAME = "random-heads"
 
@@ -75,11 +79,16 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         raise UserError(f"scoring {chosen.scores!r} has no random-head controls")
     hashes = draw_hashes(frame["id"].tolist(), chosen.seed)
     noise, other = to_gumbels(hashes), to_gumbels(remix(hashes, 1))
-    lines, summary = [], {}
+    lines: list[dict[str, Any]] = []
+    summary: dict[str, dict[str, Any]] = {}
+    standing: list[Against] = []
     for scorer in scorers:
         comparison = compare(frame, scorer, noise, other, chosen)
         lines += comparison.pop("lines")
+        standing.append(comparison.pop("apart"))
         summary[scorer] = comparison
+    for comparison, decision in zip(summary.values(), decided(standing), strict=True):
+        comparison["apart"] = decision
     numbers = {
         "rows": len(frame),
         "chance": chosen.fraction,
@@ -88,7 +97,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     title = "Do random heads give the same scores?"
     table = pd.DataFrame(lines)
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
+    outcome = _outcome(numbers["scorers"])
+    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, outcome, _PLOTS)
 
 
 _PLOTS = (
@@ -127,11 +137,9 @@ def compare(
                 "overlap_top": shared(top, drawn(control, noise, 0.0, k)),
             }
         )
-    alike = {
-        (a, b): correlation(ranked[a], ranked[b]) for a, b in combinations(range(len(controls)), 2)
-    }
-    among = list(alike.values())
-    spearmans = [line["spearman"] for line in lines]
+    alike = np.array([[correlation(one, two) for two in ranked] for one in ranked])
+    among = alike[np.triu_indices(len(controls), 1)]
+    own = np.array([line["spearman"] for line in lines])
     again = drawn(score, other, options.temperature, k)
     floor = noise_floor(score, noise, options.temperature, k, options.seed)
     mean_soft = float(np.mean([line["overlap_soft"] for line in lines]))
@@ -140,32 +148,36 @@ def compare(
         "spearman": agreement.mean if agreement else float("nan"),
         "spearman_interval": agreement.interval if agreement else None,
         "draws": len(controls),
-        "p_other_than_random": _chance_of_standing_out(spearmans, alike),
-        "spearman_among_controls": float(np.mean(among)) if among else None,
+        "p_other_than_random": rank_chance(-float(own.mean()), -agreements(own, alike)),
+        "apart": apart(own, alike, 0.0, len(frame)),
+        "spearman_among_controls": float(among.mean()) if len(among) else None,
         "overlap_soft": mean_soft,
-        "overlap_soft_interval": over_draws([line["overlap_soft"] for line in lines]),
+        "overlap_soft_interval": over_draws([line["overlap_soft"] for line in lines], (0, 1)),
         "overlap_soft_floor": floor.to_json(),
-        "overlap_soft_beyond_floor": limits.beyond_chance(mean_soft, floor.permuted),
+        "overlap_soft_beyond_floor": floor.beyond(mean_soft),
         "overlap_top": float(np.mean([line["overlap_top"] for line in lines])),
+        "overlap_top_interval": over_draws([line["overlap_top"] for line in lines], (0, 1)),
         "overlap_other_seed": shared(soft, again),
     }
 
 
-def _chance_of_standing_out(
-    spearmans: Sequence[float], alike: dict[tuple[int, int], float]
-) -> float:
-    """Chance that one more random set agrees with the others as little as the reasoning heads do.
-
-    Args:
-        spearmans: the reasoning heads' with each of n controls.
-        alike: the controls' among themselves, by pair.
-    """
-    n = len(spearmans)
-    own_pairs = [
-        [spearmans[i], *(rho for pair, rho in alike.items() if i in pair)] for i in range(n)
-    ]
-    means = [float(np.mean(rhos)) for rhos in own_pairs]
-    return rank_chance(-float(np.mean(spearmans)), [-mean for mean in means])
+def _outcome(scorers: dict[str, dict[str, Any]]) -> Outcome | None:
+    """Found where the reasoning heads stand apart in any score; else by the least certain one."""
+    judged = []
+    for scorer, comparison in scorers.items():
+        gap = comparison["apart"]
+        outcome = Outcome.judge(
+            f"Spearman of {scorer} among random sets less that of the reasoning heads with them",
+            gap["gap"], gap["low"], gap["high"],
+            relevant=limits.CONTROL_MARGIN, comparisons=len(scorers),
+            correction=HOLM if len(scorers) > 1 else None,
+        )  # fmt: skip
+        judged.append(corrected(outcome, gap["found"]))
+    for state in ("found", "inconclusive", "no evidence"):
+        of_state = [one for one in judged if one.state == state]
+        if of_state:
+            return max(of_state, key=lambda one: one.estimate or 0.0)
+    return None
 
 
 def heads_shared(draws: Sequence[Sequence[Head]]) -> float | None:
@@ -177,11 +189,19 @@ def heads_shared(draws: Sequence[Sequence[Head]]) -> float | None:
 
 
 def _verdict(numbers: dict[str, Any]) -> str:
+    scorers = numbers["scorers"]
     text = [f"On {count(numbers['rows'], 'row')} with controls:"]
     text += [
-        _sentence(scorer, comparison, numbers["chance"])
-        for scorer, comparison in numbers["scorers"].items()
+        _sentence(scorer, comparison, numbers["chance"]) for scorer, comparison in scorers.items()
     ]
+    standing_out = [name for name, comparison in scorers.items() if comparison["apart"]["found"]]
+    over = f" (Holm over {count(len(scorers), 'score')})" if len(scorers) > 1 else ""
+    if standing_out:
+        text.append(
+            f"The reasoning heads stand apart from random sets in {listing(standing_out)}{over}."
+        )
+    else:
+        text.append(f"No evidence that the reasoning heads stand apart from random sets{over}.")
     if numbers["heads_shared"]:
         text.append(
             f"Random sets share {percent(numbers['heads_shared'])} of their heads with each other "
@@ -194,19 +214,28 @@ def _sentence(scorer: str, comparison: dict[str, Any], chance: float) -> str:
     among, floor = comparison["spearman_among_controls"], comparison["overlap_soft_floor"]
     draws = draws_in_words(comparison["draws"], comparison["spearman_interval"])
     line = f"{scorer}: Spearman with random heads {signed(comparison['spearman'])} ({draws})"
-    p = comparison["p_other_than_random"]
     if among is not None:
         line += f"; random heads among themselves {signed(among)}"
-        line += f"; p = {plain(p)} that one more random set stands so far apart"
+        p = plain(comparison["p_other_than_random"])
+        line += f"; p = {p} by rank that one more random set stands so far apart"
+    soft, top = (_share(comparison, name) for name in ("overlap_soft", "overlap_top"))
     line += (
-        f"; soft subsets of one seed share {percent(comparison['overlap_soft'])} (the shared "
+        f"; soft subsets of one seed share {soft} (the shared "
         f"noise alone gives {percent(floor['permuted'])} with permuted scores and "
-        f"{percent(floor['uniform'])} with equal ones, another seed "
-        f"{percent(comparison['overlap_other_seed'])}) and top ones "
-        f"{percent(comparison['overlap_top'])} (chance {percent(chance)})"
+        f"{percent(floor['uniform'])} with equal ones; of what permuted scores leave "
+        f"{percent(comparison['overlap_soft_beyond_floor'])}; another seed "
+        f"{percent(comparison['overlap_other_seed'])}) and top ones {top} "
+        f"(chance {percent(chance)})"
     )
     if among is not None and comparison["spearman"] >= among - limits.CONTROL_MARGIN:
         line += "; the reasoning heads stand out no more than any random set"
-    elif not p <= limits.CHANCE:
+    elif not comparison["apart"]["found"]:
         line += "; that the reasoning heads stand out may be chance"
     return line + "."
+
+
+def _share(comparison: dict[str, Any], name: str) -> str:
+    """A mean share over the draws, with its interval: "95 % (93 to 97 %)"."""
+    ends = comparison[f"{name}_interval"]
+    mean = percent(comparison[name])
+    return mean if ends is None else f"{mean} ({percent(ends[0])} to {percent(ends[1])} over draws)"

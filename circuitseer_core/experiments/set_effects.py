@@ -78,6 +78,28 @@ def against(ours: float, draws: Floats, items_error: float, items: int) -> Again
     )
 
 
+def agreements(own: Floats, alike: Floats) -> Floats:
+    """(R,) mean correlation of each random set with all other sets, ours among them.
+
+    Args:
+        own: (R,) correlations of ours with each random set.
+        alike: (R, R) correlations of the random sets among themselves.
+    """
+    return np.asarray((alike.sum(axis=1) - np.diag(alike) + own) / len(own))
+
+
+def apart(own: Floats, alike: Floats, items_error: float, items: int) -> Against:
+    """How much less ours agrees with R random sets than these do among themselves.
+
+    Sets that agree as r_ij = m + a_i + a_j: each set's mean with all others (:func:`agreements`)
+    has a_i to the share 1 - 1/R, ours and theirs alike, which is scaled back, so that the gap is
+    the mean of ``alike`` off its diagonal less that of ``own``.
+    """
+    times = len(own)
+    scale = times / (times - 1) if times > 1 else 1.0
+    return against(-scale * float(own.mean()), -scale * agreements(own, alike), items_error, items)
+
+
 def loss_against(ours: Floats, draws: Floats) -> Against:
     """Effects by sample, (n,) of one set and (R, n) of the random sets, averaged and compared."""
     n = len(ours)

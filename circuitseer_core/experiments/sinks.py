@@ -5,12 +5,14 @@ ablation takes that away too, so a head may matter much for where it does *not* 
 the scored samples every head of the model is observed, and its share on the first token is the
 mean over queries and samples: m_0 of the head's own profile.
 
-Two things follow. The verdict says how the reasoning heads compare with all heads, and the Spearman
-of importance with the sink share says whether importance goes with being a sink.
+Two things follow. The verdict says how the reasoning heads compare with the others, with an
+interval over the samples; and the Spearman of importance with the sink share, with its interval
+over the heads, says whether importance goes with being a sink, or with not being one.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -21,11 +23,13 @@ from circuitseer_core import limits
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.distributions import spearman95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, scored_texts
-from circuitseer_core.runs.experiment_records import Plot
+from circuitseer_core.experiments.intervals import of_mean
+from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, percent, signed
@@ -62,9 +66,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     table = table.sort_values("importance", ascending=False, ignore_index=True)
     table["kind"] = np.where(table["reasoning"], "reasoning heads", "other heads")
     table["name"] = [f"{a}.{b}" for a, b in zip(table["layer"], table["head"], strict=True)]
-    numbers = summary(table) | {"rows": len(ids)}
+    own = np.array([head in reasoning for head in heads])
+    gap = of_mean(shares[:, own].mean(axis=1) - shares[:, ~own].mean(axis=1))
+    numbers = summary(table) | {"rows": len(ids), "gap": [gap.estimate, gap.low, gap.high]}
     title = "How much of its attention does each head leave on the first token?"
-    return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, None, _PLOTS)
+    return ExperimentResult(
+        NAME, title, _verdict(numbers), numbers, table, outcome(numbers), _PLOTS
+    )
 
 
 _PLOTS = (
@@ -90,6 +98,7 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
     from circuitseer_core.model.batches import group_by_tokens, pad
     from circuitseer_core.model.encoding import default_max_length, encode_texts
     from circuitseer_core.model.loading import load_run_model
+    from circuitseer_core.model.memory import in_halves
     from circuitseer_core.runs.progress import Progress
     from circuitseer_core.scoring.profiles import HeadPlan, observe
 
@@ -99,13 +108,19 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
     heads = reference.heads
     plan = HeadPlan([[head] for head in heads], reference.device)
     shares = np.full((len(encoded), len(heads)), np.nan)
+
+    def on_first_token(group: Sequence[int]) -> Floats:
+        batch = [encoded[i] for i in group]
+        lengths = torch.tensor([len(ids) for ids in batch], device=reference.device)
+        profiles = observe(reference, pad(batch, reference.device), lengths, plan)
+        return profiles.observed[..., 0].cpu().numpy()
+
     with Progress(None, "sinks", len(encoded), unit="samples") as progress:
         for group in group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS):
-            batch = [encoded[i] for i in group]
-            lengths = torch.tensor([len(ids) for ids in batch], device=reference.device)
-            profiles = observe(reference, pad(batch, reference.device), lengths, plan)
-            shares[group] = profiles.observed[..., 0].cpu().numpy()
-            progress.advance(len(group))
+            device = reference.device
+            for part, own in in_halves(group, on_first_token, device, lambda i: len(encoded[i])):
+                shares[part] = own
+                progress.advance(len(part))
     usable = np.isfinite(shares).all(axis=1)
     if usable.sum() < 2:
         raise UserError("the model's attention is not finite on these samples")
@@ -117,6 +132,9 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
     own, others = (table.loc[table["reasoning"] == which, "sink_share"] for which in (True, False))
     measured = table.dropna(subset="importance")
     best = table.iloc[0]
+    rho = correlation(
+        ranks(measured["importance"].to_numpy()), ranks(measured["sink_share"].to_numpy())
+    )
     return {
         "heads": len(own),
         "reasoning": float(own.mean()),
@@ -125,10 +143,18 @@ def summary(table: pd.DataFrame) -> dict[str, Any]:
         "others_mostly_sink": float(others.map(limits.mostly_sink).mean()),
         "strongest": [int(best["layer"]), int(best["head"])],
         "strongest_share": float(best["sink_share"]),
-        "spearman": correlation(
-            ranks(measured["importance"].to_numpy()), ranks(measured["sink_share"].to_numpy())
-        ),
+        "spearman": rho,
+        "spearman_interval": list(spearman95(rho, len(measured))),
     }
+
+
+def outcome(numbers: dict[str, Any]) -> Outcome:
+    """Whether importance goes with the attention that a head leaves on the first token."""
+    return Outcome.judge(
+        "Spearman of importance with the share of attention on the first token",
+        numbers["spearman"], *numbers["spearman_interval"],
+        relevant=limits.CORRELATION, side="either",
+    )  # fmt: skip
 
 
 def _verdict(numbers: dict[str, Any]) -> str:
@@ -136,9 +162,17 @@ def _verdict(numbers: dict[str, Any]) -> str:
     return (
         f"On {count(numbers['rows'], 'sample')} the reasoning heads leave "
         f"{percent(numbers['reasoning'])} of their attention on the first token, the other heads "
-        f"{percent(numbers['others'])}; {numbers['mostly_sink']} of the "
+        f"{percent(numbers['others'])} (difference {_points(numbers['gap'])} points over the "
+        f"samples); {numbers['mostly_sink']} of the "
         f"{count(numbers['heads'], 'reasoning head')} leave more than {percent(limits.SINK)} there "
         f"({percent(numbers['others_mostly_sink'])} of the others). The strongest head, "
         f"({layer},{head}), leaves {percent(numbers['strongest_share'])} there. Spearman of "
-        f"importance with this share over all heads: {signed(numbers['spearman'])}."
+        f"importance with this share over all heads: {signed(numbers['spearman'])} "
+        f"(95 % interval {' to '.join(signed(end) for end in numbers['spearman_interval'])})."
     )
+
+
+def _points(gap: list[float]) -> str:
+    """ "−4 (−5 to −3)": a difference of shares with its interval."""
+    estimate, low, high = (signed(100 * value, 0) for value in gap)
+    return f"{estimate} ({low} to {high})"

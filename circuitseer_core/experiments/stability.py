@@ -207,7 +207,8 @@ def _verdict(numbers: dict[str, Any]) -> str:
             f" Scoring {count(again['rows'], 'sample')} with {again['sets']} bootstrapped sets "
             f"instead gives Spearman {signed(again['spearman'])} with the scores of the chosen "
             f"heads; soft subsets of one seed share {percent(again['overlap_soft'])} (permuted "
-            f"scores: {percent(again['overlap_soft_floor']['permuted'])}), top ones "
+            f"scores: {percent(again['overlap_soft_floor']['permuted'])}; of what that leaves "
+            f"{percent(again['overlap_soft_beyond_floor'])}), top ones "
             f"{percent(again['overlap_top'])}."
         )
     return text

@@ -7,6 +7,7 @@ the p-values are corrected by Holm's method, and the verdict speaks of the corre
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -16,16 +17,16 @@ from pydantic import Field, field_validator
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
-from circuitseer_core.runs.experiment_records import Outcome, Plot
+from circuitseer_core.runs.experiment_records import Outcome, Plot, kind_of_draw
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.effects import difference, seeds_to_see
 from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
 from circuitseer_core.training.settings import UNTRAINED, StudySettings
-from circuitseer_core.wording import count, plain, signed
+from circuitseer_core.wording import count, duration, plain, signed
 
 NAME = "training"
 TRAINING_COST, JUDGING_COST = 12.0, 1.5
@@ -98,10 +99,19 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "seeds": {kind: len(of_kind) for kind, of_kind in tables.items()},
         "seconds": round(sum(record.seconds.values()), 1),
         "arms": [arm.to_json() for arm in study.arms.arms],
+        "draw": _draw(study.arms.settings),
     }
     outcome, verdict = _verdict(table, numbers, chosen)
     title = "Does training on the drawn subset help?"
     return ExperimentResult(chosen.name, title, verdict, numbers, table, outcome, _PLOTS)
+
+
+def _draw(arms: dict[str, Any]) -> dict[str, Any] | None:
+    """Of which kind of draw the soft arm is; None where the arms do not say."""
+    if "scorer" not in arms:
+        return None
+    tau = arms.get("temperature")
+    return kind_of_draw(arms["scores"], arms["scorer"], math.inf if tau is None else tau)
 
 
 def estimated_seconds(run: Run, **options: Any) -> float | None:
@@ -245,20 +255,37 @@ def _verdict(
     clear = others[others["p_holm"] < FALSE_FINDING]
     if clear.empty and seeds > 1:
         sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
-    needed = others["seeds_needed"].dropna()
-    if len(needed) and seeds > 1:
-        sentences.append(
-            f"A difference of {RELEVANT} nats would be seen with {int(needed.max())} seeds "
-            "(80 % power, the same held-out samples)."
+    if len(others) and seeds > 1:
+        sentences.append(_seeds_needed(others["seeds_needed"], items))
+    if numbers["seconds"]:
+        sentences.append(f"The models took {duration(numbers['seconds'])} in all.")
+    return _outcome(others, reference, seeds), " ".join(sentences)
+
+
+def _seeds_needed(needed: pd.Series, items: int) -> str:
+    """How many seeds would show the difference that matters, for the arm that needs most."""
+    if needed.isna().any():
+        return (
+            f"For some arms no number of seeds would show a difference of {RELEVANT} nats on "
+            f"{count(items, 'held-out sample')}."
         )
+    return (
+        f"A difference of {RELEVANT} nats would be seen with {int(needed.max())} seeds "
+        "(80 % power, the same held-out samples)."
+    )
+
+
+def _outcome(others: pd.DataFrame, reference: str, seeds: int) -> Outcome | None:
+    """Whether the soft draw trains better than the reference, corrected for the arms compared."""
     if "soft" not in others.index:
-        return None, " ".join(sentences)
+        return None
     soft = others.loc["soft"]
     outcome = Outcome.judge(
         f"held-out response loss after {reference} less that after the soft draw, in nats,",
         -float(soft["difference"]), -float(soft["high"]), -float(soft["low"]),
-        relevant=RELEVANT, comparisons=1,
+        relevant=RELEVANT, comparisons=len(others), correction=HOLM if len(others) > 1 else None,
     )  # fmt: skip
+    outcome = corrected(outcome, bool(soft["p_holm"] < FALSE_FINDING))
     if seeds == 1:
         outcome.state = "inconclusive"
-    return outcome, " ".join(sentences)
+    return outcome

@@ -168,7 +168,8 @@ def overlaps(rows: MatchedRows, options: Options) -> dict[str, Any]:
     """What draws from both scores share: soft ones seed by seed beside the floor, and the tops.
 
     ``overlap_soft``: share of the rows, with the interval over seeds; ``floor``: the same of
-    permuted scores under the same noise; ``beyond_floor``: the gap. ``overlap_top`` beside
+    permuted scores under the same noise; ``beyond_floor``: the gap, ``corrected``: the share on a
+    scale from 0 at the floor to 1, the same rows. ``overlap_top`` beside
     ``chance`` and ``overlap_longest``, what the longest rows share with the other's top.
     """
     k = rows_of(options.fraction, len(rows))
@@ -196,4 +197,9 @@ def overlaps(rows: MatchedRows, options: Options) -> dict[str, Any]:
     for name, values in (("overlap_soft", soft), ("beyond_floor", soft - floor)):
         interval = of_mean(values)
         numbers[name] = [interval.estimate, interval.low, interval.high]
-    return numbers | {"floor": float(floor.mean()), "seeds": options.seeds}
+    level = float(floor.mean())
+    return numbers | {
+        "floor": level,
+        "corrected": limits.beyond_chance(float(soft.mean()), level),
+        "seeds": options.seeds,
+    }

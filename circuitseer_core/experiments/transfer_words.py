@@ -35,7 +35,8 @@ def _subsets(numbers: dict[str, Any]) -> str:
             f"soft draws under one seed share {percent(share, 1)} ({percent(low, 1)} to "
             f"{percent(high, 1)} over {numbers['seeds']} seeds), {percent(gap, 1)} "
             f"({percent(gap_low, 1)} to {percent(gap_high, 1)}) of the rows above the "
-            f"{percent(numbers['floor'], 1)} that permuted scores share under the same noise; "
+            f"{percent(numbers['floor'], 1)} that permuted scores share under the same noise "
+            f"(of what that leaves {percent(numbers['corrected'], 1)}); "
         )
     return text + (
         f"the top-scored ones share {percent(numbers['overlap_top'], 1)} (chance "

@@ -53,6 +53,11 @@ class DrawOverlap:
         """Whether they share more than 95 % of draws from permuted scores would."""
         return self.shared > self.floor.permuted + Z95 * self.floor.permuted_sd
 
+    @property
+    def beyond(self) -> float:
+        """``shared`` on a scale from 0, what the noise alone shares, to 1, the same rows."""
+        return self.floor.beyond(self.shared)
+
 
 @dataclass(frozen=True)
 class Agreement:

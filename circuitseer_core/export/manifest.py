@@ -178,6 +178,8 @@ def _common(
             settings=detection.settings,
             probe_data=detection.probe_data,
             n_probe=detection.n_probe,
+            probe_left_out=detection.probe_left_out,
+            probe_pool_seen=detection.probe_pool_seen,
             noise_floor=detection.noise_floor,
             noise_pairs=detection.noise_pairs,
             noise_against=detection.noise_against,

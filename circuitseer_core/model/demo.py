@@ -61,13 +61,14 @@ def _convert(source: Path, folder: Path) -> None:
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     location = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     try:
-        model = AutoModelForCausalLM.from_pretrained(**location)
+        model = AutoModelForCausalLM.from_pretrained(**location, trust_remote_code=False)
         # The weights are dequantised on load; saving would otherwise insist on the GGUF quantiser.
         model.hf_quantizer = None
         if hasattr(model.config, "quantization_config"):
             del model.config.quantization_config
         model.save_pretrained(unfinished)
-        AutoTokenizer.from_pretrained(**location).save_pretrained(unfinished)
+        tokenizer = AutoTokenizer.from_pretrained(**location, trust_remote_code=False)
+        tokenizer.save_pretrained(unfinished)
         if not folder.exists():
             unfinished.rename(folder)
     finally:

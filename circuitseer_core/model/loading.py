@@ -21,6 +21,7 @@ from circuitseer_core.model.attention import NAME
 from circuitseer_core.model.placement import (
     SPREAD,
     first_of_several_gpus,
+    make_current,
     placement,
     refuse_weights_elsewhere,
 )
@@ -142,6 +143,7 @@ def load_model(
             safetensors files, or an architecture without reachable heads.
     """
     on = first_of_several_gpus() if device == SPREAD else resolve_device(device)
+    make_current(on)
     precision = resolve_dtype(dtype, on)
     placing = placement(on, precision, spread=device == SPREAD, weight_bits=weight_bits)
     source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import numpy as np
 import torch
 from torch import Tensor
 
-from circuitseer_core.model.batches import Batch
+from circuitseer_core.aliases import Floats
+from circuitseer_core.model.batches import Batch, loss_batch
+from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.memory import in_halves
 from circuitseer_core.model.reference import ReferenceModel
 
 LOGIT_BYTES = {"cpu": 64 * 2**20, "cuda": 2**30}
@@ -56,3 +62,16 @@ def sample_losses(reference: ReferenceModel, hidden: Tensor, batch: Batch) -> Te
 def clean_losses(reference: ReferenceModel, batch: Batch) -> Tensor:
     """Mean clean loss of every sample, (B,) float64 nats."""
     return sample_losses(reference, reference.hidden(batch.ids), batch)[0]
+
+
+def losses_of(reference: ReferenceModel, samples: Sequence[Encoded]) -> Floats:
+    """Mean clean loss of every sample, (n,) nats, in one batch or in as many as memory asks for.
+
+    Raises UserError where it does not hold one sample.
+    """
+
+    def losses(some: Sequence[Encoded]) -> Floats:
+        return clean_losses(reference, loss_batch(some, reference.device)).numpy()
+
+    parts = in_halves(samples, losses, reference.device, lambda sample: sample.n_tokens)
+    return np.concatenate([part for _, part in parts])

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import ctypes
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import TypeVar
@@ -36,6 +36,7 @@ _FORMS = (
 )
 """What says that memory ran out in errors that have no type of their own."""
 
+Item = TypeVar("Item")
 Result = TypeVar("Result")
 
 # Names: mallopt(3).
@@ -101,6 +102,33 @@ def fitting(work: Callable[[], Result]) -> Result | None:
 def too_long(tokens: int) -> UserError:
     """What to say where memory does not hold one sample."""
     return UserError(f"a sample of {tokens} tokens does not fit in memory: lower --max-length")
+
+
+def in_halves(
+    items: Sequence[Item],
+    work: Callable[[Sequence[Item]], Result],
+    device: torch.device,
+    tokens: Callable[[Item], int],
+) -> Iterator[tuple[Sequence[Item], Result]]:
+    """The items with what ``work`` makes of them: together, or of halves where memory runs out.
+
+    Args:
+        work: never gives None, which stands for memory that ran out.
+        tokens: how long an item is, for the one line where memory does not hold a single one.
+
+    Raises:
+        UserError: see ``tokens``.
+    """
+    done = fitting(partial(work, items))
+    if done is not None:
+        yield items, done
+        return
+    release(device)
+    if len(items) == 1:
+        raise too_long(tokens(items[0]))
+    middle = len(items) // 2
+    for half in (items[:middle], items[middle:]):
+        yield from in_halves(half, work, device, tokens)
 
 
 def find_token_budget(run: Callable[[int, int], None], length: int, device: torch.device) -> int:

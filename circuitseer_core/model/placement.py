@@ -26,6 +26,16 @@ def first_of_several_gpus() -> torch.device:
     return torch.device("cuda", 0)
 
 
+def make_current(device: torch.device) -> None:
+    """Let what torch makes without being told a device be made for this one.
+
+    Pinned memory and events are such things: in a worker on the second GPU they would else open
+    the first one, which is another worker's.
+    """
+    if device.type == "cuda" and device.index is not None:
+        torch.cuda.set_device(device)
+
+
 def placement(
     device: torch.device, dtype: torch.dtype, *, spread: bool, weight_bits: str
 ) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from circuitseer_core.runs.records import Record
+from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.wording import percent, signed
 
 State = Literal["found", "no evidence", "inconclusive"]
@@ -136,3 +137,29 @@ class ExperimentRecord(Record):
     seconds: float | None = None
     outcome: Outcome | None = None
     plots: list[Plot] = Field(default_factory=list)
+
+    def tells_of(self, draw: dict[str, Any]) -> bool:
+        """Whether a training study is about a draw like this: scores, scorer and temperature.
+
+        Studies of before that was kept do not say, and are taken to be.
+        """
+        return self.numbers.get("draw") in (None, draw)
+
+
+def kind_of_draw(scores: str, scorer: str, temperature: float) -> dict[str, Any]:
+    """What a training study and a selection have in common where they are of one kind of draw."""
+    return {"scores": scores, "scorer": scorer, "temperature": f"{float(temperature):g}"}
+
+
+def draw_of(selection: SelectionRecord) -> dict[str, Any]:
+    """The kind of draw that a selection is; with anything beyond the three, one of its own."""
+    settings = selection.settings.to_json()
+    beyond = {
+        name: value
+        for name, plain in (("length_control", "none"), ("stratify", "none"), ("lowest", False))
+        if (value := settings.get(name, plain)) != plain
+    }
+    if lengths := settings.get("match_lengths"):
+        beyond["match_lengths"] = lengths
+    drawn_by = selection.settings
+    return kind_of_draw(selection.scores, drawn_by.scorer, selection.temperature) | beyond

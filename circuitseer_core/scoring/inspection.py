@@ -24,6 +24,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import AttentionCall, Intervention, StopForward, intervening
 from circuitseer_core.model.encoding import EncodedText, default_max_length, encode_texts
 from circuitseer_core.model.live import live_model
+from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.texts import chosen_texts
@@ -122,11 +123,22 @@ def inspect_sample(
 def observe(
     reference: ReferenceModel, ids: Sequence[int], heads: Sequence[Head]
 ) -> PatternObserver:
-    """What some heads attend to on one text of T tokens, from one forward pass."""
-    observer = PatternObserver(heads, len(ids))
-    row = torch.tensor([list(ids)], device=reference.device)
-    with torch.inference_mode(), intervening(observer), suppress(StopForward):
-        reference.hidden(row)
+    """What some heads attend to on one text of T tokens, from one forward pass.
+
+    Raises UserError where memory does not hold it.
+    """
+
+    def looked() -> PatternObserver:
+        observer = PatternObserver(heads, len(ids))
+        row = torch.tensor([list(ids)], device=reference.device)
+        with torch.inference_mode(), intervening(observer), suppress(StopForward):
+            reference.hidden(row)
+        return observer
+
+    observer = fitting(looked)
+    if observer is None:
+        release(reference.device)
+        raise too_long(len(ids))
     return observer
 
 

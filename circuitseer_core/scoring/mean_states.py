@@ -29,7 +29,7 @@ from circuitseer_core.checksums import is_whole, write_table
 from circuitseer_core.files import atomic_path
 from circuitseer_core.model.batches import group_by_tokens, pad
 from circuitseer_core.model.encoding import encode_texts
-from circuitseer_core.model.memory import fitting, too_long
+from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 
 BATCH_TOKENS = {"cpu": 2048, "cuda": 16_384}
@@ -65,6 +65,7 @@ def mean_states(
         group = waiting.pop(0)
         means = fitting(partial(_means, reference, [texts[i].ids for i in group]))
         if means is None:
+            release(reference.device)
             if len(group) == 1:
                 raise too_long(len(texts[group[0]].ids))
             half = len(group) // 2

@@ -31,7 +31,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.model.loading import load_run_model, pickle_allowed
+from circuitseer_core.model.loading import load_run_model, load_tokenizer, pickle_allowed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord, ScoringRecord
@@ -234,12 +234,7 @@ def _encode(
 
 @lru_cache(maxsize=1)
 def _tokenizer(model: str, revision: str | None) -> Any:
-    from transformers import AutoTokenizer
-
-    from circuitseer_core.model import demo
-
-    source = str(demo.model_folder()) if model == "demo" else model
-    return AutoTokenizer.from_pretrained(source, revision=revision)
+    return load_tokenizer(model, revision)[0]
 
 
 def _connect(address: str | None) -> None:

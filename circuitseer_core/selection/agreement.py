@@ -8,13 +8,15 @@ two-sided binomial test against one half.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from circuitseer_core.correlation import over_draws
 from circuitseer_core.runs.review_records import BANDS, ReviewBatch
 from circuitseer_core.selection.review import DECIDED, ReviewState
 
@@ -49,6 +51,51 @@ class Agreement:
         from scipy.stats import binomtest  # seconds of imports, for pages that show no batch
 
         return float(binomtest(self.agreed, self.decided, 0.5).pvalue)
+
+
+@dataclass(frozen=True, slots=True)
+class MeanAgreement:
+    """Agreement with each of several draws of random heads that decide any pair, and their mean."""
+
+    draws: tuple[Agreement, ...]
+
+    @property
+    def rate(self) -> float:
+        """The mean over the draws; NaN where there are none."""
+        rates = [draw.rate for draw in self.draws]
+        return float(np.mean(rates)) if rates else float("nan")
+
+    @property
+    def decided(self) -> int:
+        """Pairs that a draw decides, on average."""
+        return round(float(np.mean([draw.decided for draw in self.draws]))) if self.draws else 0
+
+    @property
+    def agreed(self) -> int:
+        """Of these, those that agree."""
+        return round(self.rate * self.decided) if self.draws else 0
+
+    @property
+    def ties(self) -> int:
+        """Pairs that a draw does not decide, on average."""
+        return round(float(np.mean([draw.ties for draw in self.draws]))) if self.draws else 0
+
+    @property
+    def interval(self) -> tuple[float, float]:
+        """95 %: Wilson's over so many pairs, and Student's t over the draws, added in squares."""
+        if not self.draws:
+            return 0.0, 1.0
+        low, high = wilson(self.agreed, self.decided)
+        ends = over_draws([draw.rate for draw in self.draws], (-math.inf, math.inf))
+        of_draws = 0.0 if ends is None else (ends[1] - ends[0]) / 2
+        below, above = (float(np.hypot(self.rate - low, of_draws)),
+                        float(np.hypot(high - self.rate, of_draws)))  # fmt: skip
+        return max(0.0, self.rate - below), min(1.0, self.rate + above)
+
+
+def mean_agreement(each: Iterable[Agreement]) -> MeanAgreement:
+    """Of the draws that decide any pair."""
+    return MeanAgreement(tuple(draw for draw in each if draw.decided))
 
 
 def agreement(verdicts: pd.DataFrame) -> Agreement:

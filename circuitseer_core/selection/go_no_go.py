@@ -18,7 +18,7 @@ from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import control_columns
-from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
+from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, draw_of
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.selection_records import Distinctness, Rival, SelectionRecord
@@ -59,21 +59,25 @@ def measured(run: Run, settings: SelectionSettings, drawing: Drawing) -> Distinc
         return None
 
 
-def training_outcome(run: Run) -> Outcome | None:
-    """What the newest training study of the run found of the soft draw; None without one."""
+def training_outcome(run: Run, selection: SelectionRecord) -> Outcome | None:
+    """What the newest training study of such a draw found; None without one.
+
+    Such a draw: by the same scores, scorer and temperature, and as plain as an arm.
+    """
+    draw = draw_of(selection)
     records = [
         record
         for path in sorted((run.path / "experiments").glob("training*.json"))
         if (record := read_or_none(ExperimentRecord, path)) is not None
     ]
-    judged = [record for record in records if record.outcome is not None]
+    judged = [r for r in records if r.outcome is not None and r.tells_of(draw)]
     return max(judged, key=lambda record: record.finished or "").outcome if judged else None
 
 
 def go_no_go(run: Run, selection: SelectionRecord) -> GoNoGo:
     """The decision about one selection of a run, from what was measured when it was drawn."""
     rivals = selection.distinct
-    training = training_outcome(run)
+    training = training_outcome(run, selection)
     if rivals is None:
         text = "Open: this selection was drawn before rivals were measured; draw it again to know"
         return GoNoGo("open", f"{text}; {_training(training)}.")
@@ -122,7 +126,7 @@ def _points(share: float) -> str:
 
 def _training(outcome: Outcome | None) -> str:
     if outcome is None:
-        return "whether training on it is better is unknown (no training study in this run)"
+        return "whether training on it is better is unknown (no training study of such a draw)"
     word = {
         "found": "training on it was better than on the reference arm",
         "no evidence": "no evidence that training on it is better than on the reference arm",

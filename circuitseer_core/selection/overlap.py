@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.limits import beyond_chance
 from circuitseer_core.selection.gumbel import key_order, sampling_keys
 
 
@@ -42,6 +43,10 @@ class NoiseFloor:
     uniform: float
     permuted: float
     permuted_sd: float
+
+    def beyond(self, share: float) -> float:
+        """A share on a scale from 0, what permuted scores share, to 1, the same rows."""
+        return beyond_chance(share, self.permuted)
 
     def to_json(self) -> dict[str, float]:
         """For JSON."""

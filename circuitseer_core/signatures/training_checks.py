@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pandas as pd
 
-from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core import limits
+from circuitseer_core.runs.experiment_records import ExperimentRecord, draw_of
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
@@ -20,15 +19,17 @@ SOFT = "soft"
 def worse_than_random(facts: Evidence) -> Signature | None:
     """Held-out loss after the soft draw above that after the reference arm, beyond the interval.
 
-    Unknown without a study; None without a selection, of which there would be nothing to know.
+    Where the study compared several arms, the corrected chance has to agree. Unknown without a
+    study of such a draw (scores, scorer, temperature); None without a selection, of which there
+    would be nothing to know.
     """
     if facts.selection is None:
         return None
-    study = _newest(facts.run.path / "experiments")
+    study = _newest(facts)
     if study is None:
         text = (
-            "No model was trained on this draw (0 training studies in this run), so whether it is "
-            "better than random rows, or worse, is unknown."
+            "No model was trained on such a draw (0 training studies of it in this run), so "
+            "whether it is better than random rows, or worse, is unknown."
         )
         return Signature(
             _KEY, "info", "Whether it trains better than random is unknown", text, None, _PAGE
@@ -36,32 +37,38 @@ def worse_than_random(facts: Evidence) -> Signature | None:
     record, row = study
     reference = str(record.numbers.get("reference", "the reference arm"))
     difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
+    corrected = float(row.get("p_holm", float("nan")))
+    holm = "" if pd.isna(corrected) else f"; p = {plain(corrected)} after Holm's correction"
     text = (
         f"After training on the soft draw the held-out loss is {signed(difference, 4)} nats from "
         f"that after {reference} (95 % interval {signed(low, 4)} to {signed(high, 4)}, "
-        f"{count(int(row['seeds']), 'seed')}, {count(int(row['items']), 'held-out sample')})."
+        f"{count(int(row['seeds']), 'seed')}, {count(int(row['items']), 'held-out sample')}{holm})."
     )
     if int(row["seeds"]) == 1:
         text += " One seed: that is of two models, and tells nothing of the draws."
         title = "One training seed does not tell whether this draw is better than random rows"
         return Signature(_KEY, "info", title, text, difference, _PAGE)
-    if low > 0:
-        title = "Training on this draw was worse than on random rows"
+    clear = pd.isna(corrected) or corrected < limits.CHANCE
+    if low > 0 and clear:
+        title = "Training on such a draw was worse than on random rows"
         return Signature(_KEY, "warn", title, text, difference, _PAGE)
-    if high < 0:
-        title = "Training on this draw was better than on random rows"
+    if high < 0 and clear:
+        title = "Training on such a draw was better than on random rows"
         return Signature(_KEY, "good", title, text, difference, _PAGE)
     text += f" A difference of less than {plain(max(-low, high))} nats would not show."
-    title = "Training on this draw was no clearly better or worse than on random rows"
+    title = "Training on such a draw was no clearly better or worse than on random rows"
     return Signature(_KEY, "info", title, text, difference, _PAGE)
 
 
-def _newest(folder: Path) -> tuple[ExperimentRecord, pd.Series] | None:
-    """The newest study with a line for the soft draw on all held-out samples, and that line."""
+def _newest(facts: Evidence) -> tuple[ExperimentRecord, pd.Series] | None:
+    """The newest study of such a draw as the selection's with a line for the soft draw on all
+    held-out samples, and that line."""
+    assert facts.selection is not None
+    draw = draw_of(facts.selection)
     studies = []
-    for path in folder.glob("training*.json"):
+    for path in (facts.run.path / "experiments").glob("training*.json"):
         record = read_or_none(ExperimentRecord, path)
-        if record is None:
+        if record is None or not record.tells_of(draw):
             continue
         try:
             table = pd.read_parquet(path.with_suffix(".parquet"))

@@ -12,10 +12,10 @@ import torch
 from circuitseer_core.aliases import Floats
 from circuitseer_core.data.answers import extract_answer, lists_options, same_answer
 from circuitseer_core.data.sample import Sample
-from circuitseer_core.model.batches import group_by_tokens, loss_batch
+from circuitseer_core.model.batches import group_by_tokens
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.generation import greedy_continuations
-from circuitseer_core.model.losses import clean_losses
+from circuitseer_core.model.losses import losses_of
 from circuitseer_core.model.reference import ReferenceModel
 
 
@@ -33,8 +33,7 @@ def response_losses(
     cast = torch.autocast(device.type, torch.bfloat16) if bf16 else nullcontext()
     with torch.inference_mode(), cast:
         for group in group_by_tokens([s.n_tokens for s in samples], token_budget):
-            batch = loss_batch([samples[i] for i in group], device)
-            losses[group] = clean_losses(reference, batch).numpy()
+            losses[group] = losses_of(reference, [samples[i] for i in group])
             on_samples(len(group))
     return losses
 

@@ -71,6 +71,23 @@ def test_a_click_starts_the_experiment_with_its_options(
     assert "option splits" in page.error[0].value
 
 
+def test_any_two_runs_can_be_compared(
+    run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = synthetic(runs_home, "other", Shape(rows=200))
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("evidence", "made")
+    choice = page.selectbox(key="option_transfer_other")
+    assert str(other.path) in choice.options
+    choice.select(str(other.path))
+    page.button(key="run_transfer").click()
+    settled(page.run())
+    asked = ["validate", "--run", str(run.path), "transfer", "--set", f"other={other.path}"]
+    assert started == [[asked]]
+    assert "Spearman of variance" in EXPERIMENTS["transfer"].run(run, other=str(other.path)).verdict
+
+
 def test_an_uploaded_export_is_checked(run: Run, tmp_path: Path) -> None:
     select_run(run, SelectionSettings.of(name="new", fraction=0.2))
     done = export(run, "new", tmp_path / "new.jsonl")

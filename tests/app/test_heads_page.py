@@ -41,6 +41,17 @@ def test_the_rule_is_live(
     assert metric(settled(app), "Heads kept") == want
 
 
+@pytest.mark.parametrize(("label", "rule"), [("Lower bound", "lcb"), ("Few false", "bh")])
+def test_heads_beyond_their_error_and_how_many_would_pass_by_chance(
+    runs_home: Path, label: str, rule: str
+) -> None:
+    run = synthetic(runs_home)
+    app = open_page("heads", "made", rule=label)
+    assert metric(app, "Heads kept") == f"{len(select_heads(run.heads(), rule))} / 48"
+    by_chance = "about 1.2 heads would pass the lower bound" in texts(app)
+    assert by_chance == (rule == "lcb"), "2.5 % of 48"
+
+
 def test_a_head_in_the_link_is_the_one_in_view(runs_home: Path) -> None:
     run = synthetic(runs_home)
     app = open_page("heads", "made", layer="3", head="5")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
@@ -37,6 +38,14 @@ def test_the_warnings_are_those_of_core_in_its_words(runs_home: Path) -> None:
         assert inline(signature.title) in shown
         assert literal(signature.text) in shown
     assert literal(summary(Evidence(run), signatures)) in shown
+
+
+def test_the_decision_about_the_newest_draw_is_there(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    sentence = go_no_go(run, run.selection(run.selections()[0])).sentence
+    assert literal(sentence) in texts(open_page("overview", "made"))
+    synthetic(runs_home, "fresh", Shape(detect_only=True))
+    assert "Is a draw from this run" not in texts(open_page("overview", "fresh"))
 
 
 def test_every_warning_that_a_click_can_meet_has_its_link(runs_home: Path) -> None:

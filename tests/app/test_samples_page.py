@@ -167,6 +167,19 @@ def test_a_batch_goes_back_is_taken_up_again_and_ended(run: Run) -> None:
     assert "Ended after 1 of 20 pairs." in texts(again)
 
 
+def test_forty_verdicts_are_offered_for_a_fit_and_fewer_are_not(run: Run) -> None:
+    ids = run.scores(columns=["id"])["id"].tolist()
+    pairs = list(zip(ids[:80:2], ids[1:80:2], strict=True))
+    for left, right in pairs[:39]:
+        entry = {"kind": "verdict", "left": left, "right": right, "choice": "left"}
+        review.append(run.path, entry)
+    assert "can be fitted" not in texts(open_page("samples", "made", view="Blind review"))
+    review.append(run.path, entry | {"left": pairs[39][0], "right": pairs[39][1]})
+    page = open_page("samples", "made", view="Blind review")
+    assert "40 pairs are decided: the heads can be fitted" in texts(page)
+    assert "Fit to the verdicts" in [link.proto.label for link in page.get("page_link")]
+
+
 def progress(page: AppTest) -> str:
     return " ".join(str(p.proto.text) for p in page.get("progress"))
 

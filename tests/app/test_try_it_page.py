@@ -65,6 +65,8 @@ def test_losses_continuations_and_random_heads_are_shown() -> None:
         metric(page, "Ablated") - metric(page, "Clean loss"), abs=2e-3
     )
     assert "5 draws of as many random heads" in texts(page)
+    mean = next(m.value for m in page.metric if m.label == "ΔL, random")
+    assert f"(mean {mean}, 95 % interval " in texts(page)
     assert "tokens at most" in texts(page)
 
 

@@ -93,6 +93,12 @@ def test_trainers_get_the_same_steps_and_other_data(built: tuple[Run, Path]) -> 
         assert {file.stem for file in files} == {arm.label for arm in record.arms}
         settings = [yaml.safe_load(file.read_text()) for file in files]
         assert len({one["max_steps"] for one in settings}) == 1
+        rest = [
+            {k: v for k, v in one.items() if k not in ("datasets", "dataset", "seed", "output_dir")}
+            for one in settings
+        ]
+        assert all(one == rest[0] for one in rest), "nothing else differs between arms"
+    assert "counts the prompt's tokens too" in (out / "trl" / "soft-s0.yaml").read_text()
     for arm in record.arms:
         named = entries[arm.label]["file_name"]
         assert (out / "llama-factory" / named).resolve() == (out / arm.file).resolve()

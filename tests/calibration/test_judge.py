@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from circuitseer_core.calibration.judge import Judge, Judged, mean_of
+from circuitseer_core.calibration.judge import Judge, Judged, mean_of, mean_over_sets
 from circuitseer_core.correlation import partial, spearman
 
 
@@ -70,3 +70,16 @@ def test_differences_and_means_are_taken_draw_by_draw() -> None:
     assert one.minus(two).value == pytest.approx(0.3)
     assert np.allclose(one.minus(two).draws, [0.3, 0.3])
     assert mean_of([one, two]).value == pytest.approx(0.35)
+
+
+def test_a_mean_over_sets_leaves_open_what_other_sets_would_give() -> None:
+    rng = np.random.default_rng(0)
+    rows = rng.normal(0, 0.02, 2000)  # what other rows change, the same for all sets
+    level = rng.normal(0.2, 0.1, 10)
+    sets = [Judged(value, value + rows) for value in level]
+    judged, fixed = mean_over_sets(sets), mean_of(sets)
+    assert judged.value == fixed.value == pytest.approx(level.mean())
+    wanted = np.hypot(0.02, level.std() / 10**0.5)
+    assert judged.draws.std() == pytest.approx(wanted, rel=0.1) and fixed.draws.std() < 0.021
+    again = mean_over_sets(sets)
+    assert np.array_equal(again.draws, judged.draws)

@@ -9,12 +9,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from circuitseer_core.detection import parts
 from circuitseer_core.detection.cost import FORWARDS_PER_EVALUATION
 from circuitseer_core.detection.detect import detect
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
+from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ProgressRecord
 from tests.support.data_files import write_data
@@ -220,3 +222,25 @@ def test_a_run_goes_on_on_another_device(tmp_path: Path) -> None:
     assert [p.stat().st_mtime_ns for p in run.importance_dir.iterdir()] == before
     one, other = (DetectSettings(**options, device=d) for d in ("cpu", "cuda:1"))
     assert one.fingerprint() == other.fingerprint()
+
+
+def test_memory_running_out_on_candidates_changes_no_loss(
+    setup: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tmp, options = setup
+    whole = run_detect(tmp / "whole", options)
+    longest = int(whole.probe()["n_tokens"].max())
+    true_hidden, failed = ReferenceModel.hidden, list[int]()
+
+    def hidden(self: ReferenceModel, ids: torch.Tensor) -> torch.Tensor:
+        if ids.numel() > 3 * longest:
+            failed.append(len(ids))
+            raise torch.OutOfMemoryError("injected")
+        return true_hidden(self, ids)
+
+    monkeypatch.setattr(ReferenceModel, "hidden", hidden)
+    scarce = run_detect(tmp / "scarce", options)
+    assert max(failed) == 10, "all candidates were one batch"
+    pools = [run.pool().set_index("id")["base_loss"] for run in (whole, scarce)]
+    assert (pools[0] - pools[1].reindex(pools[0].index)).abs().max() <= 1e-5
+    assert np.allclose(whole.heads()["importance"], scarce.heads()["importance"], atol=1e-5)

@@ -14,6 +14,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from tests.support.crafted_run import add_scores
 from tests.support.records import edit_run
 
@@ -155,6 +156,7 @@ class TestWithAModel:
         assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (
             20, pytest.approx(1.0), 1.0, 1.0,
         )  # fmt: skip
+        assert same["overlap_soft_beyond_floor"] == pytest.approx(1.0)
         other = rescored(run, chosen, [[(0, 1), (1, 3)]], rescoring)
         assert other["spearman"] < 0.99
 
@@ -165,3 +167,6 @@ class TestWithAModel:
         result = EXPERIMENTS["stability"].run(run, rescore="15", sets="4", bootstraps="50")
         assert result.numbers["rescored"]["rows"] == 15
         assert "Scoring 15 samples with 4 bootstrapped sets" in result.verdict
+        again = result.numbers["rescored"]
+        beyond = percent(again["overlap_soft_beyond_floor"])
+        assert f"of what that leaves {beyond})" in result.verdict

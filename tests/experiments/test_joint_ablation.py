@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from circuitseer_core.experiments.joint_ablation import loss_table, summary
+from circuitseer_core.experiments.joint_ablation import _outcome, _verdict, loss_table, summary
 
 
 class TestJointNumbers:
@@ -37,3 +37,39 @@ class TestJointNumbers:
         assert table["delta"].tolist() == pytest.approx([0, 1.5, 0.1, 0.2])
         assert table["heads"].tolist() == [0, 2, 1, 1]
         assert table.loc["reasoning heads", "stderr"] == pytest.approx(0.5)
+
+
+def _losses(own: float, seed: int = 0) -> np.ndarray:
+    """Clean, the set, 20 controls of unlike effects; 40 samples, the last 17 controls on 24."""
+    rng = np.random.default_rng(seed)
+    clean = 1 + rng.random(40)
+    effects = rng.lognormal(-1.5, 0.5, 21)
+    effects[0] += own
+    losses = np.vstack([clean, clean + effects[:, None] * rng.lognormal(0, 0.2, (21, 40))])
+    losses[5:, 24:] = np.nan
+    return losses
+
+
+def test_a_planted_joint_effect_is_found() -> None:
+    numbers = summary(_losses(2.0), 0.9, 14)
+    outcome = _outcome(numbers)
+    assert outcome is not None and outcome.state == "found" and outcome.low > 1
+    assert numbers["against"]["draws"] == 20 and numbers["p_samples"] == 24
+
+
+def test_a_set_like_others_is_not_found() -> None:
+    """Held against the mean of three controls, with the samples' error alone, many would be."""
+    states, plain = [], 0
+    for seed in range(60):
+        numbers = summary(_losses(0.0, seed), 0.9, 14)
+        outcome = _outcome(numbers)
+        assert outcome is not None
+        states.append(outcome.state)
+        plain += abs(numbers["gap"]) > 2.03 * numbers["gap_stderr"] and numbers["gap"] > 0
+    assert states.count("found") <= 6 < plain
+
+
+def test_the_verdict_says_what_is_not_beyond() -> None:
+    for own, words in ((2.0, False), (0.0, True)):
+        numbers = summary(_losses(own), 0.9, 14) | {"data": "held-out samples"}
+        assert (": not beyond" in _verdict(numbers)) == words

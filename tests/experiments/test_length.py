@@ -53,6 +53,33 @@ class TestLength:
         )
         assert np.isnan(table.loc["b", "control_length"])  # no row of b carries a control
 
+    @pytest.mark.parametrize(("slope", "state"), [(1.0, "found"), (0.0, "no evidence")])
+    def test_length_that_drives_is_found_and_that_which_does_not_is_not(
+        self, run: Run, slope: float, state: str
+    ) -> None:
+        rng = RNG(5)
+        tokens = rng.integers(10, 90, 600)
+        add_scores(run, {"variance": slope * tokens + rng.normal(0, 20, 600), "n_tokens": tokens})
+        outcome = EXPERIMENTS["length"].run(run).outcome
+        assert outcome is not None and outcome.state == state
+
+    def test_several_scorers_beside_controls_are_corrected_and_named(
+        self, run: Run, frame: dict[str, Any]
+    ) -> None:
+        del frame["steps"], frame["source"]
+        rng = RNG(1)
+        frame["focus"] = frame["variance"] + rng.normal(0, 5, 120)
+        for draw in range(20):
+            frame[f"control_variance_{draw}"] = frame["n_tokens"] + rng.normal(0, 5, 120)
+            frame[f"control_focus_{draw}"] = frame["n_tokens"] + rng.normal(0, 5, 120)
+        add_scores(run, frame)
+        result = EXPERIMENTS["length"].run(run)
+        table = result.table.set_index("scorer")
+        assert table["p_reference_at_length"].tolist() == pytest.approx([1 / 21, 1 / 21])
+        assert table["p_holm"].tolist() == pytest.approx([2 / 21, 2 / 21])
+        assert "p = 0.095" in result.verdict
+        assert "corrected for 2 scorers (Holm)" in result.verdict
+
     def test_references(self, run: Run, frame: dict[str, Any]) -> None:
         steps = frame.pop("steps")
         frame["original"][7] = json.dumps({"level": True})

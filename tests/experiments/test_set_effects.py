@@ -9,6 +9,8 @@ from scipy import stats
 
 from circuitseer_core.experiments.set_effects import (
     against,
+    agreements,
+    apart,
     bootstrap_means,
     by_source,
     decided,
@@ -109,3 +111,31 @@ def test_bootstraps_are_seeded() -> None:
 def test_exact_interval(right: int, asked: int) -> None:
     want = stats.binomtest(right, asked).proportion_ci(method="exact")
     assert exact_interval(right, asked) == pytest.approx((want.low, want.high))
+
+
+def correlations(rng: np.random.Generator, own: float, sets: int) -> tuple[np.ndarray, np.ndarray]:
+    """Correlations of one set with ``sets`` random ones, and of these: m + a_i + a_j and noise."""
+    level = rng.normal(0, 0.05, sets + 1)
+    level[0] -= own
+    noise = rng.normal(0, 0.01, (sets + 1, sets + 1))
+    matrix = 0.8 + level[:, None] + level + (noise + noise.T) / 2
+    np.fill_diagonal(matrix, 1.0)
+    return matrix[0, 1:], matrix[1:, 1:]
+
+
+@pytest.mark.parametrize("sets", [3, 20])
+def test_a_set_that_agrees_as_others_do_does_not_stand_apart(sets: int) -> None:
+    decisions = [
+        decided([apart(*correlations(RNG(seed), 0.0, sets), 0.0, 500)])[0] for seed in range(300)
+    ]
+    assert sum(one["found"] for one in decisions) <= 21  # 7 %, of both sides' 5 %
+    assert np.mean([one["low"] <= 0 <= one["high"] for one in decisions]) > 0.9
+
+
+def test_a_set_that_stands_apart_is_found_and_measured() -> None:
+    own, alike = correlations(RNG(0), 0.4, 20)
+    [standing] = decided([apart(own, alike, 0.0, 500)])
+    off = alike[~np.eye(20, dtype=bool)]
+    assert standing["gap"] == pytest.approx(off.mean() - own.mean()) and standing["found"]
+    by_hand = [(alike[i].sum() - 1 + own[i]) / 20 for i in range(20)]
+    assert agreements(own, alike) == pytest.approx(by_hand)

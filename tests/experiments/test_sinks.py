@@ -9,9 +9,10 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import stats
 
 from circuitseer_core.experiments import EXPERIMENTS
-from circuitseer_core.experiments.sinks import summary
+from circuitseer_core.experiments.sinks import outcome, summary
 from circuitseer_core.runs.folder import Run
 from tests.support.crafted_run import add_scores
 from tests.support.detected_run import detected_run
@@ -50,6 +51,12 @@ def test_shares_are_those_of_eager_attention(run: Run) -> None:
     assert result.table["reasoning"].sum() == 2
     best = result.table.iloc[0]
     assert f"({best['layer']},{best['head']}), leaves" in result.verdict
+    own = [layer * 4 + head for layer, head in ((0, 0), (1, 1))]
+    each = np.array(shares).reshape(9, -1)
+    gap = each[:, own].mean(1) - np.delete(each, own, axis=1).mean(1)
+    half = stats.t.ppf(0.975, 8) * gap.std(ddof=1) / 3
+    wanted = (gap.mean(), gap.mean() - half, gap.mean() + half)
+    assert result.numbers["gap"] == pytest.approx(wanted, abs=1e-5)
 
 
 def test_summary_by_hand() -> None:
@@ -74,3 +81,20 @@ def test_importance_that_was_not_measured_stays_out(run: Run) -> None:
     result = EXPERIMENTS["sinks"].run(run, rows=4)
     assert result.table["importance"].isna().sum() == 1
     assert np.isfinite(result.numbers["spearman"])
+
+
+def _heads(slope: float) -> pd.DataFrame:
+    """800 heads whose importance falls by ``slope`` with the attention that they park."""
+    rng = np.random.default_rng(0)
+    share = rng.random(800)
+    importance = -slope * share + rng.normal(0, 0.3, 800)
+    order = np.argsort(-importance)
+    table = pd.DataFrame({"layer": np.arange(800) // 8, "head": np.arange(800) % 8,
+                          "sink_share": share, "importance": importance})  # fmt: skip
+    return table.assign(reasoning=np.isin(np.arange(800), order[:40])).iloc[order]
+
+
+def test_importance_that_goes_with_the_sink_is_found_and_that_which_does_not_is_not() -> None:
+    planted, absent = (outcome(summary(_heads(slope))) for slope in (1.0, 0.0))
+    assert planted.state == "found" and planted.high is not None and planted.high < -0.3
+    assert absent.state == "no evidence"

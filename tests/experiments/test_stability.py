@@ -44,6 +44,18 @@ class TestStability:
         for one, other in halves[:5]:
             np.testing.assert_allclose((one + other) / 2, delta.mean(axis=0))
 
+    @pytest.mark.parametrize("own", [1.0, 0.0])
+    def test_heads_that_every_sample_names_are_found_and_noise_is_not(
+        self, run: Run, own: float
+    ) -> None:
+        delta = RNG(2).normal(0, 0.2, (40, 40))
+        delta[:, :4] += own
+        add_detection(run, delta)
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=_best(run, 4))
+        outcome = EXPERIMENTS["stability"].run(run, bootstraps=50).outcome
+        assert outcome is not None
+        assert outcome.state == "found" if own else outcome.state in ("no evidence", "inconclusive")
+
     def test_specificity_is_resampled_as_the_ratio_it_is(self, run: Run) -> None:
         delta, contrast = RNG(0).normal(1, 0.2, (6, 8)), RNG(1).normal(0.5, 0.2, (5, 8))
         add_detection(run, delta, contrast=contrast)
@@ -73,3 +85,7 @@ class TestStability:
         assert stored < 6 and anew > stored + 15, "the model is loaded"
         assert more > anew
         assert stability.estimated_seconds(run, bootstraps=100_000) > stored
+
+
+def _best(run: Run, count: int) -> list[list[int]]:
+    return run.heads().nsmallest(count, "rank")[["layer", "head"]].to_numpy().tolist()

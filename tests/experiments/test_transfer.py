@@ -13,6 +13,7 @@ from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.figures.style import LIGHT
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from tests.support.crafted_run import add_scores, bare_run
 from tests.support.experiment_tests import RNG, spearman
 from tests.support.records import edit_run
@@ -41,7 +42,11 @@ class TestVerdict:
     def test_a_common_quality_is_found(self, tmp_path: Path) -> None:
         result = _compared(tmp_path, 0.7)
         assert result.outcome is not None and result.outcome.state == "found"
-        assert result.numbers["beyond_floor"][1] > 0
+        numbers = result.numbers
+        assert numbers["beyond_floor"][1] > 0
+        corrected = numbers["beyond_floor"][0] / (1 - numbers["floor"])
+        assert numbers["corrected"] == pytest.approx(corrected)
+        assert f"of what that leaves {percent(corrected, 1)}" in result.verdict
         assert "the smaller model (small/default" in result.verdict
         by_source = result.table[result.table["kind"] == "source"]
         assert sorted(by_source["rows_of"]) == ["aqua", "gsm"]

@@ -11,6 +11,7 @@ from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.runs.folder import Run
 from tests.support.exported import read_lines
+from tests.support.records import edit_run
 
 
 def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:
@@ -35,6 +36,18 @@ def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:
     assert stages == ["detect", "score", "select", "export"]
     assert manifest["commands"][-2].startswith("python -m circuitseer_core select --run ")
     assert manifest["commands"][-1].endswith(f"--out {tmp_path / 'a.jsonl'} --format jsonl")
+
+
+def test_it_says_of_how_many_probe_samples_and_why_not_more(run: Run, tmp_path: Path) -> None:
+    left_out = {"longer than 140 tokens": 37}
+    edit_run(
+        run,
+        detect={"settings": {"probe_size": 6}, "n_probe": 3, "probe_left_out": left_out,
+                "probe_pool_seen": 40},
+    )  # fmt: skip
+    detect = json.loads(export(run, None, tmp_path / "a.jsonl").manifest.read_text())["detect"]
+    assert (detect["settings"]["probe_size"], detect["n_probe"]) == (6, 3)
+    assert (detect["probe_left_out"], detect["probe_pool_seen"]) == (left_out, 40)
 
 
 def test_an_export_of_before_the_id_column_still_verifies(run: Run, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 from pathlib import Path
 from typing import Any
@@ -103,3 +104,27 @@ def test_what_is_checked_is_checked_before_the_weights_are_read(
     with pytest.raises(UserError, match="^too long$"):
         load_model(str(model), device="cpu", check=refuse)
     assert seen == [512]
+
+
+def _loads(source: str) -> list[ast.Call]:
+    """The calls of ``from_pretrained`` in a source."""
+    calls = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call))
+    return [c for c in calls if getattr(c.func, "attr", "") == "from_pretrained"]
+
+
+def _runs_no_code(call: ast.Call) -> bool:
+    """Whether it says that code which a model brings along is not run."""
+    options = {k.arg: getattr(k.value, "value", None) for k in call.keywords}
+    return options.get("trust_remote_code") is False
+
+
+def test_nothing_is_loaded_that_may_run_code_of_its_own() -> None:
+    """Left unsaid, Transformers asks whoever sits at a terminal."""
+    loads = {
+        path.relative_to(path.parents[1]).as_posix(): _loads(path.read_text(encoding="utf-8"))
+        for path in (Path(__file__).parents[2] / "circuitseer_core").rglob("*.py")
+    }
+    assert {name for name, calls in loads.items() if calls} >= {"model/loading.py", "model/demo.py"}
+    unsaid = [n for n, calls in loads.items() for call in calls if not _runs_no_code(call)]
+    assert not unsaid
+    assert not _runs_no_code(_loads("AutoTokenizer.from_pretrained(x)")[0])

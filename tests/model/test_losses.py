@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+import pytest
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from circuitseer_core.model.losses import _cross_entropy
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.batches import loss_batch
+from circuitseer_core.model.losses import _cross_entropy, clean_losses, losses_of
+from circuitseer_core.model.reference import ReferenceModel
+from tests.support.loss_changes import samples
+from tests.support.tiny_models import tiny_model
 
 
 class _Allocations(TorchDispatchMode):
@@ -50,3 +57,27 @@ def test_the_logits_are_written_once() -> None:
     with _Allocations(logits, numel=logits.numel()) as usual:
         torch.log_softmax(logits, -1)
     assert usual.count == 1, "what is counted"
+
+
+def test_memory_running_out_halves_the_batch_and_changes_no_loss(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    reference, batch = tiny_model("llama"), samples()
+    with torch.inference_mode():
+        want = clean_losses(reference, loss_batch(batch, reference.device)).numpy()
+    limit = max(sample.n_tokens for sample in batch)  # one sample at a time
+    true_hidden, sizes = ReferenceModel.hidden, list[int]()
+
+    def hidden(self: ReferenceModel, ids: Tensor) -> Tensor:
+        sizes.append(len(ids))
+        if ids.numel() > limit:
+            raise torch.OutOfMemoryError("injected")
+        return true_hidden(self, ids)
+
+    monkeypatch.setattr(ReferenceModel, "hidden", hidden)
+    with torch.inference_mode():
+        assert np.abs(losses_of(reference, batch) - want).max() <= 1e-5
+    assert sizes[0] == len(batch) and sizes.count(1) == len(batch)
+    limit = 1
+    with pytest.raises(UserError, match="does not fit in memory: lower --max-length"):
+        losses_of(reference, batch)

@@ -5,11 +5,13 @@ import platform
 import subprocess
 import sys
 import weakref
+from collections.abc import Sequence
 
 import pytest
 import torch
 
-from circuitseer_core.model.memory import fitting, is_out_of_memory
+from circuitseer_core.errors import UserError
+from circuitseer_core.model.memory import fitting, in_halves, is_out_of_memory
 
 # In a process of its own: what a heap that a whole test suite has cut up can reuse is chance.
 SCRIPT = """
@@ -81,3 +83,25 @@ def test_what_failed_is_freed_before_the_next_try() -> None:
 
     assert fitting(work) is None
     assert kept[0]() is None
+
+
+def test_items_are_done_in_halves_where_memory_asks_for_it_and_in_their_order() -> None:
+    kept: list[weakref.ref[torch.Tensor]] = []
+
+    def work(items: Sequence[int]) -> int:
+        assert all(tensor() is None for tensor in kept), "the failed try's tensors are gone"
+        large = torch.ones(10)
+        kept.append(weakref.ref(large))
+        if len(items) > 2:
+            raise torch.OutOfMemoryError("injected")
+        return sum(items)
+
+    cpu = torch.device("cpu")
+    done = [(list(items), total) for items, total in in_halves(range(7), work, cpu, int)]
+    assert done == [([0], 0), ([1, 2], 3), ([3, 4], 7), ([5, 6], 11)]
+
+    def never(items: Sequence[int]) -> int:
+        raise MemoryError
+
+    with pytest.raises(UserError, match="a sample of 9 tokens does not fit"):
+        list(in_halves([9], never, cpu, int))

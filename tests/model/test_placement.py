@@ -40,6 +40,20 @@ def test_weights_go_straight_to_their_device(installed: set[str]) -> None:
         placed(spread=True)
 
 
+def test_what_is_made_without_a_device_is_made_for_the_models(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    current: list[torch.device] = []
+    monkeypatch.setattr(torch.cuda, "set_device", current.append)
+    for device in (torch.device("cpu"), torch.device("cuda"), GPU):
+        placement.make_current(device)
+    assert current == [GPU]
+    asked: list[torch.device] = []
+    monkeypatch.setattr(loading, "make_current", asked.append)
+    load_model(str(save_tiny(tmp_path / "model")), device="cpu")
+    assert asked == [torch.device("cpu")]
+
+
 def test_fewer_bits(installed: set[str]) -> None:
     eight, four = placed(bits="8"), placed(bits="4")
     assert eight["device_map"] == four["device_map"] == {"": GPU}

@@ -8,14 +8,17 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from scipy import stats
 
 from circuitseer_core.runs.review_records import ReviewBatch, ReviewPair
 from circuitseer_core.selection import review
 from circuitseer_core.selection.agreement import (
+    Agreement,
     agreement,
     batch_table,
     beside,
     by_stratum,
+    mean_agreement,
     to_json,
     wilson,
 )
@@ -119,3 +122,16 @@ def test_files_hold_every_pair_and_the_answer(tmp_path: Path) -> None:
     assert [p["choice"] for p in document["pairs"]] == ["left", "right", "skip", ""]
     places = [p["pair"] for p in document["pairs"]]
     assert all(b - a == 1 for a, b in pairwise(places))
+
+
+def test_a_mean_over_draws_leaves_open_what_pairs_and_draws_leave_open() -> None:
+    alike = mean_agreement([Agreement(30, 40)] * 3)
+    assert alike.rate == 0.75 and (alike.agreed, alike.decided) == (30, 40)
+    assert alike.interval == pytest.approx(wilson(30, 40)), "equal draws add nothing"
+    apart = mean_agreement([Agreement(n, 40) for n in (20, 30, 40)])
+    half = stats.t.ppf(0.975, 2) * 0.25 / 3**0.5
+    low = wilson(30, 40)[0]
+    assert apart.interval[0] == pytest.approx(max(0.0, 0.75 - math.hypot(0.75 - low, half)))
+    assert apart.interval[0] < alike.interval[0] and apart.interval[1] > alike.interval[1]
+    nothing = mean_agreement([Agreement(0, 0, ties=4)])
+    assert math.isnan(nothing.rate) and nothing.interval == (0.0, 1.0) and nothing.decided == 0

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from circuitseer_core.json_io import read_json
-from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, State
+from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, State, kind_of_draw
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import Distinctness, Rival, SelectionRecord
 from circuitseer_core.selection.go_no_go import go_no_go
@@ -24,12 +24,13 @@ def run(tmp_path: Any) -> Run:
     return make_run(tmp_path / "run")
 
 
-def _trained(run: Run, state: State) -> None:
+def _trained(run: Run, state: State, draw: dict[str, Any] | None = None) -> None:
     outcome = Outcome(state=state, measure="loss gained", estimate=0.02, low=0.01, high=0.03)
     (run.path / "experiments").mkdir(exist_ok=True)
     ExperimentRecord(
-        name="training", title="?", verdict=".", finished="2026-01-01", outcome=outcome
-    ).write(run.path / "experiments" / "training.json")
+        name="training", title="?", verdict=".", finished="2026-01-01", outcome=outcome,
+        numbers={"draw": draw},
+    ).write(run.path / "experiments" / "training.json")  # fmt: skip
 
 
 def _selection(run: Run, length: Rival, heads: Rival | None) -> SelectionRecord:
@@ -60,6 +61,27 @@ def test_go_needs_all_three(
     assert answer.sentence.startswith(decision.capitalize() + ": this draw is ")
 
 
+@pytest.mark.parametrize(
+    ("scorer", "temperature", "settings", "decision"),
+    [
+        ("variance", 1.0, {}, "go"),
+        ("focus", 1.0, {}, "open"),
+        ("variance", 0.5, {}, "open"),
+        ("variance", 1.0, {"length_control": "within-bins"}, "open"),
+        ("variance", 1.0, {"lowest": True}, "open"),
+    ],
+)
+def test_a_study_of_another_draw_says_nothing_of_this_one(
+    run: Run, scorer: str, temperature: float, settings: dict[str, Any], decision: str
+) -> None:
+    _trained(run, "found", kind_of_draw("default", scorer, temperature))
+    record = select_run(run, SelectionSettings.of(name="x", fraction=0.2, **settings))
+    record.distinct = Distinctness(seeds=12, rows=100, length=FAR, heads=FAR)
+    answer = go_no_go(run, record)
+    assert answer.decision == decision
+    assert ("no training study of such a draw" in answer.sentence) == (decision == "open")
+
+
 def test_the_sentence_names_intervals_and_what_is_unknown(run: Run) -> None:
     sentence = go_no_go(run, _selection(run, FAR, NEAR)).sentence
     assert (
@@ -67,7 +89,7 @@ def test_the_sentence_names_intervals_and_what_is_unknown(run: Run) -> None:
     )
     assert "gap +8.0, 95 % interval +6.0 to +10.0 points; mean score 30.0 % higher" in sentence
     assert "not distinguishable from what random heads" in sentence
-    assert "is unknown (no training study in this run)" in sentence
+    assert "is unknown (no training study of such a draw)" in sentence
     _trained(run, "found")
     trained = go_no_go(run, _selection(run, FAR, FAR)).sentence
     assert "loss gained +0.0200, 95 % interval +0.0100 to +0.0300" in trained

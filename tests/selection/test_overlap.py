@@ -43,3 +43,9 @@ def test_a_part_of_many_rows_gives_nearly_the_same(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(overlap, "FLOOR_ROWS", 1000)
     part = overlap.floor_against(view, SCORE, NOISE, 1.0, 200)
     assert part != whole and part.permuted == pytest.approx(whole.permuted, abs=0.1)
+
+
+def test_a_share_is_corrected_for_what_noise_shares() -> None:
+    floor = overlap.NoiseFloor(uniform=0.85, permuted=0.8, permuted_sd=0.02)
+    assert floor.beyond(0.8) == pytest.approx(0.0) and floor.beyond(1.0) == pytest.approx(1.0)
+    assert floor.beyond(0.95) == pytest.approx(0.75)

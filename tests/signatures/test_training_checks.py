@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.experiment_records import ExperimentRecord, kind_of_draw
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -25,16 +25,22 @@ def _study(
     name: str = "training",
     finished: str = "2026",
     seeds: int = 3,
+    scorer: str = "variance",
+    p_holm: float = 0.01,
 ) -> None:
     folder = run.path / "experiments"
     folder.mkdir(exist_ok=True)
     row = {"arm": "soft", "measure": "loss", "source": "all", "whole": True, "seeds": seeds,
            "items": 50, "difference": difference, "low": difference - 0.01,
-           "high": difference + 0.01}  # fmt: skip
+           "high": difference + 0.01, "p_holm": p_holm}  # fmt: skip
     table = pd.DataFrame([row, row | {"arm": "top-k", "difference": 9.0}])
     table.to_parquet(folder / f"{name}.parquet")
     ExperimentRecord(
-        name=name, title="?", verdict=".", numbers={"reference": "uniform"}, finished=finished
+        name=name,
+        title="?",
+        verdict=".",
+        finished=finished,
+        numbers={"reference": "uniform", "draw": kind_of_draw("default", scorer, 1.0)},
     ).write(folder / f"{name}.json")
 
 
@@ -48,6 +54,22 @@ def test_the_interval_decides(run: Run, difference: float, severity: str) -> Non
     assert signature is not None and signature.severity == severity
     assert signature.number == difference
     assert "after uniform (95 % interval" in signature.text
+
+
+@pytest.mark.parametrize("difference", [0.05, -0.05])
+def test_what_does_not_survive_the_correction_is_not_said(run: Run, difference: float) -> None:
+    _drawn(run)
+    _study(run, difference, p_holm=0.2)
+    signature = signature_of(run, "worse-than-random")
+    assert signature is not None and signature.severity == "info"
+    assert "p = 0.20 after Holm's correction" in signature.text
+
+
+def test_a_study_of_another_scorer_is_none_of_this_draw(run: Run) -> None:
+    _drawn(run)
+    _study(run, 0.05, scorer="focus")
+    signature = signature_of(run, "worse-than-random")
+    assert signature is not None and "unknown" in signature.title
 
 
 def test_one_seed_tells_nothing_of_the_draw(run: Run) -> None:

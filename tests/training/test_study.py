@@ -15,8 +15,9 @@ from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results
 from circuitseer_core.experiments.cost import LOADING
-from circuitseer_core.experiments.training import Options, effects_table
+from circuitseer_core.experiments.training import Options, _outcome, _seeds_needed, effects_table
 from circuitseer_core.experiments.training import run as train
+from circuitseer_core.runs.experiment_records import Outcome, kind_of_draw
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.training import study as study_module
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
@@ -28,6 +29,9 @@ from tests.support.run_factory import MODEL
 from tests.support.tiny_models import save_tiny, tiny_model
 
 TASK = [(f"{a} + {b} =", str(a + b)) for a in range(2, 12) for b in range(2, 8)]
+
+
+DRAWN = {"scores": "default", "scorer": "focus", "temperature": 0.5}
 
 
 def _write_arms(folder: Path, arms: dict[str, list[tuple[str, str]]]) -> None:
@@ -48,7 +52,7 @@ def _write_arms(folder: Path, arms: dict[str, list[tuple[str, str]]]) -> None:
             )
         )  # fmt: skip
     record = ArmsRecord(
-        run="r", settings={}, budget={"tokens": 600}, pool_rows=9, pool_tokens=9, arms=records
+        run="r", settings=DRAWN, budget={"tokens": 600}, pool_rows=9, pool_tokens=9, arms=records
     )
     record.write(folder / ARMS_FILE)
 
@@ -93,6 +97,7 @@ def test_a_planted_difference_is_found_and_an_absent_one_is_not(
     assert rows.loc["soft", "mean"] < rows.loc["untrained", "mean"]
     numbers = result.numbers
     assert numbers["seeds"] == {"untrained": 1, "soft": 2, "uniform": 2, "random-heads": 2}
+    assert numbers["draw"] == kind_of_draw("default", "focus", 0.5)
     assert numbers["learning_rate"] in (1e-4, 1e-2) and len(numbers["development_loss"]) == 2
     accuracy = result.table[result.table["measure"] == "accuracy"]
     assert accuracy["items"].max() == 4 and accuracy["mean"].between(0, 1).all()
@@ -202,6 +207,47 @@ def test_weights_are_put_back_and_lora_leaves_the_rest_alone() -> None:
         after = reference.model.state_dict()
         assert after.keys() == before.keys()
         assert all(torch.equal(after[name], before[name]) for name in before)
+
+
+def _soft(shift: float, arms: int) -> Outcome | None:
+    """The outcome of a soft draw ``shift`` nats above uniform, among ``arms`` others."""
+    rng = np.random.default_rng(2)
+    items = rng.normal(1, 0.3, 200)
+
+    def table(added: float, seed: int) -> pd.DataFrame:
+        noise = np.random.default_rng(seed).normal(0, 0.01, 200)
+        ids = [f"x/{i}" for i in range(200)]
+        return pd.DataFrame({"id": ids, "source": "a", "loss": items + added + noise,
+                             "correct": np.nan})  # fmt: skip
+
+    tables = {"uniform": [table(0.0, s) for s in range(4)],
+              "soft": [table(shift, 10 + s) for s in range(4)]}  # fmt: skip
+    for arm in range(arms):
+        tables[f"arm {arm}"] = [table(0.0, 100 * arm + 50 + s) for s in range(4)]
+    effects = effects_table(tables, "uniform")
+    others = effects[effects["whole"] & (effects["arm"] != "uniform")].set_index("arm")
+    return _outcome(others, "uniform", 4)
+
+
+def test_the_outcome_says_yes_no_and_names_its_correction() -> None:
+    better, same, worse = (_soft(shift, 3) for shift in (-0.05, 0.0, 0.05))
+    assert better is not None and same is not None and worse is not None
+    assert (better.state, same.state, worse.state) == ("found", "no evidence", "no evidence")
+    assert (better.comparisons, better.correction) == (4, "Holm")
+
+
+def test_a_gain_that_the_number_of_arms_takes_away_is_open() -> None:
+    table = pd.DataFrame(
+        {"difference": [-0.01], "low": [-0.019], "high": [-0.001], "p_holm": [0.3]}, index=["soft"]
+    )
+    outcome = _outcome(table, "uniform", 3)
+    assert outcome is not None and outcome.low is not None
+    assert outcome.low > 0 and outcome.state == "inconclusive"
+
+
+def test_seeds_that_cannot_help_are_said() -> None:
+    assert "with 7 seeds" in _seeds_needed(pd.Series([3, 7]), 50)
+    assert "no number of seeds" in _seeds_needed(pd.Series([3, None]), 50)
 
 
 def test_effects_pair_seeds_and_items() -> None:

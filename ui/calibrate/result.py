@@ -11,6 +11,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import plain
 from ui.heads.detail import pick
 from ui.heads.tables import weight_frame
 from ui.shell import folding_columns, link_to
@@ -137,9 +138,10 @@ def _weights(run: Run, record: CalibrationRecord) -> None:
     shared = {(h.layer, h.head) for h in record.heads} & set(record.reasoning_heads)
     sparse = record.settings.heads_at_most
     if sparse:
+        chance = len(record.heads) * len(record.reasoning_heads) / max(1, len(weights))
         st.caption(
             f"At most {sparse} heads a fit; {len(record.heads)} are in any, {len(shared)} of them "
-            "reasoning heads. Outlined: the reasoning heads."
+            f"reasoning heads ({plain(chance)} by chance). Outlined: the reasoning heads."
         )
     else:
         st.caption(

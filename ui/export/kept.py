@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
@@ -84,7 +83,7 @@ def _overlap(shared: float, floor: NoiseFloor | None) -> dict[str, str]:
     chance = beyond = ""
     if floor is not None:
         chance = f"{percent(floor.permuted)} / {percent(floor.uniform)}"
-        beyond = percent(limits.beyond_chance(shared, floor.permuted), 1)
+        beyond = percent(floor.beyond(shared), 1)
     return {"shared": percent(shared, 1), "chance": chance, "beyond": beyond}
 
 

@@ -10,11 +10,11 @@ import pandas as pd
 import streamlit as st
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.detection.heads import finalists, select_heads
+from circuitseer_core.detection.heads import finalists, lcb_by_chance, select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import count
+from circuitseer_core.wording import count, plain
 from ui.heads import tables
 from ui.shell import link_to
 from ui.widgets.charts import download_menu, theme
@@ -24,7 +24,7 @@ from ui.widgets.scoring_choice import scoring_in_view
 
 SHARE = 5.0
 """Per cent of all heads that the paper keeps."""
-RULES = {"Share": "share", "Count": "count", "Lower bound": "lcb"}
+RULES = {"Share": "share", "Count": "count", "Lower bound": "lcb", "Few false": "bh"}
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,9 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
             key="rule",
             bind="query-params",
             help="Share and count take the heads of highest importance. The lower bound keeps "
-            "every head whose 95 % interval lies above 0.",
+            "every head whose 95 % interval lies above 0, each looked at alone; few false keeps "
+            "so many of these that at most 5 % of them are false on average (Benjamini and "
+            "Hochberg).",
         )
         rule = _rule(RULES[kind or "Share"], heads)
         rank_by: str | None = None
@@ -68,6 +70,11 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
         st.metric("Heads kept", f"{len(kept):,} / {total:,}", width="content")
     if problem:
         st.warning(literal(problem), icon=":material/info:")
+    elif rule == "lcb":
+        st.caption(
+            f"Without any effect about {plain(lcb_by_chance(heads), 2)} heads would pass the lower "
+            "bound. “Few false” corrects for the number of heads."
+        )
     return Choice(rule, rank_by, kept)
 
 
@@ -110,7 +117,7 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
             "Number of heads", 1, full, default, key="count", bind="query-params", width=160
         )
         return str(int(number))
-    return "lcb"
+    return kind
 
 
 def default_rule(heads: pd.DataFrame) -> str:

@@ -7,6 +7,7 @@ import streamlit as st
 
 from circuitseer_core.correlation import spearman
 from circuitseer_core.detection.heads import finalists
+from circuitseer_core.distributions import spearman95
 from circuitseer_core.figures import heads as figures
 from circuitseer_core.figures.head_detail import importance_by_sink, membership
 from circuitseer_core.runs.commands import as_typed
@@ -207,10 +208,12 @@ def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     ours = [cell in kept for cell in zip(joined["layer"], joined["head"], strict=True)]
     own, others = joined[ours]["sink_share"], joined[[not o for o in ours]]["sink_share"]
     rho = spearman(joined["importance"].to_numpy(), joined["sink_share"].to_numpy())
+    low, high = spearman95(rho, len(joined))
     st.caption(
         f"On average the kept heads leave {percent(own.mean())} of their attention on the first "
         f"token, the others {percent(others.mean())}. Spearman of ΔL with this share over "
-        f"{count(len(joined), 'head')}: {signed(rho)}."
+        f"{count(len(joined), 'head')}: {signed(rho)} (95 % interval {signed(low)} to "
+        f"{signed(high)})."
     )
     show_figure(
         importance_by_sink(joined, choice.heads, theme=theme()),

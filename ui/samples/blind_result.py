@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 import streamlit as st
@@ -12,14 +13,17 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration.names import MIN_PAIRS
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.review import agreement_lines
+from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.review_records import ReviewBatch
 from circuitseer_core.selection.agreement import (
     Agreement,
+    MeanAgreement,
     agreement,
     batch_table,
     beside,
     by_stratum,
+    mean_agreement,
     to_json,
 )
 from circuitseer_core.selection.review import DECIDED, ReviewState
@@ -116,20 +120,25 @@ def _others(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> None:
     scores = _scores(run, batch, table)
     if scores is None:
         return
-    names = [c for c in scores.columns if c != batch.scorer]
+    controls = control_columns(batch.scorer, scores.columns)
+    names = [c for c in scores.columns if c not in (batch.scorer, *controls)]
 
     def score_of(sample: str, scorer: str) -> float:
         return float(scores[scorer].get(sample, math.nan))
 
     agreements = beside(table, names, score_of)
     own = agreement(table[table["choice"] != ""])
-    lines = [(batch.scorer, own), *((n, a) for n, a in agreements.items() if a.decided)]
+    lines: list[tuple[str, Agreement | MeanAgreement]] = [(batch.scorer, own)]
+    lines += [(n, a) for n, a in agreements.items() if a.decided]
+    random = mean_agreement(beside(table, controls, score_of).values())
+    if random.draws:
+        lines.append((f"{RANDOM_HEADS}, mean of {count(len(random.draws), 'draw')}", random))
     st.markdown("**The same verdicts against other scores**")
     _figure(lines, "agreement_others", "Agreement of the same verdicts with every score")
 
 
 def _scores(run: Run, batch: ReviewBatch, table: pd.DataFrame) -> pd.DataFrame | None:
-    """Every score of the batch's samples by id, random heads' mean included; None without them."""
+    """Every score of the batch's samples by id, random heads' included; None without them."""
     try:
         store = cached_scores.open_store(run, batch.scoring)
         if store is None or batch.scorer not in store.columns:
@@ -143,14 +152,10 @@ def _read(store: ScoreStore, batch: ReviewBatch, ids: list[str]) -> pd.DataFrame
     controls = store.controls(batch.scorer)
     listed = ", ".join(quoted(c) for c in [*store.scorers, *controls])
     rows = store.frame(f"SELECT id, {listed} FROM samples WHERE {one_of('id', ids)}")
-    rows = rows.set_index("id").astype(float)
-    kept = rows[store.scorers].copy()
-    if controls:
-        kept[RANDOM_HEADS] = rows[controls].mean(axis=1)
-    return kept
+    return rows.set_index("id").astype(float)
 
 
-def _figure(lines: list[tuple[str, Agreement]], key: str, alt: str) -> None:
+def _figure(lines: Sequence[tuple[str, Agreement | MeanAgreement]], key: str, alt: str) -> None:
     frame = pd.DataFrame(
         [
             {

@@ -146,6 +146,7 @@ def _words(seen: Agreement, one: str, other: str) -> None:
                     f"{percent(draw.floor.permuted, 1)} ± {percent(draw.floor.permuted_sd, 1)}"
                     for draw in seen.draws
                 ],
+                "beyond": [percent(draw.beyond, 1) for draw in seen.draws],
                 "chance": [percent(seen.chance, 1) for _ in seen.draws],
             }
         ),
@@ -159,6 +160,10 @@ def _words(seen: Agreement, one: str, other: str) -> None:
                 help="What a draw of the same seed from permuted scores shares with this one: "
                 "mean and standard deviation over 20 permutations. Both draws use one seed and "
                 "so share their noise.",
+            ),
+            "beyond": st.column_config.TextColumn(
+                "Beyond noise",
+                help="From 0, what the noise alone makes them share, to 100 %, the same rows.",
             ),
             "chance": st.column_config.TextColumn(
                 "Chance", help="What two unrelated draws of this size share."

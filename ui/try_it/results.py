@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.browse.spans import CLIP, spans_of_pieces
+from circuitseer_core.correlation import over_draws
 from circuitseer_core.figures.tokens import attention_map
 from circuitseer_core.figures.trial import rise_beside_random
 from circuitseer_core.runs.folder import Run
@@ -44,6 +47,11 @@ def numbers(tried: Tried, heads: list[Head]) -> None:
             f"; {len(random)} draws of as many random heads of the same layers change it by "
             f"{signed(random.min(), 3)} to {signed(random.max(), 3)}"
         )
+        if (ends := over_draws(random, (-math.inf, math.inf))) is not None:
+            words += (
+                f" (mean {signed(random.mean(), 3)}, 95 % interval {signed(ends[0], 3)} to "
+                f"{signed(ends[1], 3)})"
+            )
     st.caption(f"{words}. This is one text: what holds for many is the matter of joint ablation.")
     if len(random):
         show_figure(
