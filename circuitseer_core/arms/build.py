@@ -16,7 +16,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, arm_label
-from circuitseer_core.arms.other_scoring import within_tokens
+from circuitseer_core.arms.other_scoring import rows_without_score, within_tokens
 from circuitseer_core.arms.plan import Arm, plan_arms
 from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
 from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
@@ -62,6 +62,8 @@ def build_arms(
     columns = pq.read_schema(parts[0]).names
     plan = plan_arms(settings, columns, budget, int(pool.tokens.sum()))
     tokens = pd.Series(pool.tokens, index=pd.Index(pool.ids))
+    others = [arm.selection for arm in plan if arm.kind == OTHER_SCORING]
+    without = rows_without_score(run, others[0], tokens.index) if others else 0
     plan = [_within_budget(run, arm, tokens, budget) for arm in plan]
     with Progress(run, "arms", len(plan), unit="arms", show=show) as progress:
         records = []
@@ -76,6 +78,7 @@ def build_arms(
         budget=budget,
         pool_rows=len(pool),
         pool_tokens=int(pool.tokens.sum()),
+        rows_without_other_score=without,
         created=now(),
         command=command,
         arms=records,

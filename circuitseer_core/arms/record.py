@@ -41,7 +41,7 @@ class ArmRecord(Record):
 
 
 class ArmsRecord(Record):
-    """arms.json."""
+    """arms.json. ``rows_without_other_score``: rows that the arm by another scoring cannot take."""
 
     format: int = ARMS_FORMAT
     run: str
@@ -49,6 +49,7 @@ class ArmsRecord(Record):
     budget: dict[str, int]
     pool_rows: int
     pool_tokens: int
+    rows_without_other_score: int = 0
     created: str = ""
     command: str | None = None
     arms: list[ArmRecord]

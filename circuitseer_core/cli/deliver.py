@@ -15,6 +15,7 @@ from circuitseer_core.cli.output import Outcome, telling
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.formats import FORMATS
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.wording import count
 
 
 def export(
@@ -89,11 +90,16 @@ def arms(
             "out": str(out),
             "budget": record.budget,
             "arms": table.to_dict("records"),
+            "rows_without_other_score": record.rows_without_other_score,
             "settings": str(out / SETTINGS_FILE),
         }
         shown = table[["label", "rows", "tokens", "mean_tokens", "mean_score"]].round(3)
         written = f"{len(record.arms)} arms in {out}; overlaps and sources in {out / 'summary.csv'}"
-        tell(lambda: Outcome(facts, [shown.to_string(index=False), written]))
+        lines = [shown.to_string(index=False), written]
+        if without := record.rows_without_other_score:
+            of_all = f"{count(without, 'row')} of {record.pool_rows:,}"
+            lines.append(f"{settings.other_scores} has no score for {of_all}: not in its arms")
+        tell(lambda: Outcome(facts, lines))
 
 
 def verify(

@@ -64,11 +64,40 @@ def test_a_budget_of_rows(tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFra
     assert [arm.rows for arm in record.arms] == [17]
 
 
-def test_other_rows_are_refused(tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]) -> None:
+def test_a_few_responses_without_a_score(
+    tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
     run = _run(tmp_path / "run", frames[0], frames[1].head(290))
-    wish = ArmsSettings(arms=("other-scoring",), other_scores="response")
-    with pytest.raises(UserError, match="10 rows in one alone"):
+    wish = ArmsSettings(arms=("uniform", "other-scoring"), other_scores="response", seeds=1)
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    assert (record.pool_rows, record.rows_without_other_score) == (300, 10)
+    lacking = set(frames[0]["id"]) - set(frames[1].head(290)["id"])
+    for arm in record.arms:
+        assert verify(tmp_path / "out" / arm.file).ok
+        if arm.kind == "other-scoring":
+            assert not lacking & set(run.selection_ids(arm.selection)["id"])
+
+
+@pytest.mark.parametrize(("prompts", "responses", "apart"), [(300, 280, 20), (299, 300, 1)])
+@pytest.mark.parametrize("budget", [{"rows": 17}, {"tokens": 900}])
+def test_other_rows_are_refused(
+    tmp_path: Path,
+    frames: tuple[pd.DataFrame, pd.DataFrame],
+    prompts: int,
+    responses: int,
+    apart: int,
+    budget: dict[str, int],
+) -> None:
+    run = _run(tmp_path / "run", frames[0].head(prompts), frames[1].head(responses))
+    wish = ArmsSettings(arms=("other-scoring",), other_scores="response", **budget)
+    with pytest.raises(UserError, match=f"{apart} rows? in one alone"):
         build_arms(run, tmp_path / "out", wish, show=False)
+
+
+def test_it_needs_another_scoring(
+    tmp_path: Path, frames: tuple[pd.DataFrame, pd.DataFrame]
+) -> None:
+    run = _run(tmp_path / "run", *frames)
     wish = ArmsSettings(arms=("other-scoring",))
     with pytest.raises(UserError, match="other-scoring: --other-scores"):
         build_arms(run, tmp_path / "out", wish, show=False)
