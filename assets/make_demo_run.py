@@ -17,6 +17,8 @@ fp32, every head on every problem of the probe):
     validate stability --set rescore=60
     validate joint-ablation --set data=scored.jsonl --set limit=60
 
+(Intervals of joint-ablation were added later, from the means and standard errors that it keeps.)
+
 Texts stay out: those of the demo corpus come from the installed data packages by id. Folder names
 of the machine it ran on are cut to file names.
 """

@@ -31,7 +31,8 @@ from circuitseer_core.data.demo import demo_rows
 from circuitseer_core.model.demo import model_folder
 from tests.browser.conftest import ARGS, CHROMIUM, start_server
 
-LOSSES, WRITTEN = ".st-key-grid4_try_numbers", ".st-key-card_written_Ablated"
+LOSSES = ".st-key-grid4_try_numbers"
+WRITTEN = ".st-key-card_written_Ablated [data-testid='stText']"
 SEEN = """
   window.parts = {};
   const watch = (now) => {
@@ -62,7 +63,8 @@ def prompts(tokens: int, count: int) -> list[str]:
 
 
 def answer(page: Page, prompt: str, cpu: CpuClock) -> dict[str, float]:
-    """Seconds from the key press to the losses and to rest, and the server's CPU seconds."""
+    """Seconds from the key press to the losses, to the first words of both continuations and to
+    rest, and the server's CPU seconds."""
     cpu.lap()
     box = page.get_by_role("textbox", name="Prompt", exact=True)
     box.fill(prompt)
@@ -70,13 +72,14 @@ def answer(page: Page, prompt: str, cpu: CpuClock) -> dict[str, float]:
         """(boxes) => { window.parts = {}; window.wanted = Object.fromEntries(
           Object.entries(boxes).map(([name, selector]) => [name, {selector,
             before: document.querySelector(selector)?.innerText}])); }""",
-        {"losses": LOSSES, "written": WRITTEN},
+        {"losses": LOSSES, "words": WRITTEN},
     )
     box.press("Control+Enter")
     seen = settle(page)
     parts: dict[str, float] = page.evaluate("() => window.parts")
     return {
         "losses": parts.get("losses", float("nan")) / 1000 - seen["moved"],
+        "words": parts.get("words", float("nan")) / 1000 - seen["moved"],
         "rest": seen["settled"] - seen["moved"],
         "cpu": cpu.lap(),
     }
@@ -114,9 +117,9 @@ def main() -> None:
             server.wait()
     print(f"loading and the first answer: {loading['settled'] - loading['moved']:.1f} s")
     print(f"prompts of {options.tokens} tokens, {options.threads} threads, load {load:.1f}")
-    print("| | losses | rest | server's CPU |\n|---|---|---|---|")
+    print("| | losses | first words | rest | server's CPU |\n|---|---|---|---|---|")
     for number, lap in enumerate(laps):
-        print(f"| {number} | {lap['losses']:.2f} | {lap['rest']:.2f} | {lap['cpu']:.2f} |")
+        print(f"| {number} | {' | '.join(f'{value:.2f}' for value in lap.values())} |")
     middle = {name: statistics.median(lap[name] for lap in laps[1:]) for name in laps[0]}
     cells = " | ".join(f"{value:.2f}" for value in middle.values())
     print(f"| median, the first left out | {cells} |")

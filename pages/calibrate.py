@@ -3,10 +3,11 @@
 import streamlit as st
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.commands import as_typed
 from ui import judgements
 from ui.calibrate import fit, result
 from ui.shell import broken_state, link_to, page_header, require_run
-from ui.widgets.markdown import inline
+from ui.widgets.commands import show_commands
 
 page_header(
     "Calibrate",
@@ -20,12 +21,12 @@ else:
     fit.explain()
 if not names and judgements.offer_copy(run, "To score it with head readings, make a copy."):
     st.info(
-        "No scoring has head readings yet. Score with `--head-features` under another name: "
-        f"`python -m circuitseer_core score --run {inline(str(run.path))} --head-features "
-        "--name heads --data …`",
+        "No scoring has head readings yet. Score with `--head-features` under another name.",
         icon=":material/info:",
     )
     link_to("runs", "Score with head readings", icon=":material/refresh:", stage="Score and draw")
+    words = ["score", "--run", str(run.path), "--head-features", "--name", "heads", "--data"]
+    show_commands("The same by command", f"{as_typed(words)} …", key="readings_command")
 known = run.calibrations()
 if known:
     if st.session_state.get("calibration") not in [None, *known]:

@@ -3,6 +3,7 @@
 import streamlit as st
 
 from ui.runs import prefill
+from ui.runs.cluster_form import cluster_form
 from ui.runs.form import form
 from ui.runs.import_form import import_form
 from ui.runs.job_panel import watch
@@ -13,7 +14,7 @@ from ui.widgets.view_choice import choose_view
 page_header("Runs", "Every stage runs as a process of its own: closing this page stops nothing.")
 run = current_run()
 start_first = run is None or "stage" in st.query_params
-views = ["Watch", "Start", "Import scores"]
+views = ["Watch", "Start", "Import scores", "Clusters"]
 view = choose_view(views, "runs_view", first="Start" if start_first else "Watch")
 if view == "Start":
     prefill.from_link()
@@ -21,6 +22,9 @@ if view == "Start":
     st.stop()
 if view == "Import scores":
     import_form(run)
+    st.stop()
+if view == "Clusters":
+    cluster_form(run)
     st.stop()
 
 if run is not None:

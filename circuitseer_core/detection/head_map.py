@@ -18,6 +18,7 @@ from pydantic import Field
 
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import file_hash
+from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ModelRecord, Record
 
 FORMAT = 1
@@ -56,6 +57,22 @@ class Measured(Record):
     n_probe: int | None = None
     noise_floor: float | None = None
     finished: str | None = None
+
+    @classmethod
+    def of_run(cls, run: Run) -> Measured:
+        """How the heads of a run were measured."""
+        detection, settings = run.detection, run.detection.settings
+        return cls(
+            mode=settings.mode if settings else None,
+            ablation=settings.ablation if settings else None,
+            probe_criterion=settings.probe_criterion if settings else None,
+            loss_tokens=settings.loss_tokens if settings else None,
+            template=detection.template,
+            max_length=detection.max_length,
+            n_probe=detection.n_probe,
+            noise_floor=detection.noise_floor,
+            finished=detection.finished,
+        )
 
 
 class HeadMapRecord(Record):

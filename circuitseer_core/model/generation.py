@@ -27,6 +27,9 @@ from circuitseer_core.model.reference import ReferenceModel
 Intervene = Callable[[int], Intervention]
 """From the number of rows of a batch to what is done at its attention layers."""
 
+OnTokens = Callable[[list[list[int]]], object]
+"""What is told of a text in the making: the new token ids of every row of the batch so far."""
+
 
 def greedy_continuations(
     reference: ReferenceModel,
@@ -36,6 +39,7 @@ def greedy_continuations(
     intervene: Intervene | None = None,
     token_budget: int = 4096,
     on_prompts: Callable[[int], object] = lambda n: None,
+    on_tokens: OnTokens | None = None,
 ) -> list[list[int]]:
     """The most likely continuation of each prompt, token by token.
 
@@ -46,6 +50,7 @@ def greedy_continuations(
             ``lambda rows: AblationMode().plan_sets([heads], rows)``; None for the clean model.
         token_budget: tokens of a batch, prompts and continuations together.
         on_prompts: called after each batch with its number of prompts.
+        on_tokens: called after every step of the batch at work.
 
     Returns:
         Token ids of each continuation, without the end-of-text token where one was written.
@@ -58,7 +63,9 @@ def greedy_continuations(
     while groups:
         group = groups.pop(0)
         rows = [prompts[i] for i in group]
-        written = fitting(partial(_continued, reference, rows, max_new_tokens, intervene))
+        written = fitting(
+            partial(_continued, reference, rows, max_new_tokens, intervene, on_tokens)
+        )
         if written is None:
             release(reference.device)
             if len(group) == 1:
@@ -76,6 +83,7 @@ def _continued(
     prompts: Sequence[Sequence[int]],
     max_new_tokens: int,
     intervene: Intervene | None,
+    on_tokens: OnTokens | None,
 ) -> list[list[int]]:
     """Continuations of one batch."""
     ids, mask = _padded_left(prompts, reference.device)
@@ -91,9 +99,31 @@ def _continued(
         pad_token_id=stops[0] if stops else 0,
     )
     active = intervening(intervene(len(prompts))) if intervene else nullcontext()
+    steps = None if on_tokens is None else _Steps(set(stops), on_tokens)
     with torch.inference_mode(), active:
-        whole = reference.generate(ids, attention_mask=mask, generation_config=config)
+        whole = reference.generate(
+            ids, attention_mask=mask, generation_config=config, streamer=steps
+        )
     return [_until(row, set(stops)) for row in whole[:, ids.shape[1] :].tolist()]
+
+
+class _Steps:
+    """What ``generate`` hands its tokens to: first the prompts (B, T), then (B,) at every step."""
+
+    def __init__(self, stops: set[int], on_tokens: OnTokens) -> None:
+        self.stops, self.on_tokens = stops, on_tokens
+        self.rows: list[list[int]] = []
+
+    def put(self, tokens: Tensor) -> None:
+        if tokens.dim() > 1:
+            self.rows = [[] for _ in tokens]
+            return
+        for row, token in zip(self.rows, tokens.tolist(), strict=True):
+            row.append(token)
+        self.on_tokens([_until(row, self.stops) for row in self.rows])
+
+    def end(self) -> None:
+        """There is nothing held back."""
 
 
 def _padded_left(prompts: Sequence[Sequence[int]], device: torch.device) -> tuple[Tensor, Tensor]:

@@ -29,5 +29,10 @@ def token_pieces(tokenizer: Any, ids: Sequence[int]) -> list[str]:
     return pieces
 
 
+def text_so_far(tokenizer: Any, ids: Sequence[int]) -> str:
+    """The text of tokens that others will follow, without a last character in the making."""
+    return _decode(tokenizer, ids).rstrip(_BROKEN)
+
+
 def _decode(tokenizer: Any, ids: Sequence[int]) -> str:
     return str(tokenizer.decode(list(ids), clean_up_tokenization_spaces=False))

@@ -1,11 +1,17 @@
-"""The card of a shared head map: which model, how it was measured, how to use it."""
+"""Head maps and sets of heads in words: which model, how it was measured, how to use it."""
 
 from __future__ import annotations
 
-from huggingface_hub import DatasetCardData
+from collections.abc import Sequence
 
-from circuitseer_core.detection.head_map import TABLE, HeadMap
+import pandas as pd
+
+from circuitseer_core.aliases import Head
+from circuitseer_core.detection.head_map import TABLE, HeadMap, Measured
 from circuitseer_core.distributions import t95
+from circuitseer_core.export.public import without_paths
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.wording import count, plain, signed
 
 TOP_HEADS = 10
@@ -13,6 +19,8 @@ TOP_HEADS = 10
 
 def head_map_card(head_map: HeadMap, repo: str) -> str:
     """README.md of the repository ``repo``, Markdown with the Hub's front matter."""
+    from huggingface_hub import DatasetCardData
+
     model = head_map.record.model
     data = DatasetCardData(
         pretty_name=f"Head map of {model.called}",
@@ -27,8 +35,9 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
             f"nats), for every one of {count(head_map.record.heads, 'query head')}. Measured with "
             "CircuitSeer, an implementation of arXiv 2510.18470."
         ),
-        _facts(head_map),
-        f"## The {TOP_HEADS} heads of highest ΔL\n\n" + _top(head_map),
+        _facts(model, head_map.record.measured),
+        f"## The {TOP_HEADS} heads of highest ΔL\n\n"
+        + _table(head_map.heads.nsmallest(TOP_HEADS, "rank")),
         (
             "## Use\n\nFor a run of the same weights:\n\n```\n"
             f"circuitseer pull-heads {repo} --run runs/new --model MODEL\n"
@@ -39,8 +48,37 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def _facts(head_map: HeadMap) -> str:
-    model, measured = head_map.record.model, head_map.record.measured
+def head_set_card(run: Run, heads: Sequence[Head]) -> str:
+    """A set of heads as Markdown, for a model's card or a discussion of it.
+
+    Which heads of which weights, as ``--heads`` takes them and with their ΔL, and how they were
+    measured; no path of this machine.
+
+    Raises:
+        UserError: no detection yet.
+    """
+    model, table = public_model(run), run.heads()
+    rows = table.set_index(["layer", "head"]).loc[list(heads)].reset_index()
+    of = f"{count(len(heads), 'head')} of the {len(table):,}"
+    parts = [
+        f"## {count(len(heads), 'reasoning head')} of {_cell(model.called)}",
+        (
+            f"{of}, by how much the loss rises when one of them attends to everything alike (ΔL, "
+            "nats). Measured with CircuitSeer, an implementation of arXiv 2510.18470."
+        ),
+        "```\n" + ",".join(f"{layer}.{head}" for layer, head in heads) + "\n```",
+        _facts(model, Measured.of_run(run)),
+        _table(rows),
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def public_model(run: Run) -> ModelRecord:
+    """The run's model without this machine's folders."""
+    return ModelRecord.model_validate(without_paths(run.model.to_json()))
+
+
+def _facts(model: ModelRecord, measured: Measured) -> str:
     pairs = {
         "model": model.called,
         "revision": model.revision,
@@ -57,9 +95,10 @@ def _facts(head_map: HeadMap) -> str:
     return "| | |\n|---|---|\n" + "\n".join(rows)
 
 
-def _top(head_map: HeadMap) -> str:
+def _table(heads: pd.DataFrame) -> str:
+    """Heads as a table; one that was raced out has an estimate and no rank."""
     lines = ["| rank | layer | head | ΔL | 95 % interval | samples |", "|---|---|---|---|---|---|"]
-    for row in head_map.heads.nsmallest(TOP_HEADS, "rank").itertuples():
+    for row in heads.itertuples():
         half = float(t95(row.n)) * row.stderr
         interval = "n/a"
         if half == half:

@@ -16,15 +16,13 @@ from circuitseer_core.detection.head_map import (
     read_head_map,
 )
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.public import without_paths
 from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.files import write_text
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import remedy_for
-from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.runs.stage import versions
-from circuitseer_core.sharing.card import head_map_card
+from circuitseer_core.sharing.card import head_map_card, public_model
 
 
 def push_heads(run: Run, repo: str) -> str:
@@ -45,21 +43,10 @@ def write_head_map(run: Run, folder: Path, repo: str) -> dict[str, Path]:
         raise UserError(f"{run.path} has no heads table: run detect --run {run.path}")
     require_whole(run.heads_path, remedy_for(run.path, run.heads_path))
     shutil.copyfile(run.heads_path, folder / TABLE)
-    detection, settings = run.detection, run.detection.settings
     record = HeadMapRecord(
         format=FORMAT,
-        model=_public(run.model),
-        measured=Measured(
-            mode=settings.mode if settings else None,
-            ablation=settings.ablation if settings else None,
-            probe_criterion=settings.probe_criterion if settings else None,
-            loss_tokens=settings.loss_tokens if settings else None,
-            template=detection.template,
-            max_length=detection.max_length,
-            n_probe=detection.n_probe,
-            noise_floor=detection.noise_floor,
-            finished=detection.finished,
-        ),
+        model=public_model(run),
+        measured=Measured.of_run(run),
         heads=len(run.heads()),
         sha256=file_hash(folder / TABLE),
         versions=versions(),
@@ -68,8 +55,3 @@ def write_head_map(run: Run, folder: Path, repo: str) -> dict[str, Path]:
     checked = read_head_map(folder)  # what cannot be read again is not sent
     write_text(folder / "README.md", head_map_card(checked, repo))
     return {name: folder / name for name in (TABLE, MANIFEST, "README.md")}
-
-
-def _public(model: ModelRecord) -> ModelRecord:
-    """The model without this machine's folders."""
-    return ModelRecord.model_validate(without_paths(model.to_json()))

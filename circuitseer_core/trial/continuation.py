@@ -12,7 +12,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import Intervention
-from circuitseer_core.model.generation import greedy_continuations
+from circuitseer_core.model.generation import OnTokens, greedy_continuations
 from circuitseer_core.model.memory import too_long
 from circuitseer_core.model.reference import ReferenceModel
 
@@ -24,6 +24,7 @@ def continue_greedily(
     *,
     ablation: AblationMode,
     most: int,
+    on_tokens: OnTokens | None = None,
 ) -> list[list[int]]:
     """The tokens that the model writes after ``prompt``, one list for each of ``head_sets``.
 
@@ -31,6 +32,7 @@ def continue_greedily(
         prompt: token ids, at least one.
         head_sets: what is ablated in each row; an empty set is the clean model.
         most: most new tokens; fewer where the model ends its text or runs out of positions.
+        on_tokens: called at every step with the new ids of each of ``head_sets`` so far.
 
     Returns:
         New token ids without the one that ends the text.
@@ -54,4 +56,5 @@ def continue_greedily(
         max_new_tokens=room,
         intervene=intervene,
         token_budget=rows * (len(prompt) + room),
+        on_tokens=on_tokens,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +13,20 @@ import psutil
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from circuitseer_core.runs.folder import Run
-from tests.support.every_view import RUN, VIEWS, boxes, shown, whole_run
+from circuitseer_core.runs.folder import DEMO_RUN, Run
+from tests.support.every_view import (
+    EXPANDERS,
+    RUN,
+    VIEWS,
+    boxes,
+    opened,
+    show_view,
+    shown,
+    whole_run,
+)
 from tests.support.opened import APP
 from tests.support.records import edit_run
+from ui.shell import BUNDLED
 
 pytestmark = pytest.mark.usefixtures("plain_errors")
 
@@ -172,6 +184,18 @@ def test_no_damage_raises(
     assert not faults(state, whole, runs_home, page, views=1)
 
 
+@pytest.mark.parametrize("page", list(VIEWS))
+@pytest.mark.skipif(not (DEMO_RUN / "run.json").is_file(), reason="no bundled run in this tree")
+def test_the_bundled_run_raises_nowhere(page: str, runs_home: Path) -> None:
+    """Its model is left out: it is large, and what a model says has tests of its own."""
+    seen = [
+        (query, show_view(opened(DEMO_RUN, BUNDLED), page, query, DEMO_RUN, live=False))
+        for query in VIEWS[page]
+    ]
+    assert not [f"{query}: {box}" for query, app in seen for box in boxes(app)]
+    assert all(app.session_state["run_key"] == BUNDLED for _, app in seen)
+
+
 def test_a_file_that_cannot_be_read_ends_a_page_in_one_line() -> None:
     """This test runner goes past app.py, which does so for every page."""
 
@@ -189,6 +213,34 @@ def test_a_file_that_cannot_be_read_ends_a_page_in_one_line() -> None:
     assert not app.exception
     assert [t.value for t in app.text] == ["heads.parquet cannot be read"]
     assert "run_page(" in APP.read_text(encoding="utf-8")
+
+
+def _opened_by(call: ast.Call) -> str | None:
+    """The key of what a call draws closed, as a pattern; None for other calls."""
+    named = {word.arg: word.value for word in call.keywords}
+    function = call.func.attr if isinstance(call.func, ast.Attribute) else ast.unparse(call.func)
+    asks = ast.unparse(named["on_change"]) if "on_change" in named else ""
+    closed = function in ("expander", "popover") and asks == "'rerun'"
+    if not closed and function != "show_commands":
+        return None
+    key = named["key"]
+    if isinstance(key, ast.Constant):
+        return re.escape(str(key.value))
+    parts = key.values if isinstance(key, ast.JoinedStr) else []
+    return "".join(re.escape(str(p.value)) if isinstance(p, ast.Constant) else ".+" for p in parts)
+
+
+def test_all_that_opens_is_opened_here() -> None:
+    files = [path for folder in ("ui", "pages") for path in (APP.parent / folder).rglob("*.py")]
+    calls = [
+        node
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.Call)
+    ]
+    patterns = {pattern for call in calls if (pattern := _opened_by(call))}
+    assert {"head_role", "draw_command"} <= patterns
+    assert not [p for p in patterns if not any(re.fullmatch(p, key) for key in EXPANDERS)]
 
 
 def test_expanders_are_really_open(whole: Path, runs_home: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.wording import signed
 from tests.support.opened import open_page, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
@@ -33,9 +35,20 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     shown = texts(page)
     kept = EXPERIMENTS["complexity"].run(run, bootstraps=50)
     assert kept.title in shown
+    assert kept.outcome is not None and kept.outcome.low is not None
+    assert literal(f"interval {signed(kept.outcome.low)} to") in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
     assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
     assert literal(go_no_go(run, run.selection("new")).sentence) in shown
+
+
+def test_a_result_of_before_figures_says_so(run: Run) -> None:
+    EXPERIMENTS["length"].run(run)
+    path = run.path / "experiments" / "length.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    assert "Kept before figures" not in texts(open_page("evidence", "made"))
+    path.write_text(json.dumps(record | {"plots": [], "outcome": None}), encoding="utf-8")
+    assert "Kept before figures were" in texts(open_page("evidence", "made"))
 
 
 def test_every_card_says_what_it_takes_or_what_it_needs(run: Run) -> None:

@@ -11,7 +11,9 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.runs import jobs
+from circuitseer_core.runs.job_steps import STAGES
 from tests.support.opened import APP, settled, synthetic, texts
+from ui.runs.job_bar import title_of
 
 
 def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
@@ -64,6 +66,13 @@ def test_the_bar_has_a_name_before_the_stage_says_a_word(runs_home: Path) -> Non
         eta_s=90,
     )  # fmt: skip
     assert bars(overview("busy")) == ["Ablating heads: 5 of 20 sample × head, 1 min 30 s left"]
+
+
+def test_every_stage_has_a_title_and_an_experiment_its_name() -> None:
+    assert {stage for stage in STAGES if title_of([stage]) == stage} == set()
+    assert title_of(["validate", "--run", "r", "length", "--set", "a=1"]) == "Experiment length"
+    assert title_of(["validate", "--run", "r", "all"]) == "Experiments that fit"
+    assert "**" not in title_of(["**detect**"])
 
 
 def test_a_stopped_job_of_the_run_in_view_can_be_resumed(

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from streamlit.testing.v1 import AppTest
 
 from tests.support.opened import open_page, settled, texts
 
@@ -37,11 +39,36 @@ def test_one_head_is_shown_only_when_asked_for(scored: Path) -> None:
     page.segmented_control(key="colour").set_value("One head")
     settled(page.run())
     assert "it takes the model" in texts(page) and "Full colour" not in texts(page)
+    assert "received from" not in texts(page), "bars of other heads than the one chosen"
     settled(page.button(key="live_open").click().run())
     assert "Full colour" in texts(page)
     assert "torch" in sys.modules
     settled(page.number_input(key="layer_open").set_value(0).run())
     assert "Full colour" in texts(page)
+
+
+def test_bars_and_token_are_those_of_the_head_chosen(scored: Path) -> None:
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.scoring.inspection import inspect_sample
+
+    def deviation(page: AppTest) -> str:
+        return str(re.search(r"Standard deviation ([^,]+),", texts(page))[1])  # type: ignore[index]
+
+    page = open_page("samples", "tiny", sample="toy/3")
+    page.session_state["live_model"] = str(scored)
+    page.session_state["token_open"] = ("toy/3", 0)
+    settled(page.run())
+    assert "from the scored heads" in texts(page)
+    page.segmented_control(key="colour").set_value("One head")
+    for layer, head in ((0, 1), (1, 3)):
+        settled(page.run())
+        page.number_input(key="layer_open").set_value(layer)
+        page.number_input(key="head_open").set_value(head)
+        settled(page.run())
+        seen = inspect_sample(Run.open(scored), "toy/3", layer=layer, head=head)
+        received = np.asarray(seen.profile, dtype=np.float64) * len(seen.profile)
+        assert deviation(page) == f"{received.std():.3g}" and "from this head" in texts(page)
+        assert f"({received[0]:.2f} × the mean" in texts(page)
 
 
 def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,10 @@ from circuitseer_core.runs.folder import DEMO_RUN
 from tests.support.opened import APP, open_page, settled, synthetic, texts
 from tests.support.synthetic import Shape
 
-PAGES = ["overview", "runs", "heads", "samples", "sources", "export"]
+PAGES = [
+    *("overview", "runs", "heads", "try_it", "samples", "sources", "calibrate", "export"),
+    "evidence",
+]
 
 
 @pytest.fixture
@@ -82,6 +86,11 @@ def test_the_picker_changes_run_and_link(runs_home: Path) -> None:
 def test_the_bundled_run_is_in_view_when_there_is_no_other(page: str) -> None:
     app = open_page(page)
     assert app.session_state["run_key"] == "bundled-demo"
+
+
+def test_a_fault_is_handed_to_no_search_engine() -> None:
+    config = tomllib.loads((APP.parent / ".streamlit" / "config.toml").read_text(encoding="utf-8"))
+    assert config["client"]["showErrorLinks"] is False
 
 
 def test_no_page_loads_torch(runs_home: Path) -> None:

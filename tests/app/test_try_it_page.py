@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.model import live
+from circuitseer_core.trial import continuation
 from tests.support.opened import open_page, settled, texts
 
 PROBLEMS = [
@@ -68,6 +70,25 @@ def test_losses_continuations_and_random_heads_are_shown() -> None:
     mean = next(m.value for m in page.metric if m.label == "ΔL, random")
     assert f"(mean {mean}, 95 % interval " in texts(page)
     assert "tokens at most" in texts(page)
+
+
+def test_other_heads_leave_the_clean_text_as_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[list[list[tuple[int, int]]]] = []
+    real = continuation.continue_greedily
+
+    def counted(model: Any, prompt: Any, sets: Any, **options: Any) -> list[list[int]]:
+        written.append([list(s) for s in sets])
+        return real(model, prompt, sets, **options)
+
+    monkeypatch.setattr(continuation, "continue_greedily", counted)
+    page = loaded(sample="toy/5", ablate="0.2")
+    page.text_area(key="try_prompt").set_value("A text of this test alone").run()
+    page.text_input(key="try_heads").set_value("0.3, 1.1").run()
+    page.text_input(key="try_heads").set_value("0.2").run()
+    assert written[-2:] == [[[], [(0, 2)]], [[(0, 3), (1, 1)]]]
+    page.number_input(key="try_most").set_value(4).run()
+    assert written[-1] == [[], [(0, 2)]]
+    assert "4 tokens at most" in texts(settled(page))
 
 
 def test_a_sample_is_searched_and_turned_over() -> None:

@@ -13,9 +13,11 @@ from tests.browser.conftest import Server
 from tests.support.browser import rest
 
 PAGES = (
-    "overview", "runs", "runs?runs_view=Start", "heads", "try_it", "samples",
-    "samples?view=Side by side", "samples?view=High and low", "samples?view=Blind review",
-    "sources", "export", "calibrate", "evidence",
+    "overview", "runs", "runs?runs_view=Start", "runs?runs_view=Import scores",
+    "runs?runs_view=Clusters", "heads", "try_it", "samples", "samples?view=Side by side",
+    "samples?view=High and low", "samples?view=Blind review", "sources",
+    "sources?sources_view=Two scorings", "export", "export?stratify=equal for every stratum",
+    "calibrate", "evidence",
 )  # fmt: skip
 CLIPPED = """() => {
   const wide = innerWidth + 1

@@ -25,6 +25,16 @@ def test_an_experiment_is_run_from_its_card(page: Page, server: Server) -> None:
     assert (server.runs / "small" / "experiments" / "length.json").is_file()
 
 
+def test_the_report_is_handed_out(page: Page) -> None:
+    page.goto("/evidence?run=other")
+    expect(page.get_by_role("button", name="Report")).to_be_visible()
+    rest(page)
+    with page.expect_download() as waiting:
+        page.get_by_role("button", name="Report").click()
+    assert waiting.value.suggested_filename == "other-report.html"
+    assert b"other" in waiting.value.path().read_bytes()
+
+
 def test_an_exported_file_is_checked(page: Page, server: Server, tmp_path: Path) -> None:
     run = Run.open(server.runs / "small")
     done = export(run, run.selections()[0], tmp_path / "subset.jsonl")

@@ -61,6 +61,22 @@ def test_progress_shows_and_cancel_ends_the_process(page: Page, slow_job: Path) 
     expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
+def test_a_job_is_seen_and_stopped_from_another_runs_page(page: Page, slow_job: Path) -> None:
+    page.goto("/heads?run=small")
+    strip = page.locator(f".st-key-card_strip_{slow_job.name}")
+    expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
+    expect(strip).to_contain_text("Detect heads (1 of 2)")
+    expect(strip).to_contain_text("left")
+    rest(page)
+    page.get_by_role("link", name="Export").click()
+    expect(page.get_by_role("heading", name="Export", exact=True)).to_be_visible()
+    expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
+    rest(page)
+    strip.get_by_role("button", name="Cancel").click()
+    expect(strip).to_have_count(0)
+    assert jobs.status(slow_job).state == "cancelled"
+
+
 def test_a_second_tab_sees_the_same_job(page: Page, slow_job: Path) -> None:
     page.goto(f"/runs?run={slow_job.name}")
     expect(page.get_by_text("of 9,000 samples")).to_be_visible()

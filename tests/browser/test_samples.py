@@ -198,6 +198,24 @@ def test_a_point_leads_to_its_sample(page: Page, journey: Run) -> None:
     expect(page.get_by_role("heading", name="Samples", exact=True)).to_be_visible()
 
 
+def test_high_and_low_stand_in_two_columns_and_open(page: Page, journey: Run) -> None:
+    open_page(page, "samples", "run=journey&view=High+and+low", ".row")
+    fill(page, "Pairs", "4")
+    expect(page.get_by_text("4 pairs, row by row of one source")).to_be_visible()
+    high, low = (page.locator(f".st-key-contrast_{side} .row") for side in ("high", "low"))
+    expect(high).to_have_count(4)
+    expect(low).to_have_count(4)
+    wanted = journey.scores(columns=["id", "source", "variance"]).set_index("id")["variance"]
+    rest(page)
+    low.nth(1).click()
+    page.wait_for_url(re.compile("sample="))
+    match = re.search(r"sample=([^&]+)", page.url)
+    assert match is not None
+    sample = unquote(match[1])
+    expect(page.get_by_label(f"Tokens of {sample}")).to_be_visible()
+    assert wanted[sample] < wanted.median()
+
+
 def test_plotly_is_on_its_way_before_the_page_asks(page: Page, server: Server) -> None:
     with page.expect_response(re.compile("PlotlyChart")) as fetched:
         page.goto(f"{server.url}/sources?run=bundled-demo")

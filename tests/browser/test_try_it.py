@@ -10,8 +10,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from circuitseer_core import detect, score
+from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, rest
+from tests.support.browser import click, fill, rest
 
 RUN = "tried"
 
@@ -55,4 +56,45 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
     expect(page.locator(".st-key-figure_try_attention_map .js-plotly-plot")).to_be_visible()
     click(page, "Free it")
     expect(page.get_by_role("button", name="Load the model and try")).to_be_visible()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_a_heads_panel_says_what_it_does_and_is_copied(page: Page, server: Server) -> None:
+    page.goto(f"/heads?run={RUN}&layer=1&head=2")
+    expect(page.locator("[data-ready]")).to_be_visible()
+    rest(page)
+    page.get_by_text("What this head looks at").click()
+    click(page, "Load the model and look")
+    role = page.locator(".st-key-head_role")
+    expect(role.get_by_text("Means over")).to_be_visible()
+    expect(role.get_by_text("Tokens that receive most")).to_be_visible()
+    expect(role.locator(".token").first).to_be_visible()
+    rest(page)
+    page.get_by_text("Where ablating it hurts").click()
+    hurts = page.locator(".st-key-head_hurts")
+    expect(hurts.get_by_text("harder to predict without the head")).to_be_visible()
+    expect(hurts.locator(".token").first).to_be_visible()
+    rest(page)
+    page.get_by_text("This set for the Hub").click()
+    copied = page.locator(".st-key-heads_card")
+    expect(copied).to_contain_text("reasoning head")
+    expect(copied).to_contain_text(str(Run.open(server.runs / RUN).model.weights_hash))
+    expect(copied.get_by_text("push-heads")).to_be_visible()
+    expect(page.locator("[data-testid=stException]")).to_have_count(0)
+
+
+def test_one_heads_attention_on_a_sample_changes_colours_bars_and_map(page: Page) -> None:
+    page.goto(f"/samples?run={RUN}&sample=toy/3")
+    expect(page.get_by_text("received from the scored heads")).to_be_visible()
+    rest(page)
+    page.get_by_role("radio", name="One head").click()
+    click(page, "Load the model and look")
+    expect(page.get_by_text("received from this head")).to_be_visible()
+    bars = page.locator(".st-key-figure_profile_open")
+    before = page.get_by_text("received from this head").inner_text()
+    expect(bars.locator(".js-plotly-plot")).to_be_visible()
+    fill(page, "Head", "3")
+    expect(page.get_by_text("received from this head")).not_to_have_text(before)
+    page.get_by_text("One head's attention, token by token").click()
+    expect(page.locator(".st-key-figure_attention_map_matrix .js-plotly-plot")).to_be_visible()
     expect(page.locator("[data-testid=stException]")).to_have_count(0)

@@ -6,7 +6,7 @@ import pytest
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
 
-from circuitseer_core.model.pieces import token_pieces
+from circuitseer_core.model.pieces import text_so_far, token_pieces
 from tests.support.tiny_models import tiny_tokenizer
 
 
@@ -25,6 +25,8 @@ def test_a_character_stands_at_its_last_token() -> None:
     assert len(ids) > 1
     assert token_pieces(tokenizer, ids) == [""] * (len(ids) - 1) + ["🎉"]
     assert token_pieces(tokenizer, ids[:-1])[-1] == "\ufffd"  # cut off in the middle
+    text = tokenizer("a 🎉")["input_ids"]
+    assert text_so_far(tokenizer, text[:-1]) == "a " and text_so_far(tokenizer, text) == "a 🎉"
 
 
 def test_a_space_at_the_start_of_a_later_token_is_kept() -> None:

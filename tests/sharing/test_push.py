@@ -8,8 +8,10 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.sharing.card import head_set_card
 from circuitseer_core.sharing.push import push_heads, write_head_map
 from tests.support.fake_hub import FakeHub
 
@@ -37,6 +39,16 @@ def test_nothing_names_a_folder_of_this_machine_or_the_token(run: Run, hub: Fake
     for content in hub.repos["me/heads"].values():
         assert str(run.path.parent).encode() not in content
         assert b"hf_secret" not in content
+
+
+def test_a_set_to_copy_says_which_heads_of_which_weights_and_no_folder(run: Run) -> None:
+    heads = select_heads(run.heads(), "3")
+    text = head_set_card(run, heads)
+    assert f"## 3 reasoning heads of {Path(run.model.id).name}" in text
+    assert "```\n" + ",".join(f"{layer}.{head}" for layer, head in heads) + "\n```" in text
+    assert str(run.model.weights_hash) in text and str(run.path.parent) not in text
+    for rank, (layer, head) in enumerate(heads, start=1):
+        assert f"| {rank} | {layer} | {head} |" in text
 
 
 def test_a_push_without_heads_or_token_is_refused(

@@ -27,10 +27,11 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         *({"runs_view": "Start", "stage": s} for s in ("Everything", "Detect only")),
         {"runs_view": "Start", "stage": "Score and draw"},
         {"runs_view": "Import scores"},
+        {"runs_view": "Clusters"},
     ],
     "heads": [
         {"heads_view": view}
-        for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Compare")
+        for view in ("Table", "Sparsity", "Layers", "Stability", "Sources", "Sinks", "Compare")
     ],
     "try_it": [{}],
     "samples": [
@@ -49,21 +50,23 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     ],
     "calibrate": [{}],
     "evidence": [{}],
-    "export": [{}, {"before_after": "Length"}, {"before_after": "Score"}],
+    "export": [
+        {},
+        {"before_after": "Length"},
+        {"before_after": "Score"},
+        {"stratify": "equal for every stratum"},
+    ],
 }
 TIMEOUT_S = 240
 EXPANDERS = (
-    "head_sample",
-    "attention_matrix",
-    "try_attention",
-    "commands",
-    "draw_command",
-    "all_command",
-    "import_command",
-    "job_commands",
-    "probe_lengths",
-    "data_lengths",
+    *("head_sample", "head_role", "head_hurts", "heads_card", "heads_typed", "head_map_menu"),
+    *("attention_matrix", "try_attention", "probe_lengths", "data_lengths"),
+    *("write_menu", "push_menu", "write_all_menu"),
+    *("commands", "draw_command", "all_command", "import_command", "cluster_command"),
+    *("job_commands", "sinks_command", "readings_command", "calibrate_command"),
+    *(f"more_{name}" for name in EXPERIMENTS),
 )
+"""All that draws nothing until it is opened."""
 
 
 def problem(i: int) -> dict[str, Any]:
@@ -119,10 +122,13 @@ def furnish(path: Path) -> None:
     (path / "log.txt").write_text("select: 30 %\n", encoding="utf-8")
 
 
-def opened(path: Path) -> AppTest:
-    """The app as a link to the run opens it: the shell, and the first page."""
+def opened(path: Path, key: str | None = None) -> AppTest:
+    """The app as a link to the run opens it: the shell, and the first page.
+
+    ``key``: what the link calls the run, where that is not its folder's name.
+    """
     app = AppTest.from_file(str(APP), default_timeout=TIMEOUT_S)
-    app.query_params["run"] = path.name
+    app.query_params["run"] = key or path.name
     return app.run()
 
 
@@ -141,12 +147,15 @@ def shown_alone(page: str, query: dict[str, str], path: Path) -> AppTest:
     return show_view(app, page, query, path)
 
 
-def show_view(app: AppTest, page: str, query: dict[str, str], path: Path) -> AppTest:
-    """Go to a page, with every expander open and the live model asked for."""
+def show_view(
+    app: AppTest, page: str, query: dict[str, str], path: Path, *, live: bool = True
+) -> AppTest:
+    """Go to a page, with every expander open and (where ``live``) the live model asked for."""
     app.switch_page(f"pages/{page}.py")
     for name, value in query.items():
         app.query_params[name] = value
-    app.session_state["live_model"] = str(path)
+    if live:
+        app.session_state["live_model"] = str(path)
     for key in EXPANDERS:
         app.session_state[key] = True
     return app.run()

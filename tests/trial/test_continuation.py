@@ -39,6 +39,28 @@ def test_clean_and_ablated_are_the_naive_loops(kind: str) -> None:
     assert rows[0] != rows[1]
 
 
+def test_every_step_is_told_while_it_is_written() -> None:
+    reference = tiny_model("llama")
+    seen: list[list[list[int]]] = []
+    rows = continue_greedily(
+        reference, PROMPT, [[], HEADS], ablation=AblationMode(), most=MOST, on_tokens=seen.append
+    )
+    assert len(seen) == MOST
+    for step, so_far in enumerate(seen, start=1):
+        assert so_far == [row[:step] for row in rows]
+
+
+def test_what_is_told_ends_where_the_text_does(monkeypatch: pytest.MonkeyPatch) -> None:
+    reference = tiny_model("llama")
+    how: dict[str, Any] = {"ablation": AblationMode(), "most": MOST}
+    whole = continue_greedily(reference, PROMPT, [[], HEADS], **how)
+    stop = whole[1][3]
+    monkeypatch.setattr(generation, "end_tokens", lambda reference: [stop])
+    seen: list[list[list[int]]] = []
+    rows = continue_greedily(reference, PROMPT, [[], HEADS], **how, on_tokens=seen.append)
+    assert rows[1] == whole[1][: whole[1].index(stop)] and seen[-1] == rows
+
+
 @pytest.mark.parametrize(("mode", "epsilon"), [("scaled", 0.3), ("zero", 0.0), ("mean", 0.0)])
 def test_other_ablations_are_the_naive_loops(mode: str, epsilon: float) -> None:
     reference = tiny_model("mistral")

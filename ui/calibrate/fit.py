@@ -16,14 +16,12 @@ from circuitseer_core.runs.columns import CALIBRATED, score_columns
 from circuitseer_core.runs.commands import as_typed, checked, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
-from circuitseer_core.wording import duration
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import literal
 from ui.widgets.settings_field import whole_number
 
-POLL_S = 1.0
 _SAMPLED, _WORD = 200, 24
 """Rows that are looked at for columns; letters up to which a text may be a level."""
 
@@ -140,7 +138,7 @@ def form(run: Run, names: list[str]) -> None:
     with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
         if folded.open:
             st.code(as_typed(words), language="bash", wrap_lines=True)
-    _follow(run)
+    _show_fitted(run)
 
 
 def _started(run: Run, words: list[str], name: str) -> None:
@@ -149,9 +147,11 @@ def _started(run: Run, words: list[str], name: str) -> None:
         return
     try:
         jobs.start(run.path, [words])
-        st.session_state["_fitting"] = name
     except UserError as error:
         st.error(literal(str(error)), icon=":material/error:")
+    else:
+        st.session_state["_fitting"] = name
+        st.rerun()
 
 
 def _name(target: str | None, most: int | None, within: bool) -> str:
@@ -160,25 +160,11 @@ def _name(target: str | None, most: int | None, within: bool) -> str:
     return (plain or "target") + (f"-{most}" if most else "") + ("-within" if within else "")
 
 
-def _follow(run: Run) -> None:
-    """The job at work; the page is drawn anew when it ends."""
-    status = jobs.status(run.path)
-    if status.live:
-        st.fragment(_progress, run_every=POLL_S)(run)
-    elif status.state == "failed" and status.steps and status.steps[-1][0] == "calibrate":
-        st.error(literal(status.error or "the fit failed"), icon=":material/error:")
-
-
-def _progress(run: Run) -> None:
-    status = jobs.status(run.path)
-    if not status.live:
-        fitted = st.session_state.pop("_fitting", None)
-        if fitted in run.calibrations():
-            st.session_state["_next"] = {"calibration": fitted}
+def _show_fitted(run: Run) -> None:
+    """Once the job of a fit has ended (the strip above follows it), put its result into view."""
+    if jobs.status(run.path).live:
+        return
+    fitted = st.session_state.pop("_fitting", None)
+    if fitted in run.calibrations():
+        st.session_state["_next"] = {"calibration": fitted}
         st.rerun()
-    progress = status.progress
-    share = (
-        0.0 if progress is None or not progress.total else min(1.0, progress.done / progress.total)
-    )
-    stage = status.steps[status.step][0] if status.steps else ""
-    st.progress(share, text=inline(f"{stage}, {duration(status.seconds)} so far"))

@@ -13,7 +13,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results, saved_table
 from circuitseer_core.experiments.experiment import Experiment
 from circuitseer_core.report.experiment_figures import drawn
-from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import duration
 from ui.evidence.running import start
@@ -52,6 +52,8 @@ def card(run: Run, name: str, can_run: bool) -> None:
             if record and record.outcome:
                 colour, word = OUTCOMES[record.outcome.state]
                 st.badge(word, color=colour)
+        if record and record.outcome:
+            st.caption(literal(_measured(record.outcome)))
         if record:
             _result(run, record)
         if experiment is not None:
@@ -71,6 +73,8 @@ def _result(run: Run, record: ExperimentRecord) -> None:
         st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
     table = saved_table(run, record.name)
     figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
+    if not record.plots:
+        st.caption("Kept before figures were: run it again to have it drawn.")
     for plot, figure in figures[:1]:
         st.caption(literal(plot.caption))
         show_figure(figure, f"evidence_{record.name}_0", table, alt=plot.caption)
@@ -85,6 +89,12 @@ def _result(run: Run, record: ExperimentRecord) -> None:
                 st.caption(literal(plot.caption))
                 show_figure(figure, f"evidence_{record.name}_{number}", table, alt=plot.caption)
             _table(table, record.name)
+
+
+def _measured(outcome: Outcome) -> str:
+    """What the answer rests on, with its interval; the badge has the word for it."""
+    text = outcome.sentence().partition(": ")[2]
+    return f"{text[:1].upper()}{text[1:]}"
 
 
 def _sentences(verdict: str) -> list[str]:

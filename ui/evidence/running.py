@@ -12,17 +12,17 @@ from circuitseer_core.experiments import ALL, EXPERIMENTS
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import duration
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
-from ui.widgets.markdown import inline, literal
-
-POLL_S = 1.0
+from ui.widgets.markdown import literal
 
 
 def bar(run: Run) -> bool:
-    """Run what fits, follow the job, take the report; whether experiments may be started now."""
+    """Run what fits, take the report; whether experiments may be started now.
+
+    The strip above every page follows the job.
+    """
     may_write = judgements.writable(run)
     status = jobs.status(run.path)
     with st.container(horizontal=True, vertical_alignment="bottom", key="evidence_bar"):
@@ -55,8 +55,7 @@ def bar(run: Run) -> bool:
         return False
     if wishes.granted("run_all"):
         start(run, ALL, {"seconds": seconds})
-        status = jobs.status(run.path)
-    _follow(run, status)
+        st.rerun()
     if problem := st.session_state.pop("evidence_problem", None):
         st.error(literal(problem), icon=":material/error:")
     return not status.live
@@ -73,40 +72,3 @@ def start(run: Run, name: str, options: Mapping[str, Any]) -> None:
         jobs.start(run.path, [step])
     except UserError as error:
         st.session_state["evidence_problem"] = str(error)
-
-
-def _follow(run: Run, status: jobs.JobStatus) -> None:
-    """Progress of the job at work, whichever it is; the page is drawn anew when it ends."""
-    if not status.live:
-        failed = status.state == "failed" and status.steps and status.steps[-1][0] == "validate"
-        if failed and status.error:
-            st.error(literal(status.error), icon=":material/error:")
-        return
-    with st.container(horizontal=True, vertical_alignment="center", key="job_strip"):
-        st.button(
-            "Cancel",
-            icon=":material/stop_circle:",
-            on_click=jobs.cancel,
-            args=[run.path],
-            disabled=status.state == "stopping",
-            key="cancel_experiment",
-        )
-        st.fragment(_progress, run_every=POLL_S)(run)
-
-
-def _progress(run: Run) -> None:
-    status = jobs.status(run.path)
-    if not status.live:
-        st.rerun()
-    step = status.steps[status.step] if status.steps else ("",)
-    name = step[3] if step[0] == "validate" and len(step) > 3 else step[0]
-    progress = status.progress
-    if progress is None or progress.state != "running" or not progress.total:
-        st.progress(0.0, text=inline(f"{name}: starting, {duration(status.seconds)} so far"))
-        return
-    done = f"{progress.done:,} of {progress.total:,} {progress.unit}"
-    words = f"{name}: {progress.message or progress.stage}, {done}"
-    st.progress(
-        min(1.0, progress.done / progress.total),
-        text=inline(f"{words}, {duration(status.seconds)}"),
-    )

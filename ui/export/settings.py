@@ -14,7 +14,7 @@ from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
 from ui import cached_scores
 from ui.export import dial, lists, removals
-from ui.widgets.markdown import literal
+from ui.shell import link_to
 from ui.widgets.scorer_choice import choose_scorer, default_scorer
 from ui.widgets.scoring_choice import view_scoring
 from ui.widgets.settings_field import choices
@@ -74,22 +74,23 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
 
 def _column(store: ScoreStore) -> str:
     """The column whose values share the budget: the source, or one of the data's own."""
-    clusters = [CLUSTER] if cluster_record(store.run, store.name) else []
-    columns = list(dict.fromkeys(["source", *clusters, *cached_scores.facets(store)]))
+    clusters = cluster_record(store.run, store.name)
+    made = [CLUSTER] if clusters else []
+    columns = list(dict.fromkeys(["source", *made, *cached_scores.facets(store)]))
     asked = st.session_state.get("stratify_by")
     if asked is not None and asked not in columns:  # a kept selection's, too varied to be offered
         columns.append(asked)
-    return str(
-        st.selectbox(
-            "Shared by the values of",
-            columns,
-            key="stratify_by",
-            bind="query-params",
-            format_func=literal,
-            help="The source, a column of the data with few different values, or the clusters that "
-            "the command cluster has made of the prompts.",
-        )
+    chosen = st.selectbox(
+        "Shared by the values of",
+        columns,
+        key="stratify_by",
+        bind="query-params",
+        help="The source, a column of the data with few different values, or the clusters of the "
+        "prompts.",
     )
+    label = "The clusters" if clusters else "Group prompts by kind"
+    link_to("runs", label, icon=":material/workspaces:", runs_view="Clusters")
+    return str(chosen)
 
 
 def default_settings(store: ScoreStore) -> SelectionSettings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 from dataclasses import dataclass
 from decimal import Decimal
 
@@ -13,6 +12,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import finalists, lcb_by_chance, select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, plain
 from ui.heads import tables
@@ -220,12 +220,33 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
         name="head_importance",
         preview=True,
     )
+    _copies(run, choice)
+
+
+def _copies(run: Run, choice: Choice) -> None:
+    """The set to copy: as it is typed, and as Markdown for the Hub; the map as a push."""
     typed = ",".join(f"{layer}.{head}" for layer, head in choice.heads)
-    rest = f'--run {shlex.quote(str(run.path))} --heads "{typed}" --data …'
+    of = ["--run", str(run.path), "--heads", typed]
     show_commands(
         "This set as it is typed",
         f'--heads "{typed}"\n\n'
-        f"python -m circuitseer_core score {rest} --name mine\n"
-        f"python -m circuitseer_core ablate {rest}",
+        f"{as_typed(['score', *of, '--name', 'mine', '--data'])} …\n"
+        f"{as_typed(['ablate', *of, '--data'])} …",
         key="heads_typed",
     )
+    if not choice.heads:
+        return
+    box = st.expander(
+        "This set for the Hub", icon=":material/content_copy:", key="heads_card",
+        on_change="rerun",
+    )  # fmt: skip
+    if not box.open:
+        return
+    from circuitseer_core.sharing.card import head_set_card
+
+    with box:
+        st.caption("For a model's card or a discussion of it. No path of this machine is in it.")
+        st.code(head_set_card(run, choice.heads), language="markdown", height=260)
+        st.caption("The whole map, as a dataset repository of yours:")
+        push = as_typed(["push-heads", "--run", str(run.path), "OWNER/NAME"])
+        st.code(push, language="bash", wrap_lines=True)

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import streamlit as st
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import ALL
 from circuitseer_core.runs import jobs
 from circuitseer_core.wording import duration
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import inline, literal
 
 STEP_TITLES = {
     "detect": "Detect heads",
     "score": "Score samples",
     "calibrate": "Fit heads to a target",
+    "cluster": "Group prompts by kind",
     "import-scores": "Join outside scores",
     "select": "Draw the subset",
     "validate": "Experiment",
@@ -42,12 +45,18 @@ def phase_bar(status: jobs.JobStatus) -> None:
     st.progress(min(1.0, progress.done / progress.total), text=words)
 
 
+def title_of(step: Sequence[str]) -> str:
+    """A step in words, as Markdown: "Draw the subset", "Experiment length"."""
+    if step[0] == "validate" and len(step) > 3:
+        return f"Experiment {inline(step[3])}" if step[3] != ALL else "Experiments that fit"
+    return STEP_TITLES.get(step[0]) or inline(step[0])
+
+
 def step_title(status: jobs.JobStatus) -> str:
     """The step in work, and which of how many it is: "Detect heads (1 of 3)"."""
     if not status.steps:
         return ""
-    name = status.steps[min(status.step, len(status.steps) - 1)][0]
-    title = STEP_TITLES.get(name, name)
+    title = title_of(status.steps[min(status.step, len(status.steps) - 1)])
     return (
         title if len(status.steps) == 1 else f"{title} ({status.step + 1} of {len(status.steps)})"
     )

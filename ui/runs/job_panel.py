@@ -8,16 +8,24 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands, jobs
+from circuitseer_core.runs.cluster_records import CLUSTER
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.wording import duration
-from ui.runs.job_bar import POLL_S, STEP_TITLES, phase_bar, resume
+from ui.runs.job_bar import POLL_S, phase_bar, resume, title_of
 from ui.shell import BUNDLED, link_to, open_run, run_label
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago
 
 ICONS = {"done": "check_circle", "waiting": "radio_button_unchecked"}
+RESULTS: dict[str, tuple[str, dict[str, str]]] = {
+    "calibrate": ("calibrate", {}),
+    "cluster": ("export", {"stratify": "equal for every stratum", "stratify_by": CLUSTER}),
+    "import-scores": ("sources", {}),
+    "validate": ("evidence", {}),
+}
+"""Where what a stage made is seen first; of the others it is the Overview."""
 
 
 def watch(run: Run) -> None:
@@ -52,7 +60,8 @@ def _progress(path: Path, shown: str) -> None:
     if status.error:
         st.error(literal(status.error), icon=":material/error:")
     if status.state == "done":
-        link_to("overview", "See the results", icon=":material/arrow_forward:")
+        page, params = RESULTS.get(status.steps[-1][0] if status.steps else "", ("overview", {}))
+        link_to(page, "See the results", icon=":material/arrow_forward:", **params)
     _log(path)
 
 
@@ -87,9 +96,7 @@ def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
 
 def _step(index: int, step: tuple[str, ...], status: jobs.JobStatus) -> None:
     """One line a step: waiting, its progress bar, done, or where it stopped."""
-    title = STEP_TITLES.get(step[0]) or inline(step[0])
-    if step[0] == "validate" and len(step) > 3:
-        title = f"Experiment {inline(step[3])}"
+    title = title_of(step)
     if index > status.step:
         st.markdown(f":gray[:material/{ICONS['waiting']}: {title}]")
     elif index < status.step or status.state == "done":

@@ -10,7 +10,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
 from ui import cached_scores, judgements
-from ui.samples import detail, filters
+from ui.samples import detail, filters, marks
 from ui.samples.opened import close, open_sample, opened
 from ui.widgets import live_head
 from ui.widgets.markdown import literal
@@ -58,7 +58,7 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     key = "open"
     with st.container(horizontal=True, vertical_alignment="center", key="detail_head"):
         st.caption(literal(f"{sample.source}  ·  {sample.id}"), width="stretch")
-        detail.mark_buttons(run, sample, judged, key=key)
+        marks.mark_buttons(run, sample, judged, key=key)
         st.button(
             "Side by side",
             icon=":material/compare:",
@@ -71,8 +71,9 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     detail.split(sample, scorer)
     look = detail.look_controls()
     picked = detail.picked_span(sample, key)
-    detail.tokens_of(run, sample, look, scorer, key=key, picked=picked, box="token_box")
-    detail.profile_figure(sample, key=key, picked=picked)
+    profile = detail.profile_in_view(run, sample, look, key=key)
+    detail.tokens_of(sample, profile, look, scorer, key=key, picked=picked, box="token_box")
+    detail.profile_figure(sample, profile, look, key=key, picked=picked)
     matrix = st.expander(
         "One head's attention, token by token", key="attention_matrix", on_change="rerun"
     )

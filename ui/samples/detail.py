@@ -1,4 +1,4 @@
-"""One sample in full: its numbers, its tokens, its profile, the marks made by eye."""
+"""One sample in full: its numbers, its tokens, its profile."""
 
 from __future__ import annotations
 
@@ -24,13 +24,11 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures.tokens import profile_bars
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import SINK_SCORERS, sink_share
-from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.wording import count, percent
-from ui import judgements
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import inline, to_markdown
+from ui.widgets.markdown import to_markdown
 from ui.widgets.split_bar import split_bar
 from ui.widgets.tokens import token_view
 
@@ -112,9 +110,20 @@ def split(sample: ScoredSample, scorer: str) -> None:
         split_bar("first token", "all others", share)
 
 
+def profile_in_view(run: Run, sample: ScoredSample, look: Look, *, key: str) -> Floats | None:
+    """(T,) attention that each token receives: from the scored heads, or from the head chosen.
+
+    None until the chosen head's was computed; its choice is drawn here. ``key`` tells several
+    samples on a page apart.
+    """
+    if look.colour == COLOURS[2] and len(sample.profile) and sample.text:
+        return live_head.profile(run, sample, key=key)
+    return sample.profile.astype(np.float64)
+
+
 def tokens_of(
-    run: Run,
     sample: ScoredSample,
+    profile: Floats | None,
     look: Look,
     scorer: str,
     *,
@@ -124,7 +133,8 @@ def tokens_of(
 ) -> None:
     """The text with its tokens coloured, and below it what the colours and the picked token say.
 
-    ``key`` tells several samples on a page apart; ``box`` is the key of the scrolling frame.
+    ``profile``: of :func:`profile_in_view`; ``key`` tells several samples on a page apart; ``box``
+    is the key of the scrolling frame.
     """
     if look.maths:
         with st.container(key=f"maths_{key}"):
@@ -137,13 +147,10 @@ def tokens_of(
         st.text(sample.text)
         st.caption("This run keeps no profile for this sample, so its tokens have no colours.")
         return
+    if profile is None:
+        st.text(sample.text)
+        return
     spans = _spans(sample)
-    profile = sample.profile.astype(np.float64)
-    if look.colour == COLOURS[2]:
-        live = live_head.profile(run, sample, key=key)
-        if live is None:
-            return
-        profile = live
     values, unit = _values(sample, profile, look.colour, scorer)
     merged = spans.merge(values)
     # Parts of a score are shown in proportion: the largest has full colour, whatever it leaves.
@@ -163,7 +170,7 @@ def tokens_of(
             picked=picked,
             on_pick=pick,
         )
-    st.caption(_scale_line(shading, unit) + "  \n" + token_line(sample, picked))
+    st.caption(_scale_line(shading, unit) + "  \n" + token_line(sample, profile, picked))
 
 
 def picked_span(sample: ScoredSample, key: str) -> int | None:
@@ -172,40 +179,51 @@ def picked_span(sample: ScoredSample, key: str) -> int | None:
     return picked[1] if picked and picked[0] == sample.id else None
 
 
-def profile_figure(sample: ScoredSample, *, key: str, picked: int | None = None) -> None:
-    """Received attention by token as bars, its mean and standard deviation, and its download."""
-    if not len(sample.profile):
+def profile_figure(
+    sample: ScoredSample,
+    profile: Floats | None,
+    look: Look,
+    *,
+    key: str,
+    picked: int | None = None,
+) -> None:
+    """Received attention by token as bars, its mean and standard deviation, and its download.
+
+    ``profile``: the one that the tokens are coloured by.
+    """
+    if profile is None or not len(profile):
         return
     spans = _spans(sample)
     labels = [spans.labels[i] if spans.labels else "" for i in spans.owner]
     left_out = sample.special.copy()
     left_out[:1] = True
     token = int(spans.first_token()[picked]) if picked is not None else None
-    received = sample.profile.astype(np.float64) * len(sample.profile)
+    received = profile * len(profile)
+    heads = "this head" if look.colour == COLOURS[2] else "the scored heads"
     st.caption(
-        f"Attention received ÷ mean, by token. Standard deviation {received.std():.3g}, "
-        f"variance {received.var():.4g}."
+        f"Attention received from {heads} ÷ mean, by token. Standard deviation "
+        f"{received.std():.3g}, variance {received.var():.4g}."
     )
     show_figure(
         profile_bars(
-            sample.profile, _visible(labels), theme(), left_out=left_out, picked=token, height=200
+            profile, _visible(labels), theme(), left_out=left_out, picked=token, height=200
         ),
         key=f"profile_{key}",
-        data=lambda: _profile_table(sample, labels, received),
+        data=lambda: _profile_table(profile, labels),
         name=f"profile {sample.id}".replace("/", "_"),
         alt="Bars: attention received by each token, relative to the mean",
     )
 
 
-def token_line(sample: ScoredSample, picked: int | None) -> str:
-    """What is known of the picked span, in words."""
-    if picked is None or not len(sample.profile):
+def token_line(sample: ScoredSample, profile: Floats, picked: int | None) -> str:
+    """What the picked span receives under a profile, in words."""
+    if picked is None:
         return (
             "Click a token, or reach it with the arrow keys and press Enter, to read its numbers."
         )
     spans = _spans(sample)
-    received = spans.merge(sample.profile.astype(np.float64))
-    share = spans.merge(contributions(sample.profile))
+    received = spans.merge(profile)
+    share = spans.merge(contributions(profile))
     order = np.argsort(-received, kind="stable")
     place = int(np.flatnonzero(order == picked)[0]) + 1
     count = int((spans.owner == picked).sum())
@@ -213,7 +231,7 @@ def token_line(sample: ScoredSample, picked: int | None) -> str:
     tokens = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
     return (
         f"{tokens}: receives {percent(received[picked], 3)} of all attention "
-        f"({received[picked] * len(sample.profile) / count:.2f} × the mean, "
+        f"({received[picked] * len(profile) / count:.2f} × the mean, "
         f"place {place:,} of {len(received):,}) and makes up "
         f"{percent(share[picked], 2)} of the variance."
     )
@@ -233,53 +251,6 @@ def original_columns(sample: ScoredSample, store: ScoreStore) -> None:
             pd.DataFrame(rows, columns=["from", "column", "value"]),
             hide_index=True,
             height=min(38 + 35 * len(rows), 320),
-        )
-
-
-def mark_buttons(run: Run, sample: ScoredSample, judged: ReviewState, *, key: str) -> None:
-    """Pin, drop and tag, as toggles that write to the run folder at once."""
-    if not judgements.writable(run):
-        judgements.copy_to(run, "Copy to judge", "Pins, drops and tags need a run of your own.")
-        return
-    with st.container(horizontal=True, gap="xsmall", vertical_alignment="center", width="content"):
-        for word, icon, ids in (
-            ("pin", "keep", judged.pins),
-            ("drop", "block", judged.drops),
-        ):
-            on = sample.id in ids
-            st.button(
-                {"pin": ("Pin", "Pinned"), "drop": ("Drop", "Dropped")}[word][on],
-                icon=f":material/{icon}:",
-                type="primary" if on else "secondary",
-                key=f"{word}_{key}",
-                help={"pin": "Always in the subset", "drop": "Never in the subset"}[word],
-                on_click=judgements.write,
-                args=[run, {"kind": f"un{word}" if on else word, "id": sample.id}],
-            )
-        _tag_menu(run, sample.id, judged, key)
-
-
-def _tag_menu(run: Run, sample_id: str, judged: ReviewState, key: str) -> None:
-    tags = sorted(judged.tags.get(sample_id, ()))
-    label = inline(", ".join(tags)) if tags else "Tag"
-    with st.popover(label if len(label) < 32 else f"{len(tags)} tags", icon=":material/sell:"):
-        known = sorted({tag for tags_of_one in judged.tags.values() for tag in tags_of_one})
-        name = f"tag_{key}_{sample_id}"
-
-        def save() -> None:
-            chosen = set(st.session_state[name])
-            for kind, changed in (("tag", chosen - set(tags)), ("untag", set(tags) - chosen)):
-                for tag in sorted(changed):
-                    judgements.write(run, {"kind": kind, "id": sample_id, "tag": tag})
-
-        st.multiselect(
-            "Tags of this sample",
-            known,
-            default=tags,
-            accept_new_options=True,
-            key=name,
-            on_change=save,
-            placeholder="Choose or type a tag",
         )
 
 
@@ -317,13 +288,13 @@ def _visible(labels: list[str]) -> list[str]:
     return [label.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "⏎") for label in labels]
 
 
-def _profile_table(sample: ScoredSample, labels: list[str], received: Floats) -> pd.DataFrame:
+def _profile_table(profile: Floats, labels: list[str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
-            "token": np.arange(len(received)),
+            "token": np.arange(len(profile)),
             "text": labels,
-            "profile": sample.profile,
-            "received_over_mean": received,
-            "variance_share": contributions(sample.profile),
+            "profile": profile,
+            "received_over_mean": profile * len(profile),
+            "variance_share": contributions(profile),
         }
     )

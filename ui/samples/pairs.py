@@ -9,7 +9,7 @@ from circuitseer_core.browse.pairs import partner
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
 from ui import cached_scores, judgements
-from ui.samples import detail, filters, opened
+from ui.samples import detail, filters, marks, opened
 from ui.shell import folding_columns
 from ui.widgets.markdown import literal
 
@@ -33,12 +33,13 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
             st.caption(literal(f"{sample.source}  ·  {sample.id}"))
             picked = detail.picked_span(sample, word)
             detail.split(sample, scorer)
+            profile = detail.profile_in_view(run, sample, look, key=word)
             detail.tokens_of(
-                run, sample, look, scorer, key=word, picked=picked, box=f"token_box_{word}"
+                sample, profile, look, scorer, key=word, picked=picked, box=f"token_box_{word}"
             )
-            detail.profile_figure(sample, key=word, picked=picked)
+            detail.profile_figure(sample, profile, look, key=word, picked=picked)
             if judgements.writable(run):
-                detail.mark_buttons(run, sample, judged, key=word)
+                marks.mark_buttons(run, sample, judged, key=word)
 
 
 def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str] | None:

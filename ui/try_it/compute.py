@@ -16,6 +16,10 @@ from ui.widgets import live_model
 
 DRAWS = 5
 """Draws of random heads beside the set."""
+KEPT = 64
+"""Continuations that are kept."""
+Compute = Callable[[], Any]
+Show = Callable[[list[str]], object]
 
 
 @dataclass(frozen=True)
@@ -34,13 +38,31 @@ def losses(run: Run, text: Text, heads: list[Head], how: How) -> Tried:
     return tried
 
 
-def continuations(run: Run, text: Text, heads: list[Head], how: How) -> list[list[str]]:
-    """Pieces of the greedy continuation, clean and ablated. Raises UserError."""
-    key = (str(run.path), live_model.identity(run), text.prompt, tuple(heads), how)
-    written: list[list[str]] = _continuations(
-        key, lambda: _compute_continuations(run, text, heads, how)
-    )
-    return written
+def continuations(run: Run, text: Text, heads: list[Head], how: How, show: Show) -> list[list[str]]:
+    """Pieces of the greedy continuation, clean and (where there are heads) ablated.
+
+    Only what is not known yet is written: other heads leave the clean text as it is. ``show`` gets
+    all texts at every token. Raises UserError.
+    """
+    sets = [[], heads] if heads else [[]]
+    of = (str(run.path), live_model.identity(run), text.prompt, how.most)
+    keys = [(*of, tuple(s), (how.mode, how.epsilon) if s else None) for s in sets]
+    kept = _continuations()
+    rows = {key: kept[key] for key in keys if key in kept}
+    missing = [s for s, key in zip(sets, keys, strict=True) if key not in rows]
+
+    def tell(new: list[str]) -> None:
+        texts = iter(new)
+        show(["".join(rows[key]) if key in rows else next(texts) for key in keys])
+
+    if missing:
+        written = _compute_continuations(run, text, missing, how, tell)
+        new = [key for key in keys if key not in rows]
+        kept.update(zip(new, written, strict=True))
+        rows.update(zip(new, written, strict=True))
+        while len(kept) > KEPT:
+            kept.pop(next(iter(kept)), None)
+    return [rows[key] for key in keys]
 
 
 def attention(run: Run, tried: Tried, head: Head) -> Any:
@@ -49,17 +71,15 @@ def attention(run: Run, tried: Tried, head: Head) -> Any:
     return _attention(key, lambda: _observe(run, tried, head))
 
 
-Compute = Callable[[], Any]
-
-
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _losses(key: Any, _compute: Compute) -> Any:
     return _compute()
 
 
-@st.cache_resource(max_entries=32, show_spinner=False)
-def _continuations(key: Any, _compute: Compute) -> Any:
-    return _compute()
+@st.cache_resource(show_spinner=False)
+def _continuations() -> dict[Any, list[list[str]]]:
+    """Those of all sessions, oldest first. A cached function could not draw while it computes."""
+    return {}
 
 
 @st.cache_resource(max_entries=32, show_spinner=False)
@@ -81,15 +101,22 @@ def _compute_losses(run: Run, text: Text, heads: list[Head], how: How) -> Tried:
     return Tried(trial, token_pieces(model.tokenizer, encoded.ids), encoded.ids)
 
 
-def _compute_continuations(run: Run, text: Text, heads: list[Head], how: How) -> list[list[str]]:
-    from circuitseer_core.model.pieces import token_pieces
+def _compute_continuations(
+    run: Run, text: Text, sets: list[list[Head]], how: How, show: Show
+) -> list[list[str]]:
+    from circuitseer_core.model.pieces import text_so_far, token_pieces
     from circuitseer_core.trial.continuation import continue_greedily
     from circuitseer_core.trial.text import encode_prompt
 
     model = live_model.model_of(run)
     prompt = encode_prompt(run, model, text.prompt)
-    sets = [[], heads] if heads else [[]]
-    written = continue_greedily(model, prompt, sets, ablation=_mode(run, how), most=how.most)
+
+    def tell(rows: list[list[int]]) -> None:
+        show([text_so_far(model.tokenizer, ids) for ids in rows])
+
+    written = continue_greedily(
+        model, prompt, sets, ablation=_mode(run, how), most=how.most, on_tokens=tell
+    )
     return [token_pieces(model.tokenizer, ids) for ids in written]
 
 

@@ -118,16 +118,22 @@ def _tip(clean: float, ablated: float) -> str:
 
 
 def continuation(run: Run, text: Text, heads: list[Head], how: How) -> None:
-    """What the model writes after the prompt, clean and ablated, side by side."""
+    """What the model writes after the prompt, clean and ablated, side by side, word by word."""
     st.subheader("Continuation", anchor=False)
-    with st.spinner("Writing …"):
-        written = compute.continuations(run, text, heads, how)
-    for column, title, pieces in zip(
-        folding_columns(2, "try_written"), ("Clean", "Ablated"), written, strict=False
-    ):
-        with column.container(border=True, key=f"card_written_{title}"):
-            st.markdown(f"**{title}**")
-            st.text("".join(pieces) or "(ends at once)")
+    places = []
+    for column, title in zip(folding_columns(2, "try_written"), ("Clean", "Ablated"), strict=True):
+        if title == "Clean" or heads:
+            with column.container(border=True, key=f"card_written_{title}"):
+                st.markdown(f"**{title}**")
+                places.append(st.empty())
+                places[-1].caption("Writing …")
+
+    def show(texts: list[str]) -> None:
+        for place, shown in zip(places, texts, strict=True):
+            place.text(shown or "…")
+
+    written = compute.continuations(run, text, heads, how, show)
+    show(["".join(pieces) or "(ends at once)" for pieces in written])
     caption = f"Greedy, {count(how.most, 'token')} at most, after the prompt alone."
     if len(written) > 1:
         same = _common(*written)
