@@ -97,7 +97,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     title = "Do random heads give the same scores?"
     table = pd.DataFrame(lines)
-    outcome = _outcome(numbers["scorers"])
+    outcome = _outcome(summary)
     return ExperimentResult(NAME, title, _verdict(numbers), numbers, table, outcome, _PLOTS)
 
 
@@ -148,7 +148,7 @@ def compare(
         "spearman": agreement.mean if agreement else float("nan"),
         "spearman_interval": agreement.interval if agreement else None,
         "draws": len(controls),
-        "p_other_than_random": rank_chance(-float(own.mean()), -agreements(own, alike)),
+        "p_other_than_random": rank_chance(-float(own.mean()), (-agreements(own, alike)).tolist()),
         "apart": apart(own, alike, 0.0, len(frame)),
         "spearman_among_controls": float(among.mean()) if len(among) else None,
         "overlap_soft": mean_soft,
