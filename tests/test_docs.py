@@ -6,13 +6,14 @@ import importlib.util
 import re
 import shlex
 import shutil
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import typer.main
 
 from circuitseer_core.cli.main import app, spread_values
-from tests.test_house import ALLOWED
+from tests.test_house import ALLOWED, CORE_NAME, MODULES, project_imports
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
@@ -91,6 +92,32 @@ def test_the_tree_names_every_module_of_the_core() -> None:
     one_a_file = {core / name for name in ("figures", "experiments", "cli")}
     modules = [path for path in core.rglob("[a-z]*.py") if path.parent not in one_a_file]
     assert not [str(path.relative_to(core)) for path in modules if path.stem not in named]
+
+
+def test_the_flows_follow_the_imports() -> None:
+    """Every module of the core that a flow names is reached from the flow's own stages."""
+    text = text_of(ROOT / "docs" / "architecture.md").split("## Three flows")[1].split("\n## ")[0]
+    _, data, probe, score = text.split("\n**")
+    for flow, stages in (
+        (data, ["scoring.score"]),
+        (probe, ["detection.detect", "figures.heads"]),
+        (score, ["selection.select_run", "export.write", "export.verify"]),
+    ):
+        named = re.findall(r"`((?:\w+/)+\w+)`", flow)
+        wanted = {f"{CORE_NAME}.{n.replace('/', '.')}" for n in named if not n.startswith("ui/")}
+        assert len(wanted) > 8 and wanted <= _reached(f"{CORE_NAME}.{stage}" for stage in stages)
+
+
+def _reached(starts: Iterable[str]) -> set[str]:
+    """Modules that these import, and those that they import in turn."""
+    reached: set[str] = set()
+    waiting = list(starts)
+    while waiting:
+        module = waiting.pop()
+        if module not in reached:
+            reached.add(module)
+            waiting += project_imports(MODULES[module])
+    return reached
 
 
 def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:

@@ -106,7 +106,7 @@ def _module(path: Path) -> str:
 MODULES = {_module(path): path for path in [*CORE, *UI, ROOT / "app.py"]}
 
 
-def _project_imports(path: Path) -> set[str]:
+def project_imports(path: Path) -> set[str]:
     """The project's own modules that a file imports, inside functions too."""
     return {name for name in _imports(path) if name in MODULES} - {_module(path)}
 
@@ -126,7 +126,7 @@ def test_imports_follow_the_table() -> None:
     wrong = []
     for module, path in MODULES.items():
         here = _package(module)
-        for name in _project_imports(path):
+        for name in project_imports(path):
             there = _package(name)
             if there in ("", here):  # "": ``from circuitseer_core import one_of_its_modules``
                 fine = True
@@ -147,7 +147,7 @@ def test_imports_follow_the_table() -> None:
 
 def test_no_import_goes_in_a_circle() -> None:
     imports = {
-        module: {name for name in _project_imports(path) if not module.startswith(f"{name}.")}
+        module: {name for name in project_imports(path) if not module.startswith(f"{name}.")}
         for module, path in MODULES.items()
     }
     assert _circle(imports) is None
@@ -297,6 +297,13 @@ def test_a_fact_stands_in_one_place(pattern: str, home: str) -> None:
         if re.search(pattern, path.read_text(encoding="utf-8"), re.MULTILINE)
     }
     assert homes <= {home}
+
+
+@pytest.mark.parametrize("path", CORE + UI, ids=lambda p: str(p.relative_to(ROOT)))
+def test_files_that_the_code_speaks_of_exist(path: Path) -> None:
+    names = set(re.findall(r"(?<![\w*./-])(?:[\w-]+/)*\w+\.py\b", path.read_text(encoding="utf-8")))
+    places = [str(place.relative_to(ROOT)) for place in OURS]
+    assert not [n for n in names if not any(f"/{place}".endswith(f"/{n}") for place in places)]
 
 
 VAGUE = {"found", "held", "said", "told", "mine", "theirs", "given"}

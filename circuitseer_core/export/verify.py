@@ -13,6 +13,7 @@ nine digits, since another machine's logarithm may differ in the last one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -39,20 +40,24 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
-from circuitseer_core.selection.decontaminate import Contamination, read_benchmarks
+from circuitseer_core.selection.decontaminate import (
+    Contamination,
+    contamination_in,
+    read_benchmarks,
+)
 from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.ids import ids_frame, ids_hash
 from circuitseer_core.selection.lists import Lists, NameList, list_rules, stored_rules
 from circuitseer_core.selection.pool import load_pool, pool_hash
 from circuitseer_core.selection.removals import (
-    contamination_in,
     removed_frame,
     removed_hash,
     stored_contamination,
     stored_removals,
 )
-from circuitseer_core.selection.select_run import clusters_drawn_by, ids_frame, ids_hash
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules
+from circuitseer_core.selection.strata import clusters_drawn_by
 
 
 @dataclass(slots=True)
@@ -312,10 +317,11 @@ def _contamination(
     then = selection.removals.contamination
     try:
         files = read_benchmarks(settings.decontaminate, settings.run_words).files
-        changed = [new.file for new, old in zip(files, then.benchmarks, strict=True) if new != old]
-        if not changed:
+        both = zip_longest(files, then.benchmarks)  # an edited manifest may name fewer
+        changed = next(((new or old) for new, old in both if new != old), None)
+        if changed is None:
             return contamination_in(run, settings)
-        why = f"{changed[0]} has changed"
+        why = f"{changed.file} has changed"
     except UserError as error:
         why = str(error)
     result.notes.append(f"the benchmarks were not compared again: {why}")

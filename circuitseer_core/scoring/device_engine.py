@@ -20,14 +20,15 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress, print_above_bars
 from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.scoring.encoded_window import EncodedWindow
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_book import ShardBook
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
-from circuitseer_core.scoring.shards import ShardBook
 from circuitseer_core.scoring.sizing import Speed
 from circuitseer_core.scoring.window_scorer import WindowScorer
-from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, ahead
+from circuitseer_core.scoring.windows import Cut, Window, ahead
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,13 +19,14 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord
+from circuitseer_core.scoring.encoded_window import EncodedWindow, encode_window
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_book import ShardBook
 from circuitseer_core.scoring.shard_plan import ShardPlan, plan_of
 from circuitseer_core.scoring.shard_writer import ShardWriter
-from circuitseer_core.scoring.shards import ShardBook
 from circuitseer_core.scoring.sizing import Speed, find_budget, measure_speed
 from circuitseer_core.scoring.window_results import Shard
-from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, ahead, encode_window
+from circuitseer_core.scoring.windows import Cut, Window, ahead
 
 if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel

@@ -1,4 +1,4 @@
-"""Scoring on many machines: Ray Data drives the scorer of shard_scorer.py.
+"""Scoring on many machines: Ray Data drives the scorer of window_scorer.py.
 
 1. The driver counts the windows and sees which have no shard yet.
 2. One task, on the driver's machine, streams those windows (windows.py); tokenising is a task of
@@ -35,14 +35,16 @@ from circuitseer_core.model.loading import load_run_model, load_tokenizer, pickl
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import ModelRecord, ScoringRecord
+from circuitseer_core.scoring.encoded_window import EncodedWindow, encode_window
 from circuitseer_core.scoring.engine import ModelFacts, ShardWorker, shard_plan
 from circuitseer_core.scoring.growth import in_order
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.shard_book import ShardBook
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_writer import ShardWriter, ready
-from circuitseer_core.scoring.shards import Note, ShardBook
+from circuitseer_core.scoring.shards import Note
 from circuitseer_core.scoring.sizing import Speed
-from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, encode_window, windows
+from circuitseer_core.scoring.windows import Cut, Window, windows
 
 Row = dict[str, Any]
 IN_FLIGHT = 2

@@ -58,8 +58,8 @@ from circuitseer_core.scoring.settings import (
     read_record,
     refuse_other,
 )
+from circuitseer_core.scoring.shard_book import ShardBook, cut_of
 from circuitseer_core.scoring.shard_plan import plan_of
-from circuitseer_core.scoring.shards import ShardBook
 from circuitseer_core.scoring.sizing import SHARD_SECONDS, look
 from circuitseer_core.scoring.windows import CHARS_A_TOKEN, Window
 from circuitseer_core.wording import count
@@ -232,7 +232,7 @@ def _new_record(
 def _size_up(record: ScoringRecord, engine: Engine, corpus: Corpus, total: int, show: bool) -> None:
     """Measure the model on some rows: say how long it will take, and size a CPU's shards by it."""
     longest = CHARS_A_TOKEN * (record.max_length or 1)
-    cut = replace(shards.cut_of(record), text_chars=longest)
+    cut = replace(cut_of(record), text_chars=longest)
     seen = look(corpus, total, cut, record.seed)
     speed = engine.speed(Window(0, seen.samples, []), plan_of(record), cut)
     if speed is None:  # what is in the data is told when all of it was read

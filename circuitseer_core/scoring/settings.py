@@ -10,15 +10,15 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP
+from circuitseer_core.data import fields
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.detection.head_map import read_head_map
-from circuitseer_core.detection.heads import heads_rule
+from circuitseer_core.detection.heads import SHARE, heads_rule
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs import amounts
-from circuitseer_core.runs.commands import Option
+from circuitseer_core.runs.commands import FolderName, Option
 from circuitseer_core.runs.machine import (
     ALLOW_PICKLE,
     DEVICE,
@@ -45,16 +45,13 @@ class ScoreSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     data: list[str] = Field(min_length=1, description=DATA_SPEC)
-    name: str = Field(
-        "default",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        max_length=100,
-        description="Name of this scoring, for several side by side.",
+    name: FolderName = Field(
+        "default", description="Name of this scoring, for several side by side."
     )
     text: ScoredPart = Field(
         "prompt", description="The text that is scored; the paper found prompts better."
     )
-    heads: str = Field("0.05", description='0.05, 5%, 14, lcb, bh, "l.h,l.h" or @FILE.')
+    heads: str = Field(SHARE, description='0.05, 5%, 14, lcb, bh, "l.h,l.h" or @FILE.')
     heads_from: str | None = Field(
         None, description="Folder of a pulled head map, in place of this run's own heads."
     )
@@ -91,13 +88,11 @@ class ScoreSettings(BaseModel):
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(
-        None, description="Column of the prompt; data.question leads inside an object."
-    )
-    response_field: str | None = Field(None, description="Column of the response.")
-    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
-    source_field: str | None = Field(None, description="Column of the source.")
-    id_field: str | None = Field(None, description="Column of the id.")
+    prompt_field: fields.PromptField = None
+    response_field: fields.ResponseField = None
+    response_items: fields.ResponseItems = fields.FIRST
+    source_field: fields.SourceField = None
+    id_field: fields.IdField = None
     controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
     """Most samples that carry the random-head controls."""
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)

@@ -8,7 +8,8 @@ from types import TracebackType
 
 import pyarrow as pa
 
-from circuitseer_core.scoring.shards import Note, ShardBook
+from circuitseer_core.scoring.shard_book import ShardBook
+from circuitseer_core.scoring.shards import Note
 from circuitseer_core.scoring.window_results import Shard
 
 WAITING = 2

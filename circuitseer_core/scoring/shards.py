@@ -1,6 +1,4 @@
-"""What is done and what is to do in one scoring: the meeting point of stream and shards.
-
-Shards of a scoring on disk: written whole, signed, checked before they are trusted.
+"""Shards of a scoring on disk: written whole, signed, checked before they are trusted.
 
 A shard is one Parquet file of one window's rows. Its metadata carries the hash of the settings, the
 shard's number and the window's rejects, so a shard is complete the moment its file appears. A file
@@ -10,7 +8,7 @@ that is truncated, of another scoring or in another shard's place is redone, nev
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -18,13 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.checksums import checked_writer, is_damaged, is_whole, write_table
-from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
-from circuitseer_core.runs.records import ScoringRecord
-from circuitseer_core.scoring.settings import fingerprint
-from circuitseer_core.scoring.windows import Cut, Window, windows
 
 _METADATA = b"circuitseer"
 _ROW_GROUP = 512
@@ -141,65 +135,3 @@ def write_rejects(folder: Path, shards: Iterator[Note]) -> tuple[int, int, int, 
 def reject_rows(rejects: Sequence[Reject]) -> list[tuple[str, str, str]]:
     """Rejects as they stand in a note."""
     return [(reject.where, reject.source, reject.reason) for reject in rejects]
-
-
-def cut_of(record: ScoringRecord) -> Cut:
-    """Where the shards of a scoring end."""
-    assert record.shard_rows is not None  # pinned when the scoring began
-    return Cut(
-        rows=record.shard_rows,
-        chars=record.shard_chars,
-        text_chars=record.text_chars,
-        text=record.text,
-        both=record.baselines or record.head_influence,
-        ends=tuple(record.grown_at),
-    )
-
-
-class ShardBook:
-    """The shards of one scoring. Making one writes settings.json and clears away foreign shards.
-
-    Attributes:
-        record: settings.json.
-        mark: hash of the settings, which every shard carries.
-        count: windows seen so far; the number of shards once the stream is at its end.
-        damaged: shards that were not as they were written, to be made again.
-    """
-
-    def __init__(self, folder: Path, record: ScoringRecord, corpus: Corpus) -> None:
-        self.folder, self.record, self.corpus = folder, record, corpus
-        self.mark = fingerprint(record)
-        self.count = 0
-        record.write(folder / "settings.json")
-        self.damaged = clean(folder, self.mark)
-
-    def to_do(self, on_skip: Callable[[int], None]) -> Iterator[Window]:
-        """The windows that have no finished shard; ``on_skip`` gets the rows of those that do."""
-        self.count = 0
-        for window in windows(self.corpus, self.cut):
-            self.count += 1
-            note = finished(self.folder, window.index, self.mark)
-            if note is not None and note.entries == window.size:
-                on_skip(window.size)
-            else:
-                yield window
-
-    @property
-    def token_budget(self) -> int | None:
-        """Tokens of a batch; None until it was found."""
-        return self.record.token_budget
-
-    @property
-    def cut(self) -> Cut:
-        """Where windows, and so shards, end."""
-        return cut_of(self.record)
-
-    def pin_budget(self, budget: int) -> None:
-        """Write the token budget down, so that a resumed run does the same arithmetic."""
-        if self.record.token_budget != budget:
-            self.record.token_budget = budget
-            self.record.write(self.folder / "settings.json")
-
-    def add(self, table: pa.Table, note: Note) -> None:
-        """Write one finished shard."""
-        write_part(self.folder, table, note)

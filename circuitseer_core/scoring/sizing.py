@@ -22,9 +22,10 @@ from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.detection.probe import draw_candidates
 from circuitseer_core.model.memory import find_token_budget, freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.scoring.encoded_window import EncodedWindow
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.window_scorer import WindowScorer
-from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window
+from circuitseer_core.scoring.windows import Cut, Window
 
 SHARD_SECONDS = 30.0
 """Of work in a CPU's shard: what Ctrl-C or a crash costs, where the measurement was right."""

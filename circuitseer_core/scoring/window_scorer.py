@@ -30,6 +30,7 @@ from circuitseer_core.model.memory import fitting, is_out_of_memory, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
+from circuitseer_core.scoring.encoded_window import EncodedWindow, encode_window
 from circuitseer_core.scoring.head_features import carries_features, observe_heads
 from circuitseer_core.scoring.host_copy import HostCopy
 from circuitseer_core.scoring.opt_in import opt_in_scores, wants_more
@@ -38,7 +39,7 @@ from circuitseer_core.scoring.scorers import attention_scores, kept_tokens, sink
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shards import Note
 from circuitseer_core.scoring.window_results import Results, Shard, shard_of
-from circuitseer_core.scoring.windows import EncodedWindow, Window, encode_window
+from circuitseer_core.scoring.windows import Window
 
 FAILURES = (RuntimeError, ValueError, IndexError, KeyError, TypeError, ArithmeticError)
 """What a model may raise on one odd sample; memory and device failures are told apart."""

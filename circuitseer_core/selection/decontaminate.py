@@ -21,7 +21,10 @@ from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
+from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import BenchmarkFile
+from circuitseer_core.runs.texts import scored_texts
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.words import run_hashes, text_run_hash, words_of
 
 MATCH_COLUMNS = ("id", "matched", "found_in", "similarity", "evidence")
@@ -98,6 +101,18 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
     owner = np.concatenate([np.empty(0, np.int64), *owners])
     runs, first = np.unique(runs, return_index=True)
     return Benchmarks(n, tuple(names), runs, owner[first], short, tuple(files))
+
+
+def contamination_in(run: Run, settings: SelectionSettings) -> Contamination | None:
+    """The contaminated rows of a scoring, where the settings name benchmarks."""
+    if not settings.decontaminate:
+        return None
+    benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
+    ids, texts = [], []
+    for sample, prompt, response in scored_texts(run, settings.scores):
+        ids.append(sample)
+        texts.append((prompt, response))
+    return find_contamination(ids, texts, benchmarks)
 
 
 def find_contamination(

@@ -1,9 +1,9 @@
 """Scores to subset: settings, and the draw from beginning to end.
 
-1. Sift the pool: exclusions, missing scores, duplicates (candidates.py).
+1. Sift the pool: exclusions, missing scores, duplicates (sift.py).
 2. Take length out of the scores if asked (length_control.py); mirror them for the lowest.
 3. Fix the temperature, given or found for a target effective sample size.
-4. Key every sample and sort (keys.py); ``key_i = log s_i + τ·g_i``.
+4. Key every sample and sort (gumbel.py); ``key_i = log s_i + τ·g_i``.
 5. Take keys from the top until the budget, its strata and its caps are met (budgets.py).
 
 Nothing here needs a model library: ``select`` works on a frame or on Parquet files on a laptop.
@@ -30,9 +30,7 @@ from circuitseer_core.selection.gumbel import (
 from circuitseer_core.selection.length_control import control_length
 from circuitseer_core.selection.length_target import length_bins
 from circuitseer_core.selection.pool import Pool
-from circuitseer_core.selection.settings import (
-    SelectionSettings,
-)
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
 
 

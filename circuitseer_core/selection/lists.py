@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,14 +25,12 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.selection_records import ListFile
 from circuitseer_core.selection import review
-from circuitseer_core.selection.decontaminate import Contamination
+from circuitseer_core.selection.decontaminate import Contamination, contamination_in
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.pool import Pool
-from circuitseer_core.selection.removals import contamination_in
-from circuitseer_core.selection.settings import (
-    SelectionSettings,
-)
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import REASONS, Rules
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
@@ -42,16 +40,46 @@ LIST_RULES = ("exclude", "drop", "include")
 
 
 @dataclass(frozen=True, slots=True)
-class NameList:
-    """Samples that lists name: ids, hashes of normalised texts, and what each entry held.
+class ListEntry:
+    """One entry of a list as it was given, ``file`` (or an id), and what it names.
 
-    ``contents``: of every entry of ``files`` its own ids and texts.
+    ``sha256``: of a file; None for a folder, a Hub dataset or an id.
     """
+
+    file: str
+    ids: frozenset[str]
+    texts: frozenset[int] = frozenset()
+    is_id: bool = False
+    sha256: str | None = None
+
+    def record(self, rule: str, pool: Pool) -> ListFile:
+        """As selection.json keeps it, with how many rows of the pool it names."""
+        further: dict[str, Any] = {"is_id": True} if self.is_id else {}
+        further |= {"sha256": self.sha256} if self.sha256 else {}
+        return ListFile(
+            rule=rule,
+            file=self.file,
+            ids=len(self.ids),
+            texts=len(self.texts),
+            rows=_named_rows(pool, self.ids, self.texts),
+            **further,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class NameList:
+    """Samples that lists name: ids and hashes of normalised texts, of all ``entries``."""
 
     ids: frozenset[str] = frozenset()
     texts: frozenset[int] = frozenset()
-    files: tuple[Mapping[str, Any], ...] = ()
-    contents: tuple[tuple[frozenset[str], frozenset[int]], ...] = ()
+    entries: tuple[ListEntry, ...] = ()
+
+    @classmethod
+    def of(cls, entries: Sequence[ListEntry]) -> NameList:
+        """What several entries name together."""
+        ids = frozenset(sample for entry in entries for sample in entry.ids)
+        texts = frozenset(text for entry in entries for text in entry.texts)
+        return cls(ids, texts, tuple(entries))
 
 
 def read_list(entries: Sequence[str]) -> NameList:
@@ -64,10 +92,7 @@ def read_list(entries: Sequence[str]) -> NameList:
     Raises:
         UserError: a file is missing or unreadable, or has neither ids nor prompts.
     """
-    ids: set[str] = set()
-    texts: set[int] = set()
-    files: list[Mapping[str, Any]] = []
-    contents: list[tuple[frozenset[str], frozenset[int]]] = []
+    read: list[ListEntry] = []
     for entry in entries:
         path = user_path(entry)
         known = format_of(path) is not None
@@ -75,21 +100,17 @@ def read_list(entries: Sequence[str]) -> NameList:
         if not (remote or os.path.exists(path)):  # an id may be longer than any path
             if known or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
-            ids.add(entry)
-            files.append({"file": entry, "ids": 1, "texts": 0, "is_id": True})
-            contents.append((frozenset({entry}), frozenset()))
+            read.append(ListEntry(entry, frozenset({entry}), is_id=True))
             continue
         if os.path.isfile(path) and path.suffix.lower() in _LINE_FILES:
-            new_ids, new_texts = _read_lines(path)
+            ids, texts = _read_lines(path)
         else:
-            new_ids, new_texts = _read_rows(entry)
-        if not new_ids and not new_texts:
+            ids, texts = _read_rows(entry)
+        if not ids and not texts:
             raise UserError(f"{entry} names no sample: it has neither ids nor prompts")
-        ids |= new_ids
-        texts |= new_texts
-        files.append({"file": entry, "ids": len(new_ids), "texts": len(new_texts)} | _seal(path))
-        contents.append((frozenset(new_ids), frozenset(new_texts)))
-    return NameList(frozenset(ids), frozenset(texts), tuple(files), tuple(contents))
+        sha256 = file_hash(path) if path.is_file() else None
+        read.append(ListEntry(entry, frozenset(ids), frozenset(texts), sha256=sha256))
+    return NameList.of(read)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +120,10 @@ class Lists:
     exclude: NameList
     include: NameList
 
-    def files(self, pool: Pool) -> list[dict[str, Any]]:
+    def files(self, pool: Pool) -> list[ListFile]:
         """Every entry, with the rule that it serves and how many rows of the pool it names."""
         both = (("exclude", self.exclude), ("include", self.include))
-        return [
-            {"rule": rule, **file, "rows": _named_rows(pool, *contents)}
-            for rule, names in both
-            for file, contents in zip(names.files, names.contents, strict=True)
-        ]
+        return [entry.record(rule, pool) for rule, names in both for entry in names.entries]
 
 
 def _named_rows(pool: Pool, ids: frozenset[str], texts: frozenset[int]) -> int:
@@ -231,10 +248,3 @@ def _read_rows(entry: str) -> tuple[set[str], set[int]]:
             except RowProblem:
                 continue  # a row without a prompt names nothing by text
     return ids, texts
-
-
-def _seal(path: Path) -> dict[str, Any]:
-    """What identifies the list as it was read; nothing for a folder or a Hub dataset."""
-    if not path.is_file():
-        return {}
-    return {"sha256": file_hash(path)}

@@ -20,6 +20,9 @@ from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import remix
 from circuitseer_core.installation import require_extra
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.texts import scored_texts
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.words import run_hashes, words_of
 
 SHINGLE = 5
@@ -76,6 +79,14 @@ def band_rows(threshold: float) -> int:
         if recall >= RECALL:
             return rows
     return 1
+
+
+def near_duplicates_in(run: Run, settings: SelectionSettings) -> NearDuplicates | None:
+    """The near-duplicates of a scoring's prompts, where the settings ask for them."""
+    if settings.near_duplicates is None:
+        return None
+    prompts = (prompt for _, prompt, _ in scored_texts(run, settings.scores))
+    return find_near_duplicates(prompts, settings.near_duplicates)
 
 
 def find_near_duplicates(prompts: Iterable[str | None], threshold: float) -> NearDuplicates:

@@ -16,11 +16,9 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64, remix
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.texts import pool_prompts, scored_texts
-from circuitseer_core.selection.gumbel import (
-    draw_hashes,
-)
-from circuitseer_core.selection.near_duplicates import NearDuplicates, find_near_duplicates
+from circuitseer_core.runs.texts import pool_prompts
+from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.near_duplicates import NearDuplicates, near_duplicates_in
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.strata import column_strata
 
@@ -137,14 +135,6 @@ def load_pool(run: Run, settings: SelectionSettings, *, prompts: bool | None = N
         codes, values = column_strata(run, settings.scores, settings.stratify_by)
         pool = replace(pool, stratum=codes, strata=values)
     return pool
-
-
-def near_duplicates_in(run: Run, settings: SelectionSettings) -> NearDuplicates | None:
-    """The near-duplicates of a scoring's prompts, where the settings ask for them."""
-    if settings.near_duplicates is None:
-        return None
-    prompts = (prompt for _, prompt, _ in scored_texts(run, settings.scores))
-    return find_near_duplicates(prompts, settings.near_duplicates)
 
 
 def pool_of(

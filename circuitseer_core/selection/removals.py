@@ -26,13 +26,10 @@ from circuitseer_core.runs.selection_records import (
     SelectionRecord,
     SharedRun,
 )
-from circuitseer_core.runs.texts import scored_texts
 from circuitseer_core.selection.decontaminate import (
     MATCH_COLUMNS,
     Contamination,
     contamination_of,
-    find_contamination,
-    read_benchmarks,
 )
 from circuitseer_core.selection.near_duplicates import (
     PERMUTATIONS,
@@ -41,7 +38,6 @@ from circuitseer_core.selection.near_duplicates import (
     band_rows,
 )
 from circuitseer_core.selection.pool import Pool
-from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import REASONS, Sifted
 from circuitseer_core.wording import count
 
@@ -49,18 +45,6 @@ REMOVED_FILE = "removed.parquet"
 COLUMNS = ("id", "source", "rule", "matched", "similarity", "found_in", "evidence")
 _COMMON = 10
 _DIGITS = 9
-
-
-def contamination_in(run: Run, settings: SelectionSettings) -> Contamination | None:
-    """The contaminated rows of a scoring, where the settings name benchmarks."""
-    if not settings.decontaminate:
-        return None
-    benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
-    ids, texts = [], []
-    for sample, prompt, response in scored_texts(run, settings.scores):
-        ids.append(sample)
-        texts.append((prompt, response))
-    return find_contamination(ids, texts, benchmarks)
 
 
 def removed_frame(pool: Pool, sifted: Sifted, contamination: Contamination | None) -> pd.DataFrame:

@@ -21,10 +21,9 @@ from pydantic import ValidationError
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import parse_json
 from circuitseer_core.runs.folder import now
-from circuitseer_core.runs.review_records import ReviewBatch
+from circuitseer_core.runs.review_records import CHOICES, ReviewBatch, ReviewVerdict
 
 KINDS = ("batch", "verdict", "close", "pin", "drop", "tag", "unpin", "undrop", "untag")
-CHOICES = ("left", "right", "tie", "skip")
 DECIDED = ("left", "right")
 VERDICT_COLUMNS = [
     *("time", "left", "right", "choice", "scorer", "left_score", "right_score"),
@@ -101,8 +100,10 @@ def append(run_path: str | Path, entry: Mapping[str, Any]) -> dict[str, Any]:
     if _torn(path):
         text = "\n" + text
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
+    rest = text.encode("utf-8", "replace")
     try:
-        os.write(handle, text.encode("utf-8", "replace"))
+        while rest:  # a nearly full disk takes a part, and refuses the rest: that is told
+            rest = rest[os.write(handle, rest) :]
     finally:
         os.close(handle)
     return line
@@ -114,24 +115,26 @@ def load(run_path: str | Path) -> ReviewState:
     state = ReviewState()
     if not path.is_file():
         return state
-    verdicts: dict[tuple[str, ...], dict[str, Any]] = {}
+    verdicts: dict[tuple[str, ...], ReviewVerdict] = {}
     for text in path.read_bytes().splitlines():
         entry = _parse(text)
         if entry is None:
             continue
         if entry["kind"] == "verdict":
-            pair = tuple(sorted((entry["left"], entry["right"])))
-            key = (*pair, str(entry.get("scorer")), str(entry.get("scoring")))
+            verdict = ReviewVerdict.model_validate(_fields(entry))
+            pair = sorted((verdict.left, verdict.right))
+            key = (*pair, str(verdict.scorer), str(verdict.scoring))
             verdicts.pop(key, None)  # the later one also takes the later place
-            verdicts[key] = _verdict(entry)
+            verdicts[key] = verdict
         elif entry["kind"] == "batch":
-            batch = ReviewBatch.model_validate({k: v for k, v in entry.items() if k != "kind"})
+            batch = ReviewBatch.model_validate(_fields(entry))
             state.batches.setdefault(batch.batch, batch)
         elif entry["kind"] == "close":
             state.closed.add(entry["batch"])
         else:
             _apply(state, entry)
-    state.verdicts = pd.DataFrame(list(verdicts.values()), columns=VERDICT_COLUMNS)
+    rows = [_row(verdict) for verdict in verdicts.values()]
+    state.verdicts = pd.DataFrame(rows, columns=VERDICT_COLUMNS)
     return state
 
 
@@ -188,22 +191,17 @@ def _apply(state: ReviewState, entry: Mapping[str, Any]) -> None:
             state.tags.pop(sample, None)
 
 
-def _verdict(entry: Mapping[str, Any]) -> dict[str, Any]:
-    scores = entry.get("scores")
-    left, right = scores if isinstance(scores, list) and len(scores) == 2 else (None, None)
-    if not all(type(score) in (int, float) for score in (left, right)):
-        left = right = None
-    return {
-        "time": entry.get("time"),
-        "left": entry["left"],
-        "right": entry["right"],
-        "choice": entry["choice"],
-        "scorer": entry.get("scorer"),
-        "left_score": left,
-        "right_score": right,
-        "batch": entry.get("batch") if isinstance(entry.get("batch"), str) else None,
-        "scoring": entry.get("scoring") if isinstance(entry.get("scoring"), str) else None,
-    }
+def _fields(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """A line without the word that says what it is."""
+    return {name: value for name, value in entry.items() if name != "kind"}
+
+
+def _row(verdict: ReviewVerdict) -> tuple[object, ...]:
+    """A row of ``VERDICT_COLUMNS``."""
+    return (
+        verdict.time, verdict.left, verdict.right, verdict.choice, verdict.scorer,
+        *(verdict.scores or (None, None)), verdict.batch, verdict.scoring,
+    )  # fmt: skip
 
 
 def _torn(path: Path) -> bool:

@@ -29,7 +29,7 @@ from circuitseer_core.selection.near_duplicates import find_near_duplicates
 from circuitseer_core.selection.pool import budget_tokens, load_pool, make_pool
 from circuitseer_core.selection.select_run import refuse_other, select_run
 from circuitseer_core.selection.settings import (
-    DEFAULT_RUN,
+    DEFAULT_RUN_WORDS,
     Duplicates,
     LengthControl,
     SelectionSettings,
@@ -52,7 +52,7 @@ def select(
     stratify_by: str = "source", max_per_source: int | None = None,
     exclude: Iterable[str] | str = (), include: Iterable[str] | str = (),
     duplicates: Duplicates = "remove", near_duplicates: float | None = None,
-    decontaminate: Iterable[str] | str = (), run_words: int = DEFAULT_RUN, seed: int = 0,
+    decontaminate: Iterable[str] | str = (), run_words: int = DEFAULT_RUN_WORDS, seed: int = 0,
     text: ScoredPart = "prompt", scoring: str = "default", save: str | None = None,
     replace: bool = False, **further: Any,
 ) -> pd.DataFrame:  # fmt: skip

@@ -10,11 +10,10 @@ after the draw, and the subset must be derivable without them.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,8 +23,6 @@ import pyarrow.parquet as pq
 from circuitseer_core.correlation import control_agreement
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
-from circuitseer_core.runs.cluster_records import CLUSTER
-from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ScoringRecord
@@ -33,7 +30,6 @@ from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
     ControlCorrelation,
     Counts,
-    ListFile,
     ListsRecord,
     SelectionOptions,
     SelectionRecord,
@@ -41,8 +37,9 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
-from circuitseer_core.selection.draw import Drawing, draw
+from circuitseer_core.selection.draw import draw
 from circuitseer_core.selection.go_no_go import measured
+from circuitseer_core.selection.ids import ids_frame, ids_hash
 from circuitseer_core.selection.length_target import target_in_run
 from circuitseer_core.selection.lists import (
     lists_frame,
@@ -53,6 +50,7 @@ from circuitseer_core.selection.lists import (
 from circuitseer_core.selection.pool import load_pool, pool_hash
 from circuitseer_core.selection.removals import REMOVED_FILE, removals_record, removed_frame
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.strata import clusters_drawn_by
 
 if TYPE_CHECKING:
     from circuitseer_core.runs.progress import Progress
@@ -99,7 +97,7 @@ def select_run(
         lists=ListsRecord(
             sha256=lists_hash(lists),
             rows=len(lists),
-            files=[ListFile(**file) for file in named.files(everyone)],
+            files=named.files(everyone),
         ),
         removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
@@ -169,46 +167,6 @@ def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrela
         draws=len(agreement.rhos),
         interval=agreement.interval,
     )
-
-
-def clusters_drawn_by(run: Run, settings: SelectionSettings) -> str | None:
-    """The hash of the clusters that share the budget; None where none do."""
-    if settings.stratify_by != CLUSTER:
-        return None
-    record = cluster_record(run, settings.scores)
-    return None if record is None else record.sha256
-
-
-def ids_frame(drawing: Drawing) -> pd.DataFrame:
-    """ids.parquet, best first.
-
-    id, source, score, weight (score after length control), key, probability, rank (from 1),
-    n_tokens, tokens (as the budget counts them), included (a must-have).
-    """
-    pool, chosen = drawing.pool, drawing.chosen
-    names = np.array(pool.names, dtype=object)
-    return pd.DataFrame(
-        {
-            "id": pd.Series(pool.ids).iloc[chosen].to_numpy(dtype=object),
-            "source": names[pool.source[chosen]],
-            "score": pool.score[chosen],
-            "weight": drawing.weight[chosen],
-            "key": drawing.keys[chosen],
-            "probability": drawing.chances[chosen],
-            "rank": np.arange(1, len(chosen) + 1, dtype=np.int64),
-            "n_tokens": pool.length[chosen].astype(np.int64),
-            "tokens": pool.tokens[chosen],
-            "included": drawing.strata.first[chosen],
-        }
-    )
-
-
-def ids_hash(ids: Iterable[str]) -> str:
-    """SHA-256 over the ids in rank order, one a line."""
-    digest = hashlib.sha256()
-    for sample in ids:
-        digest.update(sample.encode("utf-8", "surrogatepass") + b"\n")
-    return digest.hexdigest()
 
 
 def _write(

@@ -15,11 +15,11 @@ from pydantic import (
 )
 
 from circuitseer_core.runs import amounts
-from circuitseer_core.runs.commands import Option, as_python, as_typed, checked, step
+from circuitseer_core.runs.commands import FolderName, Option, as_python, as_typed, checked, step
 from circuitseer_core.selection.budgets import Stratify
 
 DEFAULT_FRACTION = 0.1
-DEFAULT_RUN = 13
+DEFAULT_RUN_WORDS = 13
 """Words of a run that a text must share with a benchmark's question (Brown et al. 2020)."""
 TokenField = Literal["prompt", "response", "both"]
 LengthControl = Literal["none", "within-bins"]
@@ -32,12 +32,7 @@ class SelectionSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=True)
 
-    name: str = Field(
-        "default",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        max_length=100,
-        description="Name of this selection.",
-    )
+    name: FolderName = Field("default", description="Name of this selection.")
     scores: str = Field("default", description="Which scoring.")
     scorer: str = Field("variance", description="Which score column.")
     fraction: float | None = Field(
@@ -97,7 +92,7 @@ class SelectionSettings(BaseModel):
         (), description="Benchmark questions (a file or DATA): rows that share words go."
     )
     run_words: Annotated[int, Option(flag="--ngram")] = Field(
-        DEFAULT_RUN, ge=4, le=100, description="Words in a row that --decontaminate goes by."
+        DEFAULT_RUN_WORDS, ge=4, le=100, description="Words in a row that --decontaminate goes by."
     )
     require_response: bool = Field(
         False, description="Only rows that have a response (chat messages need one)."

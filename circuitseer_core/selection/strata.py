@@ -13,9 +13,10 @@ from circuitseer_core.aliases import Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import json_object
 from circuitseer_core.runs.cluster_records import CLUSTER
-from circuitseer_core.runs.clusters import cluster_strata
+from circuitseer_core.runs.clusters import cluster_record, cluster_strata
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.texts import pool_texts
+from circuitseer_core.selection.settings import SelectionSettings
 
 MISSING = "(none)"
 """The value of rows that have none."""
@@ -56,6 +57,14 @@ def strata_of(rows: Iterable[dict[str, Any]], column: str) -> tuple[Ints, tuple[
             "are too many to share a budget out by"
         )
     return codes.astype(np.int64), tuple(map(str, values))
+
+
+def clusters_drawn_by(run: Run, settings: SelectionSettings) -> str | None:
+    """The hash of the clusters that share the budget; None where none do."""
+    if settings.stratify_by != CLUSTER:
+        return None
+    record = cluster_record(run, settings.scores)
+    return None if record is None else record.sha256
 
 
 def as_value(value: Any) -> str:

@@ -20,9 +20,10 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.scoring import score as stage
 from circuitseer_core.scoring import sizing
+from circuitseer_core.scoring.encoded_window import EncodedWindow
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.sizing import Speed, look
-from circuitseer_core.scoring.windows import Cut, EncodedWindow, Window, windows
+from circuitseer_core.scoring.windows import Cut, Window, windows
 from tests.support.detected_run import detected_run, questions, write_rows
 
 

@@ -142,6 +142,18 @@ def test_verify_finds_the_removals_again(run: Run, bench: Path, tmp_path: Path) 
     assert "removed.parquet is missing" in " ".join(verify(done.path).messages)
 
 
+def test_a_manifest_that_lost_its_benchmarks_is_told_as_edited(
+    run: Run, bench: Path, tmp_path: Path
+) -> None:
+    drawn(run, bench)
+    done = export(run, "default", tmp_path / "out.jsonl")
+    manifest = json.loads(done.manifest.read_text(encoding="utf-8"))
+    manifest["selection"]["removals"]["contamination"]["benchmarks"] = []
+    done.manifest.write_text(json.dumps(manifest), encoding="utf-8")
+    result = verify(done.path)
+    assert result.kinds == ["manifest"] and "bench.jsonl has changed" in " ".join(result.notes)
+
+
 def test_nothing_to_remove_is_told_too(run: Run, tmp_path: Path) -> None:
     other = tmp_path / "other.txt"
     other.write_text("a question that nobody here asks\n")
