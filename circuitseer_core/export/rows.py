@@ -6,8 +6,8 @@ Of a selection: ``circuitseer_id``, ``_score``, ``_rank`` (from 1, best key firs
 pool (pool_rows.py): id, source, tokens and every score. Where the data already has such columns (a
 subset selected from a subset) the group takes the next free prefix, ``circuitseer2_`` and so on.
 
-``line_bytes`` is the only writer of JSON Lines: the app's download and the command line's file are
-the same bytes.
+``line_bytes`` is the only writer of JSON Lines: what the app hands out and what the command line
+writes are the same bytes.
 """
 
 from __future__ import annotations
@@ -23,14 +23,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.formats import FORMATS, SHAPED, Format
+from circuitseer_core.export.formats import SHAPED, Format
 from circuitseer_core.export.schema import find_columns
 from circuitseer_core.export.shapes import reserved, shape
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.texts import chosen_texts
-from circuitseer_core.selection.select_run import ids_hash
-
-__all__ = ["FORMATS", "ExportedRows", "Format", "exported_rows", "line_bytes", "load_rows"]
+from circuitseer_core.selection.ids import ids_hash
 
 GROUP = ("id", "score", "rank", "probability", "source")
 """What the draw adds to every row, behind a prefix."""

@@ -31,6 +31,7 @@ from circuitseer_core.export.formats import (
     SUFFIXES,
     Format,
     file_name,
+    format_of,
 )
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
@@ -52,9 +53,7 @@ from circuitseer_core.files import atomic_path, replace_folder, sweep, write_jso
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import FileRecord
-from circuitseer_core.selection.select_run import ids_hash
-
-__all__ = ["FORMATS", "Exported", "Format", "export", "export_all", "export_bytes"]
+from circuitseer_core.selection.ids import ids_hash
 
 Manifests = Callable[[Path, ExportDetails, Sequence[FileRecord]], AnyManifest]
 """Makes the manifest of what was written: target, details, files."""
@@ -135,22 +134,6 @@ def export_all(
 
     done = _write(pool, target, settled, manifest)
     return done if push is None else _pushed(done, push)
-
-
-def export_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
-    """The file that ``export`` would write, as bytes: what the app's download button hands out.
-
-    Raises:
-        UserError: as ``export``; also for ``datasets``, which is a folder.
-    """
-    subset = load_rows(run, selection, form)
-    if form == "parquet":
-        sink = pa.BufferOutputStream()
-        _write_parquet(sink, subset, find_columns(subset.rows))
-        return bytes(sink.getvalue())
-    if form == "datasets":
-        raise UserError("a datasets folder is not one file: export it, or take parquet")
-    return b"".join(_pieces(subset, form))
 
 
 def _pieces(subset: ExportedRows, form: Format) -> Iterator[bytes]:
@@ -240,8 +223,8 @@ def _write_folder(subset: ExportedRows, target: Path, make: Manifests) -> Export
     return Exported(target, target / FOLDER_MANIFEST, card, len(subset), size)
 
 
-def _write_parquet(sink: Any, subset: ExportedRows, columns: Columns) -> None:
-    with pq.ParquetWriter(sink, columns.schema, compression="zstd") as writer:
+def _write_parquet(path: Path, subset: ExportedRows, columns: Columns) -> None:
+    with pq.ParquetWriter(path, columns.schema, compression="zstd") as writer:
         for table in tables(subset.rows(), columns):
             writer.write_table(table)
 
@@ -255,8 +238,7 @@ def _last_selection(run: Run) -> str:
 
 def _form(form: Format | None, out: Path) -> Format:
     if form is None:
-        by_suffix: dict[str, Format] = {".parquet": "parquet", ".csv": "csv"}
-        return by_suffix.get(out.suffix.lower(), "jsonl")
+        return format_of(out.suffix)
     if form not in FORMATS:
         raise UserError(f"no format {form!r}; there are {', '.join(FORMATS)}")
     return form

@@ -13,12 +13,12 @@ from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.export.verify import verify
-from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.removals import removal_lines, stored_removals
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.exported import exported_bytes
 from tests.support.opened import broken_shard, job_done, open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
 from ui.export import all_rows, lists, take_away
@@ -182,7 +182,7 @@ def test_a_push_lists_what_leaves_and_sends_just_that(
     settled(page.text_input(key="push_repo").set_value("me/subset").run())
     settled(page.button(key="push").click().run())
     ((repo, names, data),) = sent
-    assert repo == "me/subset" and data == export_bytes(run, "soft")
+    assert repo == "me/subset" and data == exported_bytes(run, "soft")
     assert all(f"`{name}`" in listed for name in names) and len(names) == 3
     assert "Pushed to https://hub.example/me/subset" in texts(page)
 
@@ -216,7 +216,7 @@ def test_writing_into_a_folder(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out" / "soft.jsonl"
     page.text_input(key="out_soft_jsonl").set_value(str(out)).run()
     settled(page.button(key="write").click().run())
-    assert out.read_bytes() == export_bytes(run, "soft")
+    assert out.read_bytes() == exported_bytes(run, "soft")
     assert "40 rows in" in texts(page) and (out.parent / "soft.jsonl.manifest.json").is_file()
     page.text_input(key="out_soft_jsonl").set_value("/proc/no/such.jsonl").run()
     settled(page.button(key="write").click().run())

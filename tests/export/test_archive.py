@@ -13,10 +13,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export import write
 from circuitseer_core.export.archive import archive_bytes, pool_archive_bytes, push_preview
 from circuitseer_core.export.verify import verify
-from circuitseer_core.export.write import export_bytes
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.exported import exported_bytes
 from tests.support.run_factory import make_run
 
 
@@ -32,7 +32,7 @@ def test_unpacked_it_is_a_verified_export(run: Run, tmp_path: Path, form, data: 
     packed = archive_bytes(run, "mine", form)
     with zipfile.ZipFile(io.BytesIO(packed)) as archive:
         assert archive.namelist() == [data, f"{data}.manifest.json", "README.md"]
-        assert archive.read(data) == export_bytes(run, "mine", form)
+        assert archive.read(data) == exported_bytes(run, "mine", form)
         archive.extractall(tmp_path / "there")
     manifest = json.loads((tmp_path / "there" / f"{data}.manifest.json").read_text())
     assert manifest["commands"][-1].split("--out ")[1].startswith(data)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import json
 from pathlib import Path
+from typing import get_args
 
 import pyarrow.parquet as pq
 import pytest
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.export.formats import LABELS, Format, format_of
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.runs.folder import Run
@@ -117,3 +119,10 @@ def test_a_dataset_info_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None
     info.write_text('{"features": null, "citation": ""}')
     done = export(run, None, tmp_path / "a.jsonl", "messages")
     assert json.loads(info.read_text()) == {"features": None, "citation": ""} and done.notes
+
+
+def test_every_format_has_a_name_and_an_ending_means_its_own() -> None:
+    assert set(LABELS) == set(get_args(Format))
+    assert [format_of(end) for end in (".JSONL", ".json", ".csv", ".parquet", ".txt", "")] == [
+        *("jsonl", "jsonl", "csv", "parquet", "jsonl", "jsonl")
+    ]

@@ -11,12 +11,12 @@ import pytest
 
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
-from circuitseer_core.export.write import export, export_bytes
+from circuitseer_core.export.write import export
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
-from tests.support.exported import GROUP, read_lines, run_of, selected
+from tests.support.exported import GROUP, exported_bytes, read_lines, run_of, selected
 from tests.support.run_factory import make_rows, make_run, score_frame
 
 
@@ -39,13 +39,10 @@ def test_exports_are_the_same_bytes_every_time(run: Run, tmp_path: Path) -> None
     first = export(run, None, tmp_path / "a.jsonl").path.read_bytes()
     select_run(run, SelectionSettings.of())
     assert export(run, None, tmp_path / "b.jsonl").path.read_bytes() == first
-    assert export_bytes(run, "default") == first
     chat = export(run, None, tmp_path / "c.jsonl", "messages").path.read_bytes()
-    assert export_bytes(run, "default", "messages") == chat
+    assert exported_bytes(run, "default", "messages") == chat
     table = export(run, None, tmp_path / "d.parquet").path.read_bytes()
-    assert export_bytes(run, "default", "parquet") == table
-    with pytest.raises(UserError, match="is not one file"):
-        export_bytes(run, "default", "datasets")
+    assert exported_bytes(run, "default", "parquet") == table
 
 
 def test_a_subset_of_a_subset_keeps_both_groups(tmp_path: Path) -> None:
@@ -120,7 +117,7 @@ def test_texts_of_the_demo_run_come_from_its_packages(
     monkeypatch.setattr(run_texts, "demo_texts", lambda: known)
     with_texts = selected(make_run(tmp_path / "full", frame=frame))
     without = selected(make_run(tmp_path / "bare", frame=bare))
-    assert export_bytes(without, "default") == export_bytes(with_texts, "default")
+    assert exported_bytes(without, "default") == exported_bytes(with_texts, "default")
     monkeypatch.setattr(run_texts, "demo_texts", dict)
     monkeypatch.setattr(run_texts, "available", lambda: "the demo data needs X: pip install X")
     with pytest.raises(UserError, match="numbers without texts: the demo data needs X: pip"):

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from pathlib import Path
 from typing import Any
 
+from circuitseer_core.export.formats import Format, file_name
+from circuitseer_core.export.write import export
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -17,6 +20,13 @@ GROUP = [f"circuitseer_{name}" for name in ("id", "score", "rank", "probability"
 def selected(run: Run, **options: object) -> Run:
     select_run(run, SelectionSettings.of(**options))
     return run
+
+
+def exported_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
+    """The data file that ``export`` writes of a selection."""
+    with tempfile.TemporaryDirectory() as folder:
+        done = export(run, selection, Path(folder) / file_name(selection, form), form)
+        return done.path.read_bytes()
 
 
 def read_lines(path: Path) -> list[dict[str, Any]]:

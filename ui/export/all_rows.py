@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import Any
 
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.archive import pool_archive_bytes
-from circuitseer_core.export.formats import file_name
+from circuitseer_core.export.formats import Format, file_name
 from circuitseer_core.export.pool_rows import finished_scorers
 from circuitseer_core.export.write import export_all
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, listing
-from ui.export.take_away import FORMATS, write_to_folder
+from ui.export.take_away import choose_format, write_to_folder
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import literal
 
@@ -39,8 +38,7 @@ def all_rows(run: Run, store: ScoreStore) -> None:
             "is drawn, and no setting above counts."
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="all_rows_bar"):
-            form: Any = st.selectbox("Format", list(FORMATS), key="all_format",
-                                     format_func=FORMATS.__getitem__, width=170)  # fmt: skip
+            form = choose_format("all_format")
             if store.rows <= MOST_ROWS:
                 st.download_button(
                     "Download all",
@@ -68,7 +66,7 @@ def all_rows(run: Run, store: ScoreStore) -> None:
         show_commands("The same by command", _command(run, store, form), key="all_command")
 
 
-def _command(run: Run, store: ScoreStore, form: Any) -> str:
+def _command(run: Run, store: ScoreStore, form: Format) -> str:
     out = file_name(f"{store.name}.all", form)
     words = ["export", "--run", str(run.path), "--all", "--scores", store.name]
     return as_typed([*words, "--out", out, "--format", form])

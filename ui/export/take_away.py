@@ -10,14 +10,13 @@ import tempfile
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError, machine_line, one_line
 from circuitseer_core.export.archive import archive_bytes, push_preview
-from circuitseer_core.export.formats import file_name
+from circuitseer_core.export.formats import FORMATS, LABELS, Format, file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import Exported, export
 from circuitseer_core.files import user_path
@@ -35,16 +34,6 @@ from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline
 from ui.words import ago, size
 
-FORMATS = {
-    "jsonl": "JSON Lines",
-    "parquet": "Parquet",
-    "csv": "CSV",
-    "datasets": "datasets folder",
-    "messages": "Chat messages",
-    "prompt-completion": "Prompt–completion",
-    "alpaca": "Alpaca",
-}
-
 
 def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSettings) -> None:
     """The card with the one action, and the other ways out below it."""
@@ -52,8 +41,7 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
         with st.container(horizontal=True, vertical_alignment="bottom", key="take_away_bar"):
             name = st.text_input("Keep it as", "default", key="selection_name",
                                  bind="query-params", width=190)  # fmt: skip
-            form: Any = st.selectbox("Format", list(FORMATS), key="format", bind="query-params",
-                                     format_func=FORMATS.__getitem__, width=170)  # fmt: skip
+            form = choose_format("format")
             try:
                 named = SelectionSettings.of(**settings.model_dump() | {"name": name.strip()})
             except UserError as error:
@@ -75,7 +63,15 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
         _other_ways(run, named, form, same=same)
 
 
-def _button(run: Run, name: str, form: Any, *, same: bool, busy: bool) -> None:
+def choose_format(key: str) -> Format:
+    """The format that is handed out; part of the link."""
+    chosen: Format = st.selectbox(
+        "Format", FORMATS, key=key, bind="query-params", format_func=LABELS.__getitem__, width=170
+    )
+    return chosen
+
+
+def _button(run: Run, name: str, form: Format, *, same: bool, busy: bool) -> None:
     if same:
         st.download_button(
             "Download",
@@ -142,7 +138,7 @@ def _watch(run: Run, live: bool) -> None:
     follow()
 
 
-def _other_ways(run: Run, settings: SelectionSettings, form: Any, *, same: bool) -> None:
+def _other_ways(run: Run, settings: SelectionSettings, form: Format, *, same: bool) -> None:
     """A folder of this machine, the Hub, the command: for the draw in view, once it is kept."""
     with st.container(horizontal=True, vertical_alignment="center", key="other_ways"):
         folder = st.popover(
@@ -193,7 +189,7 @@ def write_to_folder(
             )
 
 
-def _push(run: Run, name: str, form: Any) -> None:
+def _push(run: Run, name: str, form: Format) -> None:
     """What would leave the machine, file by file, and the button that sends just that."""
     repo = st.text_input("Dataset repository", key="push_repo", placeholder="owner/name", width=420)
     with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:

@@ -16,6 +16,7 @@ from circuitseer_core.wording import percent
 from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.view_choice import choose_one
 
 BEFORE_AFTER: tuple[str, ...] = ("Sources", "Length", "Score")
 STRATA = "Strata"
@@ -104,20 +105,13 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
             st.container(horizontal=True, vertical_alignment="center"),
         ):
             st.markdown("**Before and after**", width="content")
-            which = st.segmented_control(
-                "Before and after, by",
-                BEFORE_AFTER + ((STRATA,) if len(drawn.strata) else ()),
-                default=BEFORE_AFTER[0],
-                required=True,
-                key="before_after",
-                persist_state="session",
-                label_visibility="collapsed",
-            )
+            ways = BEFORE_AFTER + ((STRATA,) if len(drawn.strata) else ())
+            which = choose_one("Before and after, by", ways, "before_after")
         if which == "Length":
             _before_after("length", "tokens", effect)
         elif which == "Score":
             _before_after("score", settings.scorer, effect)
-        elif which == STRATA and len(drawn.strata):
+        elif which == STRATA:
             show_figure(
                 figures.shares_by_source(drawn.strata, theme()),
                 key="strata",
