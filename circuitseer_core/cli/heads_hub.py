@@ -42,11 +42,12 @@ def pull_heads(
     ] = False,
 ) -> None:
     """Fetch a head map from the Hub, in place of a detection."""
+    from circuitseer_core.detection.head_map import TABLE
     from circuitseer_core.sharing.pull import pull_heads as pull
 
     if model is not None:
         opt.quiet_libraries()
-    fresh = run is not None and not (run / "heads.parquet").is_file()
+    fresh = run is not None and not (run / TABLE).is_file()
     head_map = pull(repo, out, run=run, model=model, force=force)
     record = head_map.record
     where = f"{record.repo} at {str(record.revision)[:12]}"

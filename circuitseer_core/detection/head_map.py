@@ -20,29 +20,17 @@ from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ModelRecord, Record
+from circuitseer_core.runs.shapes import HEADS, HEADS_FILE, HEADS_FURTHER, MOST_HEADS, Shape
 
 FORMAT = 1
-TABLE, MANIFEST = "heads.parquet", "head_map.json"
+TABLE, MANIFEST = HEADS_FILE, "head_map.json"
 MOST_BYTES = {TABLE: 64 << 20, MANIFEST: 1 << 20}
 """Largest file of each kind: a map of 100,000 heads takes 6 MB."""
-MOST_HEADS = 1_000_000
+_TYPES = {"whole numbers": pa.int64(), "numbers": pa.float64(), "yes or no": pa.bool_()}
 
-_COLUMNS = {
-    "layer": pa.int64(),
-    "head": pa.int64(),
-    "importance": pa.float64(),
-    "stderr": pa.float64(),
-    "n": pa.int64(),
-    "raced_out": pa.bool_(),
-    "rank": pa.int64(),
-}
-_FURTHER = {
-    "below_noise": pa.bool_(),
-    "contrast_importance": pa.float64(),
-    "specificity": pa.float64(),
-    "specificity_stderr": pa.float64(),
-    "specificity_rank": pa.int64(),
-}
+
+def _types(shape: Shape) -> dict[str, pa.DataType]:
+    return {name: _TYPES[column.kind] for name, column in shape.items()}
 
 
 class Measured(Record):
@@ -152,15 +140,16 @@ def _table(path: Path) -> pd.DataFrame:
             if metadata.num_rows > MOST_HEADS or sum(sizes) > MOST_BYTES[TABLE]:
                 raise UserError(f"{path} is larger than a head map is")
             have = set(file.schema_arrow.names)
-            missing = [name for name in _COLUMNS if name not in have]
+            missing = [name for name in HEADS if name not in have]
             if missing:
                 raise UserError(f"{path} is no head map: it has no column {', '.join(missing)}")
-            types = _COLUMNS | {name: kind for name, kind in _FURTHER.items() if name in have}
+            further = {name: column for name, column in HEADS_FURTHER.items() if name in have}
+            types = _types({**HEADS, **further})
             read = file.read(columns=list(types))
         columns = {name: read[name].cast(kind) for name, kind in types.items()}
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
-    if any(column.null_count for name, column in columns.items() if name in _COLUMNS):
+    if any(column.null_count for name, column in columns.items() if name in HEADS):
         raise UserError(f"{path} has empty cells")
     frame = pa.table(columns).to_pandas(ignore_metadata=True)
     return frame.sort_values(["layer", "head"], ignore_index=True)

@@ -140,7 +140,7 @@ class Run:
     @property
     def heads_path(self) -> Path:
         """heads.parquet."""
-        return self.path / "heads.parquet"
+        return self.path / shapes.HEADS_FILE
 
     @property
     def importance_dir(self) -> Path:

@@ -19,8 +19,11 @@ import pyarrow.parquet as pq
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.runs.columns import score_columns
 
-MOST_HEADS = 2_000
-"""Layers of a model, and heads of a layer, are fewer by far: arrays are made by these numbers."""
+HEADS_FILE = "heads.parquet"
+MOST_LAYERS = MOST_HEADS_A_LAYER = 2_000
+"""Models have fewer by far: arrays are made by these numbers."""
+MOST_HEADS = 1_000_000
+"""Of a whole model."""
 MOST_TOKENS = 10**9
 
 
@@ -57,8 +60,8 @@ _ANY = Column("numbers")
 _FINITE = Column("numbers", -1e12, 1e12)
 _TOKENS = Column("whole numbers", 0, MOST_TOKENS)
 _HEAD: Shape = {
-    "layer": Column("whole numbers", 0, MOST_HEADS),
-    "head": Column("whole numbers", 0, MOST_HEADS),
+    "layer": Column("whole numbers", 0, MOST_LAYERS),
+    "head": Column("whole numbers", 0, MOST_HEADS_A_LAYER),
 }
 HEADS: Shape = {
     **_HEAD,
@@ -66,8 +69,16 @@ HEADS: Shape = {
     "stderr": _ANY,
     "n": Column("whole numbers", 1, MOST_TOKENS),
     "raced_out": Column("yes or no"),
-    "rank": Column("whole numbers", 1, MOST_HEADS**2),
+    "rank": Column("whole numbers", 1, MOST_HEADS),
 }
+HEADS_FURTHER: Shape = {
+    "below_noise": Column("yes or no"),
+    "contrast_importance": _ANY,
+    "specificity": _ANY,
+    "specificity_stderr": _ANY,
+    "specificity_rank": Column("whole numbers", 1, MOST_HEADS),
+}
+"""Columns of heads.parquet that not every detection writes."""
 PROBE: Shape = {
     "id": _TEXT, "set": _TEXT, "source": _TEXT, "n_tokens": _TOKENS, "n_loss_tokens": _TOKENS,
     "base_loss": _ANY,

@@ -13,6 +13,7 @@ from typing import Any
 from circuitseer_core.detection.head_map import (
     MANIFEST,
     MOST_BYTES,
+    TABLE,
     HeadMap,
     read_head_map,
     refuse_other_model,
@@ -51,7 +52,7 @@ def pull_heads(
     asked = _REPOSITORY.fullmatch(repo)
     if asked is None:
         raise UserError(f"{repo!r} is not owner/name or owner/name@revision")
-    fresh = run is not None and not (run / "heads.parquet").is_file()
+    fresh = run is not None and not (run / TABLE).is_file()
     if run is not None and fresh and model is None and not (run / "run.json").is_file():
         raise UserError("say which model the new run is of: --model MODEL")
     with tempfile.TemporaryDirectory() as folder:

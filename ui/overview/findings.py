@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -23,7 +22,7 @@ _LOOKS: dict[str, tuple[str, Any]] = {"warn": ("warning", "orange"), "info": ("i
 
 def signatures(run: Run, scoring: str | None) -> tuple[str, list[Signature]]:
     """The run in a sentence and its failure signatures (cached until one of its files changes)."""
-    return _signatures(str(run.path), scoring, _stamp(run.path))
+    return _signatures(str(run.path), scoring, _stamp(run))
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
@@ -33,10 +32,11 @@ def _signatures(path: str, scoring: str | None, stamp: float) -> tuple[str, list
     return summary(Evidence(run, scoring), checked), checked
 
 
-def _stamp(path: Path) -> float:
+def _stamp(run: Run) -> float:
     """The time of the newest result file: heads, a scoring's settings, a selection."""
-    files = [path / "run.json", path / "heads.parquet"]
-    files += [*path.glob("scores/*/settings.json"), *path.glob("selections/*/selection.json")]
+    files = [run.path / "run.json", run.heads_path]
+    for pattern in ("scores/*/settings.json", "selections/*/selection.json"):
+        files += run.path.glob(pattern)
     return max(f.stat().st_mtime for f in files if f.is_file())
 
 
