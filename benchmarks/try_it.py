@@ -12,7 +12,6 @@ cache. Prints a table.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import statistics
 import sys
@@ -26,7 +25,7 @@ from transformers import AutoTokenizer
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.app import WATCH, CpuClock, settle
+from benchmarks.page_clock import CpuClock, settle, watch
 from circuitseer_core.data.demo import demo_rows
 from circuitseer_core.model.demo import model_folder
 from tests.browser.conftest import ARGS, CHROMIUM, start_server
@@ -99,7 +98,7 @@ def main() -> None:
         try:
             browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
             page = browser.new_page(viewport={"width": 1440, "height": 1000})
-            page.add_init_script(f"{{ const READY = {json.dumps('[data-ready]')};{WATCH}{SEEN} }}")
+            watch(page, "[data-ready]", SEEN)
             page.goto(f"{url}/try_it?run=bundled-demo")
             settle(page)
             cpu = CpuClock(psutil.Process(server.pid))

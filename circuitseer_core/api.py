@@ -17,7 +17,7 @@ import pandas as pd
 from circuitseer_core.arguments import a_count, a_path, a_text, several_texts
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.head_map import HeadMap
-from circuitseer_core.detection.heads import heads_rule, select_heads
+from circuitseer_core.detection.heads import SHARE, heads_rule, select_heads
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
@@ -87,7 +87,7 @@ def detect(
 
 
 def score(
-    run: AnyRun, *, data: str | Sequence[str], heads: Any = "0.05", show: bool = True,
+    run: AnyRun, *, data: str | Sequence[str], heads: Any = SHARE, show: bool = True,
     **settings: Any,
 ) -> pd.DataFrame:  # fmt: skip
     """Stage 2; returns a row a sample: id, source, token counts, a column a scorer.
@@ -107,7 +107,7 @@ def score(
     """
     folder = place(run)
     if isinstance(heads, HeadMap):
-        heads, settings = "0.05", {"heads_from": str(heads.path), **settings}
+        heads, settings = SHARE, {"heads_from": str(heads.path), **settings}
     asked = checked(ScoreSettings, data=several_texts("data", data), heads=heads, **settings)
     run_scoring(folder, asked, command=f"circuitseer_core.score({str(folder)!r}, …)", show=show)
     return Run.open(folder).scores(asked.name)

@@ -6,13 +6,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from circuitseer_core.runs.commands import Option
+from circuitseer_core.runs.commands import FolderName, Option
 
 VERDICTS = "verdicts"
 """The target that stands for the blind review's pairwise verdicts."""
 COUNT = "count:"
 """A target of this form counts a text in the responses."""
 
+_MANY_ROWS, _REPEATS = 1_000, (5, 2)
 Family = Literal["first", "focus", "divergence", "entropy", "distance"]
 
 
@@ -27,11 +28,8 @@ class CalibrateSettings(BaseModel):
         "response has TEXT), or verdicts (of the blind review).",
     )
     scores: str = Field("default", description="Which scoring; it needs head readings.")
-    name: str = Field(
-        "default",
-        pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$",
-        max_length=100,
-        description="Name of this calibration, for several side by side.",
+    name: FolderName = Field(
+        "default", description="Name of this calibration, for several side by side."
     )
     apply: str | None = Field(
         None, description="Fit nothing: give this scoring the scorer of --name."
@@ -53,9 +51,14 @@ class CalibrateSettings(BaseModel):
         None,
         ge=1,
         le=50,
-        description="Assignments of rows to folds that are judged; 5 up to 1,000 rows, else 2.",
+        description="Assignments of rows to folds that are judged; "
+        f"{_REPEATS[0]} up to {_MANY_ROWS:,} rows, else {_REPEATS[1]}.",
     )
     permutations: int = Field(
         100, ge=20, le=2000, description="Fits on permuted targets, to know what chance gives."
     )
     seed: int = Field(0, ge=0, description="Seed of folds, permutations and intervals.")
+
+    def repeats_for(self, rows: int) -> int:
+        """How many assignments of so many rows to folds are judged."""
+        return self.repeats or _REPEATS[rows > _MANY_ROWS]

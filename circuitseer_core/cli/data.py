@@ -2,59 +2,74 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import Annotated
 
 import typer
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.from_settings import takes
 from circuitseer_core.cli.options import quiet_libraries
 from circuitseer_core.cli.output import Outcome, telling
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data import fields
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.data.survey import Reason, Survey
-from circuitseer_core.errors import UserError
+from circuitseer_core.runs import amounts
 from circuitseer_core.wording import count, percent
 
 _BAR, _MOST_REASONS, _MOST_SOURCES = 40, 8, 12
 
 
+class SurveySettings(BaseModel):
+    """How data is looked at; the options of ``data`` on the command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    model: str | None = Field(
+        None, description="Lengths in this model's tokens (its tokenizer only)."
+    )
+    revision: str | None = Field(None, description="The model's revision on the Hub.")
+    max_length: int | None = Field(
+        None, ge=2, description="Longest probe sample in tokens, with --model."
+    )
+    limit: int | None = Field(None, ge=1, description="Look at so many rows, from the beginning.")
+    prompt_field: fields.PromptField = None
+    response_field: fields.ResponseField = None
+    response_items: fields.ResponseItems = fields.FIRST
+    source_field: fields.SourceField = None
+    id_field: fields.IdField = None
+
+    _wholes = field_validator("limit", "max_length", mode="before")(amounts.whole)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> SurveySettings:
+        if self.max_length is not None and self.model is None:
+            raise ValueError("--max-length is in tokens: name the --model whose tokens they are")
+        return self
+
+
+@takes(SurveySettings)
 def data(
     data: Annotated[list[str], typer.Argument(help=DATA_SPEC, show_default=False)],
-    model: Annotated[
-        str | None, typer.Option(help="Lengths in this model's tokens (its tokenizer only).")
-    ] = None,
-    revision: Annotated[str | None, typer.Option(help="The model's revision on the Hub.")] = None,
-    max_length: Annotated[
-        int | None, typer.Option(min=2, help="Longest probe sample in tokens, with --model.")
-    ] = None,
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Look at so many rows, from the beginning.")
-    ] = None,
-    prompt_field: Annotated[
-        str | None, typer.Option(help="Column of the prompt; data.question leads inside.")
-    ] = None,
-    response_field: Annotated[str | None, typer.Option(help="Column of the response.")] = None,
-    response_items: Annotated[str, typer.Option(help=RESPONSE_ITEMS_HELP)] = FIRST,
-    source_field: Annotated[str | None, typer.Option(help="Column of the source.")] = None,
-    id_field: Annotated[str | None, typer.Option(help="Column of the id.")] = None,
+    settings: SurveySettings,
     json: opt.Json = False,
 ) -> None:
     """What would be read, without a model: columns and rows."""
     from circuitseer_core.model.data_survey import survey_data
 
-    if not re.fullmatch(RESPONSE_ITEMS, response_items):
-        raise UserError(f"--response-items {response_items}: give first, all, or a number from 0")
-    if max_length is not None and model is None:
-        raise UserError("--max-length is in tokens: name the --model whose tokens they are")
-    fields = Fields(prompt_field, response_field, source_field, id_field, response_items)
     with telling(False, json) as tell:
-        if model is not None:
+        if settings.model is not None:
             quiet_libraries()
         survey = survey_data(
-            data, fields, model=model, revision=revision, max_length=max_length, limit=limit
+            data,
+            Fields.of(settings),
+            model=settings.model,
+            revision=settings.revision,
+            max_length=settings.max_length,
+            limit=settings.limit,
         )
         tell(lambda: Outcome({"command": "data", **asdict(survey)}, list(lines(survey))))
 

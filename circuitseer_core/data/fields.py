@@ -17,9 +17,12 @@ a number an element of a list, unless there is a column of that very name.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Annotated, Any, Protocol
+
+from pydantic import AfterValidator, Field
 
 PROMPT_NAMES = ("question", "problem", "prompt", "instruction", "query")
 RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", "answer")
@@ -36,9 +39,27 @@ ROLES = {
 
 
 FIRST = "first"
-RESPONSE_ITEMS = r"^(first|all|-?\d{1,6})$"
-"""What may be asked of a response that is a list of texts."""
-RESPONSE_ITEMS_HELP = "Of a response that is a list: first, all (joined), or a number from 0."
+ITEMS = "first, all (joined), or a number: 0 the first, -1 the last"
+"""What may be asked of a response that is a list of texts, in words."""
+
+
+def response_item(value: str) -> str:
+    """``value``, which of a list's texts is the response. Raises ValueError where it is none."""
+    if not re.fullmatch(r"first|all|-?\d{1,6}", value):
+        raise ValueError(f"give {ITEMS}")
+    return value
+
+
+# The options of every command that reads data; their names follow :class:`FieldOptions`.
+PromptField = Annotated[
+    str | None, Field(description="Column of the prompt; data.question leads inside an object.")
+]
+ResponseField = Annotated[str | None, Field(description="Column of the response.")]
+ResponseItems = Annotated[
+    str, AfterValidator(response_item), Field(description=f"Of a response that is a list: {ITEMS}.")
+]
+SourceField = Annotated[str | None, Field(description="Column of the source.")]
+IdField = Annotated[str | None, Field(description="Column of the id.")]
 
 
 class RowProblem(Exception):

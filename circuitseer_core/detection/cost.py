@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from circuitseer_core.detection.heads import head_count
+from circuitseer_core.detection.heads import SHARE, head_count
 from circuitseer_core.detection.racing import cost, schedule
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
@@ -96,7 +96,7 @@ def model_size(model: str, runs: Iterable[Run]) -> ModelSize | None:
 def evaluations(probe_size: int, heads: int, mode: str) -> int:
     """Evaluations of one set: every head on every sample, or the rounds of a race."""
     if mode == "racing":
-        return cost(schedule(probe_size, heads, head_count("0.05", heads)))
+        return cost(schedule(probe_size, heads, head_count(SHARE, heads)))
     return probe_size * heads
 
 

@@ -28,6 +28,8 @@ from circuitseer_core.distributions import t95, upper_tail
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 
+SHARE = "0.05"
+"""Share of all heads that are the reasoning heads (arXiv 2510.18470), as a rule says it."""
 FALSE_DISCOVERIES = 0.05
 """Share of heads without effect among those that ``bh`` takes, at most and on average."""
 
@@ -178,9 +180,7 @@ def value_pairs(value: Any) -> list[Head]:
     return list(dict.fromkeys(pairs))
 
 
-def select_heads(
-    heads: pd.DataFrame, rule: str = "0.05", rank_by: str = "importance"
-) -> list[Head]:
+def select_heads(heads: pd.DataFrame, rule: str = SHARE, rank_by: str = "importance") -> list[Head]:
     """The reasoning heads under a rule, best first.
 
     Args:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP
+from circuitseer_core.data import fields
 from circuitseer_core.data.specs import DATA_SPEC
+from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.model.encoding import Template
 from circuitseer_core.runs import amounts
 from circuitseer_core.runs.commands import Option
 from circuitseer_core.runs.machine import (
@@ -24,6 +26,11 @@ from circuitseer_core.runs.machine import (
 
 NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
+
+
+AblationName = Literal["uniform", "zero", "mean", "scaled"]
+ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
+"""What may take a head's place (ablation.py)."""
 
 
 class DetectSettings(BaseModel):
@@ -52,18 +59,18 @@ class DetectSettings(BaseModel):
         description="exact measures every head on every sample; racing drops hopeless heads after "
         "a pilot: about a fifth of the work.",
     )
-    share: Annotated[str, Option(internal=True)] = "0.05"
+    share: Annotated[str, Option(internal=True)] = SHARE
     """Share of heads wanted: racing's final field is twice as many."""
     rank_by: Literal["importance", "specificity"] = Field(
         "importance", description="What makes a reasoning head; specificity needs --contrast."
     )
-    template: Literal["auto", "chat", "plain"] = Field(
+    template: Template = Field(
         "auto", description="auto is chat where the tokenizer has a chat template."
     )
     loss_tokens: Literal["response", "all"] = Field(
         "response", description="Tokens over which the loss is taken."
     )
-    ablation: Literal["uniform", "zero", "mean", "scaled"] = Field(
+    ablation: AblationName = Field(
         "uniform", description="What takes a head's place; uniform is the paper's."
     )
     epsilon: float = Field(0.0, ge=0.0, description="Logit factor of --ablation scaled.")
@@ -77,13 +84,11 @@ class DetectSettings(BaseModel):
     devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: str | None = Field(
-        None, description="Column of the prompt; data.question leads inside an object."
-    )
-    response_field: str | None = Field(None, description="Column of the response.")
-    response_items: str = Field(FIRST, pattern=RESPONSE_ITEMS, description=RESPONSE_ITEMS_HELP)
-    source_field: str | None = Field(None, description="Column of the source.")
-    id_field: str | None = Field(None, description="Column of the id.")
+    prompt_field: fields.PromptField = None
+    response_field: fields.ResponseField = None
+    response_items: fields.ResponseItems = fields.FIRST
+    source_field: fields.SourceField = None
+    id_field: fields.IdField = None
 
     _wholes = field_validator("probe_size", "probe_pool", mode="before")(amounts.whole)
 
@@ -101,6 +106,6 @@ class DetectSettings(BaseModel):
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
         # Newer than the other settings: at their defaults the hash stays as it was.
-        later = {"weight_bits": "all", "response_items": FIRST}
+        later = {"weight_bits": "all", "response_items": fields.FIRST}
         unset = {name for name, default in later.items() if getattr(self, name) == default}
         return short_hash(self.model_dump_json(exclude=NOT_NUMBERS | unset))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 
-TEMPLATES = ("auto", "chat", "plain")
+Template = Literal["auto", "chat", "plain"]
+TEMPLATES: tuple[Template, ...] = get_args(Template)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,9 +13,9 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
 from circuitseer_core.errors import UserError
@@ -23,6 +23,8 @@ from circuitseer_core.installation import program
 from circuitseer_core.runs.records import RunRecord, ScoringRecord
 
 Settings = TypeVar("Settings", bound=BaseModel)
+FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+"""What a scoring, a calibration or a selection may be called: a folder has the name."""
 
 
 @dataclass(frozen=True)

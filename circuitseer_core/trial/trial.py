@@ -17,6 +17,7 @@ from torch import Tensor
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
+from circuitseer_core.detection.settings import ABLATIONS
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
 from circuitseer_core.model.attention import intervening
@@ -27,7 +28,6 @@ from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.trial.text import probe_samples
 
-ABLATIONS = ("uniform", "scaled", "zero", "mean")
 MEAN_SAMPLES = 16
 """Probe samples whose mean head outputs stand in for the whole probe's."""
 _STACK_TOKENS = 2048

@@ -43,7 +43,7 @@ def test_it_keeps_the_budget_in_tokens_of_both(
     run = _run(tmp_path / "run", *frames)
     wish = ArmsSettings(arms=("soft", "other-scoring"), other_scores="response", seeds=2)
     record = build_arms(run, tmp_path / "out", wish, show=False)
-    assert read_arms(tmp_path / "out").settings["other_scores"] == "response"
+    assert read_arms(tmp_path / "out").settings.other_scores == "response"
     budget = record.budget["tokens"]
     tokens = frames[0].set_index("id")[["n_tokens", "n_response_tokens"]].sum(axis=1)
     drawn = [arm for arm in record.arms if arm.kind == "other-scoring"]

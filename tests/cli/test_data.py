@@ -45,6 +45,11 @@ def test_for_people(data: str) -> None:
         assert line in shown.splitlines()
 
 
+def test_rows_may_be_typed_as_everywhere(data: str) -> None:
+    options = ("--prompt-field", "d.q", "--response-field", "a", "--json")
+    assert json.loads(run(data, *options, "--limit", "0.01k"))["read"] == 10
+
+
 def test_in_tokens_of_a_model_without_its_weights(data: str, tmp_path: Path) -> None:
     model = save_tiny(tmp_path / "model")
     for weights in Path(model).glob("*.safetensors"):
@@ -61,7 +66,7 @@ def test_in_tokens_of_a_model_without_its_weights(data: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--response-items", "zz"], "give first, all, or a number"),
+        (["--response-items", "zz"], r"--response-items: give first, all \(joined\), or a number"),
         (["--max-length", "9"], "name the --model"),
         (["--prompt-field", "d.z"], "no field 'd.z' for the prompt"),
         (["--prompt-field", "d.q", "--model", "nowhere/x"], "tokenizer of .* cannot be loaded"),

@@ -8,9 +8,10 @@ import streamlit as st
 
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.removals import removal_lines
-from circuitseer_core.selection.settings import DEFAULT_RUN
+from circuitseer_core.selection.settings import SelectionSettings
 from ui.export.draw import Shown
 from ui.export.lists import list_field
+from ui.widgets.settings_field import bounds, proposed
 
 _SHOWN = 500
 
@@ -18,8 +19,9 @@ _SHOWN = 500
 def removal_settings(run: Run) -> dict[str, Any]:
     """The widgets, and the settings they make."""
     index = st.number_input(
-        "Remove near-duplicates from a Jaccard index of", 0.5, 1.0, None, 0.05,
-        key="near_duplicates", bind="query-params", placeholder="off; 0.8 is usual",
+        "Remove near-duplicates from a Jaccard index of",
+        *bounds(SelectionSettings, "near_duplicates"), None, 0.05, key="near_duplicates",
+        bind="query-params", placeholder="off; 0.8 is usual",
         help="Of prompts whose runs of five words overlap at least so much one stays. MinHash "
         "finds the candidates, the exact index decides.",
     )  # fmt: skip
@@ -34,8 +36,9 @@ def removal_settings(run: Run) -> dict[str, Any]:
     }
     if benchmarks:
         words = st.number_input(
-            "Words in a row", 4, 100, DEFAULT_RUN, key="run_words", bind="query-params"
-        )
+            "Words in a row", *bounds(SelectionSettings, "run_words"),
+            proposed(SelectionSettings, "run_words"), key="run_words", bind="query-params",
+        )  # fmt: skip
         chosen["run_words"] = int(words)
     return chosen
 

@@ -9,11 +9,9 @@ import streamlit as st
 from circuitseer_core.aliases import Ints
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.files import user_path
-from circuitseer_core.selection.decontaminate import Contamination
+from circuitseer_core.selection.decontaminate import Contamination, contamination_in
 from circuitseer_core.selection.lists import Lists, read_list
-from circuitseer_core.selection.near_duplicates import NearDuplicates
-from circuitseer_core.selection.pool import near_duplicates_in
-from circuitseer_core.selection.removals import contamination_in
+from circuitseer_core.selection.near_duplicates import NearDuplicates, near_duplicates_in
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.strata import column_strata
 from ui.cached_scores import HASH

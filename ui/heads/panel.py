@@ -9,7 +9,13 @@ import pandas as pd
 import streamlit as st
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.detection.heads import finalists, lcb_by_chance, select_heads
+from circuitseer_core.detection.heads import (
+    SHARE,
+    finalists,
+    head_count,
+    lcb_by_chance,
+    select_heads,
+)
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.commands import as_typed
@@ -21,9 +27,10 @@ from ui.widgets.charts import download_menu, theme
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.widgets.scoring_choice import scoring_in_view
+from ui.widgets.view_choice import choose_one
 
-SHARE = 5.0
-"""Per cent of all heads that the paper keeps."""
+PERCENT = float(100 * Decimal(SHARE))
+"""Of all heads, that the page opens with."""
 RULES = {"Share": "share", "Count": "count", "Lower bound": "lcb", "Few false": "bh"}
 
 
@@ -95,13 +102,13 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
     total, full = len(heads), len(finalists(heads))
     if kind == "share":
         most = _most(heads)
-        if st.session_state.get("share", SHARE) > most:
+        if st.session_state.get("share", PERCENT) > most:
             st.session_state["share"] = most
         percent = st.slider(
             "Share of all heads (%)",
             0.5,
             most,
-            min(SHARE, most),
+            min(PERCENT, most),
             0.5,
             key="share",
             bind="query-params",
@@ -110,7 +117,7 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
         )
         return _share(percent)
     if kind == "count":
-        default = min(full, max(1, -(-total // 20)))
+        default = min(full, head_count(SHARE, total))
         if st.session_state.get("count", default) > full:
             st.session_state["count"] = full
         number = st.number_input(
@@ -122,7 +129,7 @@ def _rule(kind: str, heads: pd.DataFrame) -> str:
 
 def default_rule(heads: pd.DataFrame) -> str:
     """The rule that the page opens with."""
-    return _share(min(SHARE, _most(heads)))
+    return _share(min(PERCENT, _most(heads)))
 
 
 def _most(heads: pd.DataFrame) -> float:
@@ -172,15 +179,7 @@ def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
         values["Specificity"] = ("specificity", "Δ ratio")
     with st.container(horizontal=True, vertical_alignment="center", key="map_bar"):
         if len(values) > 1:
-            name = st.segmented_control(
-                "Map of",
-                list(values),
-                default="Importance",
-                required=True,
-                key="map_value",
-                label_visibility="collapsed",
-                persist_state="session",
-            )
+            name = choose_one("Map of", list(values), "map_value")
         else:
             name = "Importance"
             st.markdown("**Importance by layer and head**")
@@ -192,7 +191,7 @@ def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
             help="Colours follow the signed square root, so that the many small heads stay "
             "visible beside the few large ones. Linear shows the sizes as they are.",
         )
-    return values[name or "Importance"]
+    return values[name]
 
 
 def colour_scale() -> str:

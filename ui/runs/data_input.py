@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Sequence
 from contextlib import suppress
 from glob import glob
@@ -15,7 +14,7 @@ import streamlit as st
 
 from circuitseer_core.data.compression import bare
 from circuitseer_core.data.corpus import Corpus, Preview
-from circuitseer_core.data.fields import FIRST, RESPONSE_ITEMS, RESPONSE_ITEMS_HELP, Fields
+from circuitseer_core.data.fields import FIRST, ITEMS, Fields, response_item
 from circuitseer_core.data.specs import files_below, is_remote
 from circuitseer_core.data.survey import Survey, survey
 from circuitseer_core.data.uploads import store
@@ -137,13 +136,13 @@ def choose_fields(key: str) -> dict[str, str]:
                 fields[f"{name}_field"] = value.strip()
         items = st.text_input(
             "Item of a response that is a list", placeholder=FIRST, key=f"{key}_response_items",
-            persist_state="session", width=260, help=RESPONSE_ITEMS_HELP,
+            persist_state="session", width=260, help=f"{ITEMS.capitalize()}.",
         )  # fmt: skip
         if items and (items := items.strip()) != FIRST:
-            if re.fullmatch(RESPONSE_ITEMS, items):
-                fields["response_items"] = items
-            else:
-                st.error("Give first, all, or a number from 0.", icon=":material/error:")
+            try:
+                fields["response_items"] = response_item(items)
+            except ValueError:
+                st.error(f"Give {ITEMS}.", icon=":material/error:")
         return fields
 
 

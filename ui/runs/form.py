@@ -105,7 +105,10 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
         ready = preview(probe, fields, "probe", responses=True)
     settings = run_settings.detection()
     machine = run_settings.machine()
-    contrast = _contrast() if settings.pop("use_contrast") else []
+    contrast: list[str] = []
+    if settings.pop("use_contrast"):
+        contrast, serves = _contrast(fields)
+        ready = ready and serves
     _cost(model, settings, bool(contrast))
     if not ready:
         return path, None
@@ -156,12 +159,13 @@ def _score_steps(
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
 
-def _contrast() -> list[str]:
+def _contrast(fields: dict[str, str]) -> tuple[list[str], bool]:
+    """The contrast data, which is read as the probe's is, and whether a run could start on it."""
     with st.container(border=True, key="card_contrast"):
         st.markdown("**Contrast data**: text that needs no reasoning")
         specs = choose_data("From", "contrast", help_text="For instance plain instructions.")
-        preview(specs, {}, "contrast", responses=True)
-    return specs
+        ready = preview(specs, fields, "contrast", responses=True)
+    return specs, ready
 
 
 def _choose_model() -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import streamlit as st
 
 from circuitseer_core.browse.filters import Filter
-from circuitseer_core.browse.pairs import partner
+from circuitseer_core.browse.pairs import TOLERANCE, partner
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from ui import cached_scores, judgements
 from ui.samples import detail, filters, marks, opened
 from ui.shell import folding_columns
@@ -49,17 +50,21 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
         st.button("From the top", key="unanchor", on_click=opened.close)
         other = partner(store, anchor, scorer, rows=rows)
         if other is None:
-            st.caption("No other sample of its source comes within 10 % of its length.")
+            st.caption(
+                f"No other sample of its source comes within {percent(TOLERANCE)} of its length."
+            )
         return None if other is None else (anchor, other)
     pairs = cached_scores.matched(store, rows, scorer)
     if pairs.empty:
-        st.caption("No two matching samples of one source come within 10 % in length.")
+        st.caption(
+            f"No two matching samples of one source come within {percent(TOLERANCE)} in length."
+        )
         return None
     st.caption("Pair", width="content")
     number = st.number_input(
         "Pair", 1, len(pairs), 1, key="pair", label_visibility="collapsed", width=130,
         persist_state="session",
         help=f"{len(pairs)} pairs, from the highest score down. The partner is the lowest score "
-        "of the same source whose token count is within 10 %.",
+        f"of the same source whose token count is within {percent(TOLERANCE)}.",
     )  # fmt: skip
     return str(pairs["high"].iloc[number - 1]), str(pairs["low"].iloc[number - 1])

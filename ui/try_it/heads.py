@@ -10,6 +10,7 @@ import streamlit as st
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.heads import parse_head_list, select_heads
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count
@@ -17,6 +18,7 @@ from ui.heads import tables
 from ui.widgets.charts import theme
 from ui.widgets.head_map import head_map
 from ui.widgets.scoring_choice import scoring_in_view
+from ui.widgets.settings_field import choices
 
 ABLATION = {
     "uniform": "Uniform: attends to all it may see alike",
@@ -76,7 +78,7 @@ def choose_ablation() -> How:
     with st.container(horizontal=True, vertical_alignment="bottom", key="try_how"):
         mode = st.selectbox(
             "Ablation",
-            list(ABLATION),
+            choices(DetectSettings, "ablation"),
             format_func=ABLATION.__getitem__,
             key="try_ablation",
             persist_state="session",

@@ -21,6 +21,7 @@ from ui.try_it.heads import How
 from ui.try_it.text import Text
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.tokens import signed_tokens
+from ui.widgets.view_choice import choose_one
 
 VIEWS = ("Difference", "Clean", "Ablated")
 
@@ -65,20 +66,12 @@ def tokens(tried: Tried) -> None:
     """The text with its tokens coloured by their loss, or by how it changes."""
     with st.container(horizontal=True, vertical_alignment="center", key="try_tokens_bar"):
         st.subheader("Loss by token", anchor=False, width="stretch")
-        view = st.segmented_control(
-            "Colour by",
-            VIEWS,
-            default=VIEWS[0],
-            required=True,
-            key="try_view",
-            persist_state="session",
-            label_visibility="collapsed",
-        )
+        view = choose_one("Colour by", VIEWS, "try_view")
     spans = spans_of_pieces(tried.pieces)
     trial = tried.trial
     values = {"Difference": trial.by_token, "Clean": trial.losses[0], "Ablated": trial.losses[1]}
     before = int(spans.owner[trial.loss_from]) if trial.loss_from > 1 else 0
-    shown = spans.merge(np.nan_to_num(values[view or VIEWS[0]]))
+    shown = spans.merge(np.nan_to_num(values[view]))
     shown[:before] = 0
     sizes = np.abs(shown[before:])
     top = float(np.quantile(sizes, CLIP)) if sizes.size else 0.0

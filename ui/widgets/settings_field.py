@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import Any
+from typing import Any, get_args
 
 import streamlit as st
 from pydantic import BaseModel
-from pydantic.fields import FieldInfo
 
 KEEP: dict[str, Any] = {"persist_state": "session"}
 
@@ -46,7 +45,7 @@ def whole_number(
     default = proposed(kind, name)
     value = where.number_input(
         label,
-        _least(info),
+        bounds(kind, name)[0],
         most,
         default,
         key=key,
@@ -74,6 +73,15 @@ def proposed(kind: type[BaseModel], name: str) -> Any:
     return proposals.get(name, kind.model_fields[name].default)
 
 
-def _least(info: FieldInfo) -> int | None:
-    bounds = [b for item in info.metadata if (b := getattr(item, "ge", None)) is not None]
-    return int(bounds[0]) if bounds else None
+def bounds(kind: type[BaseModel], name: str) -> tuple[Any, Any]:
+    """The least and the greatest value that a field of numbers may have; None where it has none."""
+    info = kind.model_fields[name]
+    number = float if float in (info.annotation, *get_args(info.annotation)) else int
+    least, most = (
+        next(
+            (number(b) for item in info.metadata if (b := getattr(item, bound, None)) is not None),
+            None,
+        )
+        for bound in ("ge", "le")
+    )
+    return least, most
