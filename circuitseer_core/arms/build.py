@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, arm_label
 from circuitseer_core.arms.other_scoring import rows_without_score, within_tokens
 from circuitseer_core.arms.plan import Arm, plan_arms
-from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
+from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsOptions, ArmsRecord
 from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
 from circuitseer_core.arms.trainers import write_trainer_settings
 from circuitseer_core.errors import UserError
@@ -74,7 +74,7 @@ def build_arms(
     _compare(run, settings, records)
     record = ArmsRecord(
         run=str(run.path),
-        settings=settings.model_dump(mode="json"),
+        settings=ArmsOptions(**settings.model_dump()),
         budget=budget,
         pool_rows=len(pool),
         pool_tokens=int(pool.tokens.sum()),

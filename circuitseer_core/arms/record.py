@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import ConfigDict, Field, field_serializer, field_validator
 
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import Record
+from circuitseer_core.runs.selection_records import plain_temperature
 
 ARMS_FORMAT = 1
 ARMS_FILE = "arms.json"
+
+
+class ArmsOptions(Record, ArmsSettings):
+    """The settings as arms.json keeps them; τ = ∞ is a word, and null in files of before."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    @field_validator("temperature", mode="before")
+    @classmethod
+    def _endless(cls, value: Any) -> Any:
+        return math.inf if value is None else value
+
+    @field_serializer("temperature")
+    def _plain(self, value: float) -> float | str:
+        return plain_temperature(value)
 
 
 class ArmRecord(Record):
@@ -20,7 +38,7 @@ class ArmRecord(Record):
     ``tokens``: prompt and response as the budget counts them. ``shared_with_soft``: share of this
     arm's rows that the soft draw of its seed (the first one for arms without chance) also took;
     ``shared_floor``: the same with the uniform draw of that seed in place of this arm: what shared
-    noise and size alone give.
+    noise and size alone give. ``sha256``: over the chosen ids, best first.
     """
 
     label: str
@@ -45,7 +63,7 @@ class ArmsRecord(Record):
 
     format: int = ARMS_FORMAT
     run: str
-    settings: dict[str, Any]
+    settings: ArmsOptions
     budget: dict[str, int]
     pool_rows: int
     pool_tokens: int

@@ -18,6 +18,9 @@ from circuitseer_core.export.chat import llama_factory_entry
 from circuitseer_core.files import write_json, write_text
 
 ROWS_A_STEP = 16
+_ROWS_AT_ONCE = 4
+_LONGEST = 4096
+"""Tokens of a row."""
 LEARNING_RATE = 1e-5
 """A place to start: choose it once, on data that no arm is judged on."""
 
@@ -61,6 +64,10 @@ _NOTES = {
 """Where a file is not what one would take it for."""
 
 
+def _warmup(steps: int) -> int:
+    return max(1, steps // 20)
+
+
 def _trl(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:
     """For ``trl sft --config FILE``."""
     return {
@@ -86,14 +93,14 @@ def _axolotl(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:
                 "roles_to_train": ["assistant"],
             }
         ],
-        "sequence_len": 4096,
+        "sequence_len": _LONGEST,
         "max_steps": steps,
-        "micro_batch_size": 4,
-        "gradient_accumulation_steps": ROWS_A_STEP // 4,
+        "micro_batch_size": _ROWS_AT_ONCE,
+        "gradient_accumulation_steps": ROWS_A_STEP // _ROWS_AT_ONCE,
         "learning_rate": LEARNING_RATE,
         "lr_scheduler": "cosine",
         "optimizer": "adamw_torch",
-        "warmup_steps": max(1, steps // 20),
+        "warmup_steps": _warmup(steps),
         "seed": arm.seed,
         "output_dir": f"out/{arm.label}",
     }
@@ -109,7 +116,7 @@ def _llama_factory(arm: ArmRecord, model: str, steps: int) -> dict[str, Any]:
         "dataset": arm.label,
         "dataset_dir": ".",
         "template": "default",
-        "cutoff_len": 4096,
+        "cutoff_len": _LONGEST,
         **_transformers(arm, steps),
     }
 
@@ -118,11 +125,11 @@ def _transformers(arm: ArmRecord, steps: int) -> dict[str, Any]:
     """What TRL and LLaMA-Factory both hand on to Transformers' Trainer."""
     return {
         "max_steps": steps,
-        "per_device_train_batch_size": 4,
-        "gradient_accumulation_steps": ROWS_A_STEP // 4,
+        "per_device_train_batch_size": _ROWS_AT_ONCE,
+        "gradient_accumulation_steps": ROWS_A_STEP // _ROWS_AT_ONCE,
         "learning_rate": LEARNING_RATE,
         "lr_scheduler_type": "cosine",
-        "warmup_steps": max(1, steps // 20),
+        "warmup_steps": _warmup(steps),
         "seed": arm.seed,
         "output_dir": f"out/{arm.label}",
     }

@@ -7,7 +7,6 @@ the p-values are corrected by Holm's method, and the verdict speaks of the corre
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
@@ -15,6 +14,7 @@ import pandas as pd
 from pydantic import Field, field_validator
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.arms.record import ArmsOptions
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
@@ -106,12 +106,11 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     return ExperimentResult(chosen.name, title, verdict, numbers, table, outcome, _PLOTS)
 
 
-def _draw(arms: dict[str, Any]) -> dict[str, Any] | None:
+def _draw(arms: ArmsOptions) -> dict[str, Any] | None:
     """Of which kind of draw the soft arm is; None where the arms do not say."""
-    if "scorer" not in arms:
+    if "scorer" not in arms.model_fields_set:
         return None
-    tau = arms.get("temperature")
-    return kind_of_draw(arms["scores"], arms["scorer"], math.inf if tau is None else tau)
+    return kind_of_draw(arms.scores, arms.scorer, arms.temperature)
 
 
 def estimated_seconds(run: Run, **options: Any) -> float | None:

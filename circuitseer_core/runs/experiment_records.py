@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, JsonValue
 
 from circuitseer_core.runs.records import Record
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -114,7 +114,7 @@ class Plot(Record):
     label: str | None = None
     value: str | None = None
     group: str | None = None
-    where: dict[str, Any] = Field(default_factory=dict)
+    where: dict[str, JsonValue] = Field(default_factory=dict)
     x_title: str = ""
     y_title: str = ""
     references: dict[str, float] = Field(default_factory=dict)
@@ -124,15 +124,16 @@ class Plot(Record):
 class ExperimentRecord(Record):
     """NAME.json of one experiment.
 
-    ``seconds``: what it took, from which the next time is estimated. ``outcome`` is None, and
-    ``plots`` empty, in results of before they were kept.
+    ``numbers`` and ``options`` are each experiment's own. ``seconds``: what it took, from which the
+    next time is estimated. ``outcome`` is None, and ``plots`` empty, in results of before they were
+    kept.
     """
 
     name: str
     title: str
     verdict: str
-    numbers: dict[str, Any] = Field(default_factory=dict)
-    options: dict[str, Any] = Field(default_factory=dict)
+    numbers: dict[str, JsonValue] = Field(default_factory=dict)
+    options: dict[str, JsonValue] = Field(default_factory=dict)
     finished: str | None = None
     seconds: float | None = None
     outcome: Outcome | None = None

@@ -118,6 +118,7 @@ class DetectOptions(Record):
     contrast: list[str] = []
     loss_tokens: str = "response"
     ablation: str = "uniform"
+    epsilon: float = 0.0
 
 
 class DetectRecord(Record):

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from circuitseer_core.arms.kinds import SEEDED, arm_label
 from circuitseer_core.arms.record import ArmRecord, ArmsRecord, read_arms
@@ -19,10 +18,16 @@ from circuitseer_core.training.settings import UNTRAINED, StudySettings
 STUDY_FILE = "study.json"
 
 
+class StudyOptions(Record, StudySettings):
+    """Of a study's settings those that decide its numbers, as study.json keeps them."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+
 class StudyRecord(Record):
     """study.json: what was decided, the learning rates tried, and the seconds of every model."""
 
-    settings: dict[str, Any]
+    settings: StudyOptions
     steps: int
     arms: list[str] = Field(default_factory=list)
     learning_rate: float | None = None

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from circuitseer_core.model.encoding import TEMPLATES
+from circuitseer_core.model.encoding import TEMPLATES, Template
 
 UNTRAINED = "untrained"
 """What the model before training is called, beside the kinds of arms."""
@@ -37,7 +37,9 @@ class StudySettings(BaseModel):
     precision: Literal["fp32", "bf16"] = Field(
         "fp32", description="of the arithmetic (bf16: autocast; the weights stay fp32)"
     )
-    template: str = Field("auto", description=f"how a prompt is written: {', '.join(TEMPLATES)}")
+    template: Template = Field(
+        "auto", description=f"how a prompt is written: {', '.join(TEMPLATES)}"
+    )
     max_length: int = Field(1024, ge=8, description="longer examples are left out")
     per_source: int = Field(100, ge=2, description="held-out samples a source, by hash")
     answers: int = Field(

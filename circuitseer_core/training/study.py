@@ -38,7 +38,7 @@ from circuitseer_core.training.evaluate import (
 )
 from circuitseer_core.training.examples import held_out, steps_of, training_examples
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
-from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord, Trial
+from circuitseer_core.training.plan import STUDY_FILE, StudyOptions, StudyPlan, StudyRecord, Trial
 from circuitseer_core.training.settings import UNTRAINED
 
 _DEVELOPMENT = 5
@@ -82,14 +82,15 @@ class Study(StudyPlan):
     def _begin(self) -> StudyRecord:
         """The record as it stands, or a new one. Raises UserError where settings differ."""
         files = [str(arm.sha256) for arm in self.arms.arms]
-        wanted = self.settings.decisive() | {"model": self.model}
+        wanted = StudyOptions(**self.settings.decisive() | {"model": self.model})
         if (self.folder / STUDY_FILE).is_file():
             record = StudyRecord.read(self.folder / STUDY_FILE)
-            for name, value in wanted.items():
-                if record.settings.get(name) != value:
+            before = record.settings.decisive()
+            for name, value in wanted.decisive().items():
+                if before[name] != value:
                     raise UserError(
-                        f"{self.folder} holds a study with {name} {record.settings.get(name)}, not "
-                        f"{value}: give this one another name"
+                        f"{self.folder} holds a study with {name} {before[name]}, not {value}: "
+                        "give this one another name"
                     )
             if record.arms != files:
                 raise UserError(f"{self.folder} holds a study of other arms: give it another name")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -148,3 +150,29 @@ def test_a_batch_that_is_none_is_passed_over(tmp_path: Path) -> None:
     )
     state = review.load(tmp_path)
     assert state.batches == {} and len(state.finished_verdicts()) == 1
+
+
+def test_a_line_that_is_written_in_parts_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda handle, data: write(handle, data[:7]))
+    review.append(tmp_path, entry("tag", "ß/1", tag="schön"))
+    assert review.load(tmp_path).tags == {"ß/1": {"schön"}}
+
+
+def test_a_line_that_a_full_disk_refuses_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, left = os.write, [10]
+
+    def nearly_full(handle: int, data: bytes) -> int:
+        if not left[0]:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        count = write(handle, data[: left[0]])
+        left[0] -= count
+        return count
+
+    monkeypatch.setattr(os, "write", nearly_full)
+    with pytest.raises(OSError, match="No space left"):
+        review.append(tmp_path, entry("pin"))

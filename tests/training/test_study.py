@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 
-from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsRecord
+from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsOptions, ArmsRecord
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results
 from circuitseer_core.experiments.cost import LOADING
@@ -52,7 +52,12 @@ def _write_arms(folder: Path, arms: dict[str, list[tuple[str, str]]]) -> None:
             )
         )  # fmt: skip
     record = ArmsRecord(
-        run="r", settings=DRAWN, budget={"tokens": 600}, pool_rows=9, pool_tokens=9, arms=records
+        run="r",
+        settings=ArmsOptions(**DRAWN),
+        budget={"tokens": 600},
+        pool_rows=9,
+        pool_tokens=9,
+        arms=records,
     )
     record.write(folder / ARMS_FILE)
 
@@ -138,6 +143,23 @@ def test_other_settings_under_one_name_are_refused(study: tuple[Run, dict[str, A
     assert "One seed" in once.verdict and "No arm differs" not in once.verdict
     more = train(run, **options | {"learning_rates": "1e-3", "seeds": 2})
     assert more.numbers["seeds"]["soft"] == 2, "more seeds can be added"
+
+
+def test_a_study_of_another_version_goes_on_and_keeps_what_it_says(
+    study: tuple[Run, dict[str, Any]],
+) -> None:
+    run, options = study
+    once = options | {"learning_rates": "1e-3", "seeds": 1}
+    train(run, **once)
+    path = run.path / "experiments" / "training" / "study.json"
+    record = json.loads(path.read_text())
+    assert record["settings"]["steps"] == int(options["steps"])
+    del record["settings"]["lora_rank"]  # as before there was such a setting
+    record["settings"]["later"] = record["later"] = 7
+    path.write_text(json.dumps(record))
+    assert train(run, **once | {"seeds": 2}).numbers["seeds"]["soft"] == 2
+    again = json.loads(path.read_text())
+    assert again["later"] == again["settings"]["later"] == 7
 
 
 def test_what_it_takes_is_told_before_and_from_finished_models(

@@ -15,6 +15,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.browse.spans import CLIP, spans_of_pieces
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.wording import percent, plain, signed
 from ui.widgets import live_model
 from ui.widgets.markdown import inline
@@ -192,9 +193,8 @@ def _losses(
 
     run = Run.open(path)
     model = live_model.model_of(run)
-    settings = run.detection.settings
-    epsilon = float(getattr(settings, "epsilon", 0.0) or 0.0)
-    ablation = ablation_mode(run, model, settings.ablation if settings else "uniform", epsilon)
+    settings = run.detection.settings or DetectOptions()
+    ablation = ablation_mode(run, model, settings.ablation, settings.epsilon)
     out = []
     for sample in probe_samples(run, model, ids):
         losses = set_token_losses(model, sample, [[], [head]], ablation)

@@ -11,7 +11,14 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.review_records import BANDS, ReviewBatch, ReviewOptions, ReviewPair
+from circuitseer_core.runs.review_records import (
+    BANDS,
+    Choice,
+    ReviewBatch,
+    ReviewOptions,
+    ReviewPair,
+    ReviewVerdict,
+)
 from circuitseer_core.selection.review import ReviewState
 from circuitseer_core.wording import count, percent
 from ui import cached_scores, judgements
@@ -20,6 +27,7 @@ from ui.samples import blind_result
 from ui.shell import folding_columns
 from ui.widgets import wishes
 from ui.widgets.markdown import inline
+from ui.widgets.settings_field import bounds, choices, proposed
 
 SPREADS = {"evenly": "Evenly over strata", "as the data": "As in the data"}
 _NONE = (
@@ -69,18 +77,20 @@ def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None
     with st.container(border=True, key="review_form"):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             pairs = st.number_input(
-                "Pairs", 1, 200, 20, key="review_pairs", persist_state="session", width=120
-            )
+                "Pairs", *bounds(ReviewOptions, "pairs"), proposed(ReviewOptions, "pairs"),
+                key="review_pairs", persist_state="session", width=120,
+            )  # fmt: skip
             gap = st.number_input(
-                "Least gap, percentiles", 0.0, 99.0, 0.0, 5.0, key="review_gap", format="%g",
+                "Least gap, percentiles", *bounds(ReviewOptions, "gap"),
+                proposed(ReviewOptions, "gap"), 5.0, key="review_gap", format="%g",
                 persist_state="session", width=190,
                 help="By how much the two scores differ at least. With a gap you judge clear "
                 "cases only, and the agreement is one for clear cases only.",
             )  # fmt: skip
             spread = st.segmented_control(
-                "Spread of the pairs", list(SPREADS), default="evenly", required=True,
-                wrap=True, format_func=SPREADS.__getitem__, key="review_spread",
-                persist_state="session",
+                "Spread of the pairs", choices(ReviewOptions, "spread"),
+                default=proposed(ReviewOptions, "spread"), required=True, wrap=True,
+                format_func=SPREADS.__getitem__, key="review_spread", persist_state="session",
                 help="A stratum is a source and a third of the lengths.",
             )  # fmt: skip
         bands = st.pills(
@@ -205,20 +215,17 @@ def _texts(run: Run, batch: ReviewBatch, pair: ReviewPair) -> list[ScoredSample]
         return None
 
 
-def _judge(run: Run, batch: ReviewBatch, pair: ReviewPair, choice: str) -> None:
-    judgements.write(
-        run,
-        {
-            "kind": "verdict",
-            "left": pair.left,
-            "right": pair.right,
-            "choice": choice,
-            "scorer": batch.scorer,
-            "scores": list(pair.scores),
-            "scoring": batch.scoring,
-            "batch": batch.batch,
-        },
+def _judge(run: Run, batch: ReviewBatch, pair: ReviewPair, choice: Choice) -> None:
+    verdict = ReviewVerdict(
+        left=pair.left,
+        right=pair.right,
+        choice=choice,
+        scorer=batch.scorer,
+        scores=pair.scores,
+        scoring=batch.scoring,
+        batch=batch.batch,
     )
+    judgements.write(run, {"kind": "verdict", **verdict.to_json()})
     st.session_state.pop("review_back", None)
 
 
