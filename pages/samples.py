@@ -10,8 +10,7 @@ from ui.samples.contrast import high_and_low
 from ui.samples.opened import restore
 from ui.samples.pairs import side_by_side
 from ui.shell import page_header, require_run
-from ui.widgets.scorer_choice import choose_scorer
-from ui.widgets.view_choice import choose_view
+from ui.widgets.view_bar import view_bar
 
 VIEWS = {
     "Browse": browse,
@@ -25,9 +24,6 @@ run = require_run("score")
 store = require_store(run)
 st.html(HOME / "ui" / "pages.css")
 
-with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
-    view = choose_view(list(VIEWS), "view")
-    st.space("stretch")
-    scorer = choose_scorer(store)
+view, scorer = view_bar(store, VIEWS, "view")
 restore()
-VIEWS[view](run, store, scorer)
+view(run, store, scorer)

@@ -12,8 +12,7 @@ from ui.shell import page_header, require_run
 from ui.sources import data, length, views
 from ui.sources.trend import score_along_column
 from ui.sources.two_scorings import two_scorings
-from ui.widgets.scorer_choice import choose_scorer
-from ui.widgets.view_choice import choose_view
+from ui.widgets.view_bar import view_bar
 
 
 def distributions(run: Run, store: ScoreStore, scorer: str) -> None:
@@ -39,8 +38,5 @@ run = require_run("score")
 store = require_store(run)
 st.html(HOME / "ui" / "pages.css")
 
-with st.container(horizontal=True, vertical_alignment="center", key="view_bar"):
-    view = choose_view(list(VIEWS), "sources_view")
-    st.space("stretch")
-    scorer = choose_scorer(store)
-VIEWS[view](run, store, scorer)
+view, scorer = view_bar(store, VIEWS, "sources_view")
+view(run, store, scorer)

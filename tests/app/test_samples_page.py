@@ -225,7 +225,7 @@ def test_torch_stays_out(run: Run) -> None:
 def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) -> None:
     run = synthetic(runs_home, shape=Shape(rows=60))
     page = open_page("samples", "made")
-    assert page.segmented_control(key="colour").value == "Score"
+    assert page.segmented_control(key="token_colour").value == "Score"
     assert "of the score (the largest)" in texts(page)
     html = "".join(str(e.proto.body) for e in page.get("html"))
     store = ScoreStore(run)

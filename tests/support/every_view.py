@@ -36,7 +36,7 @@ VIEWS: dict[str, list[dict[str, str]]] = {
     "try_it": [{}],
     "samples": [
         {"view": "Browse"},
-        *({"view": "Browse", "colour": c} for c in ("Attention", "One head")),
+        *({"view": "Browse", "token_colour": c} for c in ("Attention", "One head")),
         {"view": "High and low"},
         {"view": "Side by side"},
         {"view": "Blind review"},

@@ -31,6 +31,7 @@ from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import to_markdown
 from ui.widgets.split_bar import split_bar
 from ui.widgets.tokens import token_view
+from ui.widgets.view_choice import choose_one
 
 OF_SCORE = "of the score"
 COLOURS = ("Score", "Attention", "One head")
@@ -48,14 +49,10 @@ class Look:
 def look_controls() -> Look:
     """The row of controls above the tokens."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        colour = st.segmented_control(
+        colour = choose_one(
             "Colour by",
             COLOURS,
-            default=COLOURS[0],
-            required=True,
-            key="colour",
-            persist_state="session",
-            label_visibility="collapsed",
+            "token_colour",
             help="Colour tokens by their part in the score in view, by the attention they receive "
             "from the scored heads, or by the attention they receive from one head",
         )
@@ -74,7 +71,7 @@ def look_controls() -> Look:
             persist_state="session",
             help="Show the text with its formulas rendered, without token colours.",
         )
-    return Look(colour or COLOURS[0], sink, maths)
+    return Look(colour, sink, maths)
 
 
 def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
@@ -284,8 +281,8 @@ def _scale_line(shading: Shade, unit: str) -> str:
 
 
 def _visible(labels: list[str]) -> list[str]:
-    """Labels for hover text: plotly reads them as markup, so brackets are replaced."""
-    return [label.replace("&", "&amp;").replace("<", "&lt;").replace("\n", "⏎") for label in labels]
+    """Labels for hover text, in which a line break would not be seen."""
+    return [label.replace("\n", "⏎") for label in labels]
 
 
 def _profile_table(profile: Floats, labels: list[str]) -> pd.DataFrame:

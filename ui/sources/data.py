@@ -24,6 +24,7 @@ from circuitseer_core.correlation import (
 from ui import cached_scores
 from ui.cached_scores import HASH
 
+ALL_ROWS = "all rows"
 LEVELS = np.linspace(0, 1, 201)
 _BESIDE = ThreadPoolExecutor(1, "sources")
 POINTS = 2_000
@@ -180,8 +181,8 @@ def _lengths(store: ScoreStore, group: str) -> list[Floats]:
 
 
 def _grouping(store: ScoreStore, group: str) -> Grouping:
-    if group == "all rows":
-        return Grouping(np.zeros(store.rows, dtype=np.int32), ("all rows",))
+    if group == ALL_ROWS:
+        return Grouping(np.zeros(store.rows, dtype=np.int32), (ALL_ROWS,))
     return cached_scores.groups(store, group)
 
 

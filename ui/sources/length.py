@@ -13,10 +13,11 @@ from ui import cached_scores
 from ui.samples.opened import close
 from ui.shell import go_to
 from ui.sources import data
+from ui.sources.column_choice import choose_column
+from ui.sources.data import ALL_ROWS
 from ui.widgets.charts import show_figure, theme
 from ui.words import correlation
 
-ALL_ROWS = "all rows"
 HEIGHT = 380
 """Pixels of this figure and of the one beside it."""
 
@@ -54,19 +55,12 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
 def _colour_by(store: ScoreStore) -> str | None:
     """The column that colours single rows; None for the density of all rows."""
     options = list(dict.fromkeys([ALL_ROWS, "source", *cached_scores.groupings(store)]))
-    if st.session_state.get("colour") not in options:
-        st.session_state.pop("colour", None)
     st.caption("colour by", width="content")
-    chosen = st.selectbox(
-        "Colour by",
-        options,
-        key="colour",
-        bind="query-params",
-        label_visibility="collapsed",
-        width=150,
+    chosen = choose_column(
+        "Colour by", options, "colour", width=150,
         help="The density of all rows, or single rows in the colours of a column.",
-    )
-    return None if chosen == ALL_ROWS else str(chosen)
+    )  # fmt: skip
+    return None if chosen == ALL_ROWS else chosen
 
 
 def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:

@@ -11,6 +11,7 @@ from circuitseer_core.figures.trend import trend_line
 from circuitseer_core.wording import count, signed
 from ui import cached_scores
 from ui.sources import data
+from ui.sources.column_choice import choose_column
 from ui.sources.length import HEIGHT
 from ui.widgets.charts import show_figure, theme
 
@@ -25,18 +26,7 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
         st.container(horizontal=True, vertical_alignment="center", gap="small"),
     ):
         st.subheader("Score along a column", anchor=False, width="content")
-        if st.session_state.get("partial_column") not in columns:
-            st.session_state.pop("partial_column", None)
-        column = str(
-            st.selectbox(
-                "Column",
-                columns,
-                key="partial_column",
-                bind="query-params",
-                label_visibility="collapsed",
-                width=190,
-            )
-        )
+        column = choose_column("Column", columns, "partial_column", width=190)
     seen = data.with_column(store, scorer, column)
     low, high = spearman95(seen.plain, seen.rows)
     st.markdown(

@@ -16,9 +16,11 @@ from ui.samples import filters
 from ui.samples.opened import close
 from ui.shell import go_to
 from ui.sources import data, length
-from ui.sources.data import LEVELS, Summary
+from ui.sources.column_choice import choose_column
+from ui.sources.data import ALL_ROWS, LEVELS, Summary
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
+from ui.widgets.view_choice import choose_one
 from ui.words import correlation
 
 SHAPES = ("Histogram", "Cumulative", "Boxes")
@@ -30,27 +32,10 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
     with st.container(
         horizontal=True, vertical_alignment="center", gap="small", key="shape_bar", width="content"
     ):
-        shape = st.segmented_control(
-            "Figure",
-            SHAPES,
-            default=SHAPES[0],
-            required=True,
-            key="shape",
-            bind="query-params",
-            label_visibility="collapsed",
-        )
-        options = list(dict.fromkeys(["source", *cached_scores.groupings(store), "all rows"]))
-        if st.session_state.get("by") not in options:
-            st.session_state.pop("by", None)
+        shape = choose_one("Figure", SHAPES, "shape", in_link=True)
+        options = list(dict.fromkeys(["source", *cached_scores.groupings(store), ALL_ROWS]))
         st.caption("by", width="content")
-        by = st.selectbox(
-            "Group by",
-            options,
-            key="by",
-            bind="query-params",
-            label_visibility="collapsed",
-            width=190,
-        )
+        by = choose_column("Group by", options, "by", width=190)
         log = st.toggle("Log scale", key="log_scale", persist_state="session")
         shares = st.toggle(
             "Shapes",
@@ -61,7 +46,7 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
             help="Every group scaled to its own fullest bin, so that shapes compare; else one "
             "scale of rows for all",
         )
-    return shape or SHAPES[0], str(by), bool(log), bool(shares)
+    return shape, by, bool(log), bool(shares)
 
 
 def distribution(
@@ -209,7 +194,7 @@ def _open_rows(summary: Summary, group: str, label: str, at: int) -> None:
     """Show these rows in Samples, the filters in the URL; the scorer stays there by itself."""
     edges = summary.bins.edges
     where = {"source": label} if group == "source" else {}
-    if group not in ("source", "all rows"):
+    if group not in ("source", ALL_ROWS):
         where = {"facet": group, "value": label}
     # The outermost bins also hold what lies beyond the edges.
     low = None if at == 0 else f"{edges[at]:.9g}"

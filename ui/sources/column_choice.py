@@ -1,0 +1,26 @@
+"""Which column of the data a figure is about: a select box in the line above it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+
+def choose_column(
+    label: str, columns: Sequence[str], key: str, *, width: int, help: str | None = None
+) -> str:
+    """The column asked for by choice or link; the first where these data have not that one."""
+    if st.session_state.get(key) not in columns:
+        st.session_state.pop(key, None)
+    return str(
+        st.selectbox(
+            label,
+            columns,
+            key=key,
+            bind="query-params",
+            label_visibility="collapsed",
+            width=width,
+            help=help,
+        )
+    )
