@@ -11,7 +11,6 @@ all. Prints the median and quartiles of seconds to heading, main content and res
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
@@ -24,7 +23,8 @@ from playwright.sync_api import Browser, sync_playwright
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.app import STAGES, VISITS, WATCH, Visit, visit
+from benchmarks.app_visits import RUN, VISITS, Visit, visit
+from benchmarks.page_clock import STAGES, watch
 from tests.browser.conftest import ARGS, CHROMIUM, start_server
 from tests.support.synthetic import Shape, make_run
 
@@ -38,7 +38,7 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
         runs = Path(folder)
-        make_run(runs / "million", Shape(rows=300, layers=80, heads=64, probe=12), seed=1)
+        make_run(runs / RUN, Shape(rows=300, layers=80, heads=64, probe=12), seed=1)
         servers = [start_server(runs, checkout) for checkout in options.checkouts]
         try:
             pages = {name: VISITS[name] for name in options.pages.split(",")}
@@ -71,7 +71,7 @@ def loads(
 def load(browser: Browser, url: str, what: Visit) -> list[float]:
     """Seconds to each stage of a first visit in a fresh profile."""
     context = browser.new_context(viewport={"width": 1440, "height": 1000})
-    context.add_init_script(f"{{ const READY = {json.dumps(what.ready)};{WATCH} }}")
+    watch(context, what.ready)
     seen = visit(context.new_page(), url, what)
     context.close()
     return [seen[stage] for stage in STAGES]
