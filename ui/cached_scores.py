@@ -21,6 +21,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import stamp
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.runs import texts
+from circuitseer_core.runs.clusters import cluster_files
 from circuitseer_core.runs.folder import Run
 from ui.shell import broken_state, empty_state
 from ui.widgets.scoring_choice import scoring_in_view
@@ -52,7 +53,8 @@ def open_store(run: Run, name: str | None = None) -> ScoreStore | None:
     if name not in names:
         name = names[0] if names else "default"
     parts = run.score_parts(name)
-    return _open(str(run.path), name, stamp(parts)) if parts else None
+    marks = stamp([*parts, *cluster_files(run, name)])  # what the store's key is made of
+    return _open(str(run.path), name, marks) if parts else None
 
 
 def numbers(store: ScoreStore, column: str) -> Floats:

@@ -11,8 +11,8 @@ search and columns of the original rows work there as everywhere.
 from __future__ import annotations
 
 import tempfile
-import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -30,7 +30,6 @@ from circuitseer_core.browse.filters import (
     Filter,
     json_value,
     literal,
-    matching,
     one_of,
     ordering,
     quoted,
@@ -43,6 +42,7 @@ from circuitseer_core.browse.groupings import (
     values_of,
 )
 from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
+from circuitseer_core.browse.searches import Searches
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
 from circuitseer_core.runs.clusters import cluster_files
@@ -78,10 +78,9 @@ class ScoreStore:
         check_shards(self.parts)
         stamps = stamp([*self.parts, *cluster_files(run, name)])  # clusters share draws out
         self.key = (str(run.path.resolve()), name, stamps, bool(texts))
-        self._lock = threading.Lock()
-        self._hits: dict[str, str] = {}
         self._connection = duckdb.connect()
-        try:
+        self._searches = Searches(self._one)
+        with self._reading():
             self._connection.execute(f"SET memory_limit = {literal(memory)}")
             self._connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
             self._dataset = ds.dataset([str(p) for p in self.parts], format="parquet")
@@ -89,8 +88,6 @@ class ScoreStore:
             self.columns: list[str] = list(self._dataset.schema.names)
             self.has_texts = self._define_view(texts or {})
             self.rows = int(self._one("SELECT count(*) FROM samples")[0])
-        except (duckdb.Error, pa.ArrowException, OSError) as error:
-            raise UserError(f"{run.path}: the scores cannot be read: {one_line(error)}") from error
 
     @property
     def scorers(self) -> list[str]:
@@ -165,11 +162,13 @@ class ScoreStore:
 
     def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
-        return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
+        with self._reading():
+            return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
 
     def table(self, columns: list[str]) -> pa.Table:
         """Whole columns of all rows, in data order."""
-        return self._dataset.to_table(columns=columns)
+        with self._reading():
+            return self._dataset.to_table(columns=columns)
 
     def at_rank(self, rows: Filter, scorer: str, rank: int) -> str | None:
         """The id of rank ``rank`` (1 = highest score) among the rows; None past either end."""
@@ -228,8 +227,7 @@ class ScoreStore:
 
     def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
-        table = self._dataset.to_table(columns=[self._known(column)])
-        values = table.column(0).cast(pa.float64()).to_numpy()
+        values = self.table([self._known(column)]).column(0).cast(pa.float64()).to_numpy()
         return np.asarray(values, dtype=np.float64)
 
     def groups(self, column: str = "source") -> Grouping:
@@ -240,13 +238,9 @@ class ScoreStore:
         label, the others become -1. A column of more different numbers is binned.
         """
         if column == "source":
-            values = self._dataset.to_table(columns=["source"]).column(0)
+            values = self.table(["source"]).column(0)
         else:
-            query = f"SELECT {json_value(column)} AS v FROM samples"
-            try:
-                values = self._connection.cursor().sql(query).to_arrow_table().column(0)
-            except duckdb.Error as error:
-                raise UserError(f"the scores cannot be read: {one_line(error)}") from error
+            values = self._of_every_row(json_value(column))
         if column != "source" and pc.count_distinct(values).as_py() > FACET_VALUES:
             numbers = self.original_numbers(column)
             if np.isfinite(numbers).sum() == len(values) - values.null_count:
@@ -255,9 +249,14 @@ class ScoreStore:
 
     def original_numbers(self, column: str) -> Floats:
         """A column of the original rows as numbers: (N,), NaN where it is none."""
-        query = f"SELECT TRY_CAST({json_value(column)} AS DOUBLE) AS v FROM samples"
-        values = self._connection.cursor().sql(query).to_arrow_table().column(0)
+        values = self._of_every_row(f"TRY_CAST({json_value(column)} AS DOUBLE)")
         return np.asarray(values.to_numpy(), dtype=np.float64)
+
+    def _of_every_row(self, value: str) -> pa.ChunkedArray:
+        """(N,) a value (as SQL) of every row, in data order."""
+        with self._reading():
+            query = f"SELECT {value} AS v FROM samples"
+            return self._connection.cursor().sql(query).to_arrow_table().column(0)
 
     def facets(self) -> dict[str, list[str]]:
         """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted."""
@@ -294,20 +293,7 @@ class ScoreStore:
         """The filter as SQL; a text is searched once and its hits are kept for later pages."""
         for scorer, _ in rows.scores:
             self._known(scorer)
-        if not rows.text:
-            return rows.where()
-        with self._lock:
-            if rows.text not in self._hits:
-                if len(self._hits) >= 8:
-                    oldest = next(iter(self._hits))
-                    self._one(f"DROP TABLE {self._hits.pop(oldest)}")
-                table = f"hits_{abs(hash(rows.text))}_{len(self._hits)}"
-                self._one(
-                    f"CREATE OR REPLACE TABLE {table} AS SELECT id FROM samples "
-                    f"WHERE {matching(rows.text)}"
-                )
-                self._hits[rows.text] = table
-        return rows.where(self._hits[rows.text])
+        return rows.where(self._searches.hits(rows.text) if rows.text else None)
 
     def _scored(self, rows: Filter, scorer: str) -> Filter:
         return replace(rows, scores=(*rows.scores, (self._known(scorer), FINITE)))
@@ -337,14 +323,19 @@ class ScoreStore:
         return column
 
     def _one(self, query: str, values: Sequence[Any] = ()) -> Any:
-        try:
+        with self._reading():
             return self._connection.cursor().execute(query, list(values)).fetchone()
-        except duckdb.Error as error:
-            raise UserError(f"the scores cannot be read: {one_line(error)}") from error
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Turn what DuckDB and Arrow say of shards that cannot be read into one line."""
+        try:
+            yield
+        except (duckdb.Error, pa.ArrowException, OSError) as error:
+            where = self.run.path
+            raise UserError(f"{where}: the scores cannot be read: {one_line(error)}") from error
 
     def frame(self, query: str, values: Sequence[Any] = ()) -> pd.DataFrame:
         """The answer to any query over the view ``samples``. Raises UserError where it fails."""
-        try:
+        with self._reading():
             return self._connection.cursor().execute(query, list(values)).df()
-        except duckdb.Error as error:
-            raise UserError(f"the scores cannot be read: {one_line(error)}") from error

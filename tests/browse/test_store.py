@@ -230,3 +230,18 @@ def test_the_stamp_changes_with_the_files(tmp_path: Path) -> None:
     part = run.score_parts()[0]
     part.write_bytes(part.read_bytes() + b" ")
     assert stamp(run.score_parts()) != before
+
+
+def test_a_shard_that_breaks_while_it_is_open_is_one_line(tmp_path: Path) -> None:
+    path = make_run(tmp_path / "run", Shape(rows=60))
+    store = ScoreStore(Run.open(path))
+    store.parts[0].write_bytes(b"PAR1 no more PAR1")
+    for read in (
+        lambda: store.numbers("variance"),
+        lambda: store.original_numbers("level"),
+        lambda: store.groups("level"),
+        lambda: store.ids_at(np.array([0])),
+        lambda: store.count(Filter(text="coin")),
+    ):
+        with pytest.raises(UserError, match="the scores cannot be read"):
+            read()
