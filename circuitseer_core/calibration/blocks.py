@@ -18,6 +18,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from circuitseer_core.aliases import Floats, Head, Index
 from circuitseer_core.calibration.linear import RidgeFit, Training, fit_ridge
+from circuitseer_core.calibration.names import SOURCE, SURFACE, WORDS
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.sparse import fit_sparse
 from circuitseer_core.runs.columns import HEAD_FAMILIES
@@ -125,12 +126,12 @@ def columns_of(
 
 def word_block(rows: Rows) -> Block:
     """Words of the scored text."""
-    return Block("words", (Words("words", rows.texts, 1), Words("pairs", rows.texts, 2)))
+    return Block(WORDS, (Words("words", rows.texts, 1), Words("pairs", rows.texts, 2)))
 
 
 def surface_block(rows: Rows) -> Block:
     """What a text looks like, without its words: logarithms of counts."""
-    return Block("surface", (Columns("counts", surface(rows.texts)),))
+    return Block(SURFACE, (Columns("counts", surface(rows.texts)),))
 
 
 def score_block(rows: Rows, name: str, columns: Sequence[str]) -> Block:
@@ -143,7 +144,7 @@ def source_block(rows: Rows) -> Block:
     """Which source a sample is from."""
     names = np.unique(rows.source.astype(str))
     own = (rows.source.astype(str)[:, None] == names[None]).astype(np.float64)
-    return Block("source", (Columns("source", own),))
+    return Block(SOURCE, (Columns("source", own),))
 
 
 _SURFACE = [

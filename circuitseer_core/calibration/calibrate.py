@@ -16,12 +16,13 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.calibration.compare import repeats_of, study
+from circuitseer_core.calibration.compare import study
 from circuitseer_core.calibration.folds import share_ranks
 from circuitseer_core.calibration.names import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.pairs import decided_pairs, pair_study
@@ -83,7 +84,7 @@ def _fit_numbers(
     target = read_target(rows, settings)
     known = np.flatnonzero(np.isfinite(target.values))
     rows, values = rows.take(known), target.values[known]
-    target = type(target)(target.name, target.kind, values, target.levels, target.unread)
+    target = replace(target, values=values)
     progress.resize(_folds_to_fit(rows, values, settings))
     scoring = run.scoring(settings.scores)
     fitted = study(rows, values, settings, scoring.heads, progress.advance)
@@ -135,11 +136,11 @@ def _fit_verdicts(
 
 def _folds_to_fit(rows: Rows, values: Floats, settings: CalibrateSettings) -> int:
     """About how many folds there will be, the whole fit counted as one."""
-    total = repeats_of(settings, len(rows)) * settings.folds + 1
+    total = settings.repeats_for(len(rows)) * settings.folds + 1
     if len(set(rows.source)) > 1:
         for source in usable_sources(rows, values):
             own = int((rows.source == source).sum())
-            total += repeats_of(settings, own) * settings.folds
+            total += settings.repeats_for(own) * settings.folds
         total += len(set(rows.source))
     return total
 

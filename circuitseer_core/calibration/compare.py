@@ -11,7 +11,7 @@ rows to folds are made and the numbers are means over them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,9 @@ from circuitseer_core.calibration.folds import folds_by_hash
 from circuitseer_core.calibration.judge import Judge, Judged, mean_of, mean_over_sets
 from circuitseer_core.calibration.names import (
     HEADS,
+    LOSSES,
     MIN_ROWS,
+    PAPER,
     PLUS,
     POOLED,
     RANDOM,
@@ -37,6 +39,7 @@ from circuitseer_core.calibration.names import (
     REST,
     WITHIN,
     WORDS,
+    has_heads,
 )
 from circuitseer_core.calibration.nested import Design, OutOfFold, out_of_fold
 from circuitseer_core.calibration.rows import Rows
@@ -45,8 +48,8 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import Chance, Estimate, Gain
 
 RANDOM_SETS = 10
-_LOSSES = ("perplexity", "ifd")
-_MANY_ROWS = 1_000
+_OF_RANDOM = f" ({RANDOM})"
+_LOSS_SCORES = ("perplexity", "ifd")
 Lines = dict[str, Judged]
 
 
@@ -62,11 +65,6 @@ class Study:
     estimates: list[Estimate]
     gains: list[Gain]
     chance: Chance
-
-
-def repeats_of(settings: CalibrateSettings, rows: int) -> int:
-    """How many assignments of rows to folds are judged."""
-    return settings.repeats or (5 if rows <= _MANY_ROWS else 2)
 
 
 def study(
@@ -93,26 +91,27 @@ def study(
     if np.ptp(target) == 0:
         raise UserError("the target is the same on every row")
     source = source_numbers(rows)
-    groups = source if settings.within_sources else None
+    several = len(set(rows.source)) > 1
+    groups = source if settings.within_sources and several else None
     design = Design(target, rows.tokens, _permuted(target, groups, settings), groups)
     plain = Design(target, rows.tokens, np.zeros((len(target), 0)), groups)
     blocks = all_blocks(rows, settings, reasoning)
     sums = _sums(blocks)
-    judged_by = {POOLED: None} | ({WITHIN: source} if len(set(source)) > 1 else {})
+    judged_by = {POOLED: None} | ({WITHIN: source} if several else {})
     judges = {
         judged: Judge(target, rows.tokens, groups=by, seed=settings.seed)
         for judged, by in judged_by.items()
     }
     lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
     first: tuple[OutOfFold, Ints] | None = None
-    for repeat in range(repeats_of(settings, len(rows))):
+    for repeat in range(settings.repeats_for(len(rows))):
         folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
         predicted = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
         for judged, judge in judges.items():
             lines[judged].append(_fitted_lines(judge, predicted, folds))
         first = first or (predicted, folds)
     assert first is not None  # there is at least one repeat
-    estimates, gains = _numbers(rows, lines, judges, [*sums, *(b.name for b in blocks)])
+    estimates, gains = _numbers(rows, lines, judges)
     pooled, folds = first
     chance = _chance(design, pooled, folds, estimates)
     return Study(blocks, design, folds, pooled, estimates, gains, chance)
@@ -139,11 +138,11 @@ def all_blocks(rows: Rows, settings: CalibrateSettings, reasoning: Sequence[Head
     blocks += [word_block(rows), surface_block(rows)]
     known = rows.scorers()
     paper = [name for name in known if rows.controls(name)]
-    losses = [name for name in _LOSSES if name in known]
+    losses = [name for name in _LOSS_SCORES if name in known]
     if paper:
-        blocks.append(score_block(rows, "paper's scores", paper))
+        blocks.append(score_block(rows, PAPER, paper))
     if losses:
-        blocks.append(score_block(rows, "perplexity and IFD", losses))
+        blocks.append(score_block(rows, LOSSES, losses))
     if len(set(rows.source)) > 1 and not settings.within_sources:
         blocks.append(source_block(rows))
     return blocks
@@ -152,7 +151,7 @@ def all_blocks(rows: Rows, settings: CalibrateSettings, reasoning: Sequence[Head
 def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
     """Which predictions are added: a rival and the heads, all rivals, these and the heads."""
     names = [block.name for block in blocks]
-    rivals = tuple(n for n in names if n not in (HEADS, REASONING) and not n.startswith(RANDOM))
+    rivals = tuple(name for name in names if not has_heads(name))
     sums: dict[str, tuple[str, ...]] = {name + PLUS: (name, HEADS) for name in rivals}
     return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
 
@@ -180,14 +179,18 @@ def _fitted_lines(judge: Judge, out: OutOfFold, folds: Ints) -> Lines:
     return lines
 
 
-def _score_lines(judge: Judge, rows: Rows) -> Lines:
-    """Scores as they are, and what random heads' scores give."""
+def _score_lines(judge: Judge, rows: Rows, taken: Collection[str]) -> Lines:
+    """Scores as they are, and what random heads' scores give.
+
+    A score that came from elsewhere may be called as a fitted line is (``taken``).
+    """
     lines: Lines = {}
     for name in rows.scorers():
-        lines[name] = judge.partial(rows.numbers[name])
+        shown = f"{name} (score)" if name in taken else name
+        lines[shown] = judge.partial(rows.numbers[name])
         if controls := rows.controls(name):
             of_random = [judge.partial(rows.numbers[column]) for column in controls]
-            lines[f"{name} ({RANDOM})"] = mean_over_sets(of_random)
+            lines[shown + _OF_RANDOM] = mean_over_sets(of_random)
     return lines
 
 
@@ -195,15 +198,17 @@ def _numbers(
     rows: Rows,
     lines: Mapping[str, Sequence[Lines]],
     judges: Mapping[str, Judge],
-    fitted: Sequence[str],
 ) -> tuple[list[Estimate], list[Gain]]:
     """Means over the assignments, beside the scores as they are."""
     estimates: list[Estimate] = []
     gains: list[Gain] = []
     for judged, judge in judges.items():
-        by_name = averaged(lines[judged]) | _score_lines(judge, rows)
+        fitted = averaged(lines[judged])
+        scores = _score_lines(judge, rows, fitted)
+        by_name = fitted | scores
         estimates += [estimate(name, judged, j, len(rows)) for name, j in by_name.items()]
-        rivals = [name for name in (*fitted, *rows.scorers()) if HEADS not in name]
+        rivals = [name for name in fitted if not has_heads(name)]
+        rivals += [name for name in scores if not name.endswith(_OF_RANDOM)]
         gains += _gains(by_name, judged, rivals)
     return estimates, gains
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-HEADS, REASONING, RANDOM, WORDS, REST = "heads", "reasoning heads", "random heads", "words", "rest"
+HEADS, REASONING, RANDOM = "heads", "reasoning heads", "random heads"
+WORDS, SURFACE, SOURCE = "words", "surface", "source"
+PAPER, LOSSES, REST = "paper's scores", "perplexity and IFD", "rest"
 """Blocks; ``rest`` is all but the heads."""
 PLUS = " + heads"
 """Behind a block's name: that block and the heads."""
@@ -12,3 +14,9 @@ MIN_ROWS = 60
 """Fewest rows that are fitted to: with fewer a fold has hardly anything to learn from."""
 MIN_PAIRS = 40
 """Fewest decided pairs that are fitted to."""
+
+
+def has_heads(line: str) -> bool:
+    """Whether a fitted line reads any heads."""
+    alone = line in (HEADS, REASONING) or line.startswith((f"{HEADS}: ", RANDOM))
+    return alone or line.endswith(PLUS)

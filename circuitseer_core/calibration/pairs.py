@@ -24,14 +24,15 @@ from circuitseer_core.calibration.blocks import (
     Columns,
     columns_of,
     head_block,
-    surface,
+    surface_block,
 )
-from circuitseer_core.calibration.folds import folds_by_hash
+from circuitseer_core.calibration.folds import folds_by_hash, length_basis
 from circuitseer_core.calibration.judge import DRAWS
 from circuitseer_core.calibration.linear import LengthOut
-from circuitseer_core.calibration.names import HEADS, MIN_PAIRS, PAIRS, PLUS, WORDS
+from circuitseer_core.calibration.names import HEADS, MIN_PAIRS, PAIRS, PLUS, WORDS, has_heads
 from circuitseer_core.calibration.rows import Rows
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.calibration.weights import rounded
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import Estimate, Gain, LinearFit
 from circuitseer_core.selection.agreement import wilson
@@ -39,7 +40,6 @@ from circuitseer_core.selection.review import DECIDED
 
 _STRENGTHS = tuple(10.0**power for power in range(-4, 2))
 _INNER = 5
-_DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,20 +92,14 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
     """Fit, judge beside words, looks, length and the paper's scores, and keep the fits."""
     block = head_block(rows, HEADS, rows.heads, settings.families)
     folds = folds_by_hash(pairs.names, settings.folds, settings.seed)
-    odds = {
-        HEADS: np.zeros(len(pairs)),
-        WORDS: np.zeros(len(pairs)),
-        "surface": np.zeros(len(pairs)),
-    }
-    rivals = {
-        WORDS: Block(WORDS, (Columns(WORDS, _word_counts(rows.texts)),)),
-        "surface": Block("surface", (Columns("counts", surface(rows.texts)),)),
-    }
+    words = Block(WORDS, (Columns("counts", _word_counts(rows.texts)),))
+    blocks = [block, words, surface_block(rows)]
+    odds = {fitted.name: np.zeros(len(pairs)) for fitted in blocks}
     for number in np.unique(folds):
         held_out = np.flatnonzero(folds == number)
         train = _apart(pairs, held_out)
-        for name, fitted in {HEADS: block, **rivals}.items():
-            odds[name][held_out] = _Fit(rows, pairs, train, fitted, settings).odds(held_out)
+        for fitted in blocks:
+            odds[fitted.name][held_out] = _Fit(rows, pairs, train, fitted).odds(held_out)
     odds[WORDS + PLUS] = odds[WORDS] + odds[HEADS]
     for name in ["length", *(n for n in rows.scorers() if rows.controls(n))]:
         values = rows.tokens if name == "length" else rows.numbers[name]
@@ -114,12 +108,12 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
     fits = []
     for fold in range(settings.folds):
         out = (row_folds[pairs.harder] == fold) | (row_folds[pairs.easier] == fold)
-        fit = _Fit(rows, pairs, np.flatnonzero(~out), block, settings)
+        fit = _Fit(rows, pairs, np.flatnonzero(~out), block)
         fits.append(fit.linear(rows, settings, fold))
-    whole = _Fit(rows, pairs, np.arange(len(pairs)), block, settings).linear(rows, settings, None)
+    whole = _Fit(rows, pairs, np.arange(len(pairs)), block).linear(rows, settings, None)
     right = {name: (o > 0) + 0.5 * (o == 0) for name, o in odds.items()}
     estimates = [_share(name, r) for name, r in right.items()]
-    best = max((n for n in right if HEADS not in n), key=lambda n: right[n].mean())
+    best = max((n for n in right if not has_heads(n)), key=lambda n: right[n].mean())
     gains = [
         _gap(right, HEADS, best, settings.seed),
         _gap(right, WORDS + PLUS, WORDS, settings.seed),
@@ -130,26 +124,18 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
 class _Fit:
     """Logistic regression on differences of the training pairs' columns."""
 
-    def __init__(
-        self,
-        rows: Rows,
-        pairs: Pairs,
-        train: Index,
-        block: Block,
-        settings: CalibrateSettings,
-    ) -> None:
+    def __init__(self, rows: Rows, pairs: Pairs, train: Index, block: Block) -> None:
         self._pairs = pairs
         samples = np.unique([*pairs.harder[train], *pairs.easier[train]])
         length = LengthOut(rows.tokens[samples])
-        logs = np.log(np.maximum(rows.tokens, 1.0))
-        self._basis = np.column_stack([np.ones_like(logs), logs, logs**2])
+        basis = length_basis(rows.tokens)
         best = -np.inf
         for variant in block.variants:
             assert isinstance(variant, Columns)
             own = length.residual(variant.values[samples])
             spread = np.where(own.std(0) > 0, own.std(0), np.inf)
             taken = length.coefficients(variant.values[samples])
-            flat = (variant.values - self._basis @ taken) / spread
+            flat = (variant.values - basis @ taken) / spread
             model = _logistic(flat[pairs.harder[train]] - flat[pairs.easier[train]])
             if model.best_score_ > best:
                 best, self.variant, self._flat = model.best_score_, variant.name, flat
@@ -172,9 +158,9 @@ class _Fit:
         return LinearFit(
             fold=fold,
             columns=[(family, *head) for family, head in columns],
-            weights=[float(f"{w:.{_DIGITS}g}") for w in self.weights],
-            length=[float(f"{w:.{_DIGITS}g}") for w in self.length],
-            spread=[float(f"{w:.{_DIGITS}g}") for w in self.spread],
+            weights=rounded(self.weights),
+            length=rounded(self.length),
+            spread=rounded(self.spread),
             alpha=self.strength,
         )
 

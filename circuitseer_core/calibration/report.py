@@ -67,11 +67,11 @@ def _numbers(number: Estimate | Gain) -> dict[str, str]:
 
 def verdict(record: CalibrationRecord) -> list[str]:
     """The sentences of a calibration with a numeric target, the answer first."""
-    judged = WITHIN if record.settings.within_sources else POOLED
-    heads = record.estimate(HEADS, judged)
+    heads = _heads(record)
     if heads is None:
         return ["The heads could not be judged."]
-    sentences = [_answer(record, heads, judged)]
+    judged = heads.judged
+    sentences = [_answer(record, heads)]
     if record.chance is not None:
         sentences.append(_by_chance(record.chance))
     own = [_gain(record.gains, HEADS, name, judged) for name in (REASONING, RANDOM)]
@@ -87,9 +87,23 @@ def verdict(record: CalibrationRecord) -> list[str]:
 _SINGLE = "Each interval is a single one at 95 %, not corrected for how many there are."
 
 
+def _heads(record: CalibrationRecord) -> Estimate | None:
+    """The line that the answer goes by; sources can be taken out where there are several."""
+    within = record.estimate(HEADS, WITHIN) if record.settings.within_sources else None
+    return record.estimate(HEADS, PAIRS) or within or record.estimate(HEADS, POOLED)
+
+
+def heads_tell(record: CalibrationRecord) -> bool:
+    """Whether the answer is yes: the whole interval is above what nothing, or a coin, gives."""
+    heads = _heads(record)
+    if heads is None or heads.low is None:
+        return False
+    return heads.low > (_COIN if heads.judged == PAIRS else 0.0)
+
+
 def pair_verdict(record: CalibrationRecord) -> list[str]:
     """The sentences of a calibration to the blind review's verdicts."""
-    heads = record.estimate(HEADS, PAIRS)
+    heads = _heads(record)
     if heads is None or heads.value is None or heads.low is None or heads.high is None:
         return ["The heads could not be judged."]
     fact = (
@@ -98,7 +112,7 @@ def pair_verdict(record: CalibrationRecord) -> list[str]:
     )
     sentences = [
         f"Yes: the heads tell something of the verdicts: {fact}."
-        if heads.low > _COIN
+        if heads_tell(record)
         else f"No: the heads tell nothing of the verdicts that these pairs can show: {fact}."
     ]
     for gain in record.gains:
@@ -110,13 +124,13 @@ def pair_verdict(record: CalibrationRecord) -> list[str]:
 _COIN = 1 / 2
 
 
-def _answer(record: CalibrationRecord, heads: Estimate, judged: str) -> str:
-    where = " and source" if judged == WITHIN else ""
+def _answer(record: CalibrationRecord, heads: Estimate) -> str:
+    where = " and source" if heads.judged == WITHIN else ""
     fact = (
         f"out-of-fold rank correlation with {record.target.name} at fixed length{where}: "
         f"{with_interval(heads)}, {heads.rows:,} rows"
     )
-    if not tells(heads):
+    if not heads_tell(record):
         return (
             f"No: the heads tell nothing of {record.target.name} that this data can show ({fact})."
         )

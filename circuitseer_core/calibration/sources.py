@@ -13,7 +13,6 @@ from circuitseer_core.calibration.compare import (
     averaged,
     estimate,
     gain,
-    repeats_of,
     source_numbers,
 )
 from circuitseer_core.calibration.folds import folds_by_hash
@@ -53,7 +52,7 @@ def each_alone(
         design = Design(target[at], some.tokens, np.zeros((len(at), 0)))
         blocks, judge = _blocks(some, settings), Judge(design.target, design.tokens)
         several: list[Lines] = []
-        for repeat in range(repeats_of(settings, len(at))):
+        for repeat in range(settings.repeats_for(len(at))):
             folds = folds_by_hash(some.ids, settings.folds, settings.seed, repeat)
             predicted = out_of_fold(blocks, _SUMS, design, folds, on_fold)
             several.append({name: judge.partial(p, folds) for name, p in predicted.blocks.items()})

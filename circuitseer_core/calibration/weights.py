@@ -30,9 +30,9 @@ def linear_fit(
     return LinearFit(
         fold=fold,
         columns=[(columns[i][0], *columns[i][1]) for i in kept],
-        weights=_rounded(weights[kept]),
-        length=_rounded(fit.length[:, 0]),
-        spread=_rounded(fit.spread[kept]),
+        weights=rounded(weights[kept]),
+        length=rounded(fit.length[:, 0]),
+        spread=rounded(fit.spread[kept]),
         alpha=float(fit.alpha[0]),
     )
 
@@ -88,5 +88,6 @@ def head_shares(whole: LinearFit, fits: Sequence[LinearFit]) -> list[HeadShare]:
     return sorted(shares, key=lambda share: -abs(share.weight))
 
 
-def _rounded(values: Floats) -> list[float]:
+def rounded(values: Floats) -> list[float]:
+    """As they are kept."""
     return [float(f"{value:.{_DIGITS}g}") for value in values]

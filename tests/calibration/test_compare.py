@@ -77,3 +77,20 @@ def test_a_target_without_variance_is_refused() -> None:
     rows, target = planted_rows(80)
     with pytest.raises(UserError, match="the same on every row"):
         study(rows, np.ones_like(target), FEW, PLANTED)
+
+
+def test_a_score_from_elsewhere_may_be_called_as_a_fitted_line() -> None:
+    rows, target = planted_rows(120)
+    plain = lines(rows, target)
+    with_words = replace(rows, numbers=rows.numbers | {"words": target, "heads": -target})
+    both = lines(with_words, target)
+    assert both[WORDS] == plain[WORDS] and both[HEADS] == plain[HEADS]
+    assert (both["words (score)"].value or 0) > 0.99
+
+
+def test_one_source_leaves_nothing_to_take_out() -> None:
+    rows, target = planted_rows(120)
+    within = FEW.model_copy(update={"within_sources": True})
+    plain, taken_out = (study(rows, target, chosen, PLANTED) for chosen in (FEW, within))
+    assert taken_out.chance == plain.chance and taken_out.chance.p < 0.1
+    assert {e.judged for e in taken_out.estimates} == {"pooled"}

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
-from circuitseer_core.calibration.report import pair_verdict, table, tells, verdict, with_interval
+from circuitseer_core.calibration.report import (
+    heads_tell,
+    pair_verdict,
+    table,
+    tells,
+    verdict,
+    with_interval,
+)
 from circuitseer_core.runs.calibration_records import (
     CalibrationOptions,
     CalibrationRecord,
@@ -45,6 +52,17 @@ def test_yes_and_no_go_by_the_interval() -> None:
     )
     assert verdict(record(estimate("heads", 0.09)))[0].startswith("No: the heads tell nothing of")
     assert verdict(record()) == ["The heads could not be judged."]
+    assert heads_tell(record(estimate("heads", 0.3)))
+    assert not heads_tell(record(estimate("heads", 0.09))) and not heads_tell(record())
+
+
+def test_sources_are_left_out_of_the_answer_where_there_is_one_alone() -> None:
+    one = record(estimate("heads", 0.3))
+    one.settings.within_sources = True
+    assert verdict(one)[0].startswith("Yes:") and "and source" not in verdict(one)[0]
+    several = record(estimate("heads", 0.3), estimate("heads", 0.0, judged="within"))
+    several.settings.within_sources = True
+    assert verdict(several)[0].startswith("No:") and "length and source" in verdict(several)[0]
 
 
 def test_gains_that_cannot_be_told_are_called_so() -> None:
@@ -76,6 +94,7 @@ def test_a_bound_near_zero_shows_its_side() -> None:
 def test_pairs_are_told_against_a_coin() -> None:
     yes = pair_verdict(record(estimate("heads", 0.7, judged="pairs")))
     no = pair_verdict(record(estimate("heads", 0.55, judged="pairs")))
+    assert not heads_tell(record(estimate("heads", 0.55, judged="pairs")))
     assert yes[0].startswith("Yes:") and "70 %" in yes[0] and "a coin decides half" in yes[0]
     assert no[0].startswith("No:")
 

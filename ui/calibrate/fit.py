@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pyarrow as pa
@@ -10,6 +11,7 @@ import streamlit as st
 
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
 from circuitseer_core.errors import UserError, one_line
+from circuitseer_core.hashing import short_hash
 from circuitseer_core.json_io import json_object
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.columns import CALIBRATED, score_columns
@@ -24,6 +26,8 @@ from ui.widgets.settings_field import whole_number
 
 _SAMPLED, _WORD = 200, 24
 """Rows that are looked at for columns; letters up to which a text may be a level."""
+_NAME_LETTERS = 60
+"""Of a target in the name of its calibration."""
 
 
 def scorings_with_readings(run: Run) -> list[str]:
@@ -128,7 +132,7 @@ def form(run: Run, names: list[str]) -> None:
             scores=scoring,
             heads_at_most=most,
             within_sources=within,
-            name=_name(target, most, within),
+            name=calibration_name(target, most, within),
         )
     except UserError as error:
         st.warning(literal(str(error)), icon=":material/info:")
@@ -154,10 +158,13 @@ def _started(run: Run, words: list[str], name: str) -> None:
         st.rerun()
 
 
-def _name(target: str | None, most: int | None, within: bool) -> str:
+def calibration_name(target: str | None, most: int | None, within: bool) -> str:
     """A calibration's name from what it is: the target, and what sets it apart."""
-    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in target or "target").strip("-.")
-    return (plain or "target") + (f"-{most}" if most else "") + ("-within" if within else "")
+    typed = target or "target"
+    plain = re.sub(r"[^A-Za-z0-9._-]", "-", typed).lstrip("._-").rstrip(".-")[:_NAME_LETTERS]
+    if not typed.isascii() or not plain:  # what tells it from others was left out
+        plain = f"{plain or 'target'}-{short_hash(typed)[:6]}"
+    return plain + (f"-{most}" if most else "") + ("-within" if within else "")
 
 
 def _show_fitted(run: Run) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pandas as pd
 import streamlit as st
 
-from circuitseer_core.calibration.names import PAIRS
-from circuitseer_core.calibration.report import table
+from circuitseer_core.calibration.names import OTHER, OWN, PAIRS, POOLED, WITHIN
+from circuitseer_core.calibration.report import heads_tell, table
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
@@ -18,12 +18,13 @@ from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.head_map import head_map
 from ui.widgets.markdown import inline, literal
+from ui.widgets.view_choice import choose_one
 
 JUDGED = {
-    "pooled": "all rows",
-    "within": "within sources",
-    "own": "each source alone",
-    "other": "fitted to the others",
+    POOLED: "all rows",
+    WITHIN: "within sources",
+    OWN: "each source alone",
+    OTHER: "fitted to the others",
     PAIRS: "pairs",
 }
 
@@ -31,7 +32,7 @@ JUDGED = {
 def show(run: Run, record: CalibrationRecord) -> None:
     """Everything about one calibration."""
     answer, *rest = record.verdict or ["Nothing was judged."]
-    box = st.success if answer.startswith("Yes") else st.warning
+    box = st.success if heads_tell(record) else st.warning
     box(literal(answer), icon=":material/fact_check:")
     if rest:
         st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
@@ -75,14 +76,11 @@ def _comparison(record: CalibrationRecord) -> None:
     st.markdown("**Beside what might do as well**")
     judged = kinds[0]
     if len(kinds) > 1:
-        judged = st.segmented_control(
+        judged = choose_one(
             "Judged",
             kinds,
-            default=kinds[0],
-            required=True,
-            key="calibration_judged",
+            "calibration_judged",
             format_func=lambda kind: JUDGED.get(kind, kind),
-            label_visibility="collapsed",
         )
     lines = pd.DataFrame(
         [

@@ -1,0 +1,26 @@
+"""What a fit that the app starts is called."""
+
+from __future__ import annotations
+
+import pytest
+
+from circuitseer_core.calibration.settings import CalibrateSettings
+from ui.calibrate.fit import calibration_name
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["level", "_level", "count:\\n\\n", "-1", "難度", "schwierigkeit_ß", "x" * 300, "", None],
+)
+def test_every_target_makes_a_name_that_a_folder_may_have(target: str | None) -> None:
+    name = calibration_name(target, 3, within=True)
+    assert CalibrateSettings(target=target, name=name).name == name
+    assert name.endswith("-3-within")
+
+
+def test_targets_in_other_letters_are_told_apart() -> None:
+    assert calibration_name("level", None, within=False) == "level"
+    names = {
+        calibration_name(target, None, within=False) for target in ("難度", "等級", "ß", "level")
+    }
+    assert len(names) == 4
