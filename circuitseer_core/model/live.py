@@ -7,16 +7,15 @@ one, or calls :func:`free`, lets the first go.
 
 from __future__ import annotations
 
-import ctypes
 import gc
 import threading
 from dataclasses import dataclass
 
 from circuitseer_core.model.loading import PinnedModel, load_run_model
-from circuitseer_core.model.memory import release
+from circuitseer_core.model.memory import give_back, release
 from circuitseer_core.model.reference import ReferenceModel
 
-Identity = tuple[str, str | None, str | None, str, str]
+Identity = tuple[str | None, ...]
 
 _lock = threading.Lock()
 _in_memory: tuple[Identity, ReferenceModel] | None = None
@@ -39,7 +38,8 @@ def live_model(known: PinnedModel, dtype: str, device: str = "auto") -> Referenc
         UserError: it cannot be loaded, or its weights have changed since the run was made.
     """
     global _in_memory
-    identity = (known.id, known.revision, known.weights_hash, dtype, device)
+    hashes = (known.weights_hash, known.tokenizer_hash)  # of files, so of any number of bits
+    identity = (known.id, known.revision, *hashes, known.weight_bits, dtype, device)
     with _lock:
         if _in_memory is None or _in_memory[0] != identity:
             _in_memory = None
@@ -78,6 +78,4 @@ def free() -> None:
         _in_memory = None
         gc.collect()
         release(device)
-        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-        if trim is not None:  # glibc keeps what was freed
-            trim(0)
+        give_back()

@@ -78,6 +78,13 @@ def _glibc() -> ctypes.CDLL | None:
     return libc if hasattr(libc, "mallopt") and hasattr(libc, "malloc_trim") else None
 
 
+def give_back() -> None:
+    """Give memory that was freed, and that the C library keeps, back to the system."""
+    libc = _glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether an exception says that memory ran out, on a GPU or (as far as it shows) on a CPU."""
     if isinstance(error, torch.OutOfMemoryError | MemoryError):

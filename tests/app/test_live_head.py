@@ -36,7 +36,7 @@ def scored(runs_home: Path, tmp_path: Path) -> Path:
 def test_one_head_is_shown_only_when_asked_for(scored: Path) -> None:
     page = open_page("samples", "tiny", sample="toy/3")
     assert "rank" in texts(page)
-    page.segmented_control(key="colour").set_value("One head")
+    page.segmented_control(key="token_colour").set_value("One head")
     settled(page.run())
     assert "it takes the model" in texts(page) and "Full colour" not in texts(page)
     assert "received from" not in texts(page), "bars of other heads than the one chosen"

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 
 from circuitseer_core.model import live
+from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ModelRecord
 from tests.support.detected_run import detected_run
 
 
@@ -51,3 +53,29 @@ def test_it_can_be_let_go(runs: list[Run]) -> None:
     live.live_model(runs[0].model, "fp32", "cpu")
     live.free()
     assert live.model_in_memory() is None
+
+
+def test_weights_in_other_bits_or_another_tokenizer_are_another_model(
+    runs: list[Run], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[tuple[str, str | None]] = []
+    real = live.load_run_model
+
+    def load(known: ModelRecord, dtype: str, device: str) -> ReferenceModel:
+        loaded.append((known.weight_bits, known.tokenizer_hash))
+        return real(runs[0].model, dtype, device)
+
+    monkeypatch.setattr(live, "load_run_model", load)
+    whole = runs[0].model
+    for known in (
+        whole,
+        whole.model_copy(update={"weight_bits": "4"}),
+        whole.model_copy(update={"tokenizer_hash": "another"}),
+    ):
+        live.live_model(known, "fp32", "cpu")
+        live.live_model(known, "fp32", "cpu")
+    assert loaded == [
+        ("all", whole.tokenizer_hash),
+        ("4", whole.tokenizer_hash),
+        ("all", "another"),
+    ]

@@ -84,12 +84,12 @@ def _choose(run: Run, key: str) -> tuple[int, int]:
             persist_state="session",
             width=120,
         )
-        heads = heads_per_layer[int(layer)]
+        last = max(heads_per_layer[int(layer)] - 1, 0)  # a layer may have no head at all
         head = st.number_input(
             "Head",
             0,
-            max(int(heads) - 1, 0),
-            min(int(scored[0][1]), int(heads) - 1),
+            last,
+            min(int(scored[0][1]), last),
             key=f"head_{key}",
             persist_state="session",
             width=120,

@@ -41,7 +41,9 @@ def forget() -> None:
 def identity(run: Run) -> tuple[str, ...]:
     """What tells the models of runs apart, as a part of a cache's key."""
     model = run.model
-    return (model.id, str(model.revision), str(model.weights_hash), model.dtype, model.device)
+    hashes = (str(model.weights_hash), str(model.tokenizer_hash))
+    precision = (model.weight_bits, model.dtype, model.device)
+    return (model.id, str(model.revision), *hashes, *precision)
 
 
 def model_of(run: Run) -> Any:
