@@ -141,9 +141,13 @@ def _nothing(line: str) -> None:
 
 def _others(experiment: str, others: list[str]) -> dict[str, str]:
     """The option that names the runs to compare with. Raises UserError where there is none."""
-    if experiment == "probes":
+    from circuitseer_core.experiments import EXPERIMENTS
+
+    known = EXPERIMENTS.get(experiment)
+    takes = known.options_class().model_fields if known and known.needs_other else {}
+    if "others" in takes:
         return {"others": ",".join(others)}
-    if experiment == "transfer" and len(others) == 1:
+    if "other" in takes and len(others) == 1:
         return {"other": others[0]}
     raise UserError(f"{experiment} looks at one run: give --run alone (transfer: two runs)")
 

@@ -19,9 +19,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core.detection.settings import ABLATIONS
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, found_only_if
 from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -70,7 +71,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
     for method in chosen.methods:
         _parsed(method)
-
+    if not set(chosen.methods) - {FIRST}:
+        raise UserError(f"option methods: name one to compare with {FIRST}")
     reference = run_model(run, chosen.dtype, chosen.device)
     samples = _samples(run, reference, chosen)
     methods = list(dict.fromkeys([FIRST, *chosen.methods]))
@@ -114,11 +116,7 @@ def _parsed(method: str) -> tuple[str, float]:
         value = float(epsilon) if mode == "scaled" else 0.0
     except ValueError:
         value = -1.0
-    if (
-        mode not in ("uniform", "zero", "mean", "scaled")
-        or value < 0
-        or (mode != method) != (mode == "scaled")
-    ):
+    if mode not in ABLATIONS or value < 0 or (mode != method) != (mode == "scaled"):
         raise UserError(f"option methods: {method!r} is none of zero, mean, scaled:EPSILON")
     return mode, value
 
@@ -182,7 +180,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(methods),
         correction=HOLM if len(methods) > 1 else None,
     )
-    return corrected(judged, all(each["found"] for each in methods.values()))
+    return found_only_if(judged, all(each["found"] for each in methods.values()))
 
 
 PLOT = Plot(

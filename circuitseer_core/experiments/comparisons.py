@@ -12,7 +12,7 @@ FALSE_FINDING = 0.05
 HOLM = "Holm"
 
 
-def corrected(outcome: Outcome, significant: bool) -> Outcome:
+def found_only_if(outcome: Outcome, significant: bool) -> Outcome:
     """An outcome that is found only where the corrected comparison is found too.
 
     Where the plain interval lies beyond the null but the correction (or another condition) does

@@ -11,7 +11,12 @@ import pandas as pd
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.experiments.composition import explained
-from circuitseer_core.experiments.intervals import Interval, corrected, of_errors, of_spearman
+from circuitseer_core.experiments.intervals import (
+    Interval,
+    bonferroni_level,
+    of_errors,
+    of_spearman,
+)
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.scoring.scorers import BASELINE_SCORERS, PLAIN_SCORERS
@@ -56,7 +61,7 @@ class Measured:
     def interval(self, scorer: str, measure: str, comparisons: int) -> Interval:
         """Fisher's for a plain correlation, else the estimate with its bootstrap error."""
         at = self.scorers.index(scorer), MEASURES.index(measure)
-        level = corrected(comparisons)
+        level = bonferroni_level(comparisons)
         estimate, error = float(self.values[at]), float(self.spread[at])
         if measure == PLAIN:
             return of_spearman(estimate, self.rows, level)

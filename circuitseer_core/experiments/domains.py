@@ -27,7 +27,7 @@ from circuitseer_core.detection.set_overlap import shared_tops
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.ablation_method import RELEVANT
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, found_only_if
 from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
     HeadMap,
@@ -174,7 +174,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=len(numbers["pairs"]),
         correction=HOLM if len(numbers["pairs"]) > 1 else None,
     )
-    return corrected(judged, all(line["above_chance"] for line in numbers["pairs"]))
+    return found_only_if(judged, all(line["above_chance"] for line in numbers["pairs"]))
 
 
 PLOTS = (

@@ -8,10 +8,11 @@ import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.fields import FieldInfo
 
 from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
@@ -26,6 +27,11 @@ WITHOUT_MODEL_S = 10.0
 WITHOUT_MODEL_ROW_S = 1e-4
 """Seconds that an experiment on stored numbers takes, roughly, and for every scored row more (at
 40,000 rows and 3 random-head draws the slowest, transfer, took 2.4 s of one core)."""
+
+
+ModelDevice = Annotated[str, Field(description="where the model runs")]
+ModelDtype = Annotated[str, Field(description="run (as in detection), fp32, bf16 or fp16")]
+"""Options of experiments that run the model."""
 
 
 class ExperimentOptions(BaseModel):
@@ -69,6 +75,12 @@ def plain_option(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return ",".join(str(plain_option(item)) for item in value)
     return value
+
+
+def default_words(field: FieldInfo) -> str:
+    """An option's default as it would be typed; ``none`` where it is nothing."""
+    nothing = field.default is None or field.default == ()
+    return "none" if nothing else str(plain_option(field.default))
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +141,7 @@ class Experiment:
         """The options and what they mean."""
         return {
             name: f"{field.description} "
-            + ("(needed)" if field.is_required() else f"(default: {field.default})")
+            + ("(needed)" if field.is_required() else f"(default: {default_words(field)})")
             for name, field in self.options_class().model_fields.items()
         }
 

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.experiments import set_effects
 from circuitseer_core.experiments.head_sets import (
     BEST,
@@ -36,7 +37,7 @@ class AnswerOptions(BaseModel):
 
     answers: int = Field(40, ge=0, description="problems to answer; 0 leaves answers out")
     answer_data: Words = Field((), description="DATA of the problems; none: the reasoning samples")
-    answer_share: str = Field("0.05", description="share of the heads ablated while answering")
+    answer_share: str = Field(SHARE, description="share of the heads ablated while answering")
     max_new_tokens: int = Field(128, ge=1, description="tokens of an answer at most")
 
 
@@ -44,10 +45,10 @@ def answered(
     run: Run,
     reference: ReferenceModel,
     samples: Sequence[Encoded],
-    best: dict[str, list[Head]],
+    heads: Sequence[Head],
     options: Any,
 ) -> dict[str, Any] | None:
-    """Right answers clean, without the reasoning heads, and without random sets of their layers.
+    """Right answers clean, without ``heads``, and without random sets of their layers.
 
     None where no problem is asked for or no response holds an answer.
     """
@@ -61,13 +62,12 @@ def answered(
             run, reference, options.answer_data, limit=options.answers, seed=options.seed
         )
     asked = [s for s in samples if right_answer(reference, s) is not None][: options.answers]
-    heads = best.get(options.answer_share) or next(iter(best.values()))
     if not asked:
         return None
     layers = reference.heads_per_layer
     draws = [heads_like(heads, layers, options.seed, draw) for draw in range(options.draws)]
     sets = [HeadSet(CLEAN, ()), HeadSet(BEST, tuple(sorted(heads)))]
-    sets += [HeadSet(SAME, tuple(heads), draw=i) for i, heads in enumerate(draws)]
+    sets += [HeadSet(SAME, tuple(random), draw=i) for i, random in enumerate(draws)]
     with Progress(run, "answers", len(sets) * len(asked), unit="answers") as progress:
         table = SetMeasurements(run, reference, NAME, sets).answers(
             asked, options.max_new_tokens, progress

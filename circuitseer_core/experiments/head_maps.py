@@ -25,13 +25,18 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
-from circuitseer_core.detection.heads import head_count
+from circuitseer_core.detection.heads import SHARE, head_count
 from circuitseer_core.detection.set_overlap import shared_tops, top_of
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import overlap_by_chance
 from circuitseer_core.experiments.cost import forward_seconds
-from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions
+from circuitseer_core.experiments.experiment import (
+    FOLDER,
+    ExperimentOptions,
+    ModelDevice,
+    ModelDtype,
+)
 from circuitseer_core.experiments.held_out import Words
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.folder import Run
@@ -53,10 +58,10 @@ class MapOptions(ExperimentOptions):
     field: float = Field(
         1.0, gt=0, le=1, description="share of the heads to ablate, best first; 1 is all of them"
     )
-    share: str = Field("0.05", description="share of all heads that is a top set")
+    share: str = Field(SHARE, description="share of all heads that is a top set")
     boots: int = Field(500, ge=20, description="bootstraps of the samples")
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    device: ModelDevice = "auto"
+    dtype: ModelDtype = "run"
     seed: int = Field(0, description="seed of every random choice")
 
 

@@ -16,7 +16,10 @@ from pydantic import Field
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.experiment import ExperimentOptions
+from circuitseer_core.experiments.experiment import (
+    ExperimentOptions,
+    ModelDevice,
+)
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
@@ -37,7 +40,7 @@ class RescoringOptions(ExperimentOptions):
     rescore: int = Field(0, ge=0, description="scored samples to score anew; 0: none, no model")
     scorer: str = Field("variance", description="the attention scorer to draw by")
     fraction: float = Field(0.1, gt=0, le=1, description="share of the samples to draw")
-    device: str = Field("auto", description="where the model runs")
+    device: ModelDevice = "auto"
     seed: int = Field(0, description="seed of every resampling")
 
 

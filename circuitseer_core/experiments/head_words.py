@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from circuitseer_core.experiments.comparisons import HOLM, corrected
+from circuitseer_core.detection.heads import SHARE
+from circuitseer_core.experiments.comparisons import HOLM, found_only_if
 from circuitseer_core.experiments.head_answers import answer_sentence
 from circuitseer_core.experiments.head_sets import SAME
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.wording import count, percent, plain, signed
 
 REASONING, OTHER = "reasoning", "other text"
-MAIN_SHARE = "0.05"
+MAIN_SHARE = SHARE
 RELEVANT = 0.1
 """A rise of the loss that would matter, in nats."""
 
@@ -41,7 +42,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         comparisons=numbers["comparisons"],
         correction=HOLM,
     )
-    return corrected(judged, row["found"])
+    return found_only_if(judged, row["found"])
 
 
 def plots(shares: Sequence[str], keep: bool) -> tuple[Plot, ...]:

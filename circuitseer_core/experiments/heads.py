@@ -24,7 +24,12 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.experiments import set_effects
 from circuitseer_core.experiments.cost import forward_seconds
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import (
+    ExperimentOptions,
+    ExperimentResult,
+    ModelDevice,
+    ModelDtype,
+)
 from circuitseer_core.experiments.head_answers import AnswerOptions, answered
 from circuitseer_core.experiments.head_sets import (
     ALL,
@@ -62,8 +67,8 @@ class Options(AnswerOptions, ExperimentOptions):
     rank_by: str = Field(
         "importance", pattern="importance|specificity", description="what makes a reasoning head"
     )
-    device: str = Field("auto", description="where the model runs")
-    dtype: str = Field("run", description="run (as in detection), fp32, bf16 or fp16")
+    device: ModelDevice = "auto"
+    dtype: ModelDtype = "run"
     seed: int = Field(0, description="seed of samples, random sets and bootstraps")
 
 
@@ -77,13 +82,14 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     chosen = Options.of(**options)
     table = run.heads()
     best = {share: select_heads(table, share, chosen.rank_by) for share in chosen.shares}
+    silenced = select_heads(table, chosen.answer_share, chosen.rank_by) if chosen.answers else []
     from circuitseer_core.runs.progress import Progress
 
     reference = run_model(run, chosen.dtype, chosen.device)
     groups = _samples(run, reference, chosen)
     sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
     samples = [sample for group in groups.values() for sample in group]
-    answers = answered(run, reference, groups[REASONING], best, chosen)
+    answers = answered(run, reference, groups[REASONING], silenced, chosen)
     with Progress(run, NAME, len(sets) * len(samples), unit="set x sample") as progress:
         losses = SetMeasurements(run, reference, NAME, sets).losses(samples, progress)
     where = np.repeat(list(groups), [len(group) for group in groups.values()])
@@ -121,7 +127,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str,
         "max_tokens": options.max_tokens,
     }
     settings = run.detection.settings
-    other = options.other or (getattr(settings, "contrast", None) or ())
+    other = options.other or (settings.contrast if settings else ())
     if options.data:
         groups = {REASONING: of_data(run, reference, options.data, **how)}
     else:

@@ -33,7 +33,7 @@ class Interval:
     level: float = LEVEL
 
 
-def corrected(comparisons: int, level: float = LEVEL) -> float:
+def bonferroni_level(comparisons: int, level: float = LEVEL) -> float:
     """The level of each of so many intervals that all of them hold together at ``level``."""
     return 1 - (1 - level) / max(1, comparisons)
 

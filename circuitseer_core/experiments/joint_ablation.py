@@ -25,9 +25,13 @@ from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import corrected
+from circuitseer_core.experiments.comparisons import found_only_if
 from circuitseer_core.experiments.cost import forward_seconds
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import (
+    ExperimentOptions,
+    ExperimentResult,
+    ModelDevice,
+)
 from circuitseer_core.experiments.held_out import Words, held_out, of_data
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -62,7 +66,7 @@ class Options(ExperimentOptions):
         24, ge=0, description="of these, samples that also get the controls after the first three"
     )
     scores: str = Field("default", description="the scoring whose heads and controls are meant")
-    device: str = Field("auto", description="where the model runs")
+    device: ModelDevice = "auto"
     seed: int = Field(0, description="seed of the choice of samples and, without scores, controls")
 
 
@@ -109,7 +113,7 @@ def _outcome(numbers: dict[str, Any]) -> Outcome | None:
         "rise of the loss above what one more random set might do (nats),",
         compared["gap"], compared["low"], compared["high"], relevant=0.05 * numbers["clean"],
     )  # fmt: skip
-    return corrected(outcome, compared["found"])
+    return found_only_if(outcome, compared["found"])
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:

@@ -24,7 +24,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.correlation import draws_in_words, over_draws
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.intervals import BONFERRONI, corrected, percentile
+from circuitseer_core.experiments.intervals import BONFERRONI, bonferroni_level, percentile
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed
 from circuitseer_core.experiments.set_effects import apart, decided
 from circuitseer_core.runs.columns import control_columns
@@ -93,7 +93,7 @@ def compare(
     names = [*others, TOKENS]
     table = RankTable(values)
     own, tokens = table.places([INFLUENCE])[0], table.places([TOKENS])
-    level = corrected(len(names) + len(others))
+    level = bonferroni_level(len(names) + len(others))
     drawn_matrices = list(table.resampled(options.boots, options.seed))
     whole = table.correlations()
     top = _top(values[INFLUENCE], options.fraction)
@@ -167,7 +167,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         line["at_length_low"],
         line["at_length_high"],
         relevant=RELEVANT,
-        level=corrected(numbers["comparisons"]),
+        level=bonferroni_level(numbers["comparisons"]),
         comparisons=numbers["comparisons"],
         correction=BONFERRONI,
     )

@@ -32,7 +32,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_resampling import RescoringOptions, rescored
-from circuitseer_core.experiments.intervals import BONFERRONI, Interval, corrected, of_errors
+from circuitseer_core.experiments.intervals import BONFERRONI, Interval, bonferroni_level, of_errors
 from circuitseer_core.experiments.probe_resampling import (
     StoredProbe,
     criteria_gaps,
@@ -147,7 +147,7 @@ def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
                 if name in draws:
                     draws[name].append(plain - other)
             progress.advance()
-    level = corrected(len(own))
+    level = bonferroni_level(len(own))
     return {
         name: (
             of_errors(plain - other, float(np.std(draws[name] or [np.nan], ddof=1)), level),

@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
 from circuitseer_core import limits
 from circuitseer_core.correlation import spearman
@@ -31,7 +31,8 @@ from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import transfer
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
-from circuitseer_core.experiments.intervals import BONFERRONI, corrected, of_errors
+from circuitseer_core.experiments.held_out import Words
+from circuitseer_core.experiments.intervals import BONFERRONI, bonferroni_level, of_errors
 from circuitseer_core.experiments.matching import Side, match
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -43,7 +44,7 @@ NAME = "probes"
 class Options(ExperimentOptions):
     """Options of ``validate probes``."""
 
-    others: tuple[str, ...] = Field(
+    others: Words = Field(
         (), description="folders of the other runs, separated by commas (--runs A B C sets it)"
     )
     scores: str = Field("default", description="which scoring of every run")
@@ -52,11 +53,6 @@ class Options(ExperimentOptions):
     heads: int = Field(0, ge=0, description="heads of a set; 0: the default share of the model's")
     seeds: int = Field(10, ge=2, description="soft draws that are compared")
     seed: int = Field(0, description="seed of the draws and resamples")
-
-    @field_validator("others", mode="before")
-    @classmethod
-    def _split(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
@@ -133,7 +129,7 @@ def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str
     if expected is None:
         return nothing
     # the half width is of 95 %: wider where several pairs are judged together
-    wide = of_errors(0.0, 1.0, corrected(pairs)).high / Z95
+    wide = of_errors(0.0, 1.0, bonferroni_level(pairs)).high / Z95
     reach = wide * max(expected.high - expected.expected, expected.expected - expected.low)
     return {
         "expected": expected.expected,

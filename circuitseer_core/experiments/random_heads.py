@@ -38,7 +38,7 @@ from circuitseer_core.correlation import (
     ranks,
 )
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import HOLM, corrected
+from circuitseer_core.experiments.comparisons import HOLM, found_only_if
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.set_effects import Against, agreements, apart, decided
 from circuitseer_core.hashing import remix, to_gumbels
@@ -172,7 +172,7 @@ def _outcome(scorers: dict[str, dict[str, Any]]) -> Outcome | None:
             relevant=limits.CONTROL_MARGIN, comparisons=len(scorers),
             correction=HOLM if len(scorers) > 1 else None,
         )  # fmt: skip
-        judged.append(corrected(outcome, gap["found"]))
+        judged.append(found_only_if(outcome, gap["found"]))
     for state in ("found", "inconclusive", "no evidence"):
         of_state = [one for one in judged if one.state == state]
         if of_state:

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats
@@ -49,8 +50,7 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
         UserError: neither has it, or it holds no number; names the original columns there are.
     """
     parts = run.score_parts(scoring)
-    schema = pq.read_schema(parts[0]).names if parts else []
-    if name in schema and name not in ("id", "source", "profile", "prompt", "response"):
+    if parts and _is_number(pq.read_schema(parts[0]), name):
         values = run.scores(scoring, [name])[name].to_numpy(dtype=np.float64, na_value=np.nan)
         return Reference(f"column {name}", values)
     seen: set[str] = set()
@@ -66,6 +66,14 @@ def column_of(run: Run, scoring: str, name: str) -> Reference:
     if not np.isfinite(values).any():
         raise UserError(f"column {name!r} holds no numbers")
     return Reference(f"column {name}", values)
+
+
+def _is_number(schema: pa.Schema, name: str) -> bool:
+    """Whether a shard has a column of this name that holds numbers."""
+    if name not in schema.names:
+        return False
+    kind = schema.field(name).type
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def worked_steps(run: Run, scoring: str) -> Reference | None:

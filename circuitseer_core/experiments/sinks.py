@@ -26,7 +26,11 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.distributions import spearman95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
-from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import (
+    ExperimentOptions,
+    ExperimentResult,
+    ModelDevice,
+)
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, scored_texts
 from circuitseer_core.experiments.intervals import of_mean
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -42,7 +46,7 @@ class Options(ExperimentOptions):
 
     scores: str = Field("default", description="the scoring whose texts and heads are meant")
     rows: int = Field(100, ge=2, description="scored samples to observe, by hash")
-    device: str = Field("auto", description="where the model runs")
+    device: ModelDevice = "auto"
     seed: int = Field(0, description="seed of the choice of samples")
 
 

@@ -17,7 +17,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.arms.record import ArmsOptions
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, corrected
+from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, found_only_if
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
 from circuitseer_core.runs.experiment_records import Outcome, Plot, kind_of_draw
@@ -284,7 +284,7 @@ def _outcome(others: pd.DataFrame, reference: str, seeds: int) -> Outcome | None
         -float(soft["difference"]), -float(soft["high"]), -float(soft["low"]),
         relevant=RELEVANT, comparisons=len(others), correction=HOLM if len(others) > 1 else None,
     )  # fmt: skip
-    outcome = corrected(outcome, bool(soft["p_holm"] < FALSE_FINDING))
+    outcome = found_only_if(outcome, bool(soft["p_holm"] < FALSE_FINDING))
     if seeds == 1:
         outcome.state = "inconclusive"
     return outcome

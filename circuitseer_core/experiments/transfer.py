@@ -29,7 +29,7 @@ from circuitseer_core.experiments.experiment import ExperimentOptions, Experimen
 from circuitseer_core.experiments.intervals import (
     BONFERRONI,
     Interval,
-    corrected,
+    bonferroni_level,
     of_errors,
     of_mean,
     of_spearman,
@@ -138,7 +138,7 @@ def correlations(rows: MatchedRows, options: Options) -> pd.DataFrame:
         for name in named:
             part = (sources == name).to_numpy()
             rho = spearman(rows.one[part], rows.other[part])
-            level = corrected(len(named))
+            level = bonferroni_level(len(named))
             lines.append(
                 (str(name), "source", int(part.sum()), of_spearman(rho, part.sum(), level))
             )

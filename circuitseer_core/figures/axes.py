@@ -20,7 +20,7 @@ def widths(bins: Bins) -> Floats:
 
 
 def ticks(bins: Bins) -> dict[str, object]:
-    """Ticks of an axis made by :func:`_positions`: values, not their logarithms."""
+    """Ticks of an axis made by :func:`positions`: values, not their logarithms."""
     if not bins.log:
         return {}
     low, high = float(np.log10(bins.edges[0])), float(np.log10(bins.edges[-1]))

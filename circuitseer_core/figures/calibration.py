@@ -15,6 +15,7 @@ from circuitseer_core.figures.style import (
     pin_margins,
     plain,
     room_for,
+    spread_evenly,
     whiskers,
 )
 
@@ -70,7 +71,7 @@ def scatter(
     values = predictions["target"].to_numpy(dtype=float)
     steps = np.diff(np.unique(values))
     gap = float(steps.min()) if len(steps) and len(steps) < 40 else 0.0
-    jitter = ((np.arange(len(values)) * 0.618034) % 1.0 - 0.5) * 0.6 * gap
+    jitter = 0.6 * gap * spread_evenly(len(values))
     axis = {"title": {"text": plain(target)}, "showgrid": True}
     if levels and len(levels) == len(np.unique(values)):
         axis |= {"tickvals": np.unique(values).tolist(), "ticktext": [plain(v) for v in levels]}

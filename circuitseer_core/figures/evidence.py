@@ -16,6 +16,7 @@ import plotly.graph_objects as go
 from circuitseer_core.figures.style import (
     Theme,
     colorbar,
+    faded,
     figure,
     pin_margins,
     plain,
@@ -27,6 +28,8 @@ _ROW = 30
 _MANY, _THIN = 12, 20
 """Bars from which on each gets less height."""
 _SHARES = ".3~p"
+_BAND = 0.18
+"""Opacity at which bands may lie over one another."""
 
 
 def intervals(
@@ -48,12 +51,11 @@ def intervals(
     ``references``: named upright lines (no effect, the floor of shared noise).
     """
     labels = list(dict.fromkeys(str(value) for value in table[label]))
-    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    parts = _parts(table, group)
     place = {name: i for i, name in enumerate(labels)}
-    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.55 * len(names))))
-    for g, name in enumerate(names):
-        rows = table if group is None else table[table[group].astype(str) == name]
-        lift = (g - (len(names) - 1) / 2) * 0.7 / max(1, len(names))
+    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.55 * len(parts))))
+    for g, (name, rows) in enumerate(parts):
+        lift = (g - (len(parts) - 1) / 2) * 0.7 / max(1, len(parts))
         at = np.array([place[str(value)] + lift for value in rows[label]])
         colour = theme.categorical[g % len(theme.categorical)]
         if low and high:
@@ -116,16 +118,14 @@ def lines(
     ``references``: named level lines.
     """
     fig = figure(theme, height=height)
-    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
-    for g, name in enumerate(names):
-        rows = table if group is None else table[table[group].astype(str) == name]
-        rows = rows.sort_values(x)
+    for g, (name, part) in enumerate(_parts(table, group)):
+        rows = part.sort_values(x)
         colour = theme.categorical[g % len(theme.categorical)]
         if low and high:
             band = rows.dropna(subset=[low, high])
             fig.add_scatter(
                 x=[*band[x], *band[x][::-1]], y=[*band[high], *band[low][::-1]],
-                fill="toself", mode="lines", line={"width": 0}, fillcolor=_faded(colour),
+                fill="toself", mode="lines", line={"width": 0}, fillcolor=faded(colour, _BAND),
                 hoverinfo="skip", showlegend=False,
             )  # fmt: skip
         fig.add_scatter(
@@ -159,12 +159,11 @@ def bars(
 ) -> go.Figure:
     """A lying bar per ``label``, as long as ``x``; groups beside each other."""
     labels = list(dict.fromkeys(str(value) for value in table[label]))
-    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
+    parts = _parts(table, group)
     thin = _THIN / _ROW if len(labels) >= _MANY else 1.0
-    rows_high = len(labels) * max(thin, 0.7 * thin * len(names))
+    rows_high = len(labels) * max(thin, 0.7 * thin * len(parts))
     fig = figure(theme, height=_height(rows_high), bargap=0.25)
-    for g, name in enumerate(names):
-        rows = table if group is None else table[table[group].astype(str) == name]
+    for g, (name, rows) in enumerate(parts):
         fig.add_bar(
             y=[labels.index(str(value)) for value in rows[label]], x=rows[x], orientation="h",
             name=_legend(name, group), showlegend=bool(name),
@@ -189,12 +188,11 @@ def points(
 ) -> go.Figure:
     """``y`` against ``x``, a point a row of the table."""
     fig = figure(theme, height=height)
-    names = [""] if group is None else list(dict.fromkeys(str(v) for v in table[group]))
-    for g, name in enumerate(names):
-        rows = table if group is None else table[table[group].astype(str) == name]
+    for g, (name, rows) in enumerate(_parts(table, group)):
+        colour = theme.categorical[g % len(theme.categorical)]
         fig.add_scatter(
             x=rows[x], y=rows[y], mode="markers", name=_legend(name, group), showlegend=bool(name),
-            marker={"size": 6, "opacity": 0.6, "color": theme.categorical[g % 10]},
+            marker={"size": 6, "opacity": 0.6, "color": colour},
             text=[plain(str(value)) for value in (rows[label] if label else rows.index)],
             hovertemplate="%{text}<br>%{x:.4g}, %{y:.4g}<extra></extra>",
         )  # fmt: skip
@@ -240,6 +238,14 @@ def matrix(
     return fig
 
 
+def _parts(table: pd.DataFrame, group: str | None) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of every group, in the table's order; all of them, without a name, where none."""
+    if group is None:
+        return [("", table)]
+    names = table[group].astype(str)
+    return [(name, table[names == name]) for name in dict.fromkeys(names)]
+
+
 _LEGEND_MOST = 44
 _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
@@ -259,12 +265,6 @@ def _height(rows: float) -> int:
 
 def _number(shares: bool, axis: str = "x") -> str:
     return f"%{{{axis}:.1%}}" if shares else f"%{{{axis}:.3g}}"
-
-
-def _faded(colour: str) -> str:
-    """A hex colour at an opacity at which bands may lie over one another."""
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},0.18)"
 
 
 def _upright(fig: go.Figure, references: Mapping[str, float], theme: Theme) -> None:

@@ -20,6 +20,7 @@ from circuitseer_core.figures.style import (
     plain,
     room_for,
     short,
+    spread_evenly,
 )
 
 
@@ -46,12 +47,10 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
     pin_margins(fig, left=room_for(rows), top=8)
     fig.add_vline(x=0, line={"color": theme.faint, "width": 1})
     row = deltas["source"].map({name: i for i, name in enumerate(names)}).to_numpy()
-    # A golden-ratio sequence spreads the points evenly and the same way every time.
-    jitter = (np.arange(len(deltas)) * 0.618034) % 1.0 - 0.5
     fig.add_trace(
         go.Scatter(
             x=deltas["delta_loss"],
-            y=row + 0.5 * jitter,
+            y=row + 0.5 * spread_evenly(len(deltas)),
             mode="markers",
             marker={"size": 5, "color": theme.accent, "opacity": 0.35},
             customdata=deltas["id"].astype(str).map(plain),

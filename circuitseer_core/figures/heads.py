@@ -20,6 +20,7 @@ from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
     colorbar,
+    faded,
     figure,
     pin_margins,
     plain,
@@ -54,10 +55,10 @@ def scale_ticks(limit: float, scale: str) -> tuple[list[float], list[str]]:
     """Colour positions and labels of five ticks, symmetric around 0."""
     positions = [-1.0, -0.5, 0.0, 0.5, 1.0]
     values = [np.sign(p) * p**2 * limit if scale == "sqrt" else p * limit for p in positions]
-    return positions, [signed(v) for v in values]
+    return positions, [signed_significant(v) for v in values]
 
 
-def signed(value: float, digits: int = 2) -> str:
+def signed_significant(value: float, digits: int = 2) -> str:
     """A signed number with ``digits`` significant digits and a true minus sign; 0 has no sign."""
     if not np.isfinite(value):
         return "n/a"
@@ -192,7 +193,7 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
             x=np.concatenate([x, x[::-1]]),
             y=np.concatenate([y + error, (y - error)[::-1]]),
             fill="toself",
-            fillcolor=_alpha(theme.faint, 0.35),
+            fillcolor=faded(theme.faint, 0.35),
             line={"width": 0},
             hoverinfo="skip",
             name="95 % interval",
@@ -213,11 +214,6 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
     fig.add_hline(y=0, line={"color": theme.faint, "width": 1})
     pin_margins(fig)
     return fig
-
-
-def _alpha(colour: str, opacity: float) -> str:
-    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
-    return f"rgba({red},{green},{blue},{opacity})"
 
 
 def layer_marginals(

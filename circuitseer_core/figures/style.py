@@ -12,8 +12,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import plotly.graph_objects as go
+
+from circuitseer_core.aliases import Floats
 
 FONT = "Inter, system-ui, sans-serif"
 
@@ -188,6 +191,18 @@ def note_right(
         textposition="middle right", textfont={"size": 11, "color": theme.muted},
         cliponaxis=False, hoverinfo="skip", showlegend=False,
     )  # fmt: skip
+
+
+def faded(colour: str, opacity: float) -> str:
+    """A colour (hex) that lets through what lies below it."""
+    red, green, blue = (int(colour[i : i + 2], 16) for i in (1, 3, 5))
+    return f"rgba({red},{green},{blue},{opacity})"
+
+
+def spread_evenly(count: int) -> Floats:
+    """(n,) shifts from -0.5 to 0.5 that keep points on one line apart, the same way every time."""
+    places: Floats = np.arange(count) * 0.618034 % 1.0 - 0.5  # the golden ratio's fractional part
+    return places
 
 
 def short(label: str) -> str:

@@ -46,7 +46,7 @@ def profile_bars(
         x=np.arange(len(received)),
         y=np.minimum(received, top),
         marker={"color": colours, "line": {"width": 0}},
-        customdata=list(zip(labels, received.round(3).tolist(), strict=True)),
+        customdata=list(zip(map(plain, labels), received.round(3).tolist(), strict=True)),
         hovertemplate="token %{x}  %{customdata[0]}<br>"
         "receives %{customdata[1]} × the mean<extra></extra>",
     )

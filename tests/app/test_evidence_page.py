@@ -101,6 +101,14 @@ def test_any_two_runs_can_be_compared(
     assert "Spearman of variance" in EXPERIMENTS["transfer"].run(run, other=str(other.path)).verdict
 
 
+def test_a_run_is_chosen_for_experiments_that_compare_runs_alone(run: Run) -> None:
+    page = open_page("evidence", "made")
+    assert str(run.path) in page.selectbox(key="option_transfer_other").options
+    assert str(run.path) in page.multiselect(key="option_probes_others").options, "several"
+    typed = {field.key for field in page.text_input}
+    assert "option_heads_other" in typed, "DATA without reasoning, not a run"
+
+
 def test_an_uploaded_export_is_checked(run: Run, tmp_path: Path) -> None:
     select_run(run, SelectionSettings.of(name="new", fraction=0.2))
     done = export(run, "new", tmp_path / "new.jsonl")

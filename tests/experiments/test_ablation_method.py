@@ -93,3 +93,8 @@ class TestWithAModel:
     def test_unknown_ways(self, run: Run, method: str) -> None:
         with pytest.raises(UserError, match="is none of zero, mean, scaled:EPSILON"):
             EXPERIMENTS["ablation-method"].run(run, methods=method)
+
+    def test_nothing_to_compare_with_uniform(self, run: Run) -> None:
+        for methods in ("uniform", ""):
+            with pytest.raises(UserError, match="name one to compare with uniform"):
+                EXPERIMENTS["ablation-method"].run(run, methods=methods)

@@ -11,6 +11,7 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
+from circuitseer_core.experiments.experiment import default_words
 from circuitseer_core.runs.folder import Run
 from tests.support import synthetic
 from tests.support.crafted_run import add_scores
@@ -34,6 +35,19 @@ class TestRegistry:
         with pytest.raises(UserError, match="option fraction: Input should be less than or equal"):
             EXPERIMENTS["random-heads"].run(run, fraction="2")
         assert not (run.path / "experiments").exists()
+
+    def test_defaults_stand_as_they_would_be_typed(self) -> None:
+        for experiment in EXPERIMENTS.values():
+            options = experiment.options_class()
+            for name, field in options.model_fields.items():
+                words = default_words(field)
+                if not field.is_required() and words != "none":
+                    needed = {n: "x" for n, f in options.model_fields.items() if f.is_required()}
+                    made = options.of(**needed | {name: words})
+                    assert getattr(made, name) == field.default, (experiment.name, name)
+        shares = EXPERIMENTS["heads"].options()["shares"]
+        assert shares.endswith("(default: 0.01,0.02,0.05,0.1)")
+        assert EXPERIMENTS["domains"].options()["data"].endswith("(default: none)")
 
     def test_options_as_text(self) -> None:
         assert parse_options(["fraction=0.2", "length-control = none", "count=a=b"]) == {

@@ -127,13 +127,14 @@ class TestWithAModel:
         options = {
             "data": f"sums={tmp_path}/sums.jsonl", "other": f"talk={tmp_path}/talk.jsonl",
             "shares": "0.125,0.25", "draws": "3", "limit": "4", "answers": "2",
-            "max_new_tokens": "3", "answer_share": "0.25",
+            "max_new_tokens": "3", "answer_share": "0.375",
         }  # fmt: skip
         result = EXPERIMENTS["heads"].run(run, **options)
         assert result.numbers["groups"][REASONING]["samples"] == 4
         assert result.numbers["heads"] == {"0.125": 1, "0.25": 2}
         assert len(result.numbers["rows"]) == 2 * 2 * 5
         assert result.numbers["answers"]["asked"] == 2
+        assert result.numbers["answers"]["heads"] == 3, "a share of their own"
         table = result.table
         assert set(table["source"]) == {"sums", "talk"} and len(table) == 2 * (2 + 2 * 2 * 7)
         best = table[(table["set"] == "reasoning") & (table["share"] == "0.25") & ~table["keep"]]

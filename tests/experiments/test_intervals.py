@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from circuitseer_core.experiments.intervals import (
-    corrected,
+    bonferroni_level,
     of_spearman,
     percentile,
     resampled,
@@ -18,8 +18,8 @@ from tests.support.experiment_tests import RNG, spearman
 
 
 def test_the_level_is_shared_among_the_comparisons() -> None:
-    assert corrected(1) == pytest.approx(0.95)
-    assert corrected(5) == pytest.approx(0.99)
+    assert bonferroni_level(1) == pytest.approx(0.95)
+    assert bonferroni_level(5) == pytest.approx(0.99)
 
 
 @pytest.mark.parametrize("rho", [0.0, 0.6])

@@ -93,6 +93,9 @@ class TestLength:
             spearman(frame["variance"][known], steps[known])
         )
         assert "column level" in by_column.verdict
+        for name in ("original", "special_mask"):
+            with pytest.raises(UserError, match=f"no column '{name}'"):
+                length.run(run, column=name)
         counted = length.run(run, count=">>").table["reference"][0]
         assert counted == pytest.approx(
             spearman(np.delete(frame["variance"], 9), np.delete(steps, 9))

@@ -44,7 +44,7 @@ def test_colours_are_odd_monotone_and_zero_at_zero(scale: str) -> None:
     [(0.0, "0"), (1.234, "+1.2"), (-0.00456, "−0.0046"), (12.0, "+12"), (float("nan"), "n/a")],
 )
 def test_signed_numbers_have_a_true_minus(value: float, text: str) -> None:
-    assert heads.signed(value) == text
+    assert heads.signed_significant(value) == text
 
 
 def test_ticks_undo_the_squashing() -> None:

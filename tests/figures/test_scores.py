@@ -130,6 +130,8 @@ def test_profile_bars_cut_the_sink_and_say_its_height() -> None:
     assert any(a.text == "20.0×" for a in fig.layout.annotations)
     assert bars.marker.color[0] == LIGHT.faint and bars.marker.color[3] == LIGHT.categorical[1]
     assert tokens.profile_bars(np.array([]), [], LIGHT).data[0].x.size == 0
+    marked_up = tokens.profile_bars(np.full(1, 1.0), ["<b>%{x}"], LIGHT)
+    assert marked_up.data[0].customdata[0][0] == "&lt;b>&#37;{x}"
 
 
 def test_no_bar_is_cut_without_a_mark() -> None:

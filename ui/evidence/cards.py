@@ -11,7 +11,7 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results, saved_table
-from circuitseer_core.experiments.experiment import Experiment
+from circuitseer_core.experiments.experiment import Experiment, default_words
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
 from circuitseer_core.runs.folder import Run
@@ -30,6 +30,8 @@ OUTCOMES: dict[str, tuple[Any, str]] = {
 }
 LONG = 320
 """Characters up to which a verdict is one paragraph."""
+_OTHERS = {"other", "others"}
+"""Options that name runs, of experiments that compare some."""
 _DONE, _OPEN = "Answered", "Not asked yet"
 
 
@@ -139,13 +141,10 @@ def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[st
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
         key = f"option_{experiment.name}_{option}"
-        hint = "needed" if field.is_required() else f"{field.default}"
+        hint = "needed" if field.is_required() else default_words(field)
         label, about = option.replace("_", " "), literal(field.description or "")
-        if option in ("other", "others"):
-            choices = [str(run_path(run)) for run in run_keys()]
-            value = st.selectbox(
-                label, choices, index=None, key=key, help=about, persist_state="session"
-            )
+        if experiment.needs_other and option in _OTHERS:
+            value = _runs(label, about, key, several=option == "others")
         else:
             before = str(stored[option]) if option in stored else ""
             value = st.text_input(
@@ -154,6 +153,16 @@ def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[st
         if value and value.strip():
             typed[option] = value.strip()
     return typed
+
+
+def _runs(label: str, about: str, key: str, several: bool) -> str | None:
+    """A run's folder, or those of several with commas."""
+    choices = [str(run_path(run)) for run in run_keys()]
+    if several:
+        return ",".join(
+            st.multiselect(label, choices, key=key, help=about, persist_state="session")
+        )
+    return st.selectbox(label, choices, index=None, key=key, help=about, persist_state="session")
 
 
 def _about(
@@ -167,7 +176,7 @@ def _about(
     parts = ["time not known" if seconds is None else f"about {duration(_coarse(seconds))}"]
     if experiment.needs_model:
         parts.append("loads the model")
-    if experiment.needs_other and not ({"other", "others"} & set(options)):
+    if experiment.needs_other and not (_OTHERS & set(options)):
         parts.append("choose the other run under Options")
     if record is not None:
         parts.append(f"last run {ago(record.finished)}")

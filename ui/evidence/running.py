@@ -9,6 +9,7 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import ALL, EXPERIMENTS
+from circuitseer_core.experiments.affordable import Options
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
@@ -16,6 +17,7 @@ from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.markdown import literal
+from ui.widgets.settings_field import proposed
 
 
 def bar(run: Run) -> bool:
@@ -27,7 +29,8 @@ def bar(run: Run) -> bool:
     status = jobs.status(run.path)
     with st.container(horizontal=True, vertical_alignment="bottom", key="evidence_bar"):
         seconds = st.number_input(
-            "Seconds to spend", 10, 86_400, 900, step=60, key="seconds", width=150,
+            "Seconds to spend", 10, 86_400, int(proposed(Options, "seconds")), step=60,
+            key="seconds", width=150,
             help="Estimated, all together; what does not fit is left out, and the log says why.",
         )  # fmt: skip
         st.button(

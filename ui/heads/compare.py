@@ -14,7 +14,7 @@ from ui.heads import tables
 from ui.heads.panel import Choice, colour_scale, select
 from ui.shell import folding_columns, run_label, run_path
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import inline
+from ui.widgets.markdown import inline, literal
 from ui.words import correlation
 
 
@@ -29,7 +29,12 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
     except UserError as error:
         st.text(str(error))
         return
-    kept = select(other_heads, choice.rule, "importance")[0]
+    rank_by = choice.rank_by if "specificity" in other_heads else "importance"
+    kept, problem = select(other_heads, choice.rule, rank_by)
+    if problem:
+        st.warning(literal(problem), icon=":material/info:")
+    if rank_by != choice.rank_by:
+        st.caption("The other run has no contrast set: its set is that of highest importance.")
     names = (run_label(st.session_state["run_key"]), run_label(other_key))
     if same_shape(heads, other_heads):
         _same_architecture(heads, other_heads, (choice.heads, kept), names)

@@ -9,7 +9,7 @@ import streamlit as st
 from circuitseer_core.aliases import Head
 from circuitseer_core.distributions import t95
 from circuitseer_core.figures.head_detail import delta_by_source
-from circuitseer_core.figures.heads import grid, signed
+from circuitseer_core.figures.heads import grid, signed_significant
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
 from ui.heads import role, tables
@@ -105,7 +105,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     # Where no head raises the loss there is nothing to have a share of.
     positive = heads["importance"].clip(lower=0).sum() or np.nan
     facts = [
-        ("ΔL (nats)", signed(row["importance"], 3), f"± {half:.2g}"),
+        ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}"),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),
         ("In the set", _percent(membership["probability"]), "of bootstraps"),
         ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
