@@ -29,7 +29,7 @@ print("fake", kind, flush=True)
 if kind == "deaf":
     import signal
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    print("deaf", flush=True)
+    print("no signal ends this", flush=True)
 time.sleep(seconds)
 if kind == "fail":
     sys.exit("the dataset is empty")
@@ -122,8 +122,7 @@ def test_a_deaf_step_is_killed_after_the_grace_period(
         runner = subprocess.Popen(
             [sys.executable, "-c", code, str(path), *program], stdout=log, stderr=log
         )
-    wait_for(lambda: "deaf" in jobs.log_tail(path))
-    time.sleep(0.2)  # "fake deaf" comes just before the signal is ignored
+    wait_for(lambda: "no signal ends this" in jobs.log_tail(path))
     runner.send_signal(signal.SIGTERM)
     assert runner.wait(timeout=60) == 130
     assert state(path) == "cancelled"
@@ -174,8 +173,9 @@ def test_an_orphaned_step_counts_as_running_and_can_be_cancelled(
     path = tmp_path / "run"
     jobs.start(path, [["detect", "30"]], program=program)
     wait_for(lambda: "fake detect" in jobs.log_tail(path))
-    os.kill(json.loads((path / "lock").read_text())["pid"], signal.SIGKILL)
-    time.sleep(0.2)
+    runner = processes.identity(json.loads((path / "lock").read_text())["pid"])
+    os.kill(runner.pid, signal.SIGKILL)
+    wait_for(lambda: not processes.is_live(runner))
     assert state(path) == "running"
     with pytest.raises(UserError, match="at work"):
         jobs.start(path, [["detect", "30"]], program=program)
