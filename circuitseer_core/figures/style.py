@@ -201,7 +201,8 @@ def faded(colour: str, opacity: float) -> str:
 
 def spread_evenly(count: int) -> Floats:
     """(n,) shifts from -0.5 to 0.5 that keep points on one line apart, the same way every time."""
-    places: Floats = np.arange(count) * 0.618034 % 1.0 - 0.5  # the golden ratio's fractional part
+    golden = 0.618034  # the golden ratio's fractional part
+    places: Floats = np.arange(count, dtype=np.float64) * golden % 1.0 - 0.5
     return places
 
 
