@@ -59,7 +59,7 @@ def test_bars_and_token_are_those_of_the_head_chosen(scored: Path) -> None:
     page.session_state["token_open"] = ("toy/3", 0)
     settled(page.run())
     assert "from the scored heads" in texts(page)
-    page.segmented_control(key="colour").set_value("One head")
+    page.segmented_control(key="token_colour").set_value("One head")
     for layer, head in ((0, 1), (1, 3)):
         settled(page.run())
         page.number_input(key="layer_open").set_value(layer)
