@@ -78,7 +78,7 @@ def test_outside_scores_are_joined_and_drawn_by(page: Page, pool: Run, tmp_path:
     expect(page.get_by_text("Join outside scores").first).to_be_visible()
     expect(page.get_by_text("See the results")).to_be_visible()
     record = Run.open(pool.path).scoring("default").imported[0]
-    assert (record.columns, record.by_id, record.rows) == (["reward"], 60, 61)
+    assert (list(record.columns), record.by_id, record.rows) == (["reward"], 60, 61)
     page.goto(f"/samples?run={pool.name}&scorer=reward")
     expect(page.locator(".row").first).to_contain_text("5.9")
     page.goto(f"/export?run={pool.name}&scorer=reward")

@@ -77,7 +77,7 @@ def _losses(key: Any, _compute: Compute) -> Any:
 
 
 @st.cache_resource(show_spinner=False)
-def _continuations() -> dict[Any, list[list[str]]]:
+def _continuations() -> dict[Any, list[str]]:
     """Those of all sessions, oldest first. A cached function could not draw while it computes."""
     return {}
 
