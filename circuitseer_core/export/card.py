@@ -19,6 +19,7 @@ from circuitseer_core.export.card_parts import (
     trainers,
 )
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.markdown import code, inline
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.removals import removal_lines
@@ -36,9 +37,9 @@ def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> s
     parts = [
         front_matter(manifest.export.rows, _title(manifest), data_files),
         marker(file_name),
-        f"# {_title(manifest)}",
+        f"# {inline(_title(manifest))}",
         _how(manifest),
-        *([f"**{manifest.go_no_go}**"] if manifest.go_no_go else []),
+        *([f"**{inline(manifest.go_no_go)}**"] if manifest.go_no_go else []),
         "## The draw in numbers\n\n" + _numbers(manifest) + _caveats(manifest),
         "## Sources\n\n" + _sources(manifest) + _strata(manifest),
         "## Columns\n\n" + _columns(manifest),
@@ -61,9 +62,9 @@ def _how(manifest: ExportManifest) -> str:
             "of a language model's reasoning heads with CircuitSeer."
         ),
         (
-            f"Scores: `{settings.scorer}` over {len(manifest.heads)} heads of "
+            f"Scores: {code(settings.scorer)} over {len(manifest.heads)} heads of "
             f"{model_name(model)}, chosen by ablation{_probe(manifest)} "
-            f"(rule `{scoring.heads_rule}`, ranked by {scoring.rank_by}). "
+            f"(rule {code(scoring.heads_rule)}, ranked by {inline(scoring.rank_by)}). "
             f"Scored text: {scoring.text}."
         ),
         *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
@@ -99,16 +100,16 @@ def _how(manifest: ExportManifest) -> str:
 
 def _benchmark(file: BenchmarkFile) -> str:
     name = file.file if file.file.startswith("hf:") else Path(file.file).name
-    seal = f", SHA-256 {file.sha256[:12]}" if file.sha256 else ""
-    return f"`{name}` ({count(file.questions, 'question')}{seal})"
+    seal = f", SHA-256 {inline(file.sha256[:12])}" if file.sha256 else ""
+    return f"{code(name)} ({count(file.questions, 'question')}{seal})"
 
 
 def _calibrated(record: CalibrationRecord) -> str:
     """What the score is fitted to, and what came of it."""
     return (
-        f"The score is fitted to `{record.target.name}` ({record.target.rows:,} samples), a step "
-        "beyond arXiv 2510.18470: ranks of a linear model of single heads' readings at fixed "
-        f"length, each row by a fit that did not see it. {' '.join(record.verdict[:1])}"
+        f"The score is fitted to {code(record.target.name)} ({record.target.rows:,} samples), a "
+        "step beyond arXiv 2510.18470: ranks of a linear model of single heads' readings at fixed "
+        f"length, each row by a fit that did not see it. {inline(' '.join(record.verdict[:1]))}"
     )
 
 
@@ -127,7 +128,7 @@ def _budget(settings: SelectionSettings) -> str:
 
 def _by(settings: SelectionSettings) -> str:
     """How the strata share the budget, and which they are where they are not the sources."""
-    by = "" if settings.stratify_by == "source" else f" by `{settings.stratify_by}`"
+    by = "" if settings.stratify_by == "source" else f" by {code(settings.stratify_by)}"
     return settings.stratify + by
 
 
@@ -189,7 +190,7 @@ def _caveats(manifest: ExportManifest) -> str:
 def _sources(manifest: ExportManifest) -> str:
     rows = [
         (
-            s.source.replace("|", "\\|"),
+            inline(s.source),
             f"{s.pool:,}",
             f"{s.rows:,}",
             _percent(s.pool_share),
@@ -205,14 +206,14 @@ def _sources(manifest: ExportManifest) -> str:
 def _strata(manifest: ExportManifest) -> str:
     """Before and after of the column that shared the budget; nothing where that is the source."""
     rows = [
-        (s.value.replace("|", "\\|"), f"{s.pool:,}", f"{s.rows:,}", _percent(s.pool_share),
+        (inline(s.value), f"{s.pool:,}", f"{s.rows:,}", _percent(s.pool_share),
          _percent(s.share))
         for s in manifest.diagnostics.strata
     ]  # fmt: skip
     if not rows:
         return ""
     name = SelectionSettings.of(**manifest.selection.settings.to_json()).stratify_by
-    head = (name, "pool", "drawn", "share of pool", "share of subset")
+    head = (inline(name), "pool", "drawn", "share of pool", "share of subset")
     return f"\n\n{table(head, rows)}"
 
 

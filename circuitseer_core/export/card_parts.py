@@ -15,6 +15,7 @@ from circuitseer_core.export.shapes import (
     registry_entry,
     registry_name,
 )
+from circuitseer_core.markdown import code, fenced, inline
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.wording import count
@@ -24,7 +25,8 @@ _SIZES = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000
 
 def marker(file_name: str) -> str:
     """The line by which a card is known as ours and as this file's, so that it may be replaced."""
-    return f"<!-- circuitseer card of {file_name} -->"
+    shown = file_name.replace(">", "&gt;")  # else it could end the comment
+    return f"<!-- circuitseer card of {shown} -->"
 
 
 def front_matter(rows: int, title: str, data_files: str) -> str:
@@ -49,19 +51,24 @@ def model_name(model: ModelRecord | None) -> str:
     """The reference model, as code."""
     if model is None:
         return "an unknown model"
-    return f"`{model.called}`" + (f" (revision `{model.revision}`)" if model.revision else "")
+    return code(model.called) + (f" (revision {code(model.revision)})" if model.revision else "")
 
 
 def other_columns(export: ExportDetails) -> list[str]:
     """Sentences about what became of the original columns, and of rows without a response."""
     lines = []
     if export.columns_as_json:
-        named = ", ".join(f"`{name}`" for name in export.columns_as_json)
+        named = ", ".join(map(code, export.columns_as_json))
         lines.append(f"Stored as JSON text, since their types differ between rows: {named}.")
+    if export.safe_cells:
+        lines.append(
+            "A text that begins with `=`, `+`, `-` or `@` has an apostrophe before it, so that no "
+            "spreadsheet runs it."
+        )
     if export.silent:
         lines.append(f"{count(export.silent, 'row')} of the draw without a response left out.")
     if export.left_out:
-        named = ", ".join(f"`{name}` ({why})" for name, why in export.left_out.items())
+        named = ", ".join(f"{code(name)} ({inline(why)})" for name, why in export.left_out.items())
         own = "`, `".join(sorted(OWN_COLUMNS[export.format] - {"history"}))
         lines.append(f"Left out beside `{own}`: {named}.")
     return lines
@@ -70,8 +77,9 @@ def other_columns(export: ExportDetails) -> list[str]:
 def reproduce(manifest: AnyManifest, file_name: str) -> str:
     """The commands that make the export again, and the one that verifies it."""
     commands = "\n".join(manifest.commands)
+    verify = "\n" + as_typed(["verify", file_name])
     return (
-        f"## Reproduce\n\n```\n{commands}\n{as_typed(['verify', file_name])}\n```\n\n"
+        f"## Reproduce\n\n{fenced(commands + verify)}\n\n"
         "The manifest beside the data holds model, heads, settings, data fingerprints and hashes."
     )
 
@@ -91,8 +99,8 @@ def trainers(form: str, file_name: str) -> list[str]:
     return [
         (
             f"## Train on it\n\n{trl.get(form, '')}"
-            f"Axolotl:\n\n```yaml\n{axolotl_yaml(form, file_name)}```\n\n"
-            f"LLaMA-Factory, in `dataset_info.json`:\n\n```json\n{entry}\n```"
+            f"Axolotl:\n\n{fenced(axolotl_yaml(form, file_name).rstrip(), 'yaml')}\n\n"
+            f"LLaMA-Factory, in `dataset_info.json`:\n\n{fenced(entry, 'json')}"
         )
     ]
 

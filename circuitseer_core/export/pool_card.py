@@ -12,6 +12,7 @@ from circuitseer_core.export.card_parts import (
     trainers,
 )
 from circuitseer_core.export.manifest import AnyManifest, PoolManifest
+from circuitseer_core.markdown import code, inline
 
 
 def card_of(manifest: AnyManifest, file_name: str, data_files: str) -> str:
@@ -34,13 +35,13 @@ def _pool_card(manifest: PoolManifest, file_name: str, data_files: str) -> str:
         f"- `{prefix}id`: the sample's id in the run",
         f"- `{prefix}source`: the dataset it came from",
         f"- `{prefix}n_tokens`: scored tokens",
-        *(f"- `{prefix}{name}`: the score `{name}`" for name in manifest.scorers),
+        *(f"- {code(prefix + name)}: the score {code(name)}" for name in manifest.scorers),
     ]
     rejected = f" {scoring.rejected:,} rows were rejected while scoring." * bool(scoring.rejected)
     parts = [
         front_matter(export.rows, title, data_files),
         marker(file_name),
-        f"# {title}",
+        f"# {inline(title)}",
         (
             f"{export.rows:,} samples with the scores that CircuitSeer gave them: the attention "
             f"of {len(manifest.heads)} heads of {model_name(manifest.model)}. Scored text: "

@@ -10,6 +10,7 @@ from circuitseer_core.aliases import Head
 from circuitseer_core.detection.head_map import TABLE, HeadMap, Measured
 from circuitseer_core.distributions import t95
 from circuitseer_core.export.public import without_paths
+from circuitseer_core.markdown import inline
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ModelRecord
 from circuitseer_core.wording import count, plain, signed
@@ -29,7 +30,7 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
     )
     parts = [
         f"---\n{data.to_yaml()}\n---",
-        f"# Head map of {_cell(model.called)}",
+        f"# Head map of {inline(model.called)}",
         (
             "How much the loss rises when one attention head attends to everything alike (ΔL, "
             f"nats), for every one of {count(head_map.record.heads, 'query head')}. Measured with "
@@ -61,7 +62,7 @@ def head_set_card(run: Run, heads: Sequence[Head]) -> str:
     rows = table.set_index(["layer", "head"]).loc[list(heads)].reset_index()
     of = f"{count(len(heads), 'head')} of the {len(table):,}"
     parts = [
-        f"## {count(len(heads), 'reasoning head')} of {_cell(model.called)}",
+        f"## {count(len(heads), 'reasoning head')} of {inline(model.called)}",
         (
             f"{of}, by how much the loss rises when one of them attends to everything alike (ΔL, "
             "nats). Measured with CircuitSeer, an implementation of arXiv 2510.18470."
@@ -91,7 +92,7 @@ def _facts(model: ModelRecord, measured: Measured) -> str:
         "loss over": measured.loss_tokens and f"{measured.loss_tokens} tokens",
         "noise floor": measured.noise_floor and f"{plain(measured.noise_floor)} nats a sample",
     }
-    rows = [f"| {name} | {_cell(value)} |" for name, value in pairs.items() if value is not None]
+    rows = [f"| {name} | {inline(value)} |" for name, value in pairs.items() if value is not None]
     return "| | |\n|---|---|\n" + "\n".join(rows)
 
 
@@ -108,8 +109,3 @@ def _table(heads: pd.DataFrame) -> str:
             f"| {row.n} |"
         )
     return "\n".join(lines)
-
-
-def _cell(value: object) -> str:
-    """A value in a table of Markdown."""
-    return " ".join(str(value).split()).replace("|", "\\|").replace("<", "&lt;")

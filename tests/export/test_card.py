@@ -6,9 +6,18 @@ from pathlib import Path
 
 import yaml
 
+from circuitseer_core.export.manifest import (
+    ExportDetails,
+    make_manifest,
+    make_pool_manifest,
+    read_manifest,
+)
+from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.export.write import export
 from circuitseer_core.runs.folder import Run
 from tests.support.exported import selected
+from tests.support.hostile import FILE, WHOLE, make_hostile, name_of
+from tests.support.rendered import acting
 from tests.support.run_factory import make_rows, make_run, score_frame
 
 
@@ -51,3 +60,40 @@ def test_a_readme_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
     assert again.card.name == "README.md"
     assert export(run, None, tmp_path / "new" / "a.jsonl").card.name == "README.md"
     assert export(run, None, tmp_path / "new" / "b.jsonl").card.name == "b.jsonl.README.md"
+
+
+def test_hostile_texts_stay_text_in_a_card(tmp_path: Path) -> None:
+    run = Run.open(tmp_path / make_hostile(tmp_path))
+    details = ExportDetails(
+        format="alpaca", rows=6, prefix="circuitseer_", silent=1, columns_as_json=[name_of(5)],
+        left_out={WHOLE: WHOLE, name_of(4): "as it clashes"},
+    )  # fmt: skip
+    target = tmp_path / "out" / "a.jsonl"
+    drawn = make_manifest(run, FILE, target=target, details=details, files=[])
+    drawn.calibration = run.calibration(FILE)
+    drawn.selection.settings.name = "draw"  # which is checked, as the title's name is not
+    whole = make_pool_manifest(
+        run, FILE, [name_of(2), WHOLE], target=target, details=details, files=[]
+    )
+    for manifest in (drawn, whole):
+        # Stored and read again, as it would be from somebody else's folder.
+        manifest.write(tmp_path / "manifest.json")
+        stored, _ = read_manifest(tmp_path / "manifest.json")
+        card = card_of(stored, f"{FILE}--><img src=x onerror=alert(1)>.jsonl", "*.jsonl")
+        assert acting(card) == []
+        assert card.encode("utf-8") and yaml.safe_load(card.split("---\n", 2)[1])
+    card = card_of(drawn, "a.jsonl", "*.jsonl")
+    assert card.count("zzbold") > 20, "it names sources, columns, model, heads rule, target, file"
+
+
+def test_a_card_that_acts_is_noticed() -> None:
+    for text in (
+        "**zzbold**",
+        "![zzimg](http://evil.example/a.png)",
+        "<b>zzhtml</b>",
+        "\n# zzhead",
+    ):
+        assert acting(f"a {text}")
+    assert acting("see http://evil.example/ there") and acting("www.evil.example")
+    assert acting("| a | b |\n|---|---|\n| zzcell | x |")
+    assert not acting("# A title\n\n`**zzbold**` and \\*\\*zzbold\\*\\*")

@@ -8,12 +8,15 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from circuitseer_core.detection.head_map import HeadMap, HeadMapRecord, Measured
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.sharing.card import head_set_card
+from circuitseer_core.sharing.card import head_map_card, head_set_card
 from circuitseer_core.sharing.push import push_heads, write_head_map
 from tests.support.fake_hub import FakeHub
+from tests.support.hostile import WHOLE
+from tests.support.rendered import acting
 
 
 def test_table_manifest_and_card_arrive(run: Run, hub: FakeHub) -> None:
@@ -69,3 +72,13 @@ def test_a_table_that_could_not_be_read_again_is_not_sent(run: Run, tmp_path: Pa
     pd.read_parquet(run.heads_path).head(3).to_parquet(other.heads_path)
     with pytest.raises(UserError, match="3 rows that are not the 8 heads"):
         write_head_map(other, tmp_path, "me/heads")
+
+
+def test_hostile_names_stay_text_in_the_card(run: Run, tmp_path: Path) -> None:
+    model = run.model.model_copy(update={"id": WHOLE, "revision": WHOLE, "dtype": WHOLE})
+    measured = Measured(mode=WHOLE, ablation=WHOLE, probe_criterion=WHOLE, loss_tokens=WHOLE)
+    record = HeadMapRecord(
+        format=1, model=model, measured=measured, heads=len(run.heads()), sha256="0"
+    )
+    card = head_map_card(HeadMap(tmp_path, record, run.heads()), "me/heads")
+    assert acting(card) == [] and card.count("zzbold") >= 8

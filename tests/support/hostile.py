@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from circuitseer_core.runs import ownership
+from tests.support.hostile_reports import add_reports
 from tests.support.synthetic import Shape, make_run, source_names
 
 AWAY = "http://evil.example/"
@@ -32,7 +33,8 @@ FILE = "".join(begin + rest for begin, rest in SNIPPETS[:2] + SNIPPETS[4:6]) + "
 
 def name_of(number: int) -> str:
     """The ``number``-th name: three snippets, so that a short label has one whole."""
-    turned = SNIPPETS[number:] + SNIPPETS[:number]
+    start = number % len(SNIPPETS)
+    turned = SNIPPETS[start:] + SNIPPETS[:start]
     return f"{number}" + " ".join(begin + rest for begin, rest in turned[:3]).replace("\n", " ")
 
 
@@ -48,6 +50,7 @@ def make_hostile(home: Path, *, job: str = "failed") -> str:
     for file in sorted(path.rglob("*.json")):
         _turn_json(file)
     _more_files(path, job)
+    add_reports(path, FILE, WHOLE, name_of)
     shutil.rmtree(home / "made", ignore_errors=True)
     ownership.mark(path)
     return path.name
@@ -99,10 +102,11 @@ def _turned(value: Any, key: str) -> Any:
 
 
 def _more_files(path: Path, job: str) -> None:
-    steps = [["score", "--run", str(path), "--data", WHOLE], ["select", "--name", WHOLE]]
+    steps = [[WHOLE, "--run", str(path), "--data", WHOLE], ["select", "--name", WHOLE]]
     record = {"steps": steps, "state": job, "error": WHOLE, "started": WHOLE, "started_s": 1.0}
     (path / "job.json").write_text(json.dumps(record), encoding="utf-8")
-    progress = {"stage": WHOLE, "state": "running", "unit": WHOLE, "message": WHOLE, "total": 3}
+    progress = {"stage": WHOLE, "state": "running", "unit": WHOLE, "message": WHOLE,
+                "phase": WHOLE, "total": 3}  # fmt: skip
     (path / "progress.json").write_text(json.dumps(progress), encoding="utf-8")
     (path / "log.txt").write_text(WHOLE.replace("\ud800", ""), encoding="utf-8")
     ids = pd.read_parquet(path / "scores" / FILE / "part-00000.parquet")["id"].tolist()

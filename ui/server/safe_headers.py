@@ -1,7 +1,7 @@
 """Headers that tell the browser what a page of the app may fetch and run: nothing from elsewhere.
 
-Text of data is escaped where it is shown (ui/widgets/markdown.py). This is the second lock: were an
-image or a script of somebody else's to slip through, the browser would not ask for it.
+Text of data is escaped where it is shown (circuitseer_core/markdown.py). This is the second lock:
+were an image or a script of somebody else's to slip through, the browser would not ask for it.
 
 What Streamlit needs beyond its own files, found by taking each away in Chromium: inline styles
 (its styles are made at run time), ``blob:`` scripts and ``data:`` images (components and icons that
