@@ -130,7 +130,7 @@ def import_scores(run: AnyRun, files: str | Sequence[str], **settings: Any) -> l
 def export(
     run: AnyRun, out: str | os.PathLike[str], *, selection: str | None = None,
     format: Format | None = None, push: str | None = None, everything: bool = False,
-    scoring: str = "default",
+    scoring: str = "default", keep_formulas: bool = False,
 ) -> Exported:  # fmt: skip
     """Write a selection out, with its manifest and dataset card beside it.
 
@@ -140,6 +140,7 @@ def export(
         everything, scoring: every scored row of this scoring with every score, no selection.
         format: what ``out`` ends in by default, else ``jsonl``.
         push: a Hub dataset repository, ``owner/name``, to put it into as well.
+        keep_formulas: in CSV, cells that a spreadsheet would run stay as they are.
 
     Raises:
         UserError: no such selection or format, texts are missing, the target is not ours to replace
@@ -152,10 +153,11 @@ def export(
     named = None if selection is None else a_text("selection", selection)
     repository = None if push is None else a_text("push", push)
     if not everything:
-        return write(opened, named, target, format, repository)
+        return write(opened, named, target, format, repository, keep_formulas=keep_formulas)
     if named is not None:
         raise UserError("give a selection or everything, not both")
-    return export_all(opened, a_text("scoring", scoring), target, format, repository)
+    of = a_text("scoring", scoring)
+    return export_all(opened, of, target, format, repository, keep_formulas=keep_formulas)
 
 
 def verify(

@@ -17,9 +17,9 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 def to_csv(frame: pd.DataFrame, *, as_it_is: bool = False) -> str:
     """The table as CSV; with ``as_it_is`` cells that a spreadsheet would run are left alone."""
     if not as_it_is:
-        frame = frame.rename(columns=_quoted)
+        frame = frame.rename(columns=quoted)
         for column in frame.columns[frame.dtypes.map(_may_hold_text).to_numpy(dtype=bool)]:
-            frame[column] = frame[column].map(_quoted)
+            frame[column] = frame[column].map(quoted)
     return str(frame.to_csv(index=False))
 
 
@@ -27,5 +27,6 @@ def _may_hold_text(kind: Any) -> bool:
     return not (pd.api.types.is_numeric_dtype(kind) or pd.api.types.is_bool_dtype(kind))
 
 
-def _quoted(cell: Any) -> Any:
+def quoted(cell: Any) -> Any:
+    """A cell as text that runs nothing; what is no text, or harmless, as it is."""
     return f"'{cell}" if isinstance(cell, str) and cell.startswith(_FORMULA) else cell

@@ -33,6 +33,12 @@ def export(
         bool, typer.Option("--all", help="Every scored row with every score, no selection.")
     ] = False,
     scores: Annotated[str | None, typer.Option(help="Which scoring, with --all.")] = None,
+    keep_formulas: Annotated[
+        bool,
+        typer.Option(
+            "--keep-formulas", help="In CSV, leave cells as they are that a spreadsheet would run."
+        ),
+    ] = False,
     quiet: opt.Quiet = False,
     json: opt.Json = False,
 ) -> None:
@@ -49,9 +55,11 @@ def export(
         raise UserError("--scores goes with --all: a selection knows its scoring")
     with telling(quiet, json) as tell:
         if everything:
-            done = export_all(Run.open(run), scores or "default", out, form, push)
+            done = export_all(
+                Run.open(run), scores or "default", out, form, push, keep_formulas=keep_formulas
+            )
         else:
-            done = write(Run.open(run), selection, out, form, push)
+            done = write(Run.open(run), selection, out, form, push, keep_formulas=keep_formulas)
         facts = {
             "command": "export",
             "run": str(run),

@@ -18,13 +18,16 @@ from circuitseer_core.export.write import Exported, export, export_all, hub_file
 from circuitseer_core.runs.folder import Run
 
 
-def push_preview(run: Run, selection: str, form: Format, folder: Path) -> dict[str, Path]:
+def push_preview(
+    run: Run, selection: str, form: Format, folder: Path, *, keep_formulas: bool = False
+) -> dict[str, Path]:
     """Write what a push would send into ``folder``: path in the repository → file.
 
     Raises:
         UserError: as :func:`circuitseer_core.export.write.export`.
     """
-    done = export(run, selection, folder / "data" / file_name(selection, form), form)
+    out = folder / "data" / file_name(selection, form)
+    done = export(run, selection, out, form, keep_formulas=keep_formulas)
     return hub_files(done, folder)
 
 
@@ -42,7 +45,9 @@ def _archived(done: Exported, folder: Path) -> list[tuple[str, Path]]:
     return [(path.name, path) for path in (done.path, done.manifest, done.card)]
 
 
-def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
+def archive_bytes(
+    run: Run, selection: str, form: Format = "jsonl", *, keep_formulas: bool = False
+) -> bytes:
     """A zip of data, manifest and card; unpacked, ``verify`` takes it as any export.
 
     Files carry the time of the draw.
@@ -52,12 +57,14 @@ def archive_bytes(run: Run, selection: str, form: Format = "jsonl") -> bytes:
     """
     name = file_name(selection, form)
     return _packed(
-        lambda folder: export(run, selection, folder / name, form),
+        lambda folder: export(run, selection, folder / name, form, keep_formulas=keep_formulas),
         run.selection(selection).created,
     )
 
 
-def pool_archive_bytes(run: Run, scores: str, form: Format = "jsonl") -> bytes:
+def pool_archive_bytes(
+    run: Run, scores: str, form: Format = "jsonl", *, keep_formulas: bool = False
+) -> bytes:
     """The same of the whole scored pool, every row with every score; files carry the time of it.
 
     Raises:
@@ -65,7 +72,8 @@ def pool_archive_bytes(run: Run, scores: str, form: Format = "jsonl") -> bytes:
     """
     name = file_name(f"{scores}.all", form)
     return _packed(
-        lambda folder: export_all(run, scores, folder / name, form), run.scoring(scores).finished
+        lambda folder: export_all(run, scores, folder / name, form, keep_formulas=keep_formulas),
+        run.scoring(scores).finished,
     )
 
 

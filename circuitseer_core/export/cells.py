@@ -1,7 +1,7 @@
 """Rows as CSV: RFC 4180, UTF-8, a header; whatever is no text, number or truth value as JSON text.
 
-Texts are the data's own: none is quoted against spreadsheets, which may run a cell that begins with
-``=``. A missing value and an empty text are the same empty cell.
+A text that a spreadsheet would run as a formula begins with an apostrophe (spreadsheets.py), unless
+texts are to stay as they are. A missing value and an empty text are the same empty cell.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.spreadsheets import quoted
 
 
 def cell(value: Any) -> str:
@@ -28,15 +29,26 @@ def cell(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def csv_pieces(names: Sequence[str], rows: Iterable[dict[str, Any]]) -> Iterator[bytes]:
+def row_of_cells(names: Sequence[str], row: dict[str, Any], *, safe: bool) -> list[str]:
+    """One row; ``safe``: no text in it is run by a spreadsheet."""
+    values = (row.get(name) for name in names)
+    return [cell(quoted(value) if safe else value) for value in values]
+
+
+def csv_pieces(
+    names: Sequence[str], rows: Iterable[dict[str, Any]], *, safe: bool
+) -> Iterator[bytes]:
     """The file in pieces: the header, then one row each.
+
+    Args:
+        safe: no text in it is run by a spreadsheet.
 
     Raises:
         UserError: a text that UTF-8 cannot hold.
     """
-    yield _line(names, "the header")
+    yield _line([quoted(name) if safe else name for name in names], "the header")
     for number, row in enumerate(rows, start=1):
-        yield _line([cell(row.get(name)) for name in names], f"row {number}")
+        yield _line(row_of_cells(names, row, safe=safe), f"row {number}")
 
 
 def _line(cells: Sequence[str], what: str) -> bytes:

@@ -13,10 +13,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from circuitseer_core.export.cells import cell, read_csv
+from circuitseer_core.export.cells import cell, read_csv, row_of_cells
 from circuitseer_core.export.formats import SHAPED, Format
 from circuitseer_core.export.rows import ExportedRows
 from circuitseer_core.export.schema import find_columns, tables
+from circuitseer_core.spreadsheets import quoted
 
 _SHOWN = 3
 
@@ -67,12 +68,14 @@ def _expected(subset: ExportedRows, form: Format) -> Iterator[dict[str, Any]]:
 
 
 def _as_cells(subset: ExportedRows) -> Iterator[dict[str, Any]]:
-    names = dict.fromkeys(name for row in subset.rows() for name in row)
-
-    def as_read(value: Any) -> Any:
-        return value if isinstance(value, float) else cell(value)
-
-    return ({name: as_read(row.get(name)) for name in names} for row in subset.rows())
+    """Every row as the text of its cells; floats as they are, which are compared as numbers."""
+    names = list(dict.fromkeys(name for row in subset.rows() for name in row))
+    safe = subset.safe_cells
+    read = [quoted(name) if safe else name for name in names]
+    for row in subset.rows():
+        cells = dict(zip(read, row_of_cells(names, row, safe=safe), strict=True))
+        cells |= {name: row[name] for name in names if isinstance(row.get(name), float)}
+        yield cells
 
 
 def _row_problem(

@@ -63,7 +63,8 @@ class RunPlace(Record):
 class ExportDetails(Record):
     """The exported data: format, rows, prefix and names of the added columns, and the others.
 
-    ``silent``: rows of the selection that were left out for want of a response.
+    ``silent``: rows of the selection that were left out for want of a response. ``safe_cells``: in
+    CSV, texts that a spreadsheet would run begin with an apostrophe (not so in older exports).
     """
 
     format: Format
@@ -72,6 +73,7 @@ class ExportDetails(Record):
     columns_as_json: list[str] = Field(default_factory=list)
     left_out: dict[str, str] = Field(default_factory=dict)
     silent: int = 0
+    safe_cells: bool = False
     group: list[str] = Field(default_factory=lambda: list(FIRST_GROUP))
 
 
@@ -127,7 +129,7 @@ def make_manifest(
         selection=_without(summary, "diagnostics"),
         diagnostics=_without(summary.diagnostics, "distributions"),
         go_no_go=go_no_go(run, summary).sentence,
-        commands=_commands(run, summary.scores, summary.command, typed),
+        commands=_commands(run, summary.scores, summary.command, typed, details),
     )
     if summary.settings.scorer == CALIBRATED:
         manifest.calibration = applied_record(run, summary.scores)
@@ -151,7 +153,7 @@ def make_pool_manifest(
         kind="pool",
         scores=scores,
         scorers=list(scorers),
-        commands=_commands(run, scores, None, typed),
+        commands=_commands(run, scores, None, typed, details),
     )
     manifest.seal = seal(manifest.to_json())
     return manifest
@@ -192,10 +194,16 @@ def _common(
     }
 
 
-def _commands(run: Run, scores: str, drawn: str | None, typed: Sequence[str]) -> list[str]:
+def _commands(
+    run: Run, scores: str, drawn: str | None, typed: Sequence[str], details: ExportDetails
+) -> list[str]:
     """The commands that made an export, the last of them its own."""
-    own = as_typed(["export", "--run", str(run.path), *typed])
+    own = as_typed(["export", "--run", str(run.path), *typed, *_kept_formulas(details)])
     return [*made_by(run.record, run.scoring(scores), drawn), own]
+
+
+def _kept_formulas(details: ExportDetails) -> list[str]:
+    return ["--keep-formulas"] if details.format == "csv" and not details.safe_cells else []
 
 
 def seal(manifest: Mapping[str, Any]) -> str:

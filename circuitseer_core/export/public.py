@@ -23,8 +23,14 @@ _PATH = re.compile(
     """,
     re.VERBOSE,
 )
-
-
+_QUOTED = re.compile(
+    r"""(?<=(['"]))([^'"=/\\]*=)?   # within quotes folders may have spaces; a name may stand before
+        (?:~|[A-Za-z]:)?[/\\](?:[^'"/\\]+[/\\])*([^'"/\\]+)(?=\1)
+    """,
+    re.VERBOSE,
+)
+_WHOLE = re.compile(r"([\w.-]+=)?(?:~|[A-Za-z]:)?[/\\].*[/\\]([^/\\]+)", re.DOTALL)
+"""A text that is a path itself, with spaces or without."""
 _SECRET = re.compile(r"(://)[^/@\s]+@|(://[^?\s'\"]+)\?[^\s'\"]*")
 """User and password before an address's host, and its query, which may be a signature."""
 
@@ -38,7 +44,10 @@ def without_paths(value: Any) -> Any:
         return [without_paths(item) for item in value]
     if not isinstance(value, str):
         return value
-    return _PATH.sub(r"\1", _SECRET.sub(r"\1\2", value))
+    plain = _SECRET.sub(r"\1\2", value)
+    if whole := _WHOLE.fullmatch(plain):
+        return (whole[1] or "") + whole[2]
+    return _PATH.sub(r"\1", _QUOTED.sub(lambda path: (path[2] or "") + path[3], plain))
 
 
 def public_manifest(manifest: AnyManifest) -> AnyManifest:

@@ -46,7 +46,7 @@ class ExportedRows:
     ``ids``: the group's columns, in the order of the rows. ``texts``: id, prompt, response,
     original (JSON), in the same order. ``left_out``: original columns that a shape does not carry,
     and why. ``silent``: rows that are left out, since the shape needs a response. ``group``: the
-    columns that are added.
+    columns that are added. ``safe_cells``: in CSV, no text is run by a spreadsheet.
     """
 
     ids: pd.DataFrame
@@ -55,6 +55,7 @@ class ExportedRows:
     left_out: dict[str, str] = field(default_factory=dict)
     silent: int = 0
     group: tuple[str, ...] = GROUP
+    safe_cells: bool = False
 
     def __len__(self) -> int:
         """The number of rows."""

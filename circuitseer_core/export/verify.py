@@ -210,6 +210,7 @@ def _check_pool(run: Run, target: Path, manifest: PoolManifest, result: VerifyRe
         return
     export = manifest.export
     rows = pool_rows(run, manifest.scores, manifest.scorers, export.format)
+    rows = replace(rows, safe_cells=export.safe_cells)
     differences, result.rows = compare_rows(rows, target, export.format, export.prefix)
     for difference in differences:
         result.add("rows", difference)
@@ -275,6 +276,7 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         form, prefix = manifest.export.format, manifest.export.prefix
         group = tuple(manifest.export.group)
         subset = exported_rows(run, settings.scores, frame, form, group)
+        subset = replace(subset, safe_cells=manifest.export.safe_cells)
         differences, result.rows = compare_rows(subset, target, form, prefix)
         for difference in differences:
             result.add("rows", difference)

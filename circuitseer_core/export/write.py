@@ -14,7 +14,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +78,8 @@ def export(
     out: str | Path,
     format: Format | None = None,
     push: str | None = None,
+    *,
+    keep_formulas: bool = False,
 ) -> Exported:
     """Write one selection.
 
@@ -87,6 +89,7 @@ def export(
             selection's name.
         format: by default what the name of ``out`` says, else ``jsonl``.
         push: a Hub dataset repository, ``owner/name``, to put it into as well.
+        keep_formulas: in CSV, texts that a spreadsheet would run stay as they are.
 
     Raises:
         UserError: no such selection, texts are missing, the target is not ours to replace or cannot
@@ -97,7 +100,7 @@ def export(
     target = _target(Path(out), settled, name, str(out))
     if push is not None:
         hub_token()  # before any work is done
-    subset = load_rows(run, name, settled)
+    subset = _for_spreadsheets(load_rows(run, name, settled), settled, keep_formulas)
 
     def manifest(path: Path, details: ExportDetails, files: Sequence[FileRecord]) -> AnyManifest:
         return make_manifest(run, name, target=path, details=details, files=files)
@@ -112,12 +115,14 @@ def export_all(
     out: str | Path,
     format: Format | None = None,
     push: str | None = None,
+    *,
+    keep_formulas: bool = False,
 ) -> Exported:
     """Write every scored row of a scoring, in data order, with every score.
 
     Args:
         scores: the scoring.
-        out, format, push: as of ``export``; in an existing folder the file is ``NAME.all``.
+        out, format, push, keep_formulas: as of ``export``; in a folder the file is ``NAME.all``.
 
     Raises:
         UserError: as ``export``; the scoring is not finished.
@@ -127,7 +132,8 @@ def export_all(
     scorers = finished_scorers(run, scores)
     if push is not None:
         hub_token()
-    pool = pool_rows(run, scores, scorers, settled)
+    rows = pool_rows(run, scores, scorers, settled)
+    pool = _for_spreadsheets(rows, settled, keep_formulas)
 
     def manifest(path: Path, details: ExportDetails, files: Sequence[FileRecord]) -> AnyManifest:
         return make_pool_manifest(run, scores, scorers, target=path, details=details, files=files)
@@ -141,7 +147,12 @@ def _pieces(subset: ExportedRows, form: Format) -> Iterator[bytes]:
     if form != "csv":
         return line_bytes(subset, form)
     names = dict.fromkeys(name for row in subset.rows() for name in row)
-    return csv_pieces(list(names), subset.rows())
+    return csv_pieces(list(names), subset.rows(), safe=subset.safe_cells)
+
+
+def _for_spreadsheets(subset: ExportedRows, form: Format, keep: bool) -> ExportedRows:
+    """The rows with what is to become of formulas in CSV."""
+    return replace(subset, safe_cells=form == "csv" and not keep)
 
 
 def _write(subset: ExportedRows, target: Path, form: Format, manifest: Manifests) -> Exported:
@@ -193,6 +204,8 @@ def _details(subset: ExportedRows, form: Format) -> ExportDetails:
     )
     if subset.silent:
         details.silent = subset.silent
+    if subset.safe_cells:
+        details.safe_cells = True
     return details
 
 

@@ -13,7 +13,7 @@ import pytest
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.formats import LABELS, Format, format_of
 from circuitseer_core.export.verify import verify
-from circuitseer_core.export.write import export
+from circuitseer_core.export.write import Exported, export, export_all
 from circuitseer_core.runs.folder import Run
 from tests.support.exported import GROUP, read_lines, run_of, selected
 from tests.support.run_factory import make_run, score_frame
@@ -50,7 +50,8 @@ def test_a_csv_holds_the_same_rows(tmp_path: Path) -> None:
         {"question": "=1+1\r\n\x00 ✓", "answer": "", "level": "hard", "flag": True},
     ]
     run = run_of(tmp_path, originals)
-    done = export(run, None, tmp_path / "a.csv")
+    done = export(run, None, tmp_path / "a.csv", keep_formulas=True)
+    assert "--keep-formulas" in json.loads(done.manifest.read_text())["commands"][-1]
     rows = {row["question"]: row for row in csv.DictReader(done.path.open(newline=""))}
     assert set(rows) == {original["question"] for original in originals}
     first, second = (rows[original["question"]] for original in originals)
@@ -61,6 +62,33 @@ def test_a_csv_holds_the_same_rows(tmp_path: Path) -> None:
     assert result.ok and result.rows == 2, result.messages
     done.path.write_text(done.path.read_text().replace("hard", "soft"))
     assert verify(done.path).kinds == ["file", "rows"]
+
+
+@pytest.mark.parametrize("everything", [False, True])
+def test_no_cell_of_a_csv_is_run_by_a_spreadsheet(tmp_path: Path, everything: bool) -> None:
+    texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "plain", "1 = 1"]
+    rows = [{"question": f"q{i}", "t": t, "=h": -i, "l": [t]} for i, t in enumerate(texts)]
+    run = run_of(tmp_path, rows)
+
+    def made(name: str, **options: bool) -> Exported:
+        out = tmp_path / name
+        return (
+            export_all(run, "default", out, **options)
+            if everything
+            else export(run, None, out, **options)
+        )
+
+    done, kept = made("a.csv"), made("b.csv", keep_formulas=True)
+    cells = {row["t"]: row for row in csv.DictReader(done.path.open(newline=""))}
+    assert set(cells) == {*(f"'{t}" for t in texts[:5]), *texts[5:]}
+    assert {row["'=h"] for row in cells.values()} == {str(-i) for i in range(8)}, "numbers stay"
+    assert not any(row["l"].startswith(("=", "+", "-", "@")) for row in cells.values())
+    assert {row["t"] for row in csv.DictReader(kept.path.open(newline=""))} == set(texts)
+    for each in (done, kept):
+        assert verify(each.path).ok, verify(each.path).messages
+    assert "apostrophe" in done.card.read_text() and "apostrophe" not in kept.card.read_text()
+    done.path.write_bytes(kept.path.read_bytes())
+    assert "rows" in verify(done.path).kinds, "the manifest says that they are quoted"
 
 
 def test_text_that_utf8_cannot_hold_is_refused_by_csv(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from circuitseer_core.export.write import export_all
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, listing
-from ui.export.take_away import choose_format, write_to_folder
+from ui.export.take_away import choose_format, keeps_formulas, write_to_folder
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import literal
 
@@ -39,10 +39,11 @@ def all_rows(run: Run, store: ScoreStore) -> None:
         )
         with st.container(horizontal=True, vertical_alignment="bottom", key="all_rows_bar"):
             form = choose_format("all_format")
+            keep = keeps_formulas(form, "all_keep_formulas")
             if store.rows <= MOST_ROWS:
                 st.download_button(
                     "Download all",
-                    data=partial(pool_archive_bytes, run, store.name, form),
+                    data=partial(pool_archive_bytes, run, store.name, form, keep_formulas=keep),
                     file_name=f"{store.name}.all.zip",
                     mime="application/zip",
                     on_click="ignore",
@@ -61,12 +62,13 @@ def all_rows(run: Run, store: ScoreStore) -> None:
             with folder:
                 write_to_folder(
                     f"out_{stem}_{form}", file_name(stem, form), "write_all",
-                    lambda out: export_all(run, store.name, out, form),
+                    lambda out: export_all(run, store.name, out, form, keep_formulas=keep),
                 )  # fmt: skip
-        show_commands("The same by command", _command(run, store, form), key="all_command")
+        show_commands("The same by command", _command(run, store, form, keep), key="all_command")
 
 
-def _command(run: Run, store: ScoreStore, form: Format) -> str:
+def _command(run: Run, store: ScoreStore, form: Format, keep_formulas: bool) -> str:
     out = file_name(f"{store.name}.all", form)
     words = ["export", "--run", str(run.path), "--all", "--scores", store.name]
-    return as_typed([*words, "--out", out, "--format", form])
+    option = ["--keep-formulas"] if keep_formulas else []
+    return as_typed([*words, "--out", out, "--format", form, *option])

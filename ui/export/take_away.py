@@ -20,7 +20,7 @@ from circuitseer_core.export.formats import FORMATS, LABELS, Format, file_name
 from circuitseer_core.export.push import push_files
 from circuitseer_core.export.write import Exported, export
 from circuitseer_core.files import user_path
-from circuitseer_core.runs import jobs, ownership
+from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import count
@@ -28,7 +28,6 @@ from ui import judgements
 from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets import wishes
-from ui.widgets.adoption import offer_adoption
 from ui.widgets.click_once import click_once
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline
@@ -42,6 +41,7 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
             name = st.text_input("Keep it as", "default", key="selection_name",
                                  bind="query-params", width=190)  # fmt: skip
             form = choose_format("format")
+            keep_formulas = keeps_formulas(form, "keep_formulas")
             try:
                 named = SelectionSettings.of(**settings.model_dump() | {"name": name.strip()})
             except UserError as error:
@@ -51,16 +51,14 @@ def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSett
                 _start(run, named)
             status = jobs.status(run.path)
             same = draw.is_kept(run, store, drawn, named)
-            _button(run, named.name, form, same=same, busy=status.live)
+            _button(run, named.name, form, keep_formulas, same=same, busy=status.live)
         _state(run, named.name, same=same)
-        if not same and not (
-            judgements.offer_copy(run, "To keep a subset, make a copy.") and offer_adoption(run)
-        ):
+        if not same and not judgements.offer_copy(run, "To keep a subset, make a copy."):
             return
         _watch(run, status.live)
         if problem := st.session_state.pop("keep_problem", None):
             st.text(problem)
-        _other_ways(run, named, form, same=same)
+        _other_ways(run, named, form, keep_formulas, same=same)
 
 
 def choose_format(key: str) -> Format:
@@ -71,11 +69,23 @@ def choose_format(key: str) -> Format:
     return chosen
 
 
-def _button(run: Run, name: str, form: Format, *, same: bool, busy: bool) -> None:
+def keeps_formulas(form: str, key: str) -> bool:
+    """Whether cells that a spreadsheet would run stay as they are; asked for CSV alone."""
+    return form == "csv" and st.toggle(
+        "Keep formulas",
+        key=key,
+        help="Cells that begin with an equals sign, plus, minus or at sign get an apostrophe, so "
+        "that no spreadsheet runs them. This leaves them as they are.",
+    )
+
+
+def _button(
+    run: Run, name: str, form: Format, keep_formulas: bool, *, same: bool, busy: bool
+) -> None:
     if same:
         st.download_button(
             "Download",
-            data=partial(archive_bytes, run, name, form),
+            data=partial(archive_bytes, run, name, form, keep_formulas=keep_formulas),
             file_name=f"{name}.zip",
             mime="application/zip",
             on_click="ignore",
@@ -91,7 +101,7 @@ def _button(run: Run, name: str, form: Format, *, same: bool, busy: bool) -> Non
         type="primary",
         icon=":material/download:",
         key="keep",
-        disabled=busy or not (judgements.writable(run) and ownership.is_own(run.path)),
+        disabled=busy or not judgements.writable(run),
         on_click=wishes.leave,
         args=["keep"],
     )
@@ -138,7 +148,9 @@ def _watch(run: Run, live: bool) -> None:
     follow()
 
 
-def _other_ways(run: Run, settings: SelectionSettings, form: Format, *, same: bool) -> None:
+def _other_ways(
+    run: Run, settings: SelectionSettings, form: Format, keep_formulas: bool, *, same: bool
+) -> None:
     """A folder of this machine, the Hub, the command: for the draw in view, once it is kept."""
     with st.container(horizontal=True, vertical_alignment="center", key="other_ways"):
         folder = st.popover(
@@ -153,11 +165,11 @@ def _other_ways(run: Run, settings: SelectionSettings, form: Format, *, same: bo
         with folder:
             write_to_folder(
                 f"out_{settings.name}_{form}", file_name(settings.name, form), "write",
-                lambda out: export(run, settings.name, out, form),
+                lambda out: export(run, settings.name, out, form, keep_formulas=keep_formulas),
             )  # fmt: skip
     if same and hub.open:
         with hub:
-            _push(run, settings.name, form)
+            _push(run, settings.name, form, keep_formulas)
     show_commands("The same by command", settings.command(run.path), key="draw_command")
 
 
@@ -189,12 +201,12 @@ def write_to_folder(
             )
 
 
-def _push(run: Run, name: str, form: Format) -> None:
+def _push(run: Run, name: str, form: Format, keep_formulas: bool) -> None:
     """What would leave the machine, file by file, and the button that sends just that."""
     repo = st.text_input("Dataset repository", key="push_repo", placeholder="owner/name", width=420)
     with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:
         try:
-            files = push_preview(run, name, form, Path(folder))
+            files = push_preview(run, name, form, Path(folder), keep_formulas=keep_formulas)
             rows = run.selection(name).counts.selected
             st.markdown(
                 f"**What leaves this machine:** {count(len(files), 'file')} to huggingface.co, "
