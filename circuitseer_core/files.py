@@ -53,7 +53,9 @@ def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path in ``target``'s folder; it replaces ``target`` if the block succeeds.
 
     The rename is atomic on one file system, so a reader or a killed writer never sees half a file.
+    Raises UserError where ``target`` is a device or a pipe, whose place no file may take.
     """
+    _refuse_special(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
@@ -63,6 +65,16 @@ def atomic_path(target: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
+def _refuse_special(target: Path) -> None:
+    """Raise UserError for what is neither file nor folder nor absent."""
+    try:
+        mode = target.stat().st_mode
+    except OSError:  # not there, or not to be reached: the writing says why
+        return
+    if not (S_ISREG(mode) or S_ISDIR(mode)):
+        raise UserError(f"{target} is a device or a pipe: name a file to be written")
+
+
 def write_text(target: Path, text: str) -> None:
     """Write UTF-8 text atomically."""
     with atomic_path(target) as temporary:
@@ -70,8 +82,11 @@ def write_text(target: Path, text: str) -> None:
 
 
 def write_json(target: Path, value: Any) -> None:
-    """Write JSON (indented, UTF-8) atomically."""
-    write_text(target, json.dumps(value, indent=2, ensure_ascii=False) + "\n")
+    """Write JSON (indented, UTF-8) atomically; half a surrogate pair, which data may hold, as its
+    escape."""
+    text = json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+    with atomic_path(target) as temporary:
+        temporary.write_bytes(text.encode("utf-8", "backslashreplace"))
 
 
 def write_parquet(target: Path, frame: pd.DataFrame) -> None:
@@ -135,8 +150,10 @@ def replace_folder(new: Path, target: Path) -> None:
 
     Where the system can exchange two names (Linux, macOS) one of the two folders stands at
     ``target`` at every moment. Elsewhere the old one is renamed away for an instant, and
-    :func:`sweep` puts it back if the process is killed in it.
+    :func:`sweep` puts it back if the process is killed in it. Raises UserError as
+    :func:`atomic_path`.
     """
+    _refuse_special(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     if target.exists() and not _exchange(new, target):
         old = target.with_name(f".{target.name}.{os.getpid()}.old")

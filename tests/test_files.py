@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 from functools import partial
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from circuitseer_core import files
+from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json
 
 
@@ -93,3 +95,20 @@ def test_sweeping_leaves_what_is_being_written(tmp_path: Path) -> None:
     assert own_draft.exists() and not gone.exists() and (tmp_path / ".hidden").exists()
     os.utime(own_draft, (1, 1))  # of an earlier process that had this pid
     assert sweep(tmp_path) == [own_draft.name]
+
+
+def test_a_file_takes_no_place_of_a_pipe(tmp_path: Path) -> None:
+    """As root, a file written to /dev/null would be all that is left of it."""
+    os.mkfifo(tmp_path / "pipe")
+    new = _folder(tmp_path / "new", "a")
+    with pytest.raises(UserError, match="pipe is a device or a pipe: name a file"):
+        write_json(tmp_path / "pipe", {})
+    with pytest.raises(UserError, match="is a device or a pipe"):
+        replace_folder(new, tmp_path / "pipe")
+    assert (tmp_path / "pipe").is_fifo() and len(list(tmp_path.iterdir())) == 2
+
+
+def test_json_holds_what_utf8_cannot(tmp_path: Path) -> None:
+    value = {"\ud800": ["\udfff ✓", "\\ud800"]}
+    write_json(tmp_path / "x.json", value)
+    assert json.loads((tmp_path / "x.json").read_bytes()) == value

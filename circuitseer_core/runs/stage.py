@@ -25,7 +25,8 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
 
     A second process that wants the same run gets a UserError that names the holder's pid. SIGTERM
     (how a job is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then
-    stays valid. A ``Cancelled`` with a text of its own says what was kept.
+    stays valid. A ``Cancelled`` with a text of its own says what was kept. A run that was ``done``
+    stays so where a stage refuses its options or its input.
     """
     handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
     try:
@@ -37,6 +38,7 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
         sweep(run.path, inside=True)
         run.reload()
+        before = run.record.state
         with run.editing() as record:
             record.state, record.versions = "running", versions()
             entry = CommandRecord(stage=stage, command=command, at=now())
@@ -51,6 +53,9 @@ def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
             state = "cancelled"
             advice = str(stop) or "run it again to go on"
             raise Cancelled(f"{stage} was cancelled; {advice}") from stop
+        except UserError:  # a refused option takes nothing from a finished run
+            state = before if before == "done" else "failed"
+            raise
         finally:
             with run.editing() as record:
                 spent = record.seconds.get(stage, 0.0) + time.monotonic() - began

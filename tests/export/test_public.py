@@ -22,6 +22,16 @@ from tests.support.run_factory import make_run
         ("/home/ann/runs/math", "math"),
         ("x --data gsm=/home/ann/a.jsonl '/home/ann/b.csv'", "x --data gsm=a.jsonl 'b.csv'"),
         ("~/runs/math", "math"),
+        ("/home/ann lee/my runs/math", "math"),
+        ("gsm=/home/ann lee/a b.jsonl", "gsm=a b.jsonl"),
+        (
+            "x --run '/home/ann lee/r' --data 'a b=/home/ann lee/c.csv'",
+            "x --run 'r' --data 'a b=c.csv'",
+        ),
+        (
+            "select('/home/ann lee/r', exclude=['/x y/z.txt', 'id/7'])",
+            "select('r', exclude=['z.txt', 'id/7'])",
+        ),
         ("C:\\Users\\ann\\a.jsonl", "a.jsonl"),
         ("runs/math", "runs/math"),
         ("hf:openai/gsm8k:main", "hf:openai/gsm8k:main"),

@@ -30,3 +30,15 @@ def test_a_stage_holds_its_run(tmp_path: Path) -> None:
     with pytest.raises(UserError), working(run, "detect"):
         raise UserError("bad")
     assert Run.open(run.path).record.state == "failed"
+
+
+def test_a_refusal_takes_nothing_from_a_finished_run(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r")
+    with working(run, "detect"):
+        pass
+    with pytest.raises(UserError), working(run, "score"):
+        raise UserError("no such file")
+    assert Run.open(run.path).record.state == "done"
+    with pytest.raises(ZeroDivisionError), working(run, "score"):
+        raise ZeroDivisionError
+    assert Run.open(run.path).record.state == "failed"
