@@ -1,7 +1,8 @@
 """What has been judged by eye in the run in view: reading, writing, and a place to write to.
 
 The bundled demo is part of the program and stays as it is: judging its samples, or drawing from
-it, first makes a copy of it among the user's own runs.
+it, first makes a copy of it among the user's own runs. A run from elsewhere is read alone until it
+is adopted: what is written into it could go through a link to somewhere else.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from circuitseer_core.runs.folder import DEMO_RUN, Run, runs_home
 from circuitseer_core.selection import review
 from circuitseer_core.selection.review import ReviewState
 from ui.shell import open_run
+from ui.widgets.adoption import FOREIGN, adoption_button, offer_adoption
 
 
 def state(run: Run) -> ReviewState:
@@ -46,17 +48,24 @@ def write(run: Run, entry: Mapping[str, Any]) -> None:
 
 
 def writable(run: Run) -> bool:
-    """Whether judgements and subsets may be kept in this run's folder."""
-    return run.path.resolve() != DEMO_RUN.resolve()
+    """Whether judgements, lists and subsets may be kept in this run's folder."""
+    return not _is_demo(run) and ownership.is_own(run.path)
+
+
+def _is_demo(run: Run) -> bool:
+    return run.path.resolve() == DEMO_RUN.resolve()
 
 
 _READ_ONLY = "The bundled demo is read-only. {}"
 
 
 def offer_copy(run: Run, what: str) -> bool:
-    """True where the run can be written to; else one line, a button that copies it, and False."""
+    """True where the run can be written to; else one line, a button that copies the demo or adopts
+    a run from elsewhere, and False."""
     if writable(run):
         return True
+    if not _is_demo(run):
+        return offer_adoption(run)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         st.caption(_READ_ONLY.format(what), width="content")
         _copy_button(run, "Copy it to my runs")
@@ -65,6 +74,9 @@ def offer_copy(run: Run, what: str) -> bool:
 
 def copy_to(run: Run, label: str, what: str) -> None:
     """The button alone, for a row that has no place for the line: that is its tooltip."""
+    if not _is_demo(run):
+        adoption_button(run, help=FOREIGN)
+        return
     _copy_button(run, label, help=_READ_ONLY.format(what))
 
 

@@ -21,6 +21,15 @@ PLAIN_FIELDS = {
     "string_value", "raw_values", "element_id", "form_id", "page_script_hash", "page", "file_name",
     "user_key", "alt",
 }  # fmt: skip
+MORE: dict[str, list[dict[str, str]]] = {
+    "export": [
+        {
+            "stratify": "equal", "stratify_by": "circuitseer_cluster", "near_duplicates": "0.8",
+            "before_after": "Strata",
+        }
+    ]
+}  # fmt: skip
+"""Views that show what only some runs have."""
 RAW = [begin + rest for begin, rest in SNIPPETS if begin != AWAY]
 
 
@@ -51,7 +60,7 @@ def elements_below(block: Any) -> Iterator[str]:
 @pytest.mark.parametrize("page", list(VIEWS))
 def test_no_markup_of_data_reaches_markdown(page: str, runs_home: Path) -> None:
     name = make_hostile(runs_home)
-    for query in VIEWS[page]:
+    for query in [*VIEWS[page], *MORE.get(page, [])]:
         app = AppTest.from_file(str(APP), default_timeout=240)
         app.query_params["run"] = name
         app.run()

@@ -14,6 +14,7 @@ from circuitseer_core.runs import jobs
 from circuitseer_core.runs.job_steps import STAGES
 from tests.support.opened import APP, settled, synthetic, texts
 from ui.runs.job_bar import title_of
+from ui.widgets.markdown import literal
 
 
 def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
@@ -73,6 +74,15 @@ def test_every_stage_has_a_title_and_an_experiment_its_name() -> None:
     assert title_of(["validate", "--run", "r", "length", "--set", "a=1"]) == "Experiment length"
     assert title_of(["validate", "--run", "r", "all"]) == "Experiments that fit"
     assert "**" not in title_of(["**detect**"])
+
+
+@pytest.mark.parametrize("total", [0, 20])
+def test_a_bar_shows_what_a_file_says_as_text(runs_home: Path, total: int) -> None:
+    path = synthetic(runs_home, "busy").path
+    image = "![x](http://evil.example/a.png)"
+    with_job(path, "running", live=True, phase=image, unit=image, done=5, total=total)
+    [text] = bars(overview("busy"))
+    assert literal(image) in text and image not in text
 
 
 def test_a_stopped_job_of_the_run_in_view_can_be_resumed(

@@ -11,6 +11,7 @@ from streamlit.testing.v1 import AppTest
 from circuitseer_core import limits
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
@@ -204,6 +205,31 @@ def test_the_bundled_demo_is_not_written_to(
     settled(page.button(key="copy_demo").click().run())
     assert (runs_home / "demo-copy" / "run.json").is_file()
     assert "Does the score see" in texts(page) and page.query_params["run"] == "demo-copy"
+
+
+def test_a_run_from_elsewhere_is_not_written_to_until_it_is_adopted(run: Run) -> None:
+    (run.path / ownership.MARK).unlink()
+    before = sorted(run.path.rglob("*"))
+    blind = open_page("samples", "made", view="Blind review")
+    assert "not made on this machine" in texts(blind)
+    assert "review_start" not in [b.key for b in blind.button]
+    assert not open_page("export", "made").get("file_uploader")
+    page = open_page("samples", "made")
+    assert not [b.key for b in page.button if b.key.startswith(("pin_", "drop_"))]
+    assert sorted(run.path.rglob("*")) == before
+    settled(page.button(key="adopt_run").click().run())
+    settled(page.button(key="pin_open").click().run())
+    assert len(review.load(run.path).pins) == 1
+
+
+def test_a_run_from_elsewhere_with_a_link_in_it_is_not_adopted(run: Run, tmp_path: Path) -> None:
+    (run.path / ownership.MARK).unlink()
+    (run.path / "review.jsonl").symlink_to(tmp_path / "elsewhere")
+    page = open_page("samples", "made")
+    settled(page.button(key="adopt_run").click().run())
+    assert "is a link out of the run" in texts(page)
+    assert not [b.key for b in page.button if b.key.startswith("pin_")]
+    assert not (tmp_path / "elsewhere").exists()
 
 
 def test_maths_is_rendered_only_when_asked(run: Run) -> None:

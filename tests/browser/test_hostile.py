@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from urllib.parse import urlencode
 
 import pytest
 from playwright.sync_api import Browser, Page, Request
 
+from circuitseer_core.report.report import report
+from circuitseer_core.runs.cluster_records import CLUSTER
+from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import PATIENCE_MS, Server, start_server
 from tests.support.browser import rest
 from tests.support.hostile import SNIPPETS, make_hostile
@@ -17,6 +21,9 @@ VIEWS = (
     ("heads", {"heads_view": "Sources"}), ("samples", {}), ("samples", {"view": "Side by side"}),
     ("samples", {"view": "Blind review"}), ("sources", {}), ("sources", {"shape": "Cumulative"}),
     ("export", {}),
+    ("export", {"stratify": "equal", "stratify_by": CLUSTER, "before_after": "Strata",
+                "near_duplicates": "0.8"}),
+    ("runs", {"runs_view": "Import scores"}), ("calibrate", {}), ("evidence", {}), ("try_it", {}),
 )  # fmt: skip
 
 WITHOUT = "script-src wasm-eval"
@@ -127,3 +134,19 @@ def test_what_slips_through_is_not_fetched_by_the_browser(tab: Page, hostile: Se
     assert {"img-src", "script-src", "connect-src"} <= refused
     assert tab.evaluate("window.ran") is None
     assert not [url for url in sent if "evil.example" in url]
+
+
+def test_nothing_of_a_hostile_run_renders_in_its_report(
+    chromium: Browser, hostile: Server, tmp_path: Path
+) -> None:
+    run = next(p for p in hostile.runs.iterdir() if (p / "run.json").is_file())
+    out = report(Run.open(run), tmp_path / "report.html")
+    asked: list[str] = []
+    view = chromium.new_page()
+    view.set_default_timeout(PATIENCE_MS)
+    view.on("request", lambda request: asked.append(request.url))
+    view.goto(out.as_uri())
+    view.wait_for_function("document.querySelectorAll('.plot .main-svg').length >= 5")
+    problems = view.evaluate(RENDERED, list(SNIPPETS))
+    view.close()
+    assert not problems and asked == [out.as_uri()]

@@ -22,6 +22,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.signatures.catalogue import warnings
 from tests.support import synthetic
 from tests.support.crafted_run import add_detection, add_scores, bare_run
+from tests.support.hostile import make_hostile
 from tests.support.records import edit_run
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -142,6 +143,14 @@ class TestSelfContained:
         assert parsed.tags.count("script") == 3 and parsed.tags.count("style") == 1
         assert "img" not in parsed.tags and "onerror=alert(1)>" not in html
         assert HOSTILE in " ".join(parsed.words)
+
+    def test_a_run_that_is_hostile_throughout(self, tmp_path: Path) -> None:
+        run = Run.open(tmp_path / make_hostile(tmp_path))
+        parsed = read(render(run))
+        assert parsed.tags.count("script") == 3 and parsed.tags.count("style") == 1
+        assert not {"img", "a", "iframe", "object", "embed", "link", "form"} & set(parsed.tags)
+        assert parsed.addresses == []
+        assert "<b>zzhtml</b>" in " ".join(parsed.words)
 
 
 class TestStages:

@@ -20,7 +20,6 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
 from ui import judgements
 from ui.widgets import wishes
-from ui.widgets.adoption import offer_adoption
 from ui.widgets.markdown import literal
 from ui.widgets.settings_field import whole_number
 
@@ -123,7 +122,7 @@ def form(run: Run, names: list[str]) -> None:
             on_click=wishes.leave,
             args=["calibrate"],
         )
-    if not judgements.offer_copy(run, "To fit, make a copy.") or not offer_adoption(run):
+    if not judgements.offer_copy(run, "To fit, make a copy."):
         return
     try:
         settings = checked(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 import pandas as pd
 import streamlit as st
 
@@ -56,9 +58,9 @@ def _scorer(run: Run, record: CalibrationRecord) -> None:
         link_to("samples", "Look at the samples", icon=":material/notes:", scorer="calibrated")
     else:
         st.caption(
-            "Its scorer needs head readings on every row: score with "
-            f"`--calibration {inline(record.name)}` under another name."
+            "Its scorer needs head readings on every row: score under another name with this option"
         )
+        st.code(f"--calibration {shlex.quote(record.name)}", language="bash", wrap_lines=True)
 
 
 def _applied(run: Run, scoring: str) -> str | None:
@@ -80,7 +82,7 @@ def _comparison(record: CalibrationRecord) -> None:
             "Judged",
             kinds,
             "calibration_judged",
-            format_func=lambda kind: JUDGED.get(kind, kind),
+            format_func=lambda kind: literal(JUDGED.get(kind, kind)),
         )
     lines = pd.DataFrame(
         [

@@ -15,7 +15,6 @@ from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from ui import judgements
 from ui.widgets import wishes
-from ui.widgets.adoption import offer_adoption
 from ui.widgets.markdown import literal
 from ui.widgets.settings_field import proposed
 
@@ -53,8 +52,6 @@ def bar(run: Run) -> bool:
             key="report",
         )
     if not judgements.offer_copy(run, "To run experiments, make a copy."):
-        return False
-    if not offer_adoption(run):
         return False
     if wishes.granted("run_all"):
         start(run, ALL, {"seconds": seconds})

@@ -16,7 +16,6 @@ from ui import judgements
 from ui.runs.data_input import choose_data
 from ui.shell import watch_run
 from ui.widgets import wishes
-from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.widgets.scoring_choice import scoring_in_view
@@ -44,8 +43,6 @@ def import_form(run: Run | None) -> None:
                 key="imported", alt="Scores that were joined, and from where",
             )  # fmt: skip
         if not judgements.offer_copy(run, "To join scores to it, make a copy."):
-            return
-        if not offer_adoption(run):
             return
         step = _step(run, name)
     except UserError as error:

@@ -32,7 +32,7 @@ def phase_bar(status: jobs.JobStatus) -> None:
         st.progress(0.0, text=f"{jobs.STARTING} …")
         return
     if not progress.total:
-        st.progress(0.0, text=f"{progress.phase or jobs.STARTING} …")
+        st.progress(0.0, text=f"{inline(progress.phase or jobs.STARTING)} …")
         return
     unit = progress.unit.replace(" x ", " × ")
     words = f"{progress.done:,} of {progress.total:,} {unit}"
@@ -42,7 +42,7 @@ def phase_bar(status: jobs.JobStatus) -> None:
         words += f", {progress.rate:,.1f} a second"
     if progress.eta_s is not None:
         words += f", {duration(progress.eta_s)} left"
-    st.progress(min(1.0, progress.done / progress.total), text=words)
+    st.progress(min(1.0, progress.done / progress.total), text=inline(words))
 
 
 def title_of(step: Sequence[str]) -> str:
@@ -53,7 +53,7 @@ def title_of(step: Sequence[str]) -> str:
 
 
 def step_title(status: jobs.JobStatus) -> str:
-    """The step in work, and which of how many it is: "Detect heads (1 of 3)"."""
+    """The step in work, as Markdown, and which of how many it is: "Detect heads (1 of 3)"."""
     if not status.steps:
         return ""
     title = title_of(status.steps[min(status.step, len(status.steps) - 1)])

@@ -48,9 +48,8 @@ def blind_review(run: Run, store: ScoreStore, scorer: str) -> None:
         _judging(run, judged, batch)
         return
     _question(scorer)
-    if not judgements.offer_copy(run, "Verdicts need a run of your own."):
-        return
-    _form(run, store, scorer, judged)
+    if judgements.offer_copy(run, "Verdicts need a run of your own."):
+        _form(run, store, scorer, judged)
     blind_result.results(run, judged)
 
 

@@ -1,4 +1,4 @@
-"""A run from another machine: read as it is, and adopted before a job may be started in it."""
+"""A run from another machine: read as it is, and adopted before anything is written into it."""
 
 from __future__ import annotations
 
@@ -10,27 +10,34 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run
 
+FOREIGN = (
+    "This run was not made on this machine: it opens for reading. Adopt it if you trust where it "
+    "comes from; a job then uses the model that it names."
+)
+
 
 def offer_adoption(run: Run) -> bool:
-    """True where jobs may be started in the run; else one line, a button that adopts it, False."""
+    """True where the run may be written to; else one line, a button that adopts it, and False."""
     if ownership.is_own(run.path):
         return True
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
-        st.caption(
-            "This run was not made on this machine: it opens for reading. Adopt it if you trust "
-            "where it comes from; a job then uses the model that it names.",
-            width="content",
-        )
-        st.button(
-            "Adopt this run",
-            icon=":material/shield:",
-            on_click=_adopt,
-            args=[run.path],
-            key="adopt_run",
-        )
+        st.caption(FOREIGN, width="content")
+        adoption_button(run)
+    return False
+
+
+def adoption_button(run: Run, help: str | None = None) -> None:
+    """The button alone, and why it did nothing where it was of no use."""
+    st.button(
+        "Adopt this run",
+        icon=":material/shield:",
+        on_click=_adopt,
+        args=[run.path],
+        key="adopt_run",
+        help=help,
+    )
     if problem := st.session_state.pop("adopt_problem", None):
         st.text(problem)
-    return False
 
 
 def _adopt(path: Path) -> None:

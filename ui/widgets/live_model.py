@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.runs.folder import Run
+from ui.widgets.markdown import inline
 from ui.words import short_model
 
 MIB = 2**20
@@ -64,8 +65,8 @@ def memory_line(key: str) -> None:
         horizontal=True, vertical_alignment="center", gap="small", key=f"memory_{key}"
     ):
         st.caption(
-            f"{short_model(in_memory.name)} in memory: {in_memory.bytes / MIB:,.0f} MiB of weights "
-            f"({in_memory.dtype}, {in_memory.device}).",
+            f"{inline(short_model(in_memory.name))} in memory: "
+            f"{in_memory.bytes / MIB:,.0f} MiB of weights ({in_memory.dtype}, {in_memory.device}).",
             width="content",
         )
         st.button(
