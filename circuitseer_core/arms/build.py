@@ -65,6 +65,10 @@ def build_arms(
     others = [arm.selection for arm in plan if arm.kind == OTHER_SCORING]
     without = rows_without_score(run, others[0], tokens.index) if others else 0
     plan = [_within_budget(run, arm, tokens, budget) for arm in plan]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:  # before the work, not after the first arm
+        raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
     with Progress(run, "arms", len(plan), unit="arms", show=show) as progress:
         records = []
         for arm in plan:

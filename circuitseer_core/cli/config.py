@@ -17,6 +17,7 @@ import typer
 import yaml
 
 from circuitseer_core.errors import Cancelled, UserError, one_line
+from circuitseer_core.files import is_utf8
 
 MOST_BYTES = 2**20
 
@@ -85,6 +86,10 @@ def _fitting(entry: Any, parameter: Any, where: str) -> Any:
     for item in items:
         if isinstance(item, dict | list) or item is None:
             raise UserError(f"{where}: a value is a text, a number, true or false")
+        if isinstance(item, str) and (
+            "\0" in item or not is_utf8(item)
+        ):  # YAML has escapes for both
+            raise UserError(f"{where}: {item!a} is no text that could be typed")
         if isinstance(item, bool) and not switch:
             raise UserError(f"{where}: {str(item).lower()} is no value for it (quote a text)")
         if switch and not isinstance(item, bool):
