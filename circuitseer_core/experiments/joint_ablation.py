@@ -62,6 +62,9 @@ class Options(ExperimentOptions):
         description="without data: held-out (the probe's data without the probe), or a stored set",
     )
     limit: int = Field(100, ge=2, description="samples at most, by hash")
+    max_tokens: int | None = Field(
+        None, ge=2, description="longer samples are left out, before limit"
+    )
     further: int = Field(
         24, ge=0, description="of these, samples that also get the controls after the first three"
     )
@@ -160,7 +163,8 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     from circuitseer_core.detection.probe import samples_of
     from circuitseer_core.hashing import hash64
 
-    how: dict[str, Any] = {"limit": options.limit, "seed": options.seed}
+    longest = options.max_tokens
+    how: dict[str, Any] = {"limit": options.limit, "seed": options.seed, "max_tokens": longest}
     if options.data:
         return of_data(run, reference, options.data, **how)
     if options.set == "held-out":
@@ -168,6 +172,9 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     stored = samples_of(run.probe(), options.set)
     if not stored:
         raise UserError(f"this run has no {options.set} set")
+    stored = [sample for sample in stored if longest is None or sample.n_tokens <= longest]
+    if not stored:
+        raise UserError(f"every sample of the {options.set} set is longer than {longest} tokens")
     keys = hash64(options.seed, "joint", [sample.id for sample in stored])
     return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
 

@@ -87,6 +87,34 @@ def test_another_draw_under_a_kept_name_is_asked_for(made: Path) -> None:
     assert Run.open(made / "run").selection("kept").settings.seed == 5
 
 
+def test_a_card_lists_what_made_it_and_not_what_was_refused(made: Path, tmp_path: Path) -> None:
+    run = shutil.copytree(made / "run", tmp_path / "run")
+    data = made / "a.jsonl"
+    code, output = call("score", "--run", run, "--data", data, "--name", "other", "--heads", 1)
+    assert code == 0 and f"select --run {run} --scores other" in output
+    assert call("select", "--run", run, "--scores", "other", "--name", "others")[0] == 0
+    for words in (
+        ("detect", "--model", made / "model", "--probe", data, "--probe-size", 3),
+        ("score", "--data", data, "--heads", "7"),
+        ("select", "--scorer", "none", "--name", "bad"),
+    ):
+        assert call(words[0], "--run", run, *words[1:])[0] == 1
+    record = Run.open(run).record
+    assert record.state == "done" and record.commands[-1].stage == "select"
+    for name, scores in (("default", "default"), ("others", "other")):
+        out = tmp_path / name / "s.jsonl"
+        assert call("export", "--run", run, "--selection", name, "--out", out)[0] == 0
+        commands = json.loads((tmp_path / name / "s.jsonl.manifest.json").read_text())["commands"]
+        opened = Run.open(run)
+        assert commands[:3] == [
+            opened.detection.command, opened.scoring(scores).command, opened.selection(name).command
+        ]  # fmt: skip
+        card = (tmp_path / name / "README.md").read_text()
+        assert all(command in card for command in commands)
+        assert "--scorer none" not in card and "--heads 7" not in card
+        assert "on 6 probe samples" in card and f"`{made / 'model'}`" in card
+
+
 def test_joint_ablation(made: Path) -> None:
     code, output = call(
         "ablate", "--run", made / "run", "--heads", "0.1,1.2", "--data", made / "probe.jsonl"

@@ -98,6 +98,25 @@ class TestWithAModel:
         with pytest.raises(UserError, match="does not say what its probe came from"):
             EXPERIMENTS["joint-ablation"].run(run)
 
+    @pytest.mark.parametrize("of", ["probe", "held-out", "data"])
+    def test_longer_samples_leave_before_the_limit(
+        self, measured: Path, tmp_path: Path, of: str
+    ) -> None:
+        run = Run.open(measured)
+        lengths = sorted(run.probe()["n_tokens"])
+        longest = int(lengths[-1] if of == "held-out" else lengths[len(lengths) // 2])
+        options: dict[str, Any] = {"set": of, "limit": 2, "max_tokens": longest}
+        if of == "data":
+            short, long = "1 + 1?", "1 + 1 and so on " * 40
+            rows = [{"question": f"{n} {short if n % 4 == 0 else long}"} for n in range(16)]
+            lines = [json.dumps(row | {"answer": "2"}) for row in rows]
+            (tmp_path / "d.jsonl").write_text("\n".join(lines), encoding="utf-8")
+            options |= {"set": "held-out", "data": str(tmp_path / "d.jsonl"), "max_tokens": 60}
+        result = EXPERIMENTS["joint-ablation"].run(run, **options)
+        assert result.numbers["samples"] == 2
+        with pytest.raises(UserError, match="longer than|no sample can serve|nothing beside"):
+            EXPERIMENTS["joint-ablation"].run(run, **options | {"max_tokens": 2})
+
     def test_one_sample_of_other_data_is_enough(self, measured: Path, tmp_path: Path) -> None:
         data = tmp_path / "one.jsonl"
         data.write_text(json.dumps({"question": "1 + 1?", "answer": "2"}), encoding="utf-8")
