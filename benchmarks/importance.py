@@ -47,6 +47,13 @@ from circuitseer_core.model.encoding import Encoded, encode_for_loss
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 
+MODES = ("exact", "racing")
+WORDS = {
+    "max_difference": "largest |difference| of a loss change",
+    "overlap": "racing's heads among exact's",
+    "recall": "recall over orders",
+}
+
 
 def main() -> None:
     """Parse options, run the contenders, print and write the table."""
@@ -68,7 +75,7 @@ def main() -> None:
         contenders = {"a": bridge} | contenders
     layers = np.linspace(0, len(reference.layers) - 1, options.layers).round().astype(int).tolist()
     before = time_per_head(reference, samples, contenders, layers[::2], options.batch)
-    ours = {mode: run_ours(reference, rows, options, mode) for mode in ("exact", "racing")}
+    ours = {mode: run_ours(reference, rows, options, mode) for mode in options.modes.split(",")}
     after = time_per_head(reference, samples, contenders, layers[1::2], options.batch)
     timed = together(before, after, heads)
     result |= {
@@ -81,13 +88,17 @@ def main() -> None:
         result["ours"][mode] = run["numbers"] | {
             "floor_fraction": floor / rate / run["numbers"]["seconds"] if mode == "exact" else None
         }
-    result["max_difference"] = difference(ours["exact"]["table"], timed["delta"])
-    result["overlap"] = len(set(ours["exact"]["heads"]) & set(ours["racing"]["heads"]))
-    result["recall"] = recall(ours["exact"]["table"])
+    if "exact" in ours:
+        result["max_difference"] = difference(ours["exact"]["table"], timed["delta"])
+        result["recall"] = recall(ours["exact"]["table"])
+    if len(ours) == len(MODES):
+        result["overlap"] = len(set(ours["exact"]["heads"]) & set(ours["racing"]["heads"]))
     if options.bf16:
         low = load(options.model, "bf16")
         result["ours"]["exact bf16"] = run_ours(low, rows, options, "exact")["numbers"]
     report(result, heads, sum(s.n_tokens for s in samples))
+    if len(ours) < len(MODES):
+        return  # the file is of whole runs
     RESULTS.mkdir(exist_ok=True)
     name = f"importance-{reference.device.type}.json"
     (RESULTS / name).write_text(json.dumps(result, indent=2) + "\n")
@@ -106,6 +117,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--batch", type=int, default=4, help="samples a batch for (a), (b)")
     parser.add_argument("--stack-tokens", type=int, default=None)
     parser.add_argument("--dtype", default="auto")
+    parser.add_argument("--modes", default=",".join(MODES), help="ours; one alone writes no file")
     parser.add_argument("--bf16", action="store_true", help="also ours in bf16")
     return parser.parse_args()
 
@@ -282,13 +294,15 @@ def report(result: dict[str, Any], heads: int, tokens: int) -> None:
         s = row["seconds"]
         ratios = "".join(f"{b / s:7.2f}x" if b else f"{'—':>8}" for b in base)
         print(f"{name:34}{s:9.1f}{heads * tokens / s:13,.0f}{row['peak_gib']:7.2f}{ratios}")
-    print(f"largest |difference| of a loss change: {result['max_difference']}")
-    print(
-        f"racing's heads among exact's: {result['overlap']}; recall over orders: {result['recall']}"
-    )
-    fraction = result["ours"]["exact"]["floor_fraction"]
-    flops, rate = result["floor_flops"] / 1e12, result["matmul_flops"] / 1e9
-    print(f"unavoidable {flops:.2f} TFLOP at {rate:.0f} GFLOP/s: exact at {fraction:.0%} of that")
+    for name in ("max_difference", "overlap", "recall"):
+        if name in result:
+            print(f"{WORDS[name]}: {result[name]}")
+    if "exact" in result["ours"]:
+        fraction = result["ours"]["exact"]["floor_fraction"]
+        flops, rate = result["floor_flops"] / 1e12, result["matmul_flops"] / 1e9
+        print(
+            f"unavoidable {flops:.2f} TFLOP at {rate:.0f} GFLOP/s: exact at {fraction:.0%} of that"
+        )
 
 
 if __name__ == "__main__":
