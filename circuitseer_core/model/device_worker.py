@@ -1,7 +1,8 @@
 """One worker process of device_pool.py: does tasks on one device until its parent is done or gone.
 
 A thread reads the parent's socket, so that nothing is ever stuck between two full sockets, and so
-that a worker whose parent dies ends at once, in the middle of a forward pass. It writes no files.
+that a worker whose parent dies ends at once, in the middle of a forward pass, or while it imports
+what its service needs. It writes no files.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from itertools import count
 from multiprocessing.connection import Connection
 from queue import SimpleQueue
 from typing import Any
@@ -39,10 +41,11 @@ def main(descriptor: int) -> int:
             os._exit(1)  # nobody is there to hear it
 
     try:
-        service, device = _read(connection)
-        tasks: SimpleQueue[Any] = SimpleQueue()
-        threading.Thread(target=_receive, args=(connection, tasks), daemon=True).start()
-        for answer in service(device, iter(tasks.get, None), lambda n: send(TOLD, n)):
+        messages: SimpleQueue[bytes] = SimpleQueue()
+        threading.Thread(target=_receive, args=(connection, messages), daemon=True).start()
+        service, device = _next(messages)
+        tasks = (_next(messages) for _ in count())
+        for answer in service(device, tasks, lambda n: send(TOLD, n)):
             send(ANSWER, answer)
     except UserError as error:
         send(REFUSED, str(error))
@@ -52,17 +55,18 @@ def main(descriptor: int) -> int:
     return 0
 
 
-def _read(connection: Connection) -> Any:
-    """The next message; the process ends where there will be none."""
-    try:
-        return pickle.loads(connection.recv_bytes())  # noqa: S301 (from our own parent)
-    except (EOFError, OSError):
-        os._exit(1)
+def _next(messages: SimpleQueue[bytes]) -> Any:
+    """The next message; what it names is imported here and not in the thread that reads."""
+    return pickle.loads(messages.get())  # noqa: S301 (from our own parent)
 
 
-def _receive(connection: Connection, tasks: SimpleQueue[Any]) -> None:
+def _receive(connection: Connection, messages: SimpleQueue[bytes]) -> None:
+    """Read until there will be no more; then the process ends."""
     while True:
-        tasks.put(_read(connection))
+        try:
+            messages.put(connection.recv_bytes())
+        except (EOFError, OSError):
+            os._exit(1)
 
 
 if __name__ == "__main__":

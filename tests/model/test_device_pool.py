@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,8 @@ from circuitseer_core.model.device_pool import DevicePool, Stream
 from tests.support import device_service as service
 
 ROOT = Path(__file__).parents[2]
+PATIENCE_S = 240
+"""For a process that is to end by itself."""
 
 
 class Heard(list[str]):
@@ -52,6 +56,32 @@ def test_a_killed_workers_tasks_are_done_by_the_others(tmp_path: Path) -> None:
     begun = [int(path.name.split("-")[0]) for path in tmp_path.iterdir()]
     assert sorted(begun) == sorted([*range(8), 3]), "only the task it died at is done again"
     assert sum(progress) == 16, "what the dead worker had told is taken back"
+
+
+def test_a_worker_whose_parent_dies_while_it_imports_ends(tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    (tmp_path / "endless.py").write_text(
+        "import pathlib, time\n"
+        f"pathlib.Path({str(begun)!r}).touch()\n"
+        "while True:\n    time.sleep(0.05)\n"
+    )
+    ours, worker_end = socket.socketpair()
+    worker = subprocess.Popen(
+        [sys.executable, "-m", "circuitseer_core.model.device_worker", str(worker_end.fileno())],
+        pass_fds=[worker_end.fileno()],
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{tmp_path}"},
+    )
+    worker_end.close()
+    try:
+        with Connection(ours.detach()) as connection:
+            connection.send_bytes(b"cendless\nservice\n.")  # a pickle: the module's attribute
+            while not begun.exists():
+                assert worker.poll() is None
+                time.sleep(0.05)
+        assert worker.wait(PATIENCE_S) == 1
+    finally:
+        worker.kill()
+        worker.wait()
 
 
 def test_with_the_last_worker_the_run_ends_in_one_line() -> None:
