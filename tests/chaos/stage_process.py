@@ -24,12 +24,13 @@ import torch
 from circuitseer_core import files
 from circuitseer_core.calibration import calibrate as _calibrate  # noqa: F401 (preloaded)
 from circuitseer_core.cli.main import main
-from circuitseer_core.detection import detect as _detect  # noqa: F401 (preloaded)
+from circuitseer_core.detection import detect as _detect
 from circuitseer_core.export import write as _write  # noqa: F401 (preloaded)
 from circuitseer_core.scoring import engine as _engine  # noqa: F401 (preloaded)
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload([__name__])
+STACK_TOKENS = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +64,8 @@ def _run(words: list[str], log: str, fault: Fault) -> None:
     sys.stdout, sys.stderr = os.fdopen(1, "w"), os.fdopen(2, "w")
     os.environ["OMP_NUM_THREADS"] = "1"
     torch.set_num_threads(1)
+    # Stacks are found by timing, and another stack rounds differently: here numbers are compared.
+    vars(_detect)["find_stack_tokens"] = lambda *_, **__: STACK_TOKENS
     _plant(fault)
     sys.argv = ["circuitseer", *words]
     main()

@@ -61,9 +61,9 @@ def test_a_stopped_detection_goes_on_from_the_losses_it_has(
             stages.run_detection(tmp_path / "run", settings, show=False)
     kept = len(pd.read_parquet(tmp_path / "run" / "losses-probe.parquet"))
     assert 8 <= kept < 24
-    clean = probes.clean_losses
+    clean = probes.losses_of
     monkeypatch.setattr(
-        probes, "clean_losses", lambda r, batch: (passes.append(batch.size), clean(r, batch))[1]
+        probes, "losses_of", lambda r, members: (passes.append(len(members)), clean(r, members))[1]
     )
     run = stages.run_detection(tmp_path / "run", settings, show=False)
     assert sum(passes) == 24 - kept
