@@ -434,11 +434,8 @@ def difference(wanted: Path, run: Path) -> bool:
             frame = pd.read_parquet(folder / name)
             keys = [key for key in ORDER if key in frame] if "importance" in str(name) else []
             frames.append(frame.sort_values(keys, ignore_index=True) if keys else frame)
-        # A stack halved for want of memory rounds differently, and a loss change near 0 has no
-        # digits for a relative bound alone.
-        absolute = 1e-5 if {"delta_loss", "importance"} & set(frames[0]) else 1e-8
         try:
-            pd.testing.assert_frame_equal(*frames, atol=absolute)
+            pd.testing.assert_frame_equal(*frames)
         except AssertionError as error:
             raise Wrong(f"{name}: {' '.join(str(error).split())[:300]}") from error
         exact &= _same_bits(*frames)

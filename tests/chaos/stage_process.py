@@ -132,7 +132,7 @@ def _plant_clock(seed: int) -> None:
     time.time = lambda: real() + rng.uniform(-3e7, 3e7)
 
 
-def gone(session: int, patience_s: float = 300.0) -> bool:
+def gone(session: int, patience_s: float = 30.0) -> bool:
     """Whether every process of a session ends within the time given; what stays is killed."""
     deadline = time.monotonic() + patience_s
     while members := _members(session):

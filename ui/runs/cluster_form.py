@@ -16,7 +16,8 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.wording import count, duration
 from ui import judgements
-from ui.shell import link_to, watch_run
+from ui.runs.starting import start_and_watch
+from ui.shell import link_to
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
@@ -63,17 +64,8 @@ def cluster_form(run: Run | None) -> None:
         )
         st.caption(estimate, width="content")
     if wishes.granted("cluster"):
-        _start(run, step)
+        start_and_watch(run.path, [step])
     show_commands("The command this runs", commands.as_typed(step), key="cluster_command")
-
-
-def _start(run: Run, step: list[str]) -> None:
-    try:
-        jobs.start(run.path, [step])
-    except UserError as error:
-        st.error(literal(error), icon=":material/error:")
-    else:
-        watch_run(run.path.name)
 
 
 def _settings() -> dict[str, Any]:

@@ -22,7 +22,8 @@ from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
 from ui.runs.data_input import SAME, choose_data, choose_fields, preview
-from ui.shell import BUNDLED, watch_run
+from ui.runs.starting import start_and_watch
+from ui.shell import BUNDLED
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
@@ -71,7 +72,7 @@ def form(run: Run | None) -> None:
         key="start",
     )
     if wishes.granted("start"):
-        _start(path, steps)
+        start_and_watch(path, steps)
 
 
 def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] | None]:
@@ -80,15 +81,6 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
         st.caption(f"In run **{inline(run.name)}**, with the heads measured there.")
         return run.path, _score_steps(run.path, run, None)
     return _detect_steps(plan)
-
-
-def _start(path: Path, steps: list[list[str]]) -> None:
-    try:
-        jobs.start(path, steps)
-    except UserError as error:
-        st.error(literal(error), icon=":material/error:")
-        return
-    watch_run(path.name)
 
 
 def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:

@@ -14,7 +14,7 @@ from circuitseer_core.runs.records import ImportedScores
 from circuitseer_core.scoring.import_scores import ImportSettings
 from ui import judgements
 from ui.runs.data_input import choose_data
-from ui.shell import watch_run
+from ui.runs.starting import start_and_watch
 from ui.widgets import wishes
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
@@ -59,12 +59,7 @@ def import_form(run: Run | None) -> None:
         args=["import"],
     )
     if wishes.granted("import") and step is not None:
-        try:
-            jobs.start(run.path, [step])
-        except UserError as error:
-            st.error(literal(error), icon=":material/error:")
-        else:
-            watch_run(run.path.name)
+        start_and_watch(run.path, [step])
     if step is not None:
         show_commands("The command this runs", commands.as_typed(step), key="import_command")
 
