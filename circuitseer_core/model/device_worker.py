@@ -12,6 +12,7 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 from collections.abc import Callable, Iterator
 from itertools import count
 from multiprocessing.connection import Connection
@@ -50,8 +51,9 @@ def main(descriptor: int) -> int:
     except UserError as error:
         send(REFUSED, str(error))
     except Exception as error:
+        traceback.print_exc()  # before the parent hears of it, which then ends this process
         send(FAILED, f"{type(error).__name__}: {one_line(error)}")
-        raise
+        raise SystemExit(1) from error
     return 0
 
 
