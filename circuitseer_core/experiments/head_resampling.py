@@ -8,9 +8,11 @@ forward passes than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
@@ -20,6 +22,7 @@ from circuitseer_core.experiments.experiment import (
     ExperimentOptions,
     ModelDevice,
 )
+from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
@@ -45,9 +48,15 @@ class RescoringOptions(ExperimentOptions):
 
 
 def rescored(
-    run: Run, chosen: Sequence[Head], sets: Sequence[Sequence[Head]], options: RescoringOptions
+    run: Run,
+    name: str,
+    chosen: Sequence[Head],
+    sets: Sequence[Sequence[Head]],
+    options: RescoringOptions,
 ) -> dict[str, Any]:
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
+
+    ``name``: of the experiment, under which the scores are kept as they are made.
 
     Returns:
         rows, sets, and means over the sets: spearman, overlap_soft, overlap_top; and of
@@ -67,7 +76,7 @@ def rescored(
     reference = load_run_model(run.model, run.model.dtype, options.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
-    scores = scores_under(reference, encoded, [chosen, *sets], options.scorer)
+    scores = scores_under(run, name, reference, encoded, [chosen, *sets], options.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
     scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
     k = rows_of(options.fraction, len(scores))
@@ -90,16 +99,20 @@ def rescored(
 
 
 def scores_under(
+    run: Run,
+    name: str,
     reference: ReferenceModel,
     encoded: Sequence[EncodedText],
     sets: Sequence[Sequence[Head]],
     scorer: str,
 ) -> Floats:
-    """(n, sets) scores of n encoded texts by the mean profile of each set of heads."""
+    """(n, sets) scores of n encoded texts by the mean profile of each set of heads; kept batch by
+    batch under ``name``."""
     import torch
 
     from circuitseer_core.model.batches import group_by_tokens, pad
     from circuitseer_core.model.memory import in_halves
+    from circuitseer_core.runs.progress import Progress
     from circuitseer_core.scoring.profiles import HeadPlan, observe
     from circuitseer_core.scoring.scorers import attention_scores
 
@@ -109,6 +122,10 @@ def scores_under(
     for row, heads in enumerate(sets):
         mixing[row, [union.index(head) for head in heads]] = 1 / len(heads)
     out = np.full((len(encoded), len(sets)), np.nan)
+
+    kept = KeptParts(
+        run, f"{name}-scores", str(reference.dtype), scorer, sets, [text.ids for text in encoded]
+    )
 
     def scores(group: Sequence[int]) -> Floats:
         batch = [encoded[i] for i in group]
@@ -124,10 +141,15 @@ def scores_under(
         )
         return attention_scores(profiles, flat, lengths, special)[scorer]
 
-    for group in group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS):
-        device = reference.device
-        for part, own in in_halves(group, scores, device, lambda i: len(encoded[i].ids)):
-            out[part] = own
+    def measured(group: Sequence[int]) -> pd.DataFrame:
+        parts = in_halves(group, scores, reference.device, lambda i: len(encoded[i].ids))
+        return pd.DataFrame(np.concatenate([own for _, own in parts]))
+
+    groups = group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS)
+    with Progress(run, name, len(encoded), unit="samples", phase="scores anew") as progress:
+        for at, group in enumerate(groups):
+            part = kept.part(f"{at:04d}", partial(measured, group), progress, len(group))
+            out[group] = part.to_numpy()
     return out
 
 

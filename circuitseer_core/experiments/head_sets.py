@@ -7,21 +7,16 @@ Random sets never hold one of the k best, and are a stable hash of (seed, number
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-import pyarrow as pa
 
 from circuitseer_core.aliases import Floats, Head
-from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.answers import extract_answer, lists_options, same_answer
-from circuitseer_core.experiments.experiment import FOLDER
-from circuitseer_core.files import write_parquet
-from circuitseer_core.hashing import short_hash
+from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -86,10 +81,7 @@ def sets_of(
 
 
 class SetMeasurements:
-    """Losses and answers under sets of heads, part by part in RUN/experiments/NAME-HASH/.
-
-    The hash is that of the model, the samples and the sets, so parts of other work are never read.
-    """
+    """Losses and answers under sets of heads, kept part by part (kept_parts.py)."""
 
     def __init__(
         self, run: Run, reference: ReferenceModel, name: str, sets: Sequence[HeadSet]
@@ -107,7 +99,7 @@ class SetMeasurements:
         from circuitseer_core.experiments.head_maps import stack_tokens
         from circuitseer_core.model.batches import group_by_tokens, loss_batch
 
-        folder = self._folder("losses", samples)
+        kept = self._kept("losses", samples)
         budget = max(1, stack_tokens(self._run, self.reference) // SETS_AT_ONCE)
         out = np.full((len(self.sets), len(samples)), np.nan)
         groups = group_by_tokens([sample.n_tokens for sample in samples], budget)
@@ -123,8 +115,8 @@ class SetMeasurements:
                         )
                     return pd.DataFrame(set_losses.T)
 
-                path = folder / f"part-{at:04d}-{start:04d}.parquet"
-                part = _kept(path, measure, progress, len(chunk) * len(group))
+                units = len(chunk) * len(group)
+                part = kept.part(f"{at:04d}-{start:04d}", measure, progress, units)
                 out[start : start + len(chunk), group] = part.to_numpy().T
         return out
 
@@ -132,41 +124,21 @@ class SetMeasurements:
         self, samples: Sequence[Encoded], max_new_tokens: int, progress: Progress
     ) -> pd.DataFrame:
         """A row a (set, sample): set, id, answer, correct; answers are greedy and ablated."""
-        folder = self._folder(f"answers-{max_new_tokens}", samples)
+        kept = self._kept(f"answers-{max_new_tokens}", samples)
         frames = []
         for at, each in enumerate(self.sets):
 
             def measure(each: HeadSet = each) -> pd.DataFrame:
                 return _answered(self.reference, samples, each, max_new_tokens)
 
-            part = _kept(folder / f"part-{at:04d}.parquet", measure, progress, len(samples))
+            part = kept.part(f"{at:04d}", measure, progress, len(samples))
             frames.append(part.assign(set=at))
         return pd.concat(frames, ignore_index=True)[["set", "id", "answer", "correct"]]
 
-    def _folder(self, what: str, samples: Sequence[Encoded]) -> Path:
+    def _kept(self, what: str, samples: Sequence[Encoded]) -> KeptParts:
         tokens = [(sample.id, sample.ids, sample.loss_from) for sample in samples]
-        mark = short_hash(
-            repr((self._run.model.weights_hash, str(self.reference.dtype), self._ablated, tokens))
-        )
-        return self._run.path / FOLDER / f"{self._name}-{what}-{mark}"
-
-
-def _kept(
-    path: Path, measure: Callable[[], pd.DataFrame], progress: Progress, units: int
-) -> pd.DataFrame:
-    """The part at ``path``, measured now where it is not there whole."""
-    if path.is_file() and not is_damaged(path):
-        try:
-            part = pd.read_parquet(path)
-            progress.skip(units)
-            return part
-        except (OSError, pa.ArrowException):
-            pass  # cut off by a full disk, say: measured again
-    part = measure()
-    part.columns = part.columns.astype(str)
-    write_parquet(path, part)
-    progress.advance(units)
-    return part
+        dtype = str(self.reference.dtype)
+        return KeptParts(self._run, f"{self._name}-{what}", dtype, self._ablated, tokens)
 
 
 def _answered(

@@ -32,6 +32,7 @@ from circuitseer_core.experiments.experiment import (
     ExperimentResult,
     ModelDevice,
 )
+from circuitseer_core.experiments.head_sets import BEST, CLEAN, SAME, HeadSet, SetMeasurements
 from circuitseer_core.experiments.held_out import Words, held_out, of_data
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -74,7 +75,8 @@ class Options(ExperimentOptions):
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
-    """See the head of this module. Without scores, heads and controls are the default share's.
+    """See the head of this module. Goes on where an earlier try stopped. Without scores, heads and
+    controls are the default share's.
 
     Raises:
         UserError: no detection yet, no usable sample, or the model cannot be loaded.
@@ -85,7 +87,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
 
     reference = load_run_model(run.model, run.model.dtype, chosen.device)
     samples = _samples(run, reference, chosen)
-    losses = _losses(reference, samples, [heads, *controls], chosen.further)
+    losses = _losses(run, reference, samples, [heads, *controls], chosen.further)
     controls = controls[: len(losses) - 2]
     table = loss_table(losses, [heads, *controls])
     single = run.heads().set_index(["layer", "head"])["importance"]
@@ -141,21 +143,30 @@ def head_sets(run: Run, options: Options) -> tuple[list[Head], list[list[Head]]]
 
 
 def _losses(
-    reference: ReferenceModel, samples: Sequence[Encoded], sets: Sequence[Sequence[Head]], some: int
+    run: Run,
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    sets: Sequence[Sequence[Head]],
+    some: int,
 ) -> Floats:
     """(1 + sets, n) losses; NaN where a control after the first ones was left out."""
-    from circuitseer_core.detection.joint import joint_loss
     from circuitseer_core.runs.progress import Progress
 
-    first, further = sets[: 1 + FIRST_DRAWS], sets[1 + FIRST_DRAWS :]
+    clean = HeadSet(CLEAN, ())
+    named = [
+        HeadSet(BEST if at == 0 else SAME, tuple(sorted(heads)), draw=at - 1)
+        for at, heads in enumerate(sets)
+    ]
+    first, further = named[: 1 + FIRST_DRAWS], named[1 + FIRST_DRAWS :]
     few = samples[:some] if further else []
-    with Progress(None, "joint ablation", len(samples) + len(few), unit="samples") as progress:
-        losses = joint_loss(reference, samples, first, on_samples=progress.advance)
+    total = len(samples) * (1 + len(first)) + len(few) * len(further)
+    with Progress(run, NAME, total, unit="set x sample") as progress:
+        losses = SetMeasurements(run, reference, NAME, [clean, *first]).losses(samples, progress)
         if not few:
             return losses
-        others = joint_loss(reference, few, further, on_samples=progress.advance)
+        others = SetMeasurements(run, reference, NAME, further).losses(few, progress)
     unknown = np.full((len(further), len(samples) - len(few)), np.nan)
-    return np.concatenate([losses, np.concatenate([others[1:], unknown], axis=1)])
+    return np.concatenate([losses, np.concatenate([others, unknown], axis=1)])
 
 
 def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:

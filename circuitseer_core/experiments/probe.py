@@ -216,9 +216,4 @@ def _rescored(
     parts = [rule(everyone, half, rng) for rule in probe.rules().values()]
     parts += list(probe.sources().values())
     sets = [[estimates.heads[i] for i in probe.best(rows)] for rows in parts]
-    return rescored(
-        run,
-        heads,
-        sets,
-        options,
-    )
+    return rescored(run, NAME, heads, sets, options)

@@ -13,6 +13,7 @@ over the heads, says whether importance goes with being a sink, or with not bein
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -33,6 +34,7 @@ from circuitseer_core.experiments.experiment import (
 )
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, scored_texts
 from circuitseer_core.experiments.intervals import of_mean
+from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.evidence import Evidence
@@ -51,7 +53,7 @@ class Options(ExperimentOptions):
 
 
 def run(run: Run, **options: Any) -> ExperimentResult:
-    """See the head of this module.
+    """See the head of this module. Goes on where an earlier try stopped.
 
     Raises:
         UserError: no scores or texts, or the model cannot be loaded.
@@ -112,6 +114,7 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
     heads = reference.heads
     plan = HeadPlan([[head] for head in heads], reference.device)
     shares = np.full((len(encoded), len(heads)), np.nan)
+    kept = KeptParts(run, NAME, str(reference.dtype), encoded)
 
     def on_first_token(group: Sequence[int]) -> Floats:
         batch = [encoded[i] for i in group]
@@ -119,12 +122,15 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
         profiles = observe(reference, pad(batch, reference.device), lengths, plan)
         return profiles.observed[..., 0].cpu().numpy()
 
-    with Progress(None, "sinks", len(encoded), unit="samples") as progress:
-        for group in group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS):
-            device = reference.device
-            for part, own in in_halves(group, on_first_token, device, lambda i: len(encoded[i])):
-                shares[part] = own
-                progress.advance(len(part))
+    def measured(group: Sequence[int]) -> pd.DataFrame:
+        parts = in_halves(group, on_first_token, reference.device, lambda i: len(encoded[i]))
+        return pd.DataFrame(np.concatenate([own for _, own in parts]))
+
+    with Progress(run, NAME, len(encoded), unit="samples") as progress:
+        groups = group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS)
+        for at, group in enumerate(groups):
+            part = kept.part(f"{at:04d}", partial(measured, group), progress, len(group))
+            shares[group] = part.to_numpy()
     usable = np.isfinite(shares).all(axis=1)
     if usable.sum() < 2:
         raise UserError("the model's attention is not finite on these samples")

@@ -97,12 +97,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     if chosen.rescore:
         picks = [[estimates.heads[i] for i in rows] for rows in sets[: chosen.sets]]
-        numbers["rescored"] = rescored(
-            run,
-            heads,
-            picks,
-            chosen,
-        )
+        numbers["rescored"] = rescored(run, NAME, heads, picks, chosen)
     title = "Would another probe choose the same heads?"
     return ExperimentResult(
         NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS

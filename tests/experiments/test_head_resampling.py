@@ -16,26 +16,14 @@ from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
 from tests.support.crafted_run import add_scores
+from tests.support.measured_run import measured_run
 from tests.support.records import edit_run
 
 
 @pytest.fixture(scope="module")
 def measured(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A tiny model, its importances by the real first stage, and a scoring's settings and texts."""
-    pytest.importorskip("torch")
-    from circuitseer_core.detection.detect import detect
-    from circuitseer_core.detection.settings import DetectSettings
-    from tests.support.tiny_models import save_tiny
-
-    folder = tmp_path_factory.mktemp("measured")
-    model = save_tiny(folder / "model", bos=True)
-    rows = [{"question": f"What is {i} + {2 * i}?", "answer": f"{3 * i}"} for i in range(12)]
-    data = folder / "sums.jsonl"
-    data.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
-    run = Run.create(folder / "run")
-    settings = DetectSettings(model=str(model), probe=[str(data)], probe_size=8, stack_tokens=512)
-    detect(run, settings, show=False)
-    return run.path
+    """Shared by the tests here; those that change it take a copy."""
+    return measured_run(tmp_path_factory.mktemp("measured")).path
 
 
 def _score_settings(run: Run, **settings: Any) -> Run:
@@ -149,11 +137,12 @@ class TestWithAModel:
         from circuitseer_core.scoring.profiles import HeadPlan, observe
         from circuitseer_core.scoring.scorers import attention_scores
 
-        reference, _ = load_model(Run.open(measured).record.model.id)
+        run = Run.open(measured)
+        reference, _ = load_model(run.record.model.id)
         texts = ["A short one.", "Another text, and a longer one: 12 + 30 = 42.", "x = 5, so 3x?"]
         encoded = encode_texts(reference.tokenizer, texts, 64)
         sets = [[(0, 0), (1, 2)], [(1, 1), (1, 2), (0, 3)]]
-        got = scores_under(reference, encoded, sets, "divergence")
+        got = scores_under(run, "try", reference, encoded, sets, "divergence")
         for text, row in zip(encoded, got, strict=True):
             length = np.array([len(text.ids)])
             profiles = observe(
@@ -171,12 +160,12 @@ class TestWithAModel:
         run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
         rescoring = RescoringOptions(rescore=20, fraction=0.25)
         chosen = [(0, 0), (1, 2)]
-        same = rescored(run, chosen, [chosen, chosen], rescoring)
+        same = rescored(run, "try", chosen, [chosen, chosen], rescoring)
         assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (
             20, pytest.approx(1.0), 1.0, 1.0,
         )  # fmt: skip
         assert same["overlap_soft_beyond_floor"] == pytest.approx(1.0)
-        other = rescored(run, chosen, [[(0, 1), (1, 3)]], rescoring)
+        other = rescored(run, "try", chosen, [[(0, 1), (1, 3)]], rescoring)
         assert other["spearman"] < 0.99
 
     def test_stability_reports_the_rescoring(self, measured: Path) -> None:

@@ -1,0 +1,46 @@
+"""Parts of a long measurement, kept as they are made, so that a stopped experiment goes on.
+
+They lie in RUN/experiments/NAME-HASH/. The hash is of all that they depend on, so parts of other
+work are never read; batches have to be the same in every try, so they must not go by timing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+
+from circuitseer_core.checksums import is_damaged
+from circuitseer_core.experiments.experiment import FOLDER
+from circuitseer_core.files import write_parquet
+from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
+
+
+class KeptParts:
+    """The parts of one measurement ``name`` of a run; ``depends`` is whatever decides them."""
+
+    def __init__(self, run: Run, name: str, *depends: Any) -> None:
+        mark = short_hash(repr((run.model.weights_hash, *depends)))
+        self.folder = run.path / FOLDER / f"{name}-{mark}"
+
+    def part(
+        self, name: str, measure: Callable[[], pd.DataFrame], progress: Progress, units: int
+    ) -> pd.DataFrame:
+        """The part ``name``, measured now where it is not there whole; ``units`` of progress."""
+        path = self.folder / f"part-{name}.parquet"
+        if path.is_file() and not is_damaged(path):
+            try:
+                part = pd.read_parquet(path)
+                progress.skip(units)
+                return part
+            except (OSError, pa.ArrowException):
+                pass  # cut off by a full disk, say: measured again
+        part = measure()
+        part.columns = part.columns.astype(str)
+        write_parquet(path, part)
+        progress.advance(units)
+        return part
