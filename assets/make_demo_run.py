@@ -16,11 +16,14 @@ fp32, every head on every problem of the probe):
     validate length, random-heads, temperature, sinks
     validate stability --set rescore=60
     validate joint-ablation --set data=scored.jsonl --set limit=60
+    score  --data scored.jsonl --dtype fp32 --name readings --head-features --head-feature-rows 0
+    calibrate --scores readings --target steps --name steps --within-sources --permutations 20
 
 (Intervals of joint-ablation were added later, from the means and standard errors that it keeps.)
 
-Texts stay out: those of the demo corpus come from the installed data packages by id. Folder names
-of the machine it ran on are cut to file names.
+Texts stay out: those of the demo corpus come from the installed data packages by id. So does the
+scoring with head readings, which is large and scores as ``default`` does: its calibration is what
+the app shows. Folder names of the machine it ran on are cut to file names.
 """
 
 from __future__ import annotations
@@ -37,6 +40,7 @@ import pyarrow.parquet as pq
 
 TARGET = Path(__file__).parent / "demo-run"
 TEXTS = ("prompt", "response", "original")
+LEFT_OUT = Path("scores", "readings")
 SHARE = 7
 """Problems of each source in the probe."""
 _FOLDERS = re.compile(r"(?:/[\w.-]+)+/([\w.-]+)")
@@ -46,13 +50,16 @@ def main(source: Path) -> None:
     """Copy the tables without texts, the JSON files without folders."""
     shutil.rmtree(TARGET, ignore_errors=True)
     for path in sorted(source.rglob("*")):
+        if LEFT_OUT in path.relative_to(source).parents:
+            continue
         target = TARGET / path.relative_to(source)
         if path.suffix == ".parquet":
             write(target, without_texts(pq.read_table(path)))
         elif path.suffix == ".json" and path.name not in ("progress.json", "job.json"):
             target.parent.mkdir(parents=True, exist_ok=True)
             content = without_folders(json.loads(path.read_text(encoding="utf-8")))
-            target.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+            many = None if path.name == "calibration.json" else 2  # a million numbers of weights
+            target.write_text(json.dumps(content, indent=many, ensure_ascii=False) + "\n")
     manifest = TARGET / "run.json"
     run = json.loads(manifest.read_text(encoding="utf-8")) | {"name": TARGET.name}
     manifest.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n")
