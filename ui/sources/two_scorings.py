@@ -12,10 +12,10 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.correlation import ranks
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.two_scorings import Agreement, Matched, agreement, matched
 from circuitseer_core.figures.two_scorings import percentiles
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import DEFAULT_FRACTION
+from circuitseer_core.selection.two_scorings import Agreement, Matched, agreement, matched
 from circuitseer_core.wording import count, percent, signed
 from ui import cached_scores
 from ui.cached_scores import HASH

@@ -9,8 +9,8 @@ from scipy import stats
 
 from circuitseer_core import correlation
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import two_scorings
-from circuitseer_core.experiments.two_scorings import agreement, matched
+from circuitseer_core.selection import two_scorings
+from circuitseer_core.selection.two_scorings import agreement, matched
 
 IDS = pa.array([f"s{i}" for i in range(400)])
 
