@@ -15,7 +15,7 @@ run = require_run()
 sentence = st.container(key="summary")
 tiles = folding_columns(4, "numbers")
 for column, (label, value, hint) in zip(tiles, facts.numbers(run), strict=True):
-    column.metric(label, value, help=hint or None, border=True)
+    column.metric(label, value, help=hint or None, border=True, height="stretch")
 
 if run.selections():
     decision.show(run)

@@ -25,7 +25,8 @@ with right:
 if not live_model.asked(run):
     with slot:
         st.caption(
-            "The model runs in this process. Once it is loaded, every change is answered at once."
+            "The model runs in this process. Once it is loaded, every change is answered without "
+            "another click."
         )
     st.stop()
 if heads is None or not text.prompt:

@@ -245,7 +245,7 @@ def _raw_in_markdown(tree: ast.Module) -> Iterator[str]:
 
 def _interpolated(node: ast.expr) -> Iterator[ast.expr]:
     """What f-strings in an expression interpolate, outside the escaping function."""
-    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("inline", "literal"):
+    if isinstance(node, ast.Call) and ast.unparse(node.func) in ("inline", "literal", "prose"):
         return
     for child in ast.iter_child_nodes(node):
         if isinstance(child, ast.FormattedValue):

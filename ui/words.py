@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from circuitseer_core.model.demo import MODEL_NAME
 from circuitseer_core.wording import signed
@@ -56,6 +57,13 @@ def short_model(name: str) -> str:
 def correlation(value: float) -> str:
     """A correlation with its sign and two digits; "undefined" for NaN."""
     return "undefined" if np.isnan(value) else signed(value)
+
+
+def in_column(values: pd.Series) -> list[str]:
+    """Numbers that stand below one another: four digits each, or all of them whole."""
+    if (values.dropna() % 1 == 0).all():
+        return ["none" if pd.isna(v) else f"{v:,.0f}" for v in values]
+    return ["none" if pd.isna(v) else f"{v:#.4g}".rstrip(".") for v in values]
 
 
 def size(count: int) -> str:

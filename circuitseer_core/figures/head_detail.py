@@ -22,6 +22,7 @@ from circuitseer_core.figures.style import (
     short,
     spread_evenly,
 )
+from circuitseer_core.wording import percent
 
 
 def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
@@ -132,7 +133,7 @@ def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.
             hovertemplate="ΔL %{x:+.4f}<extra></extra>",
         )
     )
-    chances = ["–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]]
+    chances = ["–" if pd.isna(p) else percent(p) for p in table["probability"]]
     note_right(fig, range(len(table)), chances, theme)
     pin_margins(fig, left=room_for(labels), right=56, top=24)
     return fig
@@ -153,7 +154,7 @@ def run_scatter(pairs: pd.DataFrame, names: tuple[str, str], *, theme: Theme = L
     fig = figure(
         theme,
         height=430,
-        xaxis=axis | {"title": {"text": f"ΔL in {plain(names[0])} (nats)"}},
+        xaxis=axis | {"title": {"text": f"ΔL in {plain(names[0])} (nats), square-root scale"}},
         yaxis=axis | {"title": {"text": f"ΔL in {plain(names[1])} (nats)"}},
     )
     low = squash(pairs[["importance_a", "importance_b"]].to_numpy().min(), limit, "sqrt")
@@ -236,7 +237,7 @@ def importance_by_sink(
             "showgrid": True,
         },
         yaxis={
-            "title": {"text": "ΔL (nats)"},
+            "title": {"text": "ΔL (nats), square-root scale"},
             "tickvals": squash(np.array(ticks), limit, "sqrt"),
             "ticktext": labels,
         },

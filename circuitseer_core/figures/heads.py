@@ -24,6 +24,7 @@ from circuitseer_core.figures.style import (
     figure,
     pin_margins,
     plain,
+    short,
     template,
 )
 
@@ -273,28 +274,31 @@ def source_maps(
     their estimates rest on a pilot.
     """
     parts = {name: per_source[per_source["source"] == name] for name in sources}
-    maps = {f"{name} (n = {int(part['n'].max()):,})": grid(part) for name, part in parts.items()}
-    if len(sources) == 2:
-        one, other = maps.values()
-        maps[f"{sources[0]} − {sources[1]}"] = one - other
-    measured = {name: values.copy() for name, values in maps.items()}
-    for values in measured.values():
+    maps = [grid(part) for part in parts.values()]
+    titles = [
+        f"{plain(short(name))}<br>n = {int(part['n'].max()):,}" for name, part in parts.items()
+    ]
+    if len(maps) == 2:
+        titles.append("<br>− ".join(plain(short(name)) for name in sources))
+        maps.append(maps[0] - maps[1])
+    measured = [values.copy() for values in maps]
+    for values in measured:
         for layer, head in raced:
             values[layer, head] = np.nan
-    limit = limit_of(np.concatenate([m.ravel() for m in measured.values()]))
+    limit = limit_of(np.concatenate([m.ravel() for m in measured]))
     fig = make_subplots(
         rows=1,
         cols=len(maps),
-        subplot_titles=[plain(name) for name in maps],
+        subplot_titles=titles,
         shared_yaxes=True,
         horizontal_spacing=0.03,
     )
-    layers = next(iter(maps.values())).shape[0]
+    layers = maps[0].shape[0]
     fig.update_layout(template=template(theme), height=int(np.clip(layers * 9 + 110, 280, 760)))
-    pin_margins(fig, left=48, right=64, top=36)
-    for column, (name, values) in enumerate(maps.items(), start=1):
+    pin_margins(fig, left=48, right=64, top=48)
+    for column, (known, values) in enumerate(zip(measured, maps, strict=True), start=1):
         last = "ΔL (nats)" if column == len(maps) else None
-        heat = _heat(measured[name], limit, "sqrt", theme, colour_title=last)
+        heat = _heat(known, limit, "sqrt", theme, colour_title=last)
         fig.add_trace(heat, row=1, col=column)
         for trace in _estimates(values, raced, limit, "sqrt", theme) if raced else ():
             fig.add_trace(trace, row=1, col=column)

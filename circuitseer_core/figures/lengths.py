@@ -157,4 +157,5 @@ def length_bars(
     fig.update_xaxes(title_text=f"{plain(unit)} of the prompt", type="category")
     fig.update_yaxes(title_text="rows")
     pin_margins(fig, top=8)
+    fig.update_xaxes(automargin=True)  # on a narrow page the names stand aslant
     return fig

@@ -54,7 +54,8 @@ def profile_bars(
     if 1 + spread <= top:
         fig.add_hrect(
             y0=max(0.0, 1 - spread), y1=1 + spread, fillcolor=theme.muted, opacity=0.1,
-            line_width=0, layer="below",
+            line_width=0, layer="below", annotation_text="mean ± 1 sd",
+            annotation_position="top right", annotation_font={"size": 11, "color": theme.muted},
         )  # fmt: skip
     else:  # a band beyond the axis would be a grey box that says nothing
         fig.add_annotation(

@@ -37,6 +37,12 @@ class GoNoGo:
     decision: Decision
     sentence: str
 
+    @property
+    def reason(self) -> str:
+        """The sentence without the decision's word, for where that stands beside it."""
+        reason = self.sentence.partition(": ")[2]
+        return reason[:1].upper() + reason[1:]
+
 
 def measured(run: Run, settings: SelectionSettings, drawing: Drawing) -> Distinctness | None:
     """Tell a draw of a run from its rivals; None where soft draws of random heads are not defined.

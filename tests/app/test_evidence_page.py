@@ -20,7 +20,7 @@ from circuitseer_core.wording import signed
 from tests.support.opened import open_page, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import literal, prose
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     assert literal(f"interval {signed(kept.outcome.low)} to") in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
     assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
-    assert literal(go_no_go(run, run.selection("new")).sentence) in shown
+    assert prose(go_no_go(run, run.selection("new")).reason) in shown
 
 
 def test_a_result_of_before_figures_says_so(run: Run) -> None:

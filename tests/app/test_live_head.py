@@ -93,7 +93,7 @@ def test_a_heads_role_and_where_its_ablation_hurts(scored: Path) -> None:
         page.session_state[key] = True
     settled(page.run())
     assert '--heads "' in page.code[0].value
-    assert "This takes the model" in texts(page) and "Means over" not in texts(page)
+    assert "Needs the model" in texts(page) and "Means over" not in texts(page)
     settled(page.button(key="live_role").click().run())
     shares = next(t.value for t in page.dataframe if "attention on" in t.value.columns)
     assert shares["attention on"].tolist()[0] == "first token" and len(shares) == 5

@@ -13,7 +13,7 @@ from tests.support.opened import open_page, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
 from ui.overview.remedies import remedy
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, prose
 
 
 def test_four_numbers_and_three_steps(runs_home: Path) -> None:
@@ -36,14 +36,14 @@ def test_the_warnings_are_those_of_core_in_its_words(runs_home: Path) -> None:
     assert any(s.severity == "warn" for s in signatures)
     for signature in signatures:
         assert inline(signature.title) in shown
-        assert literal(signature.text) in shown
-    assert literal(summary(Evidence(run), signatures)) in shown
+        assert prose(signature.text) in shown
+    assert prose(summary(Evidence(run), signatures)) in shown
 
 
 def test_the_decision_about_the_newest_draw_is_there(runs_home: Path) -> None:
     run = synthetic(runs_home)
-    sentence = go_no_go(run, run.selection(run.selections()[0])).sentence
-    assert literal(sentence) in texts(open_page("overview", "made"))
+    answer = go_no_go(run, run.selection(run.selections()[0]))
+    assert prose(answer.reason) in texts(open_page("overview", "made"))
     synthetic(runs_home, "fresh", Shape(detect_only=True))
     assert "Is a draw from this run" not in texts(open_page("overview", "fresh"))
 

@@ -116,7 +116,7 @@ def test_pins_drops_and_tags_reach_the_run_folder(run: Run) -> None:
 def test_side_by_side_matches_source_and_length(run: Run) -> None:
     page = open_page("samples", "made", view="Side by side")
     first_pair = [m.value for m in page.markdown if "score ·" in m.value]
-    assert first_pair[0].startswith("High score") and first_pair[1].startswith("Low score")
+    assert first_pair[0].startswith("Higher score") and first_pair[1].startswith("Lower score")
     settled(page.number_input(key="pair").set_value(2).run())
     again = [m.value for m in page.markdown if "score ·" in m.value]
     assert again != first_pair

@@ -28,7 +28,7 @@ def test_a_warning_is_met_with_one_click(page: Page, server: Server) -> None:
 
 def test_what_is_fine_is_folded_away(page: Page) -> None:
     page.goto("/?run=small")
-    folded = page.locator(".st-key-fine details")
+    folded = page.locator(".st-key-card_fine details")
     expect(folded).to_be_visible()
     expect(folded).not_to_have_attribute("open", "")
     rest(page)

@@ -15,6 +15,7 @@ from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.figures import head_detail, heads
 from circuitseer_core.figures.style import DARK, LIGHT, Theme
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.wording import percent
 from tests.support.synthetic import Shape, make_run
 
 
@@ -96,7 +97,17 @@ def test_two_sources_bring_their_difference(run: Run) -> None:
     np.testing.assert_allclose(maps[2], maps[0] - maps[1])
     titles = [a.text for a in fig.layout.annotations]
     n = table[table["source"] == names[0]]["n"].max()
-    assert titles[0] == f"{names[0]} (n = {n})"
+    assert titles[0] == f"{names[0]}<br>n = {n}"
+    assert titles[2] == f"{names[0]}<br>− {names[1]}"
+
+
+def test_sources_of_one_shortened_name_keep_a_map_each(run: Run) -> None:
+    table = per_source(run.importance(), run.probe())
+    names = sorted(table["source"].unique())[:2]
+    long = {name: f"one long name of a data set {name}" for name in names}
+    renamed = table[table["source"].isin(names)].replace({"source": long})
+    fig = heads.source_maps(renamed, list(long.values()))
+    assert len(fig.data) == 3 and fig.layout.annotations[0].text.startswith("one long name")
 
 
 def test_pilot_estimates_are_faint_and_hatched_on_a_source_map_too(run: Run) -> None:
@@ -136,7 +147,7 @@ def test_membership_shows_each_probability_and_the_cut(run: Run) -> None:
     )
     fig = head_detail.membership(table, 2)
     assert list(fig.data[-1].text) == [
-        "–" if pd.isna(p) else f"{p:.0%}" for p in table["probability"]
+        "–" if pd.isna(p) else percent(p) for p in table["probability"]
     ]
     assert any(s.y0 == 1.5 for s in fig.layout.shapes)
 

@@ -2,10 +2,27 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
 
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
+from ui.widgets.markdown import prose
+from ui.words import in_column
+
+
+def test_numbers_of_a_column_have_as_many_digits_as_their_neighbours() -> None:
+    assert in_column(pd.Series([14.5, 7.0, float("nan"), 0.25, 1354.2])) == [
+        "14.50", "7.000", "none", "0.2500", "1354",
+    ]  # fmt: skip
+    assert in_column(pd.Series([219.0, 1044.0, float("nan")])) == ["219", "1,044", "none"]
+
+
+def test_numbers_stay_with_their_units() -> None:
+    assert (
+        prose("86 % of 3 rows, +0.2 nats at τ = 1")
+        == "86\u00a0% of 3 rows, \\+0.2\u00a0nats at τ\u00a0\\=\u00a01"
+    )
 
 
 @pytest.mark.parametrize(

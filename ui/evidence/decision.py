@@ -9,7 +9,7 @@ import streamlit as st
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.go_no_go import go_no_go
 from ui.shell import link_to
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, prose
 
 _BADGES: dict[str, tuple[Any, str]] = {
     "go": ("green", "Go"),
@@ -33,4 +33,4 @@ def show(run: Run) -> None:
             st.markdown(f"**Selection {inline(name)}**", width="content")
             colour, word = _BADGES[answer.decision]
             st.badge(word, color=colour)
-        st.markdown(literal(answer.sentence))
+        st.markdown(prose(answer.reason))

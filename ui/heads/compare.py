@@ -15,7 +15,7 @@ from ui.heads.panel import Choice, colour_scale, select
 from ui.shell import folding_columns, run_label, run_path
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
-from ui.words import correlation
+from ui.words import correlation, short_model
 
 
 def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) -> None:
@@ -46,7 +46,7 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
         with column:
             model = side.record.model.id if side.record.model else "unknown model"
             st.markdown(f"**{inline(name)}**")
-            st.caption(f"{inline(model)}, {len(table):,} heads")
+            st.caption(f"{inline(short_model(model))}, {len(table):,} heads")
             show_figure(
                 importance_map(table, kept=outlined, scale=colour_scale(), theme=theme()),
                 key=f"compare_{columns.index(column)}",

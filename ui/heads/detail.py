@@ -45,6 +45,10 @@ def pick(layer: int, head: int) -> None:
     st.session_state["layer"], st.session_state["head"] = layer, head
 
 
+_IN_THE_SET = "How often the head is kept when the probe's samples are drawn anew, with repeats."
+_OF_POSITIVE = "This head's share of the rises in loss of all heads, falls left out."
+
+
 def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """One head: number inputs, its figures, ΔL by source, the way to its attention."""
     layer, head = _inputs(heads)
@@ -104,14 +108,16 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
     # Where no head raises the loss there is nothing to have a share of.
     positive = heads["importance"].clip(lower=0).sum() or np.nan
+    share = _percent(row[["importance"]].clip(lower=0) / positive)
     facts = [
-        ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}"),
-        ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}"),
-        ("In the set", _percent(membership["probability"]), "of bootstraps"),
-        ("Of positive ΔL", _percent(row[["importance"]].clip(lower=0) / positive), "of all heads"),
+        ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}", None),
+        ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}", None),
+        ("In the set", _percent(membership["probability"]), "of bootstraps", _IN_THE_SET),
+        ("Of positive ΔL", share, "of all heads", _OF_POSITIVE),
     ]
-    for column, (label, value, note) in zip(folding_columns(4, "head_facts"), facts, strict=True):
-        column.metric(label, value, delta=note, delta_color="off", delta_arrow="off")
+    columns = folding_columns(4, "head_facts")
+    for column, (label, value, note, hint) in zip(columns, facts, strict=True):
+        column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=hint)
     words = f"95 % interval over {int(row['n'])} probe samples."
     if raced_out:
         words += " Raced out on a pilot: an estimate without a rank."

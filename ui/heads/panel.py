@@ -223,11 +223,11 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
 
 
 def _copies(run: Run, choice: Choice) -> None:
-    """The set to copy: as it is typed, and as Markdown for the Hub; the map as a push."""
+    """The set to copy: for the command line, and as Markdown for the Hub; the map as a push."""
     typed = ",".join(f"{layer}.{head}" for layer, head in choice.heads)
     of = ["--run", str(run.path), "--heads", typed]
     show_commands(
-        "This set as it is typed",
+        "This set on the command line",
         f'--heads "{typed}"\n\n'
         f"{as_typed(['score', *of, '--name', 'mine', '--data'])} …\n"
         f"{as_typed(['ablate', *of, '--data'])} …",
@@ -245,7 +245,7 @@ def _copies(run: Run, choice: Choice) -> None:
 
     with box:
         st.caption("For a model's card or a discussion of it. No path of this machine is in it.")
-        st.code(head_set_card(run, choice.heads), language="markdown", height=260)
+        st.code(head_set_card(run, choice.heads), language="markdown", height=260, wrap_lines=True)
         st.caption("The whole map, as a dataset repository of yours:")
         push = as_typed(["push-heads", "--run", str(run.path), "OWNER/NAME"])
         st.code(push, language="bash", wrap_lines=True)

@@ -96,7 +96,7 @@ def _ready(run: Run, key: str) -> bool:
     """Whether the model was asked for; else the button and what it takes."""
     live_model.ask(run, key)
     if not live_model.asked(run):
-        st.caption("This takes the model, in this process.")
+        st.caption("Needs the model: it is loaded in this process.")
     return live_model.asked(run)
 
 

@@ -106,6 +106,7 @@ def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def layers(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """Where in depth the effect lies."""
+    st.caption("Above: the sum of ΔL over a layer's heads. Below: how many of them are kept.")
     show_figure(
         figures.layer_marginals(heads, choice.heads, theme=theme()),
         key="layer_marginals",

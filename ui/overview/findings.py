@@ -14,7 +14,7 @@ from circuitseer_core.signatures.summary import summary
 from circuitseer_core.wording import count
 from ui.overview.remedies import remedy
 from ui.shell import link_to
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, prose
 from ui.widgets.scoring_choice import scoring_in_view
 
 _LOOKS: dict[str, tuple[str, Any]] = {"warn": ("warning", "orange"), "info": ("info", "blue")}
@@ -47,7 +47,7 @@ def show_findings(run: Run, sentence: Any, cards: Any) -> None:
         return
     with cards, st.spinner("Checking the run for known failures …"):
         words, checked = signatures(run, scoring_in_view(run))
-    sentence.markdown(literal(words))
+    sentence.markdown(prose(words))
     with cards:
         st.subheader("Warnings", anchor=False)
         warned = [s for s in checked if s.severity == "warn"]
@@ -63,14 +63,15 @@ def _card(run: Run, signature: Signature) -> None:
     help_ = remedy(run, str(st.session_state.get("run_key")), signature)
     with st.container(border=True, key=f"card_{signature.key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
-            st.markdown(f":{colour}[:material/{icon}:] **{inline(signature.title)}**")
-            if signature.number is not None:
-                st.badge(plain(signature.number), color=colour)
+            st.markdown(
+                f":{colour}[:material/{icon}:] **{inline(signature.title)}**", width="content"
+            )
             st.space("stretch")
-            if help_ is not None:
-                link_to(help_.page, help_.label, icon=":material/build:", **help_.params)
-            link_to(signature.page, "Show", icon=":material/arrow_forward:")
-        st.markdown(literal(signature.text))
+            with st.container(horizontal=True, width="content"):  # wraps as one
+                if help_ is not None:
+                    link_to(help_.page, help_.label, icon=":material/build:", **help_.params)
+                link_to(signature.page, "Show", icon=":material/arrow_forward:")
+        st.markdown(prose(signature.text))
 
 
 def _folded(rest: list[Signature]) -> None:
@@ -81,12 +82,6 @@ def _folded(rest: list[Signature]) -> None:
     parts = [count(notes, "note")] if notes else []
     if len(rest) > notes:
         parts.append(f"{count(len(rest) - notes, 'check')} without a finding")
-    with st.expander(" and ".join(parts), icon=":material/check:", key="fine"):
+    with st.expander(" and ".join(parts), icon=":material/check:", key="card_fine"):
         for signature in rest:
-            number = "" if signature.number is None else f" ({plain(signature.number)})"
-            st.markdown(f"**{inline(signature.title)}**{number}. {literal(signature.text)}")
-
-
-def plain(number: float) -> str:
-    """A signature's number with three significant digits and a true minus sign."""
-    return f"{number:.3g}".replace("-", "−")
+            st.markdown(f"**{inline(signature.title)}.** {prose(signature.text)}")

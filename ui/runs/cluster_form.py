@@ -34,9 +34,8 @@ def cluster_form(run: Run | None) -> None:
         st.caption("Clusters are of a scoring's prompts: nothing has been scored here yet.")
         return
     st.markdown(
-        f"The prompts of **{inline(name)}** in groups of a kind, by what the run's model makes of "
-        "them, so that a draw can share its budget over all kinds. Beyond the paper, and no part "
-        "of any score."
+        f"Prompts of **{inline(name)}** that the run's model reads alike, put into groups, so "
+        "that a draw can give every group its share. Not in the paper; no score uses it."
     )
     try:
         record = cluster_record(run, name)

@@ -123,8 +123,10 @@ def kept_upload(name: str, content: bytes | memoryview) -> str:
     return f"{source}={path}"
 
 
-def choose_fields(key: str) -> dict[str, str]:
-    """Explicit field names, for data whose layout is not recognised."""
+def choose_fields(key: str, specs: Sequence[str]) -> dict[str, str]:
+    """Explicit field names, for data whose layout is not recognised; the embedded data's is."""
+    if list(specs) == ["demo"]:
+        return {}
     with st.expander("Field names", icon=":material/data_object:", key=f"{key}_fields"):
         st.caption("Recognised by themselves in most datasets. Fill in only what was not.")
         fields: dict[str, str] = {}
@@ -209,8 +211,7 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
     looked = "" if survey.read == survey.rows else f"Of the first {survey.read:,} rows: "
     st.caption(
         f"{looked}{count(survey.samples, 'sample')}, {count(survey.rejects, 'reject')}; "
-        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response and "
-        "could serve in a probe"
+        f"{survey.duplicates:,} repeat a prompt; {survey.with_response:,} have a response"
     )
     rows = pd.DataFrame(
         {

@@ -93,7 +93,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
         probe = choose_data(
             "From", "probe", help_text="Problems with worked solutions of the kind you care about."
         )
-        fields = choose_fields("probe")
+        fields = choose_fields("probe", probe)
         ready = preview(probe, fields, "probe", responses=True)
     settings = run_settings.detection()
     machine = run_settings.machine()
@@ -139,7 +139,7 @@ def _score_steps(
             "From", "data", help_text="Everything you might train on.", same_as=probe
         )
         same = st.session_state.get("data_kind") == SAME
-        fields = dict(probe_fields or {}) if same else choose_fields("data")
+        fields = dict(probe_fields or {}) if same else choose_fields("data", data)
         ready = bool(data) if same else preview(data, fields, "data", responses=False)
     scoring = run_settings.scoring(run)
     places = run_settings.places(run_settings.machine() if machine is None else machine)

@@ -10,14 +10,20 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
+from ui.shell import folding_columns
 from ui.widgets.settings_field import KEEP, choices, named_choice, proposed, whole_number
+
+_MORE = {
+    "baselines": "Perplexity and IFD too",
+    "head_influence": "Head influence too",
+    "head_features": "Head readings too",
+}
 
 
 def detection() -> dict[str, Any]:
     """Options of ``detect`` (and ``use_contrast``)."""
     with st.expander("Detection settings", icon=":material/tune:", key="detect_settings"):
-        columns = st.columns(3)
-        options = _probe(*columns) | _ablation(*columns)
+        options = _probe() | _ablation()
         options["use_contrast"] = st.toggle(
             "Measure a contrast set too",
             key="set_contrast",
@@ -28,8 +34,9 @@ def detection() -> dict[str, Any]:
     return options
 
 
-def _probe(first: Any, second: Any, third: Any) -> dict[str, Any]:
-    """On how many samples, and which."""
+def _probe() -> dict[str, Any]:
+    """On how many samples, which, and what of them is read."""
+    first, second, third = st.columns(3)
     mode = first.segmented_control(
         "Mode",
         choices(DetectSettings, "mode"),
@@ -47,41 +54,40 @@ def _probe(first: Any, second: Any, third: Any) -> dict[str, Any]:
         DetectSettings, "probe_pool", "Chosen from", key="set_probe_pool", most=100_000,
         where=third,
     )  # fmt: skip
-    criterion = named_choice(
-        DetectSettings, "probe_criterion", "Probe criterion", key="set_criterion", where=first
-    )
+    first, second, third = st.columns(3)
     return {
         "mode": mode,
         "probe_size": size,
         "probe_pool": max(pool or 0, size or 0),
-        "probe_criterion": criterion,
-    }
-
-
-def _ablation(first: Any, second: Any, third: Any) -> dict[str, Any]:
-    """What is done to a head, and on which tokens it is felt."""
-    ablation = named_choice(
-        DetectSettings, "ablation", "Ablation", key="set_ablation", where=second
-    )
-    options: dict[str, Any] = {"ablation": ablation}
-    if ablation == "scaled":
-        epsilon = second.number_input("Epsilon", 1e-4, 1.0, 0.1, key="set_epsilon", **KEEP)
-        options["epsilon"] = float(epsilon)
-    return options | {
-        "loss_tokens": named_choice(
-            DetectSettings, "loss_tokens", "Loss on", key="set_loss", where=third
+        "probe_criterion": named_choice(
+            DetectSettings, "probe_criterion", "Probe criterion", key="set_criterion", where=first
         ),
         "template": named_choice(
-            DetectSettings, "template", "Template", key="set_template", where=first
+            DetectSettings, "template", "Template", key="set_template", where=second
         ),
         "max_length": whole_number(
             DetectSettings, "max_length", "Longest sample (tokens)", key="set_max_length",
-            most=131_072, where=second, placeholder="model's limit",
+            most=131_072, where=third, placeholder="model's limit",
+        ),
+    }  # fmt: skip
+
+
+def _ablation() -> dict[str, Any]:
+    """What is done to a head, and on which tokens it is felt."""
+    first, second, third = st.columns(3)
+    ablation = named_choice(DetectSettings, "ablation", "Ablation", key="set_ablation", where=first)
+    options: dict[str, Any] = {"ablation": ablation}
+    if ablation == "scaled":
+        epsilon = first.number_input("Epsilon", 1e-4, 1.0, 0.1, key="set_epsilon", **KEEP)
+        options["epsilon"] = float(epsilon)
+    return options | {
+        "loss_tokens": named_choice(
+            DetectSettings, "loss_tokens", "Loss on", key="set_loss", where=second
         ),
         "seed": whole_number(
             DetectSettings, "seed", "Seed", key="set_seed", most=2**31 - 1, where=third
         ),
-    }  # fmt: skip
+    }
 
 
 def machine() -> dict[str, Any]:
@@ -119,47 +125,38 @@ def scoring(run: Run | None) -> dict[str, Any]:
     if asked in choices(ScoreSettings, "rank_by"):
         st.session_state.setdefault("set_rank_by", asked)
     with st.expander("Scoring settings", icon=":material/tune:", key="score_settings"):
-        first, second, third = st.columns(3)
+        first, second, third, fourth = folding_columns(4, "score_settings")
+        taken = run.scorings() if run is not None else []
+        default_name = proposed(ScoreSettings, "name")
         heads = first.text_input(
             "Heads", key="set_heads", help=ScoreSettings.model_fields["heads"].description, **KEEP
         )
         rank_by = named_choice(ScoreSettings, "rank_by", "Rank by", key="set_rank_by", where=second)
         text = named_choice(ScoreSettings, "text", "Text", key="set_text", where=third)
-        taken = run.scorings() if run is not None else []
-        default_name = proposed(ScoreSettings, "name")
-        name = first.text_input(
+        name = fourth.text_input(
             "Name",
             default_name if default_name not in taken else f"scores-{len(taken) + 1}",
             key="set_name",
             help="Scores of other settings need a name of their own.",
         )
-        baselines = second.toggle(
-            "Perplexity and IFD too",
-            key="set_baselines",
-            help=ScoreSettings.model_fields["baselines"].description,
-            **KEEP,
-        )
-        influence = third.toggle(
-            "Head influence too",
-            key="set_head_influence",
-            help=ScoreSettings.model_fields["head_influence"].description,
-            **KEEP,
-        )
-        readings = first.toggle(
-            "Head readings too",
-            key="set_head_features",
-            help=ScoreSettings.model_fields["head_features"].description,
-            **KEEP,
-        )
+        with st.container(horizontal=True):
+            more = {name: _too(name, label) for name, label in _MORE.items()}
     return {
         "name": name.strip() or default_name,
         "heads": heads.strip() or default_heads,
         "rank_by": rank_by,
         "text": text,
-        "baselines": baselines,
-        "head_influence": influence,
-        "head_features": readings,
-    }
+    } | more
+
+
+def _too(name: str, label: str) -> bool:
+    """Whether the pass over the data writes this as well."""
+    return st.toggle(
+        label,
+        key=f"set_{name}",
+        help=ScoreSettings.model_fields[name].description,
+        **KEEP,
+    )
 
 
 def drawing() -> dict[str, Any]:

@@ -30,7 +30,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
     sides = folding_columns(2, "side_by_side", gap="medium")
     for column, sample, word in zip(sides, pair, ("High", "Low"), strict=True):
         with column, st.container(border=True, key=f"card_{word.lower()}"):
-            st.markdown(f"{word} score · {detail.headline(store, sample, scorer)}")
+            st.markdown(f"{word}er score · {detail.headline(store, sample, scorer)}")
             st.caption(literal(f"{sample.source}  ·  {sample.id}"))
             picked = detail.picked_span(sample, word)
             detail.split(sample, scorer)

@@ -53,7 +53,7 @@ def numbers(tried: Tried, heads: list[Head]) -> None:
                 f" (mean {signed(random.mean(), 3)}, 95 % interval {signed(ends[0], 3)} to "
                 f"{signed(ends[1], 3)})"
             )
-    st.caption(f"{words}. This is one text: what holds for many is the matter of joint ablation.")
+    st.caption(f"{words}. This is one text; the experiment joint-ablation measures many.")
     if len(random):
         show_figure(
             rise_beside_random(trial.rise, random, theme=theme()),

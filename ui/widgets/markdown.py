@@ -6,7 +6,9 @@ import re
 
 from circuitseer_core.markdown import inline, literal
 
-__all__ = ["inline", "literal", "to_markdown"]
+__all__ = ["inline", "literal", "prose", "to_markdown"]
+
+_WITH_ITS_UNIT = re.compile(r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\bτ) (?==)|(?<=\bτ =) ")
 
 # Display maths first; a single dollar opens maths only before a non-space and closes it only after
 # one and not before a digit, so that prices stay prices.
@@ -15,6 +17,11 @@ _MATHS = re.compile(
     r"|(?<![\\$])\$(?P<i2>[^\s$](?:[^$\n]*[^\s$\\])?)\$(?!\d)",
     re.DOTALL,
 )
+
+
+def prose(text: object) -> str:
+    """:func:`literal` of a sentence whose numbers stay on one line with their units."""
+    return literal(_WITH_ITS_UNIT.sub("\u00a0", str(text)))
 
 
 def to_markdown(text: str) -> str:

@@ -17,6 +17,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import Shade, Spans
 from ui.widgets.charts import theme
+from ui.words import in_column
 
 _FOLDER = Path(__file__).parent
 
@@ -166,6 +167,7 @@ def sample_rows(
         if sample_id:
             on_choose(str(sample_id))
 
+    scores = in_column(page["score"])
     rows = [
         {
             "id": row.id,
@@ -174,7 +176,7 @@ def sample_rows(
             "meta": " · ".join(
                 part for part in (row.source, f"{row.n_tokens:,} tokens", marks.get(row.id)) if part
             ),
-            "score": "none" if pd.isna(row.score) else f"{row.score:.4g}",
+            "score": scores[i],
             "share": 0.0 if pd.isna(row.score) else min(max((row.score - low) / span, 0.0), 1.0),
         }
         for i, row in enumerate(page.itertuples(index=False))
