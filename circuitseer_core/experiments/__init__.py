@@ -80,6 +80,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "temperature",
             "what does the temperature do: softness, lift, overlap with top-k, sources",
             "circuitseer_core.experiments.temperature",
+            describes=True,
         ),
         Experiment(
             "heads",

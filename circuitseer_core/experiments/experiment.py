@@ -127,7 +127,8 @@ class ExperimentResult:
 class Experiment:
     """An entry of the registry; ``module`` is imported when it is run or asked for its options.
 
-    ``needs_other``: it compares runs, and another has to be named. A module may have
+    ``needs_other``: it compares runs, and another has to be named. ``describes``: it asks nothing
+    that an interval could answer with yes or no, so its results have no outcome. A module may have
     ``estimated_seconds(run, **options) -> float``, for those that take long (None: not known).
     """
 
@@ -136,6 +137,7 @@ class Experiment:
     module: str
     needs_model: bool = False
     needs_other: bool = False
+    describes: bool = False
 
     def options(self) -> dict[str, str]:
         """The options and what they mean."""

@@ -25,7 +25,7 @@ from circuitseer_core.figures.style import (
 )
 
 _ROW = 30
-_MANY, _THIN = 12, 20
+_MANY, _THIN = 8, 16
 """Bars from which on each gets less height."""
 _SHARES = ".3~p"
 _BAND = 0.18

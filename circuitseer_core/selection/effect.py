@@ -1,9 +1,9 @@
 """What a draw would do, fast enough to follow a dial: a million rows in well under a second.
 
-Nothing is drawn here that ``sampling.draw`` does not draw; only draws under other seeds are not
-simulated. Above ``EXACT_ROWS`` rows the overlap with another seed is its expectation: with κ the
-smallest key drawn, sample i is drawn with chance π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws
-share Σπ_i² of Σπ_i samples.
+Nothing is drawn here that ``draw`` does not draw. The overlap with other seeds is a mean over the
+first of those that the diagnostics simulate, over fewer the more rows there are; above
+``EXACT_ROWS`` rows it is its expectation: with κ the smallest key drawn, sample i is drawn with
+chance π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins, bin_of, shared_bins
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.selection.budgets import choose
-from circuitseer_core.selection.diagnostics import concentration
+from circuitseer_core.selection.diagnostics import OVERLAP_SEEDS, concentration
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.gumbel import key_order, sampling_keys
 from circuitseer_core.selection.pool import Pool
@@ -125,10 +125,8 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
         return 1.0
     k = len(drawing.chosen)
     if len(picked) <= EXACT_ROWS:
-        noise = to_gumbels(remix(drawing.hashes, 1))
-        keys = sampling_keys(drawing.weight, noise, temperature)
-        other = choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
-        return float(picked[other].sum()) / k
+        seeds = min(OVERLAP_SEEDS, max(1, EXACT_ROWS // len(picked)))
+        return float(np.mean([_taken_again(drawing, picked, seed) for seed in range(1, seeds + 1)]))
     if np.isinf(temperature):
         return k / len(picked)
     source = drawing.pool.source
@@ -139,6 +137,14 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
         chance = -np.expm1(-np.exp((np.log(drawing.weight) - lowest[source]) / temperature))
     chance[drawing.strata.first] = 1.0
     return float(np.square(chance).sum() / chance.sum())
+
+
+def _taken_again(drawing: Drawing, picked: NDArray[np.bool_], seed: int) -> float:
+    """Share of the subset that one simulated draw takes too (as in the diagnostics)."""
+    noise = to_gumbels(remix(drawing.hashes, seed))
+    keys = sampling_keys(drawing.weight, noise, drawing.temperature)
+    other = choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
+    return float(picked[other].sum()) / len(drawing.chosen)
 
 
 def _sources(pool: Pool, chosen: Ints) -> pd.DataFrame:

@@ -68,6 +68,7 @@ def test_the_numbers_are_those_of_the_diagnostics(run: Run) -> None:
     assert shown.lift == pytest.approx(full.score.lift)
     assert shown.top_lift == pytest.approx(full.score.top_k_lift)
     assert shown.overlap_top == pytest.approx(full.overlap.top_k)
+    assert shown.overlap_seed == pytest.approx(full.overlap.seeds_mean)
     assert shown.concentration["ess_share"] == pytest.approx(full.ess_share)
     shares = {row.source: row.share for row in full.sources}
     assert dict(zip(shown.sources["source"], shown.sources["after"], strict=True)) == shares

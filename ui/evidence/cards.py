@@ -20,7 +20,7 @@ from ui.evidence.running import start
 from ui.shell import run_keys, run_path
 from ui.widgets import wishes
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, literal, prose
 from ui.words import ago
 
 OUTCOMES: dict[str, tuple[Any, str]] = {
@@ -54,12 +54,21 @@ def card(run: Run, name: str, can_run: bool) -> None:
             if record and record.outcome:
                 colour, word = OUTCOMES[record.outcome.state]
                 st.badge(word, color=colour)
+            elif record:
+                st.badge("No verdict", color="gray", help=_why_none(experiment))
         if record and record.outcome:
-            st.caption(literal(_measured(record.outcome)))
+            st.caption(prose(_measured(record.outcome)))
         if record:
             _result(run, record)
         if experiment is not None:
             _again(run, experiment, record, can_run)
+
+
+def _why_none(experiment: Experiment | None) -> str:
+    """Why a result has no outcome."""
+    if experiment is not None and experiment.describes:
+        return "It describes: there is no yes or no in it that an interval could answer."
+    return "Kept without one, by an older version or for lack of data: run it again."
 
 
 def _question(experiment: Experiment | None) -> str:
@@ -70,9 +79,9 @@ def _question(experiment: Experiment | None) -> str:
 
 def _result(run: Run, record: ExperimentRecord) -> None:
     first, *rest = _sentences(record.verdict)
-    st.markdown(literal(first))
+    st.markdown(prose(first))
     if rest:
-        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
+        st.markdown("\n".join(f"- {prose(sentence)}" for sentence in rest))
     table = saved_table(run, record.name)
     figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
     if not record.plots:
@@ -95,7 +104,7 @@ def _result(run: Run, record: ExperimentRecord) -> None:
 
 def _measured(outcome: Outcome) -> str:
     """What the answer rests on, with its interval; the badge has the word for it."""
-    text = outcome.sentence().partition(": ")[2]
+    text = outcome.sentence(shares=outcome.measure.startswith("share ")).partition(": ")[2]
     return f"{text[:1].upper()}{text[1:]}"
 
 

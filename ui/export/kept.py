@@ -17,6 +17,7 @@ from circuitseer_core.wording import percent
 from ui.export import draw
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
+from ui.export.views import signed_percent
 from ui.words import ago
 
 
@@ -107,6 +108,6 @@ def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]
         "budget": budget,
         "seed": settings.seed,
         "rows": record.counts.selected,
-        "lift": "" if drawn is None or drawn.score.lift is None else percent(drawn.score.lift, 1),
+        "lift": "" if drawn is None or drawn.score.lift is None else signed_percent(drawn.score.lift),
         "effective": "" if drawn is None else percent(drawn.ess_share),
     }

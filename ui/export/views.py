@@ -43,7 +43,8 @@ def numbers(effect: Effect) -> None:
         (
             "Seed overlap",
             percent(effect.overlap_seed),
-            "Share of the subset that one other seed would take too; expected, for large pools",
+            "Share of the subset that another seed would take too: a mean over seeds, for large pools "
+            "an expectation",
         ),
     )
     with st.container(key="grid4_draw"):

@@ -48,6 +48,7 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
             ).rename_axis(scorer).reset_index(),
             alt=f"Rows by token count and {scorer}; the line is the median score at each length",
         )  # fmt: skip
+        st.caption("Line: the median score at each length.")
     else:
         _points(store, scorer, colour, log)
 

@@ -46,3 +46,4 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
         ),
         alt=f"Median {scorer} along {column}, with 95 % intervals",
     )  # fmt: skip
+    st.caption("Shaded: the 95 % interval of the median.")

@@ -15,7 +15,13 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures.two_scorings import percentiles
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.settings import DEFAULT_FRACTION
-from circuitseer_core.selection.two_scorings import Agreement, Matched, agreement, matched
+from circuitseer_core.selection.two_scorings import (
+    Agreement,
+    DrawOverlap,
+    Matched,
+    agreement,
+    matched,
+)
 from circuitseer_core.wording import count, percent, signed
 from ui import cached_scores
 from ui.cached_scores import HASH
@@ -132,11 +138,7 @@ def _words(seen: Agreement, one: str, other: str) -> None:
         f"{signed(seen.high)}, {count(seen.rank.rows, 'sample')} in both{part})."
     )
     for draw in seen.draws:
-        st.markdown(
-            _sentence(
-                draw.temperature, draw.shared, draw.beyond_noise, seen, *map(inline, (one, other))
-            )
-        )
+        st.markdown(_sentence(draw, seen, inline(one), inline(other)))
     st.dataframe(
         pd.DataFrame(
             {
@@ -182,17 +184,16 @@ def _draw_name(temperature: float) -> str:
     return "Top-k" if temperature == 0 else f"Soft, τ = {temperature:g}"
 
 
-def _sentence(
-    temperature: float, shared: float, beyond: bool, seen: Agreement, one: str, other: str
-) -> str:
-    if temperature == 0:
+def _sentence(draw: DrawOverlap, seen: Agreement, one: str, other: str) -> str:
+    if draw.temperature == 0:
         return (
-            f"Of the top {percent(seen.drawn / seen.rows)} by {one}, **{percent(shared)}** are "
-            f"also among the top by {other} (chance {percent(seen.chance)})."
+            f"Of the top {percent(seen.drawn / seen.rows)} by {one}, **{percent(draw.shared)}** "
+            f"are also among the top by {other} (chance {percent(seen.chance)})."
         )
-    if beyond:
-        return f"Soft draws share **{percent(shared)}**, more than their noise alone would."
+    noise = f"{percent(draw.floor.permuted)} ± {percent(draw.floor.permuted_sd)}"
+    if draw.beyond_noise:
+        return f"Soft draws share **{percent(draw.shared)}**, more than noise alone ({noise})."
     return (
-        f"Soft draws share **{percent(shared)}**, no more than noise alone would: at this "
-        "temperature the two scorings draw alike only because they share a seed."
+        f"Soft draws share **{percent(draw.shared)}**. Noise alone makes them share {noise}: "
+        "nothing shows that the two scorings draw alike."
     )
