@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.model.demo import MODEL_NAME
 from circuitseer_core.wording import signed
 
@@ -64,6 +66,12 @@ def in_column(values: pd.Series) -> list[str]:
     if (values.dropna() % 1 == 0).all():
         return ["none" if pd.isna(v) else f"{v:,.0f}" for v in values]
     return ["none" if pd.isna(v) else f"{v:#.4g}".rstrip(".") for v in values]
+
+
+def places(values: Floats) -> int:
+    """Digits behind the point that give the largest of some numbers four digits in all."""
+    largest = float(np.nanmax(np.abs(values), initial=0.0, where=np.isfinite(values)))
+    return 3 if largest == 0 else min(max(3 - math.floor(math.log10(largest)), 0), 9)
 
 
 def size(count: int) -> str:

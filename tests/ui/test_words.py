@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
 from ui.widgets.markdown import prose
-from ui.words import in_column
+from ui.words import in_column, places
 
 
 def test_numbers_of_a_column_have_as_many_digits_as_their_neighbours() -> None:
@@ -16,6 +17,11 @@ def test_numbers_of_a_column_have_as_many_digits_as_their_neighbours() -> None:
         "14.50", "7.000", "none", "0.2500", "1354",
     ]  # fmt: skip
     assert in_column(pd.Series([219.0, 1044.0, float("nan")])) == ["219", "1,044", "none"]
+
+
+def test_a_table_has_as_many_places_as_its_largest_number_needs() -> None:
+    values = [np.array(v) for v in ([5.0, 11.67], [0.0021, 0.0004], [38_462.0], [np.nan], [0.0])]
+    assert [places(one) for one in values] == [2, 6, 0, 3, 3]
 
 
 def test_numbers_stay_with_their_units() -> None:

@@ -108,6 +108,8 @@ def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]
         "budget": budget,
         "seed": settings.seed,
         "rows": record.counts.selected,
-        "lift": "" if drawn is None or drawn.score.lift is None else signed_percent(drawn.score.lift),
+        "lift": ""
+        if drawn is None or drawn.score.lift is None
+        else signed_percent(drawn.score.lift),
         "effective": "" if drawn is None else percent(drawn.ess_share),
     }

@@ -43,8 +43,7 @@ def numbers(effect: Effect) -> None:
         (
             "Seed overlap",
             percent(effect.overlap_seed),
-            "Share of the subset that another seed would take too: a mean over seeds, for large pools "
-            "an expectation",
+            "Share of the subset that another seed would take too, a mean over seeds",
         ),
     )
     with st.container(key="grid4_draw"):

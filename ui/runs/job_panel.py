@@ -53,6 +53,7 @@ def _progress(path: Path, shown: str) -> None:
         st.rerun()  # the buttons and the polling belong to the page's full run
     if status.state == "none":
         st.caption("No job was started from the app for this run.")
+        link_to("overview", "See what it holds", icon=":material/arrow_forward:")
         return
     st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
     for index, step in enumerate(status.steps):

@@ -21,7 +21,7 @@ from ui.sources.data import ALL_ROWS, LEVELS, Summary
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
 from ui.widgets.view_choice import choose_one
-from ui.words import correlation
+from ui.words import correlation, places
 
 SHAPES = ("Histogram", "Cumulative", "Boxes")
 MOST = 24
@@ -101,10 +101,9 @@ def distribution(
 
 def statistics(summary: Summary, group: str) -> None:
     """One row a group."""
-    numbers = {
-        name: st.column_config.NumberColumn(name, format="%.4g")
-        for name in ("mean", "sd", "p5", "p25", "median", "p75", "p95")
-    }
+    names = ["mean", "sd", "p5", "p25", "median", "p75", "p95"]
+    form = f"%.{places(summary.table[names].to_numpy())}f"
+    numbers = {name: st.column_config.NumberColumn(name, format=form) for name in names}
     st.dataframe(
         summary.table,
         hide_index=True,
