@@ -47,6 +47,11 @@ def signed(value: float, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def tau(temperature: float) -> str:
+    """A temperature: "0.2", "∞"."""
+    return "∞" if math.isinf(temperature) else f"{temperature:g}"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A whole number with its noun: "1 row", "1,400 rows"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

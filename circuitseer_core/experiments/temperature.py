@@ -29,7 +29,7 @@ from circuitseer_core.selection.overlap import shared
 from circuitseer_core.selection.pool import load_pool
 from circuitseer_core.selection.settings import LengthControl, SelectionSettings
 from circuitseer_core.selection.sift import sift
-from circuitseer_core.wording import count, percent
+from circuitseer_core.wording import count, percent, tau
 
 NAME = "temperature"
 SWEEP = (0.0, 0.1, 0.2, 0.35, 0.5, 0.7, 1.0, 1.4, 2.0, 4.0, math.inf)
@@ -163,7 +163,7 @@ def _verdict(table: pd.DataFrame, options: Options) -> str:
     parts = []
     for line in table.itertuples():
         if line.temperature in (0.0, 0.5, 1.0, 2.0, math.inf) or len(table) <= 5:
-            name = "∞" if math.isinf(line.temperature) else f"{line.temperature:g}"
+            name = tau(line.temperature)
             side = "below" if line.lift < 0 else "above"
             spread = "" if math.isnan(line.lift_sd) else f" ± {percent(line.lift_sd, 1)}"
             part = (

@@ -24,7 +24,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.removals import removal_lines
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import count, percent, signed
+from circuitseer_core.wording import count, percent, signed, tau
 
 
 def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> str:
@@ -70,7 +70,7 @@ def _how(manifest: ExportManifest) -> str:
         *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
             "Draw: without replacement, chances proportional to score^(1/τ), "
-            f"τ = {selection.temperature:g}, {_budget(settings)}, seed {settings.seed}; "
+            f"τ = {tau(selection.temperature)}, {_budget(settings)}, seed {settings.seed}; "
             f"length control {settings.length_control}, strata {_by(settings)}."
         ),
     ]

@@ -53,7 +53,7 @@ def delta_by_source(deltas: pd.DataFrame, *, theme: Theme = LIGHT) -> go.Figure:
             x=deltas["delta_loss"],
             y=row + 0.5 * spread_evenly(len(deltas)),
             mode="markers",
-            marker={"size": 5, "color": theme.accent, "opacity": 0.35},
+            marker={"size": 5, "color": theme.accent, "opacity": 0.5},
             customdata=deltas["id"].astype(str).map(plain),
             hovertemplate="%{customdata}<br>ΔL %{x:+.4f}<extra></extra>",
         )

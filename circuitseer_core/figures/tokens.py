@@ -145,7 +145,8 @@ def attention_map(
 
 def _token_axes(fig: go.Figure, names: Sequence[str]) -> None:
     """Tokens along both axes, thinned, the first key on an axis of its own."""
-    shown = list(names[1 :: max(1, -(-len(names) // TICKS))])
+    step = max(1, -(-len(names) // TICKS))
+    shown = list(names[step::step])
     axis = {"type": "category", "tickmode": "array", "showgrid": False, "automargin": True}
     keys = axis | {"tickangle": 90}
     across = {

@@ -15,7 +15,7 @@ from circuitseer_core.report.html import Figures
 from circuitseer_core.report.run_figures import Draw, grouped
 from circuitseer_core.runs.selection_records import Diagnostics, Distribution
 from circuitseer_core.signatures.evidence import Evidence, Scored
-from circuitseer_core.wording import count, percent, plain, signed
+from circuitseer_core.wording import count, percent, plain, signed, tau
 
 TOP_HEADS = 20
 
@@ -140,7 +140,7 @@ def selection_section(facts: Evidence, figures: Figures) -> Html:
         paragraph(
             f"{chosen.name}: {count(chosen.counts.selected, 'sample')} of "
             f"{drawn.pool_rows:,}, drawn by {settings.scorer} at τ = "
-            f"{chosen.temperature:g}, seed {settings.seed}."
+            f"{tau(chosen.temperature)}, seed {settings.seed}."
         ),
         _numbers(drawn),
         _both(

@@ -7,6 +7,7 @@ lift over a mean of 0, a correlation with a constant).
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from pydantic import Field, field_serializer
 
@@ -327,6 +328,16 @@ class SelectionRecord(Record):
     @field_serializer("temperature")
     def _plain(self, value: float) -> float | str:
         return plain_temperature(value)
+
+
+def newest_of(
+    records: Iterable[SelectionRecord], scoring: str | None, scorer: str | None = None
+) -> SelectionRecord | None:
+    """Of records, newest first, the newest draw from a scoring (and by a scorer, if named)."""
+    for record in records:
+        if record.scores == scoring and scorer in (None, record.settings.scorer):
+            return record
+    return None
 
 
 def plain_temperature(value: float) -> float | str:

@@ -22,7 +22,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectRecord, ScoringRecord
-from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.runs.selection_records import SelectionRecord, newest_of
 
 
 @dataclass(frozen=True)
@@ -119,11 +119,7 @@ class Evidence:
         """selection.json of the selection in question."""
         if self._selection is not None:
             return self._selection
-        for selection in self.run.selection_records().values():
-            asked = self._scorer in (None, selection.settings.scorer)
-            if selection.scores == self.scoring and asked:
-                return selection
-        return None
+        return newest_of(self.run.selection_records().values(), self.scoring, self._scorer)
 
     @cached_property
     def scorer(self) -> str:

@@ -13,7 +13,7 @@ from circuitseer_core.correlation import Rank, control_agreement, rank_correlati
 from circuitseer_core.scoring.scorers import HEAD_SCORERS, SINK_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
-from circuitseer_core.wording import count, percent, signed
+from circuitseer_core.wording import count, percent, signed, tau
 
 
 def length_driven(facts: Evidence) -> Signature | None:
@@ -138,7 +138,7 @@ def _softness(facts: Evidence) -> _Softness | None:
             chance=drawn.overlap.random_expected,
             seeds=drawn.overlap.seeds_mean,
             temperature=selection.temperature,
-            whose=f"the subset (selection {selection.name}, τ = {selection.temperature:g})",
+            whose=f"the subset (selection {selection.name}, τ = {tau(selection.temperature)})",
         )
     scored = facts.scored
     if scored is None or not _soft(scored):

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
-from circuitseer_core.wording import count
+from circuitseer_core.wording import count, tau
 
 _TEXTS = {"prompt": "prompt", "response": "response", "full": "prompt with response"}
 _PLURALS = {"prompt with response": "prompts with their responses"}
@@ -40,7 +40,7 @@ def _scored(facts: Evidence, verb: str) -> str:
     if drawn is None:
         return f"{verb} {rows} by {facts.scorer}, and nothing is drawn yet"
     taken = f"{drawn.counts.selected:,} are drawn"
-    return f"{verb} {rows} by {facts.scorer}, of which {taken} at τ = {drawn.temperature:g}"
+    return f"{verb} {rows} by {facts.scorer}, of which {taken} at τ = {tau(drawn.temperature)}"
 
 
 def _doubts(findings: Sequence[Signature]) -> str:

@@ -8,6 +8,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.opened import (
     APP,
     open_page,
@@ -18,7 +20,7 @@ from tests.support.opened import (
     texts,
 )
 from tests.support.synthetic import Shape
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import literal, prose
 
 
 @pytest.fixture
@@ -82,3 +84,15 @@ def test_one_scoring_alone_says_how_to_make_another(runs_home: Path) -> None:
     synthetic(runs_home, shape=Shape(rows=60))
     page = open_page("sources", "made", sources_view="Two scorings")
     assert "scored once" in texts(page)
+
+
+def test_the_overview_tells_of_what_is_drawn_from_the_scores_in_view(run: Run) -> None:
+    drawn = SelectionSettings.of(name="seven", scores="answers", count=7, temperature="inf")
+    select_run(run, drawn)
+    first = open_page("overview", "made")
+    numbers = {one.label: one.value for one in first.metric}
+    assert "“seven”" not in texts(first) and numbers["Subset drawn"] != "7"
+    page = open_page("overview", "made", scoring="answers")
+    assert {one.label: one.value for one in page.metric}["Subset drawn"] == "7"
+    assert prose("of which 7 are drawn at τ = ∞") in texts(page)
+    assert "“seven”: 7 samples" in texts(page) and "Selection seven" in texts(page)

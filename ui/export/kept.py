@@ -13,7 +13,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.overlap import NoiseFloor
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import percent, tau
 from ui.export import draw
 from ui.export import settings as draw_settings
 from ui.export.draw import Shown
@@ -99,17 +99,16 @@ def _row(record: SelectionRecord, settings: SelectionSettings) -> dict[str, Any]
         budget = percent(settings.share or 0)
     control = "" if settings.length_control == "none" else ", length out"
     drawn = record.diagnostics
+    lift = None if drawn is None else drawn.score.lift
     return {
         "name": record.name,
         "drawn": ago(record.created),
         "scores": settings.scores,
         "scorer": settings.scorer + control + (", lowest" if settings.lowest else ""),
-        "τ": f"{record.temperature:g}",
+        "τ": tau(record.temperature),
         "budget": budget,
         "seed": settings.seed,
         "rows": record.counts.selected,
-        "lift": ""
-        if drawn is None or drawn.score.lift is None
-        else signed_percent(drawn.score.lift),
+        "lift": "" if lift is None else signed_percent(lift),
         "effective": "" if drawn is None else percent(drawn.ess_share),
     }

@@ -113,7 +113,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
         ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}", None),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}", None),
         ("In the set", _percent(membership["probability"]), "of bootstraps", _IN_THE_SET),
-        ("Of positive ΔL", share, "of all heads", _OF_POSITIVE),
+        ("Of ΔL > 0", share, "of all heads", _OF_POSITIVE),
     ]
     columns = folding_columns(4, "head_facts")
     for column, (label, value, note, hint) in zip(columns, facts, strict=True):

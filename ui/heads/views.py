@@ -18,7 +18,7 @@ from ui.heads import tables
 from ui.heads.compare import compare_with
 from ui.heads.detail import pick
 from ui.heads.panel import Choice
-from ui.shell import run_keys
+from ui.shell import run_keys, run_label
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
@@ -234,5 +234,7 @@ def compare(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         return
     if st.session_state.get("other") not in [None, *others]:
         del st.session_state["other"]
-    other = st.selectbox("Compare with", others, key="other", bind="query-params", width=320)
+    other = st.selectbox(
+        "Compare with", others, key="other", bind="query-params", width=320, format_func=run_label
+    )
     compare_with(run, heads, choice, other)

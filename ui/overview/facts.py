@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import duration, percent
+from circuitseer_core.wording import duration, percent, tau
 from ui.runs import form
 from ui.widgets.markdown import inline
-from ui.widgets.scoring_choice import scoring_in_view
+from ui.widgets.scoring_choice import drawn_in_view, scoring_in_view
 from ui.words import ago, short_model
 
 
@@ -75,14 +75,14 @@ def _score_facts(run: Run) -> list[str]:
 
 
 def _select_facts(run: Run) -> list[str]:
-    records = run.selection_records()
-    if not records:
-        return ["no selection of this run can be read"]
-    name, newest = next(iter(records.items()))
+    newest = drawn_in_view(run)
+    if newest is None:
+        read = bool(run.selection_records())
+        return ["nothing is drawn from these scores" if read else "no selection can be read"]
     count = newest.counts.selected
     share = count / max(1, newest.counts.eligible)
-    facts = [f"“{inline(name)}”: {count:,} samples, {percent(share, 1)} of the pool"]
-    facts.append(f"τ = {newest.temperature:g}, {ago(newest.created)}")
+    facts = [f"“{inline(newest.name)}”: {count:,} samples, {percent(share, 1)} of the pool"]
+    facts.append(f"τ = {tau(newest.temperature)}, {ago(newest.created)}")
     return facts
 
 
@@ -94,7 +94,8 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
     name = scoring_in_view(run)
     scored = None if name is None else run.scoring(name)
     kept = f"{len(scored.heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
-    drawn = next((r.counts.selected for r in run.selection_records().values()), None)
+    newest = drawn_in_view(run)
+    drawn = newest.counts.selected if newest else None
     rows = scored.rows if scored else None
     return [
         (
@@ -104,5 +105,9 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
         ),
         ("Heads used" if scored else "Heads", kept, "Heads that the scores use, of all heads."),
         ("Samples scored", f"{rows:,}" if rows is not None else "–", "Rows with a score."),
-        ("Subset drawn", f"{drawn:,}" if drawn is not None else "–", "The newest selection."),
+        (
+            "Subset drawn",
+            f"{drawn:,}" if drawn is not None else "–",
+            "The newest selection from these scores.",
+        ),
     ]

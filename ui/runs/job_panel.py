@@ -55,7 +55,8 @@ def _progress(path: Path, shown: str) -> None:
         st.caption("No job was started from the app for this run.")
         link_to("overview", "See what it holds", icon=":material/arrow_forward:")
         return
-    st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
+    if status.started:
+        st.caption(f"Started {ago(status.started)}, at work for {duration(status.seconds)}")
     for index, step in enumerate(status.steps):
         _step(index, step, status)
     if status.error:

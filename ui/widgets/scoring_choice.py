@@ -12,6 +12,7 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.selection_records import SelectionRecord, newest_of
 from circuitseer_core.wording import count
 from ui.widgets.markdown import inline, literal
 
@@ -27,6 +28,11 @@ def scoring_in_view(run: Run) -> str | None:
     if wanted not in names and remembered and remembered[0] == str(run.path):
         wanted = remembered[1]
     return wanted if wanted in names else names[0] if names else None
+
+
+def drawn_in_view(run: Run) -> SelectionRecord | None:
+    """The newest selection from the scoring in view."""
+    return newest_of(run.selection_records().values(), scoring_in_view(run))
 
 
 def view_scoring(run: Run, name: str) -> None:
