@@ -47,6 +47,11 @@ def signed(value: float, digits: int = 2) -> str:
     return text.replace("-", "−")
 
 
+def p_value(p: float) -> str:
+    """ "p = 0.012"; what is smaller than anybody needs is "p < 0.0001"."""
+    return "p < 0.0001" if p < 1e-4 else f"p = {plain(p)}"
+
+
 def tau(temperature: float) -> str:
     """A temperature: "0.2", "∞"."""
     return "∞" if math.isinf(temperature) else f"{temperature:g}"

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
-from circuitseer_core.wording import count, listing, percent, percent_beside, plain, signed
+from circuitseer_core.wording import (
+    count,
+    listing,
+    p_value,
+    percent,
+    percent_beside,
+    plain,
+    signed,
+    tau,
+)
 
 
 def test_numbers_in_words() -> None:
@@ -16,6 +25,8 @@ def test_numbers_in_words() -> None:
         "+0.88", "−0.12", "0.00", "n/a",
     ]  # fmt: skip
     assert (count(1, "row"), count(1400, "row")) == ("1 row", "1,400 rows")
+    assert (tau(0.2), tau(float("inf"))) == ("0.2", "∞")
+    assert (p_value(0.0123), p_value(7.6e-7)) == ("p = 0.012", "p < 0.0001")
     assert listing(["a"]) == "a" and listing(["a", "b"]) == "a and b"
     assert listing(list("abcdefg"), 3) == "a, b, c and 4 more"
 

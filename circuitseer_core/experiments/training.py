@@ -26,7 +26,7 @@ from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.effects import difference, seeds_to_see
 from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
 from circuitseer_core.training.settings import UNTRAINED, StudySettings
-from circuitseer_core.wording import count, duration, plain, signed
+from circuitseer_core.wording import count, duration, p_value, plain, signed
 
 NAME = "training"
 TRAINING_COST, JUDGING_COST = 12.0, 1.5
@@ -249,7 +249,7 @@ def _verdict(
     for kind, row in others.sort_values("difference").iterrows():
         sentences.append(
             f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
-            f"{signed(row['high'], 4)}; Holm p = {plain(row['p_holm'])})."
+            f"{signed(row['high'], 4)}; Holm {p_value(row['p_holm'])})."
         )
     clear = others[others["p_holm"] < FALSE_FINDING]
     if clear.empty and seeds > 1:

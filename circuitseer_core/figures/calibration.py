@@ -10,6 +10,7 @@ import plotly.graph_objects as go
 
 from circuitseer_core.figures.style import (
     LIGHT,
+    TITLE_BELOW,
     Theme,
     figure,
     pin_margins,
@@ -32,7 +33,7 @@ def comparison(
     names = known["name"].tolist()
     fig = figure(
         theme,
-        height=int(60 + 22 * len(names)),
+        height=int(74 + 22 * len(names)),
         showlegend=False,
         xaxis={"title": {"text": axis}, "showgrid": True},
         yaxis={
@@ -42,7 +43,7 @@ def comparison(
             "showgrid": False,
         },
     )
-    pin_margins(fig, left=room_for(names), top=8)
+    pin_margins(fig, left=room_for(names), top=8, bottom=TITLE_BELOW + 14)  # titles of two lines
     fig.add_trace(
         go.Bar(
             x=known["value"] - chance,

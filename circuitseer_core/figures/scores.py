@@ -119,7 +119,7 @@ def ecdf_by_group(
 ) -> go.Figure:
     """Share of rows at or below each score: ``grid`` (G, Q) scores at the quantiles ``levels``."""
     names = [short(n) for n in labels]
-    fig = figure(theme, height=max(height, 20 * len(names) + 70))
+    fig = figure(theme, height=height + 8 * len(names))
     for g, label in enumerate(labels):
         colour, dash = _line_style(g, theme)
         fig.add_scatter(
@@ -133,8 +133,7 @@ def ecdf_by_group(
     if positive.size and not log:
         fig.update_xaxes(range=[float(np.nanmin(grid)), float(np.nanquantile(grid, 0.995))])
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", range=[0, 1.005])
-    fig.update_layout(legend={"orientation": "v", "x": 1.01, "y": 1, "yanchor": "top"})
-    pin_margins(fig, right=room_for(names) + 40, top=8)
+    pin_margins(fig)  # the legend lies above: beside the lines it would take a narrow page's width
     return fig
 
 

@@ -82,6 +82,7 @@ def _comparison(record: CalibrationRecord) -> None:
             "Judged",
             kinds,
             "calibration_judged",
+            wrap=True,
             format_func=lambda kind: literal(JUDGED.get(kind, kind)),
         )
     lines = pd.DataFrame(
@@ -100,7 +101,11 @@ def _comparison(record: CalibrationRecord) -> None:
     axis = "share of pairs decided rightly" if pairs else "rank correlation at fixed length"
     show_figure(
         figures.comparison(
-            lines, "heads", axis=f"{axis}, 95 %", chance=0.5 if pairs else 0.0, theme=theme()
+            lines,
+            "heads",
+            axis=f"{axis},<br>95 % intervals",
+            chance=0.5 if pairs else 0.0,
+            theme=theme(),
         ),
         key="calibration_comparison",
         data=lines,
@@ -152,7 +157,7 @@ def _weights(run: Run, record: CalibrationRecord) -> None:
         key="calibration_map",
         theme=theme(),
         value="weight",
-        title="Weight" if (weights["weight"] < 0).any() else "Size of weight",
+        title="Weight" if (weights["weight"] < 0).any() else "|weight|",
         kept=record.reasoning_heads,
         on_pick=pick,
     )

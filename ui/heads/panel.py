@@ -172,7 +172,7 @@ def choose_value(heads: pd.DataFrame) -> tuple[str, str]:
     values = {"Importance": ("importance", "ΔL (nats)")}
     if tables.TELLS in heads:
         signed_weights = bool((heads[tables.TELLS] < 0).any())
-        title = "Weight" if signed_weights else "Size of weight"
+        title = "Weight" if signed_weights else "|weight|"
         values["Tells difficulty"] = (tables.TELLS, title)
     if "specificity" in heads:
         values["Contrast"] = ("contrast_importance", "ΔL (nats)")

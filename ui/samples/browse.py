@@ -79,7 +79,8 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     )
     if matrix.open:  # nothing of the model is touched while it is folded
         with matrix:
-            live_head.attention_figure(run, sample, key="matrix")
+            above = key if look.colour == detail.COLOURS[2] else None
+            live_head.attention_figure(run, sample, key="matrix", of_profile=above)
     detail.original_columns(sample, store)
 
 

@@ -71,7 +71,7 @@ def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> Non
         chosen=None,
         extent=cached_scores.extent(store, scorer),
         marks={
-            i: f"percentile {place:.1f}"
+            i: f"percentile\u00a0{place:.1f}"
             for i, place in zip(ids, pairs[f"{side}_place"], strict=True)
         },
         on_choose=_read,

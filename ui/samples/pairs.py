@@ -60,11 +60,12 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
             f"No two matching samples of one source come within {percent(TOLERANCE)} in length."
         )
         return None
-    st.caption("Pair", width="content")
-    number = st.number_input(
-        "Pair", 1, len(pairs), 1, key="pair", label_visibility="collapsed", width=130,
-        persist_state="session",
-        help=f"{len(pairs)} pairs, from the highest score down. The partner is the lowest score "
-        f"of the same source whose token count is within {percent(TOLERANCE)}.",
-    )  # fmt: skip
+    with st.container(horizontal=True, vertical_alignment="center", width="content"):
+        st.caption("Pair", width="content")
+        number = st.number_input(
+            "Pair", 1, len(pairs), 1, key="pair", label_visibility="collapsed", width=130,
+            persist_state="session",
+            help=f"{len(pairs)} pairs, from the highest score down. The partner is the lowest "
+            f"score of the same source whose token count is within {percent(TOLERANCE)}.",
+        )  # fmt: skip
     return str(pairs["high"].iloc[number - 1]), str(pairs["low"].iloc[number - 1])

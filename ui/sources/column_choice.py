@@ -8,9 +8,24 @@ import streamlit as st
 
 
 def choose_column(
-    label: str, columns: Sequence[str], key: str, *, width: int, help: str | None = None
+    label: str,
+    columns: Sequence[str],
+    key: str,
+    *,
+    width: int,
+    help: str | None = None,
+    word: str = "",
 ) -> str:
-    """The column asked for by choice or link; the first where these data have not that one."""
+    """The column asked for by choice or link; the first where these data have not that one.
+
+    ``word``: written before the box, and with it on one line.
+    """
+    if word:
+        with st.container(
+            horizontal=True, vertical_alignment="center", gap="small", width="content"
+        ):
+            st.caption(word, width="content")
+            return choose_column(label, columns, key, width=width, help=help)
     if st.session_state.get(key) not in columns:
         st.session_state.pop(key, None)
     return str(

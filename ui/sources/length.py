@@ -56,9 +56,8 @@ def length(store: ScoreStore, scorer: str, log: bool) -> None:
 def _colour_by(store: ScoreStore) -> str | None:
     """The column that colours single rows; None for the density of all rows."""
     options = list(dict.fromkeys([ALL_ROWS, "source", *cached_scores.groupings(store)]))
-    st.caption("colour by", width="content")
     chosen = choose_column(
-        "Colour by", options, "colour", width=150,
+        "Colour by", options, "colour", width=150, word="colour by",
         help="The density of all rows, or single rows in the colours of a column.",
     )  # fmt: skip
     return None if chosen == ALL_ROWS else chosen

@@ -66,6 +66,8 @@ def two_scorings(run: Run, store: ScoreStore, scorer: str) -> None:
         seen = _compared(store, second, scorer, share)
     except UserError as error:
         st.text(str(error))
+        if len(others) > 1:
+            st.caption("Another scoring may be of the same samples.")
         return
     with st.container(key="grid2_two_scorings"):
         left, right = st.columns([6, 5], gap="large")
@@ -194,6 +196,6 @@ def _sentence(draw: DrawOverlap, seen: Agreement, one: str, other: str) -> str:
     if draw.beyond_noise:
         return f"Soft draws share **{percent(draw.shared)}**, more than noise alone ({noise})."
     return (
-        f"Soft draws share **{percent(draw.shared)}**. Noise alone makes them share {noise}: "
-        "nothing shows that the two scorings draw alike."
+        f"Soft draws share **{percent(draw.shared)}**. Noise alone makes them share {noise}: at "
+        "this temperature nothing shows that the scorings draw alike."
     )

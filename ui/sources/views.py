@@ -34,8 +34,7 @@ def controls(store: ScoreStore) -> tuple[str, str, bool, bool]:
     ):
         shape = choose_one("Figure", SHAPES, "shape", in_link=True)
         options = list(dict.fromkeys(["source", *cached_scores.groupings(store), ALL_ROWS]))
-        st.caption("by", width="content")
-        by = choose_column("Group by", options, "by", width=190)
+        by = choose_column("Group by", options, "by", width=190, word="by")
         log = st.toggle("Log scale", key="log_scale", persist_state="session")
         shares = st.toggle(
             "Shapes",

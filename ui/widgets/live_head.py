@@ -36,9 +36,18 @@ def profile(run: Run, sample: ScoredSample, *, key: str) -> Floats | None:
     return shares
 
 
-def attention_figure(run: Run, sample: ScoredSample, *, key: str) -> None:
-    """The T x T attention of one head, on demand."""
-    head = _choose(run, key)
+def attention_figure(
+    run: Run, sample: ScoredSample, *, key: str, of_profile: str | None = None
+) -> None:
+    """The T x T attention of one head, on demand.
+
+    ``of_profile``: the key of a :func:`profile` on the page, whose head it is then.
+    """
+    if of_profile is None:
+        head = _choose(run, key)
+    else:
+        state = st.session_state
+        head = int(state[f"layer_{of_profile}"]), int(state[f"head_{of_profile}"])
     live_model.ask(run, key)
     _draw(run, sample.id, head, key)
 

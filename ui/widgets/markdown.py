@@ -8,7 +8,9 @@ from circuitseer_core.markdown import inline, literal
 
 __all__ = ["inline", "literal", "prose", "to_markdown"]
 
-_WITH_ITS_UNIT = re.compile(r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\bτ) (?==)|(?<=\bτ =) ")
+_WITH_ITS_UNIT = re.compile(
+    r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\b[τp]) (?=[=<])|(?<=\b[τp] [=<]) "
+)
 
 # Display maths first; a single dollar opens maths only before a non-space and closes it only after
 # one and not before a digit, so that prices stay prices.
