@@ -101,3 +101,19 @@ def test_a_stopped_job_of_the_run_in_view_can_be_resumed(
 def test_a_quiet_app_has_no_strip(runs_home: Path) -> None:
     synthetic(runs_home, "mine")
     assert "strip" not in " ".join(str(b.key) for b in overview("mine").button)
+
+
+@pytest.mark.parametrize("step", [0, 1])
+def test_export_tells_of_a_draw_that_failed_not_of_what_failed_before_it(
+    runs_home: Path, step: int
+) -> None:
+    run = synthetic(runs_home)
+    job = {"steps": [["score", "--data", "demo"], ["select"]], "state": "failed", "step": step,
+           "error": "the disk is full", "started_s": 1.0}  # fmt: skip
+    (run.path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    page = AppTest.from_file(str(APP), default_timeout=240)
+    page.query_params["run"] = "made"
+    page.run()
+    settled(page.switch_page("pages/export.py").run())
+    shown = [text.value for text in page.text]
+    assert shown.count("the disk is full") == step

@@ -130,6 +130,11 @@ def _start(run: Run, settings: SelectionSettings) -> None:
         st.session_state["fetch_when_kept"] = (str(run.path), settings.name)
 
 
+def _failed_step(status: jobs.JobStatus) -> str | None:
+    """The command that a failed job stopped at: what failed before a draw is no fault of it."""
+    return status.steps[status.step][0] if status.step < len(status.steps) else None
+
+
 def _watch(run: Run, live: bool) -> None:
     """Follow the job that draws, then draw the page anew."""
 
@@ -141,7 +146,7 @@ def _watch(run: Run, live: bool) -> None:
             st.caption(f"{inline(message)} … {status.seconds:.0f} s")
         elif live:
             st.rerun()
-        elif status.state == "failed" and status.steps and status.steps[-1][0] == "select":
+        elif status.state == "failed" and _failed_step(status) == "select":
             st.session_state.pop("fetch_when_kept", None)
             st.text(status.error or "The draw failed: see the run's log on the Runs page.")
 

@@ -17,6 +17,7 @@ from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.view_choice import choose_one
+from ui.words import places
 
 BEFORE_AFTER: tuple[str, ...] = ("Sources", "Length", "Score")
 STRATA = "Strata"
@@ -124,6 +125,7 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
 
 def first_rows(frame: pd.DataFrame) -> None:
     """The subset's head, in the order of the draw."""
+    form = f"%.{places(frame['score'].to_numpy(dtype=np.float64))}f"
     st.dataframe(
         frame,
         hide_index=True,
@@ -140,7 +142,7 @@ def first_rows(frame: pd.DataFrame) -> None:
                 help="Among all rows with a score: 1 is the highest.",
             ),
             "id": st.column_config.TextColumn("id", width=150),
-            "score": st.column_config.NumberColumn("score", format="%.4g", width=80),
+            "score": st.column_config.NumberColumn("score", format=form, width=80),
             "tokens": st.column_config.NumberColumn("tokens", width=70),
             "text": st.column_config.TextColumn("text", width="large"),
         },
