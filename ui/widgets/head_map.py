@@ -47,7 +47,13 @@ def head_map(
     values = grid(heads, value)
     limit = limit_of(values)
     positions, labels = scale_ticks(limit, scale)
-    colour = np.nan_to_num((squash(values, limit, scale) + 1) * 127, nan=255)
+    placed = squash(values, limit, scale)
+    palette = theme.diverging
+    if value != "importance" and not (values < 0).any():  # sizes: half of the colours would idle
+        placed, palette = 2 * placed - 1, theme.sequential
+        above = [(2 * p - 1, text) for p, text in zip(positions, labels, strict=True) if p >= 0]
+        positions, labels = [p for p, _ in above], [text.lstrip("+") for _, text in above]
+    colour = np.nan_to_num((placed + 1) * 127, nan=255)
     extra = [c for c in ("stderr", "n", "rank") if c in heads]
 
     def clicked() -> None:
@@ -66,7 +72,7 @@ def head_map(
             "extra": {name: _rounded(grid(heads, name)) for name in extra},
             "kept": [list(head) for head in kept],
             "picked": list(picked) if picked else None,
-            "palette": list(theme.diverging),
+            "palette": list(palette),
             "ticks": [positions, labels],
             "title": title,
             "theme": {
