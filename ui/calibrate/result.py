@@ -103,7 +103,7 @@ def _comparison(record: CalibrationRecord) -> None:
         figures.comparison(
             lines,
             "heads",
-            axis=f"{axis},<br>95 % intervals",
+            axis=f"{axis}<br>with 95 % intervals",
             chance=0.5 if pairs else 0.0,
             theme=theme(),
         ),
