@@ -137,6 +137,7 @@ def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     page = (copied / "build" / "site" / "docs" / "api.html").read_text(encoding="utf-8")
     for verb in ("detect", "score", "save_selection", "pull_heads"):
         assert f'id="circuitseer_core.api.{verb}"' in page
+    assert ":class:" not in page
     with (copied / "build" / "site-source" / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\n[nowhere](docs/nowhere.md)\n")
     assert site.render(copied) != 0, "a link to nothing fails the build"

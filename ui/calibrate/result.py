@@ -19,7 +19,7 @@ from ui.heads.tables import weight_frame
 from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.head_map import head_map
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, literal, prose
 from ui.widgets.view_choice import choose_one
 
 JUDGED = {
@@ -35,9 +35,9 @@ def show(run: Run, record: CalibrationRecord) -> None:
     """Everything about one calibration."""
     answer, *rest = record.verdict or ["Nothing was judged."]
     box = st.success if heads_tell(record) else st.warning
-    box(literal(answer), icon=":material/fact_check:")
+    box(prose(answer), icon=":material/fact_check:")
     if rest:
-        st.markdown("\n".join(f"- {literal(sentence)}" for sentence in rest))
+        st.markdown("\n".join(f"- {prose(sentence)}" for sentence in rest))
     _scorer(run, record)
     left, right = folding_columns([1.2, 1], "calibration", gap="large")
     with left:
