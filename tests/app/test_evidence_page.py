@@ -51,6 +51,18 @@ def test_a_result_of_before_figures_says_so(run: Run) -> None:
     assert "Kept before figures were" in texts(open_page("evidence", "made"))
 
 
+def test_a_result_without_an_outcome_says_whether_it_could_have_one(run: Run) -> None:
+    EXPERIMENTS["temperature"].run(run, seeds=2)
+    shown = texts(open_page("evidence", "made"))
+    assert "judges nothing" in shown and "Kept without a verdict" not in shown
+    EXPERIMENTS["length"].run(run)
+    assert "Kept without a verdict" not in texts(open_page("evidence", "made"))
+    path = run.path / "experiments" / "length.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | {"outcome": None}), encoding="utf-8")
+    assert "Kept without a verdict" in texts(open_page("evidence", "made"))
+
+
 def test_every_card_says_what_it_takes_or_what_it_needs(run: Run) -> None:
     page = open_page("evidence", "made")
     captions = [caption.value for caption in page.caption]

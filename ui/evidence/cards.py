@@ -55,9 +55,12 @@ def card(run: Run, name: str, can_run: bool) -> None:
                 colour, word = OUTCOMES[record.outcome.state]
                 st.badge(word, color=colour)
             elif record:
-                st.badge("No verdict", color="gray", help=_why_none(experiment))
+                describes = experiment is not None and experiment.describes
+                st.badge("Description" if describes else "No verdict", color="gray")
         if record and record.outcome:
             st.caption(prose(_measured(record.outcome)))
+        elif record:
+            st.caption(_why_none(experiment))
         if record:
             _result(run, record)
         if experiment is not None:
@@ -67,8 +70,8 @@ def card(run: Run, name: str, can_run: bool) -> None:
 def _why_none(experiment: Experiment | None) -> str:
     """Why a result has no outcome."""
     if experiment is not None and experiment.describes:
-        return "It describes: there is no yes or no in it that an interval could answer."
-    return "Kept without one, by an older version or for lack of data: run it again."
+        return "This describes and judges nothing: no interval could answer it with yes or no."
+    return "Kept without a verdict, by an older version or for lack of data: run it again."
 
 
 def _question(experiment: Experiment | None) -> str:
