@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from starlette.types import Message, Receive, Scope, Send
@@ -22,6 +24,14 @@ from ui.export import draw
 from ui.server import file_checks, read_ahead
 from ui.server import lifespan as server
 from ui.server.script_hints import ScriptHints, scripts
+
+T = TypeVar("T")
+
+
+def _in_a_loop(work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` comes to, in a thread: a browser of other tests keeps a loop in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 def _never(*_args: Any, **_kwargs: Any) -> Any:
@@ -110,7 +120,7 @@ def test_the_server_answers_although_reading_ahead_fails(
             return "serving"
 
     monkeypatch.setattr(read_ahead, "newest_run", fail)
-    assert asyncio.run(start()) == "serving"
+    assert _in_a_loop(start()) == "serving"
     assert "reading ahead failed" in caplog.text and "a fault of ours" in caplog.text
 
 
@@ -137,7 +147,7 @@ def test_scripts_are_named_where_the_eye_waits_for_them(path: str, names: list[s
     async def receive() -> Message:
         return {"type": "http.request"}
 
-    asyncio.run(ScriptHints(page)({"type": "http", "path": path}, receive, keep))
+    _in_a_loop(ScriptHints(page)({"type": "http", "path": path}, receive, keep))
     links = [value.decode() for name, value in sent[0]["headers"] if name == b"link"]
     assert sent[1]["body"] == b"page"
     root, _, page_name = path.rpartition("/")
