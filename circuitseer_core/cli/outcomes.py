@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core import stages
 from circuitseer_core.cli.output import Outcome
-from circuitseer_core.detection.heads import lcb_by_chance
+from circuitseer_core.detection.heads import lcb_by_chance, raced
 from circuitseer_core.files import read_columns
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
 from circuitseer_core.runs.commands import as_typed
@@ -102,9 +102,10 @@ def scored(run: Run, name: str) -> Outcome:
     if odd := _odd_rows(facts, scoring.max_length):
         lines.append(odd)
     if by_chance is not None:
+        most = "at most " if raced(run.heads()) else ""
         lines.append(
-            f"{len(scoring.heads)} heads pass --heads lcb; without any effect {by_chance:.1f} "
-            "would (--heads bh bounds the share of false ones by 5 %)"
+            f"{len(scoring.heads)} heads pass --heads lcb; without any effect {most}"
+            f"{by_chance:.1f} would (--heads bh bounds the share of false ones by 5 %)"
         )
     return Outcome(facts, [*lines, *_warnings(doubts), f"next: {following}"])
 

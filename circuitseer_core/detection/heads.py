@@ -128,7 +128,7 @@ def parse_head_list(text: str) -> list[Head]:
     heads: list[Head] = []
     for item in text.replace(",", " ").split():
         layer, dot, head = item.partition(".")
-        if not (dot and layer.isdigit() and head.isdigit()):
+        if not (dot and layer.isdecimal() and head.isdecimal()):
             raise UserError(f"{item!r} is not layer.head, as in 18.8")
         heads.append((int(layer), int(head)))
     return list(dict.fromkeys(heads))
@@ -205,10 +205,10 @@ def select_heads(heads: pd.DataFrame, rule: str = SHARE, rank_by: str = "importa
         return _known(explicit, heads)
     ordered = heads.sort_values("rank" if rank_by == "importance" else "specificity_rank")
     if rule in ("lcb", "bh"):
-        kept = _significant(ordered[~ordered["raced_out"]], rule, rank_by)
+        kept = _significant(ordered[~ordered["raced_out"]], rule, rank_by, len(heads))
     else:
         kept = ordered.head(_wanted(rule, len(heads)))
-        if kept["raced_out"].any():
+        if raced(kept):
             finalists = int((~heads["raced_out"]).sum())
             raise UserError(
                 f"only {finalists} heads were measured on the whole probe: "
@@ -217,12 +217,14 @@ def select_heads(heads: pd.DataFrame, rule: str = SHARE, rank_by: str = "importa
     return [(int(a), int(b)) for a, b in zip(kept["layer"], kept["head"], strict=True)]
 
 
-def _significant(field: pd.DataFrame, rule: str, rank_by: str) -> pd.DataFrame:
+def _significant(field: pd.DataFrame, rule: str, rank_by: str, n_heads: int) -> pd.DataFrame:
     """Of a field in order of rank the heads that are above zero beyond their sampling error.
 
     ``lcb`` looks at each head alone, so that ``lcb_by_chance`` of heads without any effect pass.
     ``bh`` bounds the share of such heads among those that pass by 5 % (Benjamini and Hochberg 1995,
-    one-sided t tests).
+    one-sided t tests). It counts all ``n_heads`` of the model as tested: after a race the field is
+    the best of them by the very samples that are tested here, so a head that was taken out counts
+    as one with p = 1.
     """
     error = field["stderr" if rank_by == "importance" else "specificity_stderr"]
     if rule == "lcb":
@@ -230,7 +232,7 @@ def _significant(field: pd.DataFrame, rule: str, rank_by: str) -> pd.DataFrame:
     else:
         chance = upper_tail(field[rank_by] / error, field["n"])
         at = np.argsort(chance, kind="stable")
-        passing = chance[at] <= FALSE_DISCOVERIES * np.arange(1, len(at) + 1) / len(at)
+        passing = chance[at] <= FALSE_DISCOVERIES * np.arange(1, len(at) + 1) / n_heads
         last = int(np.flatnonzero(passing)[-1]) + 1 if passing.any() else 0
         kept = field[np.isin(np.arange(len(field)), at[:last])]
     if kept.empty:
@@ -242,8 +244,17 @@ def _significant(field: pd.DataFrame, rule: str, rank_by: str) -> pd.DataFrame:
 
 
 def lcb_by_chance(heads: pd.DataFrame) -> float:
-    """How many heads would pass ``lcb`` if no head had any effect: 2.5 % of those measured."""
-    return 0.025 * len(finalists(heads))
+    """How many heads would pass ``lcb`` if no head had any effect: 2.5 % of all.
+
+    After a race (:func:`raced`) it is the most: those that would pass may have been taken out, but
+    those that are left were chosen for being high.
+    """
+    return 0.025 * len(heads)
+
+
+def raced(heads: pd.DataFrame) -> bool:
+    """Whether a race took heads out."""
+    return bool(heads["raced_out"].any())
 
 
 def _explicit(rule: str) -> list[Head] | None:
@@ -258,7 +269,7 @@ def _explicit(rule: str) -> list[Head] | None:
     if "," in rule:
         return parse_head_list(rule)
     layer, dot, head = rule.partition(".")
-    is_head = dot and layer.isdigit() and head.isdigit() and float(rule) > 1
+    is_head = dot and layer.isdecimal() and head.isdecimal() and float(rule) > 1
     return parse_head_list(rule) if is_head else None
 
 
@@ -276,9 +287,11 @@ def _wanted(rule: str, n_heads: int) -> int:
     try:
         value = Decimal(rule)
     except InvalidOperation:
+        value = Decimal("nan")
+    if not value.is_finite():
         raise UserError(
             f"--heads {rule!r} is none of: a share (0.05), a count (14), lcb, bh, a list, @FILE"
-        ) from None
+        )
     if "." in rule and 0 < value <= 1:
         return head_count(rule, n_heads)
     if "." not in rule and 1 <= value <= n_heads:

@@ -73,16 +73,15 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         UserError: no arms, no held-out samples, or no model was trained yet on the reference arm.
     """
     chosen = Options.of(**options)
-    model = run.model.id
     _refuse_incomplete(run, chosen)
     settings = chosen.study()
-    study = StudyPlan(run.path / FOLDER / chosen.name, settings, model)
+    study = StudyPlan(run.path / FOLDER / chosen.name, settings, run.model)
     if chosen.only_results:
         record = StudyRecord.read(study.folder / STUDY_FILE)
     else:
         from circuitseer_core.training.study import Study
 
-        study = Study(study.folder, settings, model)
+        study = Study(study.folder, settings, run.model)
         with Progress(run, "training", 1, unit="steps") as progress:
             record = study.run(progress)
     tables = study.results()
@@ -123,7 +122,7 @@ def estimated_seconds(run: Run, **options: Any) -> float | None:
     """
     chosen = Options.of(**options)
     _refuse_incomplete(run, chosen)
-    study = StudyPlan(run.path / FOLDER / chosen.name, chosen.study(), run.model.id)
+    study = StudyPlan(run.path / FOLDER / chosen.name, chosen.study(), run.model)
     done = study.seconds_a_model()
     models = study.models_left()
     if chosen.only_results or not models:

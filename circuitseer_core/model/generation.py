@@ -6,7 +6,8 @@ every new token, as attention.py knows of cached keys. Prompts of a batch are pa
 the padding is masked, so that a continuation is what the prompt alone would have given, to rounding
 (a tie between two tokens may fall otherwise).
 
-Nothing is sampled: no temperature, no penalties, whatever the model's own defaults are.
+Nothing is sampled: no temperature, no penalties, no forbidden tokens, whatever the model's own
+defaults are; of these only the tokens that end a text are taken.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def greedy_continuations(
 
     Args:
         prompts: token ids, none empty (``encode_prompt`` makes them).
-        max_new_tokens: most tokens written; fewer where the model's positions end before.
+        max_new_tokens: most tokens written; fewer where the model's positions end before, none
+            behind a prompt that fills them.
         intervene: makes the intervention for a batch of so many rows, as in
             ``lambda rows: AblationMode().plan_sets([heads], rows)``; None for the clean model.
         token_budget: tokens of a batch, prompts and continuations together.
@@ -59,18 +61,17 @@ def greedy_continuations(
         UserError: a single prompt is more than memory holds.
     """
     out: list[list[int]] = [[] for _ in prompts]
-    groups = group_by_tokens([len(p) + max_new_tokens for p in prompts], token_budget)
+    groups = _groups(prompts, max_new_tokens, reference.max_positions, token_budget)
     while groups:
-        group = groups.pop(0)
+        room, group = groups.pop(0)
         rows = [prompts[i] for i in group]
-        written = fitting(
-            partial(_continued, reference, rows, max_new_tokens, intervene, on_tokens)
-        )
+        written = fitting(partial(_continued, reference, rows, room, intervene, on_tokens))
         if written is None:
             release(reference.device)
             if len(group) == 1:
                 raise too_long(len(rows[0]))
-            groups[:0] = [group[: len(group) // 2], group[len(group) // 2 :]]
+            middle = len(group) // 2
+            groups[:0] = [(room, group[:middle]), (room, group[middle:])]
             continue
         for i, ids in zip(group, written, strict=True):
             out[i] = ids
@@ -78,18 +79,35 @@ def greedy_continuations(
     return out
 
 
+def _groups(
+    prompts: Sequence[Sequence[int]], most: int, positions: int, token_budget: int
+) -> list[tuple[int, list[int]]]:
+    """Batches as prompts' numbers, each with how many tokens may be written behind its prompts.
+
+    A batch is written to one length, so near the end of the positions only prompts of one room go
+    together: a longer prompt beside it would cut a shorter one's continuation short.
+    """
+    by_room: dict[int, list[int]] = {}
+    for i, prompt in enumerate(prompts):
+        by_room.setdefault(max(0, min(most, positions - len(prompt))), []).append(i)
+    return [
+        (room, [numbers[k] for k in group])
+        for room, numbers in sorted(by_room.items(), reverse=True)
+        for group in group_by_tokens([len(prompts[i]) + room for i in numbers], token_budget)
+    ]
+
+
 def _continued(
     reference: ReferenceModel,
     prompts: Sequence[Sequence[int]],
-    max_new_tokens: int,
+    room: int,
     intervene: Intervene | None,
     on_tokens: OnTokens | None,
 ) -> list[list[int]]:
-    """Continuations of one batch."""
-    ids, mask = _padded_left(prompts, reference.device)
-    room = min(max_new_tokens, reference.max_positions - ids.shape[1])
+    """Continuations of one batch, of at most ``room`` tokens."""
     if room < 1:
         return [[] for _ in prompts]
+    ids, mask = _padded_left(prompts, reference.device)
     stops = end_tokens(reference)
     config = GenerationConfig(
         do_sample=False,

@@ -19,6 +19,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from transformers import GenerationConfig
 from transformers.modeling_outputs import BaseModelOutputWithPast
 
 from circuitseer_core.aliases import Head
@@ -105,9 +106,18 @@ class ReferenceModel:
         return output.to(input_ids.device)
 
     def generate(self, input_ids: Tensor, **options: Any) -> Tensor:
-        """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids."""
+        """Transformers' own ``generate``, with other threads' passes kept out: (B, T + new) ids.
+
+        What ``options`` leave open is Transformers' default: ``generate`` would fill it from the
+        model's own settings, where penalties and forbidden tokens may stand.
+        """
         with _USE:
-            ids: Tensor = self.model.generate(input_ids, **options)
+            own = self.model.generation_config
+            self.model.generation_config = GenerationConfig()
+            try:
+                ids: Tensor = self.model.generate(input_ids, **options)
+            finally:
+                self.model.generation_config = own
         return ids
 
     def logits(self, hidden: Tensor) -> Tensor:

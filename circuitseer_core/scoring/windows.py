@@ -92,11 +92,15 @@ def windows(
 def ahead(items: Iterator[T]) -> Iterator[T]:
     """The same items, each made in a thread while the one before it is in use.
 
-    Whatever ``items`` raises is raised here in its turn.
+    Whatever ``items`` raises is raised here in its turn; a failure of whoever uses them is not held
+    up by the item in the making.
     """
     end = object()
-    with ThreadPoolExecutor(1, thread_name_prefix="circuitseer-ahead") as thread:
+    thread = ThreadPoolExecutor(1, thread_name_prefix="circuitseer-ahead")
+    try:
         coming = thread.submit(next, items, end)
         while (item := coming.result()) is not end:
             coming = thread.submit(next, items, end)
             yield item  # type: ignore[misc]
+    finally:  # the next item may wait for whoever is to hear of the failure here: nobody waits
+        thread.shutdown(wait=False, cancel_futures=True)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -74,6 +76,14 @@ def held_out(
         order = np.argsort(keys, kind="stable")[:per_source]
         kept += [encoded[source][i] for i in order]
     return kept, samples
+
+
+def content_hash(samples: Sequence[Encoded]) -> str:
+    """Hex SHA-256 of samples as they are judged: ids, sources, tokens and where responses begin."""
+    digest = hashlib.sha256()
+    for one in samples:
+        digest.update(json.dumps([one.id, one.source, one.ids, one.loss_from]).encode())
+    return digest.hexdigest()
 
 
 def steps_of(lengths: Sequence[int], tokens_a_step: int, steps: int, seed: int) -> list[Step]:

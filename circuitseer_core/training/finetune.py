@@ -6,25 +6,29 @@ arm, so that arms differ in their data and their order only.
 
 from __future__ import annotations
 
+import math
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
-from torch import Tensor
-from torch.utils.data import Dataset
-from transformers import Trainer, TrainerCallback, TrainingArguments
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.model.encoding import Encoded
+from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.training.examples import Step
-
-IGNORED = -100
-"""The label of a token whose loss does not count, as Transformers has it."""
+from circuitseer_core.training.trainer import (
+    DeviceArguments,
+    Steps,
+    StepTrainer,
+    Watch,
+    step_parts,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,25 +41,8 @@ class Recipe:
     warmup_share: float = 0.05
 
 
-class _Steps(Dataset[list[Encoded]]):
-    """One item an optimiser step: its examples."""
-
-    def __init__(self, examples: Sequence[Encoded], steps: Sequence[Step]) -> None:
-        self.examples, self.steps = examples, steps
-
-    def __len__(self) -> int:
-        return len(self.steps)
-
-    def __getitem__(self, number: int) -> list[Encoded]:
-        return [self.examples[i] for i in self.steps[number]]
-
-
-class _Watch(TrainerCallback):
-    def __init__(self, on_step: Callable[[], object]) -> None:
-        self.on_step = on_step
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **more: Any) -> None:
-        self.on_step()
+class Diverged(UserError):
+    """Training left the finite numbers."""
 
 
 class Weights:
@@ -87,16 +74,22 @@ def finetuned(
     """The model trained on ``steps`` of ``examples``; its weights are put back when the block ends.
 
     Raises:
-        UserError: LoRA is asked for and peft is not installed, or the loss is not finite.
+        Diverged: a loss was not finite.
+        UserError: LoRA is asked for and peft is not installed, or memory does not hold a step.
     """
     model = reference.model
     weights.put_back(model)
     trained = _with_lora(model, recipe.lora_rank, seed) if recipe.lora_rank else model
     try:
-        losses = _train(trained, reference.device, examples, steps, recipe, seed, on_step)
+        losses = fitting(
+            partial(_train, trained, reference.device, examples, steps, recipe, seed, on_step)
+        )
         model.eval()
-        if not all(map(torch.isfinite, map(torch.tensor, losses))):
-            raise UserError(f"training at learning rate {recipe.learning_rate:g} diverged")
+        if losses is None:
+            release(reference.device)
+            raise _too_large(examples, steps)
+        if not all(map(math.isfinite, losses)):
+            raise Diverged(f"training at learning rate {recipe.learning_rate:g} diverged")
         yield reference
     finally:
         if trained is not model:
@@ -117,7 +110,7 @@ def _train(
     """Train in place; the losses that the trainer saw."""
     model.train()
     with tempfile.TemporaryDirectory() as folder:
-        arguments = TrainingArguments(
+        arguments = DeviceArguments(
             output_dir=folder,
             max_steps=len(steps),
             per_device_train_batch_size=1,
@@ -130,44 +123,32 @@ def _train(
             seed=seed,
             save_strategy="no",
             logging_steps=1,
+            logging_nan_inf_filter=False,  # it would log a loss that is not finite as another
             report_to="none",
             disable_tqdm=True,
             remove_unused_columns=False,
             dataloader_pin_memory=device.type == "cuda",
         )
-        arguments._n_gpu = min(1, arguments.n_gpu)  # several GPUs would split a step of one item
-        trainer = _Quiet(
+        arguments.stay_on(device)
+        trainer = StepTrainer(
             model=model,
             args=arguments,
-            train_dataset=_Steps(examples, steps),
-            data_collator=_collate,
-            callbacks=[_Watch(on_step)],
+            train_dataset=Steps(examples, steps),
+            data_collator=step_parts,
+            callbacks=[Watch(on_step)],
         )
         trainer.train()
     history = trainer.state.log_history
     return [float(entry["loss"]) for entry in history if "loss" in entry]
 
 
-class _Quiet(Trainer):
-    """The trainer, which would print every logged loss."""
-
-    def log(self, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        self.state.log_history.append({**logs, "step": self.state.global_step})
-
-
-def _collate(items: list[list[Encoded]]) -> dict[str, Tensor]:
-    """(B, T) ids, mask and labels of one step, padded on the right."""
-    examples = [example for item in items for example in item]
-    longest = max(example.n_tokens for example in examples)
-    ids = torch.zeros(len(examples), longest, dtype=torch.long)
-    mask = torch.zeros_like(ids)
-    labels = torch.full_like(ids, IGNORED)
-    for row, example in enumerate(examples):
-        whole = torch.tensor(example.ids)
-        ids[row, : len(whole)] = whole
-        mask[row, : len(whole)] = 1
-        labels[row, example.loss_from : len(whole)] = whole[example.loss_from :]
-    return {"input_ids": ids, "attention_mask": mask, "labels": labels}
+def _too_large(examples: Sequence[Encoded], steps: Sequence[Step]) -> UserError:
+    """What to say where memory does not hold a step of these."""
+    longest = max(examples[i].n_tokens for step in steps for i in step)
+    return UserError(
+        f"training on texts of up to {longest} tokens does not fit in memory: lower tokens_a_step "
+        "or max_length, or train by LoRA (lora_rank)"
+    )
 
 
 def _with_lora(model: Any, rank: int, seed: int) -> Any:

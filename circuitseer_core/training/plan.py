@@ -12,7 +12,7 @@ from pydantic import ConfigDict, Field
 from circuitseer_core.arms.kinds import SEEDED, arm_label
 from circuitseer_core.arms.record import ArmRecord, ArmsRecord, read_arms
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.records import Record, read_or_none
+from circuitseer_core.runs.records import ModelRecord, Record, read_or_none
 from circuitseer_core.training.settings import UNTRAINED, StudySettings
 
 STUDY_FILE = "study.json"
@@ -25,13 +25,21 @@ class StudyOptions(Record, StudySettings):
 
 
 class StudyRecord(Record):
-    """study.json: what was decided, the learning rates tried, and the seconds of every model."""
+    """study.json: what was decided, the learning rates tried, and the seconds of every model.
+
+    Attributes:
+        weights_hash: of the model before training; None in studies of before it was kept.
+        heldout_hash: of the held-out samples as tokens; None as above.
+        development_loss: by learning rate; None where training at it diverged.
+    """
 
     settings: StudyOptions
     steps: int
     arms: list[str] = Field(default_factory=list)
+    weights_hash: str | None = None
+    heldout_hash: str | None = None
     learning_rate: float | None = None
-    development_loss: dict[str, float] = Field(default_factory=dict)
+    development_loss: dict[str, float | None] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     tokens: dict[str, int] = Field(default_factory=dict)
 
@@ -75,11 +83,15 @@ def trials(record: ArmsRecord, settings: StudySettings) -> list[Trial]:
 
 
 class StudyPlan:
-    """The models of a study in a folder: one table each where it is finished."""
+    """The models of a study in a folder: one table each where it is finished.
 
-    def __init__(self, folder: Path, settings: StudySettings, model: str) -> None:
-        self.folder, self.settings = folder, settings
-        self.model = settings.model or model
+    Args:
+        run_model: the run's; what is trained where the settings name no other.
+    """
+
+    def __init__(self, folder: Path, settings: StudySettings, run_model: ModelRecord) -> None:
+        self.folder, self.settings, self.run_model = folder, settings, run_model
+        self.model = settings.model or run_model.id
         self.arms = read_arms(settings.arms)
         self.plan = trials(self.arms, settings)
 

@@ -40,7 +40,9 @@ class StudySettings(BaseModel):
     template: Template = Field(
         "auto", description=f"how a prompt is written: {', '.join(TEMPLATES)}"
     )
-    max_length: int = Field(1024, ge=8, description="longer examples are left out")
+    max_length: int = Field(
+        1024, ge=8, description="longer examples are left out, as beyond the model's positions"
+    )
     per_source: int = Field(100, ge=2, description="held-out samples a source, by hash")
     answers: int = Field(
         0, ge=0, description="held-out samples a source that are answered greedily"

@@ -2,7 +2,8 @@
 
 1. Hold out: at most ``per_source`` samples a source, a fifth of them (by hash) for development.
 2. Choose the learning rate once: the candidate whose model, trained on the first reference arm,
-   has the lowest loss on the development part. No arm is judged on that part.
+   has the lowest loss on the development part (one at which training diverges is out). No arm is
+   judged on that part.
 3. Seed by seed, train on every arm for the same number of optimiser steps over about the same
    number of tokens, and keep the loss of every held-out sample.
 
@@ -12,6 +13,7 @@ or kinds can be added to a finished study.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -27,7 +29,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import hash64
 from circuitseer_core.model.encoding import Encoded, resolve_template
-from circuitseer_core.model.loading import load_model
+from circuitseer_core.model.loading import load_model, load_run_model
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.evaluate import (
@@ -36,8 +38,8 @@ from circuitseer_core.training.evaluate import (
     held_out_table,
     response_losses,
 )
-from circuitseer_core.training.examples import held_out, steps_of, training_examples
-from circuitseer_core.training.finetune import Recipe, Weights, finetuned
+from circuitseer_core.training.examples import content_hash, held_out, steps_of, training_examples
+from circuitseer_core.training.finetune import Diverged, Recipe, Weights, finetuned
 from circuitseer_core.training.plan import STUDY_FILE, StudyOptions, StudyPlan, StudyRecord, Trial
 from circuitseer_core.training.settings import UNTRAINED
 
@@ -54,15 +56,15 @@ class Study(StudyPlan):
         Raises:
             UserError: the folder holds a study with other settings, or data cannot serve.
         """
-        reference, _ = load_model(self.model, dtype="fp32", device=self.settings.device)
+        reference, weights_hash = self._load()
+        longest = min(self.settings.max_length, reference.max_positions)
         template = resolve_template(reference.tokenizer, self.settings.template)
         samples, texts = held_out(
             reference.tokenizer, self.settings.heldout, template=template,
-            max_length=self.settings.max_length, per_source=self.settings.per_source,
-            seed=self.settings.seed,
+            max_length=longest, per_source=self.settings.per_source, seed=self.settings.seed,
         )  # fmt: skip
-        work = _Work(self, reference, template, samples, texts, progress)
-        record = self._begin()
+        work = _Work(self, reference, template, longest, samples, texts, progress)
+        record = self._begin(weights_hash, content_hash(samples))
         missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
         rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
@@ -79,8 +81,17 @@ class Study(StudyPlan):
         """Write study.json."""
         record.write(self.folder / STUDY_FILE)
 
-    def _begin(self) -> StudyRecord:
-        """The record as it stands, or a new one. Raises UserError where settings differ."""
+    def _load(self) -> tuple[ReferenceModel, str | None]:
+        """The model to train, in float32, and the hash of its weights; the run's as it was."""
+        device = self.settings.device
+        if self.model == self.run_model.id:
+            whole = self.run_model.model_copy(update={"weight_bits": "all"})
+            return load_run_model(whole, "fp32", device), whole.weights_hash
+        reference, info = load_model(self.model, dtype="fp32", device=device)
+        return reference, info.weights_hash
+
+    def _begin(self, weights_hash: str | None, heldout_hash: str) -> StudyRecord:
+        """The record as it stands, or a new one. Raises UserError where what decides differs."""
         files = [str(arm.sha256) for arm in self.arms.arms]
         wanted = StudyOptions(**self.settings.decisive() | {"model": self.model})
         if (self.folder / STUDY_FILE).is_file():
@@ -92,13 +103,22 @@ class Study(StudyPlan):
                         f"{self.folder} holds a study with {name} {before[name]}, not {value}: "
                         "give this one another name"
                     )
-            if record.arms != files:
-                raise UserError(f"{self.folder} holds a study of other arms: give it another name")
+            for what, then, now in (
+                ("arms", record.arms, files),
+                ("weights of the same model", record.weights_hash, weights_hash),
+                ("held-out samples", record.heldout_hash, heldout_hash),
+            ):
+                if then is not None and then != now:
+                    raise UserError(
+                        f"{self.folder} holds a study of other {what}: give it another name"
+                    )
             return record
         self.folder.mkdir(parents=True, exist_ok=True)
         rates = self.settings.learning_rates
-        only = rates[0] if len(rates) == 1 else None
-        record = StudyRecord(settings=wanted, steps=self.steps, arms=files, learning_rate=only)
+        record = StudyRecord(
+            settings=wanted, steps=self.steps, arms=files, weights_hash=weights_hash,
+            heldout_hash=heldout_hash, learning_rate=rates[0] if len(rates) == 1 else None,
+        )  # fmt: skip
         self.write(record)
         return record
 
@@ -110,6 +130,7 @@ class _Work:
     study: Study
     reference: ReferenceModel
     template: str
+    max_length: int
     samples: list[Encoded]
     texts: dict[str, Sample]
     progress: Progress
@@ -143,24 +164,41 @@ class _Work:
         return held_out_table(judged, losses, correct)
 
     def choose_rate(self, record: StudyRecord, rates: list[float], steps: int) -> StudyRecord:
-        """Try the candidates that were not tried yet; the best one is taken."""
-        settings = self.study.settings
-        development = [s for s, d in zip(self.samples, self.development(), strict=True) if d]
+        """Try the candidates that were not tried yet; the best one is taken.
+
+        Raises UserError where training diverged at each of them.
+        """
         for rate in rates:
             self.progress.say(f"learning rate {rate:g}")
-
-            def measure(model: ReferenceModel) -> float:
-                return float(response_losses(model, development, bf16=self.bf16).mean())
-
-            trial = Trial(settings.reference, settings.seed)
-            loss, _ = self._trained(trial, rate, steps, measure)
+            loss = self._development_loss(rate, steps)
             record.development_loss = record.development_loss | {repr(rate): loss}
             self.study.write(record)
         if record.learning_rate is None:
-            best = min(record.development_loss, key=lambda rate: record.development_loss[rate])
-            record.learning_rate = float(best)
+            losses = {rate: loss for rate, loss in record.development_loss.items()
+                      if loss is not None}  # fmt: skip
+            if not losses:
+                tried = ", ".join(record.development_loss)
+                raise UserError(
+                    f"training diverged at every learning rate that was tried ({tried}): give "
+                    "lower ones, and the study another name"
+                )
+            record.learning_rate = float(min(losses, key=lambda rate: losses[rate]))
             self.study.write(record)
         return record
+
+    def _development_loss(self, rate: float, steps: int) -> float | None:
+        """After training at this rate on the first reference arm; None where that diverged."""
+        settings = self.study.settings
+        development = [s for s, d in zip(self.samples, self.development(), strict=True) if d]
+
+        def measure(model: ReferenceModel) -> float:
+            return float(response_losses(model, development, bf16=self.bf16).mean())
+
+        try:
+            loss, _ = self._trained(Trial(settings.reference, settings.seed), rate, steps, measure)
+        except Diverged:
+            return None
+        return float(loss) if math.isfinite(loss) else None
 
     def train(self, record: StudyRecord, trial: Trial) -> StudyRecord:
         """Train one model, judge it, keep its table."""
@@ -181,7 +219,7 @@ class _Work:
         settings = self.study.settings
         path = Path(settings.arms) / self.study.arm(trial.kind, trial.seed).file
         examples = training_examples(
-            self.reference.tokenizer, path, template=self.template, max_length=settings.max_length
+            self.reference.tokenizer, path, template=self.template, max_length=self.max_length
         )
         lengths = [example.n_tokens for example in examples]
         dealt = steps_of(lengths, settings.tokens_a_step, steps, trial.seed)

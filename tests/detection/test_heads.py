@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy.stats import false_discovery_control
 from scipy.stats import t as student
 
-from circuitseer_core.detection import head_stability
+from circuitseer_core.detection import head_stability, racing
 from circuitseer_core.detection import heads as stats
 from circuitseer_core.errors import UserError
 
@@ -91,7 +93,7 @@ def test_rules(effects: np.ndarray, tmp_path: object) -> None:
     assert set(stats.select_heads(heads, "bh")) == set(
         heads.loc[wanted, ["layer", "head"]].itertuples(index=False, name=None)
     )
-    for bad in ("0", "-1", "21", "0.0", "x", "9.9", "1.2.3,"):
+    for bad in ("0", "-1", "21", "0.0", "x", "9.9", "1.2.3,", "nan", "-inf", "²", "².1", "1.²,"):
         with pytest.raises(UserError):
             stats.select_heads(heads, bad)
     with pytest.raises(UserError, match="contrast"):
@@ -150,9 +152,34 @@ def test_without_any_effect_bh_takes_no_head_and_lcb_as_many_as_chance() -> None
     for _ in range(20):
         heads = stats.head_table(table(rng.standard_normal((8, 10, 20))), probe_of(8), None, 0.0)
         for rule in passed:
-            try:
-                passed[rule] += len(stats.select_heads(heads, rule))
-            except UserError:  # none passed
-                continue
+            passed[rule] += _kept(heads, rule)
     assert passed["bh"] <= 4  # of 20 maps at 5 %
     assert passed["lcb"] == pytest.approx(20 * stats.lcb_by_chance(heads), rel=0.35)  # 100 ± 10
+
+
+def test_a_race_chooses_by_the_samples_that_are_tested_and_bh_stays_within_its_bound() -> None:
+    """Heads without any effect, of which the race's own schedule leaves the highest."""
+    rng = np.random.default_rng(3)
+    wrong, passed = 0, []
+    for _ in range(40):
+        delta = rng.standard_normal((64, 10, 20))
+        flat, left = delta.reshape(64, -1), np.arange(200)
+        rounds = racing.schedule(64, 200, 10)
+        for before, after in pairwise(rounds):
+            left = left[racing.survivors(flat[: before.samples, left].mean(0), after.keep)]
+        field = {divmod(int(i), 20) for i in left}
+        heads = stats.head_table(table(delta), probe_of(64), field, None)
+        passed.append(_kept(heads, "lcb"))
+        wrong += _kept(heads, "bh") > 0
+    assert wrong <= 5, "of 40 at 5 %; among the 20 finalists alone it would be a fourth of them"
+    assert stats.raced(heads)
+    measured = 0.025 * len(left)
+    assert 2 * measured < np.mean(passed) <= stats.lcb_by_chance(heads) == 5.0
+
+
+def _kept(heads: pd.DataFrame, rule: str) -> int:
+    """How many pass; a UserError says that none does."""
+    try:
+        return len(stats.select_heads(heads, rule))
+    except UserError:
+        return 0

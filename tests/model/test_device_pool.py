@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from functools import partial
 from multiprocessing.connection import Connection
@@ -106,6 +107,22 @@ def test_a_refusal_is_one_line_and_a_bug_is_named(capfd: pytest.CaptureFixture[s
     ):
         pool.ask(1)
     assert "Traceback" in capfd.readouterr().err
+
+
+def test_a_refusal_is_heard_while_the_worker_waits_for_its_next_task() -> None:
+    heard: list[str] = []
+
+    def ask(pool: DevicePool) -> None:
+        try:
+            pool.ask(1)
+        except UserError as error:
+            heard.append(str(error))
+
+    with DevicePool(["cpu"], service.refuses_looking_ahead, Heard()) as pool:
+        asking = threading.Thread(target=ask, args=(pool,), daemon=True)
+        asking.start()
+        asking.join(PATIENCE_S)
+        assert heard == ["cpu is no device"]
 
 
 def test_messages_larger_than_a_socket_pass_in_both_directions() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.model.encoding import Encoded
@@ -80,6 +83,20 @@ def test_an_ablation_changes_what_is_written() -> None:
     assert clean != everything
 
 
+@pytest.mark.parametrize(
+    "default", [{"repetition_penalty": 1.3}, {"no_repeat_ngram_size": 1}, {"suppress_tokens": []}]
+)
+def test_the_models_own_settings_change_nothing_of_what_is_written(default: dict[str, Any]) -> None:
+    reference = tiny_model("llama")
+    plain = greedy_continuations(reference, prompts(), max_new_tokens=30)
+    if "suppress_tokens" in default:
+        default = {"suppress_tokens": plain[0][:1]}
+    own = GenerationConfig(eos_token_id=0, **default)
+    reference.model.generation_config = own
+    assert greedy_continuations(reference, prompts(), max_new_tokens=30) == plain
+    assert reference.model.generation_config is own
+
+
 def test_batches_end_of_text_and_progress() -> None:
     reference = tiny_model("llama")
     progress: list[int] = []
@@ -98,6 +115,14 @@ def test_the_models_positions_bound_it() -> None:
     long = [random_ids(1, 18)[0].tolist(), random_ids(1, 20)[0].tolist()]
     got = greedy_continuations(reference, long, max_new_tokens=NEW, token_budget=1)
     assert len(got[0]) <= 2 and got[1] == []
+    mixed = [*long, random_ids(1, 17)[0].tolist(), random_ids(1, 5)[0].tolist()]
+    progress: list[int] = []
+    together = greedy_continuations(
+        reference, mixed, max_new_tokens=NEW, on_prompts=progress.append
+    )
+    alone = [greedy_continuations(reference, [p], max_new_tokens=NEW)[0] for p in mixed]
+    assert together == alone and len(alone[3]) == NEW
+    assert sum(progress) == 4
 
 
 def test_encoded_prompts_are_those_of_the_loss() -> None:

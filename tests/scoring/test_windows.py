@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import threading
 import weakref
 from collections.abc import Iterator
 from typing import Any
@@ -12,6 +13,9 @@ import pytest
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.scoring.windows import Cut, Window, ahead, windows
+
+PATIENCE_S = 60
+"""For a thread that is to end by itself."""
 
 
 def test_memory_does_not_grow_with_the_dataset() -> None:
@@ -59,3 +63,24 @@ def test_what_the_stream_raises_is_raised_in_its_turn() -> None:
         for item in ahead(items()):
             seen.append(item)  # noqa: PERF402 - what was seen before the error matters
     assert seen == [1, 2]
+
+
+def test_a_failure_does_not_wait_for_the_item_in_the_making() -> None:
+    wanted = threading.Event()
+
+    def items() -> Iterator[int]:
+        yield 1
+        wanted.wait()
+        yield 2
+
+    def use() -> None:
+        with pytest.raises(UserError, match="does not fit"):
+            for _ in ahead(items()):
+                raise UserError("it does not fit")
+
+    using = threading.Thread(target=use, daemon=True)
+    using.start()
+    using.join(PATIENCE_S)
+    waited = using.is_alive()
+    wanted.set()
+    assert not waited

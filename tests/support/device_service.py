@@ -11,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.scoring.windows import ahead
 
 
 def workers() -> list[psutil.Process]:
@@ -64,6 +65,15 @@ def fails(device: str, tasks: Iterator[int], tell: Callable[[int], None]) -> Ite
     next(tasks)
     raise KeyError("a bug")
     yield 0
+
+
+def refuses_looking_ahead(
+    device: str, tasks: Iterator[int], tell: Callable[[int], None]
+) -> Iterator[int]:
+    """The failure that a person can mend, of a service whose thread waits for the next task."""
+    for _ in ahead(tasks):
+        raise UserError(f"{device} is no device")
+        yield 0
 
 
 def bounces(

@@ -17,6 +17,7 @@ from circuitseer_core.experiments import EXPERIMENTS, saved_results
 from circuitseer_core.experiments.cost import LOADING
 from circuitseer_core.experiments.training import Options, _outcome, _seeds_needed, effects_table
 from circuitseer_core.experiments.training import run as train
+from circuitseer_core.model.loading import load_model
 from circuitseer_core.runs.experiment_records import Outcome, kind_of_draw
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.training import study as study_module
@@ -67,7 +68,9 @@ def study(tmp_path: Path) -> tuple[Run, dict[str, Any]]:
     """A run of a tiny model; arms of the task itself (soft), of noise (uniform, random-heads)."""
     model = save_tiny(tmp_path / "model", scale=1.0)
     run = bare_run(tmp_path / "run")
-    edit_run(run, model={**MODEL, "id": str(model)})
+    _, known = load_model(str(model), device="cpu")
+    edit_run(run, model={**MODEL, "id": str(model), "weights_hash": known.weights_hash,
+                         "tokenizer_hash": known.tokenizer_hash})  # fmt: skip
     rng = np.random.default_rng(0)
     letters = "bcdfghjk"
 
@@ -155,11 +158,62 @@ def test_a_study_of_another_version_goes_on_and_keeps_what_it_says(
     record = json.loads(path.read_text())
     assert record["settings"]["steps"] == int(options["steps"])
     del record["settings"]["lora_rank"]  # as before there was such a setting
+    del record["weights_hash"], record["heldout_hash"]
     record["settings"]["later"] = record["later"] = 7
     path.write_text(json.dumps(record))
     assert train(run, **once | {"seeds": 2}).numbers["seeds"]["soft"] == 2
     again = json.loads(path.read_text())
     assert again["later"] == again["settings"]["later"] == 7
+
+
+SHORT = {"seeds": 1, "steps": 2, "kinds": "uniform", "learning_rates": "1e-3", "answers": 0}
+
+
+def test_other_held_out_samples_or_weights_under_one_name_are_refused(
+    study: tuple[Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    run, options = study
+    other = save_tiny(tmp_path / "other", scale=1.0, seed=1)
+    of_other = options | SHORT | {"model": str(other), "name": "training-other"}
+    train(run, **options | SHORT)
+    train(run, **of_other)
+    save_tiny(other, scale=1.0, seed=2)
+    with pytest.raises(UserError, match="a study of other weights of the same model: give"):
+        train(run, **of_other | {"kinds": "uniform,soft"})
+    rows = tmp_path / "held.jsonl"
+    before = rows.read_text()
+    rows.write_text(before.replace('"5"', '"6"', 1))
+    with pytest.raises(UserError, match="a study of other held-out samples: give it another name"):
+        train(run, **options | SHORT | {"kinds": "uniform,soft"})
+    rows.write_text(before)
+    save_tiny(Path(run.model.id), scale=1.0, seed=3)
+    with pytest.raises(UserError, match="has other weights now"):
+        train(run, **options | SHORT | {"kinds": "uniform,soft"})
+
+
+def test_a_rate_that_diverges_is_out_and_not_tried_again(
+    study: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, options = study
+    wild = options | SHORT | {"steps": 8, "learning_rates": "1e30,1e-3"}
+    numbers = train(run, **wild).numbers
+    assert numbers["learning_rate"] == 1e-3
+    assert numbers["development_loss"]["1e+30"] is None
+    nowhere = wild | {"learning_rates": "1e30,1e29", "name": "training-wild"}
+    for _ in range(2):
+        with pytest.raises(UserError, match=r"every learning rate that was tried \(1e\+30, 1e\+29"):
+            train(run, **nowhere)
+        monkeypatch.setattr(study_module, "finetuned", None)  # nothing is trained the second time
+
+
+def test_texts_beyond_the_models_positions_are_left_out(
+    study: tuple[Run, dict[str, Any]], tmp_path: Path
+) -> None:
+    run, options = study
+    model = save_tiny(tmp_path / "short", "gpt2", n_positions=24)
+    _write_arms(tmp_path / "long", {"uniform-s0": [("q", "a b " * 30), ("1 + 1 =", "2")]})
+    result = train(run, **options | SHORT | {"model": str(model), "arms": str(tmp_path / "long")})
+    assert result.numbers["seeds"]["uniform"] == 1
 
 
 def test_what_it_takes_is_told_before_and_from_finished_models(
@@ -181,8 +235,8 @@ def test_what_it_takes_is_told_before_and_from_finished_models(
     assert guessed[4] - LOADING == pytest.approx(4 / 3 * (least - LOADING)), "two halves are tried"
     train(run, **once)
     assert training.estimated_seconds(run, **once) == LOADING, "nothing is left to train"
-    seconds = StudyPlan(run.path / "experiments" / "training", Options.of(**once).study(), "m")
-    mean = seconds.seconds_a_model()
+    folder = run.path / "experiments" / "training"
+    mean = StudyPlan(folder, Options.of(**once).study(), run.model).seconds_a_model()
     assert mean is not None
     more = training.estimated_seconds(run, **once | {"seeds": 2})
     assert more == pytest.approx(LOADING + 3 * mean)
@@ -301,8 +355,8 @@ def test_effects_pair_seeds_and_items() -> None:
 def test_trials_go_seed_by_seed(study: tuple[Run, dict[str, Any]], tmp_path: Path) -> None:
     from circuitseer_core.training.settings import StudySettings
 
-    _, options = study
+    run, options = study
     settings = StudySettings(**options)
-    labels = [trial.label for trial in Study(tmp_path / "s", settings, "m").plan]
+    labels = [trial.label for trial in Study(tmp_path / "s", settings, run.model).plan]
     kinds = ("soft", "uniform", "random-heads")
     assert labels == [f"{kind}-t{seed}" for seed in (0, 1) for kind in kinds]

@@ -14,6 +14,7 @@ from circuitseer_core.detection.heads import (
     finalists,
     head_count,
     lcb_by_chance,
+    raced,
     select_heads,
 )
 from circuitseer_core.errors import UserError
@@ -79,8 +80,9 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
         st.warning(literal(problem), icon=":material/info:")
     elif rule == "lcb":
         st.caption(
-            f"Without any effect about {plain(lcb_by_chance(heads), 2)} heads would pass the lower "
-            "bound. “Few false” corrects for the number of heads."
+            f"Without any effect {'at most' if raced(heads) else 'about'} "
+            f"{plain(lcb_by_chance(heads), 2)} heads would pass the lower bound. “Few false” "
+            "corrects for the number of heads."
         )
     return Choice(rule, rank_by, kept)
 
