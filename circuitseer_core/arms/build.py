@@ -16,8 +16,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, arm_label
-from circuitseer_core.arms.other_scoring import rows_without_score, within_tokens
-from circuitseer_core.arms.plan import Arm, plan_arms
+from circuitseer_core.arms.other_scoring import MOST_WITHOUT, rows_without_score, within_tokens
+from circuitseer_core.arms.plan import Arm, plan_arms, responses_known
 from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsOptions, ArmsRecord
 from circuitseer_core.arms.settings import DEFAULT_SHARE, ArmsSettings
 from circuitseer_core.arms.trainers import write_trainer_settings
@@ -25,6 +25,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.files import write_text
+from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.settings_file import write_settings
@@ -59,11 +60,15 @@ def build_arms(
         raise UserError(f"{run.path}: scoring {settings.scores!r} has no finished shard yet")
     pool = eligible(run, settings)
     budget = budget_of(settings, pool)
-    columns = pq.read_schema(parts[0]).names
-    plan = plan_arms(settings, columns, budget, int(pool.tokens.sum()))
+    columns, notes = columns_of_all(run, settings, pool)
+    others = [] if settings.other_scores is None else run.score_parts(settings.other_scores)
+    plan = plan_arms(
+        settings, columns, budget, int(pool.tokens.sum()),
+        other_columns=pq.read_schema(others[0]).names if others else (),
+    )  # fmt: skip
     tokens = pd.Series(pool.tokens, index=pd.Index(pool.ids))
-    others = [arm.selection for arm in plan if arm.kind == OTHER_SCORING]
-    without = rows_without_score(run, others[0], tokens.index) if others else 0
+    of_others = [arm.selection for arm in plan if arm.kind == OTHER_SCORING]
+    without = rows_without_score(run, of_others[0], tokens.index) if of_others else 0
     plan = [_within_budget(run, arm, tokens, budget) for arm in plan]
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,6 +88,7 @@ def build_arms(
         pool_rows=len(pool),
         pool_tokens=int(pool.tokens.sum()),
         rows_without_other_score=without,
+        notes=[] if settings.arms else notes,
         created=now(),
         command=command,
         arms=records,
@@ -95,13 +101,40 @@ def build_arms(
 
 
 def eligible(run: Run, settings: ArmsSettings) -> Pool:
-    """The rows that any arm may take, with the tokens that the budget counts."""
+    """The rows that any arm may take, with the tokens that the budget counts.
+
+    Those with a response: an arm is written as chat messages, which need one.
+    """
+    columns = pq.read_schema(run.score_parts(settings.scores)[0]).names
     everything = SelectionSettings.of(
         name="arm.pool", scores=settings.scores, scorer=settings.scorer, exclude=settings.exclude,
         token_field=settings.token_field, tokens=1 << 62, temperature=float("inf"),
+        require_response=responses_known(columns),
     )  # fmt: skip
     pool = load_pool(run, everything)
     return draw(pool, everything, run_rules(run, everything, read_lists(everything))).pool
+
+
+def columns_of_all(run: Run, settings: ArmsSettings, pool: Pool) -> tuple[list[str], list[str]]:
+    """The scoring's columns without random heads' scores that much of the pool lacks, and notes.
+
+    Random heads are scored on a part of a large pool alone (scoring/control_heads.py): an arm by
+    such a column would be drawn from that part, the others from all of the pool.
+    """
+    columns = pq.read_schema(run.score_parts(settings.scores)[0]).names
+    names = control_columns(settings.scorer, columns)
+    if not names:
+        return columns, []
+    known = run.scores(settings.scores, ["id", *names]).set_index("id").reindex(pool.ids)
+    have = {name: int(rows) for name, rows in known[names].notna().sum().items()}
+    lacking = {name for name, rows in have.items() if len(pool) - rows > MOST_WITHOUT * len(pool)}
+    notes = []
+    if len(lacking) == len(names):
+        most = max(have.values())
+        notes.append(
+            f"no arm random-heads: random heads scored {most:,} of the pool's {len(pool):,} rows"
+        )
+    return [name for name in columns if name not in lacking], notes
 
 
 def budget_of(settings: ArmsSettings, pool: Pool) -> dict[str, int]:

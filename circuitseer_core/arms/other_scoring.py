@@ -23,7 +23,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import count
 
 MOST_WITHOUT = 0.05
-"""Share of the arms' rows that the other scoring may have no score for."""
+"""Share of the arms' rows that another scoring, or random heads, may have no score for."""
 
 
 def rows_without_score(run: Run, selection: SelectionSettings, ids: pd.Index) -> int:

@@ -63,14 +63,20 @@ def available_arms(
 
 
 def plan_arms(
-    settings: ArmsSettings, columns: Collection[str], budget: dict[str, int], pool_tokens: int
+    settings: ArmsSettings,
+    columns: Collection[str],
+    budget: dict[str, int],
+    pool_tokens: int,
+    *,
+    other_columns: Collection[str] = (),
 ) -> list[Arm]:
     """Every arm of every seed, those first on which others build.
 
     Args:
-        columns: of the scoring.
+        columns: of the scoring; of random heads' only those that nearly all rows of the pool have.
         budget: ``{"tokens": n}`` or ``{"count": n}``.
         pool_tokens: of all rows that may be drawn: the budget of ``full``.
+        other_columns: of the other scoring.
 
     Raises:
         UserError: an arm is asked for that the scoring has no column for.
@@ -80,7 +86,8 @@ def plan_arms(
         raise UserError(
             f"scoring {settings.scores!r} has no columns for the arms {', '.join(missing)} "
             "(ifd and perplexity: score with --baselines; calibrated: calibrate with --apply; "
-            "other-scoring: --other-scores)"
+            "other-scoring: --other-scores; random-heads: random heads' scores of all rows, which "
+            "pools of up to 20,000 have)"
         )
     wanted = list(settings.arms or have)
     if "length-matched" in wanted and "soft" not in wanted:
@@ -90,6 +97,8 @@ def plan_arms(
         seeds = range(settings.seed, settings.seed + settings.seeds)
         for seed in seeds if kind in SEEDED else [settings.seed]:
             options = _options(kind, seed, settings, columns)
+            own = other_columns if kind == OTHER_SCORING else columns
+            options["require_response"] = responses_known(own)
             if kind == "full":
                 options["tokens"] = pool_tokens
             elif kind == OTHER_SCORING and "tokens" in budget:
@@ -98,6 +107,14 @@ def plan_arms(
                 options |= budget
             plan.append(Arm(kind, seed, SelectionSettings.of(**options)))
     return plan
+
+
+def responses_known(columns: Collection[str]) -> bool:
+    """Whether a scoring with these columns says which rows have a response.
+
+    One that does not scored the responses themselves, so each of its scored rows has one.
+    """
+    return "n_response_tokens" in columns
 
 
 def _options(

@@ -59,7 +59,10 @@ class ArmRecord(Record):
 
 
 class ArmsRecord(Record):
-    """arms.json. ``rows_without_other_score``: rows that the arm by another scoring cannot take."""
+    """arms.json. ``rows_without_other_score``: rows that the arm by another scoring cannot take.
+
+    ``notes``: sentences on arms that were left out though the scoring has columns for them.
+    """
 
     format: int = ARMS_FORMAT
     run: str
@@ -68,6 +71,7 @@ class ArmsRecord(Record):
     pool_rows: int
     pool_tokens: int
     rows_without_other_score: int = 0
+    notes: list[str] = Field(default_factory=list)
     created: str = ""
     command: str | None = None
     arms: list[ArmRecord]

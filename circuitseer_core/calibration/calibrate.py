@@ -32,7 +32,7 @@ from circuitseer_core.calibration.scorer import apply_calibration, covers
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
 from circuitseer_core.calibration.sources import each_alone, each_by_others, usable_sources
 from circuitseer_core.calibration.targets import read_target
-from circuitseer_core.calibration.weights import fold_fits, head_shares, whole_fit
+from circuitseer_core.calibration.weights import every_fold, fold_fits, head_shares, whole_fit
 from circuitseer_core.correlation import spearman
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
@@ -99,6 +99,7 @@ def _fit_numbers(
     record = _record(run, settings, target.record(rows, _known(spearman(values, rows.tokens))))
     record.estimates, record.gains, record.chance = fitted.estimates, fitted.gains, fitted.chance
     record.whole, record.fits, record.heads = whole, fits, head_shares(whole, fits)
+    record.fits = every_fold(fits, whole, settings.folds)
     record.verdict = verdict(record)
     predictions = pd.DataFrame(
         {
@@ -162,6 +163,7 @@ def _record(run: Run, settings: CalibrateSettings, target: TargetRecord) -> Cali
         text=scoring.text,
         reasoning_heads=scoring.heads,
         data=scoring.data,
+        folds_by="prompt",
         whole=LinearFit(),
     )
 

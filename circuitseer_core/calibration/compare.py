@@ -12,7 +12,7 @@ rows to folds are made and the numbers are means over them.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -25,7 +25,7 @@ from circuitseer_core.calibration.blocks import (
     surface_block,
     word_block,
 )
-from circuitseer_core.calibration.folds import folds_by_hash
+from circuitseer_core.calibration.folds import folds_by_hash, numbered
 from circuitseer_core.calibration.judge import Judge, Judged, mean_of, mean_over_sets
 from circuitseer_core.calibration.names import (
     HEADS,
@@ -82,30 +82,34 @@ def study(
         reasoning: the heads that the scoring was made with.
 
     Raises:
-        UserError: too few rows, or a target that is the same everywhere.
+        UserError: too few rows or prompts, or a target that is the same everywhere.
     """
-    if len(rows) < MIN_ROWS:
+    different = len(set(rows.keys))  # copies of a prompt tell nothing new
+    if different < MIN_ROWS:
+        what = "rows" if different == len(rows) else "different prompts"
         raise UserError(
-            f"{len(rows)} rows have a target and head readings: at least {MIN_ROWS} are needed"
+            f"{different} {what} have a target and head readings: at least {MIN_ROWS} are needed"
         )
     if np.ptp(target) == 0:
         raise UserError("the target is the same on every row")
     source = source_numbers(rows)
     several = len(set(rows.source)) > 1
     groups = source if settings.within_sources and several else None
-    design = Design(target, rows.tokens, _permuted(target, groups, settings), groups)
-    plain = Design(target, rows.tokens, np.zeros((len(target), 0)), groups)
+    prompts = numbered(rows.keys)
+    permuted = _permuted(target, prompts, groups, settings)
+    design = Design(target, rows.tokens, permuted, groups, prompts)
+    plain = replace(design, permuted=np.zeros((len(target), 0)))
     blocks = all_blocks(rows, settings, reasoning)
     sums = _sums(blocks)
     judged_by = {POOLED: None} | ({WITHIN: source} if several else {})
     judges = {
-        judged: Judge(target, rows.tokens, groups=by, seed=settings.seed)
+        judged: Judge(target, rows.tokens, groups=by, prompts=prompts, seed=settings.seed)
         for judged, by in judged_by.items()
     }
     lines: dict[str, list[Lines]] = {judged: [] for judged in judges}
     first: tuple[OutOfFold, Ints] | None = None
     for repeat in range(settings.repeats_for(len(rows))):
-        folds = folds_by_hash(rows.ids, settings.folds, settings.seed, repeat)
+        folds = folds_by_hash(rows.keys, settings.folds, settings.seed, repeat)
         predicted = out_of_fold(blocks, sums, plain if first else design, folds, on_fold)
         for judged, judge in judges.items():
             lines[judged].append(_fitted_lines(judge, predicted, folds))
@@ -156,16 +160,36 @@ def _sums(blocks: Sequence[Block]) -> dict[str, tuple[str, ...]]:
     return sums | {REST: rivals, REST + PLUS: (*rivals, HEADS)}
 
 
-def _permuted(target: Floats, groups: Ints | None, settings: CalibrateSettings) -> Floats:
-    """(N, P) the target in other orders, within each group where given."""
+def _permuted(
+    target: Floats, prompts: Ints, groups: Ints | None, settings: CalibrateSettings
+) -> Floats:
+    """(N, P) the target in other orders, within each group where given.
+
+    Rows of one prompt keep their targets together: prompts exchange theirs with prompts of as many
+    rows.
+    """
     rng = np.random.default_rng(settings.seed + 1)
     columns = np.tile(target[:, None], (1, settings.permutations))
     parts = [np.arange(len(target))]
     if groups is not None:
         parts = [np.flatnonzero(groups == group) for group in np.unique(groups)]
     for rows in parts:
-        columns[rows] = rng.permuted(columns[rows], axis=0)
+        for block in _blocks_of_size(rows, prompts[rows]):
+            order = np.tile(np.arange(len(block))[:, None], (1, settings.permutations))
+            order = rng.permuted(order, axis=0)  # (blocks, P)
+            columns[block] = target[block[order]].transpose(0, 2, 1)
     return columns
+
+
+def _blocks_of_size(rows: Ints, prompts: Ints) -> list[Ints]:
+    """The rows as blocks of one prompt, a (blocks, size) array for every size."""
+    by_prompt = np.argsort(prompts, kind="stable")
+    _, sizes = np.unique(prompts, return_counts=True)
+    starts = np.cumsum(sizes) - sizes
+    return [
+        rows[by_prompt[starts[sizes == size][:, None] + np.arange(size)]]
+        for size in np.unique(sizes)
+    ]
 
 
 def _fitted_lines(judge: Judge, out: OutOfFold, folds: Ints) -> Lines:

@@ -1,22 +1,36 @@
-"""What both a fit and its use must agree on: folds, ranks within them, and the form of length."""
+"""What both a fit and its use must agree on: folds, ranks within them, and the form of length.
+
+Rows of one normalised prompt share a fold: a fit that saw one of them has seen the others.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
-from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.correlation import ranks
 from circuitseer_core.hashing import uniforms
 
 _FOLDS = "calibration-folds"
 
 
-def folds_by_hash(ids: Sequence[str], folds: int, seed: int, repeat: int = 0) -> Ints:
-    """(N,) number of each row's fold: a property of its id. Another ``repeat``, another one."""
+def fold_keys(ids: Sequence[str], prompts: Hashes) -> list[str]:
+    """(N,) what each row's fold is a hash of: its prompt's hash, or its id where that is 0."""
+    return [f"{h:016x}" if h else i for i, h in zip(ids, prompts.tolist(), strict=True)]
+
+
+def folds_by_hash(keys: Sequence[str], folds: int, seed: int, repeat: int = 0) -> Ints:
+    """(N,) number of each row's fold: a property of its key. Another ``repeat``, another one."""
     domain = f"{_FOLDS}-{repeat}" if repeat else _FOLDS
-    return np.floor(uniforms(seed, domain, ids) * folds).astype(np.int64)
+    return np.floor(uniforms(seed, domain, keys) * folds).astype(np.int64)
+
+
+def numbered(keys: Sequence[str]) -> Ints:
+    """(N,) the number of each row's key, in order of first appearance."""
+    return pd.factorize(np.asarray(keys, dtype=object))[0].astype(np.int64)
 
 
 def share_ranks(values: Floats, groups: Ints | None = None) -> Floats:

@@ -5,9 +5,10 @@ Out-of-fold predictions are ranked within their fold first: fits of different fo
 their own, and each knows the mean of all rows but its own. Within sources, all three are ranked
 within their source.
 
-Intervals are percentiles over resampled rows (bootstrap), with the ranks and the fits as they are:
-they say how far other rows of the same kind would move the number, not other fits. A mean over sets
-of random heads resamples the sets as well. Two predictions are compared on the same resamples.
+Intervals are percentiles over resampled rows (bootstrap), all rows of a prompt together, with the
+ranks and the fits as they are: they say how far other rows of the same kind would move the number,
+not other fits. A mean over sets of random heads resamples the sets as well. Two predictions are
+compared on the same resamples.
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ class Judge:
     Args:
         target, tokens: (N,) each.
         groups: (N,) sources as numbers, to judge within them; None for all rows together.
+        prompts: (N,) numbers from 0 of what is resampled as one; every row by itself by default.
         seed: of the resampled rows.
     """
 
@@ -78,11 +80,14 @@ class Judge:
         tokens: Floats,
         *,
         groups: Ints | None = None,
+        prompts: Ints | None = None,
         seed: int = 0,
     ) -> None:
         self.groups = groups
         self._target, self._tokens = self._ranked(target), self._ranked(tokens)
-        self._rng_seed, self._rows = seed, len(target)
+        self._rng_seed = seed
+        self._prompts = np.arange(len(target)) if prompts is None else prompts
+        self._units = int(self._prompts.max()) + 1 if len(target) else 0
 
     def _ranked(self, values: Floats) -> Floats:
         return share_ranks(values, self.groups) - 0.5
@@ -108,14 +113,16 @@ class Judge:
         return _moments(three) * known[:, None]
 
     def _resampled(self, moments: Floats) -> Floats:
-        """(DRAWS,) the same from rows drawn with replacement: the same draws for every call."""
+        """(DRAWS,) the same from prompts drawn with replacement: the same draws for every call."""
+        summed = np.zeros((self._units, moments.shape[1]))
+        np.add.at(summed, self._prompts, moments)
         rng = np.random.default_rng(self._rng_seed)
         parts = []
         for _ in range(DRAWS // _CHUNK):
-            drawn = rng.integers(0, self._rows, size=(_CHUNK, self._rows))
-            offset = np.arange(_CHUNK)[:, None] * self._rows
-            counts = np.bincount((drawn + offset).ravel(), minlength=_CHUNK * self._rows)
-            parts.append(_partial(counts.reshape(_CHUNK, self._rows) @ moments))
+            drawn = rng.integers(0, self._units, size=(_CHUNK, self._units))
+            offset = np.arange(_CHUNK)[:, None] * self._units
+            counts = np.bincount((drawn + offset).ravel(), minlength=_CHUNK * self._units)
+            parts.append(_partial(counts.reshape(_CHUNK, self._units) @ summed))
         return np.concatenate(parts)
 
 

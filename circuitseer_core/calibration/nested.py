@@ -21,6 +21,9 @@ from circuitseer_core.calibration.blocks import BLEND, EVERY, Block
 from circuitseer_core.calibration.folds import length_basis, share_ranks
 from circuitseer_core.calibration.linear import LengthOut, RidgeFit, Training
 
+_FEWEST = 3
+"""Rows of a fit at least: as many as the form of length has terms."""
+
 
 @dataclass(frozen=True, slots=True)
 class Design:
@@ -28,12 +31,21 @@ class Design:
 
     ``target``: (N,); ``permuted``: (N, P) the same in other orders, for the first block alone;
     ``source``: (N,) numbers, where differences between sources go out too, else None.
+    ``prompt``: (N,) numbers of their prompts: no fit sees a prompt that it predicts. None where
+    each row has one of its own.
     """
 
     target: Floats
     tokens: Floats
     permuted: Floats
     source: Ints | None = None
+    prompt: Ints | None = None
+
+    def apart(self, held_out: Index) -> Index:
+        """Rows that share no prompt with the held-out ones."""
+        if self.prompt is None:
+            return np.setdiff1d(np.arange(len(self.target)), held_out)
+        return np.flatnonzero(~np.isin(self.prompt, self.prompt[held_out]))
 
 
 @dataclass(slots=True)
@@ -64,29 +76,36 @@ def out_of_fold(
     Args:
         blocks: what to fit; the first is fitted to the permuted targets as well.
         sums: name -> blocks whose predictions are added.
-        folds: (N,) fold of each row.
+        folds: (N,) fold of each row. A fold without rows to fit on is predicted by nothing (NaN).
     """
     n = len(design.target)
     result = OutOfFold(permuted=np.full(design.permuted.shape, np.nan))
+    for block in blocks:
+        result.blocks[block.name] = np.full(n, np.nan)
+        result.variants[block.name] = {v.name: np.full(n, np.nan) for v in block.variants}
+    result.blocks |= {name: np.full(n, np.nan) for name in sums}
     for number in np.unique(folds):
-        train, held_out = np.flatnonzero(folds != number), np.flatnonzero(folds == number)
+        held_out = np.flatnonzero(folds == number)
+        train = design.apart(held_out)
+        if len(train) < _FEWEST:  # the same prompts under two names of a source
+            on_fold()
+            continue
         fits: dict[str, RidgeFit] = {}
         for block in blocks:
             training = prepared(design, train, held_out, permuted=block is blocks[0])
             variants = [variant.fit(train, held_out, training) for variant in block.variants]
             for variant, fit in zip(block.variants, variants, strict=True):
-                kept = result.variants.setdefault(block.name, {})
-                kept.setdefault(variant.name, np.full(n, np.nan))[held_out] = fit.held_out[:, 0]
+                result.variants[block.name][variant.name][held_out] = fit.held_out[:, 0]
             variant_name, fit = chosen_fit(block, variants, training.targets)
             fits[block.name] = fit
-            result.blocks.setdefault(block.name, np.full(n, np.nan))[held_out] = fit.held_out[:, 0]
+            result.blocks[block.name][held_out] = fit.held_out[:, 0]
             if block is blocks[0]:
                 result.permuted[held_out] = fit.held_out[:, 1:]
                 result.chosen.append(variant_name)
                 result.fits.append(fit)
         for name, members in sums.items():
             together = np.sum([fits[member].held_out[:, 0] for member in members], axis=0)
-            result.blocks.setdefault(name, np.full(n, np.nan))[held_out] = together
+            result.blocks[name][held_out] = together
         on_fold()
     return result
 

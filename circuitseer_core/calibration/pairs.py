@@ -3,8 +3,8 @@
 1. A pair is the difference of two samples' columns, with length taken out of both (over the
    samples of the training pairs); logistic regression without an intercept says which is harder.
 2. Strength and family of readings are chosen by inner folds of the training pairs.
-3. Pairs are held out by a hash of their two ids, and whatever pair shares a sample with a held-out
-   one is left out of its training. A coin decides half of the pairs rightly.
+3. Pairs are held out by a hash of their two prompts, and whatever pair shares a prompt with a
+   held-out one is left out of its training. A coin decides half of the pairs rightly.
 4. The fits that score rows (scorer.py) each leave out a fold of rows, and every pair with one.
 """
 
@@ -18,7 +18,7 @@ import pandas as pd
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 
-from circuitseer_core.aliases import Floats, Index
+from circuitseer_core.aliases import Floats, Index, Ints
 from circuitseer_core.calibration.blocks import (
     Block,
     Columns,
@@ -26,7 +26,7 @@ from circuitseer_core.calibration.blocks import (
     head_block,
     surface_block,
 )
-from circuitseer_core.calibration.folds import folds_by_hash, length_basis
+from circuitseer_core.calibration.folds import folds_by_hash, length_basis, numbered
 from circuitseer_core.calibration.judge import DRAWS
 from circuitseer_core.calibration.linear import LengthOut
 from circuitseer_core.calibration.names import HEADS, MIN_PAIRS, PAIRS, PLUS, WORDS, has_heads
@@ -68,7 +68,7 @@ class PairStudy:
 
 
 def decided_pairs(rows: Rows, verdicts: pd.DataFrame) -> Pairs:
-    """Pairs with a winner whose samples both have readings; of repeated ones the latest.
+    """Pairs with a winner whose samples both have readings; of the same two prompts the latest.
 
     Raises UserError where there are too few.
     """
@@ -78,7 +78,8 @@ def decided_pairs(rows: Rows, verdicts: pd.DataFrame) -> Pairs:
         if choice not in DECIDED or left not in place or right not in place:
             continue
         winner, other = (left, right) if choice == "left" else (right, left)
-        latest["\n".join(sorted((left, right)))] = (place[winner], place[other])
+        both_keys = sorted((rows.keys[place[left]], rows.keys[place[right]]))
+        latest["\n".join(both_keys)] = (place[winner], place[other])
     if len(latest) < MIN_PAIRS:
         raise UserError(
             f"{len(latest)} pairs of samples with head readings were decided in the blind review: "
@@ -94,17 +95,18 @@ def pair_study(rows: Rows, pairs: Pairs, settings: CalibrateSettings) -> PairStu
     folds = folds_by_hash(pairs.names, settings.folds, settings.seed)
     words = Block(WORDS, (Columns("counts", _word_counts(rows.texts)),))
     blocks = [block, words, surface_block(rows)]
+    prompts = numbered(rows.keys)
     odds = {fitted.name: np.zeros(len(pairs)) for fitted in blocks}
     for number in np.unique(folds):
         held_out = np.flatnonzero(folds == number)
-        train = _apart(pairs, held_out)
+        train = _apart(pairs, held_out, prompts)
         for fitted in blocks:
             odds[fitted.name][held_out] = _Fit(rows, pairs, train, fitted).odds(held_out)
     odds[WORDS + PLUS] = odds[WORDS] + odds[HEADS]
     for name in ["length", *(n for n in rows.scorers() if rows.controls(n))]:
         values = rows.tokens if name == "length" else rows.numbers[name]
         odds[name] = values[pairs.harder] - values[pairs.easier]
-    row_folds = folds_by_hash(rows.ids, settings.folds, settings.seed)
+    row_folds = folds_by_hash(rows.keys, settings.folds, settings.seed)
     fits = []
     for fold in range(settings.folds):
         out = (row_folds[pairs.harder] == fold) | (row_folds[pairs.easier] == fold)
@@ -173,11 +175,11 @@ def _logistic(gaps: Floats) -> GridSearchCV:
     return search.fit(gaps * turned[:, None], turned > 0)
 
 
-def _apart(pairs: Pairs, held_out: Index) -> Index:
-    """Pairs that share no sample with the held-out ones."""
-    seen = {*pairs.harder[held_out], *pairs.easier[held_out]}
-    mixed = [h in seen or e in seen for h, e in zip(pairs.harder, pairs.easier, strict=True)]
-    return np.flatnonzero(~np.array(mixed))
+def _apart(pairs: Pairs, held_out: Index, prompts: Ints) -> Index:
+    """Pairs that share no prompt with the held-out ones; ``prompts``: (N,) of the rows."""
+    harder, easier = prompts[pairs.harder], prompts[pairs.easier]
+    seen = np.concatenate((harder[held_out], easier[held_out]))
+    return np.flatnonzero(~(np.isin(harder, seen) | np.isin(easier, seen)))
 
 
 def _word_counts(texts: Sequence[str]) -> Floats:

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Head, Index
+from circuitseer_core.calibration.folds import fold_keys
 from circuitseer_core.data.sample import scored_text
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import (
@@ -23,7 +24,7 @@ from circuitseer_core.runs.columns import (
 )
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
-from circuitseer_core.runs.texts import chosen_texts
+from circuitseer_core.runs.texts import chosen_texts, pool_prompts
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Rows:
 
     ``readings``: (N, F, H) float32 in the order of columns.HEAD_FAMILIES and ``heads``.
     ``numbers``: every other number column, (N,) each, NaN where null. ``texts``: what was scored.
-    ``originals``: the rows of the data.
+    ``originals``: the rows of the data. ``keys``: one a normalised prompt (folds.py).
     """
 
     ids: list[str]
@@ -44,6 +45,7 @@ class Rows:
     texts: list[str]
     responses: list[str | None]
     originals: list[dict[str, Any]]
+    keys: list[str]
 
     def __len__(self) -> int:
         """The number of rows."""
@@ -61,6 +63,7 @@ class Rows:
             texts=[self.texts[i] for i in rows],
             responses=[self.responses[i] for i in rows],
             originals=[self.originals[i] for i in rows],
+            keys=[self.keys[i] for i in rows],
         )
 
     def scorers(self) -> list[str]:
@@ -79,18 +82,20 @@ def load_rows(run: Run, name: str) -> Rows:
         UserError: no such scoring, it is not finished, has no readings, or no texts are at hand.
     """
     scoring = readable(run, name)
-    tables = []
+    tables, known = [], []
     for part in run.whole_score_parts(name):
         have = pq.read_schema(part).names
         columns = [c for c in have if c not in WIDE or c in HEAD_COLUMNS]
         table = pq.read_table(part, columns=columns)
-        tables.append(table.filter(table[HEAD_COLUMNS[0]].is_valid()).replace_schema_metadata())
+        known.append(table[HEAD_COLUMNS[0]].is_valid().to_numpy())
+        tables.append(table.filter(known[-1]).replace_schema_metadata())
     table = pa.concat_tables(tables)
     if not table.num_rows:
         raise UserError(f"no row of scoring {name!r} carries head readings")
     ids = table["id"].to_pylist()
     chosen = chosen_texts(run, name, ids)
     prompts, responses = chosen["prompt"].to_pylist(), chosen["response"].to_pylist()
+    hashes = pool_prompts(run, name)
     texts = [scored_text(scoring.text, p, r) or "" for p, r in zip(prompts, responses, strict=True)]
     return Rows(
         ids=ids,
@@ -102,6 +107,7 @@ def load_rows(run: Run, name: str) -> Rows:
         texts=texts,
         responses=responses,
         originals=[json.loads(text) for text in chosen["original"].to_pylist()],
+        keys=list(ids) if hashes is None else fold_keys(ids, hashes[np.concatenate(known)]),
     )
 
 

@@ -1,7 +1,8 @@
 """The scorer ``calibrated``: a calibration's prediction of every row, as a rank.
 
-1. A row's fold is a hash of its id, and the fit that had no part of that fold predicts it. So no
-   row is scored by a fit that saw it, and nothing but the id and the readings is needed.
+1. A row's fold is a hash of its prompt, and the fit that had no part of that fold predicts it. So
+   no row is scored by a fit that saw it or a copy of it, and nothing but prompt and readings is
+   needed. Calibrations of before went by the id, and still do.
 2. Predictions are ranked within their fold, mid-ranks over the fold's rows: above 0, below 1, so
    that soft sampling is defined. Fits of different folds have scales of their own.
 
@@ -19,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats, Head, Ints
-from circuitseer_core.calibration.folds import folds_by_hash, length_basis, share_ranks
+from circuitseer_core.calibration.folds import fold_keys, folds_by_hash, length_basis, share_ranks
 from circuitseer_core.calibration.rows import fixed_lists, readable
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import CalibrationRecord, LinearFit
@@ -27,12 +28,16 @@ from circuitseer_core.runs.columns import CALIBRATED, head_column
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import AppliedCalibration, ScoringRecord
 from circuitseer_core.runs.shard_columns import add_columns
+from circuitseer_core.runs.texts import pool_prompts
 
 
 def fits_hash(record: CalibrationRecord) -> str:
     """SHA-256 over all that a row's score depends on besides its readings."""
     kept = [fit.to_json() for fit in record.fits]
-    text = json.dumps([record.settings.folds, record.settings.seed, kept], sort_keys=True)
+    parts = [record.settings.folds, record.settings.seed, kept]
+    if record.folds_by != "id":  # the mark of calibrations of before stays what it was
+        parts.append(record.folds_by)
+    text = json.dumps(parts, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -97,14 +102,27 @@ def calibrated_scores(run: Run, scores: str, record: CalibrationRecord) -> Float
     """(N,) the scorer of every row, in data order: between 0 and 1."""
     scoring = readable(run, scores)
     families = sorted({family for fit in record.fits for family, _, _ in fit.columns})
-    columns = ["id", "n_tokens", *(head_column(family) for family in families)]
-    predicted, folds = [], []
+    columns = ["n_tokens", *(head_column(family) for family in families)]
+    all_folds = _folds(run, scores, record)
+    predicted, folds, start = [], [], 0
     for part in run.whole_score_parts(scores):
         table = pq.read_table(part, columns=columns)
-        own = folds_by_hash(table["id"].to_pylist(), record.settings.folds, record.settings.seed)
+        own = all_folds[start : start + table.num_rows]
+        start += table.num_rows
         predicted.append(_predicted(table, own, record.fits, scoring.feature_heads))
         folds.append(own)
     return share_ranks(np.concatenate(predicted), np.concatenate(folds))
+
+
+def _folds(run: Run, scores: str, record: CalibrationRecord) -> Ints:
+    """(N,) every row's fold. Raises UserError where folds go by prompts and none is at hand."""
+    keys = run.scores(scores, ["id"])["id"].astype(str).tolist()
+    if record.folds_by == "prompt":
+        prompts = pool_prompts(run, scores)
+        if prompts is None:
+            raise UserError(f"scoring {scores!r} has no prompts, by which rows have their folds")
+        keys = fold_keys(keys, prompts)
+    return folds_by_hash(keys, record.settings.folds, record.settings.seed)
 
 
 def _predicted(

@@ -15,7 +15,7 @@ from circuitseer_core.calibration.compare import (
     gain,
     source_numbers,
 )
-from circuitseer_core.calibration.folds import folds_by_hash
+from circuitseer_core.calibration.folds import folds_by_hash, numbered
 from circuitseer_core.calibration.judge import Judge
 from circuitseer_core.calibration.names import HEADS, MIN_ROWS, OTHER, OWN, PLUS, WORDS
 from circuitseer_core.calibration.nested import Design, out_of_fold
@@ -28,11 +28,12 @@ Numbers = tuple[list[Estimate], list[Gain]]
 
 
 def usable_sources(rows: Rows, target: Floats) -> list[str]:
-    """Sources with enough rows, and a target that varies within them."""
+    """Sources with enough prompts, and a target that varies within them."""
     usable = []
     for source in sorted(set(rows.source)):
-        values = target[rows.source == source]
-        if len(values) >= MIN_ROWS and np.ptp(values) > 0:
+        at = np.flatnonzero(rows.source == source)
+        values = target[at]
+        if len({rows.keys[i] for i in at}) >= MIN_ROWS and np.ptp(values) > 0:
             usable.append(str(source))
     return usable
 
@@ -49,11 +50,13 @@ def each_alone(
     for source in usable_sources(rows, target):
         at = np.flatnonzero(rows.source == source)
         some = rows.take(at)
-        design = Design(target[at], some.tokens, np.zeros((len(at), 0)))
-        blocks, judge = _blocks(some, settings), Judge(design.target, design.tokens)
+        prompts = numbered(some.keys)
+        design = Design(target[at], some.tokens, np.zeros((len(at), 0)), prompt=prompts)
+        blocks = _blocks(some, settings)
+        judge = Judge(design.target, design.tokens, prompts=prompts)
         several: list[Lines] = []
         for repeat in range(settings.repeats_for(len(at))):
-            folds = folds_by_hash(some.ids, settings.folds, settings.seed, repeat)
+            folds = folds_by_hash(some.keys, settings.folds, settings.seed, repeat)
             predicted = out_of_fold(blocks, _SUMS, design, folds, on_fold)
             several.append({name: judge.partial(p, folds) for name, p in predicted.blocks.items()})
         lines = averaged(several)
@@ -71,14 +74,21 @@ def each_by_others(
     """Every source by a fit to the others, and all of them together, ranks within sources."""
     number = source_numbers(rows)
     groups = number if settings.within_sources else None
-    design = Design(target, rows.tokens, np.zeros((len(rows), 0)), groups)
+    prompts = numbered(rows.keys)
+    design = Design(target, rows.tokens, np.zeros((len(rows), 0)), groups, prompts)
     predicted = out_of_fold(_blocks(rows, settings), _SUMS, design, number, on_fold)
     estimates: list[Estimate] = []
     gains: list[Gain] = []
     for source in [None, *usable_sources(rows, target)]:
         at = np.flatnonzero([source is None or own == source for own in rows.source])
         inside = number if source is None else None
-        judge = Judge(target[at], rows.tokens[at], groups=inside, seed=settings.seed)
+        judge = Judge(
+            target[at],
+            rows.tokens[at],
+            groups=inside,
+            prompts=numbered([rows.keys[i] for i in at]),
+            seed=settings.seed,
+        )
         lines = {name: judge.partial(p[at]) for name, p in predicted.blocks.items()}
         estimates += [estimate(k, OTHER, j, len(at), source) for k, j in lines.items()]
         gains.append(gain(lines, WORDS + PLUS, WORDS, OTHER, source))

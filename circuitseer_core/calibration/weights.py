@@ -61,6 +61,17 @@ def whole_fit(
     return linear_fit(fit, variant, heads, settings, None)
 
 
+def every_fold(fits: Sequence[LinearFit], whole: LinearFit, folds: int) -> list[LinearFit]:
+    """A fit for each of the folds: the whole one where no row with a target is in a fold.
+
+    It saw no row of that fold, whose rows without a target are scored all the same.
+    """
+    by_fold = {fit.fold: fit for fit in fits}
+    return [
+        by_fold.get(number) or whole.model_copy(update={"fold": number}) for number in range(folds)
+    ]
+
+
 def head_shares(whole: LinearFit, fits: Sequence[LinearFit]) -> list[HeadShare]:
     """Heads with a weight in any fit, heaviest first."""
     squares: dict[Head, float] = {}

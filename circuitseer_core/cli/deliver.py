@@ -99,6 +99,7 @@ def arms(
             "budget": record.budget,
             "arms": table.to_dict("records"),
             "rows_without_other_score": record.rows_without_other_score,
+            "notes": record.notes,
             "settings": str(out / SETTINGS_FILE),
         }
         shown = table[["label", "rows", "tokens", "mean_tokens", "mean_score"]].round(3)
@@ -107,6 +108,7 @@ def arms(
         if without := record.rows_without_other_score:
             of_all = f"{count(without, 'row')} of {record.pool_rows:,}"
             lines.append(f"{settings.other_scores} has no score for {of_all}: not in its arms")
+        lines += record.notes
         tell(lambda: Outcome(facts, lines))
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 
@@ -115,7 +116,10 @@ class HeadShare(Record):
 
 
 class CalibrationRecord(Record):
-    """calibration.json."""
+    """calibration.json.
+
+    ``folds_by``: a row's fold is a hash of its normalised prompt, or, in records of before, its id.
+    """
 
     format: int
     name: str
@@ -130,6 +134,7 @@ class CalibrationRecord(Record):
     gains: list[Gain] = Field(default_factory=list)
     chance: Chance | None = None
     verdict: list[str] = Field(default_factory=list)
+    folds_by: Literal["id", "prompt"] = "id"
     whole: LinearFit
     fits: list[LinearFit] = Field(default_factory=list)
     heads: list[HeadShare] = Field(default_factory=list)

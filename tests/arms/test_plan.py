@@ -1,19 +1,22 @@
-"""The arm by a calibration, beside the draw on trial and on trial itself."""
+"""Which arms there are and what each draws by; that by a calibration beside the others."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from circuitseer_core.arms.build import build_arms
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
-from circuitseer_core.runs.columns import CALIBRATED
+from circuitseer_core.runs.columns import CALIBRATED, control_column
 from circuitseer_core.runs.folder import Run
 from tests.support.readings_run import readings_run
+from tests.support.run_factory import make_rows, make_run, score_frame
 
 
 @pytest.fixture(scope="module")
@@ -54,3 +57,44 @@ def test_it_can_be_on_trial_itself(run: Run, tmp_path: Path) -> None:
     by = {arm.label: arm.mean_score for arm in record.arms}
     assert by["bottom-k"] < by["uniform-s0"] < by["soft-s0"] < by["top-k"]
     assert all(verify(tmp_path / "out" / arm.file).ok for arm in record.arms)
+
+
+def _with_controls(rows: int, known: dict[int, int]) -> pd.DataFrame:
+    """A pool whose draws of random heads scored so many of its rows."""
+    frame = score_frame(make_rows(rows))
+    for draw, have in known.items():
+        frame[control_column("variance", draw)] = frame["variance"].where(frame.index < have)
+    return frame
+
+
+def test_random_heads_are_drawn_by_columns_that_all_rows_have(tmp_path: Path) -> None:
+    frame = _with_controls(200, {0: 200, 1: 195, 2: 30, 3: 30})
+    run = make_run(tmp_path / "run", frame=frame)
+    wish = ArmsSettings(arms=("uniform", "random-heads"), seeds=4)
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    drawn = [arm.selection for arm in record.arms if arm.kind == "random-heads"]
+    scorers = [run.selection(name).settings.scorer for name in drawn]
+    assert scorers == [control_column("variance", draw) for draw in (0, 1, 0, 1)]
+
+
+def test_no_arm_of_random_heads_from_a_part_of_the_pool(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", frame=_with_controls(200, {0: 60, 1: 30}))
+    with pytest.raises(UserError, match="no columns for the arms random-heads"):
+        build_arms(run, tmp_path / "o", ArmsSettings(arms=("random-heads",)), show=False)
+    record = build_arms(run, tmp_path / "out", ArmsSettings(seeds=1), show=False)
+    assert "random-heads" not in {arm.kind for arm in record.arms}
+    assert record.notes == ["no arm random-heads: random heads scored 60 of the pool's 200 rows"]
+
+
+def test_rows_without_a_response_are_no_part_of_any_arm(tmp_path: Path) -> None:
+    frame = score_frame(make_rows(200))
+    silent = frame.index % 4 == 0
+    frame["n_response_tokens"] = frame["n_response_tokens"].astype("Int32").mask(silent)
+    frame.loc[silent, "response"] = None
+    run = make_run(tmp_path / "run", frame=frame)
+    wish = ArmsSettings(arms=("soft", "uniform", "full"), seeds=1, rows=40)
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    assert record.pool_rows == 150
+    for arm in record.arms:
+        lines = (tmp_path / "out" / arm.file).read_text().splitlines()
+        assert len(lines) == arm.rows == (150 if arm.kind == "full" else 40)

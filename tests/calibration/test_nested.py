@@ -104,7 +104,7 @@ def test_ranks_are_shares_within_groups() -> None:
     assert np.allclose(grouped, [5 / 6, 1 / 6, 1 / 2, np.nan, 0.25, 0.75], equal_nan=True)
 
 
-def test_a_fold_is_a_property_of_the_id() -> None:
+def test_a_fold_is_a_property_of_the_key() -> None:
     ids = [f"a/{i}" for i in range(1000)]
     folds = folds_by_hash(ids, 10, 0)
     assert (folds_by_hash(ids[5:9], 10, 0) == folds[5:9]).all()

@@ -12,7 +12,7 @@ import pytest
 
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.calibration.calibrate import calibrate
-from circuitseer_core.calibration.folds import folds_by_hash
+from circuitseer_core.calibration.folds import fold_keys, folds_by_hash
 from circuitseer_core.calibration.scorer import (
     apply_calibration,
     calibrated_scores,
@@ -20,6 +20,7 @@ from circuitseer_core.calibration.scorer import (
     fits_hash,
 )
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import read_manifest
 from circuitseer_core.export.verify import verify
@@ -56,7 +57,8 @@ def slow(run: Run) -> np.ndarray:
     ids, values, folds = [], [], []
     for part in run.score_parts():
         for row in pq.read_table(part).to_pylist():
-            own = int(folds_by_hash([row["id"]], record.settings.folds, record.settings.seed)[0])
+            keys = fold_keys([row["id"]], prompt_hashes([row["prompt"]]))
+            own = int(folds_by_hash(keys, record.settings.folds, record.settings.seed)[0])
             fit = next(fit for fit in record.fits if fit.fold == own)
             logs = np.log(row["n_tokens"])
             total = -(fit.length[0] + fit.length[1] * logs + fit.length[2] * logs**2)

@@ -53,7 +53,7 @@ def planted_rows(
     numbers = {"variance": rng.lognormal(size=count), "length": tokens}
     numbers[control_column("variance", 0)] = rng.lognormal(size=count)
     none: list[Any] = [None] * count
-    return Rows(ids, source, tokens, values, HEADS, numbers, texts, none, [{}] * count), target
+    return Rows(ids, source, tokens, values, HEADS, numbers, texts, none, [{}] * count, ids), target
 
 
 def readings_run(
