@@ -64,6 +64,7 @@ def _question(scorer: str) -> None:
     )
 
 
+@wishes.answered("review")
 def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None:
     """Strata of the next batch."""
     names = list(cached_scores.sources(store))
