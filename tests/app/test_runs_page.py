@@ -16,7 +16,9 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import holding
 from tests.support.opened import job_done, open_page, settled, synthetic, table, texts
+from tests.support.records import edit_run
 from tests.support.synthetic import Shape
 
 
@@ -126,6 +128,14 @@ def test_a_set_in_a_link_replaces_what_the_form_had_once(runs_home: Path) -> Non
     app.text_input(key="set_heads").set_value("3").run()
     assert settled(app).text_input(key="set_heads").value == "3", "what is typed stands"
     assert "heads" not in app.query_params
+
+
+def test_a_stage_that_was_killed_in_a_terminal_is_not_running(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    edit_run(run, state="running")
+    assert table(open_page("runs"), "state")["state"].tolist()[0] == "Interrupted"
+    with holding(run.path):
+        assert table(open_page("runs"), "state")["state"].tolist()[0] == "Running"
 
 
 def test_settings_are_kept_when_one_comes_back(data: Path, tmp_path: Path) -> None:

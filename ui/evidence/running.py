@@ -16,6 +16,7 @@ from circuitseer_core.runs.folder import Run
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.markdown import literal
+from ui.widgets.scoring_choice import scoring_in_view
 from ui.widgets.settings_field import proposed
 
 
@@ -44,7 +45,7 @@ def bar(run: Run) -> bool:
         st.space("stretch")
         st.download_button(
             "Report",
-            data=lambda: render(run),
+            data=lambda: render(run, scoring=scoring_in_view(run)),
             file_name=f"{run.name}-report.html",
             mime="text/html",
             on_click="ignore",

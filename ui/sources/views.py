@@ -127,7 +127,7 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         st.subheader("Chosen heads against random ones", anchor=False)
     control = data.control(store, scorer, log)
     if control is None:
-        st.caption(f"{inline(scorer)} does not come from heads, so it has no random-head control.")
+        st.caption(f"{inline(scorer)} has no random-head control in this scoring.")
         return
     mean = control.agreement.mean
     st.markdown(
@@ -213,4 +213,6 @@ def _histogram_table(summary: Summary) -> pd.DataFrame:
 def _control_words(rho: float) -> str:
     if limits.like_random_heads(rho):
         return "Random heads rank the rows nearly alike: the choice of heads hardly matters here."
+    if rho > limits.CONTROL_CLOSE:
+        return "Random heads give similar scores: the choice of heads changes the ranking little."
     return "The choice of heads changes the ranking."
