@@ -19,7 +19,7 @@ from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import signed
-from tests.support.opened import open_page, second_scoring, settled, synthetic, texts
+from tests.support.opened import into_view, open_page, second_scoring, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
 from ui.widgets.markdown import literal, prose
@@ -106,7 +106,7 @@ def test_options_typed_for_one_run_are_not_those_of_another(
     monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     page.text_input(key=f"option_length_count_{run.path}").set_value("<<").run()
-    page.sidebar.selectbox(key="run_choice").set_value("other").run()
+    into_view(page, "other")
     page.button(key="run_length").click()
     settled(page.run())
     assert started == [[["validate", "--run", str(other.path), "length"]]]

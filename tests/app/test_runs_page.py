@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 from pathlib import Path
@@ -17,7 +18,7 @@ from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import holding
-from tests.support.opened import job_done, open_page, settled, synthetic, table, texts
+from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
 
@@ -136,6 +137,42 @@ def test_a_stage_that_was_killed_in_a_terminal_is_not_running(runs_home: Path) -
     assert table(open_page("runs"), "state")["state"].tolist()[0] == "Interrupted"
     with holding(run.path):
         assert table(open_page("runs"), "state")["state"].tolist()[0] == "Running"
+
+
+def test_the_name_of_a_scoring_is_free_in_the_plan_that_is_in_view(
+    data: Path, tmp_path: Path, runs_home: Path
+) -> None:
+    synthetic(runs_home)
+    app = start_form(data, tmp_path)
+    assert app.text_input(key="set_name").value == "default"
+    group(app, "stage").set_value("Score and draw").run()
+    name = next(box for box in settled(app).text_input if box.label == "Name")
+    assert name.value == "scores-2"
+
+
+@pytest.mark.parametrize("button", ["do_rename", "do_delete"])
+def test_what_the_machine_refuses_is_a_line(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch, button: str
+) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "made")
+
+    for name in ("rename", "delete"):
+        monkeypatch.setattr(jobs, name, refuse)
+    synthetic(runs_home)
+    app = open_page("runs", "made")
+    app.button(key=button).click().run()
+    assert "ermission" in settled(app).error[0].value
+
+
+def test_another_run_is_renamed_from_its_own_name(runs_home: Path) -> None:
+    for name in ("second", "made"):
+        synthetic(runs_home, name)
+    app = open_page("runs", "made")
+    app.text_input(key="new_name_made").set_value("typed").run()
+    into_view(app, "second")
+    field = next(box for box in settled(app).text_input if box.label == "New name")
+    assert field.value == "second"
 
 
 def test_settings_are_kept_when_one_comes_back(data: Path, tmp_path: Path) -> None:

@@ -139,6 +139,7 @@ def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:
     assert len(options) == len(set(options)) and "cost" in options
     groups = table(page, "median")["group"].tolist()
     assert any(g.endswith(" and more") for g in groups) and 5 < len(groups) < 16
+    assert "bar_group" not in [box.key for box in page.selectbox], "no filter knows such a group"
     graded = open_page("sources", "made", by="grade")
     names = [g for g in table(graded, "median")["group"] if g != "all"]
     assert names == [f"Grade {i}" for i in range(12)]

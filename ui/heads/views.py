@@ -161,7 +161,7 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         list(names),
         default=list(names[:2]),
         max_selections=MAX_MAPS,
-        key="map_sources",
+        key=f"map_sources_{run.path}",
         persist_state="session",
         help=f"Up to {MAX_MAPS}. Exactly two also show their difference.",
     )

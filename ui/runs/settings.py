@@ -134,7 +134,8 @@ def scoring(run: Run | None) -> dict[str, Any]:
         name = fourth.text_input(
             "Name",
             default_name if default_name not in taken else f"scores-{len(taken) + 1}",
-            key="set_name",
+            # A name of its own for every run and plan: what was free for one is taken in another.
+            key="set_name" if run is None else f"set_name_{run.path}_{len(taken)}",
             help="Scores of other settings need a name of their own.",
         )
         with st.container(horizontal=True):
