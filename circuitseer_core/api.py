@@ -263,7 +263,7 @@ def report(
         selection: which selection, with its scoring and scorer.
 
     Raises:
-        UserError: no such scoring or selection, or the file cannot be written there.
+        UserError: no such scoring, scorer or selection, or the file cannot be written there.
     """
     require_extra("app", "the report", "plotly")
     from circuitseer_core.report.report import report as write

@@ -35,18 +35,15 @@ def run_detection(
     from circuitseer_core.detection.resume import kept
 
     folder = Run.create(run)
-    try:
-        with working(folder, "detect", command):
-            try:
-                measure(folder, settings, show=show)
-            except (KeyboardInterrupt, Cancelled) as stop:
-                raise Cancelled(kept(folder)) from stop
-            with folder.editing() as record:
-                if record.detect is not None:
-                    record.detect.command = as_typed(step("detect", folder.path, settings))
-                    record.detect.python = as_python("detect", folder.path, settings)
-    finally:
-        folder.discard_if_empty()
+    with working(folder, "detect", command, discard_empty=True):
+        try:
+            measure(folder, settings, show=show)
+        except (KeyboardInterrupt, Cancelled) as stop:
+            raise Cancelled(kept(folder)) from stop
+        with folder.editing() as record:
+            if record.detect is not None:
+                record.detect.command = as_typed(step("detect", folder.path, settings))
+                record.detect.python = as_python("detect", folder.path, settings)
     return folder
 
 

@@ -18,6 +18,7 @@ from circuitseer_core.runs.folder import DEMO_RUN, Run, runs_home
 from circuitseer_core.selection import review
 from circuitseer_core.selection.review import ReviewState
 from ui.shell import open_run
+from ui.widgets import refused
 from ui.widgets.adoption import FOREIGN, adoption_button, offer_adoption
 
 
@@ -44,7 +45,8 @@ def badge(judged: ReviewState, sample_id: str) -> str:
 
 def write(run: Run, entry: Mapping[str, Any]) -> None:
     """Append one judgement (a callback)."""
-    review.append(run.path, entry)
+    with refused.as_line():
+        review.append(run.path, entry)
 
 
 def writable(run: Run) -> bool:
@@ -92,11 +94,12 @@ def _copy_button(run: Run, label: str, help: str | None = None) -> None:
 
 
 def _copy(run: Run) -> None:
-    home = runs_home()
-    home.mkdir(parents=True, exist_ok=True)
-    name, number = "demo-copy", 2
-    while (home / name).exists():
-        name, number = f"demo-copy-{number}", number + 1
-    shutil.copytree(run.path, home / name)
-    ownership.mark(home / name)
-    open_run(name)
+    with refused.as_line():
+        home = runs_home()
+        home.mkdir(parents=True, exist_ok=True)
+        name, number = "demo-copy", 2
+        while (home / name).exists():
+            name, number = f"demo-copy-{number}", number + 1
+        shutil.copytree(run.path, home / name)
+        ownership.mark(home / name)
+        open_run(name)

@@ -18,7 +18,7 @@ from circuitseer_core.errors import UserError, machine_line
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
 from ui.server import file_checks
-from ui.widgets import scoring_choice
+from ui.widgets import refused, scoring_choice
 from ui.widgets.markdown import inline
 
 BUNDLED = "bundled-demo"
@@ -93,6 +93,7 @@ def page_header(title: str, caption: str | None = None) -> None:
     st.title(title, anchor=False)
     if caption:
         st.caption(caption)
+    refused.show()
 
 
 def head_start() -> None:
@@ -148,16 +149,21 @@ def run_label(key: str) -> str:
 def open_run(key: str) -> None:
     """Make ``key`` the run in view from the next script run on (call from a callback)."""
     st.session_state["run_key"] = key
-    st.query_params["run"] = key
-    st.query_params.pop(scoring_choice.PARAM, None)  # another run's scorings have other names
+    _name_run(key)
 
 
 def watch_run(key: str) -> None:
     """Draw the Runs page anew with run ``key`` in view; ends the script run."""
     st.session_state["_next"] = {"run_key": key, "runs_view": "Watch"}
-    st.query_params["run"] = key
-    st.query_params.pop(scoring_choice.PARAM, None)
+    _name_run(key)
     st.rerun()
+
+
+def _name_run(key: str) -> None:
+    """Name another run in the URL, without what was named of the one before."""
+    st.query_params["run"] = key
+    for param in (scoring_choice.PARAM, "sample", "ablate"):
+        st.query_params.pop(param, None)
 
 
 def current_run() -> Run | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -101,14 +101,29 @@ def _number(item: object) -> float | None:
     return value if np.isfinite(value) else None
 
 
-def values_of(originals: Iterable[str]) -> dict[str, list[str]]:
-    """Columns of original rows (JSON) with 2 to ``FACET_VALUES`` short values, both sorted."""
+def values_of(
+    originals: Iterable[str], written: Callable[[list[float]], list[str]]
+) -> dict[str, list[str]]:
+    """Columns of original rows (JSON) with 2 to ``FACET_VALUES`` short values, both sorted.
+
+    ``written``: numbers with a fraction as the filter's database writes them, which compares texts
+    (0.00001 and 1e22 there are 1e-05 and 1e+22 in Python).
+    """
     seen: dict[str, set[str]] = {}
+    fractions: dict[str, set[float]] = {}
     for original in originals:
         for key, item in json_object(original).items():
-            if isinstance(item, str | int | float | bool):
+            if isinstance(item, float):
+                if np.isfinite(item):
+                    fractions.setdefault(key, set()).add(item)
+            elif isinstance(item, str | int):
                 text = str(item).lower() if isinstance(item, bool) else str(item)
                 seen.setdefault(key, set()).add(text)
+    for key, numbers in fractions.items():
+        if len(numbers) <= FACET_VALUES:
+            seen.setdefault(key, set()).update(written(sorted(numbers)))
+        else:
+            seen.pop(key, None)
     return {
         key: sorted(values, key=natural)
         for key, values in sorted(seen.items())

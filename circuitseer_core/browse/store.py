@@ -10,6 +10,7 @@ search and columns of the original rows work there as everywhere.
 
 from __future__ import annotations
 
+import json
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -260,7 +261,12 @@ class ScoreStore:
 
     def facets(self) -> dict[str, list[str]]:
         """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted."""
-        return values_of(self.some_originals())
+        return values_of(self.some_originals(), self._written)
+
+    def _written(self, numbers: list[float]) -> list[str]:
+        """Numbers of JSON as ``json_value`` reads them back."""
+        row = self._one("SELECT json_extract_string(?, '$[*]')", [json.dumps(numbers)])
+        return [str(text) for text in row[0]]
 
     def some_originals(self) -> pd.Series:
         """Original rows (JSON), at most 4,000 spread evenly over the data: rare values may miss."""

@@ -44,7 +44,9 @@ _SETTINGS: tuple[type[BaseModel], ...] = (
     ArmsSettings,
 )
 REPEATABLE = opt.REPEATABLE.union(*map(repeatable, _SETTINGS))
-"""Options that may be given several times, or several values at once."""
+"""Options that may be given several times."""
+_SPREAD = REPEATABLE - {"--column"}
+"""Those that may be given several values at once."""
 
 
 def _print_version(asked: bool) -> None:
@@ -90,13 +92,16 @@ def main() -> None:
 def spread_values(words: Sequence[str]) -> list[str]:
     """Let repeatable options take several values at once: ``--data A B`` is ``--data A --data B``.
 
-    Typer has no such option; without this a shell glob would need one ``--data`` a file.
+    Typer has no such option; without this a shell glob would need one ``--data`` a file. Words
+    behind ``--`` are no options' values, and ``--column`` takes one at a time, as files follow it.
     """
     spread: list[str] = []
     current: str | None = None
-    for word in words:
+    for place, word in enumerate(words):
+        if word == "--":
+            return [*spread, *words[place:]]
         if word.startswith("--"):
-            current = word if word in REPEATABLE else None
+            current = word if word in _SPREAD else None
         elif current is not None and spread[-1] != current:
             spread.append(current)
         spread.append(word)

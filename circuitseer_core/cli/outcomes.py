@@ -17,6 +17,7 @@ from circuitseer_core.files import read_columns
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import Counts, ListFile, SelectionRecord
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.signature import Signature
@@ -71,7 +72,7 @@ def scored(run: Run, name: str) -> Outcome:
     doubts = warnings(run, scoring=name, stage="score")
     named = [] if name == "default" else ["--scores", name]
     following = as_typed(["select", "--run", str(run.path), *named])
-    by_chance = lcb_by_chance(run.heads()) if scoring.heads_rule == "lcb" else None
+    by_chance = _by_chance(run, scoring)
     facts: dict[str, Any] = {
         "command": "score",
         "run": str(run.path),
@@ -98,7 +99,7 @@ def scored(run: Run, name: str) -> Outcome:
             "as scored; selections made before are of the smaller pool"
         )
     if rejects is not None:
-        lines.append(f"rejected: {_reasons(facts['reject_reasons'])}; each row in {rejects}")
+        lines.append(f"rejected: {_reasons(reasons.to_dict())}; each row in {rejects}")
     if odd := _odd_rows(facts, scoring.max_length):
         lines.append(odd)
     if by_chance is not None:
@@ -108,6 +109,14 @@ def scored(run: Run, name: str) -> Outcome:
             f"{by_chance:.1f} would (--heads bh bounds the share of false ones by 5 %)"
         )
     return Outcome(facts, [*lines, *_warnings(doubts), f"next: {following}"])
+
+
+def _by_chance(run: Run, scoring: ScoringRecord) -> float | None:
+    """Heads that would pass the lower bound without any effect; None where the run's own heads are
+    not those that the rule chose from, or are not there."""
+    if scoring.heads_rule != "lcb" or scoring.heads_from is not None:
+        return None
+    return lcb_by_chance(run.heads()) if run.heads_path.is_file() else None
 
 
 def drawn(run: Run, selection: SelectionRecord) -> Outcome:

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.detection.set_overlap import HeadEstimates, top_of
 
 
 def bootstrap_membership_of(
@@ -21,6 +22,17 @@ def bootstrap_membership_of(
         weights = rng.multinomial(len(deltas), np.full(len(deltas), 1 / len(deltas)))
         means = weights @ deltas
         hits[np.argpartition(-means, wanted - 1)[:wanted]] += 1
+    return hits / n_boot
+
+
+def bootstrap_membership(
+    estimates: HeadEstimates, count: int, n_boot: int = 1000, seed: int = 0
+) -> Floats:
+    """(H,) the same of any estimates, as of specificity: every set of samples is drawn anew."""
+    rng = np.random.default_rng(seed)
+    hits = np.zeros(len(estimates.heads))
+    for _ in range(n_boot):
+        hits[top_of(estimates.bootstrap(rng), count)] += 1
     return hits / n_boot
 
 

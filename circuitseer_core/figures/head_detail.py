@@ -90,14 +90,18 @@ def source_intervals(deltas: pd.DataFrame) -> pd.DataFrame:
     return out
 
 
-def membership(table: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.Figure:
+def membership(
+    table: pd.DataFrame, n_kept: int, *, kept: Sequence[Head] | None = None, theme: Theme = LIGHT
+) -> go.Figure:
     """Heads around the cut: ΔL with its 95 % interval and, as text, the bootstrap probability.
 
-    ``table``: layer, head, importance, stderr, probability, best rank first. Heads left of the cut
-    are filled.
+    ``table``: layer, head, importance, stderr, probability, best rank first. The ``kept`` heads
+    are filled, else those above the cut.
     """
     labels = [f"L{r.layer} H{r.head}" for r in table.itertuples()]
     inside = np.arange(len(table)) < n_kept
+    if kept is not None:
+        inside = pd.MultiIndex.from_frame(table[["layer", "head"]]).isin(list(kept))
     fig = figure(
         theme,
         height=int(70 + 21 * len(table)),

@@ -171,8 +171,8 @@ def _outline(layer: int, head: int, theme: Theme) -> dict[str, object]:
     }
 
 
-def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> go.Figure:
-    """ΔL by rank with 95 % intervals: how few heads carry it. The ``n_kept`` first are marked."""
+def sorted_curve(heads: pd.DataFrame, kept: Sequence[Head], *, theme: Theme = LIGHT) -> go.Figure:
+    """ΔL by rank with 95 % intervals: how few heads carry it. Ranks of ``kept`` are shaded."""
     ordered = heads.sort_values("rank")
     x = np.arange(1, len(ordered) + 1)
     y, error = ordered["importance"].to_numpy(), t95(ordered["n"]) * ordered["stderr"].to_numpy()
@@ -188,7 +188,11 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
         yaxis={"title": {"text": "ΔL (nats)"}},
         hovermode="x",
     )
-    fig.add_vrect(x0=0.9, x1=n_kept + 0.5, fillcolor=theme.accent, opacity=0.08, line_width=0)
+    for first, last in _kept_ranks(ordered, kept):
+        fig.add_vrect(
+            x0=max(first - 0.5, 0.9), x1=last + 0.5,
+            fillcolor=theme.accent, opacity=0.08, line_width=0,
+        )  # fmt: skip
     fig.add_trace(
         go.Scatter(
             x=np.concatenate([x, x[::-1]]),
@@ -215,6 +219,14 @@ def sorted_curve(heads: pd.DataFrame, n_kept: int, *, theme: Theme = LIGHT) -> g
     fig.add_hline(y=0, line={"color": theme.faint, "width": 1})
     pin_margins(fig)
     return fig
+
+
+def _kept_ranks(ordered: pd.DataFrame, kept: Sequence[Head]) -> list[tuple[int, int]]:
+    """First and last rank of every run of kept heads, of heads in order of rank."""
+    inside = pd.MultiIndex.from_frame(ordered[["layer", "head"]]).isin(list(kept)).astype(int)
+    steps = np.diff(inside, prepend=0, append=0)
+    ends = zip(np.flatnonzero(steps > 0) + 1, np.flatnonzero(steps < 0), strict=True)
+    return [(int(first), int(last)) for first, last in ends]
 
 
 def layer_marginals(

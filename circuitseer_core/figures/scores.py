@@ -82,7 +82,8 @@ def histogram_by_group(
 
 
 def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
-    """What hovering a bar says: group, both ends, rows, and their share of the group."""
+    """What hovering a bar says: group, both ends, rows, and their share of the group; and, for who
+    follows a click, the numbers of group and bin: the name is escaped."""
     sizes = counts.sum(axis=1)
     return [
         [
@@ -91,6 +92,8 @@ def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[An
             float(bins.edges[i + 1]),
             int(counts[g, i]),
             float(counts[g, i] / sizes[g]),
+            int(g),
+            int(i),
         ]
         for g, i in np.argwhere(counts > 0)
     ]

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow.parquet as pq
+
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_text
 from circuitseer_core.markup import Html, facts, join, paragraph, section, tag
 from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, page
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
+from circuitseer_core.runs.columns import score_columns
 from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
+from circuitseer_core.runs.shapes import check_shards
 from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
@@ -45,8 +49,8 @@ def report(
             the newest of this scoring and scorer.
 
     Raises:
-        UserError: no such scoring or selection, the selection is of another scoring, or the file
-            cannot be written there.
+        UserError: no such scoring, scorer or selection, the selection is of another scoring, or the
+            file cannot be written there.
     """
     out = Path(out)
     if out.is_dir():
@@ -57,12 +61,24 @@ def report(
         drawn = run.selection(selection).scores
         if scoring not in (None, drawn):
             raise UserError(f"selection {selection!r} was drawn from the scoring {drawn!r}")
+    if scorer is not None and selection is None:
+        _refuse_unknown(run, scoring or (run.scorings() or ["default"])[0], scorer)
     text = render(run, scoring=scoring, scorer=scorer, selection=selection)
     try:
         write_text(out, text)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error}") from error
     return out
+
+
+def _refuse_unknown(run: Run, scoring: str, scorer: str) -> None:
+    """Raise UserError where the scoring has no such score."""
+    parts = run.score_parts(scoring)
+    check_shards(parts)
+    known = score_columns(pq.read_schema(parts[0]).names) if parts else []
+    if scorer not in known:
+        there = f"there are {', '.join(known)}" if known else "there are none yet"
+        raise UserError(f"scoring {scoring!r} has no scores {scorer!r}: {there}")
 
 
 def render(

@@ -56,7 +56,7 @@ def sorted_importance(facts: Evidence) -> Draw | None:
     table, kept = facts.heads, facts.chosen
     if table is None:
         return None
-    return lambda theme: head_figures.sorted_curve(table, len(kept), theme=theme)
+    return lambda theme: head_figures.sorted_curve(table, kept, theme=theme)
 
 
 def layers(facts: Evidence) -> Draw | None:

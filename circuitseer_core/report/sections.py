@@ -78,7 +78,10 @@ def scores_section(facts: Evidence, figures: Figures) -> Html:
     """Histograms by source with statistics, score against length, random-head controls."""
     scored = facts.scored
     if scored is None or not np.isfinite(scored.score).any():
-        return _missing("Scores", "scores", "score")
+        if facts.scoring is None or not facts.settings.rows:
+            return _missing("Scores", "scores", "score")
+        none = f"No row of the scoring {facts.scoring} has a score {facts.scorer}."
+        return section("Scores", "scores", paragraph(none))
     codes, labels = grouped(scored)
     parts_ = distributions.by_group(scored.score, codes, len(labels))
     statistics = distributions.statistics(scored.score, scored.tokens, codes, labels, parts_)

@@ -44,6 +44,7 @@ from circuitseer_core.runs.records import (
     ProgressRecord,
     read_or_none,
 )
+from circuitseer_core.runs.stage import holding
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")
 STARTING = "Starting the process"
@@ -199,23 +200,25 @@ def log_tail(run_path: Path, lines: int = 200) -> str:
 
 
 def rename(run_path: Path, name: str) -> Path:
-    """Rename a run's folder; UserError for a bad or taken name, or while a job is at work."""
+    """Rename a run's folder; UserError for a bad or taken name, or while a stage is at work."""
     target = run_path.parent / check_name(name)
     _refuse_live(run_path)
     if target.exists():
         raise UserError(f"there is a run named {name} already")
-    run_path.rename(target)
+    with holding(run_path):  # against a stage of a terminal
+        run_path.rename(target)
     with Run.open(target).editing() as record:
         record.name = name
     return target
 
 
 def delete(run_path: Path) -> None:
-    """Delete a run folder with all that is in it; refused while a job is at work."""
+    """Delete a run folder with all that is in it; refused while a stage is at work."""
     if not (run_path / "run.json").is_file():
         raise UserError(f"{run_path} is not a run folder")
     _refuse_live(run_path)
-    shutil.rmtree(run_path)
+    with holding(run_path):  # against a stage of a terminal
+        shutil.rmtree(run_path)
 
 
 def check_name(name: str) -> str:

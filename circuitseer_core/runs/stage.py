@@ -7,8 +7,9 @@ import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
 from typing import Any
 
 from circuitseer_core.errors import Cancelled, UserError
@@ -16,52 +17,98 @@ from circuitseer_core.files import sweep
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import CommandRecord
 
+_LOCK = ".stage"
 _PACKAGES = ("circuitseer", "torch", "transformers", "tokenizers", "numpy", "pandas", "pyarrow")
 
 
 @contextmanager
-def working(run: Run, stage: str, command: str | None = None) -> Iterator[None]:
+def holding(path: Path) -> Iterator[int]:
+    """Hold the run folder ``path`` against every stage, of a job or a terminal; gives the lock.
+
+    Raises UserError, which names the pid, where another process has it.
+    """
+    handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT)
+    try:
+        if not _locked(handle):
+            raise UserError(f"another process{_holder(handle)} is at work in {path}")
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def is_at_work(path: Path) -> bool:
+    """Whether a stage is at work in the run folder ``path``; one that was killed is not."""
+    try:
+        handle = os.open(path / _LOCK, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        return not _locked(handle, tries=1)
+    finally:
+        os.close(handle)
+
+
+def _locked(handle: int, tries: int = 5) -> bool:
+    """Take the lock; ``tries``: whoever looks whether a stage is at work has it for a moment."""
+    for attempt in range(tries):
+        if attempt:
+            time.sleep(0.02)
+        with suppress(OSError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+    return False
+
+
+@contextmanager
+def working(
+    run: Run, stage: str, command: str | None = None, *, discard_empty: bool = False
+) -> Iterator[None]:
     """Hold the run for one stage and keep ``state`` in run.json true.
 
     A second process that wants the same run gets a UserError that names the holder's pid. SIGTERM
     (how a job is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then
     stays valid. A ``Cancelled`` with a text of its own says what was kept. A run that was ``done``
-    stays so where a stage refuses its options or its input.
+    stays so where a stage refuses its options or its input. ``discard_empty`` removes a run that
+    holds nothing when the stage ends.
     """
-    handle = os.open(run.path / ".stage", os.O_RDWR | os.O_CREAT)
-    try:
+    with holding(run.path) as handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise UserError(f"another process{_holder(handle)} is at work in {run.path}") from error
-        os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
-        sweep(run.path, inside=True)
-        run.reload()
-        before = run.record.state
-        with run.editing() as record:
-            record.state, record.versions = "running", versions()
-            entry = CommandRecord(stage=stage, command=command, at=now())
-            record.commands = [*record.commands, entry]
-        began = time.monotonic()
-        state = "failed"
-        try:
-            with _sigterm_cancels():
+            os.ftruncate(handle, 0)
+            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+            sweep(run.path, inside=True)
+            run.reload()
+            with _on_record(run, stage, command):
                 yield
-            state = "done"
-        except (KeyboardInterrupt, Cancelled) as stop:
-            state = "cancelled"
-            advice = str(stop) or "run it again to go on"
-            raise Cancelled(f"{stage} was cancelled; {advice}") from stop
-        except UserError:  # a refused option takes nothing from a finished run
-            state = before if before == "done" else "failed"
-            raise
         finally:
-            with run.editing() as record:
-                spent = record.seconds.get(stage, 0.0) + time.monotonic() - began
-                record.state, record.seconds = state, record.seconds | {stage: round(spent, 2)}
+            if discard_empty:  # while it is held: nobody else can have begun in it
+                run.discard_if_empty()
+
+
+@contextmanager
+def _on_record(run: Run, stage: str, command: str | None) -> Iterator[None]:
+    """Keep state, commands and seconds in run.json true while a stage works."""
+    before = run.record.state
+    with run.editing() as record:
+        record.state, record.versions = "running", versions()
+        entry = CommandRecord(stage=stage, command=command, at=now())
+        record.commands = [*record.commands, entry]
+    began = time.monotonic()
+    state = "failed"
+    try:
+        with _sigterm_cancels():
+            yield
+        state = "done"
+    except (KeyboardInterrupt, Cancelled) as stop:
+        state = "cancelled"
+        advice = str(stop) or "run it again to go on"
+        raise Cancelled(f"{stage} was cancelled; {advice}") from stop
+    except UserError:  # a refused option takes nothing from a finished run
+        state = before if before == "done" else "failed"
+        raise
     finally:
-        os.close(handle)
+        with run.editing() as record:
+            spent = record.seconds.get(stage, 0.0) + time.monotonic() - began
+            record.state, record.seconds = state, record.seconds | {stage: round(spent, 2)}
 
 
 def _holder(handle: int) -> str:

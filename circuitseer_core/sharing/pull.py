@@ -125,32 +125,29 @@ def _put(folder: Path, target: Path) -> None:
 def _into_run(head_map: HeadMap, place: Path, model: str | None, force: bool) -> None:
     """Make a run whose heads are the map's; its model is loaded once, to know its weights."""
     run = Run.create(place)
-    try:
-        with working(run, "pull-heads"):
-            known = run.record.model
-            if known is None:
-                if model is None:
-                    raise UserError("say which model the new run is of: --model MODEL")
-                from circuitseer_core.model.loading import load_model
+    with working(run, "pull-heads", discard_empty=True):
+        known = run.record.model
+        if known is None:
+            if model is None:
+                raise UserError("say which model the new run is of: --model MODEL")
+            from circuitseer_core.model.loading import load_model
 
-                known = ModelRecord(**asdict(load_model(model)[1]))
-            refuse_other_model(head_map, known, force=force)
-            measured = head_map.record.measured
-            with run.editing() as record:
-                record.model = known
-                record.detect = DetectRecord(
-                    settings=DetectOptions(
-                        mode=measured.mode,
-                        probe_criterion=measured.probe_criterion,
-                        loss_tokens=measured.loss_tokens or "response",
-                        ablation=measured.ablation or "uniform",
-                    ),
-                    template=measured.template,
-                    max_length=measured.max_length,
-                    n_probe=measured.n_probe,
-                    noise_floor=measured.noise_floor,
-                )
-            write_parquet(run.heads_path, head_map.heads)
-            head_map.record.write(run.path / MANIFEST)
-    finally:
-        run.discard_if_empty()
+            known = ModelRecord(**asdict(load_model(model)[1]))
+        refuse_other_model(head_map, known, force=force)
+        measured = head_map.record.measured
+        with run.editing() as record:
+            record.model = known
+            record.detect = DetectRecord(
+                settings=DetectOptions(
+                    mode=measured.mode,
+                    probe_criterion=measured.probe_criterion,
+                    loss_tokens=measured.loss_tokens or "response",
+                    ablation=measured.ablation or "uniform",
+                ),
+                template=measured.template,
+                max_length=measured.max_length,
+                n_probe=measured.n_probe,
+                noise_floor=measured.noise_floor,
+            )
+        write_parquet(run.heads_path, head_map.heads)
+        head_map.record.write(run.path / MANIFEST)

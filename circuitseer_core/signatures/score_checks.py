@@ -35,7 +35,9 @@ def length_driven(facts: Evidence) -> Signature | None:
     text = f"To a large part the score asks for {which} texts. {text}"
     title = "Length drives the score"
     if facts.selection is not None and facts.selection.settings.length_control == "within-bins":
-        text += " The newest selection takes length out (length control within bins)."
+        text += (
+            f" The selection {facts.selection.name} takes length out (length control within bins)."
+        )
         return Signature("length", "info", title, text, rank.rho, "sources")
     text += " Length control within bins takes it out of the draw."
     return Signature("length", "warn", title, text, rank.rho, "sources")
@@ -177,7 +179,8 @@ def one_source_favoured(facts: Evidence) -> Signature | None:
     if not limits.favours(float(before[top]), float(after[top]), drawn):
         title = "No source is favoured"
         return Signature("source-skew", "good", title, text, number, "export")
-    if facts.selection is not None and facts.selection.settings.stratify == "equal":
+    asked = facts.selection.settings if facts.selection is not None else None
+    if asked is not None and (asked.stratify, asked.stratify_by) == ("equal", "source"):
         text += " Equal shares by source were asked for."
         title = "Sources were evened out"
         return Signature("source-skew", "info", title, text, number, "export")

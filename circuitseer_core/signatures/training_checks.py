@@ -12,6 +12,8 @@ from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.wording import count, plain, signed
 
 _KEY, _PAGE = "worse-than-random", "evidence"
+UNIFORM = "uniform"
+"""The arm of rows drawn without any score."""
 SOFT = "soft"
 """The arm of a training study that is the soft draw."""
 
@@ -36,6 +38,7 @@ def worse_than_random(facts: Evidence) -> Signature | None:
         )
     record, row = study
     reference = str(record.numbers.get("reference", "the reference arm"))
+    than = "on random rows" if reference == UNIFORM else f"on the arm {reference}"
     difference, low, high = (float(row[name]) for name in ("difference", "low", "high"))
     corrected = float(row.get("p_holm", float("nan")))
     holm = "" if pd.isna(corrected) else f"; p = {plain(corrected)} after Holm's correction"
@@ -46,17 +49,17 @@ def worse_than_random(facts: Evidence) -> Signature | None:
     )
     if int(row["seeds"]) == 1:
         text += " One seed: that is of two models, and tells nothing of the draws."
-        title = "One training seed does not tell whether this draw is better than random rows"
+        title = f"One training seed does not tell whether it trains better than {than}"
         return Signature(_KEY, "info", title, text, difference, _PAGE)
     clear = pd.isna(corrected) or corrected < limits.CHANCE
     if low > 0 and clear:
-        title = "Training on such a draw was worse than on random rows"
+        title = f"Training on such a draw was worse than {than}"
         return Signature(_KEY, "warn", title, text, difference, _PAGE)
     if high < 0 and clear:
-        title = "Training on such a draw was better than on random rows"
+        title = f"Training on such a draw was better than {than}"
         return Signature(_KEY, "good", title, text, difference, _PAGE)
     text += f" A difference of less than {plain(max(-low, high))} nats would not show."
-    title = "Training on such a draw was no clearly better or worse than on random rows"
+    title = f"Training on such a draw was no clearly better or worse than {than}"
     return Signature(_KEY, "info", title, text, difference, _PAGE)
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
@@ -17,7 +19,7 @@ from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import signed
-from tests.support.opened import open_page, settled, synthetic, texts
+from tests.support.opened import into_view, open_page, second_scoring, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
 from ui.widgets.markdown import literal, prose
@@ -85,15 +87,47 @@ def test_a_click_starts_the_experiment_with_its_options(
     started: list[list[list[str]]] = []
     monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
-    page.text_input(key="option_length_count").set_value("<<")
+    page.text_input(key=f"option_length_count_{run.path}").set_value("<<")
     page.button(key="run_length").click()
     settled(page.run())
     assert started == [[["validate", "--run", str(run.path), "length", "--set", "count=<<"]]]
-    page.text_input(key="option_stability_splits").set_value("many")
+    page.text_input(key=f"option_stability_splits_{run.path}").set_value("many")
     page.button(key="run_stability").click()
     settled(page.run())
     assert len(started) == 1
     assert "option splits" in page.error[0].value
+
+
+def test_options_typed_for_one_run_are_not_those_of_another(
+    run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = synthetic(runs_home, "other", Shape(rows=200))
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("evidence", "made")
+    page.text_input(key=f"option_length_count_{run.path}").set_value("<<").run()
+    into_view(page, "other")
+    page.button(key="run_length").click()
+    settled(page.run())
+    assert started == [[["validate", "--run", str(other.path), "length"]]]
+
+
+def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    second_scoring(run)
+    asked: list[str | None] = []
+    monkeypatch.setattr(
+        "ui.evidence.running.render", lambda run, scoring=None: asked.append(scoring) or ""
+    )
+    kept: list[Callable[[], object]] = []
+    original = st.download_button
+
+    def button(*args: object, data: Callable[[], object], **more: object) -> object:
+        kept.append(data)
+        return original(*args, data=data, **more)
+
+    monkeypatch.setattr("ui.evidence.running.st.download_button", button)
+    open_page("evidence", "made", scoring="answers")
+    assert kept[-1]() == "" and asked == ["answers"]
 
 
 def test_any_two_runs_can_be_compared(
@@ -103,7 +137,7 @@ def test_any_two_runs_can_be_compared(
     started: list[list[list[str]]] = []
     monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
-    choice = page.selectbox(key="option_transfer_other")
+    choice = page.selectbox(key=f"option_transfer_other_{run.path}")
     assert str(other.path) in choice.options
     choice.select(str(other.path))
     page.button(key="run_transfer").click()
@@ -115,10 +149,11 @@ def test_any_two_runs_can_be_compared(
 
 def test_a_run_is_chosen_for_experiments_that_compare_runs_alone(run: Run) -> None:
     page = open_page("evidence", "made")
-    assert str(run.path) in page.selectbox(key="option_transfer_other").options
-    assert str(run.path) in page.multiselect(key="option_probes_others").options, "several"
+    assert str(run.path) in page.selectbox(key=f"option_transfer_other_{run.path}").options
+    several = page.multiselect(key=f"option_probes_others_{run.path}")
+    assert str(run.path) in several.options
     typed = {field.key for field in page.text_input}
-    assert "option_heads_other" in typed, "DATA without reasoning, not a run"
+    assert f"option_heads_other_{run.path}" in typed, "DATA without reasoning, not a run"
 
 
 def test_an_uploaded_export_is_checked(run: Run, tmp_path: Path) -> None:

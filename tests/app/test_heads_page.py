@@ -8,8 +8,12 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.detection.heads import select_heads
+from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap
+from circuitseer_core.signatures.head_checks import overlap_sentence
+from circuitseer_core.wording import percent
 from tests.support.opened import open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
+from ui.widgets.markdown import literal
 
 
 def metric(app: AppTest, label: str) -> str:
@@ -103,6 +107,40 @@ def test_specificity_is_offered_with_a_contrast_set_only(runs_home: Path) -> Non
     ranks = [b.key for b in open_page("heads", "plain").button_group]
     assert "rank_by" not in ranks
     assert "rank_by" in [b.key for b in open_page("heads", "contrast").button_group]
+
+
+def test_views_speak_of_the_kept_heads_though_they_are_not_the_first_by_importance(
+    runs_home: Path,
+) -> None:
+    run = synthetic(runs_home, shape=Shape(detect_only=True, contrast=True))
+    table = run.heads()
+    kept = set(select_heads(table, "5", "specificity"))
+    assert kept != set(select_heads(table, "5")), "else this tests nothing"
+    ours = [cell in kept for cell in zip(table["layer"], table["head"], strict=True)]
+    positive = table["importance"].clip(lower=0)
+    share = percent(positive[ours].sum() / positive.sum())
+    asked = {"rule": "Count", "count": "5", "rank_by": "Specificity"}
+    shown = texts(open_page("heads", "made", heads_view="Sparsity", **asked))
+    assert f"The 5 kept heads carry {share} of all positive ΔL" in shown
+    again = expected_overlap(HeadEstimates.of_run(run, "specificity"), 5)
+    assert again is not None
+    page = open_page("heads", "made", heads_view="Stability", **asked)
+    assert str(literal(overlap_sentence(again))) in texts(page)
+    assert "in the set. Dotted: the cut, in order of specificity" in texts(page)
+    assert "In the set" in [m.label for m in page.metric]
+
+
+def test_a_set_beyond_the_error_is_not_called_the_top_one(runs_home: Path) -> None:
+    run = synthetic(runs_home, shape=Shape(detect_only=True))
+    table = run.heads()
+    wide = table["rank"] == 1  # the best head, measured badly
+    table.loc[wide, "stderr"] = 100.0
+    table.to_parquet(run.heads_path, index=False)
+    kept = len(select_heads(table, "lcb"))
+    page = open_page("heads", "made", heads_view="Stability", rule="Lower bound")
+    best = f"the {kept} heads of highest importance"
+    assert f"The heads kept are not {best}" in texts(page) and f"among {best}" in texts(page)
+    assert f"In the top {kept}" in [m.label for m in page.metric]
 
 
 @pytest.mark.parametrize(

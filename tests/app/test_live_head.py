@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -87,7 +89,22 @@ def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> N
     assert any("🎉" in label for label in spans.labels)
 
 
-def test_a_heads_role_and_where_its_ablation_hurts(scored: Path) -> None:
+def test_a_heads_role_and_where_its_ablation_hurts(
+    scored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.scoring import head_roles
+    from circuitseer_core.trial import text
+
+    read: list[str] = []
+    for module, name in ((head_roles, "head_roles"), (text, "probe_samples")):
+        original = getattr(module, name)
+
+        def counted(*args: object, name: str = name, original: Callable = original) -> object:
+            read.append(name)
+            return original(*args)
+
+        monkeypatch.setattr(module, name, counted)
     page = open_page("heads", "tiny", layer="1", head="2")
     for key in ("head_role", "head_hurts", "heads_typed"):
         page.session_state[key] = True
@@ -103,3 +120,36 @@ def test_a_heads_role_and_where_its_ablation_hurts(scored: Path) -> None:
     settled(page.number_input(key="head").set_value(0).run())
     shares = next(t.value for t in page.dataframe if "attention on" in t.value.columns)
     assert shares["share"].tolist() != before
+    before = len(read)
+    settled(page.run())
+    assert len(read) == before, "kept"
+    run = Run.open(scored)
+    for file in (*run.score_parts(), run.probe_path):
+        os.utime(file, (1, 1))  # as after another scoring, another detection
+    settled(page.run())
+    assert sorted(read[before:]) == ["head_roles", "probe_samples"]
+
+
+def test_a_head_is_looked_at_anew_after_another_scoring(
+    scored: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from circuitseer_core.runs.folder import Run
+    from circuitseer_core.scoring import inspection
+
+    looked: list[str] = []
+    original = inspection.inspect_sample
+
+    def counted(run: Run, sample: str, *args: object, **more: int) -> object:
+        looked.append(sample)
+        return original(run, sample, *args, **more)
+
+    monkeypatch.setattr(inspection, "inspect_sample", counted)
+    page = open_page("samples", "tiny", sample="toy/3")
+    page.session_state["live_model"] = str(scored)
+    settled(page.segmented_control(key="token_colour").set_value("One head").run())
+    settled(page.run())
+    assert looked == ["toy/3"]
+    for part in Run.open(scored).score_parts():
+        os.utime(part, (1, 1))
+    settled(page.run())
+    assert looked == ["toy/3"] * 2

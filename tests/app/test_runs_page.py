@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import shlex
 from pathlib import Path
 
 import pytest
 from streamlit.testing.v1 import AppTest
+from typer.testing import CliRunner
 
+from circuitseer_core.cli.main import app as cli
+from circuitseer_core.cli.main import spread_values
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
-from tests.support.opened import job_done, open_page, settled, synthetic, table, texts
+from circuitseer_core.runs.stage import holding
+from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
+from tests.support.records import edit_run
 from tests.support.synthetic import Shape
 
 
@@ -96,6 +102,79 @@ def test_a_taken_name_is_refused(data: Path, tmp_path: Path, runs_home: Path) ->
     assert any("already" in e.value for e in app.error)
 
 
+def test_a_click_on_a_form_that_cannot_start_starts_nothing_later(
+    data: Path, tmp_path: Path, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    synthetic(runs_home, "taken")
+    app = start_form(data, tmp_path)
+    app.text_input(key="run_name").set_value("taken")
+    app.button(key="start").click().run()
+    app.text_input(key="run_name").set_value("free").run()
+    assert not settled(app).error and not started
+    app.button(key="start").click().run()
+    assert len(started) == 1
+
+
+def test_a_set_in_a_link_replaces_what_the_form_had_once(runs_home: Path) -> None:
+    synthetic(runs_home)
+    app = open_page("runs", "made", runs_view="Start", stage="Score and draw")
+    assert app.text_input(key="set_heads").value == "0.05"
+    app.query_params["heads"] = "7"
+    app.query_params["rank_by"] = "specificity"
+    settled(app.run())
+    assert app.text_input(key="set_heads").value == "7"
+    assert app.selectbox(key="set_rank_by").value == "specificity"
+    app.text_input(key="set_heads").set_value("3").run()
+    assert settled(app).text_input(key="set_heads").value == "3", "what is typed stands"
+    assert "heads" not in app.query_params
+
+
+def test_a_stage_that_was_killed_in_a_terminal_is_not_running(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    edit_run(run, state="running")
+    assert table(open_page("runs"), "state")["state"].tolist()[0] == "Interrupted"
+    with holding(run.path):
+        assert table(open_page("runs"), "state")["state"].tolist()[0] == "Running"
+
+
+def test_the_name_of_a_scoring_is_free_in_the_plan_that_is_in_view(
+    data: Path, tmp_path: Path, runs_home: Path
+) -> None:
+    synthetic(runs_home)
+    app = start_form(data, tmp_path)
+    assert app.text_input(key="set_name").value == "default"
+    group(app, "stage").set_value("Score and draw").run()
+    name = next(box for box in settled(app).text_input if box.label == "Name")
+    assert name.value == "scores-2"
+
+
+@pytest.mark.parametrize("button", ["do_rename", "do_delete"])
+def test_what_the_machine_refuses_is_a_line(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch, button: str
+) -> None:
+    def refuse(*args: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", "made")
+
+    for name in ("rename", "delete"):
+        monkeypatch.setattr(jobs, name, refuse)
+    synthetic(runs_home)
+    app = open_page("runs", "made")
+    app.button(key=button).click().run()
+    assert "ermission" in settled(app).error[0].value
+
+
+def test_another_run_is_renamed_from_its_own_name(runs_home: Path) -> None:
+    for name in ("second", "made"):
+        synthetic(runs_home, name)
+    app = open_page("runs", "made")
+    app.text_input(key="new_name_made").set_value("typed").run()
+    into_view(app, "second")
+    field = next(box for box in settled(app).text_input if box.label == "New name")
+    assert field.value == "second"
+
+
 def test_settings_are_kept_when_one_comes_back(data: Path, tmp_path: Path) -> None:
     app = start_form(data, tmp_path)
     app.number_input(key="set_probe_size").set_value(33).run()
@@ -162,6 +241,28 @@ def test_outside_scores_are_joined_by_a_job_and_become_scores(
     row = table(app, "rows joined").iloc[0]
     assert (row["scores"], row["rows joined"], row["by id"]) == ("reward", "30 of 31", "30")
     assert "reward" in open_page("export", "made").selectbox(key="scorer").options
+
+
+def test_a_column_is_joined_by_the_very_command_of_the_form(
+    runs_home: Path, tmp_path: Path
+) -> None:
+    run = synthetic(runs_home, shape=Shape(rows=60))
+    file = rewards(run, tmp_path / "r.jsonl")
+    app = open_page("runs", "made", runs_view="Import scores")
+    app.text_area(key="outside_files").set_value(str(file)).run()
+    app.text_input(key="import_columns").set_value("reward").run()
+    app.session_state["import_command"] = True
+    settled(app.run())
+    words = shlex.split(app.code[-1].value)[3:]
+    result = CliRunner().invoke(cli, spread_values(words))
+    assert result.exit_code == 0, result.output
+    assert run.scoring().imported[0].columns
+
+
+@pytest.mark.parametrize("fence", [[], ["--"]])
+def test_files_behind_a_column_are_files(fence: list[str]) -> None:
+    words = ["import-scores", "--run", "r", "--column", "reward", *fence, "a.jsonl", "b.jsonl"]
+    assert spread_values(words) == words
 
 
 def test_settings_of_an_import_reach_the_command(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,15 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.agreement import agreement
 from circuitseer_core.wording import count, percent
-from tests.support.opened import broken_shard, open_page, settled, synthetic, texts, without_texts
+from tests.support.opened import (
+    broken_shard,
+    into_view,
+    open_page,
+    settled,
+    synthetic,
+    texts,
+    without_texts,
+)
 from tests.support.synthetic import Shape
 from ui.samples.detail import first_share
 
@@ -97,6 +106,48 @@ def test_going_to_a_rank_a_percentile_and_a_random_row(run: Run) -> None:
     assert "rank 300 of 300" in texts(page) and "25 / 25" in texts(page)
     settled(page.button(key="go_random").click().run())
     assert page.query_params["sample"]
+
+
+def test_places_from_the_lowest_leave_out_rows_without_a_score(run: Run) -> None:
+    part = run.score_parts()[0]
+    frame = pd.read_parquet(part)
+    frame.loc[:59, "variance"] = None
+    frame.to_parquet(part, index=False)
+    page = open_page("samples", "made", order="Lowest first")
+    settled(page.number_input(key="go_rank").set_value(240).run())
+    assert "rank 240 of 240" in texts(page) and "1 / 25" in texts(page)
+    settled(page.number_input(key="go_percentile").set_value(100.0).run())
+    assert "rank 1 of 240" in texts(page) and "20 / 25" in texts(page)
+
+
+def test_another_run_begins_at_its_own_first_page_and_pair(run: Run, runs_home: Path) -> None:
+    synthetic(runs_home, "other", Shape(rows=300))
+    page = open_page("samples", "made")
+    settled(page.button(key="next").click().run())
+    assert "2 / 25" in texts(page)
+    into_view(page, "other")
+    assert "1 / 25" in texts(settled(page))
+    for name in ("other", "made"):
+        into_view(page, name)
+        page.segmented_control(key="view").set_value("Blind review").run()
+        settled(page.button(key="review_start").click().run())
+        settled(page.button(key="verdict_left").click().run())
+    settled(page.button(key="review_go_back").click().run())
+    assert "Pair 1 of" in progress(page)
+    into_view(page, "other")
+    page.segmented_control(key="view").set_value("Blind review").run()
+    assert "Pair 2 of" in progress(settled(page)), "went back in the other run alone"
+
+
+def test_what_the_disk_refuses_is_a_line(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", "judgements.jsonl")
+
+    monkeypatch.setattr(review, "append", full)
+    page = open_page("samples", "made")
+    settled(page.button(key="pin_open").click().run())
+    assert "No space left" in page.error[0].value
+    assert not settled(page.run()).error, "said once"
 
 
 def test_pins_drops_and_tags_reach_the_run_folder(run: Run) -> None:

@@ -70,6 +70,15 @@ def test_an_unknown_run_in_the_link_falls_back_and_says_so(runs_home: Path) -> N
     assert any("gone" in toast.value for toast in app.toast)
 
 
+def test_another_run_is_opened_without_what_the_link_named_of_the_first(runs_home: Path) -> None:
+    for name in ("first", "second"):
+        synthetic(runs_home, name, Shape(rows=40))
+    app = AppTest.from_file(str(APP), default_timeout=240)
+    app.query_params.update({"run": "first", "sample": "source_00/0", "ablate": "0.1"})
+    settled(app.run()).sidebar.selectbox(key="run_choice").set_value("second").run()
+    assert not {"sample", "ablate"} & set(settled(app).query_params)
+
+
 def test_the_picker_changes_run_and_link(runs_home: Path) -> None:
     synthetic(runs_home, "first", Shape(detect_only=True))
     synthetic(runs_home, "second", Shape(detect_only=True))

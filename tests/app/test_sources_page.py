@@ -20,6 +20,9 @@ from tests.support.opened import (
     without_texts,
 )
 from tests.support.synthetic import Shape
+from ui.cached_scores import open_store
+from ui.sources.data import length_map
+from ui.sources.views import _control_words
 
 
 @pytest.fixture
@@ -42,9 +45,30 @@ def test_every_figure_by_every_grouping(run: Run, shape: str, by: str) -> None:
 def test_the_words_follow_the_numbers(run: Run) -> None:
     shown = texts(open_page("sources", "made", scorer="length"))
     assert "Spearman **+1.00**" in shown and "Length drives this score" in shown
-    assert "has no random-head control" in shown
+    assert "length has no random-head control in this scoring" in shown
+    assert "does not come from heads" not in shown
     shown = texts(open_page("sources", "made", scorer="variance"))
     assert "Random heads rank the rows nearly alike" in shown  # the synthetic controls do
+
+
+@pytest.mark.parametrize(
+    ("rho", "words"),
+    [(0.97, "nearly alike"), (0.9, "give similar scores"), (0.5, "changes the ranking.")],
+)
+def test_the_control_is_judged_as_on_the_overview(rho: float, words: str) -> None:
+    assert words in _control_words(rho)
+
+
+def test_rank_correlations_are_of_the_rows_that_have_both(run: Run) -> None:
+    for part in run.score_parts():
+        frame = pd.read_parquet(part)
+        frame.loc[frame["n_tokens"] > frame["n_tokens"].median(), "focus"] = np.nan
+        frame.to_parquet(part, index=False)
+    frame = run.scores(columns=["focus", "n_tokens"]).dropna()
+    rho = frame["focus"].corr(frame["n_tokens"], method="spearman")
+    store = open_store(run, "default")
+    assert store is not None
+    assert length_map(store, "focus", False).spearman == pytest.approx(rho)
 
 
 def test_a_bar_leads_to_its_rows(run: Run) -> None:
@@ -115,6 +139,7 @@ def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:
     assert len(options) == len(set(options)) and "cost" in options
     groups = table(page, "median")["group"].tolist()
     assert any(g.endswith(" and more") for g in groups) and 5 < len(groups) < 16
+    assert "bar_group" not in [box.key for box in page.selectbox], "no filter knows such a group"
     graded = open_page("sources", "made", by="grade")
     names = [g for g in table(graded, "median")["group"] if g != "all"]
     assert names == [f"Grade {i}" for i in range(12)]

@@ -22,7 +22,7 @@ def test_levels_stand_in_their_natural_order() -> None:
     assert groups.codes.tolist() == [2, 1, 1, 0, -1]
     assert sorted(["10", "9", "b", "a2", "a10"], key=natural) == ["9", "10", "a2", "a10", "b"]
     rows = ['{"l": "Level 10"}', '{"l": "Level 9"}']
-    assert values_of(rows) == {"l": ["Level 9", "Level 10"]}
+    assert values_of(rows, lambda numbers: []) == {"l": ["Level 9", "Level 10"]}
 
 
 def test_names_stand_by_their_rows() -> None:

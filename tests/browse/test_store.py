@@ -150,6 +150,19 @@ def test_facets_are_columns_with_few_values(store: ScoreStore) -> None:
     assert all(len(values) <= FACET_VALUES for values in facets.values())
 
 
+def test_every_value_offered_of_a_column_admits_its_rows(tmp_path: Path) -> None:
+    run = Run.open(make_run(tmp_path / "run", Shape(rows=12)))
+    values = [1e-05, 1e22, 0.1, 2.0, 3, "1e-05", "x", True, -0.5, float("nan"), None, [1]]
+    part = run.score_parts()[0]
+    frame = pd.read_parquet(part)
+    frame["original"] = [json.dumps({"v": value}) for value in values]
+    frame.to_parquet(part, index=False)
+    store = ScoreStore(run)
+    offered = store.facets()["v"]
+    counts = [store.count(Filter(original=(("v", (value,)),))) for value in offered]
+    assert counts == [1] * 9 and len(set(offered)) == 9
+
+
 def test_matched_pairs_share_source_and_length(store: ScoreStore, frame: pd.DataFrame) -> None:
     by_id = frame.set_index("id")
     pairs = matched_pairs(store, Filter(), "variance", limit=60)

@@ -49,9 +49,12 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
     expect(page.get_by_text("ablating 2 heads together")).to_be_visible()
     expect(page).to_have_url(re.compile(r"ablate=0\.1"))
 
+    letters = page.locator(".st-key-try_token_box .text")
+    third = letters.text_content()
     click(page, "Next sample")
     expect(prompt).not_to_have_value(re.compile("Tom has 3 apples"))
     rest(page)
+    assert letters.text_content() != third, "the letters are those of the sample in view"
     page.get_by_text("What one head attends to").click()
     expect(page.locator(".st-key-figure_try_attention_map .js-plotly-plot")).to_be_visible()
     click(page, "Free it")

@@ -69,6 +69,33 @@ def test_score_names_rejects_their_file_and_odd_rows(tmp_path: Path) -> None:
     assert "4 were cut at 4,096 tokens; 2 have no response" in outcome.lines[2]
 
 
+def test_other_reasons_are_all_the_others(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", make_rows(5))
+    reasons = [f"field {i} is empty" for i in range(30)]
+    rejects = pd.DataFrame({"id": [f"f:{i}" for i in range(30)], "source": "x", "reason": reasons})
+    rejects.to_parquet(run.scores_dir() / "rejects.parquet")
+    _settings(run, rejected=30)
+    assert "27 for other reasons" in scored(Run.open(run.path), "default").lines[1]
+
+
+def test_heads_by_chance_are_those_of_the_map_that_the_rule_chose_from(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", make_rows(5))
+    _settings(run, heads_rule="lcb")
+    assert scored(Run.open(run.path), "default").facts["heads_by_chance"] is not None
+    _settings(run, heads_from={"sha256": "0" * 64})
+    assert scored(Run.open(run.path), "default").facts["heads_by_chance"] is None
+    _settings(run, heads_from=None)
+    run.heads_path.unlink()
+    outcome = scored(Run.open(run.path), "default")
+    assert outcome.facts["heads_by_chance"] is None and outcome.lines
+
+
+def _settings(run: Run, **changed: object) -> None:
+    path = run.scores_dir() / "settings.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    path.write_text(json.dumps(record | changed), encoding="utf-8")
+
+
 def test_select_counts_what_lists_matched(tmp_path: Path) -> None:
     rows = make_rows(40)
     rows[7]["question"] = rows[3]["question"]

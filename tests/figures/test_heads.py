@@ -72,10 +72,18 @@ def test_the_map_outlines_the_kept_and_hatches_raced_out_heads(run: Run) -> None
 
 
 def test_the_sorted_curve_is_in_rank_order(run: Run) -> None:
-    fig = heads.sorted_curve(run.heads(), 3)
+    fig = heads.sorted_curve(run.heads(), [])
     line = next(t for t in fig.data if t.name == "ΔL")
     expected = run.heads().sort_values("rank")["importance"]
     np.testing.assert_array_equal(line.y, expected)
+
+
+def test_the_sorted_curve_shades_the_kept_ranks_and_no_others(run: Run) -> None:
+    ordered = run.heads().sort_values("rank")
+    cells = list(zip(ordered["layer"], ordered["head"], strict=True))
+    fig = heads.sorted_curve(ordered, [cells[i] for i in (0, 1, 5)])
+    shaded = [(s.x0, s.x1) for s in fig.layout.shapes if s.type == "rect"]
+    assert shaded == [(0.9, 2.5), (5.5, 6.5)]
 
 
 def test_layer_sums_add_up(run: Run) -> None:
@@ -150,6 +158,9 @@ def test_membership_shows_each_probability_and_the_cut(run: Run) -> None:
         "–" if pd.isna(p) else percent(p) for p in table["probability"]
     ]
     assert any(s.y0 == 1.5 for s in fig.layout.shapes)
+    kept = [(int(row.layer), int(row.head)) for row in table.iloc[[0, 4]].itertuples()]
+    filled = head_detail.membership(table, 2, kept=kept).data[0].marker.color
+    assert [colour == LIGHT.accent for colour in filled] == [i in (0, 4) for i in range(6)]
 
 
 def test_pairs_say_which_set_a_head_is_in(run: Run) -> None:
@@ -168,7 +179,7 @@ def test_every_figure_draws_in_both_themes(run: Run, theme: Theme) -> None:
     table = run.heads()
     for fig in (
         heads.importance_map(table, theme=theme),
-        heads.sorted_curve(table, 2, theme=theme),
+        heads.sorted_curve(table, [(0, 0)], theme=theme),
         heads.layer_marginals(table, [], theme=theme),
     ):
         assert isinstance(fig, go.Figure)

@@ -46,6 +46,17 @@ def test_histogram_rows(groups, theme, density: bool) -> None:
     assert fig.layout.paper_bgcolor is None and fig.layout.template.layout.paper_bgcolor
 
 
+def test_a_bar_says_by_number_what_its_name_says_escaped(groups) -> None:
+    _, _, bins, counts = groups
+    labels = ["a", "R&D", HOSTILE]
+    fig = scores.histogram_by_group(
+        counts, bins, labels, LIGHT, medians=np.full(3, 3.0), x_title="variance"
+    )
+    for name, low, _, rows, _, group, at in fig.data[0].customdata:
+        assert counts[group, at] == rows and bins.edges[at] == low
+        assert (name == labels[group]) == (group == 0)
+
+
 def test_log_bins_keep_their_values_on_the_axis(groups) -> None:
     values, codes, _, _ = groups
     bins = dist.shared_bins(values, 40, log=True)

@@ -173,7 +173,9 @@ class TestStages:
         add_scores(run, {"variance": [1.0, np.nan, 2.0], "source": [None, "a", "a"]})
         assert "Distribution of variance" in render(run)
         add_scores(run, {"variance": [np.nan, np.nan]})
-        assert "the stage score has not been run" in render(run)
+        html = render(run)
+        assert "No row of the scoring default has a score variance." in html
+        assert "the stage score has not been run" not in html
 
     def test_many_sources_are_put_together(self, tmp_path: Path) -> None:
         run = bare_run(tmp_path / "run")
@@ -189,6 +191,11 @@ class TestWriting:
         assert report(whole, out) == out
         assert out.read_text(encoding="utf-8").endswith("</html>\n")
         assert [p.name for p in out.parent.iterdir()] == ["report.html"]
+
+    def test_an_unknown_scorer_is_refused(self, whole: Run, tmp_path: Path) -> None:
+        with pytest.raises(UserError, match=r"no scores 'varianse': there are .*variance"):
+            report(whole, tmp_path / "r.html", scorer="varianse")
+        assert not (tmp_path / "r.html").exists()
 
     def test_bad_places(self, whole: Run, tmp_path: Path) -> None:
         with pytest.raises(UserError, match="is a folder"):

@@ -19,6 +19,7 @@ import pytest
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import job_steps, jobs, ownership, processes
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import holding
 
 FAKE = """
 import sys, time
@@ -220,6 +221,17 @@ def test_rename_and_delete_mind_a_live_job(tmp_path: Path, program: list[str]) -
     assert Run.open(renamed).record.name == "other"
     jobs.delete(renamed)
     assert not renamed.exists()
+
+
+def test_rename_and_delete_mind_a_stage_of_a_terminal(tmp_path: Path) -> None:
+    path = Run.create(tmp_path / "run").path
+    with holding(path):
+        for change in (jobs.delete, lambda place: jobs.rename(place, "other")):
+            with pytest.raises(UserError, match="is at work in"):
+                change(path)
+        assert (path / "run.json").is_file()
+    jobs.delete(jobs.rename(path, "other"))
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", ".hidden", " x", "a:b", "x" * 101])

@@ -10,7 +10,7 @@ import pytest
 
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.stage import working
+from circuitseer_core.runs.stage import holding, is_at_work, working
 
 
 def test_a_stage_holds_its_run(tmp_path: Path) -> None:
@@ -42,3 +42,27 @@ def test_a_refusal_takes_nothing_from_a_finished_run(tmp_path: Path) -> None:
     with pytest.raises(ZeroDivisionError), working(run, "score"):
         raise ZeroDivisionError
     assert Run.open(run.path).record.state == "failed"
+
+
+def test_one_that_is_refused_removes_nothing_of_who_is_at_work(tmp_path: Path) -> None:
+    run = Run.create(tmp_path / "r")
+    with working(run, "detect", discard_empty=True):
+        assert is_at_work(run.path)
+        with (
+            pytest.raises(UserError, match="is at work in"),
+            working(Run.create(run.path), "detect", discard_empty=True),
+        ):
+            pass
+        assert (run.path / "run.json").is_file()
+        (run.path / "heads.parquet").touch()
+    assert run.path.is_dir() and not is_at_work(run.path)
+    (run.path / "heads.parquet").unlink()
+    with pytest.raises(UserError), working(run, "detect", discard_empty=True):
+        raise UserError("no such model")
+    assert not run.path.exists()
+
+
+def test_where_no_stage_ever_was_none_is_at_work(tmp_path: Path) -> None:
+    assert not is_at_work(tmp_path)
+    with holding(tmp_path):
+        assert is_at_work(tmp_path)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -149,6 +151,18 @@ class TestSourceSkew:
         add_scores(run, {"variance": np.ones(1000), "source": sources})
         select_run(run, SelectionSettings.of(count=100, stratify="equal", duplicates="keep"))
         assert severity(run, "source-skew") == "info"
+
+    def test_equal_shares_of_another_column_even_out_no_sources(self, run: Run) -> None:
+        sources = np.array(["a"] * 900 + ["b"] * 100)
+        levels = [json.dumps({"level": int(s == "b")}) for s in sources]
+        texts = {"prompt": "2 + 2?", "response": "4", "original": levels}
+        columns = {"variance": np.ones(1000), "source": sources} | texts
+        add_scores(run, columns)
+        select_run(run, SelectionSettings.of(count=100, stratify="equal", stratify_by="level",
+                                             duplicates="keep"))  # fmt: skip
+        signature = signature_of(run, "source-skew")
+        assert signature is not None and signature.severity == "warn"
+        assert "asked for" not in signature.text
 
     def test_one_source_says_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2.0]})

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -12,6 +14,7 @@ from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.crafted_run import add_scores
 from tests.support.signature_tests import RNG, signature_of
+from ui.overview.findings import signatures
 
 
 def _drawn(run: Run) -> None:
@@ -27,6 +30,7 @@ def _study(
     seeds: int = 3,
     scorer: str = "variance",
     p_holm: float = 0.01,
+    reference: str = "uniform",
 ) -> None:
     folder = run.path / "experiments"
     folder.mkdir(exist_ok=True)
@@ -40,7 +44,7 @@ def _study(
         title="?",
         verdict=".",
         finished=finished,
-        numbers={"reference": "uniform", "draw": kind_of_draw("default", scorer, 1.0)},
+        numbers={"reference": reference, "draw": kind_of_draw("default", scorer, 1.0)},
     ).write(folder / f"{name}.json")
 
 
@@ -95,3 +99,24 @@ def test_the_newest_study_counts_and_broken_ones_do_not(run: Run) -> None:
     (run.path / "experiments" / "training-bad.json").write_text("{", encoding="utf-8")
     signature = signature_of(run, "worse-than-random")
     assert signature is not None and signature.number == -0.05
+
+
+@pytest.mark.parametrize(("difference", "seeds"), [(0.05, 3), (-0.05, 3), (0.002, 3), (0.05, 1)])
+def test_the_title_names_what_the_draw_was_compared_with(
+    run: Run, difference: float, seeds: int
+) -> None:
+    _drawn(run)
+    _study(run, difference, seeds=seeds, reference="top-k")
+    signature = signature_of(run, "worse-than-random")
+    assert signature is not None and "the arm top-k" in signature.title
+    assert "random" not in signature.title
+
+
+def test_the_overview_takes_a_study_of_after_it_was_opened(run: Run) -> None:
+    _drawn(run)
+    before = {s.title for s in signatures(run, None)[1]}
+    _study(run, 0.05)
+    for file in (run.path / "experiments").iterdir():
+        os.utime(file, (1, 1))  # copied here with its time
+    after = {s.title for s in signatures(run, None)[1]}
+    assert after - before == {"Training on such a draw was worse than on random rows"}

@@ -29,6 +29,13 @@ def open_page(page: str, run: str | None = None, **params: str) -> AppTest:
     return settled(app.run())
 
 
+def into_view(app: AppTest, run: str) -> AppTest:
+    """The same page with another run in view."""
+    app.session_state["run_key"] = run
+    app.query_params["run"] = run
+    return settled(app.run())
+
+
 def job_done(run: Run) -> None:
     """Wait for the run's job to end; fails, with what it wrote, where it did not end well."""
     until = time.monotonic() + 240  # machines that test are busy machines

@@ -87,6 +87,7 @@ def explain() -> None:
     )
 
 
+@wishes.answered("calibrate")
 def form(run: Run, names: list[str]) -> None:
     """The form: scoring, target, how many heads; one button."""
     status = jobs.status(run.path)

@@ -140,19 +140,19 @@ def _again(
             args=[f"run_{name}"],
         )
         with st.popover("Options", icon=":material/tune:", type="tertiary", key=f"options_{name}"):
-            options = _options(experiment, record)
+            options = _options(run, experiment, record)
         st.caption(literal(_about(run, experiment, record, options)), width="content")
     if wishes.granted(f"run_{name}"):
         start(run, name, options)
         st.rerun()
 
 
-def _options(experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
-    """What is typed into the experiment's options; an empty field is its default."""
+def _options(run: Run, experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
+    """What is typed into the experiment's options for this run; an empty field is its default."""
     stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
-        key = f"option_{experiment.name}_{option}"
+        key = f"option_{experiment.name}_{option}_{run.path}"
         hint = "needed" if field.is_required() else default_words(field)
         label, about = option.replace("_", " "), literal(field.description or "")
         if experiment.needs_other and option in _OTHERS:

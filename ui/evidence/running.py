@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import streamlit as st
@@ -16,6 +17,7 @@ from circuitseer_core.runs.folder import Run
 from ui import judgements
 from ui.widgets import wishes
 from ui.widgets.markdown import literal
+from ui.widgets.scoring_choice import scoring_in_view
 from ui.widgets.settings_field import proposed
 
 
@@ -44,7 +46,7 @@ def bar(run: Run) -> bool:
         st.space("stretch")
         st.download_button(
             "Report",
-            data=lambda: render(run),
+            data=partial(render, run, scoring=scoring_in_view(run)),
             file_name=f"{run.name}-report.html",
             mime="text/html",
             on_click="ignore",

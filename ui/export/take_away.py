@@ -34,6 +34,7 @@ from ui.widgets.markdown import inline
 from ui.words import ago, size
 
 
+@wishes.answered("keep")
 def take_away(run: Run, store: ScoreStore, drawn: Shown, settings: SelectionSettings) -> None:
     """The card with the one action, and the other ways out below it."""
     with st.container(border=True, key="card_take_away"):

@@ -13,7 +13,7 @@ from circuitseer_core.figures.heads import grid, signed_significant
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
 from ui.heads import role, tables
-from ui.heads.panel import Choice
+from ui.heads.panel import Choice, is_top
 from ui.shell import folding_columns, link_to
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
@@ -45,7 +45,10 @@ def pick(layer: int, head: int) -> None:
     st.session_state["layer"], st.session_state["head"] = layer, head
 
 
-_IN_THE_SET = "How often the head is kept when the probe's samples are drawn anew, with repeats."
+_IN_THE_SET = (
+    "How often the head is among as many best ones as are kept, by what they are ranked by, when "
+    "the probe's samples are drawn anew, with repeats."
+)
 _OF_POSITIVE = "This head's share of the rises in loss of all heads, falls left out."
 
 
@@ -104,7 +107,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     """Four numbers: ΔL with its interval, rank, bootstrap probability, share of all ΔL > 0."""
     raced_out = bool(row.get("raced_out", False))
     half = float(t95(int(row["n"]))) * row["stderr"]
-    table = tables.membership(run, len(choice.heads))
+    table = tables.membership(run, len(choice.heads), choice.rank_by)
     membership = table[(table["layer"] == row["layer"]) & (table["head"] == row["head"])]
     # Where no head raises the loss there is nothing to have a share of.
     positive = heads["importance"].clip(lower=0).sum() or np.nan
@@ -112,9 +115,10 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     facts = [
         ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}", None),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}", None),
-        ("In the set", _percent(membership["probability"]), "of bootstraps", _IN_THE_SET),
+        (_membership_label(heads, choice), _percent(membership["probability"]), "of bootstraps",
+         _IN_THE_SET),
         ("Of ΔL > 0", share, "of all heads", _OF_POSITIVE),
-    ]
+    ]  # fmt: skip
     columns = folding_columns(4, "head_facts")
     for column, (label, value, note, hint) in zip(columns, facts, strict=True):
         column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=hint)
@@ -127,6 +131,11 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     if sink is not None:
         words += f" It leaves {percent(sink)} of its attention on the first token."
     st.caption(words)
+
+
+def _membership_label(heads: pd.DataFrame, choice: Choice) -> str:
+    """Of what the bootstraps tell: of the set, or of as many best ones where it is another."""
+    return "In the set" if is_top(heads, choice) else f"In the top {len(choice.heads)}"
 
 
 def _percent(values: pd.Series) -> str:

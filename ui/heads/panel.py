@@ -87,6 +87,12 @@ def choose_set(run: Run, heads: pd.DataFrame) -> Choice:
     return Choice(rule, rank_by, kept)
 
 
+def is_top(heads: pd.DataFrame, choice: Choice) -> bool:
+    """Whether the set is that of the best ones by rank; those beyond their error may not be."""
+    best, _ = select(heads, str(len(choice.heads)), choice.rank_by)
+    return set(best) == set(choice.heads)
+
+
 def select(heads: pd.DataFrame, rule: str, rank_by: str) -> tuple[list[Head], str | None]:
     """The heads under a rule, or none and the line that says why."""
     try:

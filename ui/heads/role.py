@@ -14,6 +14,7 @@ import streamlit as st
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.browse.spans import CLIP, spans_of_pieces
 from circuitseer_core.errors import UserError
+from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.wording import percent, plain, signed
@@ -53,7 +54,12 @@ def what_it_does(run: Run, head: Head) -> None:
             return
         try:
             with st.spinner("Reading a few of the scored texts …"):
-                roles = _roles(str(run.path), live_model.identity(run), scoring)
+                roles = _roles(
+                    str(run.path),
+                    live_model.identity(run),
+                    scoring,
+                    stamp(run.score_parts(scoring)),
+                )
         except UserError as error:
             st.text(str(error))
             return
@@ -75,7 +81,9 @@ def where_it_hurts(run: Run, head: Head, deltas: pd.DataFrame) -> None:
         ids = tuple(worst["id"].astype(str))
         try:
             with st.spinner("Running these samples with the head ablated …"):
-                seen = _losses(str(run.path), live_model.identity(run), head, ids)
+                seen = _losses(
+                    str(run.path), live_model.identity(run), head, ids, stamp([run.probe_path])
+                )
         except UserError as error:
             st.text(str(error))
             return
@@ -174,7 +182,7 @@ def _changes(sample_id: str, pieces: list[str], loss_from: int, change: Floats) 
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _roles(path: str, identity: tuple[str, ...], scoring: str) -> Any:
+def _roles(path: str, identity: tuple[str, ...], scoring: str, mark: tuple[Any, ...]) -> Any:
     """All heads of a run at once: another head costs nothing more."""
     from circuitseer_core.scoring.head_roles import head_roles
 
@@ -184,7 +192,7 @@ def _roles(path: str, identity: tuple[str, ...], scoring: str) -> Any:
 
 @st.cache_resource(max_entries=32, show_spinner=False)
 def _losses(
-    path: str, identity: tuple[str, ...], head: Head, ids: tuple[str, ...]
+    path: str, identity: tuple[str, ...], head: Head, ids: tuple[str, ...], mark: tuple[Any, ...]
 ) -> list[tuple[str, list[str], int, Floats]]:
     """(id, pieces, first counted token, change of each token's loss) of probe samples."""
     from circuitseer_core.model.pieces import token_pieces

@@ -68,7 +68,7 @@ def head_deltas(run: Run, layer: int, head: int) -> pd.DataFrame:
     return _head_deltas(str(run.path), _stamp(run), layer, head)
 
 
-def membership(run: Run, n_kept: int) -> pd.DataFrame:
+def membership(run: Run, n_kept: int, rank_by: str = "importance") -> pd.DataFrame:
     """Bootstrap probability of heads to be among the ``n_kept`` best: layer, head, probability.
 
     Only heads that stand a chance are drawn: those far below the cut never enter a resample, and
@@ -76,12 +76,12 @@ def membership(run: Run, n_kept: int) -> pd.DataFrame:
     """
     if n_kept < 1:
         return pd.DataFrame({"layer": [], "head": [], "probability": []})
-    return _membership(str(run.path), _stamp(run), n_kept)
+    return _membership(str(run.path), _stamp(run), n_kept, rank_by)
 
 
-def overlap(run: Run, n_kept: int) -> SetOverlap | None:
+def overlap(run: Run, n_kept: int, rank_by: str = "importance") -> SetOverlap | None:
     """What an independent probe would share with the ``n_kept`` best heads; None: too little."""
-    return _overlap(str(run.path), _stamp(run), n_kept)
+    return _overlap(str(run.path), _stamp(run), n_kept, rank_by)
 
 
 def sink_shares(run: Run) -> pd.DataFrame | None:
@@ -186,7 +186,11 @@ def _head_deltas(path: str, stamp: _Stamp, layer: int, head: int) -> pd.DataFram
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _membership(path: str, stamp: _Stamp, n_kept: int) -> pd.DataFrame:
+def _membership(path: str, stamp: _Stamp, n_kept: int, rank_by: str) -> pd.DataFrame:
+    if rank_by != "importance":
+        estimates = _estimates(path, stamp, rank_by)
+        chances = head_stability.bootstrap_membership(estimates, n_kept)
+        return pd.DataFrame(estimates.heads, columns=["layer", "head"]).assign(probability=chances)
     _, column, values = _matrix(path, stamp)
     table = _heads(path, stamp)
     near = table[~table["raced_out"]].nsmallest(max(3 * n_kept, n_kept + 64), "rank")
@@ -199,13 +203,13 @@ def _membership(path: str, stamp: _Stamp, n_kept: int) -> pd.DataFrame:
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)
-def _estimates(path: str, stamp: _Stamp) -> HeadEstimates:
-    return HeadEstimates.of_run(Run.open(path))
+def _estimates(path: str, stamp: _Stamp, rank_by: str) -> HeadEstimates:
+    return HeadEstimates.of_run(Run.open(path), rank_by)
 
 
 @st.cache_resource(max_entries=64, show_spinner=False)
-def _overlap(path: str, stamp: _Stamp, n_kept: int) -> SetOverlap | None:
-    return expected_overlap(_estimates(path, stamp), n_kept)
+def _overlap(path: str, stamp: _Stamp, n_kept: int, rank_by: str) -> SetOverlap | None:
+    return expected_overlap(_estimates(path, stamp, rank_by), n_kept)
 
 
 @st.cache_resource(max_entries=4, show_spinner=False)

@@ -17,7 +17,7 @@ from circuitseer_core.wording import count, percent, signed
 from ui.heads import tables
 from ui.heads.compare import compare_with
 from ui.heads.detail import pick
-from ui.heads.panel import Choice
+from ui.heads.panel import Choice, is_top
 from ui.shell import run_keys, run_label
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.commands import show_commands
@@ -88,16 +88,17 @@ def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """The sorted curve, and in words how much of the total the set carries."""
     positive = heads["importance"].clip(lower=0)
     ordered = positive.sort_values(ascending=False)
-    share = ordered.head(len(choice.heads)).sum() / max(ordered.sum(), 1e-12)
+    kept = pd.MultiIndex.from_frame(heads[["layer", "head"]]).isin(choice.heads)
+    share = positive[kept].sum() / max(ordered.sum(), 1e-12)
     half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
     raced = len(heads) - len(finalists(heads))
     estimates = f" ({raced} raced-out heads by their pilot estimates)" if raced else ""
     st.caption(
         f"The {len(choice.heads)} kept heads carry {percent(share)} of all positive ΔL; "
-        f"{half} of {len(heads):,} carry half of it{estimates}. Shaded: the kept ranks."
+        f"the {half} highest of {len(heads):,} carry half of it{estimates}. Shaded: the kept heads."
     )
     show_figure(
-        figures.sorted_curve(heads, len(choice.heads), theme=theme()),
+        figures.sorted_curve(heads, choice.heads, theme=theme()),
         key="sorted_curve",
         data=heads.sort_values("rank"),
         alt="Importance of heads sorted by rank",
@@ -121,17 +122,26 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     if not n_kept:
         st.caption("No head is kept under this rule.")
         return
-    probabilities = tables.membership(run, n_kept)
-    ranked = heads.sort_values("rank").head(min(len(heads), max(n_kept + 8, 16), 48))
+    probabilities = tables.membership(run, n_kept, choice.rank_by)
+    rank = "rank" if choice.rank_by == "importance" else "specificity_rank"
+    ranked = heads.sort_values(rank).head(min(len(heads), max(n_kept + 8, 16), 48))
     joined = ranked.merge(probabilities, on=["layer", "head"], how="left")
-    again = tables.overlap(run, n_kept)
+    again = tables.overlap(run, n_kept, choice.rank_by)
     sentence = overlap_sentence(again) if again else "Too few samples to say."
+    best = f"the {count(n_kept, 'head')} of highest {choice.rank_by}"
+    if is_top(heads, choice):
+        where = "in the set"
+    else:
+        where = f"among {best}"
+        sentence = (
+            f"The heads kept are not {best}. This is about those, as any probe has them. {sentence}"
+        )
     st.caption(
         f"{literal(sentence)} Right: share of the bootstraps of this very probe in which the head "
-        "is in the set. Dotted: the cut."
+        f"is {where}. Dotted: the cut, in order of {choice.rank_by}. Filled: the kept heads."
     )
     show_figure(
-        membership(joined, n_kept, theme=theme()),
+        membership(joined, n_kept, kept=choice.heads, theme=theme()),
         key="membership",
         data=joined,
         alt="Importance with intervals and bootstrap probability of heads around the cut",
@@ -151,7 +161,7 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         list(names),
         default=list(names[:2]),
         max_selections=MAX_MAPS,
-        key="map_sources",
+        key=f"map_sources_{run.path}",
         persist_state="session",
         help=f"Up to {MAX_MAPS}. Exactly two also show their difference.",
     )

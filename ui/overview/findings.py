@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
@@ -26,18 +27,22 @@ def signatures(run: Run, scoring: str | None) -> tuple[str, list[Signature]]:
 
 
 @st.cache_data(max_entries=16, show_spinner=False)
-def _signatures(path: str, scoring: str | None, stamp: float) -> tuple[str, list[Signature]]:
+def _signatures(
+    path: str, scoring: str | None, mark: tuple[Any, ...]
+) -> tuple[str, list[Signature]]:
     run = Run.open(path)
     checked = warnings(run, scoring=scoring)
     return summary(Evidence(run, scoring), checked), checked
 
 
-def _stamp(run: Run) -> float:
-    """The time of the newest result file: heads, a scoring's settings, a selection."""
+def _stamp(run: Run) -> tuple[tuple[str, int, int], ...]:
+    """Every result file with size and time: heads, scorings, selections, training studies."""
     files = [run.path / "run.json", run.heads_path]
-    for pattern in ("scores/*/settings.json", "selections/*/selection.json"):
-        files += run.path.glob(pattern)
-    return max(f.stat().st_mtime for f in files if f.is_file())
+    for pattern in (
+        "scores/*/settings.json", "selections/*/selection.json", "experiments/training*"
+    ):  # fmt: skip
+        files += sorted(run.path.glob(pattern))
+    return stamp([file for file in files if file.is_file()])
 
 
 def show_findings(run: Run, sentence: Any, cards: Any) -> None:

@@ -27,6 +27,7 @@ from ui.widgets.settings_field import named_choice, whole_number
 from ui.words import ago
 
 
+@wishes.answered("cluster")
 def cluster_form(run: Run | None) -> None:
     """The form for the scoring in view, and the clusters that it has."""
     name = scoring_in_view(run) if run is not None else None

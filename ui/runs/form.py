@@ -35,6 +35,7 @@ EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
 MODELS = {"demo": f"{demo.MODEL_NAME} (embedded)", "hub": "Hugging Face Hub", "folder": "Folder"}
 
 
+@wishes.answered("start")
 def form(run: Run | None) -> None:
     """The whole form. ``run`` is the one in view: it can be scored again."""
     own = run is not None and st.session_state.get("run_key") != BUNDLED

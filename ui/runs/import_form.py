@@ -25,6 +25,7 @@ from ui.words import ago
 _WAYS = {"auto": "id, else prompt", "id": "id alone", "prompt": "prompt alone"}
 
 
+@wishes.answered("import")
 def import_form(run: Run | None) -> None:
     """The form for the scoring in view, and what was joined to it before."""
     name = scoring_in_view(run) if run is not None else None
@@ -74,9 +75,8 @@ def _step(run: Run, name: str) -> list[str] | None:
         settings = commands.checked(ImportSettings, scores=name, **_settings())
     if not files:
         return None
-    fence = ["--"] if any(spec.startswith("-") for spec in files) else []
     words = commands.step("import-scores", run.path, settings, always=("scores",))
-    return [*words, *fence, *files]
+    return [*words, "--", *files]
 
 
 def _settings() -> dict[str, Any]:

@@ -14,6 +14,7 @@ from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.wording import duration
 from ui.runs.job_bar import POLL_S, phase_bar, resume, title_of
 from ui.shell import BUNDLED, link_to, open_run, run_label
+from ui.widgets import refused
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.words import BADGES, ago
@@ -121,7 +122,7 @@ def _manage(run: Run, live: bool) -> None:
     """Rename, delete, and the commands that made the run."""
     with st.container(horizontal=True, key="manage_bar"):
         with st.popover("Rename", icon=":material/edit:", type="tertiary", disabled=live):
-            st.text_input("New name", run.name, key="new_name")
+            st.text_input("New name", run.name, key=f"new_name_{run.name}")
             st.button("Rename", on_click=_rename, args=[run.path], key="do_rename")
         with st.popover("Delete", icon=":material/delete:", type="tertiary", disabled=live):
             st.markdown(f"Delete **{inline(run.name)}** with its heads, scores and selections?")
@@ -132,23 +133,17 @@ def _manage(run: Run, live: bool) -> None:
                 args=[run.path],
                 key="do_delete",
             )
-    if problem := st.session_state.pop("manage_problem", None):
-        st.error(literal(problem), icon=":material/error:")
     typed = [commands.as_typed(step) for step in jobs.status(run.path).steps]
     if typed:
         show_commands("Commands of this job", "\n".join(typed), key="job_commands")
 
 
 def _rename(path: Path) -> None:
-    name = str(st.session_state["new_name"])  # as typed by now, not as when the page was drawn
-    try:
+    name = str(st.session_state[f"new_name_{path.name}"])  # as typed by now, not as drawn
+    with refused.as_line():
         open_run(jobs.rename(path, name.strip()).name)
-    except UserError as error:
-        st.session_state["manage_problem"] = str(error)
 
 
 def _delete(path: Path) -> None:
-    try:
+    with refused.as_line():
         jobs.delete(path)
-    except UserError as error:
-        st.session_state["manage_problem"] = str(error)

@@ -120,10 +120,8 @@ def places(machine: dict[str, Any]) -> dict[str, Any]:
 def scoring(run: Run | None) -> dict[str, Any]:
     """Options of ``score``; a link from the Heads page brings the set along."""
     default_heads = proposed(ScoreSettings, "heads")
-    st.session_state.setdefault("set_heads", st.query_params.get("heads", default_heads))
-    asked = st.query_params.get("rank_by", "").lower()
-    if asked in choices(ScoreSettings, "rank_by"):
-        st.session_state.setdefault("set_rank_by", asked)
+    st.session_state.setdefault("set_heads", default_heads)
+    _set_from_link()
     with st.expander("Scoring settings", icon=":material/tune:", key="score_settings"):
         first, second, third, fourth = folding_columns(4, "score_settings")
         taken = run.scorings() if run is not None else []
@@ -136,7 +134,8 @@ def scoring(run: Run | None) -> dict[str, Any]:
         name = fourth.text_input(
             "Name",
             default_name if default_name not in taken else f"scores-{len(taken) + 1}",
-            key="set_name",
+            # A name of its own for every run and plan: what was free for one is taken in another.
+            key="set_name" if run is None else f"set_name_{run.path}_{len(taken)}",
             help="Scores of other settings need a name of their own.",
         )
         with st.container(horizontal=True):
@@ -147,6 +146,16 @@ def scoring(run: Run | None) -> dict[str, Any]:
         "rank_by": rank_by,
         "text": text,
     } | more
+
+
+def _set_from_link() -> None:
+    """The set that a link brings replaces what the form had; taken once, what is typed stands."""
+    heads = st.query_params.pop("heads", None)
+    rank_by = str(st.query_params.pop("rank_by", "")).lower()
+    if heads:
+        st.session_state["set_heads"] = heads
+    if rank_by in choices(ScoreSettings, "rank_by"):
+        st.session_state["set_rank_by"] = rank_by
 
 
 def _too(name: str, label: str) -> bool:

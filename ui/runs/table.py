@@ -10,6 +10,7 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import is_at_work
 from ui.shell import open_run, run_keys, run_label, run_path
 from ui.words import BADGES, ago, short_model
 
@@ -43,10 +44,9 @@ def _runs_table() -> pd.DataFrame:
         row: dict[str, Any] = {"key": key, "run": run_label(key)}
         try:
             run = Run.open(run_path(key))
-            job = jobs.status(run.path).state
             row |= {
                 "model": short_model(run.record.model.id if run.record.model else "–"),
-                "state": _word(job if job not in {"none", "done"} else run.record.state),
+                "state": _word(_state(run)),
                 "created": ago(run.record.created),
                 **{stage: _word(state) for stage, state in run.stage_state().items()},
             }
@@ -54,6 +54,15 @@ def _runs_table() -> pd.DataFrame:
             row |= {"model": "–", "state": _word("broken"), "created": ""}
         rows.append(row)
     return pd.DataFrame(rows)
+
+
+def _state(run: Run) -> str:
+    """The job's state, else the run's own; a stage that was killed could not write that it was."""
+    job = jobs.status(run.path).state
+    if job not in {"none", "done"}:
+        return job
+    own = run.record.state
+    return "interrupted" if own == "running" and not is_at_work(run.path) else own
 
 
 def _word(state: str) -> str:

@@ -64,6 +64,7 @@ def _question(scorer: str) -> None:
     )
 
 
+@wishes.answered("review")
 def _form(run: Run, store: ScoreStore, scorer: str, judged: ReviewState) -> None:
     """Strata of the next batch."""
     names = list(cached_scores.sources(store))
@@ -148,8 +149,8 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
     total = len(batch.pairs)
     number = next(n for n in range(total) if n not in chosen)
     back = st.session_state.get("review_back")
-    if back is not None and back[0] == batch.batch and back[1] < total:
-        number = back[1]
+    if back is not None and back[:2] == (str(run.path), batch.batch) and back[2] < total:
+        number = back[2]
     pair = batch.pairs[number]
     st.progress(len(chosen) / total, text=_place(batch, number, len(chosen)))
     st.subheader("Which of the two needs more reasoning?", anchor=False)
@@ -181,7 +182,7 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
     with st.container(horizontal=True, horizontal_alignment="center", key="review_ways"):
         st.button(
             "Back", icon=":material/undo:", key="review_go_back", type="tertiary", shortcut="z",
-            disabled=number == 0, on_click=_go_back, args=[batch, number],
+            disabled=number == 0, on_click=_go_back, args=[run, batch, number],
         )  # fmt: skip
         with st.popover("End the batch here", type="tertiary", key="review_end_menu"):
             st.markdown(
@@ -228,5 +229,5 @@ def _judge(run: Run, batch: ReviewBatch, pair: ReviewPair, choice: Choice) -> No
     st.session_state.pop("review_back", None)
 
 
-def _go_back(batch: ReviewBatch, number: int) -> None:
-    st.session_state["review_back"] = (batch.batch, number - 1)
+def _go_back(run: Run, batch: ReviewBatch, number: int) -> None:
+    st.session_state["review_back"] = (str(run.path), batch.batch, number - 1)

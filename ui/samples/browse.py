@@ -100,7 +100,7 @@ def _list(
     """The page of rows and its pager; returns the id of the first row."""
     pages = max(1, -(-total // PAGE))
     state = st.session_state
-    question = (store.name, rows, scorer, descending)
+    question = (str(store.run.path), store.name, rows, scorer, descending)
     if state.get("page_question") != question:  # another question starts on page 1
         state["page_question"] = question
         state["page_no"] = 1
@@ -148,13 +148,15 @@ def _go_to(
         state = st.session_state
 
         def by_rank() -> None:
-            rank = int(state["go_rank"])
-            _jump(store.at_rank(rows, scorer, rank), rank if descending else total - rank + 1)
+            jump(store.at_rank(rows, scorer, int(state["go_rank"])))
 
         def by_percentile() -> None:
-            sample_id = store.at_percentile(rows, scorer, float(state["go_percentile"]))
-            rank = store.rank(sample_id, scorer, rows)[0] if sample_id else 0
-            _jump(sample_id, rank if descending else total - rank + 1)
+            jump(store.at_percentile(rows, scorer, float(state["go_percentile"])))
+
+        def jump(sample_id: str | None) -> None:
+            """To the row and its page; rows without a score stand behind all others."""
+            rank, scored = store.rank(sample_id, scorer, rows) if sample_id else (0, 0)
+            _jump(sample_id, rank if descending else scored - rank + 1)
 
         def by_chance() -> None:
             state["random_pick"] = state.get("random_pick", 0) + 1

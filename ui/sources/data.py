@@ -19,6 +19,7 @@ from circuitseer_core.correlation import (
     control_agreement,
     correlation,
     partial,
+    rank_correlation,
     ranks,
 )
 from ui import cached_scores
@@ -111,7 +112,7 @@ def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
     seen = distributions.score_by_length(
         tokens, values, lengths=_LENGTH_BINS, scores=_SCORE_BINS, log=log
     )
-    rho = correlation(_ranks(store, scorer), _ranks(store, "n_tokens"))
+    rho = rank_correlation(values, tokens).rho
     return LengthMap(seen.lengths, seen.scores, seen.counts, seen.medians, rho)
 
 
@@ -184,8 +185,3 @@ def _grouping(store: ScoreStore, group: str) -> Grouping:
     if group == ALL_ROWS:
         return Grouping(np.zeros(store.rows, dtype=np.int32), (ALL_ROWS,))
     return cached_scores.groups(store, group)
-
-
-@st.cache_resource(max_entries=6, show_spinner=False, hash_funcs=HASH)
-def _ranks(store: ScoreStore, column: str) -> Floats:
-    return ranks(cached_scores.numbers(store, column))

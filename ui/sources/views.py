@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -79,6 +78,7 @@ def distribution(
             alt=f"Share of rows at or below each {scorer}, by {group}",
         )
         return
+    leads = group in ("source", ALL_ROWS, *cached_scores.facets(store))  # numbers in bins do not
     event = show_figure(
         figures.histogram_by_group(
             summary.counts[shown],
@@ -92,10 +92,11 @@ def distribution(
         key="histogram",
         data=lambda: _histogram_table(summary),
         alt=f"Histogram of {scorer} by {group}, shared bins",
-        on_select="rerun",
+        on_select="rerun" if leads else "ignore",
         config={"scrollZoom": False},
     )
-    _follow(event, summary, group, labels)
+    if leads:
+        _follow(event, summary, group, labels)
 
 
 def statistics(summary: Summary, group: str) -> None:
@@ -127,7 +128,7 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
         st.subheader("Chosen heads against random ones", anchor=False)
     control = data.control(store, scorer, log)
     if control is None:
-        st.caption(f"{inline(scorer)} does not come from heads, so it has no random-head control.")
+        st.caption(f"{inline(scorer)} has no random-head control in this scoring.")
         return
     mean = control.agreement.mean
     st.markdown(
@@ -172,9 +173,8 @@ def _follow(event: Any, summary: Summary, group: str, labels: list[str]) -> None
     points = event.selection.points if event else []
     hit = next((p for p in points if "customdata" in p), None)
     if hit is not None:
-        label, low = hit["customdata"][:2]
-        at = int(np.argmin(np.abs(summary.bins.edges[:-1] - float(low))))
-        _open_rows(summary, group, str(label), at)
+        place, at = (int(number) for number in hit["customdata"][5:7])
+        _open_rows(summary, group, labels[place], at)
     with st.popover("Open the rows of a bar", icon=":material/list:", type="tertiary"):
         label = st.selectbox("Group", labels, key="bar_group")
         edges = summary.bins.edges
@@ -213,4 +213,6 @@ def _histogram_table(summary: Summary) -> pd.DataFrame:
 def _control_words(rho: float) -> str:
     if limits.like_random_heads(rho):
         return "Random heads rank the rows nearly alike: the choice of heads hardly matters here."
+    if rho > limits.CONTROL_CLOSE:
+        return "Random heads give similar scores: the choice of heads changes the ranking little."
     return "The choice of heads changes the ranking."

@@ -15,6 +15,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.tokens import attention_map
+from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
 from ui.widgets import live_model
 from ui.widgets.charts import show_figure, theme
@@ -118,7 +119,8 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
         with st.spinner("Running the model on this sample …"):
             name = scoring_in_view(run) or "default"
             identity = live_model.identity(run)
-            return _inspect(str(run.path), identity, name, sample_id, *head)
+            mark = stamp(run.score_parts(name))
+            return _inspect(str(run.path), identity, mark, name, sample_id, *head)
     except UserError as error:
         live_model.forget()
         st.text(str(error))
@@ -127,7 +129,13 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
 
 @st.cache_resource(max_entries=64, show_spinner=False)
 def _inspect(
-    path: str, identity: tuple[str, ...], name: str, sample_id: str, layer: int, head: int
+    path: str,
+    identity: tuple[str, ...],
+    mark: tuple[Any, ...],
+    name: str,
+    sample_id: str,
+    layer: int,
+    head: int,
 ) -> Any:
     from circuitseer_core.scoring import inspection
 

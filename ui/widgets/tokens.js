@@ -12,8 +12,9 @@ export default function ({ parentElement, data, setTriggerValue }) {
   const [text, tip] = root.children
   text.setAttribute("role", "group")
   text.setAttribute("aria-label", data.name + ": arrow keys move between tokens, Enter picks one")
-  if (root.sample !== data.sample || text.childElementCount === 0) build(text, data)
-  root.sample = data.sample
+  const letters = JSON.stringify([data.sample, data.labels, data.special, data.tail])
+  if (root.letters !== letters || text.childElementCount === 0) build(text, data)
+  root.letters = letters
   root.style.setProperty("--full", data.full)
 
   const spans = text.querySelectorAll(".token")
