@@ -40,7 +40,7 @@ def test_one_head_is_shown_only_when_asked_for(scored: Path) -> None:
     assert "rank" in texts(page)
     page.segmented_control(key="token_colour").set_value("One head")
     settled(page.run())
-    assert "it takes the model" in texts(page) and "Full colour" not in texts(page)
+    assert "The model computes it" in texts(page) and "Full colour" not in texts(page)
     assert "received from" not in texts(page), "bars of other heads than the one chosen"
     settled(page.button(key="live_open").click().run())
     assert "Full colour" in texts(page)

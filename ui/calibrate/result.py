@@ -58,7 +58,7 @@ def _scorer(run: Run, record: CalibrationRecord) -> None:
         link_to("samples", "Look at the samples", icon=":material/notes:", scorer="calibrated")
     else:
         st.caption(
-            "Its scorer needs head readings on every row: score under another name with this option"
+            "To draw by it, score under another name with this option; that reads every head again."
         )
         st.code(f"--calibration {shlex.quote(record.name)}", language="bash", wrap_lines=True)
 

@@ -122,7 +122,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     columns = folding_columns(4, "head_facts")
     for column, (label, value, note, hint) in zip(columns, facts, strict=True):
         column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=hint)
-    words = f"95 % interval over {int(row['n'])} probe samples."
+    words = f"±: 95 % interval over {int(row['n'])} probe samples."
     if raced_out:
         words += " Raced out on a pilot: an estimate without a rank."
     elif row.get("below_noise", False):

@@ -17,7 +17,7 @@ from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.wording import count, duration
 from ui import judgements
 from ui.runs.starting import start_and_watch
-from ui.shell import link_to
+from ui.shell import folding_columns, link_to
 from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
@@ -70,7 +70,7 @@ def cluster_form(run: Run | None) -> None:
 
 def _settings() -> dict[str, Any]:
     with st.container(border=True, key="card_cluster"):
-        first, second, third, fourth = st.columns(4)
+        first, second, third, fourth = folding_columns(4, "cluster")
         return {
             "clusters": whole_number(
                 ClusterSettings, "clusters", "Clusters", key="cluster_count", most=1000, where=first

@@ -23,6 +23,7 @@ from circuitseer_core.figures.lengths import length_bars
 from circuitseer_core.files import user_path
 from circuitseer_core.runs.folder import runs_home
 from circuitseer_core.wording import count
+from ui.shell import folding_columns
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
 
@@ -130,7 +131,8 @@ def choose_fields(key: str, specs: Sequence[str]) -> dict[str, str]:
     with st.expander("Field names", icon=":material/data_object:", key=f"{key}_fields"):
         st.caption("Recognised by themselves in most datasets. Fill in only what was not.")
         fields: dict[str, str] = {}
-        for column, name in zip(st.columns(4), ("prompt", "response", "source", "id"), strict=True):
+        names = ("prompt", "response", "source", "id")
+        for column, name in zip(folding_columns(4, f"{key}_fields"), names, strict=True):
             value = column.text_input(
                 name.capitalize(), key=f"{key}_{name}_field", persist_state="session"
             )

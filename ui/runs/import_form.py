@@ -15,6 +15,7 @@ from circuitseer_core.scoring.import_scores import ImportSettings
 from ui import judgements
 from ui.runs.data_input import choose_data
 from ui.runs.starting import start_and_watch
+from ui.shell import folding_columns
 from ui.widgets import wishes
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
@@ -81,28 +82,30 @@ def _step(run: Run, name: str) -> list[str] | None:
 
 def _settings() -> dict[str, Any]:
     fields = ImportSettings.model_fields
-    first, second, third = st.columns(3)
+    first, second, third, fourth = folding_columns(4, "import")
     by = named_choice(ImportSettings, "by", "Join rows by", key="import_by", where=first,
                       format_func=_WAYS.__getitem__)  # fmt: skip
     columns = second.text_input(
-        "Columns, separated by commas", key="import_columns", placeholder="every number column",
+        "Columns, with commas", key="import_columns", placeholder="every number column",
         help=fields["columns"].description, **KEEP,
     )  # fmt: skip
-    rank = third.toggle(
-        "Keep ranks instead of values", key="import_rank", help=fields["rank"].description, **KEEP
-    )
-    replace = third.toggle(
-        "Replace what was joined before", key="import_replace", help=fields["replace"].description,
-        **KEEP,
-    )  # fmt: skip
-    id_field = first.text_input(
+    id_field = third.text_input(
         "Column of ids", key="import_id_field", placeholder="recognised",
         help=fields["id_field"].description, **KEEP,
     )  # fmt: skip
-    prompt_field = second.text_input(
+    prompt_field = fourth.text_input(
         "Column of prompts", key="import_prompt_field", placeholder="recognised",
         help=fields["prompt_field"].description, **KEEP,
     )  # fmt: skip
+    with st.container(horizontal=True):
+        rank = st.toggle(
+            "Keep ranks instead of values", key="import_rank", help=fields["rank"].description,
+            **KEEP,
+        )  # fmt: skip
+        replace = st.toggle(
+            "Replace what was joined before", key="import_replace",
+            help=fields["replace"].description, **KEEP,
+        )  # fmt: skip
     return {
         "by": by,
         "columns": tuple(name.strip() for name in (columns or "").split(",") if name.strip()),

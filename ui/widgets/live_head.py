@@ -111,7 +111,7 @@ def _seen(run: Run, sample_id: str, head: tuple[int, int]) -> Any | None:
     """What the head does on the sample, once the person asked for the live model of this run."""
     if not live_model.asked(run):
         st.caption(
-            "A single head's attention is not stored: it takes the model, in this process, "
+            "A single head's attention is not stored. The model computes it, in this process, "
             f"on {inline(run.model.device)}."
         )
         return None
