@@ -26,6 +26,7 @@ class SelectionOptions(Record):
     temperature: float
     length_control: str
     stratify: str
+    stratify_by: str = "source"
     seed: int
 
     @field_serializer("temperature")
