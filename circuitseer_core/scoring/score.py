@@ -108,6 +108,8 @@ def score(
     total = corpus.count()
     folder = run.scores_dir(settings.name)
     before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is None and wanted.feature_heads:
+        wanted.feature_share = feature_share(total, wanted.feature_limit or 0)
     if before is not None:
         before = drop_partial(run, settings, before)
     if before is not None and _is_done(folder, before):
@@ -221,8 +223,6 @@ def _new_record(
     if any(draws):
         record.control_share = control_share(total, settings.controls)
         record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
-    if record.feature_heads:
-        record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
     influence = (INFLUENCE,) if settings.head_influence else ()
