@@ -37,11 +37,18 @@ def joint_loss(
     ablation: AblationMode | None = None,
     stack_tokens: int = 4096,
     on_samples: Callable[[int], object] | None = None,
+    too_long_is_nan: bool = False,
 ) -> Floats:
     """Loss of every sample with whole sets of heads ablated at once, by full forward passes.
 
+    Args:
+        too_long_is_nan: what a sample is that memory does not hold alone; else it is refused.
+
     Returns:
         (len(head_sets) + 1, n) nats; row 0 is clean, row k has ``head_sets[k - 1]`` ablated.
+
+    Raises:
+        UserError: see ``too_long_is_nan``.
     """
     out = np.full((len(head_sets) + 1, len(samples)), np.nan)
     budget = max(1, stack_tokens // (len(head_sets) + 1))
@@ -49,7 +56,9 @@ def joint_loss(
         for group in group_by_tokens([s.n_tokens for s in samples], budget):
             batch = loss_batch([samples[i] for i in group], reference.device)
             sets = [[], *head_sets]
-            out[:, group] = stacked_losses(reference, batch, sets, ablation or AblationMode())
+            out[:, group] = stacked_losses(
+                reference, batch, sets, ablation or AblationMode(), too_long_is_nan=too_long_is_nan
+            )
             if on_samples is not None:
                 on_samples(len(group))
     return out
@@ -60,24 +69,30 @@ def stacked_losses(
     batch: Batch,
     head_sets: Sequence[Sequence[tuple[int, int]]],
     ablation: AblationMode,
+    *,
+    too_long_is_nan: bool = False,
 ) -> Floats:
     """(sets, B) nats by :func:`set_losses`, where need be fewer samples, then sets, at a time.
 
     Raises:
-        UserError: one sample is more than memory holds.
+        UserError: one sample is more than memory holds, unless ``too_long_is_nan``.
     """
     losses = fitting(lambda: set_losses(reference, batch, head_sets, ablation))
     if losses is not None:
         return losses.numpy()
     release(reference.device)
+
+    def of(part: Batch, sets: Sequence[Sequence[tuple[int, int]]]) -> Floats:
+        return stacked_losses(reference, part, sets, ablation, too_long_is_nan=too_long_is_nan)
+
     if batch.size > 1:
-        halves = [stacked_losses(reference, h, head_sets, ablation) for h in batch.halves()]
-        return np.concatenate(halves, axis=1)
+        return np.concatenate([of(half, head_sets) for half in batch.halves()], axis=1)
     if len(head_sets) == 1:
+        if too_long_is_nan:
+            return np.full((1, 1), np.nan)
         raise too_long(batch.lengths[0])
     middle = len(head_sets) // 2
-    parts = (head_sets[:middle], head_sets[middle:])
-    return np.concatenate([stacked_losses(reference, batch, p, ablation) for p in parts])
+    return np.concatenate([of(batch, head_sets[:middle]), of(batch, head_sets[middle:])])
 
 
 def head_sets(heads: Any) -> list[list[Head]]:

@@ -48,14 +48,17 @@ class Candidates:
 
 def draw_candidates(
     corpus: Iterable[Entry], size: int, seed: int
-) -> tuple[list[Sample], int, list[Reject]]:
-    """At most ``size`` samples of smallest hash, in hash order; memory stays bounded."""
+) -> tuple[list[Sample], int, Counter[str]]:
+    """At most ``size`` samples of smallest hash, in hash order; memory stays bounded.
+
+    With them the number of all samples, and of rejects by reason.
+    """
     heap: list[tuple[int, str, Sample]] = []
-    rejects: list[Reject] = []
+    rejects: Counter[str] = Counter()
     seen = 0
     for chunk in _chunks(corpus, 4096):
         samples = [s for s in chunk if isinstance(s, Sample)]
-        rejects.extend(s for s in chunk if isinstance(s, Reject) and len(rejects) < 1000)
+        rejects.update(entry.reason for entry in chunk if isinstance(entry, Reject))
         seen += len(samples)
         keys = hash64(seed, "pool", [s.id for s in samples])
         for key, sample in zip(keys.tolist(), samples, strict=True):
@@ -113,7 +116,7 @@ def encode_candidates(
             break
         serving = max(len(candidates.samples), 1) / examined
         wanted = max(2 * wanted, ceil(1.1 * size / serving))
-    reasons.update(reject.reason for reject in rejects)
+    reasons.update(rejects)
     candidates.left_out = dict(reasons.most_common())
     if not candidates.samples:
         why = next(iter(candidates.left_out), "the data is empty")

@@ -10,6 +10,7 @@ time. Inside :func:`freed_memory_kept` large blocks come from the heap, which ke
 from __future__ import annotations
 
 import ctypes
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,20 +50,37 @@ _MMAP_THRESHOLD = 32 * 2**20
 _TRIM_THRESHOLD = 2 * _MMAP_THRESHOLD
 
 
+_keeping = 0
+"""Blocks of :func:`freed_memory_kept` that are open: the settings are the whole process's."""
+_keeping_lock = threading.Lock()
+
+
 @contextmanager
 def freed_memory_kept(device_type: str = "cpu") -> Iterator[None]:
-    """Reuse freed memory inside the block and give it back after.
+    """Reuse freed memory inside the block and give it back after the last such block that is open.
 
     Does nothing where the work is on another device than the CPU, or the C library is not glibc.
     """
     libc = _glibc() if device_type == "cpu" else None
-    if libc is not None:
-        libc.mallopt(_M_MMAP_MAX, 0)
-        libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_ALL)
+    if libc is None:
+        yield
+        return
+    _count_keeping(libc, 1)
     try:
         yield
     finally:
-        if libc is not None:
+        _count_keeping(libc, -1)
+
+
+def _count_keeping(libc: ctypes.CDLL, change: int) -> None:
+    """Tune the C library as the first block opens, and back as the last one closes."""
+    global _keeping
+    with _keeping_lock:
+        before, _keeping = _keeping, _keeping + change
+        if before == 0:
+            libc.mallopt(_M_MMAP_MAX, 0)
+            libc.mallopt(_M_TRIM_THRESHOLD, _KEEP_ALL)
+        elif _keeping == 0:
             libc.mallopt(_M_MMAP_MAX, _DEFAULT_MMAP_MAX)
             libc.mallopt(_M_MMAP_THRESHOLD, _MMAP_THRESHOLD)
             libc.mallopt(_M_TRIM_THRESHOLD, _TRIM_THRESHOLD)

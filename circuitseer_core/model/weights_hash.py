@@ -18,8 +18,8 @@ SUFFIXES = {".safetensors", ".bin", ".gguf"}
 
 
 def weights_hash(folder: Path) -> str:
-    """SHA-256 over names and SHA-256 of the weight files in ``folder``."""
-    files = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    """SHA-256 over names and SHA-256 of the weight files that are loaded from ``folder``."""
+    files = _loaded(folder)
     known = _known()
     digest = hashlib.sha256()
     before = dict(known)
@@ -31,6 +31,29 @@ def weights_hash(folder: Path) -> str:
         with suppress(OSError), atomic_path(cache_home() / "weights.json") as temporary:
             temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return digest.hexdigest()
+
+
+def _loaded(folder: Path) -> list[Path]:
+    """The weight files that Transformers reads, by name.
+
+    That is ``model.safetensors``, else the files of the safetensors index. Others may lie beside
+    them: the same weights in another format, which on the Hub's cache depends on who fetched what.
+    Where neither is there, or an adapter is loaded on top, it is every weight file.
+    """
+    every = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    if (folder / "adapter_config.json").is_file():
+        return every
+    known = {"model.safetensors"} & {path.name for path in every} or _indexed(folder)
+    return [path for path in every if path.name in known] or every
+
+
+def _indexed(folder: Path) -> set[str]:
+    """File names in the index of weights that lie in several files; none without one."""
+    try:
+        text = (folder / "model.safetensors.index.json").read_text(encoding="utf-8")
+        return set(json.loads(text)["weight_map"].values())
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return set()
 
 
 def _file_hash(path: Path, known: dict[str, str]) -> str:

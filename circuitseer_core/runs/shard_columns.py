@@ -39,6 +39,13 @@ def add_columns(
         on_rows(int(end - start))
 
 
+def drop_columns(parts: Sequence[Path], names: Sequence[str]) -> None:
+    """Take columns away from these shards, as far as they have them."""
+    for part in parts:
+        if set(names) & set(pq.read_schema(part).names):
+            _write(part, dict.fromkeys(names))
+
+
 def _write(part: Path, columns: Mapping[str, Floats | None]) -> None:
     """One shard with these columns, or without those that are None; everything else as it was."""
     require_whole(part, "score again")

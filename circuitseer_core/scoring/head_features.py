@@ -27,6 +27,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import uniforms
 from circuitseer_core.model.attention import AttentionCall, StopForward, intervening
 from circuitseer_core.model.reference import ReferenceModel
@@ -34,6 +35,8 @@ from circuitseer_core.runs.columns import HEAD_FAMILIES
 from circuitseer_core.scoring.control_heads import control_share
 from circuitseer_core.scoring.profiles import HeadPlan, LayerPlan, ProfileObserver, Profiles
 
+_LEAST_ROWS = 10
+"""Rows with readings to be expected at least."""
 LEAST = 1e-8
 """Attention below this is taken for this: the logarithm of 0 is no number."""
 
@@ -152,8 +155,18 @@ def observe_heads(
 
 
 def feature_share(rows: int, limit: int) -> float:
-    """Share of ``rows`` that carries head readings; a ``limit`` of 0 stands for every row."""
-    return control_share(rows, limit) if limit else 1.0
+    """Share of ``rows`` that carries head readings; a ``limit`` of 0 stands for every row.
+
+    Raises:
+        UserError: so low a limit that it may leave none.
+    """
+    share = control_share(rows, limit) if limit else 1.0
+    if share * rows < min(rows, _LEAST_ROWS):
+        raise UserError(
+            f"--head-feature-rows {limit}: these rows are chosen by hash, which may leave none of "
+            f"so few: give 50 or more, or 0 for all {rows:,}"
+        )
+    return share
 
 
 def carries_features(seed: int, ids: Iterable[str], share: float) -> NDArray[np.bool_]:

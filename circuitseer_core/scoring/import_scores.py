@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -20,27 +20,23 @@ from pydantic import BaseModel, ConfigDict, Field
 from circuitseer_core.aliases import Floats
 from circuitseer_core.data.fields import (
     ID_NAMES,
-    PROMPT_NAMES,
     Fields,
     RowProblem,
     prompt_and_response,
     recognise,
 )
 from circuitseer_core.data.prompts import text_hash
-from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
-from circuitseer_core.runs.columns import FIXED, WIDE
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
 from circuitseer_core.runs.shard_columns import add_columns
 from circuitseer_core.runs.texts import pool_prompts
+from circuitseer_core.scoring.import_columns import columns_to_import, number_in, rows_of
 
-_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _RUN_ID = re.compile(r"circuitseer\d*_id")
-_OWN_COLUMN = re.compile(r"circuitseer\d*_")
 _EXAMPLES = 3
 
 
@@ -91,14 +87,17 @@ def import_scores(
     scoring = run.scoring(settings.scores)
     if scoring.state != "done":
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
-    columns = _columns(files, settings, scoring)
+    columns = columns_to_import(
+        files, scoring, settings.columns,
+        joined_by=(settings.id_field, settings.prompt_field), replace=settings.replace,
+    )  # fmt: skip
     pool = _Pool.of(run, settings)
     n = len(pool.ids)
     joined = _Joined(
         {name: np.full(n, np.nan) for name in columns},
         {name: np.zeros(n, dtype=bool) for name in columns},
     )
-    for where, row in _rows(files):
+    for where, row in rows_of(files):
         _join(joined, pool, where, row, columns, settings)
     if not joined.by_id + joined.by_prompt:
         raise UserError(
@@ -172,7 +171,7 @@ def _join(
             joined.unmatched.append(where)
         return
     for name, column in columns.items():
-        number = _number(row.get(column))
+        number = number_in(row.get(column))
         if number is None:
             joined.no_number += row.get(column) not in (None, "")
             continue
@@ -182,55 +181,6 @@ def _join(
                 values[spot] = number
             else:
                 twice[spot] |= values[spot] != number
-
-
-def _columns(
-    files: Sequence[str], settings: ImportSettings, scoring: ScoringRecord
-) -> dict[str, str]:
-    """Name in the scoring → column of the files."""
-    seen: dict[str, bool] = {}
-    for _, row in _rows(files):
-        for name, value in row.items():
-            if value is None or value == "":
-                seen.setdefault(name, True)
-            else:
-                seen[name] = seen.get(name, True) and _number(value) is not None
-    asked = dict(_renamed(item) for item in settings.columns)
-    if not asked:
-        taken = {*ID_NAMES, *PROMPT_NAMES, *FIXED, *WIDE, settings.id_field}
-        asked = {
-            name: name
-            for name, number in seen.items()
-            if number and name.lower() not in taken and not _OWN_COLUMN.match(name)
-        }
-    if not asked:
-        raise UserError(f"no column holds only numbers; found: {', '.join(seen) or 'none'}")
-    before = {name for done in scoring.imported for name in done.columns}
-    for name, column in asked.items():
-        if column not in seen:
-            raise UserError(f"no row has a column {column!r}; found: {', '.join(seen)}")
-        rename = f"import it as --column NAME={column}"
-        if not _NAME.fullmatch(name) or name.startswith("control_"):
-            raise UserError(f"{name!r} cannot be a scorer's name: {rename}")
-        if name in before and not settings.replace:
-            raise UserError(f"{name!r} was imported before: --replace imports it anew")
-        if name in {*scoring.scorers, *FIXED, *WIDE} - before:
-            raise UserError(f"{name!r} is a column of the scoring: {rename}")
-    return asked
-
-
-def _renamed(item: str) -> tuple[str, str]:
-    name, equals, column = item.partition("=")
-    return (name, column) if equals else (item, item)
-
-
-def _rows(files: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
-    for spec in files:
-        for table in open_spec(spec):
-            for row in table.rows():
-                if row.record is None:
-                    raise UserError(f"{row.where}: {row.problem}")
-                yield row.where, row.record
 
 
 def _id_of(row: Mapping[str, Any], settings: ImportSettings) -> str | None:
@@ -256,17 +206,6 @@ def _prompt_of(row: Mapping[str, Any], settings: ImportSettings) -> int:
         return text_hash(prompt_and_response(row, layout)[0])
     except RowProblem:
         return 0
-
-
-def _number(value: Any) -> float | None:
-    """A finite number, or text that is one; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return None
-    return number if np.isfinite(number) else None
 
 
 def _record(

@@ -30,7 +30,9 @@ def head_influence(
     token_budget: int,
     on_batch: Callable[[int], object] = lambda n: None,
 ) -> Floats:
-    """(sets, n) influence of each set of heads on n texts; NaN where the clean loss is 0.
+    """(sets, n) influence of each set of heads on n texts.
+
+    NaN where the clean loss is 0, or where one text alone is more than memory holds.
 
     Args:
         texts: each of two tokens or more.
@@ -39,7 +41,12 @@ def head_influence(
     """
     samples = [Encoded(str(i), "", list(text.ids), 1) for i, text in enumerate(texts)]
     losses = joint_loss(
-        reference, samples, head_sets, stack_tokens=token_budget, on_samples=on_batch
+        reference,
+        samples,
+        head_sets,
+        stack_tokens=token_budget,
+        on_samples=on_batch,
+        too_long_is_nan=True,
     )
     clean = losses[0]
     with np.errstate(divide="ignore", invalid="ignore"):

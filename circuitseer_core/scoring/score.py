@@ -40,6 +40,7 @@ from circuitseer_core.runs.progress import (
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
+from circuitseer_core.scoring.added_columns import drop_partial
 from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.growth import grown, in_order
@@ -82,7 +83,8 @@ def score(
     """Score a corpus into ``run.scores_dir(settings.name)``; goes on where an earlier try stopped.
 
     Under a finished scoring whose files are all there and unchanged, with others beside them, only
-    the rows of the others are scored (growth.py).
+    the rows of the others are scored (growth.py). Where a shard of a finished scoring is lost, it
+    is made again, and columns that were added to the scoring go (added_columns.py).
 
     Args:
         run: a run whose detect stage is done.
@@ -106,6 +108,10 @@ def score(
     total = corpus.count()
     folder = run.scores_dir(settings.name)
     before, wanted = _agreed(run, settings, heads, model, corpus)
+    if before is None and wanted.feature_heads:
+        wanted.feature_share = feature_share(total, wanted.feature_limit or 0)
+    if before is not None:
+        before = drop_partial(run, settings, before)
     if before is not None and _is_done(folder, before):
         return before
     began = time.monotonic()
@@ -217,8 +223,6 @@ def _new_record(
     if any(draws):
         record.control_share = control_share(total, settings.controls)
         record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
-    if record.feature_heads:
-        record.feature_share = feature_share(total, record.feature_limit or 0)
     record.template = facts.template if settings.baselines else None
     baselines = BASELINE_SCORERS if settings.baselines else ()
     influence = (INFLUENCE,) if settings.head_influence else ()

@@ -75,6 +75,12 @@ def test_data_that_has_no_more_gives_what_it_has(reference: ReferenceModel, tmp_
     assert len(drawn.samples) == 3 and drawn.left_out == {"longer than 40 tokens": 37}
 
 
+def test_every_reject_is_counted(reference: ReferenceModel, tmp_path: Path) -> None:
+    broken = [{"id": f"e{i}", "question": "", "answer": "none"} for i in range(1200)]
+    drawn = candidates(reference, write_rows(tmp_path / "r.jsonl", [*rows(3, 0), *broken]), 6)
+    assert sum(drawn.left_out.values()) == 1200
+
+
 def test_nothing_left_names_the_reason(reference: ReferenceModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="longer than 40 tokens"):
         candidates(reference, write_rows(tmp_path / "long.jsonl", rows(0, 5)), 6)

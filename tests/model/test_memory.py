@@ -4,13 +4,16 @@ import json
 import platform
 import subprocess
 import sys
+import threading
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import pytest
 import torch
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.model import memory
 from circuitseer_core.model.memory import fitting, in_halves, is_out_of_memory
 
 # In a process of its own: what a heap that a whole test suite has cut up can reuse is chance.
@@ -46,6 +49,32 @@ def test_memory_is_faulted_in_once_and_given_back_after() -> None:
     measured = json.loads(done.stdout)
     assert measured["kept"] < measured["usual"] / 10
     assert measured["given_back_mib"] >= 60
+
+
+def test_an_inner_block_leaves_the_outer_ones_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[int, ...]] = []
+
+    class Libc:
+        def mallopt(self, *option: int) -> None:
+            calls.append(option)
+
+        def malloc_trim(self, pad: int) -> None:
+            calls.append((pad,))
+
+    monkeypatch.setattr(memory, "_glibc", Libc)
+    elsewhere = ExitStack()
+    with memory.freed_memory_kept():
+        tuned = list(calls)
+        with memory.freed_memory_kept(), memory.freed_memory_kept("cuda"):
+            pass
+        other = threading.Thread(target=elsewhere.enter_context, args=(memory.freed_memory_kept(),))
+        other.start()
+        other.join()
+    with pytest.raises(KeyError), memory.freed_memory_kept():
+        raise KeyError
+    assert len(tuned) == 2 and calls == tuned, "another thread's block is still open"
+    elsewhere.close()
+    assert len(calls) > len(tuned) and calls[-1] == (0,), "trimmed"
 
 
 @pytest.mark.parametrize(

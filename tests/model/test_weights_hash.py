@@ -56,6 +56,29 @@ def test_changed_weights_have_another_hash(folder: Path, content: bytes) -> None
     assert weights_hash(folder) == by_hand(folder) != before
 
 
+@pytest.mark.parametrize("layout", ["one file", "several files", "no index"])
+def test_files_that_are_not_loaded_do_not_count(folder: Path, layout: str) -> None:
+    """The same weights in another format, beside those that Transformers reads."""
+    if layout == "one file":
+        (folder / "a.safetensors").rename(folder / "model.safetensors")
+        (folder / "b.safetensors").unlink()
+    elif layout == "several files":
+        index = {"weight_map": {"x": "a.safetensors", "y": "b.safetensors", "z": "a.safetensors"}}
+        (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    before = weights_hash(folder)
+    (folder / "pytorch_model.bin").write_bytes(b"one and two")
+    (folder / "consolidated.safetensors").write_bytes(b"one and two")
+    assert (weights_hash(folder) == before) == (layout != "no index")
+    if layout == "several files":
+        assert before == by_hand(folder)
+
+
+@pytest.mark.parametrize("index", ["{", "[]", '{"weight_map": 1}', '{"weight_map": {"x": 1}}'])
+def test_a_broken_index_leaves_every_file_in(folder: Path, index: str) -> None:
+    (folder / "model.safetensors.index.json").write_text(index)
+    assert weights_hash(folder) == by_hand(folder)
+
+
 def test_files_that_are_gone_are_forgotten(folder: Path, tmp_path: Path) -> None:
     weights_hash(folder)
     (folder / "a.safetensors").unlink()

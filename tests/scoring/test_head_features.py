@@ -133,7 +133,10 @@ def test_the_subsample_is_of_the_id_and_within_its_limit() -> None:
     assert 300 < taken.sum() <= 500
     assert (carries_features(0, ids[7:9], share) == taken[7:9]).all()
     assert carries_features(0, ids, feature_share(len(ids), 0)).all()
-    assert feature_share(400, 500) == 1.0
+    assert feature_share(400, 500) == feature_share(4, 5) == 1.0
+    assert 0 < feature_share(400, 50) * 400 < 50
+    with pytest.raises(UserError, match="--head-feature-rows 25: .*which may leave none"):
+        feature_share(400, 25)
 
 
 def test_head_readings_on_a_part_of_the_rows_and_after_a_kill(

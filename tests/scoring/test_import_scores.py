@@ -122,12 +122,22 @@ def test_every_number_column_is_taken_unless_named(run: Run, tmp_path: Path) -> 
     select_run(run, SelectionSettings.of(scorer="q"))
 
 
+def test_the_column_of_ids_and_an_empty_one_are_no_scores(run: Run, tmp_path: Path) -> None:
+    run_ids = run.scores("default", ["id"])["id"].tolist()
+    rows = [{"Number": name.split("/")[1], "q": i, "note": None} for i, name in enumerate(run_ids)]
+    assert all(row["Number"].isdecimal() for row in rows), "ids that look like numbers"
+    imported(run, file_of(tmp_path / "r.jsonl", rows), id_field="Number")
+    assert list(run.scoring("default").imported[0].columns) == ["q"]
+
+
 @pytest.mark.parametrize(
     ("rows", "settings", "message"),
     [
         ([{"id": "x", "r": 1}], {}, "none of 1 rows could be joined: ids of the run look like"),
         ([{"id": "x", "r": "good"}], {}, "no column holds only numbers; found: id, r"),
         ([{"id": "x", "r": 1}], {"columns": ("s",)}, "no row has a column 's'; found: id, r"),
+        ([{"id": "x", "r": ""}, {"id": "y"}], {}, "no column holds only numbers; found: id, r"),
+        ([{"id": "x", "r": None}], {"columns": ("r",)}, "column 'r' holds no number"),
         ([{"id": "x", "r 2": 1}], {}, "'r 2' cannot be a scorer's name"),
         ([{"id": "x", "r": 1}], {"scores": "other"}, "no scores named 'other'"),
     ],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
+import torch
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
@@ -40,6 +42,25 @@ def test_it_is_its_definition(bos: bool, budget: int) -> None:
             by_layer = {layer: [h for at, h in heads if at == layer] for layer in (0, 1)}
             without = naive_loss(reference, sample, by_layer)
             assert influence[row, column] == pytest.approx(without / clean, rel=1e-4)
+
+
+def test_a_text_that_memory_does_not_hold_has_none_and_the_others_do(
+    breaking: Callable[..., None],
+) -> None:
+    reference = tiny_model("llama")
+    texts = encode_texts(reference.tokenizer, [*TEXTS, TEXTS[0] * 8], 512)
+    progress: list[int] = []
+    calm = head_influence(reference, texts, SETS, token_budget=4000)
+    longest = max(len(text.ids) for text in texts)
+
+    def fail(ids: torch.Tensor) -> None:
+        if ids.shape[1] == longest:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    breaking(fail)
+    influence = head_influence(reference, texts, SETS, token_budget=4000, on_batch=progress.append)
+    assert np.isnan(influence[:, 3]).all() and sum(progress) == 4
+    np.testing.assert_allclose(influence[:, :3], calm[:, :3], rtol=1e-4)
 
 
 class TestAsAScore:
