@@ -113,6 +113,6 @@ def test_a_runs_texts_are_read_as_they_come(
     match = decontaminate._match
     monkeypatch.setattr(decontaminate, "scored_texts", streamed)
     monkeypatch.setattr(decontaminate, "_match", looked_at)
-    found = contamination_in(run, SelectionSettings.of(decontaminate=(str(bench),)))
-    assert found is not None and len(found.ids) == 1
+    contamination = contamination_in(run, SelectionSettings.of(decontaminate=(str(bench),)))
+    assert contamination is not None and len(contamination.ids) == 1
     assert seen == list(range(1, 201))
