@@ -127,7 +127,10 @@ def read_columns(files: Sequence[Path], columns: list[str]) -> pd.DataFrame:
 
 
 def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None) -> pa.Table:
-    """Rows, numbered through all ``files``, in the given order; other row groups are not read."""
+    """Rows, numbered through all ``files``, in the given order; other row groups are not read.
+
+    Texts come as ``large_string``: those of many rows are more than the 2 GiB of a ``string``.
+    """
     ordered = np.sort(rows)
     start = 0
     parts = []
@@ -142,7 +145,19 @@ def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None
                 start = stop
     back = np.empty(len(rows), dtype=np.int64)
     back[np.argsort(rows, kind="stable")] = np.arange(len(rows))
-    return pa.concat_tables(parts, promote_options="permissive").take(back)
+    together = pa.concat_tables(parts, promote_options="permissive")
+    parts.clear()
+    columns = {}
+    for name in together.column_names:  # one by one, so that no more than a column is held twice
+        column = together[name]
+        together = together.drop_columns([name])
+        columns[name] = _roomy(column).take(pa.array(back))
+    return pa.table(columns).replace_schema_metadata(together.schema.metadata)
+
+
+def _roomy(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """A column of texts with 64-bit offsets; any other as it is."""
+    return column.cast(pa.large_string()) if pa.types.is_string(column.type) else column
 
 
 def replace_folder(new: Path, target: Path) -> None:

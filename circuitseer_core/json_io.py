@@ -7,6 +7,7 @@ import datetime
 import json
 import math
 from collections.abc import Mapping
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +16,17 @@ from circuitseer_core.errors import UserError
 MOST_NESTED = 200
 """Levels of lists and objects in a row: far more than data has, far fewer than recursion allows."""
 
+_MOST_DIGITS = 100
+"""Of a whole decimal: Arrow's have 76."""
+
 
 def jsonable(value: Any, depth: int = 0) -> Any:
     """The same value in JSON's types. Raises RecursionError beyond ``MOST_NESTED`` levels.
 
     Dates and times become ISO 8601 text, durations seconds, bytes base64 text, decimals and
-    numpy scalars plain numbers, tuples and sets lists, mapping keys text. NaN and infinities,
-    which JSON lacks, become null; half a surrogate pair becomes U+FFFD, so that the text can be
-    written as UTF-8.
+    numpy scalars plain numbers (whole decimals integers), tuples and sets lists, mapping keys text.
+    NaN and infinities, which JSON lacks, become null; half a surrogate pair becomes U+FFFD, so that
+    the text can be written as UTF-8.
     """
     if depth > MOST_NESTED:
         raise RecursionError(f"nested deeper than {MOST_NESTED} levels")
@@ -48,9 +52,19 @@ def jsonable(value: Any, depth: int = 0) -> Any:
         return base64.b64encode(value).decode("ascii")
     if hasattr(value, "tolist"):  # numpy scalars and arrays
         return jsonable(value.tolist(), depth + 1)
-    if hasattr(value, "is_finite"):  # Decimal
-        return float(value) if value.is_finite() else None
+    if isinstance(value, Decimal):
+        return plain_number(value)
     return jsonable(str(value))
+
+
+def plain_number(value: Decimal) -> int | float | None:
+    """A decimal as JSON has it: whole ones exactly, which ids may be; None where not finite."""
+    if not value.is_finite():
+        return None
+    if value.adjusted() < _MOST_DIGITS and value == value.to_integral_value():
+        return int(value)
+    number = float(value)
+    return number if math.isfinite(number) else None
 
 
 def parse_json(text: str | bytes) -> Any:

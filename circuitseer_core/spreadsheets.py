@@ -7,6 +7,7 @@ injection). Numbers stay numbers.
 
 from __future__ import annotations
 
+import csv
 from typing import Any
 
 import pandas as pd
@@ -20,7 +21,10 @@ def to_csv(frame: pd.DataFrame, *, as_it_is: bool = False) -> str:
         frame = frame.rename(columns=quoted)
         for column in frame.columns[frame.dtypes.map(_may_hold_text).to_numpy(dtype=bool)]:
             frame[column] = frame[column].map(quoted)
-    return str(frame.to_csv(index=False))
+    text = str(frame.to_csv(index=False))
+    if "\r" in text:  # which is not quoted by itself, and ends a row for a reader
+        text = str(frame.to_csv(index=False, quoting=csv.QUOTE_NONNUMERIC))
+    return text
 
 
 def _may_hold_text(kind: Any) -> bool:

@@ -10,11 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pandas as pd
+import pyarrow as pa
 import pytest
 
 from circuitseer_core import files
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json
+from circuitseer_core.files import atomic_path, read_table_rows, replace_folder, sweep, write_json
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
@@ -82,6 +85,20 @@ def test_killed_anywhere_in_a_replacement_one_of_the_two_stands_and_nothing_stay
         assert [p.name for p in home.iterdir()] == ["target"]
         rounds += 1
     assert rounds == 6
+
+
+def test_rows_come_in_order_with_room_for_any_text(tmp_path: Path) -> None:
+    """Offsets of 64 bits: those of a string column end at 2 GiB, and taking rows fails there."""
+    paths = []
+    for number in range(2):
+        path = tmp_path / f"{number}.parquet"
+        pd.DataFrame({"id": [f"{number}/{i}" for i in range(5)], "n": range(5)}).to_parquet(path)
+        paths.append(path)
+    table = read_table_rows(paths, np.array([7, 0, 9, 1]), ["id", "n"])
+    assert table["id"].to_pylist() == ["1/2", "0/0", "1/4", "0/1"]
+    assert table["n"].to_pylist() == [2, 0, 4, 1]
+    assert table.schema.field("id").type == pa.large_string()
+    assert table.to_pandas()["id"].tolist() == ["1/2", "0/0", "1/4", "0/1"]
 
 
 def test_sweeping_leaves_what_is_being_written(tmp_path: Path) -> None:

@@ -22,6 +22,12 @@ def test_formulas_become_text(cell: str) -> None:
     assert frame["id"].tolist() == ["a/1", cell]  # the table itself is left alone
 
 
+def test_a_return_does_not_end_a_row() -> None:
+    frame = pd.DataFrame({"text": ["a\rb", "c"], "x": [1.5, 2.0]})
+    back = pd.read_csv(io.StringIO(to_csv(frame), newline=""))
+    assert back["text"].tolist() == ["a\rb", "c"] and back["x"].tolist() == [1.5, 2.0]
+
+
 def test_an_option_keeps_them() -> None:
     frame = pd.DataFrame({"id": ["=1+1"], "x": [None]})
     assert to_csv(frame, as_it_is=True) == frame.to_csv(index=False)

@@ -128,7 +128,7 @@ def _plain_number(value: Any) -> float:
         return float(value)
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):  # the last: an integer of 309 digits or more
         return float("nan")
     return number if np.isfinite(number) else float("nan")
 

@@ -74,5 +74,5 @@ def _value(text: str) -> float | None:
     try:
         top, bottom = Fraction(numerator.strip()), Fraction(denominator.strip() or "1")
         return float(top / bottom)
-    except (ValueError, ZeroDivisionError):
+    except (ValueError, ZeroDivisionError, OverflowError):  # too many digits for a float, too
         return None

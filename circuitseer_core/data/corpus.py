@@ -17,6 +17,7 @@ import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from difflib import get_close_matches
 from functools import cached_property
 from itertools import islice
@@ -36,7 +37,7 @@ from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.data.specs import open_spec
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import short_hash
-from circuitseer_core.json_io import MOST_NESTED, jsonable
+from circuitseer_core.json_io import MOST_NESTED, jsonable, plain_number
 
 __all__ = ["Corpus", "Fields", "FilePreview", "Preview", "Reject", "Sample"]
 
@@ -318,6 +319,8 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
 
 def _label(value: Any) -> str | None:
     """A source or id as text; None where the cell has none that could serve."""
+    if isinstance(value, Decimal):
+        value = plain_number(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)  # pandas turns whole numbers beside a gap into floats
     if isinstance(value, bool) or not isinstance(value, str | int):

@@ -248,8 +248,10 @@ def prompt_and_response(row: Mapping[str, Any], layout: Layout) -> tuple[str, st
     if response is not None and not response.strip():
         response = None
     for text in (prompt, response or ""):
-        if not text.isascii() and any("\ud800" <= char <= "\udfff" for char in text):
-            raise RowProblem("text has half of a surrogate pair (a broken \\u escape)")
+        try:
+            text.isascii() or text.encode()
+        except UnicodeEncodeError as error:
+            raise RowProblem("text has half of a surrogate pair (a broken \\u escape)") from error
     return prompt, response
 
 

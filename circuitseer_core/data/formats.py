@@ -253,6 +253,17 @@ def named_split(path: Path | str, splits: Sequence[str], split: str | None) -> s
 _TURN_KEYS = {"messages", "conversations", "conversation"}
 
 
+def _is_whole(cell: str) -> bool:
+    """Whether all bytes of a cell were UTF-8: those that were not are lone surrogates now."""
+    if cell.isascii():  # most are, and a look at every letter costs more than reading the file
+        return True
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 class Csv(FileTable):
     """Separated by commas, semicolons or tabs, first line the header, quotes as in RFC 4180.
 
@@ -284,7 +295,7 @@ class Csv(FileTable):
                 header = cells
             elif len(cells) != len(header):
                 yield Row(where, None, f"{len(cells)} cells under a header of {len(header)}")
-            elif any("\udc80" <= char <= "\udcff" for cell in cells for char in cell):
+            elif not all(map(_is_whole, cells)):
                 yield Row(where, None, "not UTF-8")
             else:
                 yield Row(where, dict(zip(header, cells, strict=True)))

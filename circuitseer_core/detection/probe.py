@@ -78,13 +78,14 @@ def _chunks(items: Iterable[Entry], size: int) -> Iterator[list[Entry]]:
 
 def encode_candidates(
     reference: ReferenceModel,
-    corpus: Corpus,
+    corpus: Iterable[Entry],
     *,
     size: int,
     seed: int,
     template: str,
     loss_tokens: str,
     max_length: int,
+    or_none: bool = False,
 ) -> Candidates:
     """The first ``size`` samples in hash order that can serve, encoded.
 
@@ -92,7 +93,7 @@ def encode_candidates(
     drawn until ``size`` can serve or there is no more. What was left out on the way is counted.
 
     Raises:
-        UserError: nothing is left, with the most frequent reason.
+        UserError: nothing is left, with the most frequent reason (unless ``or_none``).
     """
     candidates = Candidates([])
     reasons: Counter[str] = Counter()
@@ -118,7 +119,7 @@ def encode_candidates(
         wanted = max(2 * wanted, ceil(1.1 * size / serving))
     reasons.update(rejects)
     candidates.left_out = dict(reasons.most_common())
-    if not candidates.samples:
+    if not candidates.samples and not or_none:
         why = next(iter(candidates.left_out), "the data is empty")
         hint = "; --loss-tokens all works without responses" if why == "no response" else ""
         raise UserError(f"no sample can serve as a probe: {why}{hint}")

@@ -17,13 +17,11 @@ from circuitseer_core.experiments.intervals import (
     of_errors,
     of_spearman,
 )
-from circuitseer_core.experiments.rank_association import RankTable, held_fixed
+from circuitseer_core.experiments.rank_association import RankTable, held_fixed, source_columns
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.scoring.scorers import BASELINE_SCORERS, PLAIN_SCORERS
 
 LEAST_ROWS = 30
-MOST_SOURCES = 20
-"""Sources with a mean of their own; the smaller ones share one."""
 PLAIN, AT_LENGTH, AT_SURFACE = "Spearman", "at fixed length", "at fixed length and surface"
 RANDOM_HEADS, ABOVE = "random heads at fixed length", "above random heads"
 QUESTIONS = 3
@@ -123,7 +121,7 @@ def association(
     use = np.isfinite(values) & np.logical_and.reduce([np.isfinite(v) for v in columns.values()])
     if use.sum() < LEAST_ROWS or np.ptp(values[use]) == 0:
         return None
-    groups = _groups(frame["source"][use])
+    groups = source_columns(frame["source"][use].astype("string").fillna("").tolist())
     features = {f"surface {key}": v[use] for key, v in surface.items()}
     table = RankTable(
         {key: v[use] for key, v in columns.items()} | features | {"reference": values[use]}, groups
@@ -225,13 +223,6 @@ def composition(
     names = ["scorer", "target", "estimate", "low", "high", "rows"]
     table = pd.DataFrame(lines, columns=names)
     return table.assign(part="made of", measure="share of rank variance")
-
-
-def _groups(source: pd.Series) -> dict[str, Floats]:
-    """0/1 columns that tell the sources apart, one fewer than sources."""
-    names = source.astype("string").fillna("").to_numpy()
-    common = pd.Series(names).value_counts().index[:MOST_SOURCES]
-    return {f"source {name}": (names == name).astype(np.float64) for name in common[1:]}
 
 
 def _floats(frame: pd.DataFrame, name: str) -> Floats:

@@ -99,10 +99,11 @@ class SetMeasurements:
         from circuitseer_core.experiments.head_maps import stack_tokens
         from circuitseer_core.model.batches import group_by_tokens, loss_batch
 
-        kept = self._kept("losses", samples)
         budget = max(1, stack_tokens(self._run, self.reference) // SETS_AT_ONCE)
         out = np.full((len(self.sets), len(samples)), np.nan)
         groups = group_by_tokens([sample.n_tokens for sample in samples], budget)
+        # A part is of one group, and another machine's memory may make other groups.
+        kept = self._kept("losses", samples, groups)
         for at, group in enumerate(groups):
             batch = loss_batch([samples[i] for i in group], self.reference.device)
             for start in range(0, len(self.sets), SETS_AT_ONCE):
@@ -135,10 +136,10 @@ class SetMeasurements:
             frames.append(part.assign(set=at))
         return pd.concat(frames, ignore_index=True)[["set", "id", "answer", "correct"]]
 
-    def _kept(self, what: str, samples: Sequence[Encoded]) -> KeptParts:
+    def _kept(self, what: str, samples: Sequence[Encoded], *layout: object) -> KeptParts:
         tokens = [(sample.id, sample.ids, sample.loss_from) for sample in samples]
         dtype = str(self.reference.dtype)
-        return KeptParts(self._run, f"{self._name}-{what}", dtype, self._ablated, tokens)
+        return KeptParts(self._run, f"{self._name}-{what}", dtype, self._ablated, tokens, *layout)
 
 
 def _answered(

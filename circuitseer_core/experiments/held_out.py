@@ -1,18 +1,21 @@
 """Samples for experiments that run the model: held out from the probe, or of data of one's own.
 
 The probe chose the heads, so what it says of them owes something to that choice. Held-out samples
-are of the probe's data but were no candidates for the probe; candidates that were not chosen are
-easier than others where the probe was chosen by loss.
+are of the probe's data but were no candidates for the probe, nor copies of one; candidates that
+were not chosen are easier than others where the probe was chosen by loss.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator
 
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 
@@ -84,10 +87,10 @@ def of_data(
 
     Args:
         max_tokens: longer samples are left out; None for the model's own bound.
-        without: ids to leave out.
+        without: ids to leave out, with every other sample of the same prompt; nothing may be left.
 
     Raises:
-        UserError: the data cannot be read, or no sample of it can serve.
+        UserError: the data cannot be read, or no sample of it (with nothing left out) can serve.
     """
     from circuitseer_core.data.corpus import Corpus
     from circuitseer_core.detection.probe import encode_candidates
@@ -97,14 +100,38 @@ def of_data(
     template = detection.template or resolve_template(reference.tokenizer, "auto")
     pool = encode_candidates(
         reference,
-        Corpus(list(data), fields),
-        size=limit + len(without),
+        _Without(Corpus(list(data), fields), frozenset(without)),
+        size=limit,
         seed=seed,
         template=template,
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
         max_length=default_max_length(reference.max_positions, max_tokens),
+        or_none=bool(without),
     )
-    return [sample for sample in pool.samples if sample.id not in without][:limit]
+    return pool.samples
+
+
+@dataclass(frozen=True, slots=True)
+class _Without:
+    """The entries of ``data`` without the samples ``ids`` and copies of their prompts."""
+
+    data: Iterable[Sample | Reject]
+    ids: frozenset[str]
+
+    def __iter__(self) -> Iterator[Sample | Reject]:
+        prompts = set()
+        if self.ids:
+            prompts = {
+                text_hash(entry.prompt)
+                for entry in self.data
+                if isinstance(entry, Sample) and entry.id in self.ids
+            }
+        for entry in self.data:
+            known = isinstance(entry, Sample) and (
+                entry.id in self.ids or (prompts and text_hash(entry.prompt) in prompts)
+            )
+            if not known:
+                yield entry
 
 
 def _probe_fields(run: Run) -> Fields:

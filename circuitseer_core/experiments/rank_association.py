@@ -10,11 +10,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import pandas as pd
 
 from circuitseer_core.aliases import Floats, Ints
 
 _NOTHING_LEFT = 1e-9
 """Variance, as a share, below which a column is held to be explained by what is held fixed."""
+
+
+MOST_SOURCES = 20
+"""Sources with a mean of their own; the smaller ones share one."""
+
+
+def source_columns(source: Sequence[str]) -> dict[str, Floats]:
+    """0/1 columns (n,) by name that tell the largest sources apart, to be held fixed.
+
+    One fewer than there are groups: where there are smaller sources beside the largest, these are
+    the group without a column.
+    """
+    names = np.asarray(source, dtype=object)
+    sizes = pd.Series(names).value_counts()
+    kept = sizes.index[:MOST_SOURCES] if len(sizes) > MOST_SOURCES else sizes.index[1:]
+    return {f"source {name}": (names == name).astype(np.float64) for name in kept}
 
 
 class RankTable:

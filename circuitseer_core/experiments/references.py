@@ -106,6 +106,8 @@ def number_in(value: Any) -> float:
         return float("nan")
     try:
         return float(value)
+    except OverflowError:  # an integer of more than 308 digits
+        return float("nan")
     except ValueError:
         level = _LEVEL.fullmatch(value.strip()) if isinstance(value, str) else None
         return float(level.group(1)) if level else float("nan")

@@ -144,9 +144,14 @@ def _specificity(one: Floats, other: Floats) -> Floats:
 
 
 def bootstrap_means(values: Floats, seed: int = 0) -> tuple[Floats, Floats]:
-    """2.5 and 97.5 percentiles of the means of (S, n) values over resampled samples, (S,) each."""
+    """2.5 and 97.5 percentiles of the means of (S, n) values over resampled samples, (S,) each.
+
+    NaN where there are fewer than two samples: one says nothing of others.
+    """
     rng = np.random.default_rng(seed)
     n = values.shape[1]
+    if n < 2:
+        return np.full(len(values), np.nan), np.full(len(values), np.nan)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=BOOTS) / n  # (boots, n)
     low, high = np.quantile(values @ weights.T, [0.025, 0.975], axis=1)
     return low, high

@@ -35,7 +35,12 @@ from circuitseer_core.experiments.intervals import (
     of_spearman,
 )
 from circuitseer_core.experiments.matching import LEAST, MatchedRows, Side, match
-from circuitseer_core.experiments.rank_association import RankTable, held_fixed
+from circuitseer_core.experiments.rank_association import (
+    MOST_SOURCES,
+    RankTable,
+    held_fixed,
+    source_columns,
+)
 from circuitseer_core.experiments.transfer_words import plots, verdict
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.experiment_records import Outcome
@@ -45,7 +50,6 @@ from circuitseer_core.selection.gumbel import draw_hashes
 from circuitseer_core.selection.overlap import drawn, shared
 
 NAME = "transfer"
-MOST_SOURCES = 20
 ALL, AT_LENGTH = "all rows", "at fixed length"
 
 
@@ -150,10 +154,7 @@ def correlations(rows: MatchedRows, options: Options) -> pd.DataFrame:
 
 def _at_length(rows: MatchedRows, options: Options) -> Interval:
     """Partial rank correlation of the scores at fixed length and source, bootstrapped over rows."""
-    common = pd.Series(rows.source).value_counts().index[1:MOST_SOURCES]
-    groups = {
-        f"source {name}": (np.array(rows.source) == name).astype(np.float64) for name in common
-    }
+    groups = source_columns(rows.source)
     table = RankTable({"one": rows.one, "other": rows.other, "tokens": rows.tokens}, groups)
     z = table.places(["tokens", *groups])
 

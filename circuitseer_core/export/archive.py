@@ -1,6 +1,6 @@
 """An export that is handed out: its files in one archive, or as a push would send them.
 
-Where an archive will be unpacked is not known, so its manifest names the data file alone.
+Where an archive will be unpacked is not known, so its manifest and card name the data file alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from pathlib import Path
 
 from circuitseer_core.export.formats import Format, file_name
 from circuitseer_core.export.manifest import read_manifest, seal
+from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.export.write import Exported, export, export_all, hub_files
+from circuitseer_core.files import write_text
 from circuitseer_core.runs.folder import Run
 
 
@@ -39,6 +41,7 @@ def _archived(done: Exported, folder: Path) -> list[tuple[str, Path]]:
     manifest.run.path_from_here = None
     manifest.seal = seal(manifest.to_json())
     manifest.write(done.manifest)
+    write_text(done.card, card_of(manifest, name, "*.arrow" if done.path.is_dir() else name))
     if done.path.is_dir():
         inside = sorted(path for path in done.path.rglob("*") if path.is_file())
         return [(path.relative_to(folder).as_posix(), path) for path in inside]

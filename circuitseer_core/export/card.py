@@ -69,8 +69,8 @@ def _how(manifest: ExportManifest) -> str:
         ),
         *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
-            "Draw: without replacement, chances proportional to score^(1/τ), "
-            f"τ = {tau(selection.temperature)}, {_budget(settings)}, seed {settings.seed}; "
+            f"Draw: without replacement, {_chances(settings, selection.temperature)}, "
+            f"{_budget(settings)}, seed {settings.seed}; "
             f"length control {settings.length_control}, strata {_by(settings)}."
         ),
     ]
@@ -118,7 +118,26 @@ def _probe(manifest: ExportManifest) -> str:
     return "" if n is None else f" on {n:,} probe samples"
 
 
+def _chances(settings: SelectionSettings, temperature: float) -> str:
+    """What a row's chance is in proportion to."""
+    score = "score"
+    if settings.length_control != "none":
+        score = "score at fixed length"
+    if settings.lowest:
+        score = f"(max + min - {score})"
+    elif score != "score":
+        score = f"({score})"
+    shown = f"τ = {tau(temperature)}"
+    if temperature == float("inf"):
+        return f"all chances equal ({shown})"
+    if temperature == 0:
+        return f"the {'lowest' if settings.lowest else 'highest'} scores ({shown})"
+    return f"chances proportional to {score}^(1/τ), {shown}"
+
+
 def _budget(settings: SelectionSettings) -> str:
+    if settings.match_lengths:
+        return f"as many rows of every length as selection {code(settings.match_lengths)} has"
     if settings.tokens:
         return f"a budget of {settings.tokens:,} tokens ({settings.token_field})"
     if settings.count:
@@ -170,7 +189,9 @@ def _caveats(manifest: ExportManifest) -> str:
             "to a random one."
         )
     rho = d.length.spearman_controlled
-    if rho is not None and limits.length_drives(rho):
+    uniform, matched = manifest.selection.temperature == float("inf"), manifest.selection.lengths
+    by_score = not uniform and matched is None
+    if by_score and rho is not None and limits.length_drives(rho):
         which = "longer" if rho > 0 else "shorter"
         caveats.append(
             f"The draw favours {which} texts: Spearman {signed(rho)} with the token count."

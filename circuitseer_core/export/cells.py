@@ -53,7 +53,10 @@ def csv_pieces(
 
 def _line(cells: Sequence[str], what: str) -> bytes:
     buffer = io.StringIO(newline="")
-    csv.writer(buffer, lineterminator="\n").writerow(cells)
+    # The writer quotes its own line end alone, a reader ends a row at a bare "\r" as well.
+    broken = any("\r" in text for text in cells)
+    quoting = csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
+    csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow(cells)
     try:
         return buffer.getvalue().encode()
     except UnicodeEncodeError as error:

@@ -61,17 +61,23 @@ def public_manifest(manifest: AnyManifest) -> AnyManifest:
 
 
 def public_files(
-    files: dict[str, Path], manifest: str, card: str, folder: Path, data_files: str
+    files: dict[str, Path],
+    manifest: str,
+    card: str,
+    folder: Path,
+    file_name: str,
+    data_files: str,
 ) -> dict[str, Path]:
     """The files of a push (path in the repository → local file), manifest and card made public.
 
     Args:
         manifest, card: which of ``files`` they are.
         folder: where the public copies are written.
+        file_name: the exported file or folder, as the card names it.
         data_files: the pattern of data files for the Hub's viewer.
     """
     content, _ = read_manifest(files[manifest])
     public = public_manifest(content)
     public.write(folder / Path(manifest).name)
-    write_text(folder / "README.md", card_of(public, data_files, data_files))
+    write_text(folder / "README.md", card_of(public, file_name, data_files))
     return {**files, manifest: folder / Path(manifest).name, card: folder / "README.md"}

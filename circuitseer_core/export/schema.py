@@ -1,8 +1,8 @@
 """Rows of mixed origin as one table: columns, their types, and what to do where types clash.
 
 Sources disagree about columns: one has ``answer`` as text, another as a number. A missing column is
-null; integers and floats meet as floats; a column whose values have no common type is stored as
-JSON text and named in the manifest.
+null; integers and floats meet as floats, where no integer is beyond 2^53; a column whose values
+have no common type is stored as JSON text and named in the manifest.
 """
 
 from __future__ import annotations
@@ -30,11 +30,17 @@ class Columns:
 def find_columns(rows: Rows) -> Columns:
     """Go through the rows once, a batch in memory at a time, and settle every column's type."""
     types: dict[str, pa.DataType | None] = {}
+    widened: set[str] = set()
     for batch in batches(rows()):
         names = dict.fromkeys(name for row in batch for name in row)
         for name in names:
             kind = _type_of([row.get(name) for row in batch])
-            types[name] = kind if name not in types else _common(types[name], kind)
+            before = types.get(name, kind)
+            types[name] = _common(before, kind) if name in types else kind
+            if before != kind:
+                widened.add(name)
+    for name in _not_held(rows, {name: types[name] for name in widened}):
+        types[name] = None
     fields = []
     for name, kind in types.items():
         settled = pa.string() if kind is None or pa.types.is_null(kind) else _without_nulls(kind)
@@ -78,6 +84,22 @@ def _common(one: pa.DataType | None, other: pa.DataType | None) -> pa.DataType |
         return pa.unify_schemas(schemas, promote_options="permissive").field("x").type
     except pa.ArrowException:
         return None
+
+
+def _not_held(rows: Rows, types: dict[str, pa.DataType | None]) -> set[str]:
+    """Columns with values that their common type cannot hold: integers beyond 2^53 beside floats.
+
+    Goes through the rows again where there are columns of several types at all.
+    """
+    left = {name: kind for name, kind in types.items() if kind is not None}
+    refused: set[str] = set()
+    for batch in batches(rows()) if left else ():
+        for name in left.keys() - refused:
+            try:
+                pa.array([row.get(name) for row in batch], left[name])
+            except (pa.ArrowException, OverflowError):
+                refused.add(name)
+    return refused
 
 
 def _has_empty_struct(kind: pa.DataType) -> bool:

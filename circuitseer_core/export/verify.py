@@ -225,7 +225,9 @@ def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyRes
     if not specs or len(local) < len(specs) or not manifest.data:
         result.notes.append("the data behind the scores was not read again")
         return
-    then = {file.name: file for data in manifest.data for file in data.files}
+    then: dict[str, set[str | None]] = {}  # two sources may each have a train.jsonl
+    for file in (file for data in manifest.data for file in data.files):
+        then.setdefault(file.name, set()).add(file.sha256)
     named = next((data.fields for data in manifest.data if data.fields), {})
     fields = Fields(**{option: name for option, name in named.items() if name})
     try:
@@ -234,7 +236,7 @@ def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyRes
         result.notes.append(f"the data behind the scores cannot be read again: {error}")
         return
     for file in now:
-        if file.name in then and file.sha256 != then[file.name].sha256:
+        if file.name in then and file.sha256 not in then[file.name]:
             result.add("data", f"data file {file.name} has changed since it was scored")
 
 
@@ -260,7 +262,7 @@ def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: Verify
         _check_calibration(run, settings.scores, manifest.calibration, result)
     if selection.clusters != clusters_drawn_by(run, settings):
         result.add("settings", "the clusters that shared the budget were made anew since the draw")
-    drawing = draw(pool, settings, rules, target=selection.lengths)
+    drawing = draw(pool, settings, rules, target=selection.lengths, every_must=False)
     if selection.removals is not None:
         removed = removed_frame(pool, drawing.sifted, rules.contamination)
         if removed_hash(removed) != selection.removals.sha256:

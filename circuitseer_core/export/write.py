@@ -1,8 +1,9 @@
 """Rows out into the world: data, manifest and dataset card, each whole or not at all.
 
 Of a selection, or (``export_all``) of the whole scored pool, in the formats of formats.py. Beside
-a file NAME lie ``NAME.manifest.json`` and ``README.md``; a README.md that is not ours is never
-touched (the card is then ``NAME.README.md``). Inside a ``datasets`` folder lie
+a file NAME lie ``NAME.manifest.json`` and ``README.md``; a file without such a manifest is no
+export and never replaced, nor is a README.md that is not ours (the card is then
+``NAME.README.md``). Inside a ``datasets`` folder lie
 ``circuitseer.manifest.json`` and ``README.md``.
 """
 
@@ -186,9 +187,9 @@ def _write_file(subset: ExportedRows, target: Path, form: Format, make: Manifest
                 file.writelines(_pieces(subset, form))
         entry = file_entry(temporary, temporary.parent)
         entry.name = target.name
-    manifest = make(target, details, [entry])
-    path = manifest_path(target)
-    manifest.write(path)
+        manifest = make(target, details, [entry])
+        path = manifest_path(target)
+        manifest.write(path)  # before the data: killed in between, the export can be done again
     card = _card_path(target)
     write_text(card, card_of(manifest, target.name, target.name))
     notes = _register(target, form) if form in SHAPED else ()
@@ -266,13 +267,23 @@ def _target(out: Path, form: Format, name: str, as_typed: str) -> Path:
             raise UserError(f"{out} is not empty and no earlier export: choose another --out")
         return out
     if out.is_dir() or as_typed.endswith(("/", os.sep)):
-        return out / file_name(name, form)
+        return _ours(out / file_name(name, form))
     suffix = out.suffix.lower()
     if suffix in KNOWN_SUFFIXES and suffix not in SUFFIXES[form]:
         raise UserError(
             f"{out.name} does not look like {form}: name it {out.stem}{SUFFIXES[form][0]}"
         )
-    return out
+    return _ours(out)
+
+
+def _ours(target: Path) -> Path:
+    """The file itself. Raises UserError where one is there that is no earlier export."""
+    if target.is_file() and not manifest_path(target).is_file():
+        raise UserError(
+            f"{target} is there and no earlier export (no {manifest_path(target).name}): choose "
+            "another --out"
+        )
+    return target
 
 
 def _card_path(target: Path) -> Path:
@@ -309,10 +320,11 @@ def hub_files(done: Exported, folder: Path) -> dict[str, Path]:
     if done.path.is_dir():
         inside = sorted(path for path in done.path.rglob("*") if path.is_file())
         files = {path.relative_to(done.path).as_posix(): path for path in inside}
-        return public_files(files, FOLDER_MANIFEST, "README.md", folder, "*.arrow")
+        name = done.path.name
+        return public_files(files, FOLDER_MANIFEST, "README.md", folder, name, "*.arrow")
     name = done.manifest.name
     files = {done.path.name: done.path, name: done.manifest, "README.md": done.card}
-    return public_files(files, name, "README.md", folder, done.path.name)
+    return public_files(files, name, "README.md", folder, done.path.name, done.path.name)
 
 
 def _fields(done: Exported) -> dict[str, Any]:

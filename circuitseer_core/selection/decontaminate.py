@@ -108,20 +108,16 @@ def contamination_in(run: Run, settings: SelectionSettings) -> Contamination | N
     if not settings.decontaminate:
         return None
     benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
-    ids, texts = [], []
-    for sample, prompt, response in scored_texts(run, settings.scores):
-        ids.append(sample)
-        texts.append((prompt, response))
-    return find_contamination(ids, texts, benchmarks)
+    return find_contamination(scored_texts(run, settings.scores), benchmarks)
 
 
 def find_contamination(
-    ids: Iterable[str], texts: Iterable[tuple[str | None, str | None]], benchmarks: Benchmarks
+    rows: Iterable[tuple[str, str | None, str | None]], benchmarks: Benchmarks
 ) -> Contamination:
-    """The contaminated rows of a pool; ``texts``: prompt and response of every row, in turn."""
+    """The contaminated rows of a pool; ``rows``: id, prompt and response of each, read once."""
     matches = [
         {"id": sample, **match}
-        for sample, (prompt, response) in zip(ids, texts, strict=True)
+        for sample, prompt, response in rows
         if (match := _match(prompt, response, benchmarks)) is not None
     ]
     frame = pd.DataFrame(matches, columns=list(MATCH_COLUMNS))

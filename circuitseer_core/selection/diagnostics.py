@@ -51,7 +51,7 @@ def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> Diagnostics:
     pool = drawing.pool
     chosen = drawing.chosen
     score = pool.score
-    top = _redraw(drawing, to_gumbels(drawing.hashes), 0.0)
+    top = redraw(drawing, to_gumbels(drawing.hashes), 0.0)
     simulation = _simulate(drawing, seeds)
     return Diagnostics(
         pool_rows=len(pool),
@@ -194,7 +194,7 @@ def scaled(limits: Limits, share: float) -> Limits:
     )
 
 
-def _redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:
+def redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:
     """The rows that another temperature or other noise takes under the same limits."""
     keys = sampling_keys(drawing.weight, noise, temperature)
     top = enough(drawing.strata, drawing.limits)
@@ -232,7 +232,7 @@ def _masses(score: Floats, chosen: Ints, top: Ints) -> Mass:
 
 def _overlaps(drawing: Drawing, top: Ints, simulation: _Simulation) -> Overlap:
     """Share of the subset that top-k, a uniform draw and other seeds would also take."""
-    uniform = _redraw(drawing, to_gumbels(remix(drawing.hashes, 0)), float("inf"))
+    uniform = redraw(drawing, to_gumbels(remix(drawing.hashes, 0)), float("inf"))
     k = len(drawing.chosen)
     taken = np.zeros(len(drawing.pool), dtype=bool)
     taken[drawing.chosen] = True

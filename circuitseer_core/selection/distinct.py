@@ -25,6 +25,7 @@ import numpy as np
 
 from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.distributions import t95
+from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.selection_records import Distinctness, Rival
 from circuitseer_core.selection.budgets import Limits, Strata, choose, enough
@@ -71,10 +72,16 @@ class _Field:
         return to_gumbels(remix(self.hashes, 1_000_000 + number))
 
     def draw(self, weight: Floats, noise: Floats) -> Ints:
-        """The rows that these weights take under this noise."""
+        """The rows that these weights take under this noise.
+
+        Raises UserError where not even the first fits the budget.
+        """
         keys = sampling_keys(weight, noise, self.temperature)
         top = enough(self.strata, self.limits)
-        return choose(key_order(keys, noise, top=top), self.strata, self.limits)
+        drawn = choose(key_order(keys, noise, top=top), self.strata, self.limits)
+        if not len(drawn):
+            raise UserError("the rows that rivals are drawn from are too few for the budget")
+        return drawn
 
 
 def distinctness(
@@ -88,6 +95,9 @@ def distinctness(
             they were not computed; empty where the scorer has none.
         by_length: whether the draw has length taken out of its scores, and so the controls too.
         seeds: simulated draws.
+
+    Raises:
+        UserError: the budget holds no row of the part of the pool that rivals are drawn from.
     """
     everything = np.arange(len(drawing.pool))
     length = _Field.of(drawing, everything)
@@ -145,8 +155,6 @@ class _Seen:
 
     def add(self, drawn: Ints, rival: Ints) -> None:
         """Count one pair of draws."""
-        if not len(drawn) or not len(rival):
-            return
         self._means.append((float(self._score[drawn].mean()), float(self._score[rival].mean())))
         for row, rows in enumerate((drawn, rival)):
             of_source = np.bincount(self._source[rows], minlength=self._counts.shape[1])

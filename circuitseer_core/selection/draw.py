@@ -32,6 +32,7 @@ from circuitseer_core.selection.length_target import length_bins
 from circuitseer_core.selection.pool import Pool
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.sift import Rules, Sifted, check_unique, sift
+from circuitseer_core.wording import count
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,16 +70,18 @@ def draw(
     target: LengthTarget | None = None,
     sifted: Sifted | None = None,
     hashes: Hashes | None = None,
+    every_must: bool = True,
 ) -> Drawing:
     """Draw a subset; see the head of this module.
 
     ``target``: the lengths to draw, where the settings name a selection to match. ``sifted`` (of
     this pool and these rules) and ``hashes`` (N,) (``draw_hashes`` of all ids under
     this seed, checked for twins) save their time to callers who draw again and again.
+    ``every_must``: refuse lengths that leave a must-have out; draws of before left it out unsaid.
 
     Raises:
         UserError: nothing is left to draw from, the budget cannot be met, scores are negative,
-            ids repeat, or the must-haves alone exceed the budget.
+            ids repeat, or the must-haves alone exceed the budget or the rows of their length.
     """
     sifted = sift(everyone, rules) if sifted is None else sifted
     where = np.flatnonzero(sifted.reason == 0)
@@ -111,10 +114,9 @@ def draw(
     del noise
     chosen = choose(order, strata, limits)
     if not len(chosen):
-        raise UserError(
-            f"the budget of {limits.tokens} tokens is smaller than the first sample drawn "
-            f"({int(pool.tokens[order[0]])} tokens)"
-        )
+        raise UserError(_too_small(limits, int(pool.tokens[order[0]])))
+    if every_must:
+        _refuse_lost_musts(strata, chosen, settings)
     chances = probabilities(weight, temperature)
     return Drawing(
         pool, where, sifted, weight, hashes, keys, chances, chosen, temperature, strata, limits
@@ -144,6 +146,23 @@ def _limits(settings: SelectionSettings, n: int, target: LengthTarget | None) ->
     if rows is not None and rows > n:
         raise UserError(f"{rows} samples were asked for and {n} can be drawn")
     return Limits(rows, settings.tokens, settings.stratify, settings.max_per_source)
+
+
+def _refuse_lost_musts(strata: Strata, chosen: Ints, settings: SelectionSettings) -> None:
+    """Raise UserError where the lengths to be matched have no room for a must-have."""
+    lost = int(strata.first.sum()) - int(strata.first[chosen].sum())
+    if lost:
+        raise UserError(
+            f"{count(lost, 'sample')} to include {'is' if lost == 1 else 'are'} more than "
+            f"selection {settings.match_lengths!r} has of that length: drop match-lengths or them"
+        )
+
+
+def _too_small(limits: Limits, first: int) -> str:
+    return (
+        f"the budget of {limits.tokens} tokens is smaller than the first sample drawn "
+        f"({first} tokens)"
+    )
 
 
 def _explain(counts: dict[str, int]) -> str:

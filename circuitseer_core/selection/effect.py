@@ -1,9 +1,9 @@
 """What a draw would do, fast enough to follow a dial: a million rows in well under a second.
 
-Nothing is drawn here that ``draw`` does not draw. The overlap with other seeds is a mean over the
-first of those that the diagnostics simulate, over fewer the more rows there are; above
-``EXACT_ROWS`` rows it is its expectation: with κ the smallest key drawn, sample i is drawn with
-chance π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
+The rows are those of a finished ``draw``. The overlap with other seeds is a mean over the first of
+those that the diagnostics simulate, over fewer the more rows there are; above ``EXACT_ROWS`` rows
+it is its expectation: with κ the smallest key drawn, sample i is drawn with chance
+π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
 """
 
 from __future__ import annotations
@@ -17,10 +17,8 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins, bin_of, shared_bins
 from circuitseer_core.hashing import remix, to_gumbels
-from circuitseer_core.selection.budgets import choose
-from circuitseer_core.selection.diagnostics import OVERLAP_SEEDS, concentration
+from circuitseer_core.selection.diagnostics import OVERLAP_SEEDS, concentration, redraw
 from circuitseer_core.selection.draw import Drawing
-from circuitseer_core.selection.gumbel import key_order, sampling_keys
 from circuitseer_core.selection.pool import Pool
 
 EXACT_ROWS = 200_000
@@ -55,9 +53,7 @@ class Effect:
 
 def top_rows(drawing: Drawing) -> Ints:
     """The rows that top-k (τ = 0) takes under the same limits; the same for every τ > 0."""
-    noise = to_gumbels(drawing.hashes)
-    keys = sampling_keys(drawing.weight, noise, 0.0)
-    return choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
+    return redraw(drawing, to_gumbels(drawing.hashes), 0.0)
 
 
 @dataclass(frozen=True)
@@ -131,7 +127,8 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
         return k / len(picked)
     source = drawing.pool.source
     lowest = np.full(len(drawing.pool.names), np.inf)  # strata and caps: each source has its own κ
-    finite = drawing.chosen[np.isfinite(drawing.keys[drawing.chosen])]
+    by_key = drawing.chosen[~drawing.strata.first[drawing.chosen]]  # must-haves had no key to pass
+    finite = by_key[np.isfinite(drawing.keys[by_key])]
     np.minimum.at(lowest, source[finite], drawing.keys[finite])
     with np.errstate(divide="ignore", over="ignore"):
         chance = -np.expm1(-np.exp((np.log(drawing.weight) - lowest[source]) / temperature))
@@ -141,9 +138,7 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
 
 def _taken_again(drawing: Drawing, picked: NDArray[np.bool_], seed: int) -> float:
     """Share of the subset that one simulated draw takes too (as in the diagnostics)."""
-    noise = to_gumbels(remix(drawing.hashes, seed))
-    keys = sampling_keys(drawing.weight, noise, drawing.temperature)
-    other = choose(key_order(keys, noise, drawing.pool.ids), drawing.strata, drawing.limits)
+    other = redraw(drawing, to_gumbels(remix(drawing.hashes, seed)), drawing.temperature)
     return float(picked[other].sum()) / len(drawing.chosen)
 
 

@@ -43,7 +43,8 @@ LIST_RULES = ("exclude", "drop", "include")
 class ListEntry:
     """One entry of a list as it was given, ``file`` (or an id), and what it names.
 
-    ``sha256``: of a file; None for a folder, a Hub dataset or an id.
+    ``sha256``: of a file; None for a folder, a Hub dataset or an id. ``by_text``: names that must
+    be looked for by their text where no row has them as its id.
     """
 
     file: str
@@ -51,6 +52,7 @@ class ListEntry:
     texts: frozenset[int] = frozenset()
     is_id: bool = False
     sha256: str | None = None
+    by_text: frozenset[str] = frozenset()
 
     def record(self, rule: str, pool: Pool) -> ListFile:
         """As selection.json keeps it, with how many rows of the pool it names."""
@@ -103,13 +105,14 @@ def read_list(entries: Sequence[str]) -> NameList:
             read.append(ListEntry(entry, frozenset({entry}), is_id=True))
             continue
         if os.path.isfile(path) and path.suffix.lower() in _LINE_FILES:
-            ids, texts = _read_lines(path)
+            ids, texts, by_text = _read_lines(path)
         else:
-            ids, texts = _read_rows(entry)
+            ids, texts, by_text = _read_rows(entry)
         if not ids and not texts:
             raise UserError(f"{entry} names no sample: it has neither ids nor prompts")
         sha256 = file_hash(path) if path.is_file() else None
-        read.append(ListEntry(entry, frozenset(ids), frozenset(texts), sha256=sha256))
+        names = (frozenset(ids), frozenset(texts))
+        read.append(ListEntry(entry, *names, sha256=sha256, by_text=frozenset(by_text)))
     return NameList.of(read)
 
 
@@ -145,6 +148,7 @@ def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules
     return Rules(
         exclude_ids=lists.exclude.ids,
         exclude_texts=lists.exclude.texts,
+        exclude_by_text=frozenset().union(*(e.by_text for e in lists.exclude.entries)),
         include_ids=lists.include.ids,
         include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
@@ -220,19 +224,21 @@ def lists_hash(lists: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_lines(path: Path) -> tuple[set[str], set[int]]:
+def _read_lines(path: Path) -> tuple[set[str], set[int], set[str]]:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a list: {error}") from error
     lines = {line.strip() for line in text.splitlines()} - {""}
-    return lines, {text_hash(line) for line in lines}
+    of_words = {line for line in lines if len(line.split()) > 1}  # as ids seldom are
+    return lines, {text_hash(line) for line in lines}, of_words
 
 
-def _read_rows(entry: str) -> tuple[set[str], set[int]]:
+def _read_rows(entry: str) -> tuple[set[str], set[int], set[str]]:
     tables = open_spec(entry)
     ids: set[str] = set()
     texts: set[int] = set()
+    by_text: set[str] = set()
     for table in tables:
         for row in table.rows():
             if row.record is None:
@@ -247,4 +253,5 @@ def _read_rows(entry: str) -> tuple[set[str], set[int]]:
                 texts.add(text_hash(prompt_and_response(row.record, layout)[0]))
             except RowProblem:
                 continue  # a row without a prompt names nothing by text
-    return ids, texts
+            by_text.add(str(own) if isinstance(own, str | int) else row.where)
+    return ids, texts, by_text

@@ -17,7 +17,7 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import parquet_files, read_columns, read_table_rows
-from circuitseer_core.runs.columns import TEXT_COLUMNS, TOKEN_COLUMNS
+from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import working
 from circuitseer_core.selection.budgets import Stratify
@@ -35,7 +35,7 @@ from circuitseer_core.selection.settings import (
     SelectionSettings,
     TokenField,
 )
-from circuitseer_core.selection.strata import strata_of
+from circuitseer_core.selection.strata import frame_strata
 
 Scores: TypeAlias = Run | pd.DataFrame | str | Path | Sequence[str | Path]
 """What can be drawn from."""
@@ -157,6 +157,8 @@ def _selected(
             "only a draw from a run can be saved: give the run, or keep the frame with "
             "save_selection(run, frame, name)"
         )
+    if settings.exclude_tags or settings.include_tags:
+        raise UserError("tags are kept in a run: give the run to draw by them")
     files = None if isinstance(scores, pd.DataFrame) else parquet_files(_paths(scores))
     light = scores if isinstance(scores, pd.DataFrame) else _read_light(files or [], settings)
     check_columns(light.columns, settings.scorer)
@@ -171,15 +173,12 @@ def _selected(
         near = find_near_duplicates(_texts(light, "prompt"), settings.near_duplicates)
         pool = replace(pool, near=near)
     if settings.decontaminate:
-        texts = zip(_texts(light, "prompt"), _texts(light, "response", needed=False), strict=True)
+        texts = (_texts(light, "prompt"), _texts(light, "response", needed=False))
+        rows = zip(map(str, pool.ids), *texts, strict=True)
         benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
-        rules = replace(
-            rules, contamination=find_contamination(map(str, pool.ids), texts, benchmarks)
-        )
+        rules = replace(rules, contamination=find_contamination(rows, benchmarks))
     if settings.stratify_by != "source":
-        columns = [name for name in light.columns if name not in TEXT_COLUMNS]
-        rows = ({name: row.get(name) for name in columns} for row in light.to_dict("records"))
-        codes, values = strata_of(rows, settings.stratify_by)
+        codes, values = frame_strata(light, settings.stratify_by)
         pool = replace(pool, stratum=codes, strata=values)
     # In a run the same rows follow from the settings without what only a run has.
     apart = {"review": False} | ({} if has_text else {"duplicates": "keep"})

@@ -35,10 +35,13 @@ class Rules:
 
     ``responses``: only rows that have one. ``contamination``: rows that hold a benchmark's
     questions. ``near_duplicates``: of rows that the pool knows to be nearly the same, one stays.
+    ``exclude_by_text``: names of an exclude list that only prompts can tell, unless a row has them
+    as its id.
     """
 
     exclude_ids: frozenset[str] = frozenset()
     exclude_texts: frozenset[int] = frozenset()
+    exclude_by_text: frozenset[str] = frozenset()
     include_ids: frozenset[str] = frozenset()
     include_texts: frozenset[int] = frozenset()
     dropped: frozenset[str] = frozenset()
@@ -75,8 +78,8 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
         out = out[out != NO_TEXT]
         if len(out):
             _mark(reason, np.isin(pool.prompt, out), "excluded_text")
-    elif rules.exclude_texts and not (reason == REASONS.index("excluded_id")).any():
-        raise UserError("an exclude list that names texts needs prompts, and the pool has none")
+    elif rules.exclude_texts:
+        _refuse_texts(pool, rules, reason)
     wanted = _named(pool, rules.include_ids)
     if rules.include_texts and pool.prompt is not None:
         texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
@@ -116,6 +119,16 @@ def check_unique(pool: Pool, hashes: Hashes) -> None:
 
 def _mark(reason: NDArray[np.int8], rows: NDArray[np.bool_], name: str) -> None:
     reason[rows & (reason == 0)] = REASONS.index(name)
+
+
+def _refuse_texts(pool: Pool, rules: Rules, reason: NDArray[np.int8]) -> None:
+    """Raise UserError where an exclude list names texts, which a pool without prompts cannot tell.
+
+    A list of ids (each of which may be a text) is none where a row has one of them.
+    """
+    unmatched = rules.exclude_by_text.difference(map(str, pool.ids))
+    if unmatched or not (reason == REASONS.index("excluded_id")).any():
+        raise UserError("an exclude list that names texts needs prompts, and the pool has none")
 
 
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:

@@ -23,6 +23,7 @@ from tests.support.readings_run import planted_rows
         (["easy", "Hard", "medium", "hard"], [2, 4, 3, 4]),
         (["introductory", "interview", "competition"], [0, 1, 2]),
         ([True, False, True], [1, 0, 1]),
+        ([10**400, 1, 2], [np.nan, 1, 2]),  # more than a float holds
     ],
 )
 def test_values_are_read(raw: list[Any], wanted: list[float]) -> None:

@@ -63,6 +63,9 @@ def test_options_are_recognised() -> None:
         ("A", "3", False),
         (None, None, False),
         ("3/0", "3/0", True),
+        ("9" * 400, "9" * 400, True),  # more than a float holds
+        ("9" * 400, "8" * 400, False),
+        ("9" * 400, "3", False),
     ],
 )
 def test_same(one: str | None, other: str | None, same: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import decimal
 import os
 import shutil
 import time
@@ -16,6 +17,7 @@ from circuitseer_core.data import arrow_formats, arrow_messages, compression
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.json_io import jsonable
 from tests.support.hostile_files import KINDS, hostile_file
 
 FILES = int(os.environ.get("CIRCUITSEER_FUZZ", "2100"))
@@ -40,6 +42,25 @@ def outcome(spec: str) -> str:
         assert str(error) and "\n" not in str(error), str(error)
         return "told"
     return "read"
+
+
+def test_decimal_ids_keep_every_digit(tmp_path: Path) -> None:
+    """NUMERIC columns of a database come as decimals; whole ones are integers, as ids too."""
+    ids = [decimal.Decimal("12345678901234567891"), decimal.Decimal("12345678901234567892")]
+    table = pa.table(
+        {
+            "id": pa.array(ids, pa.decimal128(20, 0)),
+            "question": ["a", "b"],
+            "price": pa.array([decimal.Decimal("1.50"), None], pa.decimal128(5, 2)),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    samples = [
+        entry for entry in Corpus([f"s={tmp_path / 'a.parquet'}"]) if isinstance(entry, Sample)
+    ]
+    assert [s.id for s in samples] == ["s/12345678901234567891", "s/12345678901234567892"]
+    assert samples[0].original == {"id": 12345678901234567891, "question": "a", "price": 1.5}
+    assert jsonable(decimal.Decimal("1E+999999")) is None, "no number that JSON or a float has"
 
 
 def test_generated_files(

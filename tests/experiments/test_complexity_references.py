@@ -11,6 +11,7 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.complexity_references import Rows, references
+from circuitseer_core.experiments.references import number_in
 
 
 def _rows(originals: list[dict[str, Any]], **columns: Any) -> Rows:
@@ -20,6 +21,10 @@ def _rows(originals: list[dict[str, Any]], **columns: Any) -> Rows:
          "original": [json.dumps(row) for row in originals]}
     )  # fmt: skip
     return Rows(pd.DataFrame({"source": "a"} | columns, index=range(n)), texts)
+
+
+def test_an_integer_beyond_every_float_is_no_number() -> None:
+    assert np.isnan(number_in(10**400)) and number_in("Level 3") == 3.0
 
 
 def test_steps_count_only_where_a_source_marks_them() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.detection.joint import joint_loss
+from circuitseer_core.experiments import head_maps
 from circuitseer_core.experiments.head_sets import (
     ALL,
     ANY,
@@ -109,6 +110,19 @@ def test_what_is_measured_is_not_measured_again(
     other = SetMeasurements(run, reference, "heads", sets[:-1])
     other.losses(samples, progress())
     assert len(calls) > 2  # other sets have a folder of their own
+
+
+def test_parts_of_other_groups_are_not_taken_up(
+    run: Run, reference: ReferenceModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Stopped on a machine and continued on one whose memory makes other batches."""
+    samples = encoded(reference)
+    sets = sets_of({"0.5": [(0, 1)]}, reference.heads_per_layer, 1, seed=0, keep=False)
+    measured = SetMeasurements(run, reference, "heads", sets)
+    want = measured.losses(samples, progress())
+    for budget in (8 * 1, 8 * 100_000):
+        monkeypatch.setattr(head_maps, "stack_tokens", lambda *a, tokens=budget: tokens)
+        np.testing.assert_allclose(measured.losses(samples, progress()), want, atol=1e-5)
 
 
 def test_answers_are_read_and_kept(run: Run, reference: ReferenceModel) -> None:

@@ -6,7 +6,12 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from circuitseer_core.experiments.rank_association import RankTable, held_fixed
+from circuitseer_core.experiments.rank_association import (
+    MOST_SOURCES,
+    RankTable,
+    held_fixed,
+    source_columns,
+)
 from tests.support.experiment_tests import RNG, spearman
 
 
@@ -35,6 +40,16 @@ def test_what_is_held_fixed_is_taken_out_by_least_squares(columns: dict[str, np.
         for ranked in (stats.rankdata(columns["x"]), stats.rankdata(columns["y"]))
     ]
     assert partial[0] == pytest.approx(np.corrcoef(*left)[0, 1])
+
+
+def test_the_largest_source_has_a_mean_of_its_own() -> None:
+    few = source_columns(["b"] * 3 + ["a"] * 2 + ["c"])
+    assert list(few) == ["source a", "source c"], "the largest is the one without a column"
+    names = ["large"] * 50 + [f"middle {i}" for i in range(19) for _ in range(5)]
+    many = source_columns([*names, *(f"small {i}" for i in range(9))])
+    assert len(many) == MOST_SOURCES and many["source large"].sum() == 50
+    without = np.sum(list(many.values()), axis=0) == 0
+    assert without.sum() == 9, "only small sources share the group without a column"
 
 
 def test_nothing_left_is_not_a_number(columns: dict[str, np.ndarray]) -> None:

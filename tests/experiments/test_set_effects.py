@@ -107,6 +107,15 @@ def test_bootstraps_are_seeded() -> None:
     assert not np.array_equal(bootstrap_means(values, 3), bootstrap_means(values, 4))
 
 
+def test_one_sample_has_no_interval() -> None:
+    losses = np.array([[1.0, 1.1, 0.9], [1.2, 1.4, 1.0]])
+    labels = pd.DataFrame({"kind": ["nothing", "set"]})
+    table = by_source(losses, ["a", "b", "b"], labels).set_index(["source", "kind"])
+    assert table.loc[("a", "set"), "rise"] == pytest.approx(0.2)
+    assert table.loc["a", ["loss_low", "loss_high", "rise_low", "rise_high"]].isna().all(axis=None)
+    assert table.loc["b", ["rise_low", "rise_high"]].notna().all(axis=None)
+
+
 @pytest.mark.parametrize(("right", "asked"), [(0, 10), (3, 10), (10, 10)])
 def test_exact_interval(right: int, asked: int) -> None:
     want = stats.binomtest(right, asked).proportion_ci(method="exact")

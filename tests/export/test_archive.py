@@ -36,6 +36,8 @@ def test_unpacked_it_is_a_verified_export(run: Run, tmp_path: Path, form, data: 
         archive.extractall(tmp_path / "there")
     manifest = json.loads((tmp_path / "there" / f"{data}.manifest.json").read_text())
     assert manifest["commands"][-1].split("--out ")[1].startswith(data)
+    card = (tmp_path / "there" / "README.md").read_text()
+    assert f"--out {data} " in card and "/circuitseer-" not in card
     assert "path_from_here" not in manifest["run"] or manifest["run"]["path_from_here"] is None
     assert verify(tmp_path / "there" / data).ok
 

@@ -51,6 +51,29 @@ def test_card_says_what_speaks_against_the_subset(tmp_path: Path) -> None:
     assert "hardly steer" not in plain and "favours" not in plain and "Random heads" not in plain
 
 
+def test_a_card_says_how_rows_were_drawn(tmp_path: Path) -> None:
+    frame = score_frame(make_rows(80))
+    frame["variance"] = 100.0 + frame["n_tokens"]  # length drives the scores
+    run = selected(make_run(tmp_path / "run", frame=frame), name="soft", temperature=0.5)
+
+    def card(**options: object) -> str:
+        selected(run, name="other", **options)
+        text = export(run, "other", tmp_path / "a.jsonl").card.read_text()
+        return text.replace("\n", " ")
+
+    plain = export(run, "soft", tmp_path / "b" / "a.jsonl").card.read_text()
+    assert "chances proportional to score^(1/τ), τ = 0.5, a budget of 0.1" in plain
+    lowest = card(lowest=True)
+    assert "chances proportional to (max + min - score)^(1/τ), τ = 1," in lowest
+    assert "The draw favours shorter texts" in lowest
+    assert "the lowest scores (τ = 0)" in card(lowest=True, temperature=0)
+    uniform = card(temperature="inf")
+    assert "all chances equal (τ = ∞)" in uniform and "favours" not in uniform
+    matched = card(match_lengths="soft", temperature="inf")
+    assert "as many rows of every length as selection `soft` has, seed 0" in matched
+    assert "of the pool, seed" not in matched and "favours" not in matched
+
+
 def test_a_readme_that_is_not_ours_stays(run: Run, tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("my project\n")
     done = export(run, None, tmp_path / "a.jsonl")

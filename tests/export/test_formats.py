@@ -64,6 +64,14 @@ def test_a_csv_holds_the_same_rows(tmp_path: Path) -> None:
     assert verify(done.path).kinds == ["file", "rows"]
 
 
+def test_a_bare_return_does_not_end_a_row_of_a_csv(tmp_path: Path) -> None:
+    run = run_of(tmp_path, [{"question": "one\rtwo", "answer": "a"}, {"question": "b"}])
+    done = export(run, None, tmp_path / "a.csv")
+    rows = list(csv.DictReader(done.path.open(newline="")))
+    assert {row["question"] for row in rows} == {"one\rtwo", "b"} and len(rows) == 2
+    assert verify(done.path).ok, verify(done.path).messages
+
+
 @pytest.mark.parametrize("everything", [False, True])
 def test_no_cell_of_a_csv_is_run_by_a_spreadsheet(tmp_path: Path, everything: bool) -> None:
     texts = ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "'=1", "plain", "1 = 1"]

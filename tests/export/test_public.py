@@ -10,7 +10,7 @@ import pytest
 from circuitseer_core.export.manifest import read_manifest
 from circuitseer_core.export.public import public_files, public_manifest, without_paths
 from circuitseer_core.export.verify import verify
-from circuitseer_core.export.write import export
+from circuitseer_core.export.write import export, hub_files
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.run_factory import make_run
@@ -48,7 +48,9 @@ def test_a_public_copy_names_no_folder_and_verifies(tmp_path: Path) -> None:
     select_run(run, SelectionSettings.of(name="mine", count=9))
     done = export(run, "mine", tmp_path / "out" / "mine.jsonl")
     files = {"mine.jsonl": done.path, done.manifest.name: done.manifest, "README.md": done.card}
-    sent = public_files(files, done.manifest.name, "README.md", tmp_path, "mine.jsonl")
+    sent = public_files(
+        files, done.manifest.name, "README.md", tmp_path, "mine.jsonl", "mine.jsonl"
+    )
     for name in (done.manifest.name, "README.md"):
         assert str(tmp_path) in files[name].read_text(), "the local one says where things are"
         assert str(tmp_path) not in sent[name].read_text()
@@ -62,6 +64,17 @@ def test_a_public_copy_names_no_folder_and_verifies(tmp_path: Path) -> None:
     assert verify(done.path).ok, "the local export is as it was"
     (elsewhere / done.manifest.name).write_text(json.dumps(content))
     assert "its seal is broken" in verify(elsewhere / "mine.jsonl", run.path).messages[0]
+
+
+def test_the_card_of_a_pushed_folder_verifies_the_folder(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    run = make_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="mine", count=9))
+    done = export(run, "mine", tmp_path / "mine", "datasets")
+    (tmp_path / "sent").mkdir()
+    card = hub_files(done, tmp_path / "sent")["README.md"].read_text()
+    assert "verify mine\n" in card and "card of mine -->" in card and "verify '*" not in card
+    assert "path: '*.arrow'" in card
 
 
 def test_the_public_manifest_is_sealed_anew(tmp_path: Path) -> None:

@@ -205,6 +205,27 @@ def test_changed_texts_in_the_run(run: Run, tmp_path: Path) -> None:
     )
 
 
+def test_data_files_of_one_name(tmp_path: Path) -> None:
+    """Two sources, each with a train.jsonl: unchanged they verify, a changed one is named."""
+    specs = []
+    for number, name in enumerate(("gsm", "aqua")):
+        data = tmp_path / name / "train.jsonl"
+        data.parent.mkdir()
+        rows = make_rows(30, seed=number, sources=(name,))
+        data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        specs.append(f"{name}={data}")
+    corpus = Corpus(specs)
+    samples = [sample for sample in corpus if isinstance(sample, Sample)]
+    frame = score_frame(make_rows(len(samples))).assign(id=[sample.id for sample in samples])
+    frame["original"] = [json.dumps(sample.original) for sample in samples]
+    run = make_run(tmp_path / "run", frame=frame, data=[corpus.fingerprint()], data_specs=specs)
+    done = export(selected(run), None, tmp_path / "a.jsonl")
+    assert verify(done.path).messages == []
+    second = tmp_path / "aqua" / "train.jsonl"
+    second.write_text(second.read_text().replace("Question 7:", "Question seven:"))
+    assert verify(done.path).messages == ["data file train.jsonl has changed since it was scored"]
+
+
 def test_changed_data_files(tmp_path: Path) -> None:
     data = tmp_path / "gsm.jsonl"
     data.write_text("".join(json.dumps(row) + "\n" for row in make_rows(60)))

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
@@ -56,6 +58,9 @@ def test_targets_are_checked_before_anything_is_written(run: Run, tmp_path: Path
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "precious.txt").write_text("x")
     (tmp_path / "file").write_text("x")
+    (tmp_path / "data.jsonl").write_text("a person's own data")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "default.jsonl").write_text("the same in a folder")
     cases = [
         (tmp_path / "full", "datasets", "not empty and no earlier export"),
         (tmp_path / "file", "datasets", "is a file"),
@@ -63,6 +68,8 @@ def test_targets_are_checked_before_anything_is_written(run: Run, tmp_path: Path
         (tmp_path / "a.csv", "parquet", "does not look like parquet"),
         (tmp_path / "file" / "a.jsonl", "jsonl", "cannot write"),
         (tmp_path / "a.jsonl", "xml", "no format 'xml'"),
+        (tmp_path / "data.jsonl", "jsonl", "is there and no earlier export"),
+        (tmp_path / "data", "jsonl", "default.jsonl is there and no earlier export"),
     ]
     before = sorted(str(p) for p in tmp_path.rglob("*"))
     for out, form, message in cases:
@@ -87,6 +94,29 @@ def test_a_write_that_fails_leaves_no_trace(
     with pytest.raises(UserError, match="cannot write .*: No space left on device"):
         export(run, None, target)
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*") if p.is_file()} == before
+
+
+def test_an_export_that_was_killed_can_be_done_again(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """At whatever rename: what is left is never taken for somebody else's file."""
+    target, real = tmp_path / "out" / "a.jsonl", os.replace
+    for stop in range(4):
+        calls = 0
+
+        def dying(*names: Any, last: int = stop) -> None:
+            nonlocal calls
+            calls += 1
+            if calls > last:
+                raise KeyboardInterrupt
+            real(*names)
+
+        monkeypatch.setattr(os, "replace", dying)
+        if stop < 3:  # manifest, data, card
+            with pytest.raises(KeyboardInterrupt):
+                export(run, None, target)
+        else:
+            assert verify(export(run, None, target).path).ok
 
 
 def test_an_altered_selection_is_not_exported(run: Run, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from circuitseer_core import limits
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.selection_records import Distinctness
 from circuitseer_core.selection.distinct import distinctness
 from circuitseer_core.selection.draw import Drawing, draw
@@ -21,16 +22,17 @@ LENGTH = RNG.integers(10, 300, N)
 QUALITY = np.exp(2 * RNG.normal(size=N))
 
 
-def _drawing(score: np.ndarray, **settings: Any) -> Drawing:
+def _drawing(score: np.ndarray, costs: np.ndarray = LENGTH, **settings: Any) -> Drawing:
     pool = Pool(
         ids=[f"a/{i}" for i in range(N)],
         names=("a", "b"),
         source=(np.arange(N) % 2).astype(np.int64),
         score=score.astype(float),
         length=LENGTH.astype(float),
-        tokens=LENGTH,
+        tokens=costs,
     )
-    return draw(pool, SelectionSettings.of(fraction=0.1, **settings), Rules())
+    budget = {} if "tokens" in settings else {"fraction": 0.1}
+    return draw(pool, SelectionSettings.of(**budget | settings), Rules())
 
 
 def rivals_of(score: np.ndarray, controls: list[np.ndarray], **settings: Any) -> Distinctness:
@@ -73,6 +75,13 @@ def test_controls_on_a_part_of_the_rows() -> None:
     rivals = rivals_of(QUALITY, [control, control])
     assert rivals.heads is not None
     assert rivals.heads.own > 0.2
+
+
+def test_a_budget_that_a_part_of_the_pool_cannot_meet(monkeypatch: pytest.MonkeyPatch) -> None:
+    drawing = _drawing(QUALITY, np.full(N, 1_000), tokens=2_500)
+    monkeypatch.setattr("circuitseer_core.selection.distinct.PART", N // 3)
+    with pytest.raises(UserError, match="too few for the budget"):
+        distinctness(drawing, [], seeds=4)
 
 
 @pytest.mark.parametrize(

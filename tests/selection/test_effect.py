@@ -90,6 +90,20 @@ def test_the_expected_overlap_is_near_the_simulated_one(
     )
 
 
+def test_must_haves_do_not_lower_the_expected_overlap(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They are in whatever their keys: κ is the smallest key of the rows that had to pass."""
+    plain = drawing(run, temperature=0.5)
+    worst = frozenset(str(plain.pool.ids[i]) for i in np.argsort(plain.keys)[:20])
+    rules = Rules(include_ids=worst)
+    drawn = draw(plain.pool, SelectionSettings.of(temperature=0.5), rules)
+    seeds = np.mean(diagnose(drawn, 40).overlap.seeds)
+    monkeypatch.setattr(preview, "EXACT_ROWS", 0)
+    shown = preview.effect(drawn, preview.top_rows(drawn)).overlap_seed
+    assert shown == pytest.approx(seeds, abs=0.03)
+
+
 def test_top_k_does_not_depend_on_the_dial(run: Run) -> None:
     one, other = drawing(run, temperature=0.3, seed=1), drawing(run, temperature=2.0, seed=9)
     assert set(preview.top_rows(one)) == set(preview.top_rows(other))

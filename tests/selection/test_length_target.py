@@ -11,9 +11,12 @@ from scipy.stats import ks_2samp
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
-from circuitseer_core.selection.length_target import length_bins, length_target
+from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.length_target import length_bins, length_target, target_in_run
+from circuitseer_core.selection.pool import load_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.selection.sift import Rules
 from tests.support.run_factory import make_rows, make_run, score_frame
 
 
@@ -49,6 +52,33 @@ def test_lengths_follow_the_other_selection_and_nothing_else_does(tmp_path: Path
     assert set(ours["id"]) != set(soft["id"])
     assert abs(ours["tokens"].sum() / soft["tokens"].sum() - 1) < 0.05
     assert record.diagnostics.overlap.seeds_mean < 1, "other seeds obey the same lengths"
+
+
+def test_must_haves_beyond_a_length_are_refused_not_dropped(tmp_path: Path) -> None:
+    run = _long_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="soft", count=60))
+    lengths = run.scores("default", ["id", "n_tokens"]).sort_values("n_tokens")
+    musts = tuple(lengths["id"][:30])  # the shortest, of which the soft draw has few
+    asked = {"match_lengths": "soft", "temperature": "inf"}
+    with pytest.raises(UserError, match="to include are more than selection 'soft' has"):
+        select_run(run, SelectionSettings.of(name="m", include=musts, **asked))
+    few = select_run(
+        run, SelectionSettings.of(name="m", include=tuple(lengths["id"][-2:]), **asked)
+    )
+    assert few.counts.included == 2
+    assert run.selection_ids("m")["included"].sum() == 2
+
+
+def test_a_draw_of_before_that_dropped_must_haves_verifies(tmp_path: Path) -> None:
+    run = _long_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="soft", count=60))
+    pool = load_pool(run, SelectionSettings.of(name="m"))
+    musts = frozenset(run.scores("default", ["id", "n_tokens"]).nsmallest(30, "n_tokens")["id"])
+    asked = SelectionSettings.of(name="m", match_lengths="soft", temperature="inf")
+    target = target_in_run(run, asked, pool)
+    drawn = draw(pool, asked, Rules(include_ids=musts), target=target, every_must=False)
+    assert len(drawn.chosen) == 60
+    assert not musts <= {pool.ids[i] for i in drawn.rows}
 
 
 def test_an_export_of_it_is_verified_without_the_other_selection(tmp_path: Path) -> None:

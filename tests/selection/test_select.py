@@ -252,6 +252,22 @@ def test_a_list_of_texts_is_never_silently_ignored(tmp_path: Path) -> None:
     bench.write_text('{"question": "q"}\n')
     with pytest.raises(UserError, match="the pool has none"):
         select(frame(np.ones(4)), exclude=str(bench))
+    mixed = tmp_path / "mixed.jsonl"
+    mixed.write_text('{"question": "q", "id": "s/1"}\n{"question": "r", "id": "other"}\n')
+    lines = tmp_path / "lines.txt"
+    lines.write_text("s/1\nwhat is 1 + 1?\n")
+    for names in (mixed, lines):
+        with pytest.raises(UserError, match="the pool has none"):
+            select(frame(np.ones(4)), exclude=str(names))
+    lines.write_text("s/1\nother/7\n")
+    drawn = select(frame(np.ones(4)), exclude=str(lines), fraction=1.0)
+    assert set(drawn["id"]) == {"s/0", "s/2", "s/3"}, "a list of ids needs no prompts"
+
+
+@pytest.mark.parametrize("option", ["exclude_tags", "include_tags"])
+def test_tags_without_a_run_are_never_silently_ignored(option: str) -> None:
+    with pytest.raises(UserError, match="tags are kept in a run"):
+        select(frame(np.ones(4)), **{option: ["odd"]})
 
 
 def test_duplicates_keep_one_whatever_the_order() -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from circuitseer_core.errors import UserError
@@ -13,7 +15,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select import select
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.selection.strata import as_value, strata_of
+from circuitseer_core.selection.strata import as_value, column_strata, frame_strata, strata_of
 from tests.support.run_factory import make_rows, make_run, score_frame
 
 
@@ -29,6 +31,22 @@ def run(tmp_path: Path) -> Run:
 def levels(run: Run) -> dict[str, int]:
     """Rows drawn of every value."""
     return {s.value: s.rows for s in run.selection("default").diagnostics.strata}
+
+
+def test_a_frame_has_the_strata_of_a_run(run: Run) -> None:
+    """Whole numbers beside gaps are floats in pandas, gaps NaN: 1.0 and NaN are 1 and none."""
+    levels = run.scores("default", ["original"])["original"].map(
+        lambda row: json.loads(row)["level"]
+    )
+    frame = run.scores("default").assign(level=levels)
+    assert frame["level"].dtype == float
+    codes, values = frame_strata(frame, "level")
+    of_run, of_values = column_strata(run, "default", "level")
+    assert values == of_values == ("(none)", "0", "1") and (codes == of_run).all()
+    words = pd.DataFrame({"kind": ["a", None, "b", "a", True, 1.5] * 2})
+    assert frame_strata(words, "kind")[1] == ("(none)", "1.5", "a", "b", "true")
+    with pytest.raises(UserError, match="no row has a column 'prompt'; found: .*level"):
+        frame_strata(frame, "prompt")
 
 
 @pytest.mark.parametrize(
