@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuitseer_core.selection.go_no_go import go_no_go
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
@@ -62,6 +64,14 @@ def test_every_warning_that_a_click_can_meet_has_its_link(runs_home: Path) -> No
     assert "length_control=true" in links["Draw with length taken out"][1]
     page = open_page("export", "made", length_control="true")
     assert page.toggle(key="length_control").value is True
+
+
+def test_a_draw_below_the_temperature_offered_gets_no_such_link(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    warned = Signature("uniform-draw", "warn", "", "", None, "export")
+    assert remedy(run, "made", warned) is not None
+    select_run(run, SelectionSettings.of(name="cold", temperature=0.1))
+    assert remedy(run, "made", warned) is None
 
 
 def test_remedies_fill_widgets_that_there_are(runs_home: Path) -> None:

@@ -195,7 +195,7 @@ def _choose_model() -> str | None:
 
 
 def _choose_name(model: str | None) -> Path | None:
-    taken = {path.name for path in list_runs()}
+    taken = {BUNDLED, *(path.name for path in list_runs())}
     stem = short_model(model) if model and model != "demo" else "demo"
     default = f"{stem}-{datetime.now().astimezone():%m%d-%H%M}"
     name = st.text_input(
