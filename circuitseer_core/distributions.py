@@ -219,7 +219,7 @@ def by_group(values: Floats, codes: NDArray[np.int32], groups: int) -> list[Floa
     use = np.isfinite(values) & (codes >= 0)
     if groups == 1:
         return [np.sort(values[use])]
-    kept, kept_codes = values[use], codes[use].astype(np.int16)
+    kept, kept_codes = values[use], codes[use].astype(np.min_scalar_type(groups))
     order = np.argsort(kept_codes, kind="stable")
     ends = np.cumsum(np.bincount(kept_codes, minlength=groups))[:-1]
     return [np.sort(part) for part in np.split(kept[order], ends)]

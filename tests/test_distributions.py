@@ -170,3 +170,10 @@ def test_what_could_not_be_compared_is_no_comparison() -> None:
     adjusted = dist.holm([0.01, np.nan, 0.04])
     assert adjusted[0] == pytest.approx(0.02) and adjusted[2] == pytest.approx(0.04)
     assert np.isnan(adjusted[1])
+
+
+def test_more_groups_than_a_short_number_can_count() -> None:
+    groups = 40_000
+    codes = np.arange(groups, dtype=np.int32)[::-1]
+    parts = dist.by_group(np.arange(groups, dtype=float), codes, groups)
+    assert [float(part[0]) for part in parts] == [groups - 1.0 - i for i in range(groups)]

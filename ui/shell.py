@@ -22,7 +22,7 @@ from ui.widgets import refused, scoring_choice
 from ui.widgets.markdown import inline
 
 BUNDLED = "bundled-demo"
-"""The key of the run that ships with the app; it cannot collide with the demo command's own run."""
+"""The key of the run that ships with the app; an own run of that name has another key."""
 
 HEAD_START = 0.4
 """Seconds."""
@@ -132,7 +132,7 @@ def _in_view(params: dict[str, Any]) -> dict[str, str]:
 
 def run_keys() -> list[str]:
     """Keys of the runs one can open: those in the runs folder, newest first, then the bundled."""
-    keys = [path.name for path in list_runs()]
+    keys = [f"./{BUNDLED}" if path.name == BUNDLED else path.name for path in list_runs()]
     return [*keys, BUNDLED] if (DEMO_RUN / "run.json").is_file() else keys
 
 

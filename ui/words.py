@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -74,9 +75,17 @@ def places(values: Floats) -> int:
     return 3 if largest == 0 else min(max(3 - math.floor(math.log10(largest)), 0), 9)
 
 
+def in_units(count: int, units: Sequence[tuple[str, float]]) -> str:
+    """Three digits in the largest of ``units`` (with their sizes, largest first) that it fills.
+
+    It fills one as rounded: 999,600 bytes are 1 MB, not 1e+03 kB. The count itself below them all.
+    """
+    for unit, factor in units:
+        if (rounded := float(f"{count / factor:.3g}")) >= 1:
+            return f"{rounded:.10g} {unit}"
+    return f"{count:,}"
+
+
 def size(count: int) -> str:
     """Bytes as "812 B", "14 kB", "3.2 MB"."""
-    for unit, factor in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
-        if count >= factor:
-            return f"{count / factor:.3g} {unit}"
-    return f"{count} B"
+    return in_units(count, (("GB", 1e9), ("MB", 1e6), ("kB", 1e3), ("B", 1))) if count else "0 B"

@@ -9,7 +9,7 @@ from itertools import count
 from circuitseer_core.browse.filters import matching
 
 MOST = 8
-"""Searches that are kept; the oldest goes first."""
+"""Searches that are kept; that which was asked for longest ago goes first."""
 
 
 class Searches:
@@ -37,4 +37,6 @@ class Searches:
                     f"CREATE TABLE {table} AS SELECT id FROM samples WHERE {matching(text)}"
                 )
                 self._tables[text] = table
+            # To the end: who was just given a table has still to ask it.
+            self._tables[text] = self._tables.pop(text)
             return self._tables[text]

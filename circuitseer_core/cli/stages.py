@@ -60,14 +60,15 @@ def calibrate(
 
 def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord) -> Outcome:
     from circuitseer_core.calibration.report import table
+    from circuitseer_core.calibration.scorer import fits_hash
 
     facts: dict[str, Any] = {"command": "calibrate", "run": str(run.path), "name": settings.name}
     if settings.apply is not None:
         line = f"scoring {settings.apply!r} has the scorer calibrated"
         return Outcome(facts | {"applied_to": settings.apply}, [line])
     compared = table(record)
-    applied = run.scoring(settings.scores).calibration is not None
-    if applied:
+    applied = run.scoring(settings.scores).calibration
+    if applied is not None and applied.sha256 == fits_hash(record):
         words = ["select", "--run", str(run.path), "--scores", settings.scores]
         following = f"next: {as_typed([*words, '--scorer', 'calibrated'])}"
     else:

@@ -120,6 +120,12 @@ def source_shares(facts: Evidence) -> Draw | None:
     return lambda theme: selection_figures.shares_by_source(table, theme)
 
 
+def sources_left_out(facts: Evidence) -> int:
+    """How many sources, the smallest in the pool, the figure of their shares has no room for."""
+    diagnostics = _diagnostics(facts)
+    return 0 if diagnostics is None else max(0, len(diagnostics.sources) - MOST_SOURCES)
+
+
 def drawn_scores(facts: Evidence) -> Draw | None:
     """The scores before and after the draw."""
     diagnostics = _diagnostics(facts)

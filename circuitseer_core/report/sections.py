@@ -150,7 +150,7 @@ def selection_section(facts: Evidence, figures: Figures) -> Html:
             figures,
             run_figures.source_shares(facts),
             "Share of each source in the pool and in the subset; grey: where 95 % of simulated "
-            "draws of the same kind lie.",
+            "draws of the same kind lie." + _left_out(facts),
         ),
         *(
             _both(figures, draw, _means(distribution, what))
@@ -162,6 +162,12 @@ def selection_section(facts: Evidence, figures: Figures) -> Html:
         if drawn.distributions
         else (),
     )
+
+
+def _left_out(facts: Evidence) -> str:
+    """That the figure has not all sources, where it has not."""
+    missing = run_figures.sources_left_out(facts)
+    return f" Without the {count(missing, 'source')} smallest in the pool." if missing else ""
 
 
 def _numbers(drawn: Diagnostics) -> Html:

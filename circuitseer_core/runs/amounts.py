@@ -7,7 +7,7 @@ number, and pydantic checks that number as it checks any other.
 from __future__ import annotations
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from typing import Any
 
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -15,6 +15,8 @@ _SHARE = re.compile(rf"({_NUMBER})\s*(%?)")
 _WHOLE = re.compile(rf"({_NUMBER})\s*([kKmMgGbB]?)")
 _GROUPED = re.compile(r"\d{1,3}([_,])\d{3}(?:\1\d{3})*")
 _UNITS = {"": 0, "k": 3, "m": 6, "g": 9, "b": 9}
+_DIGITS = 18
+"""Beyond these no number of rows, tokens or bytes goes."""
 
 
 def share(value: Any) -> Any:
@@ -51,7 +53,12 @@ def whole(value: Any) -> Any:
     match = _WHOLE.fullmatch(text)
     if match is None:
         raise ValueError(f"{value!r} is no number: write 2000, 2k or 1.5M")
-    number = Decimal(match[1]).scaleb(_UNITS[match[2].lower()])
+    try:
+        number = Decimal(match[1]).scaleb(_UNITS[match[2].lower()])
+    except InvalidOperation as error:
+        raise ValueError(f"{value!r} is beyond any number of rows") from error
+    if number.adjusted() > _DIGITS:  # as an integer it would fill the memory
+        raise ValueError(f"{value!r} is beyond any number of rows")
     if number != number.to_integral_value():
         raise ValueError(f"{value!r} is no whole number")
     return int(number)

@@ -30,6 +30,7 @@ from circuitseer_core.runs.records import (
     ProgressRecord,
     RunRecord,
     ScoringRecord,
+    read_or_none,
 )
 from circuitseer_core.runs.selection_records import SelectionRecord
 
@@ -287,13 +288,9 @@ class Run:
 
     def selection_records(self) -> dict[str, SelectionRecord]:
         """Every selection that can be read, by name, newest first; damaged ones are left out."""
-        records = {}
-        for name in self.selections():
-            try:
-                records[name] = self.selection(name)
-            except UserError:  # whoever asks for it by name is told
-                continue
-        return records
+        files = {name: self.selection_dir(name) / "selection.json" for name in self.selections()}
+        records = {name: read_or_none(SelectionRecord, file) for name, file in files.items()}
+        return {name: record for name, record in records.items() if record is not None}
 
     def selection_ids(self, name: str) -> pd.DataFrame:
         """ids.parquet of one selection."""
@@ -318,12 +315,14 @@ class Run:
         return ProgressRecord.read(self.progress_path) if self.progress_path.is_file() else None
 
     def stage_state(self) -> dict[str, str]:
-        """``missing``, ``partial`` or ``done`` for detect, score and select."""
+        """``missing``, ``partial`` or ``done`` for detect, score, select, of what can be read."""
         detect = "done" if self.heads_path.is_file() else "missing"
         if detect == "missing" and any(self.importance_dir.glob("part-*.parquet")):
             detect = "partial"
-        states = [self.scoring(n).state for n in self.scorings()]
-        score = "done" if "done" in states else "partial" if states else "missing"
+        files = [self.scores_dir(name) / "settings.json" for name in self.scorings()]
+        records = [read_or_none(ScoringRecord, file) for file in files]
+        done = any(record is not None and record.state == "done" for record in records)
+        score = "done" if done else "partial" if files else "missing"
         return {
             "detect": detect,
             "score": score,

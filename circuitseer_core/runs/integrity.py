@@ -11,8 +11,9 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
 from circuitseer_core.runs.experiment_records import ExperimentRecord
-from circuitseer_core.runs.records import Record, ScoringRecord
+from circuitseer_core.runs.records import Record, RunRecord, ScoringRecord, read_or_none
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.runs.shapes import HEADS_FILE
 
 _TABLES = (
     ("pool.parquet", "is for viewing only: delete it"),
@@ -94,6 +95,11 @@ def check_run(run_path: Path) -> RunCheck:
 
 def _records(run_path: Path) -> Iterator[Damage]:
     """Records that cannot be read, and tables that they name and that are gone."""
+    run = read_or_none(RunRecord, run_path / "run.json")
+    if run is not None and run.detect is not None and run.detect.finished:
+        for table in (run_path / HEADS_FILE, run_path / "probe.parquet"):
+            if not table.is_file():
+                yield Damage(table.name, f"is missing; {remedy_for(run_path, table)}")
     for pattern, kind, remedy in _RECORDS:
         for path in sorted(run_path.glob(pattern)):
             advice = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)

@@ -63,6 +63,8 @@ def chosen_texts(run: Run, scores: str, ids: Sequence[str]) -> pa.Table:
         UserError: a sample is not in the scoring, or no text of it is at hand.
     """
     parts = run.whole_score_parts(scores)
+    for part in parts:
+        _require_texts(part)
     rows = _row_numbers(parts, ids)
     if (rows < 0).any():
         missing = int((rows < 0).sum())
@@ -109,11 +111,16 @@ def pool_texts(run: Run, scores: str) -> Iterator[pa.Table]:
         UserError: a shard is damaged or has no texts, and the demo packages have none either.
     """
     for part in run.whole_score_parts(scores):
-        missing = set(TEXT_COLUMNS) - set(pq.read_schema(part).names)
-        if missing:
-            raise UserError(f"{part} has no column {min(missing)!r}: the texts are not at hand")
+        _require_texts(part)
         table = pq.read_table(part, columns=TEXT_COLUMNS).replace_schema_metadata()
         yield _from_demo(table, run) if table["original"].null_count else table
+
+
+def _require_texts(part: Path) -> None:
+    """Raise UserError for a shard of other hands, whose ids and scores are all it must have."""
+    missing = set(TEXT_COLUMNS) - set(pq.read_schema(part).names)
+    if missing:
+        raise UserError(f"{part} has no column {min(missing)!r}: the texts are not at hand")
 
 
 def _part_hashes(part: Path) -> Hashes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -62,3 +63,16 @@ def test_a_no_is_a_warning_and_heads_has_a_third_map(runs_home: Path) -> None:
     assert "map_value" in [b.key for b in heads.button_group]
     settled(heads.segmented_control(key="map_value").set_value("Tells difficulty").run())
     assert "Weights of a calibration" in texts(heads)
+
+
+def test_a_scorer_of_an_earlier_fit_is_not_called_this_fits(run: Run) -> None:
+    calibrate(run, CalibrateSettings(**FEW), show=False)
+    name = run.calibrations()[0]
+    shown = texts(open_page("calibrate", "made"))
+    assert "Its scorer `calibrated` is in" in shown
+    path = run.scores_dir() / "settings.json"
+    record = json.loads(path.read_text(encoding="utf-8"))
+    record["calibration"] = {"name": name, "sha256": "0" * 64}
+    path.write_text(json.dumps(record), encoding="utf-8")
+    shown = texts(open_page("calibrate", "made"))
+    assert "Its scorer `calibrated` is in" not in shown and "of an earlier fit" in shown

@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from circuitseer_core.selection.go_no_go import go_no_go
+from circuitseer_core.selection.select_run import select_run
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.signatures.summary import summary
-from tests.support.opened import open_page, synthetic, table, texts
+from tests.support.opened import open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
 from ui.overview.remedies import remedy
@@ -64,6 +66,14 @@ def test_every_warning_that_a_click_can_meet_has_its_link(runs_home: Path) -> No
     assert page.toggle(key="length_control").value is True
 
 
+def test_a_draw_below_the_temperature_offered_gets_no_such_link(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    warned = Signature("uniform-draw", "warn", "", "", None, "export")
+    assert remedy(run, "made", warned) is not None
+    select_run(run, SelectionSettings.of(name="cold", temperature=0.1))
+    assert remedy(run, "made", warned) is None
+
+
 def test_remedies_fill_widgets_that_there_are(runs_home: Path) -> None:
     run = synthetic(runs_home)
     keys = ("length", "sink", "uniform-draw", "source-skew", "probe-overlap")
@@ -92,6 +102,25 @@ def test_a_link_to_the_form_fills_it_as_the_run_was_measured(runs_home: Path) ->
     assert more is not None and int(more.params["probe_size"]) >= 48
     page = open_page("runs", "made", runs_view="Start", **more.params)
     assert page.number_input(key="set_probe_size").value == int(more.params["probe_size"])
+
+
+def test_the_form_takes_all_that_the_run_was_measured_with_and_no_more(runs_home: Path) -> None:
+    run = synthetic(runs_home)
+    options = {"model": "me/mine", "probe": ["hf:a/b"], "contrast": ["hf:c/d"],
+               "prompt_field": "body", "probe_size": 20_000, "probe_pool": 30_000,
+               "max_length": None, "devices": None}  # fmt: skip
+    edit_run(run, detect={"settings": options})
+    page = open_page("runs", "made", runs_view="Start")
+    page.number_input(key="set_max_length").set_value(77)
+    page.text_input(key="set_devices").set_value("cpu,cpu").run()
+    page.query_params["like"] = "made"
+    settled(page.run())
+    assert page.toggle(key="set_contrast").value
+    assert page.text_area(key="contrast_hub").value == "c/d"
+    assert page.text_input(key="probe_prompt_field").value == "body"
+    assert page.number_input(key="set_probe_size").value == 20_000
+    assert page.number_input(key="set_max_length").value is None
+    assert not page.text_input(key="set_devices").value
 
 
 def test_a_fresh_run_points_to_the_next_step(runs_home: Path) -> None:

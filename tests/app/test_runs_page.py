@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import json
 import shlex
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -21,6 +23,7 @@ from circuitseer_core.runs.stage import holding
 from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
+from ui.runs import data_input
 
 
 @pytest.fixture
@@ -32,14 +35,14 @@ def data(tmp_path: Path) -> Path:
     return path
 
 
-def start_form(data: Path, tmp_path: Path) -> AppTest:
+def start_form(data: Path, tmp_path: Path, kinds: Sequence[str] = ("probe", "data")) -> AppTest:
     (tmp_path / "model").mkdir(exist_ok=True)
     config = {"num_hidden_layers": 4, "num_attention_heads": 8, "hidden_size": 64}
     (tmp_path / "model" / "config.json").write_text(json.dumps(config))
     app = open_page("runs", runs_view="Start")
     group(app, "model_kind").set_value("folder").run()
     app.text_input(key="model_folder").set_value(str(tmp_path / "model")).run()
-    for key in ("probe", "data"):
+    for key in kinds:
         group(app, f"{key}_kind").set_value("files").run()
         app.text_area(key=f"{key}_files").set_value(f"sums={data}").run()
     return settled(app)
@@ -93,6 +96,33 @@ def test_a_missing_file_or_model_is_a_line_and_no_start_button(data: Path, tmp_p
     assert "start" not in [b.key for b in app.button]
     app.text_input(key="model_folder").set_value(str(tmp_path / "nowhere")).run()
     assert any("config.json" in e.value for e in app.error)
+
+
+def test_a_probe_of_prompts_alone_serves_where_the_loss_is_on_all_tokens(tmp_path: Path) -> None:
+    data = tmp_path / "asked.jsonl"
+    data.write_text("\n".join(json.dumps({"question": f"{i}?"}) for i in range(20)))
+    app = start_form(data, tmp_path, ["probe"])
+    assert any("has a response" in e.value for e in app.error)
+    group(app, "stage").set_value("Detect only").run()
+    app.selectbox(key="set_loss").set_value("all").run()
+    assert not settled(app).error and "start" in [b.key for b in app.button]
+
+
+def test_an_upload_that_is_taken_out_again_is_not_used(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = start_form(data, tmp_path)
+    app.session_state["probe_uploaded"] = [f"sums={data}"]
+    group(app, "probe_kind").set_value("upload").run()
+    assert "Uploaded before: sums" in texts(settled(app)), "as after another page"
+
+    def emptied(*args: object, on_change: Callable, **more: Any) -> list[str]:
+        on_change(*more["args"])
+        return []
+
+    monkeypatch.setattr(data_input.st, "file_uploader", emptied)
+    assert "Uploaded before" not in texts(settled(app.run()))
+    assert "start" not in [b.key for b in app.button]
 
 
 def test_a_taken_name_is_refused(data: Path, tmp_path: Path, runs_home: Path) -> None:

@@ -173,6 +173,21 @@ def test_side_by_side_matches_source_and_length(run: Run) -> None:
     assert again != first_pair
 
 
+def test_side_by_side_says_why_a_sample_has_no_partner(run: Run) -> None:
+    part = run.score_parts()[0]
+    frame = pd.read_parquet(part)
+    frame.loc[0, "variance"] = None
+    frame.to_parquet(part, index=False)
+    bare, other = str(frame["id"][0]), str(frame["id"][1])
+    for sample, asked, why in (
+        ("nobody/1", {}, "no sample has the id"),
+        (bare, {}, "This sample has no variance"),
+        (other, {"q": "nothing has this"}, "that match the filters"),
+    ):
+        page = open_page("samples", "made", view="Side by side", sample=sample, **asked)
+        assert why in texts(page)
+
+
 def test_blind_review_ends_in_a_number(run: Run) -> None:
     page = open_page("samples", "made", view="Blind review")
     assert "Does the score see" in texts(page) and "Agreement" not in texts(page)

@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from circuitseer_core.runs.folder import DEMO_RUN
 from tests.support.opened import APP, open_page, settled, synthetic, texts
 from tests.support.synthetic import Shape
+from ui.shell import run_keys, run_path
 
 PAGES = [
     *("overview", "runs", "heads", "try_it", "samples", "sources", "calibrate", "export"),
@@ -77,6 +78,15 @@ def test_another_run_is_opened_without_what_the_link_named_of_the_first(runs_hom
     app.query_params.update({"run": "first", "sample": "source_00/0", "ablate": "0.1"})
     settled(app.run()).sidebar.selectbox(key="run_choice").set_value("second").run()
     assert not {"sample", "ablate"} & set(settled(app).query_params)
+
+
+def test_an_own_run_of_the_bundled_ones_name_can_be_opened(runs_home: Path) -> None:
+    synthetic(runs_home, "bundled-demo", Shape(rows=40))
+    app = settled(AppTest.from_file(str(APP), default_timeout=240).run())
+    keys = run_keys()
+    assert keys[0] != "bundled-demo" and len(set(keys)) == len(keys)
+    assert app.session_state["run_key"] == keys[0]
+    assert run_path(keys[0]) == runs_home / "bundled-demo"
 
 
 def test_the_picker_changes_run_and_link(runs_home: Path) -> None:

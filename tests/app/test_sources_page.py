@@ -84,6 +84,13 @@ def test_a_bar_leads_to_its_rows(run: Run) -> None:
     assert 0 < len(inside) < 60 and f"{len(inside)} of 400 match" in texts(page)
 
 
+def test_the_cumulative_figure_says_where_its_axis_ends(run: Run) -> None:
+    assert "The axis ends at" in texts(open_page("sources", "made", shape="Cumulative"))
+    page = open_page("sources", "made", shape="Cumulative")
+    page.toggle(key="log_scale").set_value(True).run()
+    assert "The axis ends at" not in texts(settled(page))
+
+
 def test_many_sources_are_cut_to_the_largest(runs_home: Path) -> None:
     synthetic(runs_home, "many", Shape(rows=900, sources=30))
     page = open_page("sources", "many")

@@ -12,6 +12,7 @@ def test_a_text_is_searched_once_and_the_oldest_goes() -> None:
     assert len(set(tables)) == len(done) == MOST
     assert searches.hits("text 0") == tables[0] and len(done) == MOST
     newest = searches.hits("one more")
-    assert done[MOST] == f"DROP TABLE {tables[0]}" and newest not in tables
-    again = searches.hits("text 0")
+    assert done[MOST] == f"DROP TABLE {tables[1]}" and newest not in tables
+    assert searches.hits("text 0") == tables[0], "who was just given it may still ask it"
+    again = searches.hits("text 1")
     assert again not in tables, "a table that is gone is not named again"

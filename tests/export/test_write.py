@@ -152,3 +152,11 @@ def test_texts_of_the_demo_run_come_from_its_packages(
     monkeypatch.setattr(run_texts, "available", lambda: "the demo data needs X: pip install X")
     with pytest.raises(UserError, match="numbers without texts: the demo data needs X: pip"):
         export(without, None, tmp_path / "a.jsonl")
+
+
+def test_a_scoring_without_the_rows_as_they_came_is_a_line(tmp_path: Path) -> None:
+    frame = score_frame(make_rows(30)).drop(columns="original")
+    run = make_run(tmp_path / "run", frame=frame)
+    select_run(run, SelectionSettings.of(fraction=0.5))
+    with pytest.raises(UserError, match="no column 'original': the texts are not at hand"):
+        export(run, "default", tmp_path / "out.jsonl")

@@ -183,6 +183,9 @@ class TestStages:
         add_scores(run, {"variance": np.ones(len(sources)), "source": sources})
         words = " ".join(read(render(run)).words)
         assert "11 smaller sources" in words and "s18" in words and "s19" not in words
+        select_run(run, SelectionSettings.of(fraction=0.5, duplicates="keep"))
+        words = " ".join(read(render(run)).words)
+        assert "Without the 10 sources smallest in the pool." in words
 
 
 class TestWriting:

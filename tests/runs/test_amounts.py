@@ -67,3 +67,9 @@ def test_number_formats_by_their_long_names(typed: str, kept: str) -> None:
 @pytest.mark.parametrize(("typed", "rule"), [("5%", "0.05"), ("100%", "1.0"), ("14", "14")])
 def test_a_share_of_heads_in_per_cent_is_no_count(typed: str, rule: str) -> None:
     assert ScoreSettings(data=["demo"], heads=typed).heads == rule
+
+
+@pytest.mark.parametrize("typed", ["1e99999999999999999999", "1e30", "1e999999"])
+def test_what_no_data_has_is_a_line(typed: str) -> None:
+    with pytest.raises(UserError, match="beyond any number of rows"):
+        checked(ArmsSettings, rows=typed)

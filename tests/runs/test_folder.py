@@ -9,6 +9,7 @@ import pytest
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run, list_runs
 from tests.support.records import edit_run
+from tests.support.run_factory import make_rows, make_run
 
 
 def test_runs(tmp_path: Path) -> None:
@@ -26,3 +27,15 @@ def test_runs(tmp_path: Path) -> None:
     (tmp_path / "r" / "run.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
         Run.open(tmp_path / "r")
+
+
+def test_one_scoring_that_cannot_be_read_costs_the_others_nothing(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", make_rows(5))
+    broken = run.scores_dir("broken")
+    broken.mkdir()
+    (broken / "settings.json").write_text("{", encoding="utf-8")
+    assert run.stage_state()["score"] == "done"
+    (run.scores_dir() / "settings.json").unlink()
+    assert run.scorings() == ["broken"] and run.stage_state()["score"] == "partial"
+    with pytest.raises(UserError, match="cannot be read"):
+        run.scoring("broken")

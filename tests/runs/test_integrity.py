@@ -15,6 +15,7 @@ from circuitseer_core.runs.folder import DEMO_RUN, Run
 from circuitseer_core.runs.integrity import check_run, tables
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.records import edit_run
 from tests.support.synthetic import Shape, make_run
 
 
@@ -59,6 +60,16 @@ def test_damage_is_named(tmp_path: Path, file: str, remedy: str) -> None:
     assert remedy.format(run=run.path) in damaged[0].remedy
     printed = CliRunner().invoke(app, ["verify", "--run", str(run.path)])
     assert printed.exit_code == 1 and file in printed.output
+
+
+@pytest.mark.parametrize("file", ["heads.parquet", "probe.parquet"])
+def test_a_table_of_a_finished_detection_that_is_gone_is_damage(tmp_path: Path, file: str) -> None:
+    run = signed(tmp_path / "run")
+    (run.path / file).unlink()
+    assert [damage.file for damage in check_run(run.path).damaged] == [file]
+    assert "is missing" in check_run(run.path).damaged[0].remedy
+    edit_run(run, detect={})
+    assert check_run(run.path).ok, "none was promised"
 
 
 def test_damage_is_not_computed_on(tmp_path: Path) -> None:

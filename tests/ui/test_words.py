@@ -8,8 +8,9 @@ import pytest
 
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
+from ui.export.views import _compact
 from ui.widgets.markdown import prose
-from ui.words import in_column, places
+from ui.words import in_column, places, size
 
 
 def test_numbers_of_a_column_have_as_many_digits_as_their_neighbours() -> None:
@@ -54,3 +55,17 @@ def test_a_long_verdict_is_cut_where_sentences_end_and_nowhere_else() -> None:
     verdict = " ".join(parts * 3)
     assert len(verdict) > LONG
     assert _sentences(verdict) == parts * 3
+
+
+@pytest.mark.parametrize(
+    ("count", "words"),
+    [(0, "0 B"), (812, "812 B"), (999, "999 B"), (14_000, "14 kB"), (999_400, "999 kB"),
+     (999_600, "1 MB"), (3_200_000, "3.2 MB"), (999_700_000, "1 GB"), (5e12, "5000 GB")],
+)  # fmt: skip
+def test_sizes_have_no_powers_of_ten(count: float, words: str) -> None:
+    assert size(int(count)) == words
+
+
+def test_large_numbers_of_tokens_have_no_powers_of_ten() -> None:
+    shown = [_compact(count) for count in (9_999, 10_000, 999_400, 999_600, 2_500_000_000)]
+    assert shown == ["9,999", "10 k", "999 k", "1 M", "2.5 B"]

@@ -27,6 +27,8 @@ _SAMPLED, _WORD = 200, 24
 """Rows that are looked at for columns; letters up to which a text may be a level."""
 _NAME_LETTERS = 60
 """Of a target in the name of its calibration."""
+_SCORING_LETTERS = 16
+"""Of the scoring there; a longer name is hashed."""
 
 
 def scorings_with_readings(run: Run) -> list[str]:
@@ -132,7 +134,7 @@ def form(run: Run, names: list[str]) -> None:
             scores=scoring,
             heads_at_most=most,
             within_sources=within,
-            name=calibration_name(target, most, within),
+            name=calibration_name(target, most, within, scoring),
         )
     except UserError as error:
         st.warning(literal(str(error)), icon=":material/info:")
@@ -158,13 +160,20 @@ def _started(run: Run, words: list[str], name: str) -> None:
         st.rerun()
 
 
-def calibration_name(target: str | None, most: int | None, within: bool) -> str:
-    """A calibration's name from what it is: the target, and what sets it apart."""
+def calibration_name(
+    target: str | None, most: int | None, within: bool, scoring: str = "default"
+) -> str:
+    """A calibration's name from what it is: the target, and what sets it apart.
+
+    Where letters of the target had to be left out, a hash of it tells it from others.
+    """
     typed = target or "target"
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", typed).lstrip("._-").rstrip(".-")[:_NAME_LETTERS]
-    if not typed.isascii() or not plain:  # what tells it from others was left out
+    if plain != typed:
         plain = f"{plain or 'target'}-{short_hash(typed)[:6]}"
-    return plain + (f"-{most}" if most else "") + ("-within" if within else "")
+    of = scoring if len(scoring) <= _SCORING_LETTERS else short_hash(scoring)[:6]
+    of = "" if scoring == "default" else f"-of-{of}"
+    return plain + of + (f"-{most}" if most else "") + ("-within" if within else "")
 
 
 def _show_fitted(run: Run) -> None:

@@ -9,6 +9,7 @@ import streamlit as st
 
 from circuitseer_core.calibration.names import OTHER, OWN, PAIRS, POOLED, WITHIN
 from circuitseer_core.calibration.report import heads_tell, table
+from circuitseer_core.calibration.scorer import fits_hash
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
@@ -51,24 +52,30 @@ def show(run: Run, record: CalibrationRecord) -> None:
 
 def _scorer(run: Run, record: CalibrationRecord) -> None:
     """Where its scorer is, or how to get it."""
-    carrying = [name for name in run.scorings() if _applied(run, name) == record.name]
+    applied = {name: _applied(run, name) for name in run.scorings()}
+    carrying = [n for n, one in applied.items() if one == (record.name, fits_hash(record))]
+    earlier = [n for n, one in applied.items() if one and one[0] == record.name]
     if carrying:
         names = ", ".join(f"“{inline(name)}”" for name in carrying)
         st.caption(f"Its scorer `calibrated` is in {names}, wherever a score is chosen.")
         link_to("samples", "Look at the samples", icon=":material/notes:", scorer="calibrated")
     else:
+        if earlier:
+            names = ", ".join(f"“{inline(name)}”" for name in earlier)
+            st.caption(f"The scorer `calibrated` in {names} is of an earlier fit of this name.")
         st.caption(
             "To draw by it, score under another name with this option; that reads every head again."
         )
         st.code(f"--calibration {shlex.quote(record.name)}", language="bash", wrap_lines=True)
 
 
-def _applied(run: Run, scoring: str) -> str | None:
+def _applied(run: Run, scoring: str) -> tuple[str, str] | None:
+    """Name and hash of the calibration that a scoring carries the scorer of."""
     try:
         applied = run.scoring(scoring).calibration
     except UserError:  # whoever opens it is told
         return None
-    return applied.name if applied else None
+    return (applied.name, applied.sha256) if applied else None
 
 
 def _comparison(record: CalibrationRecord) -> None:

@@ -17,7 +17,7 @@ from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.view_choice import choose_one
-from ui.words import places
+from ui.words import in_units, places
 
 BEFORE_AFTER: tuple[str, ...] = ("Sources", "Length", "Score")
 STRATA = "Strata"
@@ -200,7 +200,4 @@ def signed_percent(share: float) -> str:
 
 
 def _compact(count: int) -> str:
-    for size, unit in ((1e9, "B"), (1e6, "M"), (1e4, "k")):
-        if count >= size:
-            return f"{count / (1e3 if unit == 'k' else size):.3g} {unit}"
-    return f"{count:,}"
+    return in_units(count, (("B", 1e9), ("M", 1e6), ("k", 1e3))) if count >= 1e4 else f"{count:,}"

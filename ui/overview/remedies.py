@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.signature import Signature
 from ui.export.dial import dial_label
+from ui.widgets.scoring_choice import drawn_in_view
 
 STEERED = 0.2
 """A temperature at which scores that hardly steer a draw at τ = 1 usually do."""
@@ -39,6 +40,10 @@ def remedy(run: Run, key: str, signature: Signature) -> Remedy | None:
     """What helps against a warning of the run known as ``key``; None where no click does."""
     if signature.severity != "warn":
         return None
+    if signature.key == "uniform-draw":
+        drawn = drawn_in_view(run)
+        if drawn is not None and drawn.temperature <= STEERED:
+            return None  # a lower one is for who sees what it costs
     if signature.key in _LINKS:
         return _LINKS[signature.key]
     again = {"stage": "Everything", "like": key}

@@ -19,7 +19,6 @@ from ui import judgements
 from ui.runs.starting import start_and_watch
 from ui.shell import folding_columns, link_to
 from ui.widgets import wishes
-from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
 from ui.widgets.scoring_choice import scoring_in_view
@@ -43,8 +42,6 @@ def cluster_form(run: Run | None) -> None:
         if record is not None:
             _clusters(record)
         if not judgements.offer_copy(run, "To group its prompts, make a copy."):
-            return
-        if not offer_adoption(run):
             return
         settings = commands.checked(ClusterSettings, scores=name, **_settings())
         estimate = _estimate(run, name)

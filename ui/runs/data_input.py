@@ -99,8 +99,11 @@ def _as_hub(line: str) -> str:
 
 def _uploaded(key: str) -> list[str]:
     """Uploaded files, kept under the runs folder so that a job can read them later."""
-    files = st.file_uploader("Files", UPLOADS, accept_multiple_files=True, key=f"{key}_upload")
     remembered = f"{key}_uploaded"
+    files = st.file_uploader(
+        "Files", UPLOADS, accept_multiple_files=True, key=f"{key}_upload",
+        on_change=st.session_state.pop, args=[remembered, None],
+    )  # fmt: skip
     if files:
         try:
             stored = [kept_upload(file.name, file.getbuffer()) for file in files]

@@ -95,7 +95,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
             "From", "probe", help_text="Problems with worked solutions of the kind you care about."
         )
         fields = choose_fields("probe", probe)
-        ready = preview(probe, fields, "probe", responses=True)
+        ready = preview(probe, fields, "probe", responses=run_settings.needs_responses())
     settings = run_settings.detection()
     machine = run_settings.machine()
     contrast: list[str] = []
@@ -157,7 +157,7 @@ def _contrast(fields: dict[str, str]) -> tuple[list[str], bool]:
     with st.container(border=True, key="card_contrast"):
         st.markdown("**Contrast data**: text that needs no reasoning")
         specs = choose_data("From", "contrast", help_text="For instance plain instructions.")
-        ready = preview(specs, fields, "contrast", responses=True)
+        ready = preview(specs, fields, "contrast", responses=run_settings.needs_responses())
     return specs, ready
 
 
@@ -195,7 +195,7 @@ def _choose_model() -> str | None:
 
 
 def _choose_name(model: str | None) -> Path | None:
-    taken = {path.name for path in list_runs()}
+    taken = {BUNDLED, *(path.name for path in list_runs())}
     stem = short_model(model) if model and model != "demo" else "demo"
     default = f"{stem}-{datetime.now().astimezone():%m%d-%H%M}"
     name = st.text_input(

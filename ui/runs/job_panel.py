@@ -141,6 +141,8 @@ def _manage(run: Run, live: bool) -> None:
 def _rename(path: Path) -> None:
     name = str(st.session_state[f"new_name_{path.name}"])  # as typed by now, not as drawn
     with refused.as_line():
+        if name.strip() == BUNDLED:
+            raise UserError(f"{BUNDLED} is the run that ships with the app")
         open_run(jobs.rename(path, name.strip()).name)
 
 

@@ -32,6 +32,7 @@ _KEYS = {
     "device": "set_device",
     "devices": "set_devices",
 }
+_FIELDS = ("prompt_field", "response_field", "source_field", "id_field", "response_items")
 
 
 def from_link() -> None:
@@ -51,15 +52,22 @@ def from_link() -> None:
     settings = detection.settings.model_dump() if detection.settings else {}
     _model(settings.get("model"))
     _data("probe", settings.get("probe") or [])
+    st.session_state["set_contrast"] = bool(settings.get("contrast"))
+    _data("contrast", settings.get("contrast") or [])
+    for name in _FIELDS:
+        st.session_state[f"probe_{name}"] = settings.get(name) or ""
     if asked["probe_criterion"] in choices(DetectSettings, "probe_criterion"):
         settings["probe_criterion"] = asked["probe_criterion"]
     if (asked["probe_size"] or "").isdecimal():
         settings["probe_size"] = int(str(asked["probe_size"]))
         settings["probe_pool"] = max(settings["probe_size"], settings.get("probe_pool") or 0)
-    known = DetectSettings.model_fields
     for name, key in _KEYS.items():
-        if name in known and settings.get(name) is not None:
-            st.session_state[key] = settings[name]
+        value = settings.get(name)
+        if value is None:  # not what was typed for another run
+            value = DetectSettings.model_fields[name].default
+        st.session_state[key] = value if value is not None or name != "devices" else ""
+    if not settings.get("epsilon"):  # of the other ablations, which have no such field
+        del st.session_state[_KEYS["epsilon"]]
 
 
 def _model(model: Any) -> None:

@@ -34,6 +34,12 @@ def detection() -> dict[str, Any]:
     return options
 
 
+def needs_responses() -> bool:
+    """Whether the loss is taken on responses, as it is chosen further down."""
+    default = proposed(DetectSettings, "loss_tokens")
+    return bool(st.session_state.get("set_loss", default) == "response")
+
+
 def _probe() -> dict[str, Any]:
     """On how many samples, which, and what of them is read."""
     first, second, third = st.columns(3)

@@ -7,12 +7,13 @@ import streamlit as st
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.pairs import TOLERANCE, partner
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
 from ui import cached_scores, judgements
 from ui.samples import detail, filters, marks, opened
 from ui.shell import folding_columns
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import inline, literal
 
 
 def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
@@ -48,10 +49,18 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
     anchor = opened.opened()
     if anchor is not None:
         st.button("From the top", key="unanchor", on_click=opened.close)
-        other = partner(store, anchor, scorer, rows=rows)
-        if other is None:
+        try:
+            place, _ = store.rank(anchor, scorer)
+        except UserError as error:
+            st.text(str(error))
+            return None
+        other = partner(store, anchor, scorer, rows=rows) if place else None
+        if not place:
+            st.caption(f"This sample has no {inline(scorer)}, so none is far from it.")
+        elif other is None:
             st.caption(
-                f"No other sample of its source comes within {percent(TOLERANCE)} of its length."
+                "Of the samples of its source that match the filters no other comes within "
+                f"{percent(TOLERANCE)} of its length."
             )
         return None if other is None else (anchor, other)
     pairs = cached_scores.matched(store, rows, scorer)

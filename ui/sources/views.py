@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
 from circuitseer_core import limits
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.figures import scores as figures
+from circuitseer_core.wording import plain
 from ui import cached_scores
 from ui.samples import filters
 from ui.samples.opened import close
@@ -65,10 +67,10 @@ def distribution(
         )
         return
     if shape == "Cumulative":
+        grid = summary.grid[shown]
+        fig = figures.ecdf_by_group(grid, LEVELS, labels, theme(), x_title=x_title, log=log)
         show_figure(
-            figures.ecdf_by_group(
-                summary.grid[shown], LEVELS, labels, theme(), x_title=x_title, log=log
-            ),
+            fig,
             key="ecdf",
             data=lambda: (
                 pd.DataFrame(summary.grid.T, columns=list(summary.labels), index=LEVELS)
@@ -77,6 +79,9 @@ def distribution(
             ),
             alt=f"Share of rows at or below each {scorer}, by {group}",
         )
+        if fig.layout.xaxis.range and fig.layout.xaxis.range[1] < np.nanmax(grid):
+            end = plain(fig.layout.xaxis.range[1], 3)
+            st.caption(f"The axis ends at {end}: the few scores above it are not shown.")
         return
     leads = group in ("source", ALL_ROWS, *cached_scores.facets(store))  # numbers in bins do not
     event = show_figure(

@@ -40,13 +40,16 @@ def whole_number(
     where: Any = st,
     placeholder: str | None = None,
 ) -> int | None:
-    """A number input from the field's lower bound to ``most``; empty where it may be."""
+    """A number input from the field's lower bound to ``most``; empty where it may be.
+
+    A larger number that a link or another run has brought stands: as measured is as measured.
+    """
     info = kind.model_fields[name]
     default = proposed(kind, name)
     value = where.number_input(
         label,
         bounds(kind, name)[0],
-        most,
+        max(most, st.session_state.get(key) or 0),
         default,
         key=key,
         help=info.description,

@@ -24,3 +24,13 @@ def test_targets_in_other_letters_are_told_apart() -> None:
         calibration_name(target, None, within=False) for target in ("難度", "等級", "ß", "level")
     }
     assert len(names) == 4
+
+
+def test_fits_of_different_things_have_names_of_their_own() -> None:
+    named = [
+        calibration_name(target, None, False, scoring)
+        for target in ("pass rate", "pass-rate", "pass/rate")
+        for scoring in ("default", "answers", "s" * 100, "t" * 100)
+    ]
+    assert len(set(named)) == len(named) and max(map(len, named)) <= 100
+    assert "pass-rate" in named and "pass-rate-of-answers" in named
