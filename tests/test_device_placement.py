@@ -12,14 +12,14 @@ from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import Ablator
 from circuitseer_core.detection.joint import joint_loss
 from circuitseer_core.detection.replay import replay_is_exact, run_clean, variant_losses
-from circuitseer_core.model.attention import AttentionCall
+from circuitseer_core.model.attention import AttentionCall, intervening
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.model.upcast import upcast, why_not
 from circuitseer_core.scoring.baselines import response_losses
 from circuitseer_core.scoring.host_copy import HostCopy
-from circuitseer_core.scoring.profiles import HeadPlan, observe
+from circuitseer_core.scoring.profiles import HeadPlan, ProfileObserver, observe
 from tests.support.pretend_gpu import DEVICE, crossed, pretend_gpu
 from tests.support.tiny_models import KINDS, VOCAB, tiny_model
 
@@ -149,6 +149,21 @@ def test_layers_on_two_devices_give_the_same_bits(kind: str, dtype: torch.dtype)
         got = numbers(reference)
     for name, value in expected.items():
         assert torch.equal(value, got[name]), name
+
+
+def test_masks_that_came_from_another_device_are_one_of_a_kind() -> None:
+    """Every layer there has a copy of its own; profiles keep one of those that say the same."""
+    reference = frozen("gemma3", layers=8)
+    plan = HeadPlan([[(layer, 0) for layer in range(8)]], torch.device("cpu"))
+    batch = loss_batch(SAMPLES, reference.device)
+    lengths = torch.tensor(batch.lengths)
+    with pretend_gpu(), torch.inference_mode():
+        spread_over(reference.model, reference.layers[2:], DEVICE)
+        observer = ProfileObserver(plan, lengths, batch.ids.shape[1], stop=False)
+        with intervening(observer):
+            reference.hidden(batch.ids)
+        seen = [mask for mask, _ in observer._flat_seen]
+    assert len(seen) == 2, "sliding and full"
 
 
 def spread_over(model: Any, modules: Any, device: torch.device) -> None:

@@ -100,8 +100,7 @@ class DeviceEngine:
         with ShardWriter(book) as writer:
             for _, (table, note) in self._pool.run(tasks, progress.advance):
                 writer.add(ready(table, note))
-                if note.token_budget < plan.token_budget:  # memory ran out
-                    book.pin_budget(min(note.token_budget, book.token_budget or 1))
+                book.lower_budget(note.token_budget)
                 tokens += note.tokens
                 progress.say(f"{tokens / (time.monotonic() - began):,.0f} tokens/s")
 

@@ -219,11 +219,17 @@ def _token_texts(tokenizer: Any, text: str, encoded: EncodedText) -> list[tuple[
     Special tokens stand in no text and go by their name. Where several tokens share a character,
     the last of them shows it and the others are empty.
     """
-    ends = [*encoded.starts[1:], len(text)]
+    # Where the last token of a cut text ends is unknown.
+    end: int | None = None if encoded.truncated else len(text)
+    ends: list[int | None] = []
+    for start, special in zip(reversed(encoded.starts), reversed(encoded.special), strict=True):
+        ends.append(end)
+        end = end if special else start  # a special token behind the text says that it starts at 0
     out = []
-    for i, (token, start, end) in enumerate(zip(encoded.ids, encoded.starts, ends, strict=True)):
-        end_unknown = encoded.truncated and i == len(ends) - 1
-        named = encoded.special[i] or end_unknown
+    for token, start, special, end in zip(
+        encoded.ids, encoded.starts, encoded.special, reversed(ends), strict=True
+    ):
+        named = special or end is None
         out.append((str(tokenizer.decode([token])) if named else text[start:end], start))
     return out
 

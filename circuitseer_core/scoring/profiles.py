@@ -124,9 +124,9 @@ class ProfileObserver(Intervention):
         """Add one layer; raise StopForward at the deepest."""
         layer = self.plan.layers.get(call.layer)
         if layer is not None:
-            call = call.on(self.lengths.device)
-            self._observe(call, layer)
-            flat = self._flat_profile(call)  # (B, T)
+            here = call.on(self.lengths.device)
+            self._observe(here, layer)
+            flat = self._flat_profile(here, moved=here is not call)  # (B, T)
             self._flat_sums += layer.weights.sum(1)[None, :, None] * flat[:, None]
             self._observed(call.layer, flat)
         if self.stop and call.layer >= self.plan.deepest:
@@ -161,10 +161,14 @@ class ProfileObserver(Intervention):
         limit = self._block_bytes or BLOCK_BYTES.get(device, BLOCK_BYTES["cuda"])
         return max(MIN_BLOCK, min(width, limit // (4 * pairs * width)))
 
-    def _flat_profile(self, call: AttentionCall) -> Tensor:
-        """(B, T): T times w of one head under this layer's mask, which layers of a kind share."""
+    def _flat_profile(self, call: AttentionCall, *, moved: bool) -> Tensor:
+        """(B, T): T times w of one head under this layer's mask, which layers of a kind share.
+
+        Args:
+            moved: the mask is a copy from another device, of which every layer has its own.
+        """
         for mask, flat in self._flat_seen:
-            if mask is call.mask:
+            if mask is call.mask or (moved and _same(mask, call.mask)):
                 return flat
         flat = self._causal_flat() if call.mask is None else self._masked_flat(call)
         self._flat_seen.append((call.mask, flat))
@@ -188,6 +192,11 @@ class ProfileObserver(Intervention):
             share = self._valid[:, start:stop] / visible.sum(-1).clamp_min(1.0)
             total[:, :stop] += torch.matmul(share[:, None], visible)[:, 0]
         return total
+
+
+def _same(one: Tensor | None, other: Tensor | None) -> bool:
+    """Whether two masks on one device say the same."""
+    return one is not None and other is not None and torch.equal(one, other)
 
 
 def observe(

@@ -89,6 +89,7 @@ class RayEngine:
                 for row in self._rows(book, todo):
                     table, note = _unpack(row)
                     writer.add(ready(table, note))
+                    book.lower_budget(note.token_budget)
                     progress.advance(note.entries)
         except ray.exceptions.RayError as error:
             raise _plain(error) from error

@@ -108,10 +108,6 @@ def score(
     total = corpus.count()
     folder = run.scores_dir(settings.name)
     before, wanted = _agreed(run, settings, heads, model, corpus)
-    if before is None and wanted.feature_heads:
-        wanted.feature_share = feature_share(total, wanted.feature_limit or 0)
-    if before is not None:
-        before = drop_partial(run, settings, before)
     if before is not None and _is_done(folder, before):
         return before
     began = time.monotonic()
@@ -143,7 +139,7 @@ def _agreed(
     """What an earlier try left under this name, grown as the data has, and what is asked for now.
 
     Raises:
-        UserError: they do not belong together.
+        UserError: they do not belong together, or head readings are asked for on too few rows.
     """
     before = read_record(run.scores_dir(settings.name))
     if before is not None:
@@ -155,6 +151,9 @@ def _agreed(
         if before.data[0].sha256 == data.sha256:
             wanted.grown_from = before.grown_from
         refuse_other(before, wanted, settings)
+        before = drop_partial(run, settings, before)
+    elif wanted.feature_heads:
+        wanted.feature_share = feature_share(corpus.count(), wanted.feature_limit or 0)
     return before, wanted
 
 

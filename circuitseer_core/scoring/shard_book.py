@@ -71,6 +71,14 @@ class ShardBook:
             self.record.token_budget = budget
             self.record.write(self.folder / "settings.json")
 
+    def lower_budget(self, used: int) -> None:
+        """Pin what a shard was made with where memory ran out, so that a resumed run begins there.
+
+        Shards under way elsewhere come back with what they were told; the least counts.
+        """
+        if self.token_budget is not None and used < self.token_budget:
+            self.pin_budget(used)
+
     def add(self, table: pa.Table, note: shards.Note) -> None:
         """Write one finished shard."""
         shards.write_part(self.folder, table, note)

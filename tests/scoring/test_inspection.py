@@ -13,14 +13,16 @@ import torch
 
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
+from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs import texts as run_texts
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.inspection import inspect_sample
+from circuitseer_core.scoring.inspection import _token_texts, inspect_sample
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings
 from tests.support.detected_run import detected_run, write_rows
 from tests.support.records import edit_run
+from tests.support.tiny_models import BOS, tiny_tokenizer
 
 LONG = "How many apples are in all the baskets that Tom has now? " * 60
 
@@ -51,6 +53,24 @@ def test_it_shows_what_was_scored(run: Run) -> None:
     assert np.allclose(np.triu(seen.attention, 1), 0)
     full = inspect_sample(run, "q/3", "full")
     assert full.text == "What is 3 + 3? ✓\n6" and len(full.tokens) > len(seen.tokens)
+
+
+def test_special_tokens_around_a_text_take_nothing_of_it() -> None:
+    text = "one two"
+    ids = tiny_tokenizer()(text, return_offsets_mapping=True)
+    starts = [start for start, _ in ids["offset_mapping"]]
+    n = len(starts)
+    # What a tokenizer that puts tokens before and behind gives: both begin at 0 and end there.
+    whole = EncodedText(
+        [0, *ids["input_ids"], 0], [0, *starts, 0], [True, *[False] * n, True], n + 2
+    )
+    shown = _token_texts(tiny_tokenizer(), text, whole)
+    assert [start for _, start in shown] == whole.starts
+    assert (shown[0][0], shown[-1][0]) == (BOS, BOS)
+    assert "".join(piece for piece, _ in shown[1:-1]) == text
+    cut = EncodedText(ids["input_ids"][:-1], starts[:-1], [False] * (n - 1), n)
+    last = tiny_tokenizer().decode([cut.ids[-1]])
+    assert _token_texts(tiny_tokenizer(), text, cut)[-1] == (last, starts[-2])
 
 
 def test_one_head_alone(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ ray = pytest.importorskip("ray", reason="Ray is optional: pip install -r require
 
 from circuitseer_core.errors import UserError  # noqa: E402
 from circuitseer_core.runs.folder import Run  # noqa: E402
-from circuitseer_core.scoring import shards  # noqa: E402
+from circuitseer_core.scoring import ray_engine, shards  # noqa: E402
 from circuitseer_core.scoring.score import score  # noqa: E402
 from circuitseer_core.scoring.settings import ScoreSettings  # noqa: E402
 from tests.support.detected_run import detected_run, questions, write_rows  # noqa: E402
@@ -123,6 +124,22 @@ def test_facts_and_budget_come_from_a_worker(tmp_path: Path) -> None:
         "cpu",
         512,
     )
+
+
+def test_a_budget_that_an_actor_halved_is_pinned(
+    calm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its shards say so; the other actor's, made with the whole budget, come in between."""
+    halved = iter([600, 300, 600, 150, *[300] * 6])
+    unpacked = ray_engine._unpack
+
+    def unpack(row: Any) -> tuple[pa.Table, shards.Note]:
+        table, note = unpacked(row)
+        return table, replace(note, token_budget=next(halved))
+
+    monkeypatch.setattr(ray_engine, "_unpack", unpack)
+    run = fresh(calm, tmp_path)
+    assert score(run, settings(data_of(calm)), progress=False).token_budget == 150
 
 
 def test_what_a_worker_has_to_say_is_one_line(tmp_path: Path) -> None:
