@@ -147,12 +147,12 @@ def read_table_rows(files: Sequence[Path], rows: Ints, columns: list[str] | None
     back[np.argsort(rows, kind="stable")] = np.arange(len(rows))
     together = pa.concat_tables(parts, promote_options="permissive")
     parts.clear()
-    columns = {}
+    taken = {}
     for name in together.column_names:  # one by one, so that no more than a column is held twice
         column = together[name]
         together = together.drop_columns([name])
-        columns[name] = _roomy(column).take(pa.array(back))
-    return pa.table(columns).replace_schema_metadata(together.schema.metadata)
+        taken[name] = _roomy(column).take(pa.array(back))
+    return pa.table(taken).replace_schema_metadata(together.schema.metadata)
 
 
 def _roomy(column: pa.ChunkedArray) -> pa.ChunkedArray:

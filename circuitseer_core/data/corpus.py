@@ -100,7 +100,7 @@ class Corpus:
                 yield self._convert(row, table, layouts, register)
 
     def _as_counted(self, table: Table) -> Iterator[Row]:
-        """The rows of a table. UserError where they are not as many as when they were counted."""
+        """The rows of a table. UserError where they are not as many as were counted in it."""
         known: dict[int, int] | None = self.__dict__.get("_counts")
         seen = 0
         try:
@@ -112,7 +112,7 @@ class Corpus:
             raise UserError(
                 f"{table.name} can no longer be read after row {seen}: {why}"
             ) from error
-        if known is not None and seen != (before := known[id(table)]):
+        if known is not None and table.counts_itself and seen != (before := known[id(table)]):
             raise UserError(
                 f"{table.name} was changed while it was read: {seen:,} rows, {before:,} at first"
             )

@@ -142,6 +142,7 @@ class DemoTable:
 
     name = "demo"
     format = "embedded"
+    counts_itself = True
 
     def __init__(self, source: str | None) -> None:
         if problem := available():

@@ -46,6 +46,10 @@ class Table(Protocol):
     """The source its rows belong to, unless they say otherwise."""
 
     @property
+    def counts_itself(self) -> bool:
+        """Whether ``count`` is of the rows themselves, not what a dataset's card says of them."""
+
+    @property
     def format(self) -> str:
         """How a person calls what it is."""
 
@@ -69,6 +73,7 @@ class FileTable:
     ``shown``: what messages call the file; its path where not given.
     """
 
+    counts_itself = True
     packable = True
     """Whether the file may be compressed as a whole (.gz, .zst)."""
     kind = ""

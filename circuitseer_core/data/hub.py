@@ -48,7 +48,13 @@ class HubTable:
         self._loaded: Any = None
         self._resolved: tuple[str | None, str] | None = None
         self._count: int | None = None
+        self._from_card = False
         self._files = ""
+
+    @property
+    def counts_itself(self) -> bool:
+        """Not where a stream's card gave the number, which nobody keeps in step with the files."""
+        return not self._from_card
 
     def rows(self) -> Iterator[Row]:
         """Stream the rows, from the memory-mapped cache or from the Hub."""
@@ -75,6 +81,7 @@ class HubTable:
         if self._count is None:
             known = (data.info.splits or {}).get(self._resolved[1] if self._resolved else "")
             rows = known.num_examples if known is not None else None
+            self._from_card = bool(rows)
             self._count = rows or sum(batch.num_rows for batch in self._batches())
         return self._count
 

@@ -55,8 +55,10 @@ def _line(cells: Sequence[str], what: str) -> bytes:
     buffer = io.StringIO(newline="")
     # The writer quotes its own line end alone, a reader ends a row at a bare "\r" as well.
     broken = any("\r" in text for text in cells)
-    quoting = csv.QUOTE_ALL if broken else csv.QUOTE_MINIMAL
-    csv.writer(buffer, lineterminator="\n", quoting=quoting).writerow(cells)
+    if broken:
+        csv.writer(buffer, lineterminator="\n", quoting=csv.QUOTE_ALL).writerow(cells)
+    else:
+        csv.writer(buffer, lineterminator="\n").writerow(cells)
     try:
         return buffer.getvalue().encode()
     except UnicodeEncodeError as error:

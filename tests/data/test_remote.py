@@ -11,6 +11,7 @@ import fsspec
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import yaml
 
 from circuitseer_core.data import remote
 from circuitseer_core.data.corpus import Corpus
@@ -190,6 +191,18 @@ def test_a_stream_gives_the_same_samples_and_keeps_nothing(hub: Path, tmp_path: 
         Corpus([f"hf-stream:{hub}:dev"]).count()
     with pytest.raises(UserError, match="cannot load hf-stream:"):
         Corpus([f"hf-stream:{hub}:default:dev"]).count()
+
+
+def test_a_card_that_is_out_of_date_ends_no_stream(hub: Path) -> None:
+    """What a dataset's card says of its rows is told as a number, not held against the rows."""
+    datasets = pytest.importorskip("datasets")
+    card = {"splits": [{"name": "train", "num_examples": 1499, "num_bytes": 1}]}
+    (hub / "README.md").write_text("---\n" + yaml.safe_dump({"dataset_info": card}) + "---\n")
+    (hub / "test.parquet").unlink()
+    assert datasets.load_dataset_builder(str(hub)).info.splits["train"].num_examples == 1499
+    streamed = Corpus([f"sums=hf-stream:{hub}:train"])
+    assert streamed.count() == 1499
+    assert sum(1 for _ in streamed) == 1500
 
 
 def test_a_revision_reaches_every_call(hub: Path, monkeypatch: pytest.MonkeyPatch) -> None:
