@@ -67,6 +67,17 @@ def plain_number(value: Decimal) -> int | float | None:
     return number if math.isfinite(number) else None
 
 
+def is_utf8(text: str) -> bool:
+    """Whether a text can be written as UTF-8: not with half of a surrogate pair in it."""
+    if text.isascii():  # most are, and a look at every letter costs more than reading a file
+        return True
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def parse_json(text: str | bytes) -> Any:
     """The value that ``text`` says; half a surrogate pair (escaped, or as bytes) becomes U+FFFD.
 

@@ -98,7 +98,7 @@ def _fit_numbers(
     progress.advance()
     record = _record(run, settings, target.record(rows, _known(spearman(values, rows.tokens))))
     record.estimates, record.gains, record.chance = fitted.estimates, fitted.gains, fitted.chance
-    record.whole, record.fits, record.heads = whole, fits, head_shares(whole, fits)
+    record.whole, record.heads = whole, head_shares(whole, fits)
     record.fits = every_fold(fits, whole, settings.folds)
     record.verdict = verdict(record)
     predictions = pd.DataFrame(

@@ -24,6 +24,8 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import AfterValidator, Field
 
+from circuitseer_core.json_io import is_utf8
+
 PROMPT_NAMES = ("question", "problem", "prompt", "instruction", "query")
 RESPONSE_NAMES = ("solution", "response", "output", "completion", "generation", "answer")
 EXTRA_NAMES = ("input", "context")
@@ -248,10 +250,8 @@ def prompt_and_response(row: Mapping[str, Any], layout: Layout) -> tuple[str, st
     if response is not None and not response.strip():
         response = None
     for text in (prompt, response or ""):
-        try:
-            text.isascii() or text.encode()
-        except UnicodeEncodeError as error:
-            raise RowProblem("text has half of a surrogate pair (a broken \\u escape)") from error
+        if not is_utf8(text):
+            raise RowProblem("text has half of a surrogate pair (a broken \\u escape)")
     return prompt, response
 
 

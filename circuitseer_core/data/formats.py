@@ -22,6 +22,7 @@ from circuitseer_core.data.compression import bare, codec_of, compressed_as, ope
 from circuitseer_core.data.delimiters import DELIMITERS, HEAD_BYTES, delimiter_of
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import file_hash
+from circuitseer_core.json_io import is_utf8
 
 BATCH_ROWS = 512
 _WHOLE_KEYS = ("data", "rows", "examples", "samples", "items")
@@ -258,17 +259,6 @@ def named_split(path: Path | str, splits: Sequence[str], split: str | None) -> s
 _TURN_KEYS = {"messages", "conversations", "conversation"}
 
 
-def _is_whole(cell: str) -> bool:
-    """Whether all bytes of a cell were UTF-8: those that were not are lone surrogates now."""
-    if cell.isascii():  # most are, and a look at every letter costs more than reading the file
-        return True
-    try:
-        cell.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
 class Csv(FileTable):
     """Separated by commas, semicolons or tabs, first line the header, quotes as in RFC 4180.
 
@@ -300,7 +290,7 @@ class Csv(FileTable):
                 header = cells
             elif len(cells) != len(header):
                 yield Row(where, None, f"{len(cells)} cells under a header of {len(header)}")
-            elif not all(map(_is_whole, cells)):
+            elif not all(map(is_utf8, cells)):  # bytes that were not are lone surrogates now
                 yield Row(where, None, "not UTF-8")
             else:
                 yield Row(where, dict(zip(header, cells, strict=True)))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 import numpy as np
 import pandas as pd
 
-from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.aliases import Floats, Head, Ints
 from circuitseer_core.detection.set_overlap import HeadEstimates, top_of
 
 
@@ -29,11 +29,15 @@ def bootstrap_membership(
     estimates: HeadEstimates, count: int, n_boot: int = 1000, seed: int = 0
 ) -> Floats:
     """(H,) the same of any estimates, as of specificity: every set of samples is drawn anew."""
-    rng = np.random.default_rng(seed)
-    hits = np.zeros(len(estimates.heads))
-    for _ in range(n_boot):
-        hits[top_of(estimates.bootstrap(rng), count)] += 1
-    return hits / n_boot
+    sets = bootstrap_sets(estimates, count, n_boot, np.random.default_rng(seed))
+    return np.bincount(np.concatenate(sets), minlength=len(estimates.heads)) / n_boot
+
+
+def bootstrap_sets(
+    estimates: HeadEstimates, count: int, n_boot: int, rng: np.random.Generator
+) -> list[Ints]:
+    """``n_boot`` times the ``count`` best heads, by place, of samples drawn with replacement."""
+    return [top_of(estimates.bootstrap(rng), count) for _ in range(n_boot)]
 
 
 def per_source(importance: pd.DataFrame, probe: pd.DataFrame) -> pd.DataFrame:

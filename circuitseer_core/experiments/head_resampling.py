@@ -8,11 +8,9 @@ forward passes than one.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
@@ -121,8 +119,6 @@ def scores_under(
     mixing = np.zeros((len(sets), len(union)), dtype=np.float32)  # (sets, heads)
     for row, heads in enumerate(sets):
         mixing[row, [union.index(head) for head in heads]] = 1 / len(heads)
-    out = np.full((len(encoded), len(sets)), np.nan)
-
     kept = KeptParts(
         run, f"{name}-scores", str(reference.dtype), scorer, sets, [text.ids for text in encoded]
     )
@@ -141,16 +137,13 @@ def scores_under(
         )
         return attention_scores(profiles, flat, lengths, special)[scorer]
 
-    def measured(group: Sequence[int]) -> pd.DataFrame:
+    def measured(group: Sequence[int]) -> Floats:
         parts = in_halves(group, scores, reference.device, lambda i: len(encoded[i].ids))
-        return pd.DataFrame(np.concatenate([own for _, own in parts]))
+        return np.concatenate([own for _, own in parts])
 
     groups = group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS)
     with Progress(run, name, len(encoded), unit="samples", phase="scores anew") as progress:
-        for at, group in enumerate(groups):
-            part = kept.part(f"{at:04d}", partial(measured, group), progress, len(group))
-            out[group] = part.to_numpy()
-    return out
+        return kept.by_groups(groups, measured, progress)
 
 
 def scored_texts(run: Run, scores: str, count: int, seed: int) -> tuple[list[str], list[str]]:

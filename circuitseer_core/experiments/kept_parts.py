@@ -6,12 +6,15 @@ work are never read; batches have to be the same in every try, so they must not 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.checksums import is_damaged
 from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.files import write_parquet
@@ -26,6 +29,26 @@ class KeptParts:
     def __init__(self, run: Run, name: str, *depends: Any) -> None:
         mark = short_hash(repr((run.model.weights_hash, *depends)))
         self.folder = run.path / FOLDER / f"{name}-{mark}"
+
+    def by_groups(
+        self,
+        groups: Sequence[Sequence[int]],
+        measure: Callable[[Sequence[int]], Floats],
+        progress: Progress,
+    ) -> Floats:
+        """(n, k) what ``measure`` makes of the n items of all groups, (len(group), k) of each; a
+        part and so many units of progress a group."""
+
+        def framed(group: Sequence[int]) -> pd.DataFrame:
+            return pd.DataFrame(measure(group))
+
+        parts = [
+            self.part(f"{at:04d}", partial(framed, group), progress, len(group)).to_numpy()
+            for at, group in enumerate(groups)
+        ]
+        together = np.concatenate(parts)
+        together[np.concatenate(groups)] = together.copy()
+        return together
 
     def part(
         self, name: str, measure: Callable[[], pd.DataFrame], progress: Progress, units: int

@@ -13,7 +13,6 @@ over the heads, says whether importance goes with being a sink, or with not bein
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -113,7 +112,6 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
     encoded = [text.ids for text in encode_texts(reference.tokenizer, texts, longest)]
     heads = reference.heads
     plan = HeadPlan([[head] for head in heads], reference.device)
-    shares = np.full((len(encoded), len(heads)), np.nan)
     kept = KeptParts(run, NAME, str(reference.dtype), encoded)
 
     def on_first_token(group: Sequence[int]) -> Floats:
@@ -122,15 +120,13 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
         profiles = observe(reference, pad(batch, reference.device), lengths, plan)
         return profiles.observed[..., 0].cpu().numpy()
 
-    def measured(group: Sequence[int]) -> pd.DataFrame:
+    def measured(group: Sequence[int]) -> Floats:
         parts = in_halves(group, on_first_token, reference.device, lambda i: len(encoded[i]))
-        return pd.DataFrame(np.concatenate([own for _, own in parts]))
+        return np.concatenate([own for _, own in parts])
 
     with Progress(run, NAME, len(encoded), unit="samples") as progress:
         groups = group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS)
-        for at, group in enumerate(groups):
-            part = kept.part(f"{at:04d}", partial(measured, group), progress, len(group))
-            shares[group] = part.to_numpy()
+        shares = kept.by_groups(groups, measured, progress)
     usable = np.isfinite(shares).all(axis=1)
     if usable.sum() < 2:
         raise UserError("the model's attention is not finite on these samples")

@@ -26,12 +26,12 @@ from pydantic import Field
 from circuitseer_core import limits
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
+from circuitseer_core.detection.head_stability import bootstrap_sets
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import (
     HeadEstimates,
     expected_overlap,
     shared_tops,
-    top_of,
 )
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds, mean_tokens
@@ -77,7 +77,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     if not set(heads) <= set(estimates.heads):
         raise UserError("the chosen heads were not all measured on the whole probe")
     rng = np.random.default_rng(chosen.seed)
-    sets = [top_of(estimates.bootstrap(rng), len(heads)) for _ in range(chosen.bootstraps)]
+    sets = bootstrap_sets(estimates, len(heads), chosen.bootstraps, rng)
     table = _table(estimates, heads, np.bincount(np.concatenate(sets)) / len(sets))
     own = table.loc[table["chosen"], "probability"]
     again = expected_overlap(estimates, len(heads), seed=chosen.seed)

@@ -79,14 +79,17 @@ class Outcome(Record):
 
     def sentence(self, *, shares: bool = False) -> str:
         """ "Found: MEASURE +0.30 (95 % interval +0.21 to +0.39)"; ``shares``: as percentages."""
-        word = self.state.capitalize()
+        return f"{self.state.capitalize()}: {self.measured(shares=shares)}"
+
+    def measured(self, *, shares: bool = False) -> str:
+        """The same without the answer's word, for where that stands beside it."""
         if self.estimate is None or self.low is None or self.high is None:
-            return f"{word}: {self.measure} could not be measured."
+            return f"{self.measure} could not be measured."
         say = percent if shares else signed
         interval = f"{percent(self.level)} interval {say(self.low)} to {say(self.high)}"
         if self.correction and self.comparisons > 1:
             interval += f", {self.correction} over {self.comparisons} comparisons"
-        return f"{word}: {self.measure} {say(self.estimate)} ({interval})."
+        return f"{self.measure} {say(self.estimate)} ({interval})."
 
 
 class Plot(Record):

@@ -50,7 +50,7 @@ def columns_to_import(
         for name, value in row.items():
             values = seen.setdefault(name, _Values())
             if value is not None and value != "":
-                number = number_in(value) is not None
+                number = finite_number(value) is not None
                 values.numbers |= number
                 values.others |= not number
     asked = dict(_renamed(item) for item in columns)
@@ -95,7 +95,7 @@ def rows_of(files: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield row.where, row.record
 
 
-def number_in(value: Any) -> float | None:
+def finite_number(value: Any) -> float | None:
     """A finite number, or text that is one; None for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None

@@ -34,7 +34,7 @@ from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
 from circuitseer_core.runs.shard_columns import add_columns
 from circuitseer_core.runs.texts import pool_prompts
-from circuitseer_core.scoring.import_columns import columns_to_import, number_in, rows_of
+from circuitseer_core.scoring.import_columns import columns_to_import, finite_number, rows_of
 
 _RUN_ID = re.compile(r"circuitseer\d*_id")
 _EXAMPLES = 3
@@ -171,7 +171,7 @@ def _join(
             joined.unmatched.append(where)
         return
     for name, column in columns.items():
-        number = number_in(row.get(column))
+        number = finite_number(row.get(column))
         if number is None:
             joined.no_number += row.get(column) not in (None, "")
             continue

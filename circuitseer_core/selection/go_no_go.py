@@ -32,16 +32,20 @@ Decision = Literal["go", "no-go", "open"]
 
 @dataclass(frozen=True, slots=True)
 class GoNoGo:
-    """The answer for one selection, and the sentence that says why."""
+    """The answer for one selection, and why: the rest of a sentence that begins with it."""
 
     decision: Decision
-    sentence: str
+    why: str
+
+    @property
+    def sentence(self) -> str:
+        """The decision's word, and why."""
+        return f"{self.decision.capitalize()}: {self.why}"
 
     @property
     def reason(self) -> str:
-        """The sentence without the decision's word, for where that stands beside it."""
-        reason = self.sentence.partition(": ")[2]
-        return reason[:1].upper() + reason[1:]
+        """Why, as a sentence of its own, for where the decision stands beside it."""
+        return self.why[:1].upper() + self.why[1:]
 
 
 def measured(run: Run, settings: SelectionSettings, drawing: Drawing) -> Distinctness | None:
@@ -85,7 +89,7 @@ def go_no_go(run: Run, selection: SelectionRecord) -> GoNoGo:
     rivals = selection.distinct
     training = training_outcome(run, selection)
     if rivals is None:
-        text = "Open: this selection was drawn before rivals were measured; draw it again to know"
+        text = "this selection was drawn before rivals were measured; draw it again to know"
         return GoNoGo("open", f"{text}; {_training(training)}.")
     distinct = [rivals.length, rivals.heads]
     are_distinct = [
@@ -99,8 +103,7 @@ def go_no_go(run: Run, selection: SelectionRecord) -> GoNoGo:
         decision = "go"
     length = _rival(rivals.length, "a length-matched random one")
     heads = _rival(rivals.heads, "what random heads of the same layers would draw")
-    start = f"{decision.capitalize()}: this draw is {length}"
-    return GoNoGo(decision, f"{start}, and {heads}; {_training(training)}.")
+    return GoNoGo(decision, f"this draw is {length}, and {heads}; {_training(training)}.")
 
 
 def _rival(rival: Rival | None, name: str) -> str:

@@ -30,6 +30,14 @@ def run(runs_home: Path) -> Run:
     return synthetic(runs_home, shape=Shape(rows=200))
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[list[str]]]:
+    """The steps of every job that is asked for; none is started."""
+    asked: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: asked.append(steps))
+    return asked
+
+
 def test_every_experiment_has_a_card(run: Run) -> None:
     EXPERIMENTS["complexity"].run(run, bootstraps=50)
     select_run(run, SelectionSettings.of(name="new", fraction=0.2))
@@ -82,10 +90,8 @@ def test_every_card_says_what_it_takes_or_what_it_needs(run: Run) -> None:
 
 
 def test_a_click_starts_the_experiment_with_its_options(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, started: list[list[list[str]]]
 ) -> None:
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     page.text_input(key=f"option_length_count_{run.path}").set_value("<<")
     page.button(key="run_length").click()
@@ -99,11 +105,9 @@ def test_a_click_starts_the_experiment_with_its_options(
 
 
 def test_options_typed_for_one_run_are_not_those_of_another(
-    run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, runs_home: Path, started: list[list[list[str]]]
 ) -> None:
     other = synthetic(runs_home, "other", Shape(rows=200))
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     page.text_input(key=f"option_length_count_{run.path}").set_value("<<").run()
     into_view(page, "other")
@@ -131,11 +135,9 @@ def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.Monk
 
 
 def test_any_two_runs_can_be_compared(
-    run: Run, runs_home: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, runs_home: Path, started: list[list[list[str]]]
 ) -> None:
     other = synthetic(runs_home, "other", Shape(rows=200))
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     choice = page.selectbox(key=f"option_transfer_other_{run.path}")
     assert str(other.path) in choice.options

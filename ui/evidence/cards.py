@@ -107,7 +107,7 @@ def _result(run: Run, record: ExperimentRecord) -> None:
 
 def _measured(outcome: Outcome) -> str:
     """What the answer rests on, with its interval; the badge has the word for it."""
-    text = outcome.sentence(shares=outcome.measure.startswith("share ")).partition(": ")[2]
+    text = outcome.measured(shares=outcome.measure.startswith("share "))
     return f"{text[:1].upper()}{text[1:]}"
 
 
