@@ -71,14 +71,15 @@ format: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy
 
-test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
-	$(BIN)/python -m pytest
-
 # A file's tests stay with one worker, since they share what its fixtures made.
 WORKERS ?= 2
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+
+test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
+	$(PYTEST)
+
 test-fast: $(BASE) $(DEV) lint types
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile \
-	  -m "not browser and not model and not install"
+	$(PYTEST) -m "not browser and not model and not install"
 
 FUZZ ?= 12000
 fuzz: $(BASE) $(DEV)

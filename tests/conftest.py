@@ -6,7 +6,7 @@ import atexit
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # A test never asks a network for anything; these must be set before the libraries are imported.
@@ -28,6 +28,7 @@ hypothesis.settings.load_profile("suite")
 
 REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
 _browser_outcomes: dict[str, str] = {}
+_counts: list[str] = []
 
 # The key that seals jobs is the suite's own, in every process that it starts.
 _KEYS = Path(tempfile.mkdtemp(prefix="circuitseer-key-"))
@@ -60,21 +61,37 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     return install_wheel(tmp_path_factory.mktemp("installed"))
 
 
+@pytest.fixture
+def count(record_property: Callable[[str, object], None]) -> Callable[[str], None]:
+    """Say how much was tried, in a line at the end of the suite."""
+    return lambda line: record_property("count", line)
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember how each browser test ended."""
+    """Remember how each browser test ended, and what the tests counted."""
+    if report.when == "call":
+        _counts.extend(str(line) for name, line in report.user_properties if name == "count")
     if "browser" in report.keywords and (report.when == "call" or report.skipped):
         _browser_outcomes[report.nodeid] = report.outcome
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """With CIRCUITSEER_REQUIRE_BROWSER=1 a skipped (or missing) browser test fails the session."""
-    if REQUIRE_BROWSER and exitstatus == 0 and _browser_problem():
+    """With CIRCUITSEER_REQUIRE_BROWSER=1 a skipped (or missing) browser test fails the session.
+
+    Of several workers each sees its own tests alone: who started them counts.
+    """
+    counts = not hasattr(session.config, "workerinput")
+    if counts and REQUIRE_BROWSER and exitstatus == 0 and _browser_problem():
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Say why the session failed."""
+    """What was counted, and why the session failed."""
+    if _counts:
+        terminalreporter.section("counts")
+        for line in _counts:
+            terminalreporter.write_line(line)
     if REQUIRE_BROWSER and (problem := _browser_problem()):
         terminalreporter.write_line(f"CIRCUITSEER_REQUIRE_BROWSER=1: {problem}", red=True)
 

@@ -7,6 +7,16 @@ from collections.abc import Iterator
 import pytest
 from streamlit import config
 
+from tests.support.component_scan import scan_once
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_scan() -> Iterator[None]:
+    """Look for Streamlit's components once, not for every app that a test opens."""
+    with pytest.MonkeyPatch.context() as patch:
+        scan_once(patch)
+        yield
+
 
 @pytest.fixture
 def plain_errors() -> Iterator[None]:

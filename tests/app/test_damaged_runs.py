@@ -5,6 +5,7 @@ All ways on all pages: ``python -m tests.chaos.damaged_runs``.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_no_page_shows_an_exception_box(
-    whole: Path, runs_home: Path, capsys: pytest.CaptureFixture[str]
+    whole: Path, runs_home: Path, count: Callable[[str], None]
 ) -> None:
     every_nth = list(damages(whole))[::EVERY]
     pages = list(VIEWS)
@@ -35,8 +36,7 @@ def test_no_page_shows_an_exception_box(
         run = damaged_copy(whole, runs_home / RUN, file, kind)
         page = pages[number % len(pages)]
         raised += [f"{file}, {kind}, {page}: {box}" for box in boxes(shown(page, {}, run))]
-    with capsys.disabled():
-        print(f"\n{len(every_nth)} damaged runs, {len(raised)} exception boxes")
+    count(f"{len(every_nth)} damaged runs, {len(raised)} exception boxes")
     assert not raised
 
 

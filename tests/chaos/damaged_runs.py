@@ -26,6 +26,7 @@ import pytest
 from streamlit import config
 
 from tests.chaos.journal import Journal
+from tests.support.component_scan import scan_once
 from tests.support.damaged import damaged_copy, damages
 from tests.support.every_view import RUN, VIEWS, boxes, furnish, opened, shown_alone, whole_run
 from tests.support.synthetic import Shape, make_run
@@ -48,6 +49,7 @@ def main() -> None:
         patch.setenv("CIRCUITSEER_RUNS", str(home / "runs"))
         patch.setenv("CIRCUITSEER_KEY", str(home / "job.key"))
         config.set_option("client.showErrorDetails", "full")
+        scan_once(patch)
         (home / "whole").mkdir()
         whole = whole_run(home / "whole", rows=64)
         furnish(whole)

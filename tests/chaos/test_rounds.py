@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -15,12 +16,17 @@ from tests.support.synthetic import Shape, make_run
 
 
 def test_a_disturbed_selection_and_export_end_as_undisturbed_ones(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    count: Callable[[str], None],
 ) -> None:
     """These two take a second; detecting and scoring are killed in their own tests."""
     monkeypatch.setenv("CIRCUITSEER_KEY", str(tmp_path / "job.key"))
     monkeypatch.setattr(rounds, "can_mount", lambda home: False)
     assert rounds.rounds(tmp_path, 4, ["detect", "select", "export"]) == 0
+    for line in capsys.readouterr().out.splitlines():
+        count(line)
 
 
 def test_a_call_that_was_cut_off_goes_on_after_the_rounds_in_its_journal(

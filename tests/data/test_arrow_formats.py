@@ -7,6 +7,7 @@ import os
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pyarrow as pa
@@ -64,7 +65,7 @@ def test_decimal_ids_keep_every_digit(tmp_path: Path) -> None:
 
 
 def test_generated_files(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, count: Callable[[str], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(compression, "FREE_BYTES", 1 << 20)  # so that small bombs are bombs
     seen: Counter[str] = Counter()
@@ -79,11 +80,11 @@ def test_generated_files(
             shutil.rmtree(path)
         else:
             path.unlink()
-    with capsys.disabled():
-        refused = sum(n for what, n in seen.items() if what.endswith("told"))
-        print(f"\n{FILES:,} generated files: {FILES - refused:,} read, ", end="")
-        print(f"{refused:,} refused in a line, ")
-        print(f"{time.monotonic() - began:.0f} s; {dict(sorted(seen.items()))}")
+    refused = sum(n for what, n in seen.items() if what.endswith("told"))
+    count(
+        f"{FILES:,} generated files: {FILES - refused:,} read, {refused:,} refused in a line, "
+        f"{time.monotonic() - began:.0f} s; {dict(sorted(seen.items()))}"
+    )
     assert {what.split()[1] for what in seen} == {"told", "read"}
 
 
