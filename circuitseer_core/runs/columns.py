@@ -7,6 +7,11 @@ from collections.abc import Iterable
 DRAWS = 20
 """Random-head controls of every attention score: as many heads of the same layers, drawn anew."""
 
+ROW_GROUP = 4096
+"""Rows of a shard that are packed together. Of a million rows in groups of 512 every question takes
+three to five times as long (DuckDB reads every group's description); above 4,096 little is gained,
+and one row's texts and profile are unpacked with all those of its group."""
+
 SINK_SHARE = "sink_share"
 """Share of the score ``variance`` that the first token makes."""
 

@@ -16,9 +16,7 @@ import pyarrow.parquet as pq
 from circuitseer_core.aliases import Floats
 from circuitseer_core.checksums import require_whole, unsigned, write_table
 from circuitseer_core.files import atomic_path
-from circuitseer_core.runs.columns import score_columns
-
-_ROW_GROUP = 512
+from circuitseer_core.runs.columns import ROW_GROUP, score_columns
 
 
 def add_columns(
@@ -60,4 +58,4 @@ def _write(part: Path, columns: Mapping[str, Floats | None]) -> None:
         column = pa.array(values, mask=~np.isfinite(values), type=pa.float64())
         table = table.add_column(at, name, column)
     with atomic_path(part) as temporary:
-        write_table(temporary, table, row_group_size=_ROW_GROUP)
+        write_table(temporary, table, row_group_size=ROW_GROUP)

@@ -19,9 +19,9 @@ from circuitseer_core.checksums import checked_writer, is_damaged, is_whole, wri
 from circuitseer_core.data.sample import Reject
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import atomic_path
+from circuitseer_core.runs.columns import ROW_GROUP
 
 _METADATA = b"circuitseer"
-_ROW_GROUP = 512
 _REJECT_SCHEMA = pa.schema([(name, pa.string()) for name in ("id", "source", "reason")])
 
 
@@ -49,7 +49,7 @@ def write_part(folder: Path, table: pa.Table, note: Note) -> None:
     metadata = {_METADATA: json.dumps(asdict(note), ensure_ascii=False).encode()}
     folder.mkdir(parents=True, exist_ok=True)
     with atomic_path(part_path(folder, note.shard)) as temporary:
-        write_table(temporary, table.replace_schema_metadata(metadata), row_group_size=_ROW_GROUP)
+        write_table(temporary, table.replace_schema_metadata(metadata), row_group_size=ROW_GROUP)
 
 
 def read_note(path: Path) -> Note | None:

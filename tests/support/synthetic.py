@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.runs import ownership
+from circuitseer_core.runs.columns import ROW_GROUP
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -229,7 +230,8 @@ def _write_scores(path: Path, shape: Shape, rng: np.random.Generator) -> None:
     for part, start in enumerate(range(0, shape.rows, shape.rows_per_part)):
         count = min(shape.rows_per_part, shape.rows - start)
         table = _score_part(start, count, shape, stock, kept, control_every, rng)
-        pq.write_table(table, folder / f"part-{part:05d}.parquet", compression="zstd")
+        target = folder / f"part-{part:05d}.parquet"
+        pq.write_table(table, target, compression="zstd", row_group_size=ROW_GROUP)
     rejects = pd.DataFrame(
         {"id": ["source_00/bad"], "source": ["source_00"], "reason": ["the prompt is empty"]}
     )
