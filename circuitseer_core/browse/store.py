@@ -149,17 +149,26 @@ class ScoreStore:
         )
         return numbers.merge(texts, on="id", how="left", sort=False)
 
-    def texts_of(self, ids: Sequence[str], rows: Ints, snippet: int = 240) -> dict[str, str]:
-        """The first ``snippet`` characters of each sample's text, by id.
+    def texts_at(self, rows: Ints, snippet: int = 240) -> dict[str, str]:
+        """The first ``snippet`` characters of some rows' texts, by id.
 
-        ``rows``: their places in data order, which say in which shards to look.
+        Args:
+            rows: (n,) their places in data order.
+            snippet: characters of each.
         """
-        files = [str(self.parts[i]) for i in np.unique(np.searchsorted(self._ends, rows, "right"))]
-        frame = self.frame(
-            f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
-            f"WHERE {one_of('filename', files)} AND {one_of('id', ids)}"
-        )
-        return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
+        shards = np.searchsorted(self._ends, rows, "right")
+        starts = np.concatenate([[0], self._ends[:-1]])
+        texts: dict[str, str] = {}
+        # By place, since a list of ids has DuckDB unpack the texts of every row it passes.
+        for shard in np.unique(shards):
+            places = ", ".join(str(int(r)) for r in rows[shards == shard] - starts[shard])
+            frame = self.frame(
+                f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
+                f"WHERE filename = ? AND file_row_number IN ({places})",
+                [str(self.parts[shard])],
+            )
+            texts |= dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
+        return texts
 
     def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
@@ -279,7 +288,8 @@ class ScoreStore:
     def _define_view(self, texts: Mapping[str, HasText]) -> bool:
         listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"
         self._connection.execute(
-            f"CREATE VIEW stored AS SELECT * FROM read_parquet({listed}, filename = true)"
+            f"CREATE VIEW stored AS SELECT * FROM "
+            f"read_parquet({listed}, filename = true, file_row_number = true)"
         )
         own = self._one("SELECT prompt IS NOT NULL OR response IS NOT NULL FROM stored LIMIT 1")
         if (own is not None and own[0]) or not texts:

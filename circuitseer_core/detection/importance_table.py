@@ -115,7 +115,7 @@ def delta_matrix(folder: Path, set_name: str = "probe") -> tuple[pd.Index, list[
     row, ids = pd.factorize(rows["id"], sort=True)
     layer, head = (rows[name].to_numpy(dtype=np.int64) for name in ("layer", "head"))
     width = int(head.max(initial=0)) + 1
-    cells, column = np.unique(layer * width + head, return_inverse=True)
+    column, cells = pd.factorize(layer * width + head, sort=True)  # np.unique sorts every row
     values = np.full((len(ids), len(cells)), np.nan)
     values[row, column] = rows["delta_loss"].to_numpy()
     return pd.Index(ids), [(int(c) // width, int(c) % width) for c in cells], values

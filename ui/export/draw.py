@@ -333,7 +333,7 @@ def _head(store: ScoreStore, drawn: Drawing, scorer: str) -> pd.DataFrame:
     """The first rows of a draw: order, id, source, tokens, score, rank (of the score), text."""
     chosen = drawn.chosen[:_HEAD]
     ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
-    texts = store.texts_of(ids, drawn.rows[:_HEAD])
+    texts = store.texts_at(drawn.rows[:_HEAD])
     names = np.array(drawn.pool.names, dtype=object)
     return pd.DataFrame(
         {
