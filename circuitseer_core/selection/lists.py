@@ -20,7 +20,7 @@ from circuitseer_core.checksums import require_whole
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
 from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.remote import is_address
-from circuitseer_core.data.specs import format_of, open_spec
+from circuitseer_core.data.specs import format_of, is_remote, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
@@ -97,10 +97,8 @@ def read_list(entries: Sequence[str]) -> NameList:
     read: list[ListEntry] = []
     for entry in entries:
         path = user_path(entry)
-        known = format_of(path) is not None
-        remote = entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
-        if not (remote or os.path.exists(path)):  # an id may be longer than any path
-            if known or path.suffix.lower() == ".txt":
+        if not (_is_fetched(entry) or os.path.exists(path)):  # an id may be longer than any path
+            if format_of(path) is not None or path.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
             read.append(ListEntry(entry, frozenset({entry}), is_id=True))
             continue
@@ -114,6 +112,18 @@ def read_list(entries: Sequence[str]) -> NameList:
         names = (frozenset(ids), frozenset(texts))
         read.append(ListEntry(entry, *names, sha256=sha256, by_text=frozenset(by_text)))
     return NameList.of(read)
+
+
+def remote_entries(settings: SelectionSettings) -> tuple[str, ...]:
+    """The settings' lists and benchmarks that do not lie on this machine: reading fetches them."""
+    named = [entry for entry in (*settings.exclude, *settings.include) if _is_fetched(entry)]
+    return tuple(dict.fromkeys([*named, *filter(is_remote, settings.decontaminate)]))
+
+
+def _is_fetched(entry: str) -> bool:
+    """Whether an entry of a list is a dataset elsewhere; an address of no known format is an id."""
+    known = format_of(user_path(entry)) is not None
+    return entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
 
 
 @dataclass(frozen=True, slots=True)
