@@ -84,7 +84,7 @@ def validate(
     from circuitseer_core.experiments import ALL, EXPERIMENTS, experiment_of, parse_options
     from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.runs.folder import Run
-    from circuitseer_core.runs.progress import Progress
+    from circuitseer_core.runs.progress import announced
 
     if experiment == "list":
         for name, entry in EXPERIMENTS.items():
@@ -112,9 +112,8 @@ def validate(
             tell(lambda: Outcome(facts, []))
             return
         known = experiment_of(experiment)
-        with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
+        with announced(opened, experiment, "Reading and computing"):
             result = known.run(opened, **options)
-            progress.advance(1)
         tell(lambda: _validated(opened, experiment, result))
 
 

@@ -31,6 +31,9 @@ CPU_TOKENS_PARAMETERS = 650 * 135e6
 FORWARDS_PER_EVALUATION = 0.5
 """Replay runs the layers from the ablated one on: half of them on average."""
 
+NOISE_PAIRS, NOISE_SAMPLES = 16, 8
+"""Loss changes that are repeated for the noise floor, and the samples that they are of."""
+
 TOKENS_PER_SAMPLE = 150
 """A typical worked problem with its solution; only used where nothing was measured."""
 
@@ -125,7 +128,7 @@ def detect_cost(
     words = f"{count(number, 'evaluation')} (a head ablated on a sample)"
     if criterion == "loss":
         words += f" after the clean losses of {count(clean, 'candidate')} at most"
-    work = _work(number, clean + probe_size * (sets - 1))
+    work = _work(number, clean + probe_size * (sets - 1) + noise_passes(probe_size))
     if pass_seconds is not None:
         return Estimate(words, work * FORWARDS_PER_EVALUATION * pass_seconds, "here", number)
     for run in runs:
@@ -137,6 +140,11 @@ def detect_cost(
     tokens = work * TOKENS_PER_SAMPLE * FORWARDS_PER_EVALUATION
     seconds = tokens * size.parameters / CPU_TOKENS_PARAMETERS
     return Estimate(words, seconds, "guess", number)
+
+
+def noise_passes(samples: int) -> float:
+    """The noise floor in clean passes of one sample: of twice the precision, at twice the time."""
+    return 2 * (min(NOISE_SAMPLES, samples) + NOISE_PAIRS * FORWARDS_PER_EVALUATION)
 
 
 def _work(evaluations: int, clean: int) -> float:
@@ -155,7 +163,8 @@ def _measured(run: Run, model: str) -> float | None:
     if (settings.probe_criterion or "loss") == "loss":
         seen = detection.probe_pool_seen or probe
         clean = max(probe, min(settings.probe_pool or seen, seen))
-    return seconds / _work(count, clean + (probe if settings.contrast else 0))
+    further = (probe if settings.contrast else 0) + noise_passes(probe)
+    return seconds / _work(count, clean + further)
 
 
 def _from_config(config: dict[str, Any]) -> ModelSize | None:
@@ -171,9 +180,21 @@ def _from_config(config: dict[str, Any]) -> ModelSize | None:
 
 
 def seconds_ahead(
-    settings: DetectSettings, reference: ReferenceModel, candidates: int
+    settings: DetectSettings, reference: ReferenceModel, candidates: int, of: str
 ) -> Callable[[float], float]:
-    """Seconds that the ablations will take, from the rate of clean passes a second."""
+    """Seconds that are still to come while the clean losses of a set, ``of``, are taken.
+
+    From the rate of clean passes a second: the ablations on all sets, the noise floor, and after
+    the probe the contrast's own clean losses.
+    """
     size = min(settings.probe_size, candidates)
-    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
-    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
+    sets = 1 + bool(settings.contrast)
+    passes = evaluations(size, len(reference.heads), settings.mode) * sets * FORWARDS_PER_EVALUATION
+    passes += noise_passes(size) + (size * (sets - 1) if of == "probe" else 0)
+    return lambda rate: passes / rate
+
+
+def noise_ahead(samples: int, devices: int) -> Callable[[float], float]:
+    """Seconds of the noise floor, which one device measures, from evaluations a second of all."""
+    evaluations = noise_passes(samples) / FORWARDS_PER_EVALUATION
+    return lambda rate: evaluations * max(1, devices) / rate

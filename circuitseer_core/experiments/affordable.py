@@ -58,11 +58,14 @@ def run_affordable(
     chosen = Options.of(**options)
     spent, done, left = 0.0, [], []
     planned = _planned(run, EXPERIMENTS.values())
-    with Progress(run, "validate all", len(planned), unit="experiments") as progress:
+    with Progress(
+        run, "validate all", len(planned), unit="experiments", phase="Experiments"
+    ) as progress:
         for experiment, seconds in planned:
             why = _reason(run, experiment, seconds, spent, chosen)
             if why is None:
-                progress.advance(0, experiment.name)
+                progress.begin(f"Experiment {experiment.name}")
+                progress.say(experiment.name)
                 try:
                     result = experiment.run(run)
                     done.append(result)

@@ -18,6 +18,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import announce
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import Encoded
@@ -40,6 +41,7 @@ def run_model(run: Run, dtype: str, device: str) -> ReferenceModel:
     """
     from circuitseer_core.model.loading import load_run_model
 
+    announce(run, "validate", "Loading the model")
     return load_run_model(run.model, run.model.dtype if dtype == "run" else dtype, device)
 
 

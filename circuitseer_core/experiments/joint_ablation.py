@@ -33,7 +33,7 @@ from circuitseer_core.experiments.experiment import (
     ModelDevice,
 )
 from circuitseer_core.experiments.head_sets import BEST, CLEAN, SAME, HeadSet, SetMeasurements
-from circuitseer_core.experiments.held_out import Words, held_out, of_data
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -83,9 +83,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
-    from circuitseer_core.model.loading import load_run_model
-
-    reference = load_run_model(run.model, run.model.dtype, chosen.device)
+    reference = run_model(run, "run", chosen.device)
     samples = _samples(run, reference, chosen)
     losses = _losses(run, reference, samples, [heads, *controls], chosen.further)
     controls = controls[: len(losses) - 2]
@@ -160,7 +158,7 @@ def _losses(
     first, further = named[: 1 + FIRST_DRAWS], named[1 + FIRST_DRAWS :]
     few = samples[:some] if further else []
     total = len(samples) * (1 + len(first)) + len(few) * len(further)
-    with Progress(run, NAME, total, unit="set x sample") as progress:
+    with Progress(run, NAME, total, unit="set x sample", phase="Ablating sets") as progress:
         losses = SetMeasurements(run, reference, NAME, [clean, *first]).losses(samples, progress)
         if not few:
             return losses

@@ -82,7 +82,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         from circuitseer_core.training.study import Study
 
         study = Study(study.folder, settings, run.model)
-        with Progress(run, "training", 1, unit="steps") as progress:
+        with Progress(run, "training", 0, unit="steps", phase="Loading the model") as progress:
             record = study.run(progress)
     tables = study.results()
     if chosen.reference not in tables:

@@ -31,6 +31,7 @@ from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress, begin_step
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
 from circuitseer_core.runs.shard_columns import add_columns
 from circuitseer_core.runs.texts import pool_prompts
@@ -38,6 +39,8 @@ from circuitseer_core.scoring.import_columns import columns_to_import, finite_nu
 
 _RUN_ID = re.compile(r"circuitseer\d*_id")
 _EXAMPLES = 3
+IMPORT_STEPS = 3
+"""Steps that a join tells of while it is made."""
 
 
 class ImportSettings(BaseModel):
@@ -76,7 +79,7 @@ class _Joined:
 
 
 def import_scores(
-    run: Run, files: Sequence[str], settings: ImportSettings
+    run: Run, files: Sequence[str], settings: ImportSettings, progress: Progress | None = None
 ) -> tuple[ImportedScores, list[str]]:
     """Join the scores in ``files`` to a scoring; returns the record and what to tell a person.
 
@@ -97,6 +100,7 @@ def import_scores(
         {name: np.full(n, np.nan) for name in columns},
         {name: np.zeros(n, dtype=bool) for name in columns},
     )
+    begin_step(progress, "Joining rows")
     for where, row in rows_of(files):
         _join(joined, pool, where, row, columns, settings)
     if not joined.by_id + joined.by_prompt:
@@ -112,6 +116,7 @@ def import_scores(
             known = np.isfinite(values)
             values[known] = (rankdata(values[known]) - 0.5) / max(1, int(known.sum()))
     record = _record(joined, files, settings, columns, run)
+    begin_step(progress, "Writing the columns")
     _write(run, scoring, settings.scores, joined.values, record)
     return record, _summary(record, joined, n)
 

@@ -68,10 +68,12 @@ class Study(StudyPlan):
         missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
         rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
-        progress.resize(len(rates) * short + len(missing) * record.steps)
         if not self.path_of(UNTRAINED).is_file():
+            progress.begin("Judging the untrained model")
             progress.say("before training")
             write_parquet(self.path_of(UNTRAINED), work.judge(reference))
+        progress.resize(len(rates) * short + len(missing) * record.steps)
+        progress.begin("Training")
         record = work.choose_rate(record, rates, short)
         for trial in missing:
             record = work.train(record, trial)

@@ -42,5 +42,5 @@ def upload(run: Run) -> None:
 
 
 def checked(run: Run, files: list[Any]) -> VerifyResult:
-    """Verify uploads (``name``, ``getvalue()``). Raises UserError where they are no whole export."""
+    """Verify uploads (``name``, ``getvalue()``). UserError where they are no whole export."""
     return verify_uploaded([(file.name, file.getvalue()) for file in files], run.path)
