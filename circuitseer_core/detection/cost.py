@@ -18,6 +18,7 @@ from circuitseer_core.detection.heads import SHARE, head_count
 from circuitseer_core.detection.racing import cost, schedule
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, duration
 
@@ -50,7 +51,7 @@ class ModelSize:
 How = Literal["here", "before", "guess"]
 _SOURCES: dict[How, str] = {
     "here": "by a short measurement",
-    "before": "as measured in an earlier run",
+    "before": "as measured in an earlier run on this machine",
     "guess": "a guess for 2 CPU cores",
 }
 
@@ -114,13 +115,17 @@ def detect_cost(
     probe_pool: int = 0,
     criterion: str = "loss",
     pass_seconds: float | None = None,
+    device: str = "auto",
+    devices: str | None = None,
+    dtype: str = "auto",
 ) -> Estimate:
     """What detection with these settings takes, the clean losses of its candidates included.
 
     Args:
         probe_pool: how many candidates are run first where the probe is chosen by loss.
         pass_seconds: of a clean pass of one sample, where that was measured; else what ``runs``
-            know of the model, else a guess by its size.
+            that were made here know of the model on the same ``device`` (or ``devices``) in the
+            same ``dtype``, else a guess by its size.
     """
     sets = 2 if contrast else 1  # the contrast set runs the same rounds on as many samples
     number = evaluations(probe_size, size.heads, mode) * sets
@@ -132,7 +137,8 @@ def detect_cost(
     if pass_seconds is not None:
         return Estimate(words, work * FORWARDS_PER_EVALUATION * pass_seconds, "here", number)
     for run in runs:
-        rate = _measured(run, model)
+        alike = _ran_like(run, device, devices, dtype)
+        rate = _measured(run, model) if alike else None
         if rate is not None:
             return Estimate(words, work * rate, "before", number)
     if not size.parameters:
@@ -150,6 +156,22 @@ def noise_passes(samples: int) -> float:
 def _work(evaluations: int, clean: int) -> float:
     """Evaluations, and clean passes as the evaluations that take as long."""
     return evaluations + clean / FORWARDS_PER_EVALUATION
+
+
+def _ran_like(run: Run, device: str, devices: str | None, dtype: str) -> bool:
+    """Whether a detection was made on this machine, where and in the numbers that are asked for.
+
+    What was left to the machine then would be decided alike now.
+    """
+    settings, model = run.detection.settings, run.record.model
+    if settings is None or model is None or not ownership.is_made_here(run.path):
+        return False
+    asked = settings.to_json()
+    return (
+        asked.get("devices") == devices
+        and device in (asked.get("device", "auto"), model.device)
+        and dtype in (asked.get("dtype", "auto"), model.dtype)
+    )
 
 
 def _measured(run: Run, model: str) -> float | None:
