@@ -74,9 +74,7 @@ def build_arms(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # before the work, not after the first arm
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
-    with Progress(
-        run, "arms", len(plan), unit="arms", show=show, phase="Drawing the arms"
-    ) as progress:
+    with Progress(run, "arms", len(plan), unit="arms", phase="Arms", show=show) as progress:
         records = []
         for arm in plan:
             progress.say(arm.label)

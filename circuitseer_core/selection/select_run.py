@@ -97,11 +97,7 @@ def select_run(
             tokens=int(frame["tokens"].sum()),
         ),
         prompts_compared=everyone.prompt is not None,
-        lists=ListsRecord(
-            sha256=lists_hash(lists),
-            rows=len(lists),
-            files=named.files(everyone),
-        ),
+        lists=ListsRecord(sha256=lists_hash(lists), rows=len(lists), files=named.files(everyone)),
         removals=removals_record(removed, rules.contamination, everyone.near),
         lengths=target,
         clusters=clusters_drawn_by(run, settings),
