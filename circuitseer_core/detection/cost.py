@@ -153,7 +153,7 @@ def noise_passes(samples: int) -> float:
     return 2 * (min(NOISE_SAMPLES, samples) + NOISE_PAIRS * FORWARDS_PER_EVALUATION)
 
 
-def _work(evaluations: int, clean: int) -> float:
+def _work(evaluations: int, clean: float) -> float:
     """Evaluations, and clean passes as the evaluations that take as long."""
     return evaluations + clean / FORWARDS_PER_EVALUATION
 

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import PATIENCE_MS, start_server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, faults, fill, rest
 from tests.support.fake_hub import FakeHub, serving
 from tests.support.slow_machine import slow_page, slowed
 from tests.support.synthetic import Shape, make_run
@@ -80,6 +80,7 @@ def test_lists_benchmarks_and_near_duplicates_to_a_push(
 
     click(page, "Push to the Hub")
     fill(page, "Dataset repository", "me/subset")
+    assert not faults(page), "with a popover open"
     assert not hub.repos, "nothing leaves before the button is pressed"
     click(page, "Push these files")
     expect(page.get_by_text("Pushed to https://huggingface.co/datasets/me/subset")).to_be_visible()

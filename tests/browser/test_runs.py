@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, faults, fill, rest
 
 SLOW = """
 import json, os, sys, time
@@ -66,8 +66,9 @@ def test_a_job_is_seen_and_stopped_from_another_runs_page(page: Page, slow_job: 
     strip = page.locator(f".st-key-card_strip_{slow_job.name}")
     expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
     expect(strip).to_contain_text("Detect heads (1 of 2)")
-    expect(strip).to_contain_text("left")
+    expect(strip).to_contain_text("left in this step")
     rest(page)
+    assert not faults(page)
     page.get_by_role("link", name="Export").click()
     expect(page.get_by_role("heading", name="Export", exact=True)).to_be_visible()
     expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
