@@ -195,19 +195,20 @@ def validate(
         options: of the experiment; a run (``other=``) or several (``others=[…]``) may be given as
             folders or opened.
 
-    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them.
+    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them, whose
+    ``left_out`` says what was not run (``name``, ``why``, ``seconds``).
 
     Raises:
         UserError: no such experiment or option, or a stage that it needs has not been run.
     """
     from circuitseer_core.experiments import ALL, experiment_of
-    from circuitseer_core.experiments.affordable import run_affordable
+    from circuitseer_core.experiments.affordable import Afforded, run_affordable
     from circuitseer_core.experiments.experiment import plain_option
 
     opened = Run.open(place(run))
     plain = {name: plain_option(value) for name, value in options.items()}
     if experiment == ALL:
-        return run_affordable(opened, **plain)[0]
+        return Afforded(*run_affordable(opened, **plain))
     return experiment_of(experiment).run(opened, **plain)
 
 

@@ -84,7 +84,6 @@ def validate(
     from circuitseer_core.experiments import ALL, EXPERIMENTS, experiment_of, parse_options
     from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.runs.folder import Run
-    from circuitseer_core.runs.progress import Progress
 
     if experiment == "list":
         for name, entry in EXPERIMENTS.items():
@@ -111,10 +110,7 @@ def validate(
             }
             tell(lambda: Outcome(facts, []))
             return
-        known = experiment_of(experiment)
-        with Progress(opened, experiment, 1, unit="experiments", show=False) as progress:
-            result = known.run(opened, **options)
-            progress.advance(1)
+        result = experiment_of(experiment).run(opened, **options)
         tell(lambda: _validated(opened, experiment, result))
 
 
@@ -127,6 +123,7 @@ def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
 def _facts_of(experiment: str, result: ExperimentResult) -> dict[str, Any]:
     return {
         "experiment": experiment,
+        "name": result.name,
         "title": result.title,
         "verdict": result.verdict,
         "numbers": result.numbers,

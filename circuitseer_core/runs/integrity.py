@@ -26,7 +26,7 @@ _TABLES = (
     ("scores/*/rejects.parquet", "score --run {run} --name {folder} writes it again"),
     ("selections/*/*.parquet", "select --run {run} --name {folder} draws it again"),
     ("calibrations/*/*.parquet", "calibrate --run {run} --name {folder} fits it again"),
-    ("experiments/*.parquet", "validate --run {run} {stem} computes it again"),
+    ("experiments/*.parquet", "validate --run {run} computes {stem} again"),
     ("experiments/*/*.parquet", "the experiment measures this part again when it is next run"),
 )
 """Pattern of files, and what to do about a damaged one; of two that fit the first counts."""
@@ -46,7 +46,7 @@ _RECORDS: tuple[tuple[str, type[Record], str], ...] = (
         "calibrate --run {run} --name {folder} fits it again",
     ),
     ("scores/*/clusters/clusters.json", ClusterRecord, "the command cluster makes it again"),
-    ("experiments/*.json", ExperimentRecord, "validate --run {run} {stem} computes it again"),
+    ("experiments/*.json", ExperimentRecord, "validate --run {run} computes {stem} again"),
 )  # fmt: skip
 """Pattern of files, what they hold, and what to do about one that cannot be read."""
 

@@ -36,6 +36,16 @@ def holding(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
+@contextmanager
+def occupied(run: Run) -> Iterator[int]:
+    """Hold the run and sign with this process's id, nothing on record: for what adds to a run and
+    is no stage of it (experiments, arms). Gives the lock; raises UserError as :func:`holding`."""
+    with holding(run.path) as handle:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield handle
+
+
 def is_at_work(path: Path) -> bool:
     """Whether a stage is at work in the run folder ``path``; one that was killed is not."""
     try:
@@ -71,10 +81,8 @@ def working(
     stays so where a stage refuses its options or its input. ``discard_empty`` removes a run that
     holds nothing when the stage ends.
     """
-    with holding(run.path) as handle:
+    with occupied(run):
         try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             sweep(run.path, inside=True)
             run.reload()
             with _on_record(run, stage, command):

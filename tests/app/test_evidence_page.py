@@ -130,8 +130,10 @@ def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.Monk
         return original(*args, data=data, **more)
 
     monkeypatch.setattr("ui.evidence.running.st.download_button", button)
-    open_page("evidence", "made", scoring="answers")
+    page = open_page("evidence", "made", scoring="answers")
     assert kept[-1]() == "" and asked == ["answers"]
+    field = page.text_input(key=f"option_length_scores_{run.path}_answers")
+    assert field.value == "answers", "experiments are asked of it, too"
 
 
 def test_any_two_runs_can_be_compared(

@@ -16,7 +16,7 @@ from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import duration
-from ui.evidence.running import start
+from ui.evidence.running import other_scoring, start
 from ui.shell import run_keys, run_path
 from ui.widgets import wishes
 from ui.widgets.charts import show_figure, theme
@@ -36,17 +36,19 @@ _DONE, _OPEN = "Answered", "Not asked yet"
 
 
 def sections(run: Run) -> dict[str, list[str]]:
-    """Names of experiments: those with a result first, newest first, then those never run."""
+    """Names of results, newest first, then of experiments without any."""
     kept = sorted(saved_results(run), key=lambda record: record.finished or "", reverse=True)
+    answered = {record.of for record in kept}
     done = [record.name for record in kept]
-    rest = [name for name in EXPERIMENTS if name not in done]
+    rest = [name for name in EXPERIMENTS if name not in answered]
     return {title: names for title, names in ((_DONE, done), (_OPEN, rest)) if names}
 
 
 def card(run: Run, name: str, can_run: bool) -> None:
-    """The card of one experiment; ``can_run``: whether a job may be started now."""
+    """The card of one result, or of an experiment that has none; ``can_run``: whether a job may be
+    started now."""
     record = next((one for one in saved_results(run) if one.name == name), None)
-    experiment = EXPERIMENTS.get(name)
+    experiment = EXPERIMENTS.get(record.of if record else name)
     with st.container(border=True, key=f"card_evidence_{name}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             question = record.title if record else _question(experiment)
@@ -57,6 +59,8 @@ def card(run: Run, name: str, can_run: bool) -> None:
             elif record:
                 describes = experiment is not None and experiment.describes
                 st.badge("Description" if describes else "No verdict", color="gray")
+            if record and record.name != record.of:
+                st.caption(literal(record.name), width="content")
         if record and record.outcome:
             st.caption(prose(_measured(record.outcome)))
         elif record:
@@ -129,7 +133,7 @@ def _again(
     run: Run, experiment: Experiment, record: ExperimentRecord | None, can_run: bool
 ) -> None:
     """The button that runs it, its options, and about how long it takes."""
-    name = experiment.name
+    name = record.name if record else experiment.name
     with st.container(horizontal=True, vertical_alignment="center", key=f"again_{name}"):
         st.button(
             "Run again" if record else "Run",
@@ -143,7 +147,7 @@ def _again(
             options = _options(run, experiment, record)
         st.caption(literal(_about(run, experiment, record, options)), width="content")
     if wishes.granted(f"run_{name}"):
-        start(run, name, options)
+        start(run, experiment.name, options)
         st.rerun()
 
 
@@ -152,13 +156,16 @@ def _options(run: Run, experiment: Experiment, record: ExperimentRecord | None) 
     stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
-        key = f"option_{experiment.name}_{option}_{run.path}"
+        key = f"option_{record.name if record else experiment.name}_{option}_{run.path}"
         hint = "needed" if field.is_required() else default_words(field)
         label, about = option.replace("_", " "), literal(field.description or "")
         if experiment.needs_other and option in _OTHERS:
             value = _runs(label, about, key, several=option == "others")
         else:
             before = str(stored[option]) if option in stored else ""
+            if record is None and option == "scores":
+                before = other_scoring(run)
+                key = f"{key}_{before}"  # the field of another scoring in view is another one
             value = st.text_input(
                 label, before, placeholder=hint, key=key, help=about, persist_state="session"
             )
@@ -188,7 +195,7 @@ def _about(
     parts = ["time not known" if seconds is None else f"about {duration(_coarse(seconds))}"]
     if experiment.needs_model:
         parts.append("loads the model")
-    if experiment.needs_other and not (_OTHERS & set(options)):
+    if experiment.lacks_other(run) and not (_OTHERS & set(options)):
         parts.append("choose the other run under Options")
     if record is not None:
         parts.append(f"last run {ago(record.finished)}")
