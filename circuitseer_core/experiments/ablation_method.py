@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.detection.settings import ABLATIONS
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 NAME = "ablation-method"
 FIRST = "uniform"
-RELEVANT = 0.3
-"""A rank correlation of maps that would matter."""
 
 
 class Options(MapOptions):
@@ -176,7 +175,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         worst["spearman"],
         worst["spearman_low"],
         worst["spearman_high"],
-        relevant=RELEVANT,
+        relevant=limits.MAPS,
         comparisons=len(methods),
         correction=HOLM if len(methods) > 1 else None,
     )
