@@ -105,24 +105,24 @@ def validate(
             facts = {
                 "command": "validate",
                 "run": str(opened.path),
-                "done": [_facts_of(result.name, result) for result in done],
+                "done": [_facts_of(result) for result in done],
                 "left_out": [asdict(one) for one in left_out],
             }
             tell(lambda: Outcome(facts, []))
             return
         result = experiment_of(experiment).run(opened, **options)
-        tell(lambda: _validated(opened, experiment, result))
+        tell(lambda: _validated(opened, result))
 
 
-def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
-    facts = {"command": "validate", "run": str(run.path), **_facts_of(experiment, result)}
+def _validated(run: Run, result: ExperimentResult) -> Outcome:
+    facts = {"command": "validate", "run": str(run.path), **_facts_of(result)}
     words = f"{result.title}\n{result.verdict}\n"
     return Outcome(facts, [words, result.table.to_string(index=False)])
 
 
-def _facts_of(experiment: str, result: ExperimentResult) -> dict[str, Any]:
+def _facts_of(result: ExperimentResult) -> dict[str, Any]:
     return {
-        "experiment": experiment,
+        "experiment": result.experiment or result.name,
         "name": result.name,
         "title": result.title,
         "verdict": result.verdict,

@@ -116,6 +116,7 @@ class ExperimentResult:
         table: the details, a row a case.
         outcome: the answer for programs, with its interval; None where it only describes.
         plots: how the table is drawn.
+        experiment: whose result this is, where it has a name of its own.
     """
 
     name: str
@@ -125,23 +126,15 @@ class ExperimentResult:
     table: pd.DataFrame
     outcome: Outcome | None = None
     plots: tuple[Plot, ...] = ()
+    experiment: str | None = None
 
-    def save(
-        self,
-        run: Run,
-        options: dict[str, Any],
-        seconds: float | None = None,
-        experiment: str | None = None,
-    ) -> None:
-        """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically).
-
-        ``experiment``: whose result this is, where it has a name of its own.
-        """
+    def save(self, run: Run, options: dict[str, Any], seconds: float | None = None) -> None:
+        """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically)."""
         folder = run.path / FOLDER
         write_parquet(folder / f"{self.name}.parquet", self.table)
         entry = ExperimentRecord(
             name=self.name,
-            experiment=experiment,
+            experiment=self.experiment,
             title=self.title,
             verdict=self.verdict,
             numbers=jsonable(self.numbers),
@@ -230,8 +223,8 @@ class Experiment:
         began = time.monotonic()
         name = self.result_name(run, **options)
         result: ExperimentResult = importlib.import_module(self.module).run(run, **options)
-        result = replace(result, name=name)
-        result.save(run, options, time.monotonic() - began, self.name)
+        result = replace(result, name=name, experiment=self.name)
+        result.save(run, options, time.monotonic() - began)
         return result
 
     def result_name(self, run: Run, **options: Any) -> str:

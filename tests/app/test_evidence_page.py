@@ -40,6 +40,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[list[str]]]:
 
 def test_every_experiment_has_a_card(run: Run) -> None:
     EXPERIMENTS["complexity"].run(run, bootstraps=50)
+    EXPERIMENTS["length"].run(run)
+    EXPERIMENTS["length"].run(run, name="length-mine")
     select_run(run, SelectionSettings.of(name="new", fraction=0.2))
     page = open_page("evidence", "made")
     shown = texts(page)
@@ -48,7 +50,9 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     assert kept.outcome is not None and kept.outcome.low is not None
     assert literal(f"interval {signed(kept.outcome.low)} to") in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
-    assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
+    cards = [*EXPERIMENTS, "length-mine"]
+    assert {button.key for button in page.button} >= {f"run_{name}" for name in cards}
+    assert "length-mine" in shown
     assert prose(go_no_go(run, run.selection("new")).reason) in shown
 
 
