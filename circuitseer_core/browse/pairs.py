@@ -6,13 +6,12 @@ longer. Here the two may differ in length by a tenth at most.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from circuitseer_core.browse.filters import FINITE, Filter, quoted
+from circuitseer_core.browse.filters import Filter, quoted, with_score
 from circuitseer_core.browse.store import ScoreStore
 
 TOLERANCE = 0.1
@@ -28,7 +27,7 @@ def matched_pairs(
     score of the same source whose token count is within ``TOLERANCE``. A sample without a
     lower-scoring partner is left out.
     """
-    where, values = store.where(_with_score(rows, scorer))
+    where, values = store.where(with_score(rows, scorer))
     name = quoted(scorer)
     return store.frame(
         f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score "
@@ -56,10 +55,11 @@ def matched_sets(
     leave long high samples without a partner.
 
     Returns:
-        high, low, high_score, low_score, high_place, low_place (percentiles, 0 to 100); fewer
-        rows than ``count`` where no more match.
+        high, low, high_score, low_score, high_place, low_place (percentiles among all rows, 0 to
+        100: the share of the others with a lower score); fewer rows than ``count`` where no more
+        match.
     """
-    where, values = store.where(_with_score(rows, scorer))
+    where, values = store.where(with_score(rows, scorer))
     most = 2 * int(count) + 1  # so many may be taken before, as partners or as high samples
     name = quoted(scorer)
     # Aggregates find each band's ends first: ranking all rows takes ten times as long.
@@ -75,6 +75,7 @@ def matched_sets(
         f"WHERE from_top <= {most} OR from_bottom <= {most}",
         values,
     )
+    where, values = store.where(with_score(Filter(), scorer))  # a percentile is of all rows
     every = np.sort(
         store.frame(f"SELECT {name} FROM samples WHERE {where}", values).to_numpy()[:, 0]
     )
@@ -135,7 +136,7 @@ def partner(
     if own.empty or pd.isna(own["score"].iloc[0]):
         return None
     source, tokens, score = own.iloc[0]
-    where, values = store.where(_with_score(rows or Filter(), scorer))
+    where, values = store.where(with_score(rows or Filter(), scorer))
     nearest = store.frame(
         f"SELECT id FROM samples WHERE {where} AND source = ? AND id <> ? "
         f"AND n_tokens BETWEEN ? AND ? ORDER BY abs({name} - ?) DESC, id LIMIT 1",
@@ -149,7 +150,3 @@ def partner(
         ],
     )
     return None if nearest.empty else str(nearest["id"].iloc[0])
-
-
-def _with_score(rows: Filter, scorer: str) -> Filter:
-    return replace(rows, scores=(*rows.scores, (scorer, FINITE)))
