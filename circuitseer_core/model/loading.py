@@ -179,17 +179,20 @@ def load_model(
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
 
 
-def load_tokenizer(spec: str, revision: str | None = None) -> tuple[Any, int]:
+def load_tokenizer(
+    spec: str, revision: str | None = None, *, offline: bool = False
+) -> tuple[Any, int]:
     """The tokenizer of a model alone, and the model's positions.
+
+    ``offline``: only from this machine, whatever the Hub may have.
 
     Raises UserError where there is no such model, or its tokenizer is not a fast one.
     """
     source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    options: dict[str, Any] = {"revision": revision, "local_files_only": offline}
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except _BROKEN as error:
         raise UserError(f"the tokenizer of {spec!r} cannot be loaded: {one_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):

@@ -25,6 +25,7 @@ from circuitseer_core.runs.stage import holding
 from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
+from tests.support.tiny_models import save_tiny
 from ui.runs import data_input
 
 
@@ -63,6 +64,13 @@ def test_the_preview_shows_rows_sources_and_rejects(data: Path, tmp_path: Path) 
     assert (facts.rejects, facts.samples) == (1, 30)
     assert "30 samples, 1 reject;" in texts(app) and "from 1 source:" in texts(app)
     assert f"{facts.with_response} have a response" in texts(app)
+    toggle = app.toggle(key="probe_tokens").set_value(True)
+    assert "Not counted: the tokenizer of" in texts(settled(toggle.run())), "it is a bare config"
+    app.text_input(key="model_folder").set_value(str(save_tiny(tmp_path / "tiny"))).run()
+    app.number_input(key="set_max_length").set_value(8).run()
+    shown = texts(settled(app))
+    assert "30 samples could serve in a probe (100 %)" not in shown
+    assert "could serve in a probe (" in shown and "× longer than … tokens" in shown
 
 
 def test_the_commands_are_shown_before_the_start(data: Path, tmp_path: Path) -> None:
