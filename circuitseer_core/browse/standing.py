@@ -56,10 +56,11 @@ def standings(
         f"SELECT count(*), {', '.join(parts)} FROM samples WHERE {where}", [*asked, *values]
     ).iloc[0]
     total, *rest = (int(number) for number in counts)
-    return {
-        str(sample_id): _standing(*rest[3 * i : 3 * i + 3], total)
-        for i, sample_id in enumerate(own["id"])
-    }
+    placed = {}
+    for i, sample_id in enumerate(own["id"]):
+        above, below, tied_before = rest[3 * i : 3 * i + 3]
+        placed[str(sample_id)] = _standing(above, below, tied_before, total)
+    return placed
 
 
 def _standing(above: int, below: int, tied_before: int, total: int) -> Standing:
