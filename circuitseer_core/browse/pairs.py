@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.filters import Filter, quoted, with_score
 from circuitseer_core.browse.store import ScoreStore
 
@@ -75,12 +76,7 @@ def matched_sets(
         f"WHERE from_top <= {most} OR from_bottom <= {most}",
         values,
     )
-    where, values = store.where(with_score(Filter(), scorer))  # a percentile is of all rows
-    every = np.sort(
-        store.frame(f"SELECT {name} FROM samples WHERE {where}", values).to_numpy()[:, 0]
-    )
-    below = np.searchsorted(every, frame["score"].to_numpy())
-    frame["place"] = 100 * below / max(1, len(every) - 1)
+    frame["place"] = _percentiles(store, scorer, frame["score"].to_numpy())
     highs = frame[frame["from_top"] <= most].sort_values(["score", "id"], ascending=[False, True])
     lows = {
         str(name): _Lows(part)
@@ -104,6 +100,14 @@ def matched_sets(
         pairs.append((row.id, low, row.score, part.score[at], row.place, part.place[at]))
     columns = ["high", "low", "high_score", "low_score", "high_place", "low_place"]
     return pd.DataFrame(pairs, columns=columns)
+
+
+def _percentiles(store: ScoreStore, scorer: str, scores: Floats) -> Floats:
+    """(N,) of each score the share of all other rows with a lower one, 0 to 100."""
+    where, values = store.where(with_score(Filter(), scorer))
+    every = store.frame(f"SELECT {quoted(scorer)} FROM samples WHERE {where}", values)
+    below = np.searchsorted(np.sort(every.to_numpy()[:, 0]), scores)
+    return 100 * below / max(1, len(every) - 1)
 
 
 class _Lows:

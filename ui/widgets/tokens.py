@@ -166,8 +166,6 @@ def sample_rows(
         on_turn: called with 1 or -1 where j or k leaves the page for the next or the one before.
         turns: which of the two there are.
     """
-    low, high = extent
-    span = high - low if high > low else 1.0
 
     def picked() -> None:
         sample_id = st.session_state[key].get("chosen")
@@ -179,8 +177,27 @@ def sample_rows(
         if step and on_turn:
             on_turn(int(step))
 
+    _ROWS(
+        key=key,
+        data={
+            "rows": _listed(page, numbers, extent, marks),
+            "chosen": chosen,
+            "hue": theme().categorical[0],
+            "turns": list(turns) if on_turn else None,
+        },
+        on_chosen_change=picked,
+        on_turn_change=turned,
+    )
+
+
+def _listed(
+    page: pd.DataFrame, numbers: Sequence[str], extent: tuple[float, float], marks: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The rows of :func:`sample_rows` as its component takes them."""
+    low, high = extent
+    span = high - low if high > low else 1.0
     scores = in_column(page["score"])
-    rows = [
+    return [
         {
             "id": row.id,
             "rank": numbers[i],
@@ -193,14 +210,3 @@ def sample_rows(
         }
         for i, row in enumerate(page.itertuples(index=False))
     ]
-    _ROWS(
-        key=key,
-        data={
-            "rows": rows,
-            "chosen": chosen,
-            "hue": theme().categorical[0],
-            "turns": list(turns) if on_turn else None,
-        },
-        on_chosen_change=picked,
-        on_turn_change=turned,
-    )
