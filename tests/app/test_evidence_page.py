@@ -120,7 +120,10 @@ def test_options_typed_for_one_run_are_not_those_of_another(
     assert started == [[["validate", "--run", str(other.path), "length"]]]
 
 
-def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_and_experiments_are_of_the_scoring_in_view(
+    run: Run, monkeypatch: pytest.MonkeyPatch, started: list[list[list[str]]]
+) -> None:
+    EXPERIMENTS["length"].run(run)
     second_scoring(run)
     asked: list[str | None] = []
     monkeypatch.setattr(
@@ -136,8 +139,16 @@ def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr("ui.evidence.running.st.download_button", button)
     page = open_page("evidence", "made", scoring="answers")
     assert kept[-1]() == "" and asked == ["answers"]
-    field = page.text_input(key=f"option_length_scores_{run.path}_answers")
-    assert field.value == "answers", "experiments are asked of it, too"
+    shown = texts(page)
+    assert "of the scoring “default”" in shown, "the verdict that is there"
+    assert "of the scoring “answers”" in shown, "the question that is open"
+    page.button(key="run_length_answers").click()
+    settled(page.run())
+    step = ["validate", "--run", str(run.path)]
+    assert [*step, "length", "--set", "scores=answers"] in started[-1]
+    page.button(key="run_all").click()
+    settled(page.run())
+    assert started[-1][0][-1] == "scores=answers" and started[-1][0][3] == "all"
 
 
 def test_any_two_runs_can_be_compared(
