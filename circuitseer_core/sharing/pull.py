@@ -20,7 +20,7 @@ from circuitseer_core.detection.head_map import (
 )
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.export.push import TOKEN_VARIABLES, hub_errors
-from circuitseer_core.files import cache_home, replace_folder, write_parquet
+from circuitseer_core.files import cache_home, replace_folder, sweep_beside, write_parquet
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.stage import working
@@ -111,6 +111,7 @@ def _put(folder: Path, target: Path) -> None:
     if target.is_dir() and {path.name for path in target.iterdir()} - set(MOST_BYTES):
         raise UserError(f"{target} holds other files: choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     try:
