@@ -17,7 +17,9 @@ from circuitseer_core.files import read_columns
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.runs.integrity import lost_lines
 from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.review_lines import REVIEW_FILE, read_lines
 from circuitseer_core.runs.selection_records import Counts, ListFile, SelectionRecord
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.signature import Signature
@@ -124,6 +126,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     counts, name = selection.counts, selection.name
     doubts = warnings(run, selection=name, stage="select")
     lists = selection.lists.files if selection.lists else []
+    _, lost = read_lines(run.path)
     decision = stages.decision(run.path, selection)
     following = as_typed(["export", "--run", str(run.path), "--selection", name, "--out"]) + " …"
     diagnostics = selection.diagnostics
@@ -139,6 +142,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
         "tokens": counts.tokens,
         "rows": counts.to_json(),
         "lists": [entry.to_json() for entry in lists],
+        "judgements_lost": lost,
         "removals": removed,
         "ess_share": diagnostics.ess_share if diagnostics else None,
         "decision": decision,
@@ -149,6 +153,8 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     lines = [_fates(counts), *_matches(lists), *stages.removals(run.path, selection)]
     if counts.included_but_out:
         lines.append(f"{count(counts.included_but_out, 'row')} to include left out all the same")
+    if lost:
+        lines.append(f"{run.path / REVIEW_FILE}: {lost_lines(lost)}")
     lines.append(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     return Outcome(facts, [*lines, decision, *_warnings(doubts), f"next: {following}"])
 
