@@ -20,6 +20,7 @@ from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import deliver, heads_hub, stages, study
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.adopt import adopt
 from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.config import configurable
 from circuitseer_core.cli.data import data
@@ -121,6 +122,7 @@ def demo(
 
 
 for command in (
-    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, open_app,
+    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, adopt,
+    open_app,
 ):  # fmt: skip
     app.command()(configurable(command))
