@@ -14,6 +14,7 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils import cached_file, find_adapter_config_file, is_peft_available
 
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
@@ -150,6 +151,8 @@ def load_model(
     allow_pickle = allow_pickle or os.environ.get(_ALLOWED) == "1"
     _refuse_pickle(spec, Path(source), allow_pickle)
     try:
+        if not allow_pickle:
+            _refuse_pickled_adapter(spec, source, revision)
         # Code that a model brings along is never run.
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(
@@ -200,7 +203,11 @@ def load_tokenizer(
     return tokenizer, positions_of(config)
 
 
-_PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"
+_ALL_THE_SAME = (
+    f"load it all the same with --allow-pickle, or {_ALLOWED}=1 in the environment of what has no "
+    "such option, as the app and validate"
+)
+_PICKLED = f" (weights in other formats can run code; {_ALL_THE_SAME})"
 
 
 def _folder_or_id(spec: str) -> str | Path:
@@ -220,7 +227,23 @@ def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
     if pickled:
         raise UserError(
             f"model {spec!r} has no safetensors weights: {pickled[0].name} can run code when it "
-            "is read (convert it, or load it all the same with --allow-pickle)"
+            f"is read (convert it, or {_ALL_THE_SAME})"
+        )
+
+
+def _refuse_pickled_adapter(spec: str, source: str, revision: str | None) -> None:
+    """Raise UserError for an adapter without safetensors weights.
+
+    Transformers reads its ``adapter_model.bin`` then, whatever ``use_safetensors`` says.
+    """
+    if not is_peft_available() or find_adapter_config_file(source, revision=revision) is None:
+        return
+    name = "adapter_model.safetensors"
+    quiet = {"_raise_exceptions_for_missing_entries": False}
+    if cached_file(source, name, revision=revision, **quiet) is None:
+        raise UserError(
+            f"model {spec!r} is an adapter without {name}: other weights can run code when they "
+            f"are read (convert it, or {_ALL_THE_SAME})"
         )
 
 
