@@ -151,8 +151,7 @@ def load_model(
     allow_pickle = allow_pickle or os.environ.get(_ALLOWED) == "1"
     _refuse_pickle(spec, Path(source), allow_pickle)
     try:
-        if not allow_pickle:
-            _refuse_pickled_adapter(spec, source, revision)
+        _refuse_pickled_adapter(spec, source, revision, allow_pickle)
         # Code that a model brings along is never run.
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(
@@ -231,12 +230,16 @@ def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
         )
 
 
-def _refuse_pickled_adapter(spec: str, source: str, revision: str | None) -> None:
+def _refuse_pickled_adapter(
+    spec: str, source: str, revision: str | None, allow_pickle: bool
+) -> None:
     """Raise UserError for an adapter without safetensors weights.
 
     Transformers reads its ``adapter_model.bin`` then, whatever ``use_safetensors`` says.
     """
-    if not is_peft_available() or find_adapter_config_file(source, revision=revision) is None:
+    if allow_pickle or not is_peft_available():
+        return
+    if find_adapter_config_file(source, revision=revision) is None:
         return
     name = "adapter_model.safetensors"
     quiet = {"_raise_exceptions_for_missing_entries": False}

@@ -31,6 +31,7 @@ others one in turn."""
 
 NEEDED: dict[str, list[str]] = {
     "ablate": ["--run", "{run}", "--heads", "0.1,", "--data", "{data}", "--limit", "2"],
+    "adopt": ["{run}"],
     "arms": ["--run", "{run}", "--out", "{tmp}/arms", "--rows", "3", "--arms", "uniform"],
     "calibrate": ["--run", "{run}", "--target", "length"],
     "cluster": ["--run", "{run}", "--clusters", "2"],

@@ -59,7 +59,7 @@ def test_a_pickled_adapter_is_refused_beside_safetensors_of_its_base(
         load_model(str(model), device="cpu")
     assert "\n" not in str(raised.value)
     (model / "adapter_model.safetensors").write_bytes(weights(model).read_bytes())
-    loading._refuse_pickled_adapter("x", str(model), None)
+    loading._refuse_pickled_adapter("x", str(model), None, False)
 
 
 @pytest.mark.parametrize("damage", ["cut", "zeros", "text", "empty", "gone"])
