@@ -16,6 +16,7 @@ import pandas as pd
 
 from circuitseer_core.arguments import a_count, a_path, a_text, several_texts
 from circuitseer_core.calibration.settings import CalibrateSettings
+from circuitseer_core.detection.ablate_settings import AblateSettings
 from circuitseer_core.detection.head_map import HeadMap
 from circuitseer_core.detection.heads import SHARE, heads_rule, select_heads
 from circuitseer_core.detection.settings import DetectSettings
@@ -294,16 +295,17 @@ def inspect(run: AnyRun, id: str, *, scoring: str = "default", heads: Any = None
 
 
 def ablate(
-    run: AnyRun, heads: Any, *, data: str | Sequence[str], limit: int = 200,
-    max_length: int | None = None, device: str = "auto",
-) -> pd.DataFrame:  # fmt: skip
+    run: AnyRun, heads: Any, *, data: str | Sequence[str], limit: int = 200, **settings: Any
+) -> pd.DataFrame:
     """The loss with several heads ablated at once, on any data.
 
     Args:
         heads: one set (``[(18, 8), (7, 2)]``, ``"18.8,7.2"``, rows of ``run.heads()``), or several.
         data: DATA specs, as on the command line.
         limit: at most so many samples, by hash.
-        max_length: longer samples are left out, before ``limit``.
+        settings: any field of :class:`circuitseer_core.detection.ablate_settings.AblateSettings`:
+            ``max_length`` (longer samples are left out, before ``limit``), ``device``,
+            ``prompt_field``, …
 
     Returns:
         A row a set, the first of none: ``heads``, ``loss``, ``delta_loss`` and ``stderr`` (nats),
@@ -314,11 +316,6 @@ def ablate(
     """
     from circuitseer_core.detection.joint import ablation_table, head_sets
 
-    return ablation_table(
-        place(run),
-        head_sets(heads),
-        several_texts("data", data),
-        limit=a_count("limit", limit),
-        device=a_text("device", device),
-        max_length=None if max_length is None else a_count("max_length", max_length),
-    )
+    specs, most = several_texts("data", data), a_count("limit", limit)
+    asked = checked(AblateSettings, data=specs, limit=most, **settings)
+    return ablation_table(place(run), head_sets(heads), asked)

@@ -30,11 +30,6 @@ def cache_home() -> Path:
     return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
 
 
-def is_utf8(text: str) -> bool:
-    """Whether a name can be written as UTF-8; one of other bytes has half surrogate pairs."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
-
-
 def user_path(text: str) -> Path:
     """A path as a person types it, ``~`` spelled out; one of an unknown user stays as it is."""
     try:

@@ -17,7 +17,7 @@ import typer
 import yaml
 
 from circuitseer_core.errors import Cancelled, UserError, one_line
-from circuitseer_core.files import is_utf8
+from circuitseer_core.json_io import is_utf8
 
 MOST_BYTES = 2**20
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.output import say
 from circuitseer_core.runs.commands import as_typed
 
 
@@ -22,7 +23,7 @@ def push_heads(
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.sharing.push import push_heads as push
 
-    typer.echo(f"pushed to {push(Run.open(run), repo)}")
+    say(f"pushed to {push(Run.open(run), repo)}")
 
 
 def pull_heads(
@@ -51,10 +52,10 @@ def pull_heads(
     head_map = pull(repo, out, run=run, model=model, force=force)
     record = head_map.record
     where = f"{record.repo} at {str(record.revision)[:12]}"
-    typer.echo(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")
+    say(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")
     place = ["score", "--run", str(run or "RUN")]
     source = [] if fresh else ["--heads-from", str(head_map.path)]
-    typer.echo(f"next: {as_typed([*place, *source, '--data'])} …")
+    say(f"next: {as_typed([*place, *source, '--data'])} …")
 
 
 COMMANDS = (push_heads, pull_heads)

@@ -14,8 +14,8 @@ from circuitseer_core.data.compression import CODECS, bare
 from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table, named_split
 from circuitseer_core.data.remote import fetched, is_address
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import is_utf8, user_path
-from circuitseer_core.json_io import read_json
+from circuitseer_core.files import user_path
+from circuitseer_core.json_io import is_utf8, read_json
 
 DATA_SPEC = (
     "A file (.jsonl .json .csv .tsv .parquet .arrow .feather; text also .gz .zst), a "

@@ -36,7 +36,7 @@ from circuitseer_core.experiments.head_maps import (
     measure_maps,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
@@ -72,7 +72,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         _parsed(method)
     if not set(chosen.methods) - {FIRST}:
         raise UserError(f"option methods: name one to compare with {FIRST}")
-    reference = run_model(run, chosen.dtype, chosen.device)
+    reference = run_model(
+        run,
+        chosen.dtype,
+        chosen.device,
+        data=chosen.data or probe_data(run),
+        max_tokens=chosen.max_tokens,
+    )
     samples = _samples(run, reference, chosen)
     methods = list(dict.fromkeys([FIRST, *chosen.methods]))
     jobs = [MapJob(m, samples, ablation_mode(m, reference, samples)) for m in methods]

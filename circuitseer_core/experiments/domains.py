@@ -69,7 +69,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
     specs = _domains(chosen)
 
-    reference = run_model(run, chosen.dtype, chosen.device)
+    reference = run_model(
+        run, chosen.dtype, chosen.device, data=specs, max_tokens=chosen.max_tokens
+    )
     jobs = [_job(run, reference, spec, chosen) for spec in specs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):

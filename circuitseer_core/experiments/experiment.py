@@ -10,10 +10,18 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Self, get_args
 
 import pandas as pd
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from pydantic.fields import FieldInfo
 
 from circuitseer_core.checksums import is_damaged
@@ -21,8 +29,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.json_io import jsonable
+from circuitseer_core.runs import amounts
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, Plot
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.machine import short_name
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.stage import occupied
@@ -39,7 +49,9 @@ _TELLING, _RUNS = ("scores", "other_scores", "scorer", "reference"), ("other", "
 _LONGEST_NAME = 120
 
 ModelDevice = Annotated[str, Field(description="where the model runs")]
-ModelDtype = Annotated[str, Field(description="run (as in detection), fp32, bf16 or fp16")]
+ModelDtype = Annotated[
+    str, BeforeValidator(short_name), Field(description="run (as in detection), fp32, bf16 or fp16")
+]
 """Options of experiments that run the model."""
 
 
@@ -47,6 +59,16 @@ class CheckedOptions(BaseModel):
     """Options that are checked; text from a command line is converted."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _as_people_type(cls, value: Any, of: ValidationInfo) -> Any:
+        """Whole numbers as 2k, and numbers of at most 1, which are shares, as 10%."""
+        field = cls.model_fields[str(of.field_name)]
+        if int in (field.annotation, *get_args(field.annotation)):
+            return amounts.whole(value)
+        most = [getattr(bound, "le", getattr(bound, "lt", None)) for bound in field.metadata]
+        return amounts.share(value) if 1 in most else value
 
     @classmethod
     def of(cls, **options: Any) -> Self:
