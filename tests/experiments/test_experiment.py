@@ -34,7 +34,7 @@ class TestRegistry:
             assert all(len(text) > 10 for text in experiment.options().values())
         with pytest.raises(UserError, match=r"no option 'colour' here; there are: name, scores"):
             EXPERIMENTS["length"].run(run, colour="red")
-        with pytest.raises(UserError, match="option fraction: Input should be less than or equal"):
+        with pytest.raises(UserError, match="option fraction: 2 is more than the whole"):
             EXPERIMENTS["random-heads"].run(run, fraction="2")
         assert not (run.path / "experiments").exists()
 
@@ -50,6 +50,14 @@ class TestRegistry:
         shares = EXPERIMENTS["heads"].options()["shares"]
         assert shares.endswith("(default: 0.01,0.02,0.05,0.1)")
         assert EXPERIMENTS["domains"].options()["data"].endswith("(default: none)")
+
+    def test_amounts_and_formats_as_people_type_them(self) -> None:
+        drawn = EXPERIMENTS["transfer"].options_class().of(fraction="10%", bootstraps="1k")
+        assert (drawn.fraction, drawn.bootstraps) == (0.1, 1000)
+        asked = {"field": "50%", "limit": "2k", "max_tokens": "1k", "dtype": "float32"}
+        maps = EXPERIMENTS["ablation-method"].options_class().of(**asked)
+        assert (maps.field, maps.limit, maps.max_tokens) == (0.5, 2000, 1000)
+        assert maps.dtype == "fp32"
 
     def test_options_as_text(self) -> None:
         assert parse_options(["fraction=0.2", "length-control = none", "count=a=b"]) == {
