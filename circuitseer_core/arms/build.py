@@ -32,7 +32,7 @@ from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import occupied
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.lists import read_lists, run_rules
+from circuitseer_core.selection.lists import run_rules
 from circuitseer_core.selection.pool import Pool, load_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -120,7 +120,7 @@ def eligible(run: Run, settings: ArmsSettings) -> Pool:
         require_response=responses_known(columns),
     )  # fmt: skip
     pool = load_pool(run, everything)
-    return draw(pool, everything, run_rules(run, everything, read_lists(everything))).pool
+    return draw(pool, everything, run_rules(run, everything)).pool
 
 
 def columns_of_all(run: Run, settings: ArmsSettings, pool: Pool) -> tuple[list[str], list[str]]:

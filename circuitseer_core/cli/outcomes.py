@@ -15,6 +15,7 @@ from circuitseer_core.cli.output import Outcome
 from circuitseer_core.detection.heads import lcb_by_chance, raced
 from circuitseer_core.files import read_columns
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
+from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
 from circuitseer_core.runs.integrity import lost_lines
@@ -166,6 +167,7 @@ def clustered(run: Path, scores: str, record: ClusterRecord) -> Outcome:
     words = ["select", "--run", str(run), *of, "--stratify", "equal", "--stratify-by", CLUSTER]
     following = as_typed(words)
     facts = {"command": "cluster", "run": str(run), "scores": scores, **record.to_json()}
+    facts |= {"settings": str(cluster_folder(Run.open(run), scores) / SETTINGS_FILE)}
     lines = [f"{name}: {count(one.rows, 'row')}" for name, one in named]
     return Outcome(facts, [*lines, f"next: {following}"])
 
@@ -224,8 +226,15 @@ def _matches(lists: Sequence[ListFile]) -> list[str]:
         for entry in lists
         if not entry.is_id
     ]
+    for entry in (each for each in lists if each.ambiguous):
+        several = count(entry.ambiguous or 0, "id is that", "ids are those")
+        lines.append(
+            f"{entry.rule} {entry.file}: {several} of several sources and named no row (write "
+            "source/id)"
+        )
     for rule in ("exclude", "include"):
-        unknown = [e.file for e in lists if e.is_id and e.rule == rule and not e.rows]
+        ids = [entry for entry in lists if entry.is_id and entry.rule == rule]
+        unknown = [entry.file for entry in ids if not entry.rows and not entry.ambiguous]
         if unknown:
             lines.append(f"{rule}: no row has the id {listing(unknown)}, and it is no file either")
     return lines

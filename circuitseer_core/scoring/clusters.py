@@ -45,6 +45,7 @@ from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.commands import as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.texts import pool_prompts, scored_texts
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.mean_states import read_states, shard_states, states_mark
@@ -121,6 +122,7 @@ def cluster(
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
     _write(folder, ids, codes, record)
+    write_settings(folder, "cluster", run.path, settings)
     return record
 
 
