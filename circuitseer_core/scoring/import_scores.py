@@ -88,10 +88,10 @@ def import_scores(
     scoring = run.scoring(settings.scores)
     if scoring.state != "done":
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
-    known = scored_fields(run, settings.scores)
+    read_by = scored_fields(run, settings.scores)
     columns = columns_to_import(
         files, scoring, settings.columns,
-        joined_by=(settings.id_field, settings.prompt_field, known.id, known.prompt),
+        joined_by=(settings.id_field, settings.prompt_field, read_by.id, read_by.prompt),
         replace=settings.replace,
     )  # fmt: skip
     pool = _Pool.of(run, settings)
