@@ -22,7 +22,7 @@ from circuitseer_core.json_io import is_utf8
 
 MOST_BYTES = 2**20
 
-_BUDGETS = ("fraction", "count", "tokens", "rows", "match_lengths")
+_BUDGETS = ("fraction", "count", "tokens", "rows", "share", "match_lengths")
 _EXCLUSIVE = (
     *[(typed, [other for other in _BUDGETS if other != typed]) for typed in _BUDGETS],
     ("match_lengths", ["stratify", "stratify_by", "max_per_source"]),

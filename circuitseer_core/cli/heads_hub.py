@@ -9,6 +9,7 @@ import typer
 
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.output import say
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.commands import as_typed
 
 
@@ -38,6 +39,11 @@ def pull_heads(
     model: Annotated[
         str | None, typer.Option(help="The model of a new run: Hub id, folder or demo.")
     ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Revision of --model; by default the one that the map was measured on."),
+    ] = None,
+    allow_pickle: opt.AllowPickle = False,
     force: Annotated[
         bool, typer.Option("--force", help="Take a map of a model with other weights.")
     ] = False,
@@ -49,7 +55,17 @@ def pull_heads(
     if model is not None:
         opt.quiet_libraries()
     fresh = run is not None and not (run / TABLE).is_file()
-    head_map = pull(repo, out, run=run, model=model, force=force)
+    if revision is not None and model is None:
+        raise UserError("--revision goes with --model (a map's own is behind @)")
+    head_map = pull(
+        repo,
+        out,
+        run=run,
+        model=model,
+        revision=revision,
+        allow_pickle=allow_pickle,
+        force=force,
+    )
     record = head_map.record
     where = f"{record.repo} at {str(record.revision)[:12]}"
     say(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")

@@ -87,7 +87,6 @@ def cluster(
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
     parts = run.whole_score_parts(settings.scores)
     sizes = [pq.read_metadata(part).num_rows for part in parts]
-    folder = cluster_folder(run, settings.scores)
     ids = run.scores(settings.scores, ["id"])["id"].astype(str).tolist()
     fitted = _fit_rows(ids, settings.seed)
     _refuse_few(run, settings, fitted)
@@ -121,7 +120,7 @@ def cluster(
         created=now(),
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
-    _write(folder, ids, codes, record)
+    folder = _write(run, settings.scores, ids, codes, record)
     write_settings(folder, "cluster", run.path, settings)
     return record
 
@@ -256,10 +255,12 @@ def telling_words(texts: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[str(names[w]) for w in row if weights[k, w] > 0] for k, row in enumerate(best)]
 
 
-def _write(folder: Path, ids: Sequence[str], codes: Ints, record: ClusterRecord) -> None:
-    """Both files; the record last, and away while the rows are replaced."""
+def _write(run: Run, scores: str, ids: Sequence[str], codes: Ints, record: ClusterRecord) -> Path:
+    """Both files; the record last, and away while the rows are replaced. Returns their folder."""
+    folder = cluster_folder(run, scores)
     (folder / RECORD_FILE).unlink(missing_ok=True)
     table = pa.table({"id": pa.array(list(ids), pa.string()), "cluster": pa.array(codes)})
     with atomic_path(folder / ROWS_FILE) as temporary:
         write_table(temporary, table)
     record.write(folder / RECORD_FILE)
+    return folder

@@ -152,9 +152,9 @@ def named_rows(pool: Pool, ids: frozenset[str], own: frozenset[str] = frozenset(
     if not wanted:
         return NamedRows(rows)
     sources = (pool.names[number] for number in pool.source.tolist())
-    found = own_ids(zip(map(str, pool.ids), sources, strict=True), wanted)
-    rows[[row for row in found.values() if row is not None]] = True
-    return NamedRows(rows, sum(row is None for row in found.values()))
+    places = own_ids(zip(map(str, pool.ids), sources, strict=True), wanted)
+    rows[[row for row in places.values() if row is not None]] = True
+    return NamedRows(rows, sum(row is None for row in places.values()))
 
 
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
