@@ -14,7 +14,9 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-from transformers.utils import cached_file, find_adapter_config_file, is_peft_available
+from transformers.utils.hub import cached_file
+from transformers.utils.import_utils import is_peft_available
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
