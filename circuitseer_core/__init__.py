@@ -20,6 +20,8 @@ The verbs, in the order of a study::
     cs.import_scores(run, "rewards.jsonl")                      # scores that were made elsewhere
     cs.ablate(run, [(18, 8), (7, 2)], data="train.parquet")     # the loss without several heads
     cs.inspect(run, "gsm8k/17", heads=[(18, 8)])                # one sample's attention
+    cs.survey("train.parquet")                                  # what would be read of it
+    cs.arms(run, "arms", share=0.1)                             # the subsets a draw has to beat
     cs.report(run, "mine.html")                                 # all of it in one page
     cs.push_heads(run, "me/heads"); cs.pull_heads("me/heads")   # a head map on the Hub
 
@@ -35,6 +37,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from circuitseer_core.api import (
         ablate,
+        arms,
         calibrate,
         cluster,
         detect,
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
         save_selection,
         score,
         select,
+        survey,
         validate,
         verify,
     )
@@ -58,6 +62,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 (the verbs first, in the order of a study)
     "detect", "score", "select", "save_selection", "export", "verify",
     "validate", "calibrate", "report", "inspect", "ablate", "import_scores", "cluster",
+    "arms", "survey",
     "push_heads", "pull_heads", "load_run", "Run", "UserError",
 ]  # fmt: skip
 
@@ -66,9 +71,9 @@ _ELSEWHERE = {
     "UserError": ("circuitseer_core.errors", "UserError"),
 }
 
-# Two verbs are called as packages are. A package becomes an attribute of its parent when it is
+# Three verbs are called as packages are. A package becomes an attribute of its parent when it is
 # first loaded; loaded here and forgotten, it cannot take the verb's place later.
-for _name in ("export", "report"):
+for _name in ("arms", "export", "report"):
     import_module(f"{__name__}.{_name}")
     globals().pop(_name, None)
 

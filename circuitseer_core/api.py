@@ -1,4 +1,5 @@
 """The verbs of a notebook: every command of the command line as a function with loose options.
+(``data`` is called :func:`survey` here.)
 
 Where a run is asked for, its folder or an opened run will do; where heads are, a rule as on the
 command line (``"0.05"``, ``14``, ``"lcb"``), pairs such as ``[(18, 8)]``, or rows of
@@ -14,10 +15,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from circuitseer_core.arguments import a_count, a_path, a_text, several_texts
+from circuitseer_core.arguments import a_path, a_text, several_texts
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.head_map import HeadMap
-from circuitseer_core.detection.heads import SHARE, heads_rule, select_heads
+from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
@@ -27,9 +29,11 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import checked
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.survey_settings import SurveySettings
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
+from circuitseer_core.scoring.verbs import ablate, inspect
 from circuitseer_core.selection.keep import save_selection
 from circuitseer_core.selection.select import select
 from circuitseer_core.sharing.verbs import pull_heads, push_heads
@@ -42,23 +46,58 @@ from circuitseer_core.stages import (
 )
 
 if TYPE_CHECKING:
+    from circuitseer_core.arms.record import ArmsRecord
+    from circuitseer_core.data.survey import Survey
     from circuitseer_core.experiments import ExperimentResult
     from circuitseer_core.export.formats import Format
     from circuitseer_core.export.verify import VerifyResult
     from circuitseer_core.export.write import Exported
     from circuitseer_core.runs.integrity import RunCheck
-    from circuitseer_core.scoring.inspection import Inspection
 
 __all__ = [
-    "ablate", "calibrate", "cluster", "detect", "export", "import_scores", "inspect", "load_run",
-    "pull_heads", "push_heads", "report", "save_selection", "score", "select", "validate",
-    "verify",
+    "ablate", "arms", "calibrate", "cluster", "detect", "export", "import_scores", "inspect",
+    "load_run", "pull_heads", "push_heads", "report", "save_selection", "score", "select", "survey",
+    "validate", "verify",
 ]  # fmt: skip
 
 
 def load_run(path: AnyRun) -> NotebookRun:
     """Open a run folder. Raises UserError where ``path`` is none."""
     return NotebookRun.open(place(path))
+
+
+def survey(
+    data: str | Sequence[str], *, model: str | os.PathLike[str] | None = None, **settings: Any
+) -> Survey:
+    """What would be read of data, before a model is loaded (``data`` on the command line).
+
+    Args:
+        data: DATA specs, as on the command line.
+        model: one whose tokenizer says how long rows are, in tokens; else they are in characters.
+        settings: fields of :class:`circuitseer_core.runs.survey_settings.SurveySettings`:
+            ``limit``, ``max_length``, ``prompt_field``, …
+
+    Returns:
+        ``files`` (each with its ``columns`` and how they are read), ``rows``, ``samples``,
+        ``rejects`` with ``reasons``, ``duplicates``, ``probe`` (samples that could serve in one),
+        ``sources``, ``lengths`` and more.
+
+    Raises:
+        UserError: data that cannot be read, or no such model.
+    """
+    from circuitseer_core.data.fields import Fields
+    from circuitseer_core.model.data_survey import survey_data
+
+    named = None if model is None else a_text("model", os.fspath(model))
+    asked = checked(SurveySettings, model=named, **settings)
+    return survey_data(
+        several_texts("data", data),
+        Fields.of(asked),
+        model=asked.model,
+        revision=asked.revision,
+        max_length=asked.max_length,
+        limit=asked.limit,
+    )
 
 
 def detect(
@@ -195,19 +234,20 @@ def validate(
         options: of the experiment; a run (``other=``) or several (``others=[…]``) may be given as
             folders or opened.
 
-    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them.
+    Returns ``title``, ``verdict``, ``outcome`` and ``table``; of ``all`` a list of them, whose
+    ``left_out`` says what was not run (``name``, ``why``, ``seconds``).
 
     Raises:
         UserError: no such experiment or option, or a stage that it needs has not been run.
     """
     from circuitseer_core.experiments import ALL, experiment_of
-    from circuitseer_core.experiments.affordable import run_affordable
+    from circuitseer_core.experiments.affordable import Afforded, run_affordable
     from circuitseer_core.experiments.experiment import plain_option
 
     opened = Run.open(place(run))
     plain = {name: plain_option(value) for name, value in options.items()}
     if experiment == ALL:
-        return run_affordable(opened, **plain)[0]
+        return Afforded(*run_affordable(opened, **plain))
     return experiment_of(experiment).run(opened, **plain)
 
 
@@ -250,6 +290,33 @@ def cluster(run: AnyRun, *, show: bool = True, **settings: Any) -> ClusterRecord
     return run_clustering(folder, asked, command=command, show=show)
 
 
+def arms(
+    run: AnyRun, out: str | os.PathLike[str], *, show: bool = True, **settings: Any
+) -> ArmsRecord:
+    """The subsets that a draw has to beat, at one budget, as chat messages.
+
+    Args:
+        out: the folder to write: a file an arm, arms.json, and settings of trainers.
+        show: progress bars.
+        settings: fields of :class:`circuitseer_core.arms.settings.ArmsSettings`: ``arms``,
+            ``scores``, ``share``, ``tokens``, ``seeds``, …
+
+    Returns the record: ``budget``, ``arms`` (each with its label, rows, tokens and file), …
+
+    Raises:
+        UserError: no such scoring or arm, the budget cannot be met, or no row has a response.
+    """
+    from circuitseer_core.arms.build import build_arms
+
+    for name in ("arms", "exclude"):
+        if name in settings:
+            settings[name] = several_texts(name, settings[name])
+    folder, target = place(run), a_path("out", out)
+    asked = checked(ArmsSettings, **settings)
+    command = f"circuitseer_core.arms({str(folder)!r}, {str(target)!r}, …)"
+    return build_arms(Run.open(folder), target, asked, command=command, show=show)
+
+
 def report(
     run: AnyRun, out: str | os.PathLike[str], *, scoring: str | None = None,
     scorer: str | None = None, selection: str | None = None,
@@ -270,54 +337,3 @@ def report(
 
     asked = {"scoring": scoring, "scorer": scorer, "selection": selection}
     return write(Run.open(place(run)), a_path("out", out), **asked)
-
-
-def inspect(run: AnyRun, id: str, *, scoring: str = "default", heads: Any = None) -> Inspection:
-    """One scored sample's attention, from the live model.
-
-    Args:
-        id: the sample's.
-        scoring: which scoring it is in.
-        heads: which heads; those that it was scored with by default.
-
-    Returns ``tokens``, ``heads``, ``attention`` (n, S, S), ``profiles`` (n, T), ``profile`` (T,).
-
-    Raises:
-        UserError: unknown scoring, sample or head; no text at hand; another model than the run's.
-    """
-    from circuitseer_core.scoring.inspection import inspect_sample
-
-    opened = Run.open(place(run))
-    chosen = None if heads is None else select_heads(opened.heads(), heads_rule(heads))
-    return inspect_sample(opened, a_text("id", id), a_text("scoring", scoring), heads=chosen)
-
-
-def ablate(
-    run: AnyRun, heads: Any, *, data: str | Sequence[str], limit: int = 200,
-    max_length: int | None = None, device: str = "auto",
-) -> pd.DataFrame:  # fmt: skip
-    """The loss with several heads ablated at once, on any data.
-
-    Args:
-        heads: one set (``[(18, 8), (7, 2)]``, ``"18.8,7.2"``, rows of ``run.heads()``), or several.
-        data: DATA specs, as on the command line.
-        limit: at most so many samples, by hash.
-        max_length: longer samples are left out, before ``limit``.
-
-    Returns:
-        A row a set, the first of none: ``heads``, ``loss``, ``delta_loss`` and ``stderr`` (nats),
-        ``n``. ``attrs["left_out"]`` counts samples that could not serve.
-
-    Raises:
-        UserError: no model in the run, unknown heads, or no usable sample.
-    """
-    from circuitseer_core.detection.joint import ablation_table, head_sets
-
-    return ablation_table(
-        place(run),
-        head_sets(heads),
-        several_texts("data", data),
-        limit=a_count("limit", limit),
-        device=a_text("device", device),
-        max_length=None if max_length is None else a_count("max_length", max_length),
-    )

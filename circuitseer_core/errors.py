@@ -12,7 +12,7 @@ MACHINE = {
 }
 """What the machine may refuse (space, rights, handles, a name): no fault of the program."""
 
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
+UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]+")
 
 
 class UserError(Exception):
@@ -23,7 +23,12 @@ class UserError(Exception):
     """
 
     def __init__(self, message: object = "") -> None:
-        super().__init__(_UNPRINTABLE.sub(" ", str(message)))
+        super().__init__(printable(str(message)))
+
+
+def printable(line: str) -> str:
+    """One line of text as a terminal may get it: what it would obey or refuse becomes a space."""
+    return UNPRINTABLE.sub(" ", line)
 
 
 class Cancelled(Exception):

@@ -9,6 +9,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from stat import S_ISDIR, S_ISREG
 from typing import Any
@@ -27,11 +28,6 @@ from circuitseer_core.errors import UserError
 def cache_home() -> Path:
     """What is made once a machine: ``$CIRCUITSEER_HOME``, else ``~/.cache/circuitseer``."""
     return Path(os.environ.get("CIRCUITSEER_HOME", Path.home() / ".cache" / "circuitseer"))
-
-
-def is_utf8(text: str) -> bool:
-    """Whether a name can be written as UTF-8; one of other bytes has half surrogate pairs."""
-    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def user_path(text: str) -> Path:
@@ -193,29 +189,64 @@ def _exchange(one: Path, other: Path) -> bool:
     return False
 
 
-_ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<pid>\d+)\.(?P<kind>tmp|old)")
+_ASIDE = re.compile(r"\.(?P<name>.+)\.(?P<pid>[1-9]\d{0,9})\.(?P<kind>tmp|old)", re.DOTALL)
 
 
 def sweep(folder: Path, *, inside: bool = False) -> list[str]:
-    """Clear away what killed writers left in ``folder``; with ``inside`` also in its folders.
+    """Clear away what killed writers left in ``folder``, which is a run; with ``inside`` also in
+    its folders.
 
     A folder that was renamed away and whose successor never came is put back. What a process that
-    is still alive is writing stays. Returns the names that were cleared or put back.
+    is still alive is writing stays. Returns the names that were cleared or put back. In a folder
+    that may hold other people's files :func:`sweep_beside` is the one to call.
+    """
+    hidden = sorted(folder.rglob(".*") if inside else folder.glob(".*"))
+    return [path.name for path in hidden if _cleared(path)]
+
+
+def sweep_beside(*targets: Path) -> list[str]:
+    """As :func:`sweep`, of what killed writers of ``targets`` alone left beside them.
+
+    Their folder is the user's own: a file of another name, or of a number that no process can
+    have, is not ours to touch.
     """
     swept = []
-    for path in sorted(folder.rglob(".*") if inside else folder.glob(".*")):
-        aside = _ASIDE.fullmatch(path.name)
-        if aside is None or path.is_symlink() or not path.exists() or _at_work(path, aside):
+    for target in targets:
+        try:
+            beside = sorted(target.parent.iterdir())
+        except OSError:  # not there, or not to be read: the writing says why
             continue
-        home = path.with_name(aside["name"])
-        if aside["kind"] == "old" and not home.exists():
-            os.rename(path, home)
-        elif path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-        swept.append(path.name)
+        for path in beside:
+            aside = _ASIDE.fullmatch(path.name)
+            if aside is not None and aside["name"] == target.name and _cleared(path):
+                swept.append(path.name)
     return swept
+
+
+def _cleared(path: Path) -> bool:
+    """Clear one leftover away, or put it back; False where it is none."""
+    aside = _ASIDE.fullmatch(path.name)
+    if aside is None or int(aside["pid"]) > _most_processes():
+        return False
+    if path.is_symlink() or not path.exists() or _at_work(path, aside):
+        return False
+    home = path.with_name(aside["name"])
+    if aside["kind"] == "old" and not home.exists():
+        os.rename(path, home)
+    elif path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+    return True
+
+
+@cache
+def _most_processes() -> int:
+    """The largest number that a process of this system can have."""
+    try:
+        return int(Path("/proc/sys/kernel/pid_max").read_text())
+    except (OSError, ValueError):  # macOS counts to 99,998
+        return 99_998
 
 
 def _at_work(path: Path, aside: re.Match[str]) -> bool:

@@ -68,7 +68,8 @@ def plain_number(value: Decimal) -> int | float | None:
 
 
 def is_utf8(text: str) -> bool:
-    """Whether a text can be written as UTF-8: not with half of a surrogate pair in it."""
+    """Whether a text can be written as UTF-8: not with half of a surrogate pair in it, as a file's
+    name of other bytes has."""
     if text.isascii():  # most are, and a look at every letter costs more than reading a file
         return True
     try:

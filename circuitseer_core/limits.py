@@ -53,6 +53,22 @@ CORRELATION = 0.1
 """A rank correlation, or a difference of two, that would matter: what an interval must be able to
 tell from nothing before its silence counts as no evidence."""
 
+MAPS = 0.3
+"""Spearman of two maps of heads that would matter: below it they have less than a tenth of their
+rank variance in common, and over the some twenty heads that are measured less cannot be told."""
+
+RIVAL = 0.2
+"""A rank correlation of two rival scores at fixed length that would matter: below it they have less
+than a twentieth of their rank variance in common. More than CORRELATION asks, because the rival
+costs two passes a row, so that few rows have it."""
+
+RISE = 0.1
+"""A rise of the loss by ablated heads, in nats, that would matter: a tenth of the perplexity."""
+
+TRAINED = 0.01
+"""A difference of held-out loss after training, in nats, that would matter: a hundredth of the
+perplexity."""
+
 OVERLAP = 0.15
 """A change of the share of common heads that would matter (two heads of fourteen)."""
 

@@ -5,16 +5,20 @@ Each holds the run while it works. :mod:`circuitseer_core.api` takes loose optio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+from pydantic import BaseModel
 
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled
+from circuitseer_core.runs import jobs
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ClusterRecord
-from circuitseer_core.runs.commands import as_python, as_typed, step
+from circuitseer_core.runs.commands import as_python, as_typed, read_back, step
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.job_steps import rebuilt, require_harmless
 from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -26,6 +30,38 @@ from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import percent
 
 _SHOWN_STRATA = 12
+_SETTINGS: dict[str, type[BaseModel]] = {
+    "detect": DetectSettings, "score": ScoreSettings, "calibrate": CalibrateSettings,
+    "cluster": ClusterSettings, "import-scores": ImportSettings, "select": SelectionSettings,
+}  # fmt: skip
+"""What checks the options of a stage; an experiment's check themselves (runs/job_steps)."""
+
+
+def check_foreign(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[str]]:
+    """The steps of somebody else's job, bound to ``run_path``: each is a stage's, and harmless.
+
+    Raises UserError, one line, for any that the stage's settings class does not know, or that may
+    run code.
+    """
+    bound = rebuilt(steps, run_path)
+    require_harmless(bound)
+    for stage, _, _, *words in bound:
+        if stage == "import-scores" and "--" in words:  # files follow
+            words = words[: words.index("--")]
+        if stage == "select":  # an option of the command alone
+            words = [word for word in words if word != "--replace"]
+        if stage in _SETTINGS:
+            read_back(_SETTINGS[stage], words)
+    return bound
+
+
+def adopt_job(run_path: Path) -> None:
+    """Take a foreign run over and start its job again, which somebody has read.
+
+    Raises UserError as ``check_foreign`` and ``jobs.resume``.
+    """
+    check_foreign(jobs.status(run_path).steps, run_path)
+    jobs.resume(run_path, adopt=True)
 
 
 def run_detection(

@@ -12,8 +12,8 @@ st.html(HOME / "ui" / "pages.css")
 
 decision.show(run)
 can_run = running.bar(run)
-for section, names in cards.sections(run).items():
+for section, shown in cards.sections(run).items():
     st.subheader(section, anchor=False)
-    for name in names:
-        cards.card(run, name, can_run)
+    for card in shown:
+        cards.card(run, card, can_run)
 verifying.upload(run)

@@ -17,7 +17,7 @@ st.html(HOME / "ui" / "pages.css")
 left, right = folding_columns([1, 1], "try", gap="large")
 with left:
     text = choose_text(run)
-    how = choose_ablation()
+    how = choose_ablation(run)
     live_model.ask(run, "try", "Load the model and try")
     slot = st.container()
 with right:

@@ -1,4 +1,4 @@
-"""What every test shares: an isolated home, and the rule that CI must really drive a browser."""
+"""What every test shares: an isolated home, and the rule of what CI may not skip."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ import hypothesis
 import pytest
 
 from tests.support.installed import Installed, install_wheel
+from tests.support.required import Required
 
 # The same examples in every run: what only chance finds is for `make fuzz`.
 hypothesis.settings.register_profile("suite", derandomize=True, deadline=None)
 hypothesis.settings.load_profile("suite")
 
-REQUIRE_BROWSER = os.environ.get("CIRCUITSEER_REQUIRE_BROWSER") == "1"
-_browser_outcomes: dict[str, str] = {}
+_required = Required(os.environ)
 _counts: list[str] = []
 
 # The key that seals jobs is the suite's own, in every process that it starts.
@@ -68,21 +68,25 @@ def count(record_property: Callable[[str, object], None]) -> Callable[[str], Non
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Remember how each browser test ended, and what the tests counted."""
+    """Remember how each test ended that may have to run, and what the tests counted."""
     if report.when == "call":
         _counts.extend(str(line) for name, line in report.user_properties if name == "count")
-    if "browser" in report.keywords and (report.when == "call" or report.skipped):
-        _browser_outcomes[report.nodeid] = report.outcome
+    _required.note(report)
+
+
+def pytest_collectreport(report: pytest.CollectReport) -> None:
+    """Remember files that were skipped as a whole."""
+    _required.note_file(report)
 
 
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
-    """With CIRCUITSEER_REQUIRE_BROWSER=1 a skipped (or missing) browser test fails the session.
+    """A skipped (or missing) test that has to run fails the session (see support/required.py).
 
     Of several workers each sees its own tests alone: who started them counts.
     """
     counts = not hasattr(session.config, "workerinput")
-    if counts and REQUIRE_BROWSER and exitstatus == 0 and _browser_problem():
+    if counts and exitstatus == 0 and any(_required.problems()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
 
@@ -92,14 +96,5 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.section("counts")
         for line in _counts:
             terminalreporter.write_line(line)
-    if REQUIRE_BROWSER and (problem := _browser_problem()):
-        terminalreporter.write_line(f"CIRCUITSEER_REQUIRE_BROWSER=1: {problem}", red=True)
-
-
-def _browser_problem() -> str | None:
-    skipped = [name for name, outcome in _browser_outcomes.items() if outcome == "skipped"]
-    if skipped:
-        return f"{len(skipped)} browser tests were skipped, the first is {skipped[0]}"
-    if not _browser_outcomes:
-        return "no browser test ran"
-    return None
+    for problem in _required.problems():
+        terminalreporter.write_line(problem, red=True)

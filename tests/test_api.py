@@ -47,10 +47,12 @@ def test_every_verb_has_a_docstring_and_stands_in_the_module() -> None:
 
 
 def test_packages_of_the_same_names_do_not_take_a_verbs_place() -> None:
+    from circuitseer_core.arms import build
     from circuitseer_core.export import write
     from circuitseer_core.report import html
 
-    assert callable(cs.export) and callable(cs.report)
+    assert callable(cs.export) and callable(cs.report) and callable(cs.arms)
+    assert build.__name__ == "circuitseer_core.arms.build"
     assert write.__name__ == "circuitseer_core.export.write" and html.__name__.endswith("html")
 
 
@@ -159,3 +161,17 @@ def test_export_verify_validate_and_report(tmp_path: Path) -> None:
     result = cs.validate(run, "length")
     assert result.verdict and "experiment:length" in cs.load_run(run).figures
     assert cs.report(run, tmp_path / "run.html").read_text().startswith("<!doctype html>")
+
+
+def test_a_look_at_data_and_the_arms(tmp_path: Path) -> None:
+    """As the commands ``data`` and ``arms``."""
+    seen = cs.survey(write_rows(tmp_path / "rows.jsonl", questions(14)), limit="1k")
+    assert (seen.rows, seen.samples, seen.with_response) == (14, 14, 12)
+    with pytest.raises(cs.UserError, match="name the --model whose tokens"):
+        cs.survey("demo", max_length=3)
+    run = make_run(tmp_path / "run")
+    record = cs.arms(run, tmp_path / "arms", arms="uniform", rows=3, seeds=1, show=False)
+    assert [(arm.kind, arm.rows) for arm in record.arms] == [("uniform", 3)]
+    assert (tmp_path / "arms" / record.arms[0].file).is_file()
+    with pytest.raises(cs.UserError, match="no arm 'none'"):
+        cs.arms(run, tmp_path / "arms", arms=["none"])

@@ -6,12 +6,15 @@ import importlib.util
 import re
 import shlex
 import shutil
+import tomllib
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 import typer.main
+import yaml
 
+import circuitseer_core as cs
 from circuitseer_core.cli.main import app, spread_values
 from tests.test_house import ALLOWED, CORE_NAME, MODULES, project_imports
 
@@ -120,6 +123,48 @@ def _reached(starts: Iterable[str]) -> set[str]:
     return reached
 
 
+def test_torch_is_where_the_architecture_says() -> None:
+    line = re.search(
+        r"^- torch: only ([^;]+);", text_of(ROOT / "docs" / "architecture.md"), re.MULTILINE
+    )
+    assert line is not None
+    core = ROOT / "circuitseer_core"
+    importing = {
+        path.relative_to(core).parts[0]
+        for path in core.rglob("*.py")
+        if re.search(r"^(?:import|from) torch\b", path.read_text(encoding="utf-8"), re.MULTILINE)
+    }
+    assert set(re.findall(r"\w+", line[1])) & set(ALLOWED) == importing
+
+
+def test_the_extras_are_those_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = set(project["optional-dependencies"]) - {"all"}
+    sentence = re.search(r"the extras are (.+?)\. ", text_of(ROOT / "README.md"))
+    assert sentence is not None
+    assert set(re.findall(r"`(\w+)`", sentence[1])) - {"s3fs", "gcsfs"} == extras
+    assert set(project["optional-dependencies"]["all"][0].split("[")[1][:-1].split(",")) == extras
+
+
+def test_the_citation_names_this_version() -> None:
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    assert citation["version"] == cs.__version__
+
+
+def test_every_command_has_a_verb_and_every_verb_a_place() -> None:
+    """The library's page has all of them, with the settings classes that they name."""
+    page = text_of(ROOT / "docs" / "api.md")
+    verbs = {name for name in cs.__all__ if name.islower()}
+    commands = set(typer.main.get_command(app).commands) - {"app", "demo"}  # type: ignore[attr-defined]
+    named = {"survey" if name == "data" else name.replace("-", "_") for name in commands}
+    assert named <= verbs
+    for name in verbs:
+        homes = {"circuitseer_core.api", getattr(cs, name).__module__}
+        assert any(f"::: {home}.{name}\n" in page for home in homes), name
+        for settings in re.findall(r":class:`([\w.]+Settings)`", getattr(cs, name).__doc__):
+            assert f"::: {settings}\n" in page, name
+
+
 def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     """As ``make docs`` does, with every page and the library's verbs on it."""
     pytest.importorskip("mkdocs")
@@ -135,8 +180,8 @@ def test_the_site_is_built_and_its_links_lead_somewhere(tmp_path: Path) -> None:
     spec.loader.exec_module(site)
     assert site.build(copied) == 0
     page = (copied / "build" / "site" / "docs" / "api.html").read_text(encoding="utf-8")
-    for verb in ("detect", "score", "save_selection", "pull_heads"):
-        assert f'id="circuitseer_core.api.{verb}"' in page
+    for shown in re.findall(r"^::: ([\w.]+)$", text_of(ROOT / "docs" / "api.md"), re.MULTILINE):
+        assert f'id="{shown}"' in page
     assert ":class:" not in page
     with (copied / "build" / "site-source" / "README.md").open("a", encoding="utf-8") as readme:
         readme.write("\n[nowhere](docs/nowhere.md)\n")

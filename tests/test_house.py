@@ -75,8 +75,8 @@ ALLOWED: dict[str, set[str]] = {
     "sharing": {"export", "detection", "model", "runs", "data"},
     "stages": {"calibration", "selection", "scoring", "detection", "runs"},
     "api": {
-        *("stages", "notebook", "sharing", "report", "experiments", "export", "calibration"),
-        *("selection", "scoring", "detection", "runs"),
+        *("stages", "notebook", "sharing", "report", "experiments", "arms", "export"),
+        *("calibration", "selection", "scoring", "detection", "model", "runs", "data"),
     },
     "cli": {
         *(

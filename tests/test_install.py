@@ -60,6 +60,8 @@ def test_help_shows_the_verbs_with_their_signatures(installed: Installed, tmp_pa
         ("app", "plotly", "report --run demo --out report.html"),
         ("hub", "datasets", "detect --run new --model m --probe hf:a/b"),
         ("demo", "gguf", "detect --run new --model demo --probe data.jsonl"),
+        ("remote", "fsspec", "detect --run new --model m --probe s3://bucket/data.jsonl"),
+        ("dedup", "datasketch", "select --run demo --name again --near-duplicates 0.8"),
         ("ray", "ray", "score --run demo --name again --data data.jsonl --engine ray"),
     ],
 )

@@ -6,15 +6,18 @@ scored or was scored again is read anew.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pandas as pd
 import streamlit as st
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.browse import standing
 from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.groupings import Grouping, number_columns_of
 from circuitseer_core.browse.pairs import matched_pairs, matched_sets
+from circuitseer_core.browse.standing import Standing
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
@@ -178,6 +181,16 @@ def _page(
     store: ScoreStore, rows: Filter, scorer: str, descending: bool, offset: int, limit: int
 ) -> pd.DataFrame:
     return store.page(rows, scorer=scorer, descending=descending, offset=offset, limit=limit)
+
+
+def standings(store: ScoreStore, ids: Sequence[str], scorer: str) -> dict[str, Standing]:
+    """Where samples stand among all rows (see ``standing.standings``)."""
+    return _standings(store, tuple(ids), scorer)
+
+
+@st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASH)
+def _standings(store: ScoreStore, ids: tuple[str, ...], scorer: str) -> dict[str, Standing]:
+    return standing.standings(store, ids, scorer)
 
 
 def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:

@@ -29,9 +29,10 @@ from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.settings_file import write_settings
+from circuitseer_core.runs.stage import occupied
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.lists import read_lists, run_rules
+from circuitseer_core.selection.lists import run_rules
 from circuitseer_core.selection.pool import Pool, load_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -50,8 +51,15 @@ def build_arms(
 
     Raises:
         UserError: no such scoring or arm, the budget cannot be met, a chosen row has no response,
-            or an exported arm does not verify.
+            an exported arm does not verify, or another process is at work in the run.
     """
+    with occupied(run):
+        return _build(run, out, settings, command, show)
+
+
+def _build(
+    run: Run, out: str | Path, settings: ArmsSettings, command: str | None, show: bool
+) -> ArmsRecord:
     folder = Path(out)
     if folder.is_file():
         raise UserError(f"{folder} is a file: --out names a folder")
@@ -112,7 +120,7 @@ def eligible(run: Run, settings: ArmsSettings) -> Pool:
         require_response=responses_known(columns),
     )  # fmt: skip
     pool = load_pool(run, everything)
-    return draw(pool, everything, run_rules(run, everything, read_lists(everything))).pool
+    return draw(pool, everything, run_rules(run, everything)).pool
 
 
 def columns_of_all(run: Run, settings: ArmsSettings, pool: Pool) -> tuple[list[str], list[str]]:

@@ -17,7 +17,7 @@ import pandas as pd
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.draw import Drawing, draw
-from circuitseer_core.selection.lists import read_lists, run_rules
+from circuitseer_core.selection.lists import run_rules
 from circuitseer_core.selection.pool import load_pool
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import count
@@ -74,7 +74,7 @@ def within_tokens(
 def _in_order(run: Run, selection: SelectionSettings) -> Drawing:
     """The draw of everything, which orders it."""
     everything = _with_budget(selection, fraction=1.0)
-    rules = run_rules(run, everything, read_lists(everything))
+    rules = run_rules(run, everything)
     return draw(load_pool(run, everything), everything, rules)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 FINITE = (-1.7976931348623157e308, 1.7976931348623157e308)
@@ -61,6 +61,11 @@ class Filter:
             parts.append("id NOT IN (SELECT unnest(?))")
             values.append(list(self.without))
         return " AND ".join(parts), values
+
+
+def with_score(rows: Filter, scorer: str) -> Filter:
+    """Those of the rows that have the score."""
+    return replace(rows, scores=(*rows.scores, (scorer, FINITE)))
 
 
 def quoted(identifier: str) -> str:

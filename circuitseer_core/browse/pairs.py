@@ -6,13 +6,13 @@ longer. Here the two may differ in length by a tenth at most.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from circuitseer_core.browse.filters import FINITE, Filter, quoted
+from circuitseer_core.aliases import Floats
+from circuitseer_core.browse.filters import Filter, quoted, with_score
 from circuitseer_core.browse.store import ScoreStore
 
 TOLERANCE = 0.1
@@ -28,7 +28,7 @@ def matched_pairs(
     score of the same source whose token count is within ``TOLERANCE``. A sample without a
     lower-scoring partner is left out.
     """
-    where, values = store.where(_with_score(rows, scorer))
+    where, values = store.where(with_score(rows, scorer))
     name = quoted(scorer)
     return store.frame(
         f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score "
@@ -56,10 +56,11 @@ def matched_sets(
     leave long high samples without a partner.
 
     Returns:
-        high, low, high_score, low_score, high_place, low_place (percentiles, 0 to 100); fewer
-        rows than ``count`` where no more match.
+        high, low, high_score, low_score, high_place, low_place (percentiles among all rows, 0 to
+        100: the share of the others with a lower score); fewer rows than ``count`` where no more
+        match.
     """
-    where, values = store.where(_with_score(rows, scorer))
+    where, values = store.where(with_score(rows, scorer))
     most = 2 * int(count) + 1  # so many may be taken before, as partners or as high samples
     name = quoted(scorer)
     # Aggregates find each band's ends first: ranking all rows takes ten times as long.
@@ -75,11 +76,7 @@ def matched_sets(
         f"WHERE from_top <= {most} OR from_bottom <= {most}",
         values,
     )
-    every = np.sort(
-        store.frame(f"SELECT {name} FROM samples WHERE {where}", values).to_numpy()[:, 0]
-    )
-    below = np.searchsorted(every, frame["score"].to_numpy())
-    frame["place"] = 100 * below / max(1, len(every) - 1)
+    frame["place"] = _percentiles(store, scorer, frame["score"].to_numpy())
     highs = frame[frame["from_top"] <= most].sort_values(["score", "id"], ascending=[False, True])
     lows = {
         str(name): _Lows(part)
@@ -103,6 +100,14 @@ def matched_sets(
         pairs.append((row.id, low, row.score, part.score[at], row.place, part.place[at]))
     columns = ["high", "low", "high_score", "low_score", "high_place", "low_place"]
     return pd.DataFrame(pairs, columns=columns)
+
+
+def _percentiles(store: ScoreStore, scorer: str, scores: Floats) -> Floats:
+    """(N,) of each score the share of all other rows with a lower one, 0 to 100."""
+    where, values = store.where(with_score(Filter(), scorer))
+    every = store.frame(f"SELECT {quoted(scorer)} FROM samples WHERE {where}", values)
+    below = np.searchsorted(np.sort(every.to_numpy()[:, 0]), scores)
+    return 100 * below / max(1, len(every) - 1)
 
 
 class _Lows:
@@ -135,7 +140,7 @@ def partner(
     if own.empty or pd.isna(own["score"].iloc[0]):
         return None
     source, tokens, score = own.iloc[0]
-    where, values = store.where(_with_score(rows or Filter(), scorer))
+    where, values = store.where(with_score(rows or Filter(), scorer))
     nearest = store.frame(
         f"SELECT id FROM samples WHERE {where} AND source = ? AND id <> ? "
         f"AND n_tokens BETWEEN ? AND ? ORDER BY abs({name} - ?) DESC, id LIMIT 1",
@@ -149,7 +154,3 @@ def partner(
         ],
     )
     return None if nearest.empty else str(nearest["id"].iloc[0])
-
-
-def _with_score(rows: Filter, scorer: str) -> Filter:
-    return replace(rows, scores=(*rows.scores, (scorer, FINITE)))

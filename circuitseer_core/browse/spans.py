@@ -104,6 +104,10 @@ def contributions(profile: NDArray[np.floating]) -> Floats:
     return squares / total if total > 0 else np.zeros_like(squares)
 
 
+PARTED = ("variance", "raw_variance", "focus", "divergence")
+"""Scores that are sums over a sample's tokens."""
+
+
 def made_of(
     scorer: str, score: float, profile: NDArray[np.floating], special: NDArray[np.bool_]
 ) -> Floats | None:
@@ -119,11 +123,13 @@ def made_of(
         profile: (T,) attention that each token receives, sums to 1.
         special: (T,) the tokenizer's special tokens.
     """
+    if scorer not in PARTED:
+        return None
     if scorer in ("variance", "raw_variance"):
         return contributions(profile)
     kept = ~special
     kept[:1] = False
-    if scorer not in ("focus", "divergence") or kept.sum() < 2:
+    if kept.sum() < 2:
         return None
     x = _share(profile.astype(np.float64), kept)
     if scorer == "focus":

@@ -3,6 +3,7 @@
 A key is an option's name, with - or _ (``probe-size``); repeatable options take a list; ``command``
 may name the command that the file is for. Every stage writes such a file (runs/settings_file.py).
 Values are checked by whoever checks what is typed. Relative paths are those of the working folder.
+Of options that exclude each other a typed one wins too: those of the file give way to it.
 """
 
 from __future__ import annotations
@@ -17,16 +18,36 @@ import typer
 import yaml
 
 from circuitseer_core.errors import Cancelled, UserError, one_line
-from circuitseer_core.files import is_utf8
+from circuitseer_core.json_io import is_utf8
 
 MOST_BYTES = 2**20
+
+_BUDGETS = ("fraction", "count", "tokens", "rows", "share", "match_lengths")
+_EXCLUSIVE = (
+    *[(typed, [other for other in _BUDGETS if other != typed]) for typed in _BUDGETS],
+    ("match_lengths", ["stratify", "stratify_by", "max_per_source"]),
+    ("temperature", ["target_ess"]),
+    ("target_ess", ["temperature"]),
+    ("device", ["devices"]),
+    ("devices", ["device"]),
+    ("head_features", ["calibration"]),
+    ("calibration", ["head_features"]),
+    ("stratify=none", ["stratify_by"]),
+    ("ablation=uniform", ["epsilon"]),
+    ("ablation=zero", ["epsilon"]),
+    ("ablation=mean", ["epsilon"]),
+)
+"""What is typed (an option, or one with this value), and the file's options that cannot be beside
+it."""
 
 
 def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option ``--config``."""
 
     def command(**values: Any) -> Any:
-        values.pop("config")
+        context = values.pop("config")
+        if context is not None:
+            _give_way(context, values)
         try:
             return function(**values)
         except KeyboardInterrupt:  # else Click ends with "Aborted!" and exit code 1
@@ -37,7 +58,7 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
     option = typer.Option(
         "--config",
         help="YAML or TOML file with options of this command; options that are typed win. Every "
-        "stage writes one: settings.yaml beside what it made.",
+        "stage that makes something in a run writes one: settings.yaml beside it.",
         metavar="<file>",
         is_eager=True,
         callback=_take,
@@ -53,7 +74,20 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-def _take(ctx: typer.Context, value: Path | None) -> Path | None:
+def _give_way(ctx: typer.Context, values: dict[str, Any]) -> None:
+    """Drop the file's entries that exclude an option that is typed."""
+
+    def comes_from(name: str, place: str) -> bool:
+        source = ctx.get_parameter_source(name)
+        return source is not None and source.name == place
+
+    for option, others in _EXCLUSIVE:
+        name, _, value = option.partition("=")
+        if comes_from(name, "COMMANDLINE") and value in ("", values.get(name)):
+            values.update({other: None for other in others if comes_from(other, "DEFAULT_MAP")})
+
+
+def _take(ctx: typer.Context, value: Path | None) -> typer.Context | None:
     """Make the file's entries the defaults of the options that are not typed."""
     if value is None:
         return None
@@ -73,13 +107,13 @@ def _take(ctx: typer.Context, value: Path | None) -> Path | None:
         if entry is not None:
             defaults[str(parameter.name)] = _fitting(entry, parameter, f"{value}: {key}")
     ctx.default_map = defaults
-    return value
+    return ctx
 
 
 def _fitting(entry: Any, parameter: Any, where: str) -> Any:
     """An entry as its option takes it. Raises UserError where it is of another kind."""
     switch = bool(getattr(parameter, "is_flag", False))
-    several = bool(getattr(parameter, "multiple", False))
+    several = bool(getattr(parameter, "multiple", False)) or parameter.nargs == -1
     items = entry if isinstance(entry, list) else [entry]
     if isinstance(entry, list) and not several:
         raise UserError(f"{where} takes one value, not a list")

@@ -11,7 +11,7 @@ from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.cli import options as opt
 from circuitseer_core.cli.from_settings import takes
 from circuitseer_core.cli.options import command_line
-from circuitseer_core.cli.output import Outcome, telling
+from circuitseer_core.cli.output import Outcome, say, telling
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.formats import FORMATS
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
@@ -130,7 +130,7 @@ def verify(
         tell(lambda: outcome)
         if not json:
             for problem in problems:
-                typer.secho(problem, err=True, fg="red")
+                say(problem, err=True, colour="red")
     if problems:
         raise typer.Exit(1)
 

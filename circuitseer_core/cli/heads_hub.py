@@ -8,6 +8,8 @@ from typing import Annotated
 import typer
 
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.output import say
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.commands import as_typed
 
 
@@ -22,7 +24,7 @@ def push_heads(
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.sharing.push import push_heads as push
 
-    typer.echo(f"pushed to {push(Run.open(run), repo)}")
+    say(f"pushed to {push(Run.open(run), repo)}")
 
 
 def pull_heads(
@@ -37,6 +39,11 @@ def pull_heads(
     model: Annotated[
         str | None, typer.Option(help="The model of a new run: Hub id, folder or demo.")
     ] = None,
+    revision: Annotated[
+        str | None,
+        typer.Option(help="Revision of --model; by default the one that the map was measured on."),
+    ] = None,
+    allow_pickle: opt.AllowPickle = False,
     force: Annotated[
         bool, typer.Option("--force", help="Take a map of a model with other weights.")
     ] = False,
@@ -48,13 +55,23 @@ def pull_heads(
     if model is not None:
         opt.quiet_libraries()
     fresh = run is not None and not (run / TABLE).is_file()
-    head_map = pull(repo, out, run=run, model=model, force=force)
+    if revision is not None and model is None:
+        raise UserError("--revision goes with --model (a map's own is behind @)")
+    head_map = pull(
+        repo,
+        out,
+        run=run,
+        model=model,
+        revision=revision,
+        allow_pickle=allow_pickle,
+        force=force,
+    )
     record = head_map.record
     where = f"{record.repo} at {str(record.revision)[:12]}"
-    typer.echo(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")
+    say(f"{record.heads} heads of {record.model.called} from {where} in {head_map.path}")
     place = ["score", "--run", str(run or "RUN")]
     source = [] if fresh else ["--heads-from", str(head_map.path)]
-    typer.echo(f"next: {as_typed([*place, *source, '--data'])} …")
+    say(f"next: {as_typed([*place, *source, '--data'])} …")
 
 
 COMMANDS = (push_heads, pull_heads)

@@ -20,14 +20,16 @@ from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.cli import deliver, heads_hub, stages, study
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.adopt import adopt
 from circuitseer_core.cli.app import app as open_app
 from circuitseer_core.cli.config import configurable
 from circuitseer_core.cli.data import data
 from circuitseer_core.cli.from_settings import repeatable
 from circuitseer_core.cli.options import command_line, quiet_libraries
+from circuitseer_core.cli.output import say
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled, UserError, machine_line
-from circuitseer_core.files import is_utf8
+from circuitseer_core.json_io import is_utf8
 from circuitseer_core.scoring.import_scores import ImportSettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -72,10 +74,10 @@ def main() -> None:
                 raise UserError(f"{word!a} is not UTF-8; rename what it names")
         app(spread_values(sys.argv[1:]))
     except UserError as error:
-        typer.secho(f"error: {error}", err=True, fg="red")
+        say(f"error: {error}", err=True, colour="red")
         sys.exit(1)
     except (Cancelled, KeyboardInterrupt) as stop:
-        typer.secho(str(stop) or "cancelled", err=True, fg="yellow")
+        say(str(stop) or "cancelled", err=True, colour="yellow")
         sys.exit(130)
     except MemoryError:
         typer.secho("error: memory ran out; run it again to go on", err=True, fg="red")
@@ -117,10 +119,11 @@ def demo(
 
     quiet_libraries()
     for line in run_demo(run or runs_home() / "demo", command=command_line()):
-        typer.echo(line)
+        say(line)
 
 
 for command in (
-    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, open_app,
+    *stages.COMMANDS, *deliver.COMMANDS, *study.COMMANDS, *heads_hub.COMMANDS, data, demo, adopt,
+    open_app,
 ):  # fmt: skip
     app.command()(configurable(command))

@@ -15,9 +15,12 @@ from circuitseer_core.cli.output import Outcome
 from circuitseer_core.detection.heads import lcb_by_chance, raced
 from circuitseer_core.files import read_columns
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
+from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
+from circuitseer_core.runs.integrity import lost_lines
 from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.review_lines import REVIEW_FILE, read_lines
 from circuitseer_core.runs.selection_records import Counts, ListFile, SelectionRecord
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.signature import Signature
@@ -124,6 +127,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     counts, name = selection.counts, selection.name
     doubts = warnings(run, selection=name, stage="select")
     lists = selection.lists.files if selection.lists else []
+    _, lost = read_lines(run.path)
     decision = stages.decision(run.path, selection)
     following = as_typed(["export", "--run", str(run.path), "--selection", name, "--out"]) + " …"
     diagnostics = selection.diagnostics
@@ -139,6 +143,7 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
         "tokens": counts.tokens,
         "rows": counts.to_json(),
         "lists": [entry.to_json() for entry in lists],
+        "judgements_lost": lost,
         "removals": removed,
         "ess_share": diagnostics.ess_share if diagnostics else None,
         "decision": decision,
@@ -149,6 +154,8 @@ def drawn(run: Run, selection: SelectionRecord) -> Outcome:
     lines = [_fates(counts), *_matches(lists), *stages.removals(run.path, selection)]
     if counts.included_but_out:
         lines.append(f"{count(counts.included_but_out, 'row')} to include left out all the same")
+    if lost:
+        lines.append(f"{run.path / REVIEW_FILE}: {lost_lines(lost)}")
     lines.append(f"{counts.selected:,} samples selected ({counts.tokens:,} tokens)")
     return Outcome(facts, [*lines, decision, *_warnings(doubts), f"next: {following}"])
 
@@ -160,6 +167,7 @@ def clustered(run: Path, scores: str, record: ClusterRecord) -> Outcome:
     words = ["select", "--run", str(run), *of, "--stratify", "equal", "--stratify-by", CLUSTER]
     following = as_typed(words)
     facts = {"command": "cluster", "run": str(run), "scores": scores, **record.to_json()}
+    facts |= {"settings": str(cluster_folder(Run.open(run), scores) / SETTINGS_FILE)}
     lines = [f"{name}: {count(one.rows, 'row')}" for name, one in named]
     return Outcome(facts, [*lines, f"next: {following}"])
 
@@ -218,8 +226,15 @@ def _matches(lists: Sequence[ListFile]) -> list[str]:
         for entry in lists
         if not entry.is_id
     ]
+    for entry in (each for each in lists if each.ambiguous):
+        several = count(entry.ambiguous or 0, "id is that", "ids are those")
+        lines.append(
+            f"{entry.rule} {entry.file}: {several} of several sources and named no row (write "
+            "source/id)"
+        )
     for rule in ("exclude", "include"):
-        unknown = [e.file for e in lists if e.is_id and e.rule == rule and not e.rows]
+        ids = [entry for entry in lists if entry.is_id and entry.rule == rule]
+        unknown = [entry.file for entry in ids if not entry.rows and not entry.ambiguous]
         if unknown:
             lines.append(f"{rule}: no row has the id {listing(unknown)}, and it is no file either")
     return lines

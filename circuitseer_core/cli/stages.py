@@ -106,7 +106,9 @@ def import_scores(
     """Join scores made elsewhere to a scoring, as scorers."""
     with telling(quiet, json) as tell:
         record, lines = stages.run_import(run, files, settings, command=command_line())
+        folder = Run.open(run).scores_dir(settings.scores) / "imported" / next(iter(record.columns))
         facts = {"command": "import-scores", "run": str(run), **record.to_json()}
+        facts |= {"settings": str(folder / SETTINGS_FILE)}
         tell(lambda: Outcome(facts, lines))
 
 

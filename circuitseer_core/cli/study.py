@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from json import dumps
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from circuitseer_core.cli import options as opt
+from circuitseer_core.cli.from_settings import takes
 from circuitseer_core.cli.options import quiet_libraries
-from circuitseer_core.cli.output import Outcome, telling
+from circuitseer_core.cli.output import Outcome, json_text, say, telling
+from circuitseer_core.detection.ablate_settings import AblateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 
@@ -20,27 +21,18 @@ if TYPE_CHECKING:
     from circuitseer_core.runs.folder import Run
 
 
+@takes(AblateSettings)
 def ablate(
     run: opt.Run,
     heads: Annotated[list[str], typer.Option(help='A set of heads, "l.h,l.h"; repeatable.')],
-    data: opt.Data,
-    limit: Annotated[int, typer.Option(help="At most so many samples, by hash.")] = 200,
-    max_length: Annotated[
-        int | None, typer.Option(help="Longer samples are left out, before --limit.")
-    ] = None,
-    device: opt.Device = "auto",
-    allow_pickle: opt.AllowPickle = False,
+    settings: AblateSettings,
 ) -> None:
     """Loss with several heads ablated at once, on any data."""
     from circuitseer_core.detection.joint import ablate_sets
-    from circuitseer_core.model.loading import pickle_allowed
 
     quiet_libraries()
-    with pickle_allowed(allow_pickle):
-        for line in ablate_sets(
-            run, heads, data, limit=limit, device=device, max_length=max_length
-        ):
-            typer.echo(line)
+    for line in ablate_sets(run, heads, settings):
+        say(line)
 
 
 def inspect(
@@ -59,7 +51,7 @@ def inspect(
     quiet_libraries()
     with pickle_allowed(allow_pickle):
         inspection = inspect_sample(Run.open(run), id, name=name, layer=layer, head=head)
-    typer.echo(dumps(inspection.to_json(), ensure_ascii=False))
+    typer.echo(json_text(inspection.to_json()))
 
 
 def validate(
@@ -84,7 +76,6 @@ def validate(
     from circuitseer_core.experiments import ALL, EXPERIMENTS, experiment_of, parse_options
     from circuitseer_core.experiments.affordable import run_affordable
     from circuitseer_core.runs.folder import Run
-    from circuitseer_core.runs.progress import announced
 
     if experiment == "list":
         for name, entry in EXPERIMENTS.items():
@@ -101,31 +92,30 @@ def validate(
     opened = Run.open(folders[0])
     with telling(quiet, json) as tell:
         if experiment == ALL:
-            say = _nothing if quiet else typer.echo
-            done, left_out = run_affordable(opened, say=say, **options)
+            heard = _nothing if quiet else say
+            done, left_out = run_affordable(opened, say=heard, **options)
             facts = {
                 "command": "validate",
                 "run": str(opened.path),
-                "done": [_facts_of(result.name, result) for result in done],
+                "done": [_facts_of(result) for result in done],
                 "left_out": [asdict(one) for one in left_out],
             }
             tell(lambda: Outcome(facts, []))
             return
-        known = experiment_of(experiment)
-        with announced(opened, experiment, "Reading and computing"):
-            result = known.run(opened, **options)
-        tell(lambda: _validated(opened, experiment, result))
+        result = experiment_of(experiment).run(opened, **options)
+        tell(lambda: _validated(opened, result))
 
 
-def _validated(run: Run, experiment: str, result: ExperimentResult) -> Outcome:
-    facts = {"command": "validate", "run": str(run.path), **_facts_of(experiment, result)}
+def _validated(run: Run, result: ExperimentResult) -> Outcome:
+    facts = {"command": "validate", "run": str(run.path), **_facts_of(result)}
     words = f"{result.title}\n{result.verdict}\n"
     return Outcome(facts, [words, result.table.to_string(index=False)])
 
 
-def _facts_of(experiment: str, result: ExperimentResult) -> dict[str, Any]:
+def _facts_of(result: ExperimentResult) -> dict[str, Any]:
     return {
-        "experiment": experiment,
+        "experiment": result.experiment or result.name,
+        "name": result.name,
         "title": result.title,
         "verdict": result.verdict,
         "numbers": result.numbers,

@@ -26,7 +26,7 @@ from circuitseer_core.data import demo_problems
 from circuitseer_core.data.demo_problems import FAMILIES, Family
 from circuitseer_core.data.formats import Row
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import cache_home, write_json
+from circuitseer_core.files import cache_home, sweep_beside, write_json
 from circuitseer_core.hashing import hash64, short_hash
 from circuitseer_core.installation import DEMO_PACKAGES, missing_extra
 
@@ -79,6 +79,7 @@ def demo_rows() -> tuple[dict[str, Any], ...]:
     keys = hash64(_SEED, "demo-order", (f"{row['source']}/{row['id']}" for row in made))
     ordered = [made[i] for i in keys.argsort(kind="stable")]
     with contextlib.suppress(OSError):  # a folder that cannot be written only costs time
+        sweep_beside(kept)
         write_json(kept, ordered)
     return tuple(ordered)
 

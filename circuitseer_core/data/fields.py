@@ -188,6 +188,12 @@ def recognise(columns: Sequence[str], fields: Fields) -> Layout | None:
     )
 
 
+def recognise_as(columns: Sequence[str], known: Fields) -> Layout | None:
+    """The layout by the names that a run was told of where the columns have them, else as ever."""
+    layout = recognise(columns, known) if known.prompt else None
+    return layout or recognise(columns, Fields(response_items=known.response_items))
+
+
 def _top(name: str) -> str:
     """The column in which a name that leads inside begins."""
     return name.partition(".")[0]

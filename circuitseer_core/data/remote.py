@@ -19,7 +19,7 @@ from typing import Any
 
 from circuitseer_core.data.uploads import file_name
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.files import atomic_path, cache_home
+from circuitseer_core.files import atomic_path, cache_home, sweep_beside
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.installation import require_extra
 
@@ -97,6 +97,7 @@ def _copy(files: Any, path: str, address: str) -> Path:
     if dated and target.is_file():
         return target
     target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)  # a download that was killed may be as large as this one
     size, free = about.get("size") or 0, shutil.disk_usage(target.parent).free
     if size > free:
         raise UserError(

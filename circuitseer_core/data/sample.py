@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from circuitseer_core.json_io import jsonable
+
 ScoredPart = Literal["prompt", "response", "full"]
 """Which text of a sample is scored; ``full`` is the prompt, a newline and the response."""
 
@@ -22,11 +24,19 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Reject:
-    """One row that cannot be used: ``file:line`` (or ``file row n``), its source, and why."""
+    """One row that cannot be used: ``file:line`` (or ``file row n``), its source, and why.
+
+    They name files and columns, and are written down: half a surrogate pair becomes U+FFFD.
+    """
 
     where: str
     source: str
     reason: str
+
+    def __post_init__(self) -> None:
+        """Make every text one that UTF-8 has."""
+        for name in ("where", "source", "reason"):
+            object.__setattr__(self, name, jsonable(getattr(self, name)))
 
 
 def scored_text(part: ScoredPart, prompt: str | None, response: str | None) -> str | None:

@@ -12,10 +12,10 @@ from typing import Any
 from circuitseer_core.data.arrow_formats import ArrowIpc, Parquet
 from circuitseer_core.data.compression import CODECS, bare
 from circuitseer_core.data.formats import Csv, FileTable, JsonArray, JsonLines, Table, named_split
-from circuitseer_core.data.remote import fetched, is_address
+from circuitseer_core.data.remote import fetched, is_address, without_query
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import is_utf8, user_path
-from circuitseer_core.json_io import read_json
+from circuitseer_core.files import user_path
+from circuitseer_core.json_io import is_utf8, read_json
 
 DATA_SPEC = (
     "A file (.jsonl .json .csv .tsv .parquet .arrow .feather; text also .gz .zst), a "
@@ -50,24 +50,69 @@ def open_spec(spec: str) -> list[Table]:
             )
             for copy in fetched(place, _is_known)
         ]
-    place = place.removeprefix("file://")
-    path, split = user_path(place), None
-    if not os.path.exists(path) and ":" in place:
-        whole, _, last = place.rpartition(":")
-        if os.path.exists(user_path(whole)):
-            path, split = user_path(whole), last
+    path, split = _local(place)
     if not os.path.exists(path) and glob.has_magic(place):
         return _open_pattern(path, name)
     return open_path(path, name, split)
 
 
+_HUB = ("hf:", "hf-stream:")
+
+
+def is_hub(spec: str) -> bool:
+    """Whether a DATA spec is of the Hub."""
+    return _parts(spec)[1].startswith(_HUB)
+
+
 def is_remote(spec: str) -> bool:
     """Whether reading a DATA spec may need the network: the Hub or an address."""
+    return is_hub(spec) or is_address(_parts(spec)[1])
+
+
+def is_data(text: str) -> bool:
+    """Whether a text that may also be a name (an id) is a DATA spec: of the Hub, an address of a
+    file that is read here, or of something that is there."""
+    place = _parts(text)[1]
+    if is_remote(text):
+        return is_hub(text) or _is_known(place)
+    path = _local(place)[0]
+    return os.path.exists(path) or (
+        glob.has_magic(place) and _is_known(place) and bool(glob.glob(str(path), recursive=True))
+    )
+
+
+def local_paths(spec: str) -> list[Path]:
+    """What of this machine a DATA spec names: a file, a folder, the files of a pattern."""
+    if is_remote(spec):
+        return []
     place = _parts(spec)[1]
-    return place.startswith(_HUB) or is_address(place)
+    path = _local(place)[0]
+    if os.path.exists(path) or not glob.has_magic(place):
+        return [path] if os.path.exists(path) else []
+    return [Path(match) for match in sorted(glob.glob(str(path), recursive=True))]
 
 
-_HUB = ("hf:", "hf-stream:")
+def file_of(spec: str) -> Path | None:
+    """The file that a DATA spec is, on this machine; None for all else."""
+    path = None if is_remote(spec) else _local(_parts(spec)[1])[0]
+    return path if path is not None and os.path.isfile(path) else None
+
+
+def short_name(spec: str) -> str:
+    """A DATA spec for others to read: the Hub's name, or a file's without the folders it is in."""
+    place = _parts(spec)[1]
+    return place if is_hub(spec) else Path(without_query(place)).name
+
+
+def _local(place: str) -> tuple[Path, str | None]:
+    """The path, and the split where one is named."""
+    place = place.removeprefix("file://")
+    path = user_path(place)
+    if not os.path.exists(path) and ":" in place:
+        whole, _, split = place.rpartition(":")
+        if os.path.exists(user_path(whole)):
+            return user_path(whole), split
+    return path, None
 
 
 def _parts(spec: str) -> tuple[str | None, str]:

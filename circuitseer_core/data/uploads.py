@@ -12,7 +12,7 @@ from pathlib import Path
 
 from circuitseer_core.data.compression import CODECS
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import atomic_path
+from circuitseer_core.files import atomic_path, sweep_beside
 
 MOST_BYTES = 1 << 30
 """Of one file, as the app's server takes it; what it expands to is looked at when it is read."""
@@ -45,6 +45,7 @@ def store(folder: Path, name: str, content: bytes | memoryview) -> Path:
     digest = hashlib.sha256(content).hexdigest()[:16]
     target = folder / digest / file_name(name)
     if not target.is_file() or target.stat().st_size != len(content):
+        sweep_beside(target)
         with atomic_path(target) as temporary:
             temporary.write_bytes(content)
     return target

@@ -41,9 +41,14 @@ from circuitseer_core.detection.noise_floor import measure_noise
 from circuitseer_core.detection.parts import measure_parts, parts_of
 from circuitseer_core.detection.racing import Round, cost, schedule, survivors
 from circuitseer_core.detection.replay import replay_is_exact
-from circuitseer_core.detection.resume import is_done, refuse_other_model, refuse_other_settings
+from circuitseer_core.detection.resume import (
+    is_done,
+    measured,
+    refuse_other_model,
+    refuse_other_settings,
+)
 from circuitseer_core.detection.settings import DetectSettings
-from circuitseer_core.detection.timing import estimate
+from circuitseer_core.detection.timing import pool_budget, say_how_long, say_what_is_left
 from circuitseer_core.files import write_parquet
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length, resolve_template
@@ -57,8 +62,6 @@ from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelReco
 from circuitseer_core.runs.settings_file import write_settings
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
-
-POOL_BATCH_TOKENS = {"cpu": 1024, "cuda": 32768}
 
 
 def detect(
@@ -110,9 +113,10 @@ def detect(
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
     write_settings(run.path, "detect", run.path, settings)
+    goes_on = run.probe_path.is_file()
     table = _prepare(run, settings, reference, corpora, show)
     with pickle_allowed(settings.allow_pickle):  # for the workers
-        return _Detection(run, settings, reference, table, show, devices).measure()
+        return _Detection(run, settings, reference, table, show, devices, goes_on).measure()
 
 
 def _check(settings: DetectSettings, positions: int, tokenizer: Any) -> None:
@@ -157,9 +161,9 @@ def _prepare(
         samples = candidates.samples
         if not by_loss:
             samples = _without_losses(samples, settings, name)
-        budget = POOL_BATCH_TOKENS.get(reference.device.type, POOL_BATCH_TOKENS["cuda"])
+        budget = pool_budget(reference)
         if name == "probe":
-            detection.estimate_s = _say_how_long(run, settings, reference, samples, budget, show)
+            detection.estimate_s = say_how_long(run, settings, reference, samples, show)
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
@@ -182,22 +186,6 @@ def _prepare(
     return table
 
 
-def _say_how_long(
-    run: Run,
-    settings: DetectSettings,
-    reference: ReferenceModel,
-    samples: Sequence[Encoded],
-    budget: int,
-    show: bool,
-) -> float | None:
-    """Estimate the stage's time in seconds from a short measurement, and show it."""
-    announce(run, "detect", "Measuring the speed")
-    expected = estimate(reference, settings, samples, budget)
-    if show:
-        print_above_bars(expected.words)
-    return expected.seconds and round(expected.seconds, 1)
-
-
 def _without_losses(samples: list[Encoded], settings: DetectSettings, name: str) -> list[Encoded]:
     """Where the criterion needs no losses, only the chosen samples are run."""
     criterion = settings.probe_criterion if name == "probe" else "random"
@@ -211,6 +199,7 @@ class _Detection:
     """The measuring part: rounds over the sets, then the table of heads.
 
     devices: where worker processes measure; with fewer than two, ``reference`` does it here.
+    goes_on: whether an earlier try chose the probe, and said how long it would take then.
     """
 
     run: Run
@@ -219,6 +208,7 @@ class _Detection:
     table: pd.DataFrame
     show: bool
     devices: Sequence[str]
+    goes_on: bool
 
     def measure(self) -> pd.DataFrame:
         samples = {
@@ -294,6 +284,8 @@ class _Detection:
         setup = self._setup(samples)
         field = self.reference.heads
         total = cost(rounds) * len(samples) + self._rest(samples, rounds)
+        if self.goes_on and self.show:
+            say_what_is_left(self.run, self.reference, samples["probe"], total - measured(self.run))
         with (
             Progress(
                 self.run, "detect", total, unit="sample x head", show=self.show,

@@ -12,20 +12,22 @@ import torch
 from torch import Tensor
 
 from circuitseer_core.aliases import Floats, Head
-from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.fields import Fields
+from circuitseer_core.detection.ablate_settings import AblateSettings
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.heads import head_list, parse_head_list, value_pairs
-from circuitseer_core.detection.probe import encode_candidates
+from circuitseer_core.detection.probe import AS_THE_PROBE, encode_candidates
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
 from circuitseer_core.model.batches import Batch, group_by_tokens, loss_batch
 from circuitseer_core.model.encoding import Encoded, default_max_length
-from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.model.loading import load_run_model, pickle_allowed
 from circuitseer_core.model.losses import sample_losses
 from circuitseer_core.model.memory import fitting, release, too_long
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.reading import probe_fields, read_as
 from circuitseer_core.wording import count, signed
 
 
@@ -123,17 +125,11 @@ def _set_of(value: Any) -> list[Head]:
 
 
 def ablate_sets(
-    run_path: Path,
-    head_texts: Sequence[str],
-    data: Sequence[str],
-    *,
-    limit: int,
-    device: str,
-    max_length: int | None = None,
+    run_path: Path, head_texts: Sequence[str], settings: AblateSettings
 ) -> Iterator[str]:
     """Mean loss clean and under each set of heads, a line each; see :func:`ablation_table`."""
     sets = [_set_of(text) for text in head_texts]
-    table = ablation_table(run_path, sets, data, limit=limit, device=device, max_length=max_length)
+    table = ablation_table(run_path, sets, settings)
     clean, *ablated = table.itertuples(index=False)
     samples = count(clean.n, "sample")
     if table.attrs["left_out"]:
@@ -145,18 +141,13 @@ def ablate_sets(
 
 
 def ablation_table(
-    run_path: Path,
-    sets: Sequence[Sequence[Head]],
-    data: Sequence[str],
-    *,
-    limit: int,
-    device: str,
-    max_length: int | None = None,
+    run_path: Path, sets: Sequence[Sequence[Head]], settings: AblateSettings
 ) -> pd.DataFrame:
     """Mean loss clean (row 0) and under each set of heads; the model is the run's.
 
     ``limit`` samples are taken by hash of those that can serve: with a response, and of at most
-    ``max_length`` tokens (by default what the model has positions for, 4,096 at most).
+    ``max_length`` tokens (by default what the model has positions for, 4,096 at most). Where no
+    field names are given, those that the run's probe was read with are tried before others.
 
     Returns:
         heads (text), loss, delta_loss, stderr (nats; of a single sample NaN), n;
@@ -167,27 +158,28 @@ def ablation_table(
     """
     run = Run.open(run_path)
     model, detection = run.model, run.detection
-    corpus = Corpus(list(data))
-    corpus.count()
+    corpus = read_as(settings.data, probe_fields(run), Fields.of(settings))
     layers = model.heads_per_layer
     known = {(layer, head) for layer, n in enumerate(layers) for head in range(n)}
     unknown = [f"{a}.{b}" for heads in sets for a, b in heads if (a, b) not in known]
     if unknown:
         raise UserError(f"the model has no head {', '.join(unknown)}")
-    reference = load_run_model(
-        model,
-        model.dtype,
-        device,
-        check=lambda positions, _: default_max_length(positions, max_length),
-    )
+    with pickle_allowed(settings.allow_pickle):
+        reference = load_run_model(
+            model,
+            model.dtype,
+            settings.device,
+            check=lambda positions, _: default_max_length(positions, settings.max_length),
+        )
     pool = encode_candidates(
         reference,
         corpus,
-        size=limit,
+        size=settings.limit,
         seed=0,
         template=detection.template or "plain",
         loss_tokens=detection.settings.loss_tokens if detection.settings else "response",
-        max_length=default_max_length(reference.max_positions, max_length),
+        max_length=default_max_length(reference.max_positions, settings.max_length),
+        hints=AS_THE_PROBE,
     )
     with Progress(None, "ablate", len(pool.samples), unit="samples", phase="Ablating") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from math import ceil
@@ -35,6 +35,9 @@ from circuitseer_core.runs.records import DataRecord, DetectRecord
 
 Entry = Sample | Reject
 CRITERIA = ("loss", "random", "stratified")
+AS_A_PROBE = {"no response": "--loss-tokens all works without responses"}
+AS_THE_PROBE = {"no response": "losses are of responses, as in this run's detection"}
+"""What to say of a reason for which no sample can serve: in a detection, and beside one."""
 
 
 @dataclass(slots=True)
@@ -65,7 +68,7 @@ def draw_candidates(
             entry = (-key, sample.id, sample)
             if len(heap) < size:
                 heapq.heappush(heap, entry)
-            elif entry > heap[0]:
+            elif heap and entry > heap[0]:
                 heapq.heapreplace(heap, entry)
     return [s for _, _, s in sorted(heap, reverse=True)], seen, rejects
 
@@ -86,11 +89,17 @@ def encode_candidates(
     loss_tokens: str,
     max_length: int,
     or_none: bool = False,
+    serves: Callable[[Encoded], str | None] | None = None,
+    hints: Mapping[str, str] = AS_A_PROBE,
 ) -> Candidates:
     """The first ``size`` samples in hash order that can serve, encoded.
 
     Over-long samples are left out, not truncated, and others take their place: more of the data is
     drawn until ``size`` can serve or there is no more. What was left out on the way is counted.
+
+    Args:
+        serves: why a sample that is encoded cannot serve all the same; None where it can.
+        hints: what a person can do about a reason, where it is that of most samples.
 
     Raises:
         UserError: nothing is left, with the most frequent reason (unless ``or_none``).
@@ -111,6 +120,8 @@ def encode_candidates(
                 reasons[encoded] += 1
             elif encoded.n_tokens > max_length:
                 reasons[f"longer than {max_length} tokens"] += 1
+            elif serves is not None and (why := serves(encoded)) is not None:
+                reasons[why] += 1
             else:
                 candidates.samples.append(encoded)
         if len(candidates.samples) == size or len(drawn) < wanted:
@@ -120,9 +131,9 @@ def encode_candidates(
     reasons.update(rejects)
     candidates.left_out = dict(reasons.most_common())
     if not candidates.samples and not or_none:
-        why = next(iter(candidates.left_out), "the data is empty")
-        hint = "; --loss-tokens all works without responses" if why == "no response" else ""
-        raise UserError(f"no sample can serve as a probe: {why}{hint}")
+        reason = next(iter(candidates.left_out), "the data is empty")
+        hint = f"; {hints[reason]}" if reason in hints else ""
+        raise UserError(f"no sample can serve: {reason}{hint}")
     return candidates
 
 

@@ -50,7 +50,7 @@ def refuse_other_model(run: Run, info: ModelInfo) -> None:
 
 def kept(run: Run) -> str:
     """What of a detection that was stopped is in the run, and what running it again will do."""
-    evaluations = _rows(run.importance_dir.glob("part-*.parquet"))
+    evaluations = measured(run)
     if evaluations:
         return f"{count(evaluations, 'evaluation')} kept: run it again to go on"
     losses = _rows(losses_path(run, name) for name in ("probe", "contrast"))
@@ -62,6 +62,11 @@ def kept(run: Run) -> str:
         )
         return f"{what} kept: run it again to go on"
     return "nothing was measured yet: run it again to begin anew"
+
+
+def measured(run: Run) -> int:
+    """Evaluations of which the results are in the run."""
+    return _rows(run.importance_dir.glob("part-*.parquet"))
 
 
 def _rows(paths: Iterable[Path]) -> int:

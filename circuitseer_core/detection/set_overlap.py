@@ -163,11 +163,18 @@ def shared_tops(one: Floats, other: Floats, count: int) -> Floats:
 
 
 def expected_overlap(
-    estimates: HeadEstimates, count: int, *, splits: int = SPLITS, seed: int = 0
+    estimates: HeadEstimates,
+    count: int,
+    *,
+    samples: int | None = None,
+    splits: int = SPLITS,
+    seed: int = 0,
 ) -> SetOverlap | None:
     """Overlap of the top ``count`` heads with those of an independent probe of the same size.
 
-    None where a set has fewer than four samples, or ``count`` leaves no head to choose from.
+    ``samples``: of two probes of that many instead, where these are more (the line is read off
+    there). None where a set has fewer than four samples, or ``count`` leaves no head to choose
+    from.
     """
     field, n = len(estimates.heads), min(estimates.samples)
     if n < LEAST or not 0 < count < field:
@@ -186,11 +193,13 @@ def expected_overlap(
     # Simulated slopes lie at 0.4 to 0.7, and kappa cannot grow faster than n. Without the bounds
     # heads that differ by chance alone get slopes of 5 and more from parts that share nothing.
     slope = float(np.clip(np.polyfit(at, odds, 1)[0], 0.0, 1.0)) if len(shares) > 1 else 0.5
+    n = n if samples is None else max(2, min(n, samples))
     final = odds.mean() + slope * (np.log(n) - at.mean())
     expected = chance + (1 - chance) / (1 + np.exp(-final))
-    if kappa[-1] >= 1:  # halves that agree throughout leave nothing to extrapolate
+    if kappa[-1] >= 1 and n >= max(shares):  # halves that agree throughout: nothing to extrapolate
         expected = 1.0
-    spread = _WIDTH * float(t95(n)) * float(shares[max(shares)].std(ddof=1))
+    nearest = max((size for size in shares if size <= n), default=min(shares))
+    spread = _WIDTH * float(t95(n)) * float(shares[nearest].std(ddof=1))
     return SetOverlap(
         expected=float(expected),
         low=max(0.0, float(expected) - spread),

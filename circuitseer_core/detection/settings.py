@@ -90,7 +90,9 @@ class DetectSettings(BaseModel):
     source_field: fields.SourceField = None
     id_field: fields.IdField = None
 
-    _wholes = field_validator("probe_size", "probe_pool", mode="before")(amounts.whole)
+    _wholes = field_validator("probe_size", "probe_pool", "max_length", mode="before")(
+        amounts.whole
+    )
 
     @model_validator(mode="after")
     def _consistent(self) -> DetectSettings:

@@ -8,15 +8,29 @@ from functools import partial
 
 import torch
 
-from circuitseer_core.detection.cost import Estimate, ModelSize, detect_cost
+from circuitseer_core.detection.cost import (
+    FORWARDS_PER_EVALUATION,
+    Estimate,
+    ModelSize,
+    detect_cost,
+)
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.losses import losses_of
 from circuitseer_core.model.memory import fitting, release
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import announce, print_above_bars
+from circuitseer_core.wording import count
 
+_POOL_BATCH_TOKENS = {"cpu": 1024, "cuda": 32_768}
 LONG_ENOUGH_S = 1.0
 """A single sample that takes this long says enough."""
+
+
+def pool_budget(reference: ReferenceModel) -> int:
+    """Tokens of a batch of clean losses."""
+    return _POOL_BATCH_TOKENS.get(reference.device.type, _POOL_BATCH_TOKENS["cuda"])
 
 
 def pass_seconds(reference: ReferenceModel, samples: Sequence[Encoded], budget: int) -> float:
@@ -55,6 +69,34 @@ def estimate(
         criterion=settings.probe_criterion,
         pass_seconds=pass_seconds(reference, samples, budget),
     )
+
+
+def say_how_long(
+    run: Run,
+    settings: DetectSettings,
+    reference: ReferenceModel,
+    samples: Sequence[Encoded],
+    show: bool,
+) -> float | None:
+    """Estimate the stage's time in seconds from a short measurement, and show it."""
+    announce(run, "detect", "Measuring the speed")
+    expected = estimate(reference, settings, samples, pool_budget(reference))
+    if show:
+        print_above_bars(expected.words)
+    return expected.seconds and round(expected.seconds, 1)
+
+
+def say_what_is_left(
+    run: Run, reference: ReferenceModel, samples: Sequence[Encoded], evaluations: int
+) -> None:
+    """Show what a detection takes that goes on with so many evaluations on these samples."""
+    if evaluations <= 0:
+        return
+    announce(run, "detect", "Measuring the speed")
+    one = pass_seconds(reference, samples, pool_budget(reference))
+    words = f"{count(evaluations, 'evaluation')} left (a head ablated on a sample)"
+    seconds = evaluations * FORWARDS_PER_EVALUATION * one
+    print_above_bars(Estimate(words, seconds, "here", evaluations).words)
 
 
 def _timed(reference: ReferenceModel, samples: Sequence[Encoded]) -> tuple[float, int]:

@@ -49,6 +49,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "do the scores of one model (or scoring) stand for those of another",
             "circuitseer_core.experiments.transfer",
             needs_other=True,
+            or_scoring=True,
         ),
         Experiment(
             "probe",

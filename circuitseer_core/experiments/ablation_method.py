@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.detection.settings import ABLATIONS
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
@@ -35,7 +36,7 @@ from circuitseer_core.experiments.head_maps import (
     measure_maps,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
@@ -47,8 +48,6 @@ if TYPE_CHECKING:
 
 NAME = "ablation-method"
 FIRST = "uniform"
-RELEVANT = 0.3
-"""A rank correlation of maps that would matter."""
 
 
 class Options(MapOptions):
@@ -73,7 +72,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         _parsed(method)
     if not set(chosen.methods) - {FIRST}:
         raise UserError(f"option methods: name one to compare with {FIRST}")
-    reference = run_model(run, chosen.dtype, chosen.device)
+    reference = run_model(
+        run,
+        chosen.dtype,
+        chosen.device,
+        data=chosen.data or probe_data(run),
+        max_tokens=chosen.max_tokens,
+    )
     samples = _samples(run, reference, chosen)
     methods = list(dict.fromkeys([FIRST, *chosen.methods]))
     jobs = [MapJob(m, samples, ablation_mode(m, reference, samples)) for m in methods]
@@ -176,7 +181,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         worst["spearman"],
         worst["spearman_low"],
         worst["spearman_high"],
-        relevant=RELEVANT,
+        relevant=limits.MAPS,
         comparisons=len(methods),
         correction=HOLM if len(methods) > 1 else None,
     )

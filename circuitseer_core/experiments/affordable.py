@@ -14,19 +14,26 @@ from pydantic import Field
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.experiments.experiment import (
+    CheckedOptions,
     Experiment,
-    ExperimentOptions,
     ExperimentResult,
     saved_results,
 )
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.stage import occupied
 from circuitseer_core.wording import plain
 
+DEFAULT = "default"
+"""The scoring that the experiments take where none is named."""
 
-class Options(ExperimentOptions):
+
+class Options(CheckedOptions):
     """Options of ``validate all``."""
 
+    scores: str | None = Field(
+        None, description="which scoring; none: default, or the first there is"
+    )
     seconds: float = Field(900, gt=0, description="seconds to spend, estimated, all together")
     models: bool = Field(True, description="also run those that load the model")
     again: bool = Field(False, description="also those whose kept result is up to date")
@@ -45,29 +52,47 @@ class LeftOut:
         return f"left out {self.name}: {self.why}"
 
 
+class Afforded(list[ExperimentResult]):
+    """The results, and in ``left_out`` what was not run."""
+
+    def __init__(self, results: Iterable[ExperimentResult], left_out: Iterable[LeftOut]) -> None:
+        super().__init__(results)
+        self.left_out = list(left_out)
+
+
 def run_affordable(
     run: Run, *, say: Callable[[str], None] = lambda line: None, **options: Any
 ) -> tuple[list[ExperimentResult], list[LeftOut]]:
-    """Run what fits, with default options.
+    """Run what fits, with default options on one scoring.
 
     Args:
-        run: the run.
+        run: the run, which is held meanwhile.
         say: told every verdict as it is there, and what is left out.
         options: of :class:`Options`.
+
+    Raises:
+        UserError: no such scoring, or another process is at work in the run.
     """
     chosen = Options.of(**options)
+    if chosen.scores is not None:
+        run.scoring(chosen.scores)
     spent, done, left = 0.0, [], []
-    planned = _planned(run, EXPERIMENTS.values())
-    with Progress(
-        run, "validate all", len(planned), unit="experiments", phase="Experiments"
-    ) as progress:
-        for experiment, seconds in planned:
-            why = _reason(run, experiment, seconds, spent, chosen)
+    planned = _planned(
+        run, EXPERIMENTS.values(), chosen.scores or next(iter(run.scorings()), DEFAULT)
+    )
+    with (
+        occupied(run),
+        Progress(
+            run, "validate all", len(planned), unit="experiments", phase="Experiments"
+        ) as progress,
+    ):
+        for experiment, asking, seconds in planned:
+            why = _reason(run, experiment, asking, seconds, spent, chosen)
             if why is None:
                 progress.begin(f"Experiment {experiment.name}")
                 progress.say(experiment.name)
                 try:
-                    result = experiment.run(run)
+                    result = experiment.run_held(run, **asking)
                     done.append(result)
                     spent += seconds or 0.0
                     say(f"{result.title}\n{result.verdict}\n")
@@ -80,26 +105,38 @@ def run_affordable(
     return done, left
 
 
-def _planned(run: Run, experiments: Iterable[Experiment]) -> list[tuple[Experiment, float | None]]:
-    """With their estimates, shortest first, those of unknown length last."""
-    estimated = []
+Planned = tuple[Experiment, dict[str, Any], float | None]
+"""An experiment, its options, and its estimate in seconds."""
+
+
+def _planned(run: Run, experiments: Iterable[Experiment], scores: str) -> list[Planned]:
+    """With their options and estimates, shortest first, those of unknown length last."""
+    estimated: list[Planned] = []
     for experiment in experiments:
+        other = scores != DEFAULT and experiment.takes("scores")
+        options = {"scores": scores} if other else {}
         try:
-            estimated.append((experiment, experiment.estimated_seconds(run)))
+            seconds = experiment.estimated_seconds(run, **options)
         except UserError:  # a stage is missing: running it says which
-            estimated.append((experiment, 0.0))
-    return sorted(estimated, key=lambda pair: float("inf") if pair[1] is None else pair[1])
+            seconds = 0.0
+        estimated.append((experiment, options, seconds))
+    return sorted(estimated, key=lambda one: float("inf") if one[2] is None else one[2])
 
 
 def _reason(
-    run: Run, experiment: Experiment, seconds: float | None, spent: float, options: Options
+    run: Run,
+    experiment: Experiment,
+    asking: dict[str, Any],
+    seconds: float | None,
+    spent: float,
+    options: Options,
 ) -> str | None:
     """Why not to run it; None where it may run."""
-    if experiment.needs_other:
+    if experiment.lacks_other(run):
         return f"it compares runs: name them, validate --run {run.path} {experiment.name} --set …"
     if experiment.needs_model and not options.models:
         return "it loads the model"
-    if not options.again and _up_to_date(run, experiment.name):
+    if not options.again and _up_to_date(run, experiment, asking):
         return "its result is kept and up to date (again=true repeats it)"
     if seconds is None:
         return "how long it takes is not known before it was run once"
@@ -112,10 +149,11 @@ def _reason(
     return None
 
 
-def _up_to_date(run: Run, name: str) -> bool:
-    """Whether a default result is newer than detection and every scoring."""
+def _up_to_date(run: Run, experiment: Experiment, asking: dict[str, Any]) -> bool:
+    """Whether a result of these options is newer than detection and every scoring."""
+    name = experiment.result_name(run, **asking)
     kept = next((record for record in saved_results(run) if record.name == name), None)
-    if kept is None or kept.finished is None or kept.options:
+    if kept is None or kept.finished is None or kept.options != asking:
         return False
     made = [run.detection.finished, *(run.scoring(s).finished for s in run.scorings())]
     return kept.finished > max((when for when in made if when), default="")

@@ -41,6 +41,7 @@ from circuitseer_core.experiments.surface import surface_features
 from circuitseer_core.hashing import hash64
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import Progress
 
 NAME = "complexity"
 
@@ -89,14 +90,18 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     surface = _surface(run, rows, chosen)
     if chosen.scorer not in _others([chosen.scorer], main):
         raise UserError(f"{chosen.scorer!r} cannot be its own reference: name another --set scorer")
-    tried = (
-        association(rows.scores, _others(scorers, name), (name, values), surface, chosen)
-        for name, values in targets.items()
-    )
-    measured = [one for one in tried if one is not None]
+    with Progress(run, NAME, len(targets) + 1, unit="questions", phase="Comparing") as progress:
+        measured = []
+        for target in targets.items():
+            progress.say(target[0])
+            one = association(rows.scores, _others(scorers, target[0]), target, surface, chosen)
+            measured += [] if one is None else [one]
+            progress.advance(1)
+        progress.say("what the scores are made of")
+        made_of = composition(rows.scores, scorers, surface, chosen)
+        progress.advance(1)
     if main not in {one.target for one in measured}:
         raise UserError(f"fewer than {LEAST_ROWS} rows have the reference {main!r} and a score")
-    made_of = composition(rows.scores, scorers, surface, chosen)
     comparisons = sum(len(one.scorers) for one in measured)
     table = pd.concat([*(one.table(comparisons) for one in measured), made_of], ignore_index=True)
     about = next(one for one in measured if one.target == main)

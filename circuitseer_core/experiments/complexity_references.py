@@ -14,8 +14,9 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.data.ordinal import ordinal
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.references import STEP_MARK, number_in, where_used
+from circuitseer_core.experiments.references import STEP_MARK, where_used
 from circuitseer_core.experiments.surface import operations
 from circuitseer_core.json_io import json_object
 from circuitseer_core.runs.columns import score_columns
@@ -93,14 +94,29 @@ def _named(table: pd.DataFrame, wanted: Sequence[str], *, asked: bool = True) ->
     """Columns of numbers as references; ``asked``: for by name, so that none may be empty."""
     by_name = {}
     for name in wanted:
-        values = np.array([number_in(value) for value in table[name]], dtype=np.float64)
+        values = _in_order(table[name], name)
         if asked and not np.isfinite(values).any():
-            raise UserError(f"column {name!r} holds no numbers")
+            raise UserError(f"column {name!r} holds no numbers, and no words of a known order")
         if _RATE.match(name):
             by_name[f"1 - {name}"] = 1 - values
         elif asked or np.isfinite(values).sum() >= _LEAST_KNOWN:
             by_name[f"column {name}"] = values
     return by_name
+
+
+def _in_order(column: pd.Series, name: str) -> Floats:
+    """(n,) numbers of a column of numbers, numbered levels or words with a known order, else NaN.
+
+    True and false are no numbers.
+    """
+    read = [
+        v if isinstance(v, str | int | float) and not isinstance(v, bool) else None for v in column
+    ]
+    known = [None if isinstance(v, float) and not np.isfinite(v) else v for v in read]
+    try:
+        return ordinal(known, name=name)[0]
+    except UserError:
+        return np.full(len(known), np.nan)
 
 
 def _counted(texts: pd.Series, mark: str) -> Floats:

@@ -23,10 +23,10 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.detection.set_overlap import shared_tops
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.ablation_method import RELEVANT
 from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, found_only_if
 from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.experiments.head_maps import (
@@ -69,7 +69,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     heads, everyone = best_heads(run, chosen.field), len(run.heads())
     specs = _domains(chosen)
 
-    reference = run_model(run, chosen.dtype, chosen.device)
+    reference = run_model(
+        run, chosen.dtype, chosen.device, data=specs, max_tokens=chosen.max_tokens
+    )
     jobs = [_job(run, reference, spec, chosen) for spec in specs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
@@ -170,7 +172,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         worst["spearman"],
         worst["spearman_low"],
         worst["spearman_high"],
-        relevant=RELEVANT,
+        relevant=limits.MAPS,
         comparisons=len(numbers["pairs"]),
         correction=HOLM if len(numbers["pairs"]) > 1 else None,
     )

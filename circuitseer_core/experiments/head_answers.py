@@ -50,7 +50,10 @@ def answered(
 ) -> dict[str, Any] | None:
     """Right answers clean, without ``heads``, and without random sets of their layers.
 
-    None where no problem is asked for or no response holds an answer.
+    None where no problem is asked for, or no response of ``samples`` holds an answer.
+
+    Raises:
+        UserError: no response of ``answer_data`` holds one.
     """
     from circuitseer_core.runs.progress import Progress
     from circuitseer_core.scoring.control_heads import heads_like
@@ -59,7 +62,13 @@ def answered(
         return None
     if options.answer_data:
         samples = of_data(
-            run, reference, options.answer_data, limit=options.answers, seed=options.seed
+            run,
+            reference,
+            options.answer_data,
+            limit=options.answers,
+            seed=options.seed,
+            max_tokens=options.max_tokens,
+            serves=lambda sample: None if right_answer(reference, sample) else "no readable answer",
         )
     asked = [s for s in samples if right_answer(reference, s) is not None][: options.answers]
     if not asked:

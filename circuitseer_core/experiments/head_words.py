@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from circuitseer_core import limits
 from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.experiments.comparisons import HOLM, found_only_if
 from circuitseer_core.experiments.head_answers import answer_sentence
@@ -14,8 +15,6 @@ from circuitseer_core.wording import count, percent, plain, signed
 
 REASONING, OTHER = "reasoning", "other text"
 MAIN_SHARE = SHARE
-RELEVANT = 0.1
-"""A rise of the loss that would matter, in nats."""
 
 
 def main_share(shares: Sequence[str]) -> str:
@@ -38,7 +37,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         row["gap"],
         row["low"],
         row["high"],
-        relevant=RELEVANT,
+        relevant=limits.RISE,
         comparisons=numbers["comparisons"],
         correction=HOLM,
     )

@@ -42,8 +42,9 @@ from circuitseer_core.experiments.head_sets import (
     sets_of,
 )
 from circuitseer_core.experiments.head_words import OTHER, REASONING, outcome, plots, verdict
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.reading import probe_fields
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import Encoded
@@ -85,7 +86,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     silenced = select_heads(table, chosen.answer_share, chosen.rank_by) if chosen.answers else []
     from circuitseer_core.runs.progress import Progress
 
-    reference = run_model(run, chosen.dtype, chosen.device)
+    data = [*(chosen.data or probe_data(run)), *_other(run, chosen), *chosen.answer_data]
+    reference = run_model(run, chosen.dtype, chosen.device, data=data, max_tokens=chosen.max_tokens)
     groups = _samples(run, reference, chosen)
     sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
     samples = [sample for group in groups.values() for sample in group]
@@ -127,16 +129,22 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str,
         "seed": options.seed,
         "max_tokens": options.max_tokens,
     }
-    settings = run.detection.settings
-    other = options.other or (settings.contrast if settings else ())
+    other = _other(run, options)
     if options.data:
         groups = {REASONING: of_data(run, reference, options.data, **how)}
     else:
         groups = {REASONING: held_out(run, reference, **how)}
     if other:
         contrast = set(run.probe().query("set == 'contrast'")["id"]) if not options.other else set()
-        groups[OTHER] = of_data(run, reference, other, without=contrast, **how)
+        own = None if options.other else probe_fields(run)
+        groups[OTHER] = of_data(run, reference, other, without=contrast, fields=own, **how)
     return groups
+
+
+def _other(run: Run, options: Options) -> Sequence[str]:
+    """DATA of text that needs no reasoning: as asked for, else the run's contrast."""
+    settings = run.detection.settings
+    return options.other or (settings.contrast if settings else ())
 
 
 def summary(

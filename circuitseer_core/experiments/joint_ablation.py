@@ -33,7 +33,7 @@ from circuitseer_core.experiments.experiment import (
     ModelDevice,
 )
 from circuitseer_core.experiments.head_sets import BEST, CLEAN, SAME, HeadSet, SetMeasurements
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, run_model
+from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -83,7 +83,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
-    reference = run_model(run, "run", chosen.device)
+    data = chosen.data or (probe_data(run) if chosen.set == "held-out" else ())
+    reference = run_model(run, "run", chosen.device, data=data, max_tokens=chosen.max_tokens)
     samples = _samples(run, reference, chosen)
     losses = _losses(run, reference, samples, [heads, *controls], chosen.further)
     controls = controls[: len(losses) - 2]

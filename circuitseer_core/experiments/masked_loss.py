@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
 from circuitseer_core.correlation import draws_in_words, over_draws
 from circuitseer_core.errors import UserError
@@ -38,8 +39,6 @@ from circuitseer_core.wording import count, percent, signed
 NAME = "masked-loss"
 TOKENS = "length"
 LEAST_ROWS = 20
-RELEVANT = 0.2
-"""A rank correlation at fixed length that would matter."""
 
 
 class Options(ExperimentOptions):
@@ -166,7 +165,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         line["at_length"],
         line["at_length_low"],
         line["at_length_high"],
-        relevant=RELEVANT,
+        relevant=limits.RIVAL,
         level=bonferroni_level(numbers["comparisons"]),
         comparisons=numbers["comparisons"],
         correction=BONFERRONI,

@@ -3,9 +3,9 @@
 Runs of one model are compared pair by pair:
 
 1. Share of the heads that both choose, beside what is expected of two probes of *one* population
-   (detection/set_overlap.py, from the smaller probe whose map is exact). Below that expectation's
-   interval the probes differ by more than the luck of their samples. Between raced maps alone there
-   is no such yardstick.
+   (detection/set_overlap.py): from the smaller probe whose map is exact, for as many samples as
+   the smaller of the two has. Below that expectation's interval the probes differ by more than the
+   luck of their samples. Between raced maps alone there is no such yardstick.
 2. Spearman of the two importance maps, pilot estimates of raced-out heads included.
 3. Where both scored the same rows: Spearman of the scores, and what the drawn subsets share above
    what shared noise gives.
@@ -47,7 +47,10 @@ class Options(ExperimentOptions):
     others: Words = Field(
         (), description="folders of the other runs, separated by commas (--runs A B C sets it)"
     )
-    scores: str = Field("default", description="which scoring of every run")
+    scores: str = Field("default", description="which scoring of this run")
+    other_scores: Words = Field(
+        (), description="which scoring of every other run, with commas; one for all; none: scores"
+    )
     scorer: str = Field("variance", description="the scorer whose draws are compared")
     fraction: float = Field(0.1, gt=0, lt=1, description="share of the rows to draw")
     heads: int = Field(0, ge=0, description="heads of a set; 0: the default share of the model's")
@@ -68,7 +71,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     runs = [run, *(Run.open(path) for path in chosen.others)]
     if len({one.model.weights_hash or one.model.id for one in runs}) > 1:
         raise UserError("these runs are of different models, whose heads cannot be compared")
-    pairs = list(combinations(runs, 2))
+    names = (chosen.scores, *_scorings(chosen))
+    pairs = list(combinations(zip(runs, names, strict=True), 2))
     table = pd.DataFrame([_pair(one, other, len(pairs), chosen) for one, other in pairs])
     outcome = _outcome(table)
     numbers = {
@@ -83,6 +87,14 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     )
 
 
+def _scorings(options: Options) -> tuple[str, ...]:
+    """The scoring of every other run. Raises UserError where it is not one each, or one for all."""
+    asked, runs = options.other_scores or (options.scores,), len(options.others)
+    if len(asked) not in (1, runs):
+        raise UserError(f"other_scores names {len(asked)} scorings for {count(runs, 'other run')}")
+    return asked * runs if len(asked) == 1 else asked
+
+
 FOUND, EXPECTED = "in common", "two probes of one population"
 
 
@@ -95,8 +107,13 @@ def _long(table: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([measured, expected]).sort_values("pair", kind="stable")[columns]
 
 
-def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
+Scored = tuple[Run, str]
+"""A run and the name of its scoring."""
+
+
+def _pair(first: Scored, second: Scored, pairs: int, options: Options) -> dict[str, Any]:
     """One pair of runs: overlap beside its expectation, Spearman of maps and scores, subsets."""
+    one, other = first[0], second[0]
     top = options.heads or len(select_heads(one.heads()))
     sets = [set(select_heads(run.heads(), str(top))) for run in (one, other)]
     keys = ["layer", "head"]
@@ -111,11 +128,12 @@ def _pair(one: Run, other: Run, pairs: int, options: Options) -> dict[str, Any]:
         ),
         "common_samples": len(_probe_ids(one) & _probe_ids(other)),
     }
-    return line | _expected(one, other, top, pairs, options.seed) | _subsets(one, other, options)
+    return line | _expected(one, other, top, pairs, options.seed) | _subsets(first, second, options)
 
 
 def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str, Any]:
-    """What two probes of one population share, by the smaller probe with an exact map.
+    """What two probes of one population share, by the smaller probe with an exact map, for as many
+    samples as the smaller of both has.
 
     A race leaves the heads that its own probe liked: what it expects of another is too much.
     """
@@ -125,7 +143,8 @@ def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str
     if not exact:
         return nothing
     smaller = min(exact, key=lambda estimate: estimate.samples[0])
-    expected = expected_overlap(smaller, top, seed=seed)
+    fewest = min(estimate.samples[0] for estimate in estimates)
+    expected = expected_overlap(smaller, top, samples=fewest, seed=seed)
     if expected is None:
         return nothing
     # the half width is of 95 %: wider where several pairs are judged together
@@ -144,7 +163,7 @@ def _probe_ids(run: Run) -> set[str]:
     return set(probe.loc[probe["set"] == "probe", "id"].astype(str))
 
 
-def _subsets(one: Run, other: Run, options: Options) -> dict[str, Any]:
+def _subsets(first: Scored, second: Scored, options: Options) -> dict[str, Any]:
     """Scores and draws of the two runs over rows that both scored; NaN where there are none."""
     nothing = dict.fromkeys(
         ("rows", "scores_spearman", "overlap_soft", "floor", "beyond_floor", "beyond_low",
@@ -152,7 +171,7 @@ def _subsets(one: Run, other: Run, options: Options) -> dict[str, Any]:
         np.nan,
     )  # fmt: skip
     try:
-        rows = match(*(Side(run, options.scores, options.scorer) for run in (one, other)))
+        rows = match(*(Side(run, name, options.scorer) for run, name in (first, second)))
     except UserError:
         return nothing
     settings = transfer.Options(

@@ -5,10 +5,9 @@ The front matter is the Hugging Face Hub's, so that the folder can be pushed as 
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from circuitseer_core import limits
 from circuitseer_core.correlation import draws_in_words
+from circuitseer_core.data.specs import short_name
 from circuitseer_core.export.card_parts import (
     front_matter,
     marker,
@@ -99,7 +98,7 @@ def _how(manifest: ExportManifest) -> str:
 
 
 def _benchmark(file: BenchmarkFile) -> str:
-    name = file.file if file.file.startswith("hf:") else Path(file.file).name
+    name = short_name(file.file)
     seal = f", SHA-256 {inline(file.sha256[:12])}" if file.sha256 else ""
     return f"{code(name)} ({count(file.questions, 'question')}{seal})"
 

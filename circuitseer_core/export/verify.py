@@ -42,8 +42,8 @@ from circuitseer_core.runs.records import DataRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.selection.decontaminate import (
     Contamination,
+    benchmarks_of,
     contamination_in,
-    read_benchmarks,
 )
 from circuitseer_core.selection.draw import draw
 from circuitseer_core.selection.ids import ids_frame, ids_hash
@@ -314,7 +314,7 @@ def _contamination(
     try:
         if elsewhere is not None:
             raise UserError(f"{without_query(elsewhere)} is not on this machine")
-        files = read_benchmarks(settings.decontaminate, settings.run_words).files
+        files = benchmarks_of(run, settings).files
         both = zip_longest(files, then.benchmarks)  # an edited manifest may name fewer
         changed = next(((new or old) for new, old in both if new != old), None)
         if changed is None:

@@ -50,7 +50,7 @@ from circuitseer_core.export.push import hub_token, push_files
 from circuitseer_core.export.rows import ExportedRows, line_bytes, load_rows
 from circuitseer_core.export.schema import Columns, find_columns, tables
 from circuitseer_core.export.shapes import registry_entry, registry_name
-from circuitseer_core.files import atomic_path, replace_folder, sweep, write_json, write_text
+from circuitseer_core.files import atomic_path, replace_folder, sweep_beside, write_json, write_text
 from circuitseer_core.installation import require_extra
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import FileRecord
@@ -158,8 +158,7 @@ def _for_spreadsheets(subset: ExportedRows, form: Format, keep: bool) -> Exporte
 
 def _write(subset: ExportedRows, target: Path, form: Format, manifest: Manifests) -> Exported:
     try:
-        if target.parent.is_dir():
-            sweep(target.parent)
+        sweep_beside(*_written(target))
         if form == "datasets":
             return _write_folder(subset, target, manifest)
         return _write_file(subset, target, form, manifest)
@@ -284,6 +283,12 @@ def _ours(target: Path) -> Path:
             "another --out"
         )
     return target
+
+
+def _written(target: Path) -> tuple[Path, ...]:
+    """Everything that an export to ``target`` may write beside it."""
+    card, other = target.with_name("README.md"), target.with_name(f"{target.name}.README.md")
+    return target, manifest_path(target), card, other, target.with_name("dataset_info.json")
 
 
 def _card_path(target: Path) -> Path:

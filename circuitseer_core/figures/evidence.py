@@ -18,11 +18,13 @@ from circuitseer_core.figures.style import (
     colorbar,
     faded,
     figure,
+    percents,
     pin_margins,
     plain,
     room_for,
     short,
 )
+from circuitseer_core.wording import percent
 
 _ROW = 30
 _MANY, _THIN = 8, 16
@@ -70,7 +72,7 @@ def intervals(
             x=rows[x], y=at, mode="markers", name=_legend(name, group), showlegend=bool(name),
             marker={"size": 8, "color": colour, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
             text=[plain(str(value)) for value in rows[label]],
-            hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
+            **_number(rows[x], shares, "x", before="%{text}<br>", name=name),
         )  # fmt: skip
     return _by_name(fig, labels, theme, x_title, references, shares, bool(group))
 
@@ -132,7 +134,7 @@ def lines(
             x=rows[x], y=rows[y], mode="lines+markers", name=_legend(name, group),
             showlegend=bool(name), line={"color": colour, "width": 2},
             marker={"size": 7, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
-            hovertemplate=f"%{{x}}: {_number(shares, 'y')}<extra>{plain(name)}</extra>",
+            **_number(rows[y], shares, "y", before="%{x}: ", name=name),
         )  # fmt: skip
     for name, value in (references or {}).items():
         fig.add_hline(y=value, line={"color": theme.muted, "width": 1, "dash": "dot"})
@@ -169,7 +171,7 @@ def bars(
             name=_legend(name, group), showlegend=bool(name),
             marker={"color": theme.categorical[g % len(theme.categorical)], "line": {"width": 0}},
             text=[plain(str(value)) for value in rows[label]], textposition="none",
-            hovertemplate=f"%{{text}}<br>{_number(shares)}<extra>{plain(name)}</extra>",
+            **_number(rows[x], shares, "x", before="%{text}<br>", name=name),
         )  # fmt: skip
     return _by_name(fig, labels, theme, x_title, references, shares, bool(group))
 
@@ -226,8 +228,9 @@ def matrix(
         zmin=-most if signed else 0.0, zmax=most,
         colorscale=theme.scale("diverging" if signed else "sequential"),
         colorbar=colorbar(theme, value_title), xgap=2, ygap=2, hoverongaps=False,
-        texttemplate="%{z:.0%}" if shares else "%{z:.2f}",
-        hovertemplate=f"{_number(shares, 'z')}<extra></extra>",
+        text=[["" if np.isnan(v) else percent(v) for v in row] for row in grid] if shares else None,
+        texttemplate="%{text}" if shares else "%{z:.2f}",
+        hovertemplate=f"{'%{text}' if shares else '%{z:.3g}'}<extra></extra>",
     )  # fmt: skip
     fig.update_xaxes(tickvals=list(range(len(across))), ticktext=[plain(short(v)) for v in across])
     fig.update_yaxes(
@@ -263,8 +266,13 @@ def _height(rows: float) -> int:
     return round(max(rows, 2) * _ROW) + 92
 
 
-def _number(shares: bool, axis: str = "x") -> str:
-    return f"%{{{axis}:.1%}}" if shares else f"%{{{axis}:.3g}}"
+def _number(
+    values: pd.Series, shares: bool, axis: str, *, before: str, name: str
+) -> dict[str, Any]:
+    """What hovering says of one trace's ``values``, which lie along ``axis``."""
+    number = "%{customdata}" if shares else f"%{{{axis}:.3g}}"
+    hover = {"hovertemplate": f"{before}{number}<extra>{plain(name)}</extra>"}
+    return hover | ({"customdata": percents(values)} if shares else {})
 
 
 def _upright(fig: go.Figure, references: Mapping[str, float], theme: Theme) -> None:

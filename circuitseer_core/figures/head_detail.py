@@ -16,6 +16,7 @@ from circuitseer_core.figures.style import (
     Theme,
     figure,
     note_right,
+    percents,
     pin_margins,
     plain,
     room_for,
@@ -261,9 +262,17 @@ def importance_by_sink(
                 mode="markers",
                 name=label,
                 marker={"size": size, "color": colour},
-                customdata=part[["layer", "head", "importance"]].to_numpy(),
+                customdata=list(
+                    zip(
+                        part["layer"],
+                        part["head"],
+                        part["importance"],
+                        percents(part["sink_share"]),
+                        strict=True,
+                    )
+                ),
                 hovertemplate="L%{customdata[0]} H%{customdata[1]}<br>ΔL %{customdata[2]:+.4f}<br>"
-                "%{x:.1%} on the first token<extra></extra>",
+                "%{customdata[3]} on the first token<extra></extra>",
             )
         )
     pin_margins(fig, top=34)

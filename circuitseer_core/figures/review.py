@@ -9,6 +9,7 @@ from circuitseer_core.figures.style import (
     LIGHT,
     Theme,
     figure,
+    percents,
     pin_margins,
     plain,
     room_for,
@@ -54,9 +55,16 @@ def agreement_lines(lines: pd.DataFrame, theme: Theme = LIGHT) -> go.Figure:
             mode="markers",
             marker={"size": 10, "color": colours, "line": {"color": theme.paper, "width": 2}},
             error_x=whiskers(shown["rate"], shown["low"], shown["high"], theme.muted, 2),
-            customdata=shown[["agreed", "decided", "low", "high"]],
-            hovertemplate="%{customdata[0]} of %{customdata[1]}: %{x:.0%} "
-            "(%{customdata[2]:.0%} to %{customdata[3]:.0%})<extra></extra>",
+            customdata=list(
+                zip(
+                    shown["agreed"],
+                    shown["decided"],
+                    *(percents(shown[name], 0) for name in ("rate", "low", "high")),
+                    strict=True,
+                )
+            ),
+            hovertemplate="%{customdata[0]} of %{customdata[1]}: %{customdata[2]} "
+            "(%{customdata[3]} to %{customdata[4]})<extra></extra>",
         )
     )
     return fig

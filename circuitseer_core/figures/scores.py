@@ -16,11 +16,13 @@ from circuitseer_core.figures.style import (
     Theme,
     figure,
     note_right,
+    percents,
     pin_margins,
     plain,
     room_for,
     short,
 )
+from circuitseer_core.wording import percent
 
 LINES = 3
 """Most draws of random heads that are shown as lines of their own."""
@@ -67,7 +69,7 @@ def histogram_by_group(
         marker={"color": theme.categorical[0], "line": {"width": 0}, "opacity": 0.85},
         customdata=_hover_data(counts, bins, labels),
         hovertemplate="%{customdata[0]}<br>%{customdata[1]:.4g} to %{customdata[2]:.4g}"
-        "<br>%{customdata[3]:,} rows, %{customdata[4]:.1%} of its group<extra></extra>",
+        "<br>%{customdata[3]:,} rows, %{customdata[7]} of its group<extra></extra>",
     )
     _mark_medians(fig, medians, bins, floors, theme)
     fig.update_xaxes(title_text=plain(x_title), showgrid=True, **ticks(bins))
@@ -83,7 +85,7 @@ def histogram_by_group(
 
 def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[Any]]:
     """What hovering a bar says: group, both ends, rows, and their share of the group; and, for who
-    follows a click, the numbers of group and bin: the name is escaped."""
+    follows a click, the numbers of group and bin: the name is escaped. Last, the share in words."""
     sizes = counts.sum(axis=1)
     return [
         [
@@ -94,6 +96,7 @@ def _hover_data(counts: Ints, bins: Bins, labels: Sequence[str]) -> list[list[An
             float(counts[g, i] / sizes[g]),
             int(g),
             int(i),
+            percent(float(counts[g, i] / sizes[g]), 1),
         ]
         for g, i in np.argwhere(counts > 0)
     ]
@@ -128,7 +131,8 @@ def ecdf_by_group(
         fig.add_scatter(
             x=grid[g], y=levels, mode="lines", name=plain(names[g]),
             line={"color": colour, "width": 1.6, "dash": dash},
-            hovertemplate=f"{plain(label)}<br>%{{y:.1%}} of rows at or below %{{x:.4g}}"
+            customdata=percents(levels),
+            hovertemplate=f"{plain(label)}<br>%{{customdata}} of rows at or below %{{x:.4g}}"
             "<extra></extra>",
         )  # fmt: skip
     positive = grid[np.isfinite(grid) & (grid > 0)]
@@ -193,7 +197,8 @@ def against_controls(
                 "width": 2 if chosen else 1,
                 "dash": dash,
             },
-            hovertemplate="%{y:.1%} of rows<extra></extra>",
+            customdata=percents(values),
+            hovertemplate="%{customdata} of rows<extra></extra>",
         )  # fmt: skip
     fig.update_xaxes(title_text=plain(x_title), **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".0%", rangemode="tozero")

@@ -9,7 +9,15 @@ import plotly.graph_objects as go
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import Bins
 from circuitseer_core.figures.axes import positions, ticks
-from circuitseer_core.figures.style import Theme, figure, pin_margins, plain, room_for, short
+from circuitseer_core.figures.style import (
+    Theme,
+    figure,
+    percents,
+    pin_margins,
+    plain,
+    room_for,
+    short,
+)
 
 
 def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30) -> go.Figure:
@@ -39,7 +47,8 @@ def shares_by_source(table: pd.DataFrame, theme: Theme, *, row_height: int = 30)
     ):
         fig.add_scatter(
             x=table[column], y=names, mode="markers", name=name, marker=marker,
-            hovertemplate=f"%{{y}}<br>{name} %{{x:.2%}}<extra></extra>",
+            customdata=percents(table[column], 2),
+            hovertemplate=f"%{{y}}<br>{name} %{{customdata}}<extra></extra>",
         )  # fmt: skip
     fig.update_xaxes(
         title_text="share of rows", tickformat=".3~p", showgrid=True, rangemode="tozero"
@@ -66,11 +75,12 @@ def before_after(
     fig = figure(theme, height=height)
     for counts, name in ((before, "pool"), (after, "subset")):
         line = {"shape": "hvh", "color": theme.categorical[0], "width": 2 if name != "pool" else 0}
+        shares = counts / max(int(counts.sum()), 1)
         fig.add_scatter(
-            x=positions(bins), y=counts / max(int(counts.sum()), 1), name=name, mode="lines",
+            x=positions(bins), y=shares, name=name, mode="lines", customdata=percents(shares, 2),
             line=line, fill="tozeroy" if name == "pool" else None,
             fillcolor=theme.faint if name == "pool" else None,
-            hovertemplate=f"{name} %{{y:.2%}}<extra></extra>",
+            hovertemplate=f"{name} %{{customdata}}<extra></extra>",
         )  # fmt: skip
     fig.update_xaxes(title_text=plain(x_title), **ticks(bins))
     fig.update_yaxes(title_text="share of rows", tickformat=".3~p", rangemode="tozero", nticks=5)
@@ -90,7 +100,8 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
     fig.add_bar(
         x=(np.arange(len(drawn)) + 0.5) * width, y=drawn, width=width * 0.9,
         marker={"color": theme.categorical[0], "line": {"width": 0}},
-        hovertemplate="percentile %{x:.0f}: %{y:.1%} drawn<extra></extra>",
+        customdata=percents(drawn),
+        hovertemplate="percentile %{x:.0f}: %{customdata} drawn<extra></extra>",
     )  # fmt: skip
     fig.add_hline(y=overall, line={"color": theme.muted, "width": 1, "dash": "dot"})
     fig.add_annotation(

@@ -17,6 +17,7 @@ import pandas as pd
 import plotly.graph_objects as go
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.wording import percent
 
 FONT = "Inter, system-ui, sans-serif"
 
@@ -214,6 +215,11 @@ def short(label: str) -> str:
 def plain(label: str) -> str:
     """A label that plotly cannot take for markup, nor for a place in a hover template."""
     return label.replace("&", "&amp;").replace("<", "&lt;").replace("%{", "&#37;{")
+
+
+def percents(shares: Iterable[float], digits: int = 1) -> list[str]:
+    """Shares of 1 as hover text: plotly's own format writes 0.0 % of what is small."""
+    return [percent(float(share), digits) for share in shares]
 
 
 def room_for(labels: Sequence[str]) -> int:

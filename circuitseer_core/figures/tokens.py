@@ -9,6 +9,7 @@ import plotly.graph_objects as go
 from numpy.typing import NDArray
 
 from circuitseer_core.figures.style import Theme, colorbar, figure, pin_margins, plain
+from circuitseer_core.wording import percent
 
 
 def profile_bars(
@@ -94,6 +95,7 @@ def attention_map(
     theme: Theme,
     *,
     first_share: float,
+    pool: int = 1,
     title: str = "",
     height: int = 520,
 ) -> go.Figure:
@@ -104,16 +106,17 @@ def attention_map(
     is beyond is marked on the colour bar. Above the diagonal there is no attention; it stays blank.
 
     Args:
-        attention: (R, R) weights; max-pooled where R is fewer than the tokens.
+        attention: (R, R) weights. With ``pool`` above 1 row and column 0 are the first token, each
+            later one ``pool`` tokens, and a cell is the largest weight of its pairs of tokens.
         labels: (T,) token texts.
         theme: colours.
         first_share: mean attention on the first token, over all queries.
+        pool: tokens on the side of a cell.
         title: above the figure.
         height: pixels.
     """
     size = len(attention)
-    stride = max(1, -(-len(labels) // max(size, 1)))
-    names = [plain(f"{i * stride} {labels[i * stride]}") for i in range(min(size, len(labels)))]
+    names = _cell_names(labels, size, pool)
     causal = np.tril(np.ones((size, size), dtype=bool))
     shares = np.where(causal, 100 * attention.astype(np.float64), np.nan)
     others = shares[:, 1:][causal[:, 1:]]
@@ -125,22 +128,36 @@ def attention_map(
     bar |= {"x": 1, "xanchor": "right", "y": 0.98, "len": 0.4}
     bar |= {"tickvals": [0, top / 2, top]}
     bar |= {"ticktext": ["0 %", f"{top / 2:.2g} %", f"{beyond}{top:.2g} %"]}
-    fig = figure(
-        theme, height=height, title=f"{title}: {100 * first_share:.0f} % on the first token"
-    )
-    look = {
-        "y": names,
-        "zmin": 0,
-        "colorscale": theme.scale("sequential"),
-        "hoverongaps": False,
-        "hovertemplate": "query %{y}<br>key %{x}<br>%{z:.2f} % of the query's attention"
-        "<extra></extra>",
-    }
-    fig.add_heatmap(z=shares[:, :1], x=names[:1], xaxis="x", zmax=100, showscale=False, **look)
-    fig.add_heatmap(z=shares[:, 1:], x=names[1:], xaxis="x2", zmax=top, colorbar=bar, **look)
+    fig = figure(theme, height=height, title=f"{title}: {percent(first_share)} on the first token")
+    look = {"y": names, "zmin": 0, "colorscale": theme.scale("sequential"), "hoverongaps": False}
+    sink = look | {"zmax": 100, "hovertemplate": _hover(pool, of_keys=1)}
+    rest = look | {"zmax": top, "hovertemplate": _hover(pool, of_keys=pool)}
+    fig.add_heatmap(z=shares[:, :1], x=names[:1], xaxis="x", showscale=False, **sink)
+    fig.add_heatmap(z=shares[:, 1:], x=names[1:], xaxis="x2", colorbar=bar, **rest)
     _token_axes(fig, names)
     fig.update_layout(margin={"r": 12})
     return fig
+
+
+def _cell_names(labels: Sequence[str], size: int, pool: int) -> list[str]:
+    """(R,) what a row or column is called: its token, or the first and the last of its tokens."""
+    if pool == 1:
+        return [plain(f"{i} {labels[i]}") for i in range(min(size, len(labels)))]
+    names = [plain(f"0 {labels[0]}")]
+    for first in range(1, len(labels), pool):
+        last = min(first + pool, len(labels)) - 1
+        names.append(plain(f"{first} {labels[first]}" + (f" … {last}" if last > first else "")))
+    return names
+
+
+def _hover(pool: int, of_keys: int) -> str:
+    """What a cell of ``pool`` queries and ``of_keys`` keys says."""
+    if pool == 1:
+        return "query %{y}<br>key %{x}<br>%{z:.3~r} % of the query's attention<extra></extra>"
+    return (
+        "queries %{y}<br>keys %{x}<br>%{z:.3~r} % of a query's attention, the largest of "
+        f"{pool} × {of_keys} tokens<extra></extra>"
+    )
 
 
 def _token_axes(fig: go.Figure, names: Sequence[str]) -> None:

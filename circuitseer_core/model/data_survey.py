@@ -24,6 +24,8 @@ def survey_data(
     revision: str | None = None,
     max_length: int | None = None,
     limit: int | None = None,
+    loss_tokens: str = "response",
+    offline: bool = False,
 ) -> Survey:
     """What DATA specs hold, in tokens where a model is named: its tokenizer is loaded, no weights.
 
@@ -31,6 +33,8 @@ def survey_data(
         max_length: longest probe sample, prompt and response, in tokens; by default as detection
             takes it: the smaller of the model's positions and 4,096.
         limit: at most so many rows, from the beginning.
+        loss_tokens: ``response``, or ``all``, under which samples without one can serve too.
+        offline: take the tokenizer from this machine only.
 
     Raises:
         UserError: data that cannot be read, no such model, ``max_length`` beyond its positions.
@@ -41,7 +45,7 @@ def survey_data(
     from circuitseer_core.model.loading import load_tokenizer
 
     corpus.count()  # bad data is told before a tokenizer is loaded
-    tokenizer, positions = load_tokenizer(model, revision)
+    tokenizer, positions = load_tokenizer(model, revision, offline=offline)
     most = default_max_length(positions, max_length)
     template = resolve_template(tokenizer, "auto")
 
@@ -50,7 +54,7 @@ def survey_data(
         return [len(ids) for ids in encoded]
 
     def why_not(sample: Sample) -> str | None:
-        encoded = encode_for_loss(tokenizer, sample, template=template)
+        encoded = encode_for_loss(tokenizer, sample, template=template, loss_tokens=loss_tokens)
         if isinstance(encoded, str):
             return encoded
         return f"longer than {most} tokens" if encoded.n_tokens > most else None

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import cache_home
+from circuitseer_core.files import cache_home, sweep_beside
 from circuitseer_core.installation import DEMO_MODEL, DEMO_PACKAGES, require_extra
 
 MODEL_NAME = DEMO_MODEL
@@ -58,6 +58,7 @@ def _convert(source: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     model: Any
+    sweep_beside(folder)
     unfinished = folder.with_name(f".{folder.name}.{os.getpid()}.tmp")
     location = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
     try:

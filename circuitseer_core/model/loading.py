@@ -14,6 +14,9 @@ import torch
 from huggingface_hub.errors import StrictDataclassError
 from safetensors import SafetensorError
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers.utils.hub import cached_file
+from transformers.utils.import_utils import is_peft_available
+from transformers.utils.peft_utils import find_adapter_config_file
 
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model import demo
@@ -150,6 +153,7 @@ def load_model(
     allow_pickle = allow_pickle or os.environ.get(_ALLOWED) == "1"
     _refuse_pickle(spec, Path(source), allow_pickle)
     try:
+        _refuse_pickled_adapter(spec, source, revision, allow_pickle)
         # Code that a model brings along is never run.
         config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
         tokenizer = AutoTokenizer.from_pretrained(
@@ -179,17 +183,20 @@ def load_model(
         raise UserError(f"model {spec!r} cannot be loaded: {one_line(error)}{hint}") from error
 
 
-def load_tokenizer(spec: str, revision: str | None = None) -> tuple[Any, int]:
+def load_tokenizer(
+    spec: str, revision: str | None = None, *, offline: bool = False
+) -> tuple[Any, int]:
     """The tokenizer of a model alone, and the model's positions.
+
+    ``offline``: only from this machine, whatever the Hub may have.
 
     Raises UserError where there is no such model, or its tokenizer is not a fast one.
     """
     source = str(demo.model_folder()) if spec == "demo" else str(_folder_or_id(spec))
+    options: dict[str, Any] = {"revision": revision, "local_files_only": offline}
     try:
-        config = AutoConfig.from_pretrained(source, revision=revision, trust_remote_code=False)
-        tokenizer = AutoTokenizer.from_pretrained(
-            source, revision=revision, trust_remote_code=False
-        )
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False, **options)
+        tokenizer = AutoTokenizer.from_pretrained(source, trust_remote_code=False, **options)
     except _BROKEN as error:
         raise UserError(f"the tokenizer of {spec!r} cannot be loaded: {one_line(error)}") from error
     if not getattr(tokenizer, "is_fast", False):
@@ -197,7 +204,11 @@ def load_tokenizer(spec: str, revision: str | None = None) -> tuple[Any, int]:
     return tokenizer, positions_of(config)
 
 
-_PICKLED = " (weights in other formats can run code; --allow-pickle loads them all the same)"
+_ALL_THE_SAME = (
+    f"load it all the same with --allow-pickle, or {_ALLOWED}=1 in the environment of what has no "
+    "such option, as the app and validate"
+)
+_PICKLED = f" (weights in other formats can run code; {_ALL_THE_SAME})"
 
 
 def _folder_or_id(spec: str) -> str | Path:
@@ -217,7 +228,27 @@ def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
     if pickled:
         raise UserError(
             f"model {spec!r} has no safetensors weights: {pickled[0].name} can run code when it "
-            "is read (convert it, or load it all the same with --allow-pickle)"
+            f"is read (convert it, or {_ALL_THE_SAME})"
+        )
+
+
+def _refuse_pickled_adapter(
+    spec: str, source: str, revision: str | None, allow_pickle: bool
+) -> None:
+    """Raise UserError for an adapter without safetensors weights.
+
+    Transformers reads its ``adapter_model.bin`` then, whatever ``use_safetensors`` says.
+    """
+    if allow_pickle or not is_peft_available():
+        return
+    if find_adapter_config_file(source, revision=revision) is None:
+        return
+    name = "adapter_model.safetensors"
+    quiet = {"_raise_exceptions_for_missing_entries": False}
+    if cached_file(source, name, revision=revision, **quiet) is None:
+        raise UserError(
+            f"model {spec!r} is an adapter without {name}: other weights can run code when they "
+            f"are read (convert it, or {_ALL_THE_SAME})"
         )
 
 

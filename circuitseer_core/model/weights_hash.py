@@ -12,7 +12,7 @@ import json
 from contextlib import suppress
 from pathlib import Path
 
-from circuitseer_core.files import atomic_path, cache_home
+from circuitseer_core.files import atomic_path, cache_home, sweep_beside
 
 SUFFIXES = {".safetensors", ".bin", ".gguf"}
 
@@ -28,7 +28,9 @@ def weights_hash(folder: Path) -> str:
         digest.update(bytes.fromhex(_file_hash(path, known)))
     if known != before:
         known = {key: value for key, value in known.items() if _path_of(key).exists()}
-        with suppress(OSError), atomic_path(cache_home() / "weights.json") as temporary:
+        memory = cache_home() / "weights.json"
+        sweep_beside(memory)
+        with suppress(OSError), atomic_path(memory) as temporary:
             temporary.write_text(json.dumps(known, indent=1), encoding="utf-8")
     return digest.hexdigest()
 

@@ -30,6 +30,8 @@ def experiments_section(run: Run, figures: Figures) -> Html:
 
 def _experiment(record: ExperimentRecord, rows: pd.DataFrame, figures: Figures) -> Html:
     parts: list[object] = [tag("h3", record.title)]
+    if record.name != record.of:  # an experiment's further results have the same title
+        parts.append(paragraph(record.name, class_="muted"))
     if record.outcome is not None:
         parts.append(paragraph(tag("b", record.outcome.state), class_="muted"))
     parts.append(paragraph(record.verdict))

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import write_text
+from circuitseer_core.files import sweep_beside, write_text
 from circuitseer_core.markup import Html, facts, join, paragraph, section, tag
 from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, page
@@ -19,6 +20,7 @@ from circuitseer_core.report.sections import heads_section, scores_section, sele
 from circuitseer_core.runs.columns import score_columns
 from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.shapes import check_shards
 from circuitseer_core.selection.go_no_go import go_no_go
@@ -65,6 +67,7 @@ def report(
         _refuse_unknown(run, scoring or (run.scorings() or ["default"])[0], scorer)
     text = render(run, scoring=scoring, scorer=scorer, selection=selection)
     try:
+        sweep_beside(out)
         write_text(out, text)
     except OSError as error:
         raise UserError(f"{out} cannot be written: {error}") from error
@@ -88,8 +91,10 @@ def render(
     scorer: str | None = None,
     selection: str | None = None,
 ) -> str:
-    """The report as HTML text."""
+    """The report as HTML text. Raises UserError where a table of the scores is damaged."""
     facts_ = Evidence(run, scoring, scorer, selection)
+    if facts_.damaged is not None:
+        require_whole(facts_.damaged, remedy_for(run.path, facts_.damaged))
     figures = Figures()
     findings = warnings(run, scoring=scoring, scorer=scorer, selection=selection)
     body = [

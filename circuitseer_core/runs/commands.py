@@ -13,7 +13,7 @@ import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_origin
 
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
@@ -88,6 +88,34 @@ def arguments(settings: BaseModel, always: Collection[str] = ()) -> list[str]:
         for item in value if isinstance(value, list | tuple) else (value,):
             words += [flag, f"{item:.12g}" if isinstance(item, float) else str(item)]
     return words
+
+
+def read_back(kind: type[Settings], words: Sequence[str]) -> Settings:
+    """The settings that words make, as :func:`arguments` writes them.
+
+    Raises UserError for what is no option of the class, and as :func:`checked`.
+    """
+    names = {flag_of(name, info): name for name, info in options(kind).items()}
+    values: dict[str, Any] = {}
+    rest = list(words)
+    while rest:
+        flag, equals, value = rest.pop(0).partition("=")
+        on = not flag.startswith("--no-") or flag in names
+        name = names.get(flag if on else flag.replace("--no-", "--", 1))
+        annotation = kind.model_fields[name].annotation if name else None
+        if name is None or (annotation is bool and equals) or (annotation is not bool and not on):
+            raise UserError(f"{flag!r} is no option of the stage")
+        if annotation is bool:
+            values[name] = on
+            continue
+        if not equals:
+            if not rest:
+                raise UserError(f"{flag} needs a value")
+            value = rest.pop(0)
+        if get_origin(annotation) in (list, tuple):
+            value = [*values.get(name, []), value]  # type: ignore[assignment]
+        values[name] = value
+    return checked(kind, **values)
 
 
 def step(

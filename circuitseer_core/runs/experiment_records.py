@@ -127,12 +127,15 @@ class Plot(Record):
 class ExperimentRecord(Record):
     """NAME.json of one experiment.
 
+    ``name``: of the result, the experiment's with what tells it from its other results;
+    ``experiment``: whose result it is (None in results of before they had names of their own).
     ``numbers`` and ``options`` are each experiment's own. ``seconds``: what it took, from which the
     next time is estimated. ``outcome`` is None, and ``plots`` empty, in results of before they were
     kept.
     """
 
     name: str
+    experiment: str | None = None
     title: str
     verdict: str
     numbers: dict[str, JsonValue] = Field(default_factory=dict)
@@ -141,6 +144,11 @@ class ExperimentRecord(Record):
     seconds: float | None = None
     outcome: Outcome | None = None
     plots: list[Plot] = Field(default_factory=list)
+
+    @property
+    def of(self) -> str:
+        """The name of the experiment; only training had results of other names before."""
+        return self.experiment or ("training" if self.name.startswith("training") else self.name)
 
     def tells_of(self, draw: dict[str, Any]) -> bool:
         """Whether a training study is about a draw like this: scores, scorer and temperature.

@@ -17,7 +17,7 @@ import pandas as pd
 
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import plain_path, read_columns, special_file, sweep
+from circuitseer_core.files import plain_path, read_columns, special_file, sweep_beside
 from circuitseer_core.installation import HOME
 from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
@@ -99,8 +99,7 @@ class Run:
         path = plain_path(path)
         if os.path.isfile(path / "run.json"):
             return cls.open(path)
-        if path.is_dir():
-            sweep(path)  # of a maker that was killed before its first file was in place
+        sweep_beside(path / "run.json")  # of a maker that was killed before its first file
         if path.exists() and (not path.is_dir() or any(path.iterdir())):
             leftovers = {p.name for p in path.iterdir()} if path.is_dir() else {path.name}
             if leftovers - {"log.txt", "lock", "progress.json"}:
@@ -257,7 +256,7 @@ class Run:
         parts = self.score_parts(name)
         if not parts:
             raise UserError(f"{self.path}: scoring {name!r} has no finished shard yet")
-        shapes.check_shards(parts)
+        shapes.check_shards(self.whole_score_parts(name))
         if columns is None:
             columns = [c for c in pq.read_schema(parts[0]).names if c not in WIDE]
         return read_columns(parts, columns)

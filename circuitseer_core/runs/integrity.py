@@ -12,6 +12,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.records import Record, RunRecord, ScoringRecord, read_or_none
+from circuitseer_core.runs.review_lines import REVIEW_FILE, read_lines
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.shapes import HEADS_FILE
 
@@ -26,7 +27,7 @@ _TABLES = (
     ("scores/*/rejects.parquet", "score --run {run} --name {folder} writes it again"),
     ("selections/*/*.parquet", "select --run {run} --name {folder} draws it again"),
     ("calibrations/*/*.parquet", "calibrate --run {run} --name {folder} fits it again"),
-    ("experiments/*.parquet", "validate --run {run} {stem} computes it again"),
+    ("experiments/*.parquet", "validate --run {run} computes {stem} again"),
     ("experiments/*/*.parquet", "the experiment measures this part again when it is next run"),
 )
 """Pattern of files, and what to do about a damaged one; of two that fit the first counts."""
@@ -46,7 +47,7 @@ _RECORDS: tuple[tuple[str, type[Record], str], ...] = (
         "calibrate --run {run} --name {folder} fits it again",
     ),
     ("scores/*/clusters/clusters.json", ClusterRecord, "the command cluster makes it again"),
-    ("experiments/*.json", ExperimentRecord, "validate --run {run} {stem} computes it again"),
+    ("experiments/*.json", ExperimentRecord, "validate --run {run} computes {stem} again"),
 )  # fmt: skip
 """Pattern of files, what they hold, and what to do about one that cannot be read."""
 
@@ -74,7 +75,7 @@ class RunCheck:
 
 
 def check_run(run_path: Path) -> RunCheck:
-    """Read every table of a run against its checksum, and every record.
+    """Read every table of a run against its checksum, every record, every judgement.
 
     A table that did not change is read once a process. A table that a record promises and that is
     gone is damage too. Tables made before checksums, or by other hands, have none: they count as
@@ -90,7 +91,19 @@ def check_run(run_path: Path) -> RunCheck:
         else:
             result.damaged.append(Damage(path.relative_to(run_path).as_posix(), remedy))
     result.damaged += _records(run_path)
+    _, lost = read_lines(run_path)
+    if lost:
+        result.damaged.append(Damage(REVIEW_FILE, lost_lines(lost)))
     return result
+
+
+def lost_lines(lost: int) -> str:
+    """What it means that lines of review.jsonl cannot be read."""
+    which, they = ("1 line", "it says") if lost == 1 else (f"{lost:,} lines", "they say")
+    return (
+        f"{which} cannot be read, so what {they} (a pin, a drop, a tag, a verdict) does not "
+        "count: mend or delete what is broken, and judge again"
+    )
 
 
 def _records(run_path: Path) -> Iterator[Damage]:

@@ -4,7 +4,8 @@ A run folder may come from anybody. So job.json names no program; a step is one 
 options, which the stage's settings class checks, or ``validate`` with one experiment and nothing
 but its ``--set NAME=VALUE`` options, which the experiment checks; its ``--run`` is always the
 folder it lies in; and the words carry a seal made with a key that never leaves this machine,
-without which they are shown but not run until someone who read them adopts them.
+without which they are shown but not run until someone who read them adopts them. What may run
+code that came with the folder is not to be adopted at all.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from circuitseer_core.runs import ownership
 STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "validate")
 """What a background job may do."""
 
+_MAY_RUN_CODE = ("--allow-pickle", "--ray-address")
+"""Options by which files, or a machine, that somebody else names could run code here."""
 _EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}=.*", re.DOTALL)
 
@@ -27,6 +30,17 @@ _OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}=.*", re.DOTALL)
 def rebuilt(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[str]]:
     """The steps, bound to ``run_path``. Raises UserError for anything that is no stage."""
     return [_bound(list(step), run_path) for step in steps]
+
+
+def require_harmless(steps: Iterable[Sequence[str]]) -> None:
+    """Raise UserError where steps that somebody else wrote ask for what may run code."""
+    for step in steps:
+        asked = next((word for word in step if word.partition("=")[0] in _MAY_RUN_CODE), None)
+        if asked is not None:
+            raise UserError(
+                f"the job asks for {asked.partition('=')[0]}, which may run code that somebody "
+                f"else wrote: type the command {step[0]} yourself if you trust it"
+            )
 
 
 def sealed(steps: Sequence[Sequence[str]]) -> str | None:

@@ -34,7 +34,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME, IS_CHECKOUT
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.job_steps import is_ours, rebuilt, sealed
+from circuitseer_core.runs.job_steps import is_ours, rebuilt, require_harmless, sealed
 from circuitseer_core.runs.processes import RUNNER, identity, is_live, works_in
 from circuitseer_core.runs.progress import announce
 from circuitseer_core.runs.records import (
@@ -132,7 +132,7 @@ def resume(run_path: Path, *, adopt: bool = False, program: Sequence[str] = PROG
     """Start the last job's steps again; finished work is kept, so it goes on where it stopped.
 
     Raises UserError where the steps were not given on this machine, unless ``adopt`` says that
-    someone has read them, and where one of them is no stage.
+    someone has read them, and where one of them is no stage or may run code.
     """
     job = _job(run_path)
     if job is None or not job.steps:
@@ -143,7 +143,7 @@ def resume(run_path: Path, *, adopt: bool = False, program: Sequence[str] = PROG
             "then adopt it"
         )
     if adopt:
-        rebuilt(job.steps, run_path)
+        require_harmless(rebuilt(job.steps, run_path))
         ownership.adopt(run_path)
     start(run_path, job.steps, program=program)
 
@@ -200,13 +200,20 @@ def log_tail(run_path: Path, lines: int = 200) -> str:
 
 
 def rename(run_path: Path, name: str) -> Path:
-    """Rename a run's folder; UserError for a bad or taken name, or while a stage is at work."""
+    """Rename a run's folder; UserError for a bad or taken name, or while a stage is at work.
+
+    Into a run that was not made here nothing is written; one of another machine has to be adopted.
+    """
+    ownership.require_writable(run_path)
+    own = ownership.is_own(run_path)
     target = run_path.parent / check_name(name)
     _refuse_live(run_path)
     if target.exists():
         raise UserError(f"there is a run named {name} already")
-    with holding(run_path):  # against a stage of a terminal
+    with holding(run_path, create=own):  # against a stage of a terminal
         run_path.rename(target)
+    if not own:
+        return target
     with Run.open(target).editing() as record:
         record.name = name
     return target
@@ -217,7 +224,7 @@ def delete(run_path: Path) -> None:
     if not (run_path / "run.json").is_file():
         raise UserError(f"{run_path} is not a run folder")
     _refuse_live(run_path)
-    with holding(run_path):  # against a stage of a terminal
+    with holding(run_path, create=ownership.is_own(run_path)):  # against a stage of a terminal
         shutil.rmtree(run_path)
 
 

@@ -9,12 +9,12 @@ from pydantic import BeforeValidator
 _LONG_NAMES = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
-def _short(value: Any) -> Any:
+def short_name(value: Any) -> Any:
     """PyTorch's names of the formats, also as ``torch.float32``, are as good as ours."""
     return _LONG_NAMES.get(str(value).removeprefix("torch."), value)
 
 
-DtypeName = Annotated[Literal["auto", "fp32", "bf16", "fp16"], BeforeValidator(_short)]
+DtypeName = Annotated[Literal["auto", "fp32", "bf16", "fp16"], BeforeValidator(short_name)]
 
 DTYPE = "auto is fp32 on a CPU and bf16 on a GPU; float32, bfloat16 and float16 are understood too."
 ALLOW_PICKLE = "Load a checkpoint that is no safetensors file (.bin, .pt): it can run code."

@@ -2,9 +2,13 @@
 
 Two things carry a seal made with a key that never leaves this machine and user: the folder of a
 run that was made here, and the steps of a job that was given here (job_steps). The folder's seal
-is over its inode, which a rename keeps and a copy or an unpacked archive does not have; so a run
-that went to somebody else and came back is foreign too. Whoever has read a foreign run may adopt
-it; that it was not made here stays known, since its times are another machine's.
+is over its inode, which a rename keeps and a copy or an unpacked archive does not have; so for the
+app a run that went to somebody else and came back is foreign too. Whoever has read a foreign run
+may adopt it; that it was not made here stays known, since its times are another machine's.
+
+Who types a stage has named the run: only one that carries the mark of another machine is refused
+there. The mark's second line, which a copy keeps, says with which key the run was made. A run of
+before there were marks has none, and goes on.
 """
 
 from __future__ import annotations
@@ -14,11 +18,13 @@ import hashlib
 import hmac
 import os
 import secrets
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import cache_home
+from circuitseer_core.files import cache_home, write_text
+from circuitseer_core.installation import program
 
 MARK = ".owner"
 _KEY_BYTES = 32
@@ -43,9 +49,10 @@ def is_sealed(text: str, mark: str | None) -> bool:
 def mark(run_path: Path, *, made_here: bool = True) -> None:
     """Note that the run was made here, or adopted. Where no note can be kept it stays foreign."""
     own = seal(_folder(run_path) if made_here else _adopted(run_path))
+    number = secrets.token_hex(16)
     if own is not None:
         with contextlib.suppress(OSError):
-            (run_path / MARK).write_text(own, encoding="ascii")
+            write_text(run_path / MARK, f"{own}\n{number} {seal(_origin(number))}\n")
 
 
 def is_own(run_path: Path) -> bool:
@@ -59,12 +66,26 @@ def is_made_here(run_path: Path) -> bool:
 
 
 def _is_marked(run_path: Path, text: Callable[[Path], str]) -> bool:
+    lines = _marked(run_path)
+    return bool(lines) and is_sealed(text(run_path), lines[0])
+
+
+def is_foreign(run_path: Path) -> bool:
+    """Whether the run carries a mark, and neither it nor what it was copied from was made here."""
+    if not os.path.lexists(run_path / MARK) or is_own(run_path):
+        return False
+    number, _, sealed = "".join(_marked(run_path)[1:2]).partition(" ")
+    return not is_sealed(_origin(number), sealed)
+
+
+def _marked(run_path: Path) -> list[str]:
+    """The lines of the run's mark; none where it has none that can be read."""
     try:
         if not (run_path / MARK).is_file():
-            return False
-        return is_sealed(text(run_path), (run_path / MARK).read_text(encoding="ascii"))
+            return []
+        return (run_path / MARK).read_text(encoding="ascii").splitlines()
     except (OSError, ValueError):
-        return False
+        return []
 
 
 def adopt(run_path: Path) -> None:
@@ -89,6 +110,19 @@ def require_own(run_path: Path) -> None:
             f"{run_path.name} was not made on this machine: look at it, then adopt it to start "
             "jobs in it"
         )
+
+
+def require_writable(run_path: Path) -> None:
+    """Raise UserError where the run carries another machine's mark and was not adopted."""
+    if is_foreign(run_path):
+        raise UserError(
+            f"{run_path} was not made on this machine, and nothing is written into it: look at it, "
+            f"then adopt it: {shlex.join([*program(), 'adopt', str(run_path)])}"
+        )
+
+
+def _origin(number: str) -> str:
+    return f"made here\0{number}"
 
 
 def _folder(run_path: Path) -> str:

@@ -16,6 +16,7 @@ from types import TracebackType
 
 from tqdm import tqdm
 
+from circuitseer_core.errors import printable
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import ProgressRecord
 
@@ -165,7 +166,7 @@ def begin_step(progress: Progress | None, phase: str) -> None:
 
 def print_above_bars(line: str) -> None:
     """One line on stderr for something that has to be seen; a bar at work stays below it."""
-    tqdm.write(line, file=sys.stderr)
+    tqdm.write(printable(line), file=sys.stderr)
 
 
 def say_redone(damaged: Sequence[Path]) -> None:

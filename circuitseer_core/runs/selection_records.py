@@ -49,8 +49,8 @@ class LengthTarget(Record):
 class ListFile(Record):
     """A list as it was read: which rule it served, and how many ids and texts it named.
 
-    ``rows``: of the pool that it named (None in selections of before); ``is_id``: it is no file but
-    an id.
+    ``rows``: of the pool that it named (None in selections of before); ``ambiguous``: ids that name
+    none, as several sources have them; ``is_id``: it is no file but an id.
     """
 
     rule: str
@@ -58,6 +58,7 @@ class ListFile(Record):
     ids: int = 0
     texts: int = 0
     rows: int | None = None
+    ambiguous: int | None = None
     is_id: bool = False
     sha256: str | None = None
 

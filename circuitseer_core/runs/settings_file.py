@@ -1,7 +1,7 @@
 """settings.yaml: a stage's settings beside what it made, to be run again with ``--config``.
 
-Every option is spelled out, so that the file says the same under another version's defaults. The
-command line reads it (cli/config.py); nothing that runs by itself does.
+Every option that has a value is spelled out, so that the file says the same under another version's
+defaults. The command line reads it (cli/config.py); nothing that runs by itself does.
 """
 
 from __future__ import annotations

@@ -14,6 +14,7 @@ from typing import Any
 
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.files import sweep
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import CommandRecord
 
@@ -22,12 +23,22 @@ _PACKAGES = ("circuitseer", "torch", "transformers", "tokenizers", "numpy", "pan
 
 
 @contextmanager
-def holding(path: Path) -> Iterator[int]:
+def holding(path: Path, *, create: bool = True) -> Iterator[int]:
     """Hold the run folder ``path`` against every stage, of a job or a terminal; gives the lock.
 
-    Raises UserError, which names the pid, where another process has it.
+    Without ``create`` nothing is written where no stage was ever at work; the lock is -1 then.
+    Raises UserError, which names the pid, where another process has it, or where the lock is a
+    link: it may lead anywhere.
     """
-    handle = os.open(path / _LOCK, os.O_RDWR | os.O_CREAT)
+    if not create and not os.path.lexists(path / _LOCK):
+        yield -1
+        return
+    try:
+        handle = os.open(path / _LOCK, os.O_RDWR | os.O_NOFOLLOW | (os.O_CREAT if create else 0))
+    except OSError as error:
+        if (path / _LOCK).is_symlink():
+            raise UserError(f"{path / _LOCK} is a link: remove it first") from error
+        raise
     try:
         if not _locked(handle):
             raise UserError(f"another process{_holder(handle)} is at work in {path}")
@@ -36,10 +47,22 @@ def holding(path: Path) -> Iterator[int]:
         os.close(handle)
 
 
+@contextmanager
+def occupied(run: Run) -> Iterator[int]:
+    """Hold the run and sign with this process's id, nothing on record: for what adds to a run and
+    is no stage of it (experiments, arms). Gives the lock; raises UserError as :func:`holding`, and
+    where the run is of another machine and was not adopted."""
+    ownership.require_writable(run.path)
+    with holding(run.path) as handle:
+        os.ftruncate(handle, 0)
+        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        yield handle
+
+
 def is_at_work(path: Path) -> bool:
     """Whether a stage is at work in the run folder ``path``; one that was killed is not."""
     try:
-        handle = os.open(path / _LOCK, os.O_RDONLY | os.O_NONBLOCK)
+        handle = os.open(path / _LOCK, os.O_RDONLY | os.O_NONBLOCK | os.O_NOFOLLOW)
     except OSError:
         return False
     try:
@@ -69,12 +92,10 @@ def working(
     (how a job is cancelled) and Ctrl-C end the stage as ``cancelled``; what is on disk by then
     stays valid. A ``Cancelled`` with a text of its own says what was kept. A run that was ``done``
     stays so where a stage refuses its options or its input. ``discard_empty`` removes a run that
-    holds nothing when the stage ends.
+    holds nothing when the stage ends. Raises UserError as :func:`occupied`.
     """
-    with holding(run.path) as handle:
+    with occupied(run):
         try:
-            os.ftruncate(handle, 0)
-            os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
             sweep(run.path, inside=True)
             run.reload()
             with _on_record(run, stage, command):

@@ -23,4 +23,4 @@ class ClusterSettings(BaseModel):
     allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
     seed: int = Field(0, ge=0, description="Seed of the centres.")
 
-    _wholes = field_validator("clusters", mode="before")(amounts.whole)
+    _wholes = field_validator("clusters", "max_length", mode="before")(amounts.whole)

@@ -45,7 +45,8 @@ from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.commands import as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
-from circuitseer_core.runs.texts import scored_texts
+from circuitseer_core.runs.settings_file import write_settings
+from circuitseer_core.runs.texts import pool_prompts, scored_texts
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.scoring.mean_states import read_states, shard_states, states_mark
 
@@ -86,10 +87,17 @@ def cluster(
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
     parts = run.whole_score_parts(settings.scores)
     sizes = [pq.read_metadata(part).num_rows for part in parts]
-    folder = cluster_folder(run, settings.scores)
+    ids = run.scores(settings.scores, ["id"])["id"].astype(str).tolist()
+    fitted = _fit_rows(ids, settings.seed)
+    _refuse_few(run, settings, fitted)
     announce(run, "cluster", "Loading the model")
     with pickle_allowed(settings.allow_pickle):
-        reference = reference or load_run_model(run.model, settings.dtype, settings.device)
+        reference = reference or load_run_model(
+            run.model,
+            settings.dtype,
+            settings.device,
+            check=lambda positions, _: default_max_length(positions, settings.max_length),
+        )
     most = default_max_length(reference.max_positions, settings.max_length)
     dtype = str(reference.dtype).removeprefix("torch.")
     with Progress(
@@ -97,8 +105,6 @@ def cluster(
     ) as progress:
         files = _states(run, settings.scores, reference, sizes, most, dtype, progress)
     announce(run, "cluster", "Finding clusters")
-    ids = run.scores(settings.scores, ["id"])["id"].astype(str).tolist()
-    fitted = _fit_rows(ids, settings.seed)
     codes, width = assign(files, fitted, settings.clusters, settings.seed)
     prompts = (prompt or "" for _, prompt, _ in scored_texts(run, settings.scores))
     record = ClusterRecord(
@@ -114,8 +120,23 @@ def cluster(
         created=now(),
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
-    _write(folder, ids, codes, record)
+    folder = _write(run, settings.scores, ids, codes, record)
+    write_settings(folder, "cluster", run.path, settings)
     return record
+
+
+def _refuse_few(run: Run, settings: ClusterSettings, fitted: Mask) -> None:
+    """Raise UserError where the prompts are not at hand, or fewer than clusters."""
+    hashes = pool_prompts(run, settings.scores)
+    if hashes is None:
+        raise UserError(f"{run.path} holds numbers without texts: its prompts are not at hand")
+    prompts = int((hashes[fitted] != 0).sum())
+    if prompts < settings.clusters:
+        raise _too_few(prompts, settings.clusters)
+
+
+def _too_few(prompts: int, clusters: int) -> UserError:
+    return UserError(f"{prompts:,} prompts cannot make {clusters} clusters: ask for fewer")
 
 
 def _states(
@@ -157,7 +178,7 @@ def assign(files: Sequence[Path], fitted: Mask, clusters: int, seed: int) -> tup
         [states[rows & np.isfinite(states).all(axis=1)] for states, rows in _shards(files, fitted)]
     ).astype(np.float32)
     if len(sample) < clusters:
-        raise UserError(f"{len(sample):,} prompts cannot make {clusters} clusters: ask for fewer")
+        raise _too_few(len(sample), clusters)
     mean, spread = sample.mean(axis=0), sample.std(axis=0)
     spread[spread < _LEAST] = 1.0
     prepared = _prepared(sample, mean, spread)
@@ -234,10 +255,12 @@ def telling_words(texts: Sequence[Sequence[str]]) -> list[list[str]]:
     return [[str(names[w]) for w in row if weights[k, w] > 0] for k, row in enumerate(best)]
 
 
-def _write(folder: Path, ids: Sequence[str], codes: Ints, record: ClusterRecord) -> None:
-    """Both files; the record last, and away while the rows are replaced."""
+def _write(run: Run, scores: str, ids: Sequence[str], codes: Ints, record: ClusterRecord) -> Path:
+    """Both files; the record last, and away while the rows are replaced. Returns their folder."""
+    folder = cluster_folder(run, scores)
     (folder / RECORD_FILE).unlink(missing_ok=True)
     table = pa.table({"id": pa.array(list(ids), pa.string()), "cluster": pa.array(codes)})
     with atomic_path(folder / ROWS_FILE) as temporary:
         write_table(temporary, table)
     record.write(folder / RECORD_FILE)
+    return folder

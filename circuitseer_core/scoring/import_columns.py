@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -21,9 +22,10 @@ _OWN_COLUMN = re.compile(r"circuitseer\d*_")
 
 @dataclass(slots=True)
 class _Values:
-    """What a column of the files holds besides empty cells."""
+    """What a column of the files holds besides empty cells; ``truths``: true or false."""
 
     numbers: bool = False
+    truths: bool = False
     others: bool = False
 
 
@@ -36,6 +38,8 @@ def columns_to_import(
     replace: bool = False,
 ) -> dict[str, str]:
     """Name in the scoring → column of the files: those asked for, else all that hold only numbers.
+
+    True and false are 1 and 0 in a column that is asked for.
 
     Args:
         columns: COLUMN or NAME=COLUMN, those asked for.
@@ -53,6 +57,7 @@ def columns_to_import(
                 number = finite_number(value) is not None
                 values.numbers |= number
                 values.others |= not number
+                values.truths |= isinstance(value, bool)
     asked = dict(_renamed(item) for item in columns)
     if not asked:
         taken = {*ID_NAMES, *PROMPT_NAMES, *FIXED, *WIDE}
@@ -68,7 +73,7 @@ def columns_to_import(
     for name, column in asked.items():
         if column not in seen:
             raise UserError(f"no row has a column {column!r}; found: {', '.join(seen)}")
-        if not seen[column].numbers:
+        if not (seen[column].numbers or seen[column].truths):
             raise UserError(f"column {column!r} holds no number")
         rename = f"import it as --column NAME={column}"
         if not _NAME.fullmatch(name) or name.startswith("control_"):
@@ -95,9 +100,15 @@ def rows_of(files: Sequence[str]) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield row.where, row.record
 
 
-def finite_number(value: Any) -> float | None:
-    """A finite number, or text that is one; None for anything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
+def finite_number(value: Any, *, truths: bool = False) -> float | None:
+    """A finite number, or text that is one; None for anything else.
+
+    Args:
+        truths: whether true and false are 1 and 0.
+    """
+    if not isinstance(value, int | float | str | Decimal) or (
+        isinstance(value, bool) and not truths
+    ):
         return None
     try:
         number = float(value)

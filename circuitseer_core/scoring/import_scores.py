@@ -8,7 +8,6 @@ rows of the pool of which the file says two different things get no score.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
@@ -19,25 +18,27 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.data.fields import (
-    ID_NAMES,
     Fields,
     RowProblem,
     prompt_and_response,
     recognise,
+    recognise_as,
 )
 from circuitseer_core.data.prompts import text_hash
+from circuitseer_core.data.row_ids import id_of, own_ids
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, begin_step
+from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
+from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.shard_columns import add_columns
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.scoring.import_columns import columns_to_import, finite_number, rows_of
 
-_RUN_ID = re.compile(r"circuitseer\d*_id")
 _EXAMPLES = 3
 IMPORT_STEPS = 3
 """Steps that a join tells of while it is made."""
@@ -90,9 +91,11 @@ def import_scores(
     scoring = run.scoring(settings.scores)
     if scoring.state != "done":
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
+    read_by = scored_fields(run, settings.scores)
     columns = columns_to_import(
         files, scoring, settings.columns,
-        joined_by=(settings.id_field, settings.prompt_field), replace=settings.replace,
+        joined_by=(settings.id_field, settings.prompt_field, read_by.id, read_by.prompt),
+        replace=settings.replace,
     )  # fmt: skip
     pool = _Pool.of(run, settings)
     n = len(pool.ids)
@@ -118,13 +121,19 @@ def import_scores(
     record = _record(joined, files, settings, columns, run)
     begin_step(progress, "Writing the columns")
     _write(run, scoring, settings.scores, joined.values, record)
+    folder = run.scores_dir(settings.scores) / "imported" / next(iter(columns))
+    write_settings(folder, "import-scores", run.path, settings, files=list(files))
     return record, _summary(record, joined, n)
 
 
 @dataclass(frozen=True, slots=True)
 class _Pool:
-    """Rows of the scoring by every name that a file may call them by."""
+    """Rows of the scoring by every name that a file may call them by.
 
+    ``known``: the field names that the scoring's data was read with.
+    """
+
+    known: Fields
     ids: list[str]
     by_id: Mapping[str, int]
     by_own: Mapping[str, int | None]
@@ -134,17 +143,15 @@ class _Pool:
     def of(cls, run: Run, settings: ImportSettings) -> _Pool:
         frame = run.scores(settings.scores, ["id", "source"])
         ids = frame["id"].astype(str).tolist()
-        own: dict[str, int | None] = {}
-        for row, (name, source) in enumerate(zip(ids, frame["source"].astype(str), strict=True)):
-            short = name.removeprefix(f"{source}/")
-            own[short] = None if short in own else row  # None: two sources have such an id
+        own = own_ids(zip(ids, frame["source"].astype(str), strict=True))
         prompts: dict[int, list[int]] = {}
         if settings.by != "id":
             hashes = pool_prompts(run, settings.scores)
             for row, value in enumerate([] if hashes is None else hashes.tolist()):
                 if value:
                     prompts.setdefault(value, []).append(row)
-        return cls(ids, {name: row for row, name in enumerate(ids)}, own, prompts)
+        known = scored_fields(run, settings.scores)
+        return cls(known, ids, {name: row for row, name in enumerate(ids)}, own, prompts)
 
 
 def _join(
@@ -158,7 +165,8 @@ def _join(
     """Put one row's numbers where they belong."""
     joined.rows += 1
     at: list[int] = []
-    if settings.by != "prompt" and (name := _id_of(row, settings)) is not None:
+    name = id_of(row, settings.id_field, pool.known.id) if settings.by != "prompt" else None
+    if name is not None:
         row_number = pool.by_id.get(name)
         if row_number is None and isinstance(source := row.get("source"), str):
             row_number = pool.by_id.get(f"{source}/{name}")
@@ -168,7 +176,7 @@ def _join(
         at = [] if row_number is None else [row_number]
         joined.by_id += bool(at)
     if not at and settings.by != "id":
-        at = pool.by_prompt.get(_prompt_of(row, settings), [])
+        at = pool.by_prompt.get(_prompt_of(row, settings, pool.known), [])
         joined.by_prompt += bool(at)
     if not at:
         joined.lost += 1
@@ -176,7 +184,7 @@ def _join(
             joined.unmatched.append(where)
         return
     for name, column in columns.items():
-        number = finite_number(row.get(column))
+        number = finite_number(row.get(column), truths=True)
         if number is None:
             joined.no_number += row.get(column) not in (None, "")
             continue
@@ -188,23 +196,12 @@ def _join(
                 twice[spot] |= values[spot] != number
 
 
-def _id_of(row: Mapping[str, Any], settings: ImportSettings) -> str | None:
-    if settings.id_field is not None:
-        names = [settings.id_field]
-    else:
-        lower = {name.lower(): name for name in row}
-        names = [name for name in row if _RUN_ID.fullmatch(name)]
-        names += [lower[name] for name in ID_NAMES if name in lower]
-    for name in names:
-        value = row.get(name)
-        if isinstance(value, str | int) and not isinstance(value, bool) and str(value):
-            return str(value)
-    return None
-
-
-def _prompt_of(row: Mapping[str, Any], settings: ImportSettings) -> int:
+def _prompt_of(row: Mapping[str, Any], settings: ImportSettings, known: Fields) -> int:
     """The hash of the row's prompt; 0, which no row has, without one."""
-    layout = recognise(tuple(row), Fields(prompt=settings.prompt_field))
+    if settings.prompt_field is not None:
+        layout = recognise(tuple(row), Fields(prompt=settings.prompt_field))
+    else:
+        layout = recognise_as(tuple(row), known)
     if layout is None:
         return 0
     try:

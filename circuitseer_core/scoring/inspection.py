@@ -3,11 +3,13 @@
 Scoring keeps profiles and no attention matrices. Here one sample is run again and the softmax rows
 of the reasoning heads (or of one head) are kept; above 512 tokens they are max-pooled, so that a
 bright cell stays visible and a picture stays small. Memory never holds a full T x T matrix then.
+The first token is pooled with no other: it is the sink of most heads, and would lend its share to
+the tokens beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -40,8 +42,9 @@ class Inspection:
     Attributes:
         tokens: T pairs (text, character offset in the scored text).
         heads: n pairs (layer, head).
-        attention: (n, S, S) float32, queries down, keys across; S = T up to 512, else each cell is
-            the maximum over a square of ``pool`` x ``pool`` tokens.
+        attention: (n, S, S) float32, queries down, keys across; S = T up to 512. Else row and
+            column 0 are the first token, row and column i > 0 the ``pool`` tokens from
+            ``1 + (i - 1) * pool`` on, and each cell is the maximum over its pairs of tokens.
         profiles: (n, T) float32, each head's attention profile; sums to 1.
         profile: (T,) float32, their mean: what the sample was scored by, for the reasoning heads.
     """
@@ -148,13 +151,13 @@ class PatternObserver(Intervention):
     Attributes:
         attention: (n, S, S) on the CPU, filled layer by layer.
         profiles: (n, T) on the CPU.
-        pool: tokens on the side of a cell.
+        pool: tokens on the side of a cell, but for the first token, which stands alone.
     """
 
     def __init__(self, heads: Sequence[Head], length: int) -> None:
         self.length = length
-        self.pool = -(-length // MAX_SIDE)
-        side = -(-length // self.pool)
+        self.pool = max(1, -(-(length - 1) // (MAX_SIDE - 1)))
+        side = 1 + -(-(length - 1) // self.pool)
         self.attention = torch.zeros(len(heads), side, side)
         self.profiles = torch.zeros(len(heads), length)
         self._slots: dict[int, list[tuple[int, int]]] = {}
@@ -172,21 +175,29 @@ class PatternObserver(Intervention):
         device = call.query.device
         row, which = torch.zeros(1, dtype=torch.long, device=device), torch.tensor([head])
         step = max(1, _QUERIES // self.pool) * self.pool
-        for start in range(0, self.length, step):
-            stop = min(start + step, self.length)
+        for start, stop in self._blocks(step):
             pattern = call.pattern(row, which.to(device), start, stop)[0].cpu()  # (q, stop)
             self.profiles[slot, :stop] += pattern.sum(0) / self.length
             cells = _max_pool(pattern, self.pool)
-            top = start // self.pool
+            top = -(-start // self.pool)
             self.attention[slot, top : top + cells.shape[0], : cells.shape[1]] = cells
+
+    def _blocks(self, step: int) -> Iterator[tuple[int, int]]:
+        """The queries (start, stop) of every block: the first alone, then ``step`` at a time."""
+        yield 0, 1
+        for start in range(1, self.length, step):
+            yield start, min(start + step, self.length)
 
 
 def _max_pool(pattern: Tensor, pool: int) -> Tensor:
-    """(ceil(q / pool), ceil(k / pool)): the maximum of every cell."""
+    """(ceil(q / pool), 1 + ceil((k - 1) / pool)): the maximum of every cell, key 0 by itself."""
     if pool == 1:
         return pattern
-    cells = torch.nn.functional.max_pool2d(pattern[None], pool, ceil_mode=True)
-    return cells[0]
+    first, others = pattern[:, :1], pattern[:, 1:]
+    cells = [torch.nn.functional.max_pool2d(first[None], (pool, 1), ceil_mode=True)[0]]
+    if others.shape[1]:
+        cells.append(torch.nn.functional.max_pool2d(others[None], pool, ceil_mode=True)[0])
+    return torch.cat(cells, 1)
 
 
 def _sample(run: Run, name: str, sample_id: str) -> Sample:

@@ -72,6 +72,9 @@ if TYPE_CHECKING:
 
 __all__ = ["ScoreSettings", "score"]
 
+FEW_ROWS = 48
+"""Rows left of a scoring that goes on for which no estimate is worth its time."""
+
 
 def score(
     run: Run,
@@ -117,9 +120,10 @@ def score(
         closing(_engine(run, settings, reference, before)) as engine,
     ):
         record = before or _new_record(settings, wanted, engine.facts(), total)
-        if before is None and settings.shard_rows is None:
+        done = None if before is None else shards.rows_noted(folder, fingerprint(before))
+        if settings.shard_rows is None and total - (done or 0) > (done is not None) * FEW_ROWS:
             announce(run, "score", "Measuring the speed")
-            _size_up(record, engine, corpus, total, progress)
+            _size_up(record, engine, corpus, total, done, progress)
         record.state = "running"
         _say_how(record, run, settings)
         rejects = folder / "rejects.parquet"
@@ -232,22 +236,34 @@ def _new_record(
     return record
 
 
-def _size_up(record: ScoringRecord, engine: Engine, corpus: Corpus, total: int, show: bool) -> None:
-    """Measure the model on some rows: say how long it will take, and size a CPU's shards by it."""
+def _size_up(
+    record: ScoringRecord,
+    engine: Engine,
+    corpus: Corpus,
+    total: int,
+    done: int | None,
+    show: bool,
+) -> None:
+    """Measure the model on some rows: say how long it will take, and size a CPU's shards by it.
+
+    ``done``: rows of a scoring that goes on; its shards have their size. None where it begins.
+    """
     longest = CHARS_A_TOKEN * (record.max_length or 1)
     cut = replace(cut_of(record), text_chars=longest)
-    seen = look(corpus, total, cut, record.seed)
+    left = total - (done or 0)
+    seen = look(corpus, left, cut, record.seed, skip=done or 0)
     speed = engine.speed(Window(0, seen.samples, []), plan_of(record), cut)
     if speed is None:  # what is in the data is told when all of it was read
         return
     record.token_budget = record.token_budget or speed.token_budget
-    if record.model is not None and record.model.device == "cpu":
+    if done is None and record.model is not None and record.model.device == "cpu":
         record.shard_chars = max(1, round(SHARD_SECONDS / speed.char_seconds))
         record.text_chars = longest
     seconds = seen.chars * speed.char_seconds / speed.devices
-    record.estimate_s = round(seconds, 1)
+    record.estimate_s = round(record.seconds + seconds, 1)
     if show:
-        estimate = Estimate(f"{count(total, 'row')} to score", seconds, "here")
+        more = f" of {total:,}" if done else ""
+        estimate = Estimate(f"{count(left, 'row')}{more} to score", seconds, "here")
         print_above_bars(estimate.words)
 
 

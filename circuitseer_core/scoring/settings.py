@@ -100,7 +100,7 @@ class ScoreSettings(BaseModel):
     """Tokens of a batch; found by timing where not given."""
 
     _heads = field_validator("heads", mode="before")(heads_rule)
-    _wholes = field_validator("head_feature_rows", mode="before")(amounts.whole)
+    _wholes = field_validator("head_feature_rows", "max_length", mode="before")(amounts.whole)
 
     @field_validator("heads")
     @classmethod

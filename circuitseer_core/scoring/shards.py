@@ -7,6 +7,7 @@ that is truncated, of another scoring or in another shard's place is redone, nev
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
@@ -64,6 +65,18 @@ def read_note(path: Path) -> Note | None:
     except (OSError, pa.ArrowException, ValueError, TypeError):
         return None
     return note if note.rows == rows else None
+
+
+def rows_noted(folder: Path, settings_hash: str) -> int:
+    """Rows of data that the shards of this very scoring stand for, by what they say: they are not
+    read through."""
+    rows = 0
+    for path in folder.glob("part-*.parquet"):
+        with contextlib.suppress(OSError, pa.ArrowException, ValueError, TypeError):
+            raw = (pq.read_schema(path).metadata or {}).get(_METADATA)
+            note = Note(**json.loads(raw or b"{}"))
+            rows += note.entries if note.settings == settings_hash else 0
+    return rows
 
 
 def finished(folder: Path, index: int, settings_hash: str) -> Note | None:

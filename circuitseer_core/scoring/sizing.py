@@ -60,13 +60,14 @@ class Look:
     samples: list[Sample]
 
 
-def look(corpus: Corpus, rows: int, cut: Cut, seed: int) -> Look:
-    """Pass over the data; of ``rows`` rows, those beyond ``LOOK_ROWS`` are taken to be alike."""
+def look(corpus: Corpus, rows: int, cut: Cut, seed: int, *, skip: int = 0) -> Look:
+    """Pass over the data behind the first ``skip`` rows; of the ``rows`` that come there, those
+    beyond ``LOOK_ROWS`` are taken to be alike."""
     chars = 0
 
     def entries() -> Iterator[Sample | Reject]:
         nonlocal chars
-        for entry in islice(corpus, LOOK_ROWS):
+        for entry in islice(corpus, skip, skip + LOOK_ROWS):
             if isinstance(entry, Sample):
                 chars += cut.chars_of(entry)
             yield entry

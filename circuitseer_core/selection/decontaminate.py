@@ -8,7 +8,6 @@ such run: it is matched by a prompt that is the same word for word, signs of ari
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -16,12 +15,12 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Hashes, Ints
-from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
-from circuitseer_core.data.specs import open_spec
+from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise_as
+from circuitseer_core.data.specs import file_of, open_spec
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.runs.texts import scored_texts
 from circuitseer_core.selection.settings import SelectionSettings
@@ -61,11 +60,19 @@ class Contamination:
     files: tuple[BenchmarkFile, ...] = field(compare=False)
 
 
-def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
+def read_benchmarks(
+    entries: Sequence[str],
+    n: int,
+    known: Fields = Fields(),  # noqa: B008
+) -> Benchmarks:
     """Read benchmark questions.
 
     An entry is a text file with one question a line, or any DATA (a file, a folder, ``hf:``), whose
     prompts are its questions.
+
+    Args:
+        n: words of a run.
+        known: names that the pool's data was read with, which come before those recognised.
 
     Raises:
         UserError: a file is missing or unreadable, or has no question.
@@ -77,7 +84,7 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
     files = []
     for entry in entries:
         begin, brief = len(names), 0
-        for where, question in _questions(entry):
+        for where, question in _questions(entry, known):
             words = words_of(question)
             whole = text_run_hash(words_of(question, signs=True))
             if not whole:
@@ -92,8 +99,8 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
             names.append(where)
         if len(names) == begin:
             raise UserError(f"{entry} holds no question to decontaminate against")
-        path = user_path(entry)
-        seal = file_hash(path) if os.path.isfile(path) else None
+        path = file_of(entry)
+        seal = None if path is None else file_hash(path)
         files.append(
             BenchmarkFile(file=entry, questions=len(names) - begin, short=brief, sha256=seal)
         )
@@ -103,11 +110,17 @@ def read_benchmarks(entries: Sequence[str], n: int) -> Benchmarks:
     return Benchmarks(n, tuple(names), runs, owner[first], short, tuple(files))
 
 
+def benchmarks_of(run: Run, settings: SelectionSettings) -> Benchmarks:
+    """The benchmarks that the settings name, read as the scoring's data was."""
+    known = scored_fields(run, settings.scores)
+    return read_benchmarks(settings.decontaminate, settings.run_words, known)
+
+
 def contamination_in(run: Run, settings: SelectionSettings) -> Contamination | None:
     """The contaminated rows of a scoring, where the settings name benchmarks."""
     if not settings.decontaminate:
         return None
-    benchmarks = read_benchmarks(settings.decontaminate, settings.run_words)
+    benchmarks = benchmarks_of(run, settings)
     return find_contamination(scored_texts(run, settings.scores), benchmarks)
 
 
@@ -169,10 +182,10 @@ def _match_row(
     }
 
 
-def _questions(entry: str) -> Iterable[tuple[str, str]]:
+def _questions(entry: str, known: Fields) -> Iterable[tuple[str, str]]:
     """(place, text) of every question of one entry."""
-    path = user_path(entry)
-    if os.path.isfile(path) and path.suffix.lower() == ".txt":
+    path = file_of(entry)
+    if path is not None and path.suffix.lower() == ".txt":
         try:
             lines = path.read_text(encoding="utf-8-sig").splitlines()
         except (OSError, UnicodeDecodeError) as error:
@@ -183,7 +196,7 @@ def _questions(entry: str) -> Iterable[tuple[str, str]]:
         for row in table.rows():
             if row.record is None:
                 raise UserError(f"{row.where}: {row.problem}")
-            layout = recognise(tuple(row.record), Fields())
+            layout = recognise_as(tuple(row.record), known)
             if layout is None:
                 columns = ", ".join(map(str, row.record))
                 raise UserError(f"{row.where} has no column that is a question; found: {columns}")

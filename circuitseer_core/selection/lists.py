@@ -7,9 +7,8 @@ rows pass through once, as a stream, and leave 8 bytes each.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,21 +16,22 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.checksums import require_whole
-from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise
+from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise_as
 from circuitseer_core.data.prompts import text_hash
-from circuitseer_core.data.remote import is_address
-from circuitseer_core.data.specs import format_of, is_remote, open_spec
+from circuitseer_core.data.row_ids import id_of
+from circuitseer_core.data.specs import file_of, format_of, is_data, is_remote, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.selection_records import ListFile
 from circuitseer_core.selection import review
 from circuitseer_core.selection.decontaminate import Contamination, contamination_in
 from circuitseer_core.selection.draw import Drawing
 from circuitseer_core.selection.pool import Pool
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.selection.sift import REASONS, Rules
+from circuitseer_core.selection.sift import REASONS, Rules, named_rows
 
 _LINE_FILES = {".txt", ".ids", ".list", ""}
 
@@ -44,7 +44,8 @@ class ListEntry:
     """One entry of a list as it was given, ``file`` (or an id), and what it names.
 
     ``sha256``: of a file; None for a folder, a Hub dataset or an id. ``by_text``: names that must
-    be looked for by their text where no row has them as its id.
+    be looked for by their text where no row has them as its id. ``own``: ids that stand alone,
+    which may be the data's own, without the source.
     """
 
     file: str
@@ -53,17 +54,24 @@ class ListEntry:
     is_id: bool = False
     sha256: str | None = None
     by_text: frozenset[str] = frozenset()
+    own: frozenset[str] = frozenset()
 
     def record(self, rule: str, pool: Pool) -> ListFile:
         """As selection.json keeps it, with how many rows of the pool it names."""
         further: dict[str, Any] = {"is_id": True} if self.is_id else {}
         further |= {"sha256": self.sha256} if self.sha256 else {}
+        named = named_rows(pool, self.ids, self.own)
+        if named.ambiguous:
+            further["ambiguous"] = named.ambiguous
+        rows = named.rows
+        if self.texts and pool.prompt is not None:
+            rows = rows | np.isin(pool.prompt, np.fromiter(self.texts, np.uint64, len(self.texts)))
         return ListFile(
             rule=rule,
             file=self.file,
             ids=len(self.ids),
             texts=len(self.texts),
-            rows=_named_rows(pool, self.ids, self.texts),
+            rows=int(rows.sum()),
             **further,
         )
 
@@ -74,6 +82,7 @@ class NameList:
 
     ids: frozenset[str] = frozenset()
     texts: frozenset[int] = frozenset()
+    own: frozenset[str] = frozenset()
     entries: tuple[ListEntry, ...] = ()
 
     @classmethod
@@ -81,49 +90,67 @@ class NameList:
         """What several entries name together."""
         ids = frozenset(sample for entry in entries for sample in entry.ids)
         texts = frozenset(text for entry in entries for text in entry.texts)
-        return cls(ids, texts, tuple(entries))
+        own = frozenset(sample for entry in entries for sample in entry.own)
+        return cls(ids, texts, own, tuple(entries))
 
 
-def read_list(entries: Sequence[str]) -> NameList:
+def read_list(entries: Sequence[str], known: Fields = Fields()) -> NameList:  # noqa: B008
     """Read an exclude or include list.
 
-    An entry is a file, a folder of files, or an id. Text files name one id or one text a line
-    (each line is tried as both). Data files (JSON Lines, JSON, CSV, Parquet) and ``hf:`` datasets
-    name a row by its ``id`` and by its prompt, recognised as in any dataset.
+    An entry is DATA or an id. Text files name one id or one text a line (each line is tried as
+    both). Data files (JSON Lines, JSON, CSV, Parquet) and ``hf:`` datasets name a row by its id and
+    by its prompt; in rows that have a text, an id is the run's, else it may be the data's own.
+
+    Args:
+        known: names that the pool's data was read with, which come before those recognised.
 
     Raises:
         UserError: a file is missing or unreadable, or has neither ids nor prompts.
     """
     read: list[ListEntry] = []
     for entry in entries:
-        path = user_path(entry)
-        if not (_is_fetched(entry) or os.path.exists(path)):  # an id may be longer than any path
-            if format_of(path) is not None or path.suffix.lower() == ".txt":
+        path = file_of(entry)
+        if not is_data(entry):
+            named = user_path(entry)
+            if format_of(named) is not None or named.suffix.lower() == ".txt":
                 raise UserError(f"no such list file: {entry}")
-            read.append(ListEntry(entry, frozenset({entry}), is_id=True))
+            alone = frozenset({entry})
+            read.append(ListEntry(entry, alone, is_id=True, own=alone))
             continue
-        if os.path.isfile(path) and path.suffix.lower() in _LINE_FILES:
-            ids, texts, by_text = _read_lines(path)
+        if path is not None and path.suffix.lower() in _LINE_FILES:
+            names = _read_lines(path)
         else:
-            ids, texts, by_text = _read_rows(entry)
-        if not ids and not texts:
+            names = _read_rows(entry, known)
+        if not names.ids and not names.texts:
             raise UserError(f"{entry} names no sample: it has neither ids nor prompts")
-        sha256 = file_hash(path) if path.is_file() else None
-        names = (frozenset(ids), frozenset(texts))
-        read.append(ListEntry(entry, *names, sha256=sha256, by_text=frozenset(by_text)))
+        sha256 = None if path is None else file_hash(path)
+        read.append(
+            ListEntry(
+                entry,
+                frozenset(names.ids),
+                frozenset(names.texts),
+                sha256=sha256,
+                by_text=frozenset(names.by_text),
+                own=frozenset(names.own),
+            )
+        )
     return NameList.of(read)
 
 
 def remote_entries(settings: SelectionSettings) -> tuple[str, ...]:
     """The settings' lists and benchmarks that do not lie on this machine: reading fetches them."""
-    named = [entry for entry in (*settings.exclude, *settings.include) if _is_fetched(entry)]
-    return tuple(dict.fromkeys([*named, *filter(is_remote, settings.decontaminate)]))
+    lists = [e for e in (*settings.exclude, *settings.include) if is_remote(e) and is_data(e)]
+    return tuple(dict.fromkeys([*lists, *filter(is_remote, settings.decontaminate)]))
 
 
-def _is_fetched(entry: str) -> bool:
-    """Whether an entry of a list is a dataset elsewhere; an address of no known format is an id."""
-    known = format_of(user_path(entry)) is not None
-    return entry.startswith(("hf:", "hf-stream:")) or (known and is_address(entry))
+@dataclass(slots=True)
+class _Names:
+    """What a file names, as :class:`ListEntry` has it."""
+
+    ids: set[str] = field(default_factory=set)
+    texts: set[int] = field(default_factory=set)
+    by_text: set[str] = field(default_factory=set)
+    own: set[str] = field(default_factory=set)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,17 +166,12 @@ class Lists:
         return [entry.record(rule, pool) for rule, names in both for entry in names.entries]
 
 
-def _named_rows(pool: Pool, ids: frozenset[str], texts: frozenset[int]) -> int:
-    """How many rows are named, by id or by text."""
-    named = pd.Series(pool.ids).isin(ids).to_numpy(dtype=bool)
-    if texts and pool.prompt is not None:
-        named = named | np.isin(pool.prompt, np.fromiter(texts, np.uint64, len(texts)))
-    return int(named.sum())
-
-
-def read_lists(settings: SelectionSettings) -> Lists:
-    """Read the lists that the settings name."""
-    return Lists(read_list(settings.exclude), read_list(settings.include))
+def read_lists(settings: SelectionSettings, run: Run | None = None) -> Lists:
+    """Read the lists that the settings name, as the data of ``run`` was read."""
+    known = Fields()
+    if run is not None and (settings.exclude or settings.include):
+        known = scored_fields(run, settings.scores)
+    return Lists(read_list(settings.exclude, known), read_list(settings.include, known))
 
 
 def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules:
@@ -157,9 +179,11 @@ def list_rules(settings: SelectionSettings, lists: Lists | None = None) -> Rules
     lists = lists or read_lists(settings)
     return Rules(
         exclude_ids=lists.exclude.ids,
+        exclude_own=lists.exclude.own,
         exclude_texts=lists.exclude.texts,
         exclude_by_text=frozenset().union(*(e.by_text for e in lists.exclude.entries)),
         include_ids=lists.include.ids,
+        include_own=lists.include.own,
         include_texts=lists.include.texts,
         duplicates=settings.duplicates == "remove",
         responses=settings.require_response,
@@ -177,7 +201,7 @@ def run_rules(
 
     ``lists`` and ``contamination`` where they were read and found before.
     """
-    rules = list_rules(settings, lists)
+    rules = list_rules(settings, lists or read_lists(settings, run))
     if contamination is None:
         contamination = contamination_in(run, settings)
     rules = replace(rules, contamination=contamination)
@@ -234,34 +258,43 @@ def lists_hash(lists: pd.DataFrame) -> str:
     return hashlib.sha256("\n".join(lines).encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _read_lines(path: Path) -> tuple[set[str], set[int], set[str]]:
+def _read_lines(path: Path) -> _Names:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a list: {error}") from error
     lines = {line.strip() for line in text.splitlines()} - {""}
     of_words = {line for line in lines if len(line.split()) > 1}  # as ids seldom are
-    return lines, {text_hash(line) for line in lines}, of_words
+    return _Names(lines, {text_hash(line) for line in lines}, of_words, lines - of_words)
 
 
-def _read_rows(entry: str) -> tuple[set[str], set[int], set[str]]:
-    tables = open_spec(entry)
-    ids: set[str] = set()
-    texts: set[int] = set()
-    by_text: set[str] = set()
-    for table in tables:
+def _read_rows(entry: str, known: Fields) -> _Names:
+    names = _Names()
+    for table in open_spec(entry):
         for row in table.rows():
             if row.record is None:
                 raise UserError(f"{row.where}: {row.problem}")
-            own = row.record.get("id")
-            if isinstance(own, str | int):
-                ids.add(str(own))
-            layout = recognise(tuple(row.record), Fields())
-            if layout is None:
-                continue
+            name = id_of(row.record, known=known.id)
+            layout = recognise_as(tuple(row.record), known)
             try:
-                texts.add(text_hash(prompt_and_response(row.record, layout)[0]))
+                prompt = prompt_and_response(row.record, layout)[0] if layout else None
             except RowProblem:
-                continue  # a row without a prompt names nothing by text
-            by_text.add(str(own) if isinstance(own, str | int) else row.where)
-    return ids, texts, by_text
+                prompt = None  # a row without a prompt names nothing by text
+            if prompt is not None:
+                names.texts.add(text_hash(prompt))
+                names.by_text.add(row.where if name is None else name)
+            if name is None:
+                continue
+            source = row.record.get(known.source or "source")
+            alone = prompt is None and not any(map(_is_text, row.record.values()))
+            if alone and isinstance(source, str) and not name.startswith(f"{source}/"):
+                name = f"{source}/{name}"
+            elif alone:
+                names.own.add(name)
+            names.ids.add(name)
+    return names
+
+
+def _is_text(cell: Any) -> bool:
+    """Whether a cell is a text of words: a question, perhaps, of which the id is a number only."""
+    return isinstance(cell, str) and len(cell.split()) > 1

@@ -16,14 +16,12 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-from pydantic import ValidationError
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.json_io import parse_json
 from circuitseer_core.runs.folder import now
-from circuitseer_core.runs.review_records import CHOICES, ReviewBatch, ReviewVerdict
+from circuitseer_core.runs.review_lines import REVIEW_FILE, problem_of, read_lines
+from circuitseer_core.runs.review_records import ReviewBatch, ReviewVerdict
 
-KINDS = ("batch", "verdict", "close", "pin", "drop", "tag", "unpin", "undrop", "untag")
 DECIDED = ("left", "right")
 VERDICT_COLUMNS = [
     *("time", "left", "right", "choice", "scorer", "left_score", "right_score"),
@@ -38,7 +36,7 @@ class ReviewState:
     ``tags``: id → tags. ``verdicts``: time, left, right, choice, scorer, left_score, right_score,
     batch, scoring, in the order they were given; only the latest of a pair under one score counts.
     ``batches``: by id, oldest first; ``closed``: the ids of those that were ended before their
-    last pair was judged.
+    last pair was judged. ``lost``: lines that cannot be read, other than a torn last one.
     """
 
     pins: set[str] = field(default_factory=set)
@@ -47,6 +45,7 @@ class ReviewState:
     verdicts: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=VERDICT_COLUMNS))
     batches: dict[str, ReviewBatch] = field(default_factory=dict)
     closed: set[str] = field(default_factory=set)
+    lost: int = 0
 
     def tagged(self, *tags: str) -> set[str]:
         """Ids that carry any of the tags."""
@@ -92,11 +91,11 @@ def append(run_path: str | Path, entry: Mapping[str, Any]) -> dict[str, Any]:
         UserError: an unknown kind or choice, or a field is missing.
     """
     line = {"time": entry.get("time") or now(), **entry}
-    problem = _problem(line)
+    problem = problem_of(line)
     if problem:
         raise UserError(f"not a review entry: {problem}")
     text = json.dumps(line, ensure_ascii=False) + "\n"
-    path = Path(run_path) / "review.jsonl"
+    path = Path(run_path) / REVIEW_FILE
     if _torn(path):
         text = "\n" + text
     handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -110,16 +109,11 @@ def append(run_path: str | Path, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def load(run_path: str | Path) -> ReviewState:
-    """Replay the file. Unreadable lines (a torn last line, say) are passed over."""
-    path = Path(run_path) / "review.jsonl"
-    state = ReviewState()
-    if not path.is_file():
-        return state
+    """Replay the file. Unreadable lines are passed over, and counted as ``lost``."""
+    entries, lost = read_lines(run_path)
+    state = ReviewState(lost=lost)
     verdicts: dict[tuple[str, ...], ReviewVerdict] = {}
-    for text in path.read_bytes().splitlines():
-        entry = _parse(text)
-        if entry is None:
-            continue
+    for entry in entries:
         if entry["kind"] == "verdict":
             verdict = ReviewVerdict.model_validate(_fields(entry))
             pair = sorted((verdict.left, verdict.right))
@@ -136,41 +130,6 @@ def load(run_path: str | Path) -> ReviewState:
     rows = [_row(verdict) for verdict in verdicts.values()]
     state.verdicts = pd.DataFrame(rows, columns=VERDICT_COLUMNS)
     return state
-
-
-_NEEDED = {
-    "verdict": ("left", "right"),
-    "tag": ("id", "tag"),
-    "untag": ("id", "tag"),
-    "batch": ("batch",),
-    "close": ("batch",),
-}
-
-
-def _problem(entry: Mapping[str, Any]) -> str | None:
-    kind = entry.get("kind")
-    if kind not in KINDS:
-        return f"kind {kind!r} is none of {', '.join(KINDS)}"
-    for name in _NEEDED.get(str(kind), ("id",)):
-        if not isinstance(entry.get(name), str) or not entry[name]:
-            return f"{kind} without {name}"
-    if kind == "verdict" and entry.get("choice") not in CHOICES:
-        return f"choice {entry.get('choice')!r} is none of {', '.join(CHOICES)}"
-    if kind == "batch":
-        try:
-            ReviewBatch.model_validate(entry)
-        except ValidationError as error:
-            first = error.errors()[0]
-            return f"batch: {'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    return None
-
-
-def _parse(text: bytes) -> dict[str, Any] | None:
-    try:
-        entry = parse_json(text)
-    except ValueError:
-        return None
-    return entry if isinstance(entry, dict) and _problem(entry) is None else None
 
 
 def _apply(state: ReviewState, entry: Mapping[str, Any]) -> None:

@@ -70,7 +70,7 @@ def select_run(
     scoring = _finished(run, settings)
     everyone = load_pool(run, settings)
     begin_step(progress, "Reading lists and benchmarks")
-    named = read_lists(settings)
+    named = read_lists(settings, run)
     target = target_in_run(run, settings, everyone)
     rules = run_rules(run, settings, named)
     begin_step(progress, "Drawing")
@@ -131,11 +131,14 @@ def refuse_other(run: Run, settings: SelectionSettings) -> None:
     kept = run.selection_records().get(settings.name)
     if kept is None:
         return
-    then = SelectionSettings.of(**kept.settings.to_json())
+    then, now = (
+        asked.model_copy(update={"fraction": asked.share})  # a tenth is a tenth, typed or not
+        for asked in (SelectionSettings.of(**kept.settings.to_json()), settings)
+    )
     other = [
         name.replace("_", "-")
         for name in type(settings).model_fields
-        if getattr(then, name) != getattr(settings, name)
+        if getattr(then, name) != getattr(now, name)
     ]
     if other:
         raise UserError(
@@ -183,7 +186,8 @@ def _write(
         for file, table in tables.items():
             write_parquet(aside / file, table)
         summary.write(aside / "selection.json")
-        write_settings(aside, "select", run.path, settings, place=target)
+        spelled = settings.model_copy(update={"fraction": settings.share})  # the default's too
+        write_settings(aside, "select", run.path, spelled, place=target)
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)

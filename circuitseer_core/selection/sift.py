@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Hashes, Ints
+from circuitseer_core.data.row_ids import own_ids
 from circuitseer_core.errors import UserError
 from circuitseer_core.selection.decontaminate import Contamination
 from circuitseer_core.selection.gumbel import draw_hashes
@@ -36,13 +37,15 @@ class Rules:
     ``responses``: only rows that have one. ``contamination``: rows that hold a benchmark's
     questions. ``near_duplicates``: of rows that the pool knows to be nearly the same, one stays.
     ``exclude_by_text``: names of an exclude list that only prompts can tell, unless a row has them
-    as its id.
+    as its id. ``*_own``: ids that may be the data's own, without the source.
     """
 
     exclude_ids: frozenset[str] = frozenset()
+    exclude_own: frozenset[str] = frozenset()
     exclude_texts: frozenset[int] = frozenset()
     exclude_by_text: frozenset[str] = frozenset()
     include_ids: frozenset[str] = frozenset()
+    include_own: frozenset[str] = frozenset()
     include_texts: frozenset[int] = frozenset()
     dropped: frozenset[str] = frozenset()
     duplicates: bool = True
@@ -70,7 +73,7 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
     """Say of every row whether it may be drawn, and if not, why; see the head of this module."""
     reason = np.zeros(len(pool), dtype=np.int8)
     _mark(reason, _named(pool, rules.dropped), "dropped")
-    _mark(reason, _named(pool, rules.exclude_ids), "excluded_id")
+    _mark(reason, named_rows(pool, rules.exclude_ids, rules.exclude_own).rows, "excluded_id")
     if pool.prompt is not None:
         out = np.fromiter(rules.exclude_texts, np.uint64, len(rules.exclude_texts))
         # A second copy of an excluded question would smuggle it back in.
@@ -80,7 +83,7 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
             _mark(reason, np.isin(pool.prompt, out), "excluded_text")
     elif rules.exclude_texts:
         _refuse_texts(pool, rules, reason)
-    wanted = _named(pool, rules.include_ids)
+    wanted = named_rows(pool, rules.include_ids, rules.include_own).rows
     if rules.include_texts and pool.prompt is not None:
         texts = np.fromiter(rules.include_texts, np.uint64, len(rules.include_texts))
         wanted |= np.isin(pool.prompt, texts)
@@ -129,6 +132,29 @@ def _refuse_texts(pool: Pool, rules: Rules, reason: NDArray[np.int8]) -> None:
     unmatched = rules.exclude_by_text.difference(map(str, pool.ids))
     if unmatched or not (reason == REASONS.index("excluded_id")).any():
         raise UserError("an exclude list that names texts needs prompts, and the pool has none")
+
+
+@dataclass(frozen=True, slots=True)
+class NamedRows:
+    """``rows`` (N,): which ids name. ``ambiguous``: ids that name none, as several sources have
+    them."""
+
+    rows: NDArray[np.bool_]
+    ambiguous: int = 0
+
+
+def named_rows(pool: Pool, ids: frozenset[str], own: frozenset[str] = frozenset()) -> NamedRows:
+    """The rows of these ids; of ``own``, those that no row has as its id may be the data's."""
+    rows = _named(pool, ids)
+    if not own:
+        return NamedRows(rows)
+    wanted = own.difference(str(pool.ids[int(row)]) for row in np.flatnonzero(rows))
+    if not wanted:
+        return NamedRows(rows)
+    sources = (pool.names[number] for number in pool.source.tolist())
+    places = own_ids(zip(map(str, pool.ids), sources, strict=True), wanted)
+    rows[[row for row in places.values() if row is not None]] = True
+    return NamedRows(rows, sum(row is None for row in places.values()))
 
 
 def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:

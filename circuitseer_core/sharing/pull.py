@@ -20,7 +20,7 @@ from circuitseer_core.detection.head_map import (
 )
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.export.push import TOKEN_VARIABLES, hub_errors
-from circuitseer_core.files import cache_home, replace_folder, write_parquet
+from circuitseer_core.files import cache_home, replace_folder, sweep_beside, write_parquet
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.stage import working
@@ -34,6 +34,8 @@ def pull_heads(
     *,
     run: Path | None = None,
     model: str | None = None,
+    revision: str | None = None,
+    allow_pickle: bool = False,
     force: bool = False,
 ) -> HeadMap:
     """Fetch and check a head map; with ``run`` also that it fits, or make a run of it.
@@ -43,6 +45,9 @@ def pull_heads(
         out: the folder to put it into; by default one of the cache, by repository and commit.
         run: a run whose model has to be the map's, or a new folder.
         model: the model of a new run.
+        revision: its revision on the Hub; by default the one that the map was measured on, where
+            the model is the map's by name.
+        allow_pickle: load the model's checkpoint though it is no safetensors file.
         force: other weights are no reason to refuse.
 
     Raises:
@@ -66,7 +71,10 @@ def pull_heads(
         _put(Path(folder), target)
     kept = HeadMap(target, head_map.record, head_map.heads)
     if run is not None and fresh:
-        _into_run(kept, run, model, force)
+        from circuitseer_core.model.loading import pickle_allowed
+
+        with pickle_allowed(allow_pickle):
+            _into_run(kept, run, model, revision, force)
     return kept
 
 
@@ -111,6 +119,7 @@ def _put(folder: Path, target: Path) -> None:
     if target.is_dir() and {path.name for path in target.iterdir()} - set(MOST_BYTES):
         raise UserError(f"{target} holds other files: choose another folder")
     target.parent.mkdir(parents=True, exist_ok=True)
+    sweep_beside(target)
     aside = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     shutil.rmtree(aside, ignore_errors=True)
     try:
@@ -122,7 +131,9 @@ def _put(folder: Path, target: Path) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def _into_run(head_map: HeadMap, place: Path, model: str | None, force: bool) -> None:
+def _into_run(
+    head_map: HeadMap, place: Path, model: str | None, revision: str | None, force: bool
+) -> None:
     """Make a run whose heads are the map's; its model is loaded once, to know its weights."""
     run = Run.create(place)
     with working(run, "pull-heads", discard_empty=True):
@@ -132,7 +143,9 @@ def _into_run(head_map: HeadMap, place: Path, model: str | None, force: bool) ->
                 raise UserError("say which model the new run is of: --model MODEL")
             from circuitseer_core.model.loading import load_model
 
-            known = ModelRecord(**asdict(load_model(model)[1]))
+            if revision is None and model == head_map.record.model.id:
+                revision = head_map.record.model.revision
+            known = ModelRecord(**asdict(load_model(model, revision=revision)[1]))
         refuse_other_model(head_map, known, force=force)
         measured = head_map.record.measured
         with run.editing() as record:

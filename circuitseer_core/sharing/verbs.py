@@ -27,7 +27,8 @@ def push_heads(run: AnyRun, repo: str) -> str:
 
 def pull_heads(
     repo: str, out: str | os.PathLike[str] | None = None, *, run: AnyRun | None = None,
-    model: str | None = None, force: bool = False,
+    model: str | None = None, revision: str | None = None, allow_pickle: bool = False,
+    force: bool = False,
 ) -> HeadMap:  # fmt: skip
     """Fetch a head map from the Hub and check it.
 
@@ -37,6 +38,9 @@ def pull_heads(
         run: the run that is to use it: its model has to be the map's. A new folder becomes a run
             of ``model`` with this map in place of a detection.
         model: the model of a new run: a Hub id, a local folder, or ``demo``.
+        revision: its revision on the Hub; by default the one that the map was measured on, where
+            the model has the same name.
+        allow_pickle: load the model's checkpoint though it is no safetensors file.
         force: take a map of a model with other weights.
 
     Returns ``path``, ``heads`` (a frame), ``record``; ``score(…, heads=…)`` takes it as it is.
@@ -52,5 +56,7 @@ def pull_heads(
         None if out is None else a_path("out", out),
         run=None if run is None else place(run),
         model=None if model is None else a_text("model", model),
+        revision=None if revision is None else a_text("revision", revision),
+        allow_pickle=allow_pickle,
         force=force,
     )

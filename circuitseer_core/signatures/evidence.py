@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from circuitseer_core.aliases import Floats, Head, Ints
+from circuitseer_core.checksums import is_whole
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
@@ -180,11 +182,20 @@ class Evidence:
         scored = pc.is_in(column, value_set=pa.array(ids, column.type))
         return int(pc.sum(scored).as_py() or 0)
 
-    def _read_scores(self, columns: list[str]) -> pa.Table | None:
+    @cached_property
+    def damaged(self) -> Path | None:
+        """The first shard that is not as it was written; no number is read then."""
+        parts = self._parts()
+        return next((part for part in parts if is_whole(part) is False), None)
+
+    def _parts(self) -> list[Path]:
         if self.scoring is None:
-            return None
-        files = [str(p) for p in sorted(self.run.scores_dir(self.scoring).glob("part-*.parquet"))]
-        if not files:
+            return []
+        return sorted(self.run.scores_dir(self.scoring).glob("part-*.parquet"))
+
+    def _read_scores(self, columns: list[str]) -> pa.Table | None:
+        files = [str(part) for part in self._parts()]
+        if not files or self.damaged is not None:
             return None
         try:
             options = ds.ParquetReadOptions(dictionary_columns={"source"})

@@ -28,6 +28,7 @@ from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import hash64
+from circuitseer_core.installation import require_extra
 from circuitseer_core.model.encoding import Encoded, resolve_template
 from circuitseer_core.model.loading import load_model, load_run_model
 from circuitseer_core.model.reference import ReferenceModel
@@ -56,6 +57,8 @@ class Study(StudyPlan):
         Raises:
             UserError: the folder holds a study with other settings, or data cannot serve.
         """
+        if self.settings.lora_rank:  # told before a model is loaded
+            require_extra("train", "training by LoRA", "peft")
         reference, weights_hash = self._load()
         longest = min(self.settings.max_length, reference.max_positions)
         template = resolve_template(reference.tokenizer, self.settings.template)

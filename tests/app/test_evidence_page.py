@@ -40,6 +40,8 @@ def started(monkeypatch: pytest.MonkeyPatch) -> list[list[list[str]]]:
 
 def test_every_experiment_has_a_card(run: Run) -> None:
     EXPERIMENTS["complexity"].run(run, bootstraps=50)
+    EXPERIMENTS["length"].run(run)
+    EXPERIMENTS["length"].run(run, name="length-mine")
     select_run(run, SelectionSettings.of(name="new", fraction=0.2))
     page = open_page("evidence", "made")
     shown = texts(page)
@@ -48,7 +50,9 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     assert kept.outcome is not None and kept.outcome.low is not None
     assert literal(f"interval {signed(kept.outcome.low)} to") in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
-    assert {button.key for button in page.button} >= {f"run_{name}" for name in EXPERIMENTS}
+    cards = [*EXPERIMENTS, "length-mine"]
+    assert {button.key for button in page.button} >= {f"run_{name}" for name in cards}
+    assert "length-mine" in shown
     assert prose(go_no_go(run, run.selection("new")).reason) in shown
 
 
@@ -116,7 +120,10 @@ def test_options_typed_for_one_run_are_not_those_of_another(
     assert started == [[["validate", "--run", str(other.path), "length"]]]
 
 
-def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_report_and_experiments_are_of_the_scoring_in_view(
+    run: Run, monkeypatch: pytest.MonkeyPatch, started: list[list[list[str]]]
+) -> None:
+    EXPERIMENTS["length"].run(run)
     second_scoring(run)
     asked: list[str | None] = []
     monkeypatch.setattr(
@@ -130,8 +137,18 @@ def test_the_report_is_of_the_scoring_in_view(run: Run, monkeypatch: pytest.Monk
         return original(*args, data=data, **more)
 
     monkeypatch.setattr("ui.evidence.running.st.download_button", button)
-    open_page("evidence", "made", scoring="answers")
+    page = open_page("evidence", "made", scoring="answers")
     assert kept[-1]() == "" and asked == ["answers"]
+    shown = texts(page)
+    assert "of the scoring “default”" in shown, "the verdict that is there"
+    assert "of the scoring “answers”" in shown, "the question that is open"
+    page.button(key="run_length_answers").click()
+    settled(page.run())
+    step = ["validate", "--run", str(run.path)]
+    assert [*step, "length", "--set", "scores=answers"] in started[-1]
+    page.button(key="run_all").click()
+    settled(page.run())
+    assert started[-1][0][-1] == "scores=answers" and started[-1][0][3] == "all"
 
 
 def test_any_two_runs_can_be_compared(

@@ -14,7 +14,9 @@ from streamlit.testing.v1 import AppTest
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.data import specs
 from circuitseer_core.errors import UserError
+from circuitseer_core.export.formats import LABELS
 from circuitseer_core.export.verify import verify
+from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection import review
 from circuitseer_core.selection.removals import removal_lines, stored_removals
@@ -78,18 +80,32 @@ def test_the_first_rows_and_the_command_are_those_of_the_draw(run: Run) -> None:
 
 
 def test_keeping_runs_a_job_and_shows_it(run: Run) -> None:
-    page = open_page("export", "made")
+    link = {"format": LABELS["csv"], "keep_formulas": "true", "before_after": "Score"}
+    page = open_page("export", "made", **link)
+    assert page.toggle(key="keep_formulas").value is True
+    assert page.session_state["before_after"] == "Score"
     page.text_input(key="selection_name").set_value("mine").run()
     page.button(key="keep").click()
     settled(page.run())
     job_done(run)
+    assert not any("--replace" in step for step in jobs.status(run.path).steps)
     settled(page.run())
     assert "Kept as shown: mine" in texts(page)
     assert table(page, "shared").set_index("name").loc["mine", "shared"] == "100 %"
     assert "Download" in downloads(page)
     settled(page.number_input(key="seed").set_value(1).run())
     assert downloads(page) == ["Download all"], "another draw is in view: it is not handed out"
-    assert "keeping this one replaces it" in texts(page)
+    assert "This one would replace it, for good" in texts(page) and "“mine-2” is free" in texts(
+        page
+    )
+    assert page.button(key="keep").label == "Replace and download"
+    before = run.selection_ids("mine")["id"].tolist()
+    page.button(key="keep").click()
+    settled(page.run())
+    job_done(run)
+    assert run.selection_ids("mine")["id"].tolist() != before
+    page.text_input(key="selection_name").set_value("mine-2").run()
+    assert settled(page).button(key="keep").label == "Draw, keep and download"
 
 
 def test_kept_selections_compare_and_reopen(run: Run) -> None:

@@ -31,7 +31,7 @@ def scored(runs_home: Path, tmp_path: Path) -> Path:
     data.write_text("\n".join(map(json.dumps, PROBLEMS)), encoding="utf-8")
     model = save_tiny(tmp_path / "model")
     detect(model=str(model), probe=[str(data)], run=runs_home / "tiny", probe_size=4)
-    score(run=runs_home / "tiny", data=[f"toy={data}"])
+    score(run=runs_home / "tiny", data=[f"toy={data}"], head_features=True)
     return runs_home / "tiny"
 
 
@@ -92,6 +92,8 @@ def test_the_mean_over_the_scored_heads_is_the_stored_profile(scored: Path) -> N
 def test_a_heads_role_and_where_its_ablation_hurts(
     scored: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from circuitseer_core.browse.readings import top_by_reading
+    from circuitseer_core.browse.store import ScoreStore
     from circuitseer_core.runs.folder import Run
     from circuitseer_core.scoring import head_roles
     from circuitseer_core.trial import text
@@ -111,10 +113,20 @@ def test_a_heads_role_and_where_its_ablation_hurts(
     settled(page.run())
     assert '--heads "' in page.code[0].value
     assert "Needs the model" in texts(page) and "Means over" not in texts(page)
+    assert "Of 12 rows that carry readings" in texts(page)
+    top = top_by_reading(ScoreStore(Run.open(scored)), (1, 2), "first", 1)["id"].iloc[0]
+    links = [
+        link.proto for link in page.get("page_link") if "on the first token" in link.proto.label
+    ]
+    assert len(links) == 6 and links[0].label.startswith(top)
+    assert f"sample={top}".replace("/", "%2F") in links[0].query_string
     settled(page.button(key="live_role").click().run())
     shares = next(t.value for t in page.dataframe if "attention on" in t.value.columns)
     assert shares["attention on"].tolist()[0] == "first token" and len(shares) == 5
-    assert "12 scored texts" in texts(page) and "Tokens that receive most" in texts(page)
+    assert "12 of the scored texts" in texts(page) and "cut at 256 tokens" in texts(page)
+    assert "**Tokens that receive most**, of 12 texts" in texts(page)
+    labels = [link.proto.label for link in page.get("page_link")]
+    assert labels.count("Open it in Samples") == 3
     assert texts(page).count("ΔL ") >= 3
     before = shares["share"].tolist()
     settled(page.number_input(key="head").set_value(0).run())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import shlex
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,12 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import JobRecord
 from circuitseer_core.runs.stage import holding
 from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape
+from tests.support.tiny_models import save_tiny
 from ui.runs import data_input
 
 
@@ -61,6 +64,13 @@ def test_the_preview_shows_rows_sources_and_rejects(data: Path, tmp_path: Path) 
     assert (facts.rejects, facts.samples) == (1, 30)
     assert "30 samples, 1 reject;" in texts(app) and "from 1 source:" in texts(app)
     assert f"{facts.with_response} have a response" in texts(app)
+    toggle = app.toggle(key="probe_tokens").set_value(True)
+    assert "Not counted: the tokenizer of" in texts(settled(toggle.run())), "it is a bare config"
+    app.text_input(key="model_folder").set_value(str(save_tiny(tmp_path / "tiny"))).run()
+    app.number_input(key="set_max_length").set_value(8).run()
+    shown = texts(settled(app))
+    assert "30 samples could serve in a probe (100 %)" not in shown
+    assert "could serve in a probe (" in shown and "× longer than … tokens" in shown
 
 
 def test_the_commands_are_shown_before_the_start(data: Path, tmp_path: Path) -> None:
@@ -167,6 +177,25 @@ def test_a_stage_that_was_killed_in_a_terminal_is_not_running(runs_home: Path) -
     assert table(open_page("runs"), "state")["state"].tolist()[0] == "Interrupted"
     with holding(run.path):
         assert table(open_page("runs"), "state")["state"].tolist()[0] == "Running"
+
+
+@pytest.mark.parametrize(
+    ("step", "state", "shown"),
+    [
+        ("select", "failed", "Done"),
+        ("validate", "cancelled", "Done"),
+        ("score", "failed", "Failed"),
+    ],
+)
+def test_a_refused_step_leaves_a_finished_run_done(
+    runs_home: Path, step: str, state: Any, shown: str
+) -> None:
+    run = synthetic(runs_home, shape=Shape(rows=60))
+    if shown == "Failed":  # what was refused is not there
+        shutil.rmtree(run.path / "scores")
+    job = JobRecord(steps=[[step, "--run", str(run.path)]], state=state, error="no such option")
+    job.write(run.path / "job.json")
+    assert table(open_page("runs"), "state")["state"].tolist()[0] == shown
 
 
 def test_the_name_of_a_scoring_is_free_in_the_plan_that_is_in_view(

@@ -106,6 +106,13 @@ def test_going_to_a_rank_a_percentile_and_a_random_row(run: Run) -> None:
     assert "rank 300 of 300" in texts(page) and "25 / 25" in texts(page)
     settled(page.button(key="go_random").click().run())
     assert page.query_params["sample"]
+    order = run.scores(columns=["id", "variance"]).sort_values("variance", ascending=False)["id"]
+    inside = [rank for rank, i in enumerate(order, 1) if i.startswith("source_01/")]
+    page.multiselect(key="source").set_value(["source_01"]).run()
+    settled(page.number_input(key="go_rank").set_value(inside[4]).run())
+    assert f"rank {inside[4]} of 300" in texts(page)  # a rank is of all rows, filtered or not
+    settled(page.number_input(key="go_rank").set_value(inside[7] + 1).run())
+    assert f"rank {inside[8]} of 300" in texts(page)
 
 
 def test_places_from_the_lowest_leave_out_rows_without_a_score(run: Run) -> None:
@@ -327,6 +334,9 @@ def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) ->
     assert f"first token {percent(share)}" in html and percent(1 - share) in html
     focus = open_page("samples", "made", scorer="focus")
     assert "first token" not in "".join(str(e.proto.body) for e in focus.get("html"))
+    shown = texts(settled(focus.selectbox(key="scorer").set_value("length").run()))
+    assert "This score has no parts by token: coloured by attention." in shown
+    assert "left out of the colours: the first token" in shown
 
 
 def test_high_and_low_stand_side_by_side_and_open(run: Run) -> None:

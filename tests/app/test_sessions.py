@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from streamlit import config, runtime
+from streamlit.runtime import Runtime, RuntimeConfig
+from streamlit.runtime.memory_media_file_storage import MemoryMediaFileStorage
+from streamlit.runtime.memory_session_storage import MemorySessionStorage
+from streamlit.runtime.memory_uploaded_file_manager import MemoryUploadedFileManager
 
 from ui.server import sessions
 from ui.server.sessions import KEPT, FewSessions, install
 
-VISITS = 1_000
+SESSIONS = 1_000
 
 
 class Session:
@@ -35,17 +40,17 @@ def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 
 
-def test_a_thousand_visits_leave_few_files_open() -> None:
+def test_a_thousand_sessions_leave_few_files_open(count: Callable[[str], None]) -> None:
     before = open_files()
     storage = FewSessions(ttl_s=120)
-    for visit in range(VISITS):
-        storage.save(Info(visit))  # type: ignore[arg-type]
+    for number in range(SESSIONS):
+        storage.save(Info(number))  # type: ignore[arg-type]
     kept = storage.list()
     assert open_files() - before <= 20
-    assert [info.session.id for info in kept] == [str(n) for n in range(VISITS - KEPT, VISITS)]
+    assert [info.session.id for info in kept] == [str(n) for n in range(SESSIONS - KEPT, SESSIONS)]
     for info in kept:
         info.session.shutdown()
-    print(f"{VISITS} visits, {len(kept)} sessions kept")
+    count(f"{SESSIONS:,} sessions that end, without an app: {len(kept)} kept")
 
 
 def test_a_session_is_taken_up_again_or_ends_in_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,15 +69,16 @@ def test_a_session_is_taken_up_again_or_ends_in_time(monkeypatch: pytest.MonkeyP
 
 
 def test_the_servers_own_storage_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The name that Streamlit gives it is not promised: this fails where an upgrade changes it."""
-    from streamlit.runtime.memory_session_storage import MemorySessionStorage
-    from streamlit.runtime.websocket_session_manager import WebsocketSessionManager
-
-    manager: Any = WebsocketSessionManager(MemorySessionStorage(), None, None, None)  # type: ignore[arg-type]
-    server = type("Server", (), {"_session_mgr": manager})()
-    monkeypatch.setattr(runtime, "exists", lambda: True)
-    monkeypatch.setattr(runtime, "get_instance", lambda: server)
+    """The names that Streamlit gives them are not promised: an upgrade that changes them fails."""
+    monkeypatch.setattr(Runtime, "_instance", None)
+    asked = RuntimeConfig(
+        script_path="app.py",
+        media_file_storage=MemoryMediaFileStorage("/media"),
+        uploaded_file_manager=MemoryUploadedFileManager("/uploads"),
+    )
+    server: Any = Runtime(asked)
     storage = FewSessions(config.get_option("server.disconnectedSessionTTL"))
-    assert install(storage) and manager._session_storage is storage
+    assert isinstance(server._session_mgr._session_storage, MemorySessionStorage)
+    assert install(storage) and server._session_mgr._session_storage is storage
     monkeypatch.setattr(runtime, "get_instance", object)
     assert not install(storage)

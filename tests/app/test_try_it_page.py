@@ -11,8 +11,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.model import live
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.trial import continuation
 from tests.support.opened import open_page, settled, texts
+from tests.support.records import edit_run
 
 PROBLEMS = [
     {"id": f"{i}", "question": f"Tom has {i} apples and {2 * i} pears. How many in all?",
@@ -124,12 +127,25 @@ def test_heads_are_typed_taken_or_left_out() -> None:
     assert "'nine' is not layer.head" in texts(settled(page))
 
 
-@pytest.mark.parametrize("mode", ["scaled", "zero", "mean"])
-def test_every_ablation_answers(mode: str) -> None:
-    page = loaded(ablate="0.1, 1.2")
-    uniform = metric(page, "ΔL")
-    page.selectbox(key="try_ablation").set_value(mode).run()
-    assert metric(settled(page), "ΔL") != uniform
+@pytest.mark.parametrize(("mode", "epsilon"), [("scaled", 0.3), ("zero", 0.0), ("mean", 0.0)])
+def test_every_ablation_answers_and_the_run_s_own_comes_first(
+    made: Path, mode: str, epsilon: float
+) -> None:
+    run = Run.open(made / "tiny")
+    settings = {"ablation": mode, "epsilon": epsilon}
+    edited = run.detection.model_copy(update={"settings": DetectOptions(**settings)})
+    before = run.detection
+    edit_run(run, detect=edited)
+    try:
+        page = loaded(ablate="0.1, 1.2")
+        assert page.selectbox(key="try_ablation").value == mode
+        if mode == "scaled":
+            assert page.number_input(key="try_epsilon").value == epsilon
+        own = metric(page, "ΔL")
+        page.selectbox(key="try_ablation").set_value("uniform").run()
+        assert metric(settled(page), "ΔL") != own
+    finally:
+        edit_run(run, detect=before)
 
 
 def test_the_model_is_let_go_by_a_button() -> None:

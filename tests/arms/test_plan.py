@@ -15,6 +15,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.runs.columns import CALIBRATED, control_column
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import occupied
 from tests.support.readings_run import readings_run
 from tests.support.run_factory import make_rows, make_run, score_frame
 
@@ -57,6 +58,13 @@ def test_it_can_be_on_trial_itself(run: Run, tmp_path: Path) -> None:
     by = {arm.label: arm.mean_score for arm in record.arms}
     assert by["bottom-k"] < by["uniform-s0"] < by["soft-s0"] < by["top-k"]
     assert all(verify(tmp_path / "out" / arm.file).ok for arm in record.arms)
+
+
+def test_a_run_that_another_process_has_is_left_alone(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", frame=score_frame(make_rows(20)))
+    with occupied(run), pytest.raises(UserError, match="is at work"):
+        build_arms(run, tmp_path / "out", ArmsSettings(seeds=1), show=False)
+    assert not run.selections() and not (tmp_path / "out").exists()
 
 
 def _with_controls(rows: int, known: dict[int, int]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from tests.browser.conftest import Server
-from tests.support.browser import faults, rest
+from tests.support.browser import click, faults, rest
 
 PAGES = (
     "overview", "runs", "runs?runs_view=Start", "runs?runs_view=Import scores",
@@ -112,6 +112,34 @@ def test_j_and_k_turn_samples_over_and_leave_fields_alone(page: Page) -> None:
     box.press("j")
     expect(box).to_have_value("j")
     expect(rows.nth(0)).to_have_attribute("aria-selected", "true")
+
+
+def test_j_and_k_go_on_past_the_edge_of_a_page(page: Page) -> None:
+    arrive(page, "samples")
+    number = page.locator(".row.chosen .rank")
+    expect(number).to_have_text("1")
+    page.locator(".row").nth(11).click()
+    expect(number).to_have_text("12")
+    for key, rank in (("j", "13"), ("k", "12"), ("j", "13"), ("j", "14")):
+        rest(page)
+        page.keyboard.press(key)
+        expect(number).to_have_text(rank)
+    click(page, "Next page")
+    expect(number).to_have_count(0)  # the open sample stays, on the page before
+    rest(page)
+    page.keyboard.press("k")
+    expect(number).to_have_text("36")
+    expect(page.get_by_text("3 / ")).to_be_visible()
+
+
+def test_j_in_a_view_of_two_lists_opens_nothing(page: Page) -> None:
+    arrive(page, "samples?view=High and low")
+    expect(page.locator(".st-key-contrast_low .row").first).to_be_visible()
+    rest(page)
+    page.keyboard.press("j")
+    rest(page)
+    expect(page.locator(".st-key-contrast_low .row").first).to_be_visible()
+    assert "sample=" not in page.url
 
 
 def test_figures_toolbars_are_no_stops_of_the_tab_key(page: Page) -> None:

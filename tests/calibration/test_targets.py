@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from circuitseer_core.calibration.settings import CalibrateSettings
-from circuitseer_core.calibration.targets import ordinal, read_target
+from circuitseer_core.calibration.targets import read_target
+from circuitseer_core.data.ordinal import ordinal
 from circuitseer_core.errors import UserError
 from tests.support.readings_run import planted_rows
 
@@ -44,8 +45,13 @@ def test_an_order_can_be_given() -> None:
 
 
 def test_words_of_no_known_order_are_refused() -> None:
+    words = ["algebra", "geometry", "easy"]
+    with pytest.raises(UserError, match="the order of 'topic' is not known"):
+        ordinal(words, name="topic")
+    rows, _ = planted_rows(3)
+    rows.originals[:] = [{"topic": word} for word in words]
     with pytest.raises(UserError, match="the order of 'topic' is not known .*--level"):
-        ordinal(["algebra", "geometry", "easy"], name="topic")
+        target(rows, target="topic")
 
 
 def target(rows: Any, **settings: Any) -> Any:

@@ -44,9 +44,9 @@ from tests.support.every_view import problem
 from tests.support.tiny_models import save_tiny
 
 ROWS = 64
-STAGES = ("detect", "score", "calibrate", "select", "export")
+STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "export")
 IN_MODEL = ("detect", "score")
-"""Stages that run the model, and so may have several devices."""
+"""Stages that may have several devices."""
 ORDER = ["id", "set", "layer", "head"]
 
 
@@ -91,6 +91,8 @@ class Chaos:
                 "--target", "level", "--folds", "3", "--repeats", "1", "--permutations", "20",
                 "--quiet",
             ],
+            "cluster": ["--clusters", "4", "--device", "cpu", "--quiet"],
+            "import-scores": [data, "--column", "outside=level", "--replace", "--quiet"],
             "select": ["--fraction", "0.25", "--replace"],
             "export": ["--out", str(run / "out.jsonl")],
         }  # fmt: skip

@@ -26,6 +26,7 @@ from circuitseer_core.calibration import calibrate as _calibrate  # noqa: F401 (
 from circuitseer_core.cli.main import main
 from circuitseer_core.detection import detect as _detect
 from circuitseer_core.export import write as _write  # noqa: F401 (preloaded)
+from circuitseer_core.scoring import clusters as _clusters  # noqa: F401 (preloaded)
 from circuitseer_core.scoring import engine as _engine  # noqa: F401 (preloaded)
 
 CONTEXT = multiprocessing.get_context("forkserver")

@@ -78,6 +78,58 @@ def test_what_is_typed_wins(tmp_path: Path, caught: list[Any]) -> None:
     assert run == Path("there") and settings == ScoreSettings(data=["c"], seed=3)
 
 
+@pytest.mark.parametrize(
+    ("command", "entries", "typed", "wanted"),
+    [
+        ("select", {"fraction": 0.1}, ["--count", "5"], {"count": 5, "fraction": None}),
+        ("select", {"count": 9, "fraction": None}, ["--tokens", "2k"], {"tokens": 2000}),
+        ("select", {"tokens": 9}, ["--fraction", "10%"], {"fraction": 0.1, "tokens": None}),
+        (
+            "select",
+            {"fraction": 0.1, "stratify": "equal"},
+            ["--match-lengths", "other"],
+            {"fraction": None, "stratify": "none", "match_lengths": "other"},
+        ),
+        (
+            "select",
+            {"stratify": "equal", "stratify_by": "level"},
+            ["--stratify", "none"],
+            {"stratify": "none", "stratify_by": "source"},
+        ),
+        ("select", {"temperature": 2}, ["--target-ess", "50%"], {"temperature": 1}),
+        ("select", {"target_ess": 0.5}, ["--temperature", "2"], {"target_ess": None}),
+        ("score", {"data": ["a"], "device": "cpu"}, ["--devices", "cpu,cpu"], {"device": "auto"}),
+        ("score", {"data": ["a"], "calibration": "c"}, ["--head-features"], {"calibration": None}),
+        (
+            "detect",
+            {"model": "m", "probe": ["a"], "ablation": "scaled", "epsilon": 0.1},
+            ["--ablation", "zero"],
+            {"epsilon": 0, "ablation": "zero"},
+        ),
+    ],
+)
+def test_what_excludes_a_typed_option_gives_way(
+    tmp_path: Path,
+    caught: list[Any],
+    command: str,
+    entries: dict[str, Any],
+    typed: list[str],
+    wanted: dict[str, Any],
+) -> None:
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"run": "r", **entries}))
+    assert call(command, "--config", tmp_path / "s.yaml", *typed) == ""
+    settings = caught[0][1]
+    assert {name: getattr(settings, name) for name in wanted} == wanted
+
+
+def test_two_of_a_file_or_two_typed_exclude_each_other_still(tmp_path: Path) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text("run: r\nfraction: 0.1\ncount: 3\n")
+    assert "give one of fraction, count and tokens" in call("select", "--config", path)
+    words = ["--count", "3", "--fraction", "0.1"]
+    assert "give one of fraction, count and tokens" in call("select", "--run", "r", *words)
+
+
 def test_one_value_is_as_good_as_a_list_of_one(tmp_path: Path, caught: list[Any]) -> None:
     path = tmp_path / "s.yaml"
     path.write_text("run: r\nexclude: ids.txt\nexclude-tag: [a]\nfraction: 10%\n")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import typer.main
+import yaml
 from typer.testing import CliRunner
 
 from circuitseer_core.cli import main as cli
@@ -302,18 +303,35 @@ def test_facts_as_json_alone(made: Path, tmp_path: Path) -> None:
     assert all(facts[stage]["estimated_seconds"] is not None for stage in ("detect", "score"))
 
 
-def test_every_stage_leaves_its_settings_to_run_again(made: Path) -> None:
-    run = made / "run"
-    again = made / "again"
-    for place, words in (
-        ("", ["detect"]),
-        ("scores/default", ["score"]),
-        ("selections/default", ["select"]),
+def test_every_stage_leaves_its_settings_to_run_again(made: Path, tmp_path: Path) -> None:
+    run, again = shutil.copytree(made / "run", tmp_path / "run"), tmp_path / "again"
+    outside = tmp_path / "outside.jsonl"
+    outside.write_text('{"id": "pears/1", "reward": 1}\n{"prompt": "none", "reward": 2}\n')
+    assert call("cluster", "--run", run, "--clusters", 2)[0] == 0
+    assert call("import-scores", outside, "--run", run, "--by", "prompt")[0] == 1
+    outside.write_text(json.dumps({"id": Run.open(run).scores()["id"][0], "reward": 1}))
+    assert call("import-scores", outside, "--run", run)[0] == 0
+    assert call("select", "--run", run, "--name", "tenth")[0] == 0
+    for command, place in (
+        ("detect", ""),
+        ("score", "scores/default"),
+        ("cluster", "scores/default/clusters"),
+        ("import-scores", "scores/default/imported/reward"),
+        ("select", "selections/default"),
+        ("select", "selections/tenth"),
     ):
-        code, output = call(*words, "--config", run / place / "settings.yaml", "--run", again)
+        file = run / place / "settings.yaml"
+        code, output = call(command, "--config", file, "--run", again)
         assert code == 0, output
-    one, other = (Run.open(path).selection_ids("default") for path in (run, again))
-    assert one["id"].tolist() == other["id"].tolist()
+        assert set(yaml.safe_load((again / place / "settings.yaml").read_text())) == set(
+            yaml.safe_load(file.read_text())
+        )
+    for name in ("default", "tenth"):
+        one, other = (Run.open(path).selection_ids(name) for path in (run, again))
+        assert one["id"].tolist() == other["id"].tolist()
+    tenth = (run / "selections" / "tenth" / "settings.yaml").read_text()
+    assert yaml.safe_load(tenth)["fraction"] == 0.1, "the default is spelled out"
+    assert call("select", "--run", run, "--name", "tenth", "--fraction", "10%")[0] == 0
 
 
 def test_report_of_a_given_selection(made: Path, tmp_path: Path) -> None:

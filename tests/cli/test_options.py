@@ -16,6 +16,7 @@ import pytest
 import typer.main
 
 from circuitseer_core.cli import main as cli
+from circuitseer_core.model import loading
 from tests.cli.test_main import DEEP, LONG, made
 
 __all__ = ["made"]
@@ -31,6 +32,7 @@ others one in turn."""
 
 NEEDED: dict[str, list[str]] = {
     "ablate": ["--run", "{run}", "--heads", "0.1,", "--data", "{data}", "--limit", "2"],
+    "adopt": ["{run}"],
     "arms": ["--run", "{run}", "--out", "{tmp}/arms", "--rows", "3", "--arms", "uniform"],
     "calibrate": ["--run", "{run}", "--target", "length"],
     "cluster": ["--run", "{run}", "--clusters", "2"],
@@ -95,7 +97,61 @@ def words_of(command: str, flag: str | None, value: str) -> list[str]:
     return [command, *needed, flag, value]
 
 
-@pytest.mark.parametrize(("command", "flag", "kind"), cases())
+FROM_ZERO = {"--seed", "--head-feature-rows", "--layer", "--head"}
+
+
+def whole_numbers() -> Iterator[Any]:
+    """Every option that is a whole number, with one that it cannot be."""
+    for name, command in sorted(typer.main.get_command(cli.app).commands.items()):  # type: ignore[attr-defined]
+        for option in command.params:
+            flag = option.opts[0]
+            number = option.metavar == "<int>" or "int" in repr(option.type_descriptor.annotation)
+            if number and (name, flag) not in SKIPPED:
+                for value in ("-1", "0"):
+                    if (flag, value) not in {(each, "0") for each in FROM_ZERO}:
+                        yield pytest.param(name, flag, value, id=f"{name} {flag} {value}")
+
+
+@pytest.mark.parametrize(("command", "flag", "value"), list(whole_numbers()))
+def test_an_impossible_number_is_one_line_before_a_model_is_loaded(
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    flag: str,
+    value: str,
+) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was loaded")
+
+    for name in ("AutoConfig", "AutoTokenizer", "AutoModelForCausalLM"):
+        monkeypatch.setattr(getattr(loading, name), "from_pretrained", never)
+    lines = refused(words_of(command, flag, value), made, tmp_path, monkeypatch, capsys)
+    assert len(lines) == 1 and lines[0].startswith("error: "), lines
+
+
+def refused(
+    words: list[str],
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:
+    """Lines on standard error of a command that ends with exit code 1."""
+    places = {"run": made / "run", "data": made / "a.jsonl", "model": made / "model"}
+    for name, place in {**places, "tmp": tmp_path}.items():
+        words = [word.replace(f"{{{name}}}", str(place)) for word in words]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["circuitseer", *words])
+    with pytest.raises(SystemExit) as stop:
+        cli.main()
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
+    assert stop.value.code == 1, lines
+    return lines
+
+
+@pytest.mark.parametrize(("command", "flag", "kind"), list(cases()))
 def test_an_impossible_text_is_one_line(
     made: Path,
     tmp_path: Path,

@@ -105,6 +105,7 @@ def test_select_counts_what_lists_matched(tmp_path: Path) -> None:
     ids = tmp_path / "ids.txt"
     known = run.scores()["id"].tolist()
     ids.write_text("\n".join([known[0], known[1], "who/knows"]))
+    (run.path / "review.jsonl").write_text('{"kind": "drip", "id": "a"}\n{"kind": "dr')
     settings = SelectionSettings.of(
         fraction="50%", exclude=(str(bench), str(ids), known[2], "nobody/9"), include=("no/1",)
     )
@@ -121,4 +122,6 @@ def test_select_counts_what_lists_matched(tmp_path: Path) -> None:
     assert "include: no row has the id no/1, and it is no file either" in outcome.lines
     assert [entry["rows"] for entry in outcome.facts["lists"]] == [5, 2, 1, 0, 0]
     assert outcome.facts["selected"] == selection.counts.selected == 16
+    assert outcome.facts["judgements_lost"] == 1
+    assert any("review.jsonl: 1 line cannot be read" in line for line in outcome.lines)
     json.dumps(outcome.facts, allow_nan=False)

@@ -38,6 +38,7 @@ def outcome(spec: str) -> str:
             else:
                 rejects += 1
                 assert isinstance(entry, Reject) and entry.where and entry.reason
+                f"{entry.where}{entry.source}{entry.reason}".encode()
         assert samples + rejects == count
     except UserError as error:
         assert str(error) and "\n" not in str(error), str(error)

@@ -209,13 +209,14 @@ def test_the_source_column_wins_over_the_name(file: Path) -> None:
         ({"messages": [{"role": "wizard", "content": "x"}]}, "unknown role 'wizard'"),
         ({"messages": [{"role": "user", "content": [{"image": "x"}]}]}, "other than text"),
         (["a", "list"], "not a JSON object"),
+        ({"half \udc80": "x"}, 'no prompt field among: "half \ufffd"'),
     ],
 )
 def test_reject_reasons(file: Path, row: Any, reason: str) -> None:
     good, bad = read(file, [{"question": "fine"}, row])
     assert isinstance(good, Sample) and isinstance(bad, Reject)
     assert bad.where == "set.jsonl:2" and bad.source == "set"
-    assert reason in bad.reason
+    assert reason in bad.reason and bad.reason.encode()
 
 
 def test_ids_with_and_without_an_own_id(file: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -31,9 +33,9 @@ def setup(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return tmp_path, options | {"stack_tokens": 400}
 
 
-def run_detect(path: Path, options: dict[str, Any]) -> Run:
+def run_detect(path: Path, options: dict[str, Any], *, show: bool = False) -> Run:
     run = Run.create(path)
-    detect(run, DetectSettings(**options), show=False)
+    detect(run, DetectSettings(**options), show=show)
     return run
 
 
@@ -60,7 +62,10 @@ def test_files_of_a_run(setup: tuple[Path, dict[str, Any]]) -> None:
 
 @pytest.mark.parametrize("mode", ["exact", "racing"])
 def test_a_killed_run_resumes_to_the_same_numbers(
-    mode: str, setup: tuple[Path, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+    mode: str,
+    setup: tuple[Path, dict[str, Any]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     tmp, options = setup
     options = options | {"mode": mode}
@@ -86,7 +91,12 @@ def test_a_killed_run_resumes_to_the_same_numbers(
         write(path, *args, **kwargs)
 
     monkeypatch.setattr(parts, "write_part", records)
-    resumed = run_detect(tmp / "killed", options)
+    kept = sum(pq.read_metadata(path).num_rows for path in done[:-1])
+    capsys.readouterr()
+    resumed = run_detect(tmp / "killed", options, show=True)
+    units = len(resumed.importance())
+    left = rf"\b{units - kept} evaluations left .*, about .* \(by a short measurement\)\n"
+    assert re.search(left, capsys.readouterr().err)
     assert len(written) == 4 and set(redone) & set(done) == {done[-1]}
     pd.testing.assert_frame_equal(whole.heads(), resumed.heads())
     pd.testing.assert_frame_equal(whole.importance(), resumed.importance())

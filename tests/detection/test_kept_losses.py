@@ -11,6 +11,7 @@ import pytest
 from circuitseer_core import stages
 from circuitseer_core.detection import detect as stage
 from circuitseer_core.detection import probe as probes
+from circuitseer_core.detection import timing
 from circuitseer_core.detection.kept_losses import KeptLosses, losses_path
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled
@@ -45,7 +46,7 @@ def test_a_stopped_detection_goes_on_from_the_losses_it_has(
     model = str(save_tiny(tmp_path / "model"))
     settings = DetectSettings(model=model, probe=[data], probe_size=4, probe_pool=24, device="cpu")
     monkeypatch.setattr(stage._Detection, "measure", lambda self: None)  # the probe is enough
-    monkeypatch.setattr(stage, "POOL_BATCH_TOKENS", {"cpu": 128, "cuda": 128})
+    monkeypatch.setattr(stage, "pool_budget", lambda reference: 128)
     calm = stages.run_detection(tmp_path / "calm", settings, show=False)
     passes: list[int] = []
     with monkeypatch.context() as patch:
@@ -81,7 +82,7 @@ def test_stopped_before_anything_was_measured_leaves_nothing(
     def stop(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(stage, "estimate", stop)
+    monkeypatch.setattr(timing, "estimate", stop)
     with pytest.raises(Cancelled, match="nothing was measured yet: run it again to begin anew"):
         stages.run_detection(tmp_path / "run", settings, show=False)
     assert not (tmp_path / "run").exists()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from circuitseer_core.data.corpus import Corpus
+from circuitseer_core.data.sample import Sample
 from circuitseer_core.detection.probe import (
+    AS_THE_PROBE,
     Candidates,
     choose_probe,
     draw_candidates,
@@ -84,3 +88,16 @@ def test_every_reject_is_counted(reference: ReferenceModel, tmp_path: Path) -> N
 def test_nothing_left_names_the_reason(reference: ReferenceModel, tmp_path: Path) -> None:
     with pytest.raises(UserError, match="longer than 40 tokens"):
         candidates(reference, write_rows(tmp_path / "long.jsonl", rows(0, 5)), 6)
+
+
+def test_the_hint_is_that_of_who_asks(reference: ReferenceModel, tmp_path: Path) -> None:
+    data = Corpus([write_rows(tmp_path / "d.jsonl", [{"question": "1 + 1?"}])])
+    how: dict[str, Any] = {"seed": 0, "template": "plain", "loss_tokens": "response"}
+    with pytest.raises(UserError, match="no response; --loss-tokens all works without"):
+        encode_candidates(reference, data, size=2, max_length=40, **how)
+    with pytest.raises(UserError, match="no response; losses are of responses, as in this run"):
+        encode_candidates(reference, data, size=2, max_length=40, hints=AS_THE_PROBE, **how)
+
+
+def test_none_are_drawn_of_none() -> None:
+    assert draw_candidates([Sample("s", "s", "p", None, {})], 0, 3) == ([], 1, Counter())

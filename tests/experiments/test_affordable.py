@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.api import validate
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import affordable
+from circuitseer_core.experiments import EXPERIMENTS, affordable
 from circuitseer_core.experiments.affordable import run_affordable
 from circuitseer_core.experiments.experiment import Experiment, ExperimentResult
 from circuitseer_core.runs.folder import Run
@@ -22,11 +23,18 @@ def _fake(monkeypatch: pytest.MonkeyPatch, times: dict[str, float | None]) -> No
     def run(self: Experiment, run: Run, **options: Any) -> ExperimentResult:
         if self.name == "broken":
             raise UserError("run detect first")
-        result = ExperimentResult(self.name, "Why?", "So.", {}, pd.DataFrame({"a": [1]}))
+        name = self.result_name(run, **options)
+        result = ExperimentResult(name, "Why?", "So.", {}, pd.DataFrame({"a": [1]}))
         result.save(run, options)
         return result
 
-    monkeypatch.setattr(Experiment, "run", run)
+    monkeypatch.setattr(Experiment, "run_held", run)
+    monkeypatch.setattr(
+        Experiment,
+        "result_name",
+        lambda self, run, **options: "-".join([self.name, *options.values()]),
+    )
+    monkeypatch.setattr(Experiment, "takes", lambda self, option: self.name != "bare")
     monkeypatch.setattr(
         Experiment, "estimated_seconds", lambda self, run, **options: times[self.name]
     )
@@ -67,3 +75,28 @@ def test_what_is_kept_is_not_run_again(run: Run, monkeypatch: pytest.MonkeyPatch
 def test_models_can_be_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     _fake(monkeypatch, {"big": 5.0})
     assert run_affordable(run, models=False)[1][0].why == "it loads the model"
+
+
+def test_all_is_asked_of_one_scoring(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, {"short": 5.0, "bare": 1.0})
+    add_scores(run, {"variance": np.arange(3.0)}, name="pool")
+    done, _ = run_affordable(run)  # the first there is
+    assert [result.name for result in done] == ["bare", "short-pool"]
+    assert not run_affordable(run, scores="pool")[0]
+    with pytest.raises(UserError, match="no scores named 'other'"):
+        run_affordable(run, scores="other")
+
+
+def test_another_run_is_not_asked_for_where_a_second_scoring_is_there(run: Run) -> None:
+    transfer, probes = EXPERIMENTS["transfer"], EXPERIMENTS["probes"]
+    add_scores(run, {"variance": np.arange(3.0)})
+    assert transfer.lacks_other(run) and probes.lacks_other(run)
+    add_scores(run, {"variance": np.arange(3.0)}, name="response")
+    assert not transfer.lacks_other(run) and probes.lacks_other(run)
+
+
+def test_a_library_is_told_what_was_left_out(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    _fake(monkeypatch, {"short": 5.0, "big": 5.0})
+    results = validate(run, "all", models=False)
+    assert isinstance(results, list) and [result.name for result in results] == ["short"]
+    assert [one.why for one in results.left_out] == ["it loads the model"]

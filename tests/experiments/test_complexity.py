@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS, saved_results
+from circuitseer_core.experiments import EXPERIMENTS, complexity, saved_results
 from circuitseer_core.experiments.complexity_words import answers
 from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.figures.style import LIGHT
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ProgressRecord
 from tests.support.crafted_run import add_scores
 from tests.support.experiment_tests import RNG
 
@@ -88,6 +89,9 @@ class TestVerdict:
         assert result.numbers["reference"] == "response tokens"
         assert "more than surface is not known: the texts are not at hand" in result.verdict
         assert "no random-head controls" in result.verdict
+        complexity.run(run, bootstraps=50)
+        progress = ProgressRecord.read(run.progress_path)
+        assert progress.stage == "complexity" and progress.done == progress.total == 2
 
 
 def test_the_figures_follow_from_what_is_kept(run: Run) -> None:

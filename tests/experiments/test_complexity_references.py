@@ -49,6 +49,19 @@ def test_levels_and_rates_are_found_by_name() -> None:
     assert "column answer" in references(rows, ["answer"])
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["easy", "medium", "hard", None], [2, 3, 4, np.nan]),
+        (["Level 3", "level 5", "Level ?", True], [3, 5, np.nan, np.nan]),
+    ],
+)
+def test_words_with_an_order_are_levels(words: list[Any], expected: list[float]) -> None:
+    rows = _rows([{"difficulty": word} for word in words] * 20)
+    levels = references(rows)["column difficulty"]
+    np.testing.assert_array_equal(levels[: len(words)], expected)
+
+
 def test_a_wrong_column_says_which_there_are() -> None:
     rows = _rows([{"level": "hard", "topic": "sums"}] * 3)
     with pytest.raises(UserError, match="no column 'grade'; found: level, topic"):

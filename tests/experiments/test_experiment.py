@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
 from circuitseer_core.experiments.experiment import default_words
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.stage import occupied
 from tests.support import synthetic
 from tests.support.crafted_run import add_scores
 
@@ -30,9 +32,9 @@ class TestRegistry:
     def test_options_are_described_and_checked(self, run: Run) -> None:
         for experiment in EXPERIMENTS.values():
             assert all(len(text) > 10 for text in experiment.options().values())
-        with pytest.raises(UserError, match=r"no option 'colour' here; there are: scores, count"):
+        with pytest.raises(UserError, match=r"no option 'colour' here; there are: name, scores"):
             EXPERIMENTS["length"].run(run, colour="red")
-        with pytest.raises(UserError, match="option fraction: Input should be less than or equal"):
+        with pytest.raises(UserError, match="option fraction: 2 is more than the whole"):
             EXPERIMENTS["random-heads"].run(run, fraction="2")
         assert not (run.path / "experiments").exists()
 
@@ -48,6 +50,14 @@ class TestRegistry:
         shares = EXPERIMENTS["heads"].options()["shares"]
         assert shares.endswith("(default: 0.01,0.02,0.05,0.1)")
         assert EXPERIMENTS["domains"].options()["data"].endswith("(default: none)")
+
+    def test_amounts_and_formats_as_people_type_them(self) -> None:
+        drawn = EXPERIMENTS["transfer"].options_class().of(fraction="10%", bootstraps="1k")
+        assert (drawn.fraction, drawn.bootstraps) == (0.1, 1000)
+        asked = {"field": "50%", "limit": "2k", "max_tokens": "1k", "dtype": "float32"}
+        maps = EXPERIMENTS["ablation-method"].options_class().of(**asked)
+        assert (maps.field, maps.limit, maps.max_tokens) == (0.5, 2000, 1000)
+        assert maps.dtype == "fp32"
 
     def test_options_as_text(self) -> None:
         assert parse_options(["fraction=0.2", "length-control = none", "count=a=b"]) == {
@@ -66,6 +76,37 @@ class TestRegistry:
         pd.testing.assert_frame_equal(kept, result.table, check_dtype=False)
         (run.path / "experiments" / "broken.json").write_text("{", encoding="utf-8")
         assert len(saved_results(run)) == 1
+
+    def test_results_of_other_options_lie_side_by_side(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
+        add_scores(run, {"variance": [3.0, 2, 1], "n_tokens": [1, 2, 3]}, name="pool")
+        for options in ({}, {"scores": "pool"}, {"name": "length-mine"}, {"scores": "default"}):
+            EXPERIMENTS["length"].run(run, **options)
+        kept = saved_results(run)
+        assert [entry.name for entry in kept] == ["length", "length-mine", "length-pool"]
+        assert {entry.of for entry in kept} == {"length"}
+        assert kept[2].numbers["scorers"]["variance"]["length"] == pytest.approx(-1.0)
+        with pytest.raises(UserError, match="'training' does not begin with length-"):
+            EXPERIMENTS["length"].run(run, name="training")
+
+    def test_names_say_what_a_result_is_of(self, run: Run, tmp_path: Path) -> None:
+        transfer, beside = EXPERIMENTS["transfer"], run.path.parent / "B"
+        assert transfer.result_name(run, scorer="variance") == "transfer"
+        assert transfer.result_name(run, other=str(beside), scorer="focus") == "transfer-focus-B"
+        far = [transfer.result_name(run, other=str(tmp_path / x / "B")) for x in ("x", "y")]
+        assert far[0] != far[1] and all(name.startswith("transfer-B.") for name in far)
+        steps = EXPERIMENTS["complexity"].result_name(run, reference="worked steps")
+        assert steps == "complexity-worked_steps"
+        of_data = EXPERIMENTS["heads"].result_name(run, other="text=x.jsonl")
+        assert of_data == "heads", "no run is compared"
+        many = EXPERIMENTS["probes"].result_name(run, others=["r" * 50 + str(i) for i in range(9)])
+        assert len(many) <= 120
+
+    def test_a_run_that_another_process_has_is_left_alone(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})
+        with occupied(run), pytest.raises(UserError, match=rf"\(pid {os.getpid()}\) is at work"):
+            EXPERIMENTS["length"].run(run)
+        assert not saved_results(run)
 
     def test_time_grows_with_the_rows_and_follows_the_last_run(self, run: Run) -> None:
         length = EXPERIMENTS["length"]

@@ -52,6 +52,7 @@ class TestWithAModel:
         """By whatever loads the run's model; ``score`` has its own test."""
         from safetensors.torch import load_file, save_file
 
+        from circuitseer_core.detection.ablate_settings import AblateSettings
         from circuitseer_core.detection.joint import ablate_sets
 
         run = Run.open(shutil.copytree(measured, tmp_path / "run"))
@@ -65,7 +66,7 @@ class TestWithAModel:
         data = tmp_path / "sums.jsonl"
         data.write_text(json.dumps({"question": "1 + 1?", "answer": "2"}), encoding="utf-8")
         with pytest.raises(UserError, match="has other weights now"):
-            list(ablate_sets(run.path, ["0.0,"], [str(data)], limit=4, device="cpu"))
+            list(ablate_sets(run.path, ["0.0,"], AblateSettings(data=[str(data)], device="cpu")))
         for name, options in (("joint-ablation", {"set": "probe"}), ("sinks", {})):
             _score_settings(run)
             with pytest.raises(UserError, match="has other weights now"):

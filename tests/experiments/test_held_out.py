@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
-from circuitseer_core.experiments.held_out import of_data
+import pytest
+
+from circuitseer_core.errors import UserError
+from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.experiments.head_answers import answered
+from circuitseer_core.experiments.heads import Options
+from circuitseer_core.experiments.held_out import of_data, run_model
+from circuitseer_core.model import loading
 from circuitseer_core.model.loading import load_run_model
 from tests.support.detected_run import detected_run, write_rows
+from tests.support.records import edit_run
 
 
 def test_copies_of_what_is_left_out_are_left_out(tmp_path: Path) -> None:
@@ -23,3 +32,64 @@ def test_copies_of_what_is_left_out_are_left_out(tmp_path: Path) -> None:
     assert left() == {f"s/{i}" for i in range(5)}
     assert left("s/1") == {"s/0", "s/2", "s/4"}, "s/3 asks the same"
     assert left("s/0", "s/1", "s/2") == set()
+
+
+def test_it_is_read_as_the_probe_was(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    named = {"template": "plain", "probe_data": {"fields": {"prompt": "body", "response": "key"}}}
+    edit_run(run, detect=named)
+    reference = load_run_model(run.model, run.model.dtype, "cpu")
+    rows = [{"id": 1, "body": "what is 2 + 2?", "key": "4"}]
+    [sample] = of_data(run, reference, [write_rows(tmp_path / "d.jsonl", rows)], limit=9, seed=0)
+    assert sample.id == "d/1"
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("heads", {"data": "{none}"}),
+        ("heads", {"data": "demo", "other": "{none}"}),
+        ("domains", {"data": "{none},{none}"}),
+        ("joint-ablation", {"data": "{none}"}),
+        ("ablation-method", {"data": "{none}"}),
+    ],
+)
+def test_a_mistyped_path_costs_no_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, options: dict[str, str]
+) -> None:
+    run = detected_run(tmp_path)
+    monkeypatch.setattr(loading, "load_model", never)
+    asked = {key: value.format(none=tmp_path / "none.jsonl") for key, value in options.items()}
+    with pytest.raises(UserError, match=r"no such file or folder: .*none\.jsonl"):
+        EXPERIMENTS[name].run(run, **asked)
+
+
+def test_more_tokens_than_positions_are_refused_before_the_weights_are_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = detected_run(tmp_path)
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", never)
+    with pytest.raises(UserError, match="99999 is more than the model's"):
+        run_model(run, "run", "cpu", data=(), max_tokens=99_999)
+
+
+def test_problems_without_a_readable_answer_do_not_count_as_asked(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    reference = load_run_model(run.model, run.model.dtype, "cpu")
+    rows = [
+        {"id": i, "question": f"what is {i} + 1?", "answer": "no idea" if i % 4 else f"#### {i}"}
+        for i in range(16)
+    ]
+    data = write_rows(tmp_path / "d.jsonl", rows)
+    options = Options.of(answers="3", answer_data=data, draws=2, max_new_tokens=1)
+    answers = answered(run, reference, [], [(0, 0)], options)
+    assert answers is not None and answers["asked"] == 3
+    silent = write_rows(tmp_path / "s.jsonl", [row | {"answer": "no idea"} for row in rows])
+    for further in ({"answer_data": silent}, {"max_tokens": 2}):
+        asked = Options.of(**{"answers": 3, "answer_data": data, "draws": 2} | further)
+        with pytest.raises(UserError, match="no sample can serve: (no readable|longer than 2)"):
+            answered(run, reference, [], [(0, 0)], asked)
+
+
+def never(*_: Any, **__: Any) -> None:
+    raise AssertionError("a model was loaded")

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.figures.style import LIGHT
@@ -48,6 +49,34 @@ class TestVerdict:
         assert result.outcome is not None and result.outcome.state == "no evidence"
         assert (pairs["scores_spearman"] > 0.99).all()
         assert (pairs["overlap_soft"] > pairs["floor"]).all()
+
+
+def test_the_yardstick_is_of_as_many_samples_as_the_smaller_probe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A raced map has none of its own: the exact one's is read off at the raced probe's size."""
+    runs = [_run(tmp_path / name, 0, seed) for seed, name in enumerate("ab")]
+    delta = RNG(5).normal(0, 1.2, (32, 80)) + np.linspace(1.0, 0.0, 80)
+    heads = [(0, head) for head in range(80)]
+    exact = HeadEstimates([(delta, np.ones(32))], heads)
+    raced = HeadEstimates([(delta[:10, :8], np.ones(10))], heads[:8], raced=True)
+    of = {runs[0].path: exact, runs[1].path: raced}
+    monkeypatch.setattr(HeadEstimates, "of_run", lambda run: of[run.path])
+    (pair,) = EXPERIMENTS["probes"].run(runs[0], others=str(runs[1].path)).numbers["pairs"]
+    whole = expected_overlap(exact, pair["heads"])
+    assert whole is not None and pair["expected_of"] == 10
+    assert pair["expected"] < whole.expected - 0.05
+
+
+def test_every_run_has_its_scoring(tmp_path: Path) -> None:
+    one, other = _run(tmp_path / "a", 0, 1), _run(tmp_path / "b", 0, 2)
+    add_scores(other, {"variance": np.arange(60.0)}, name="pool")
+    (pair,) = (
+        EXPERIMENTS["probes"].run(one, others=str(other.path), other_scores="pool").numbers["pairs"]
+    )
+    assert abs(pair["scores_spearman"]) < 0.5, "not its default, which agrees"
+    with pytest.raises(UserError, match="other_scores names 2 scorings for 1 other run"):
+        EXPERIMENTS["probes"].run(one, others=str(other.path), other_scores="pool,default")
 
 
 def test_what_cannot_be_compared(tmp_path: Path) -> None:

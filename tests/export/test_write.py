@@ -96,6 +96,17 @@ def test_a_write_that_fails_leaves_no_trace(
     assert {p.name: p.read_bytes() for p in tmp_path.glob("*") if p.is_file()} == before
 
 
+@pytest.mark.parametrize("form", ["jsonl", "datasets"])
+def test_hidden_files_beside_an_export_are_the_users(run: Run, tmp_path: Path, form: str) -> None:
+    home = tmp_path / "home"
+    for name in (".mail.20240101.tmp", ".notes.99.tmp", ".bashrc.20240101.old"):
+        (home / name).mkdir(parents=True)
+        (home / name / "precious").write_text("x")
+    export(run, None, home / f"subset.{form}", form)
+    kept = {path.parent.name for path in home.glob(".*/precious")}
+    assert kept == {".mail.20240101.tmp", ".notes.99.tmp", ".bashrc.20240101.old"}
+
+
 def test_an_export_that_was_killed_can_be_done_again(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

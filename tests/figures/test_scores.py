@@ -52,7 +52,7 @@ def test_a_bar_says_by_number_what_its_name_says_escaped(groups) -> None:
     fig = scores.histogram_by_group(
         counts, bins, labels, LIGHT, medians=np.full(3, 3.0), x_title="variance"
     )
-    for name, low, _, rows, _, group, at in fig.data[0].customdata:
+    for name, low, _, rows, _, group, at, _ in fig.data[0].customdata:
         assert counts[group, at] == rows and bins.edges[at] == low
         assert (name == labels[group]) == (group == 0)
 
@@ -152,16 +152,21 @@ def test_no_bar_is_cut_without_a_mark() -> None:
     assert list(fig.data[1].x) == list(cut) == [0, 1, 2, 3]
 
 
-def test_attention_map_is_causal_and_at_most_512_wide() -> None:
+def test_attention_map_is_causal_and_names_the_tokens_of_a_cell() -> None:
     rng = np.random.default_rng(0)
-    matrix = np.tril(rng.random((512, 512)))
-    fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT, first_share=0.5)
+    matrix = np.tril(rng.random((411, 411)))  # 2,048 tokens: the first, and 410 times five or less
+    fig = tokens.attention_map(matrix, ["t"] * 2048, LIGHT, first_share=0.004, pool=5)
     sink, heat = fig.data
-    assert np.isnan(np.asarray(heat.z, float)[0]).all() and heat.x[1] == "8 t"  # pooled by four
-    inner = np.tri(512, dtype=bool) & (np.arange(512) > 0)
+    assert np.isnan(np.asarray(heat.z, float)[0]).all()
+    assert sink.x == ("0 t",) and heat.x[:2] == ("1 t … 5", "6 t … 10")
+    assert heat.x[-1] == "2046 t … 2047"
+    assert "largest of 5 × 5 tokens" in heat.hovertemplate
+    assert "largest of 5 × 1 tokens" in sink.hovertemplate
+    inner = np.tri(411, dtype=bool) & (np.arange(411) > 0)
     assert heat.zmax == pytest.approx(100 * np.quantile(matrix[inner], 0.99))
     np.testing.assert_allclose(np.ravel(sink.z), 100 * matrix[:, 0], atol=1e-3)
     assert (sink.zmin, sink.zmax) == (0, 100)
+    assert fig.layout.title.text.endswith("0.4 % on the first token")
     assert len(fig.layout.xaxis2.tickvals) <= tokens.TICKS
     assert len(fig.to_json()) < 4_000_000
 
@@ -173,6 +178,7 @@ def test_attention_map_names_tokens_and_says_what_the_first_one_gets() -> None:
     assert list(fig.data[1].x) == ["1 b", "2 c", "3 d", "4 e"]
     assert fig.data[1].y[0] == "0 a"
     assert fig.data[1].z[4][3] == pytest.approx(20.0)
+    assert "largest" not in fig.data[1].hovertemplate
     assert fig.layout.title.text == f"Head 3.1: {100 * mean:.0f} % on the first token"
     assert fig.data[1].colorbar.ticktext[-1].startswith("≥ ")  # 50 % is beyond the scale
     one = tokens.attention_map(np.ones((1, 1)), ["a"], LIGHT, first_share=1.0)

@@ -12,6 +12,7 @@ import torch
 from transformers import AutoModelForCausalLM
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.model import loading
 from circuitseer_core.model.loading import load_model
 from tests.support.tiny_models import save_tiny
 
@@ -44,6 +45,21 @@ def test_a_pickled_checkpoint_is_refused_unless_asked_for(model: Path) -> None:
         load_model(str(model), device="cpu")
     reference, _ = load_model(str(model), device="cpu", allow_pickle=True)
     assert reference.heads_per_layer
+
+
+def test_a_pickled_adapter_is_refused_beside_safetensors_of_its_base(
+    model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Transformers falls back to adapter_model.bin, whatever it is asked for."""
+    monkeypatch.setattr(loading, "is_peft_available", lambda: True)
+    base = {"peft_type": "LORA", "base_model_name_or_path": str(model), "target_modules": ["q"]}
+    (model / "adapter_config.json").write_text(json.dumps(base))
+    torch.save({}, model / "adapter_model.bin")
+    with pytest.raises(UserError, match=r"adapter without .*CIRCUITSEER_ALLOW_PICKLE=1") as raised:
+        load_model(str(model), device="cpu")
+    assert "\n" not in str(raised.value)
+    (model / "adapter_model.safetensors").write_bytes(weights(model).read_bytes())
+    loading._refuse_pickled_adapter("x", str(model), None, False)
 
 
 @pytest.mark.parametrize("damage", ["cut", "zeros", "text", "empty", "gone"])

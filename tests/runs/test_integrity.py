@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from circuitseer_core import checksums
 from circuitseer_core.cli.main import app
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
@@ -15,6 +16,7 @@ from circuitseer_core.runs.folder import DEMO_RUN, Run
 from circuitseer_core.runs.integrity import check_run, tables
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.signatures.evidence import Evidence
 from tests.support.records import edit_run
 from tests.support.synthetic import Shape, make_run
 
@@ -70,6 +72,23 @@ def test_a_table_of_a_finished_detection_that_is_gone_is_damage(tmp_path: Path, 
     assert "is missing" in check_run(run.path).damaged[0].remedy
     edit_run(run, detect={})
     assert check_run(run.path).ok, "none was promised"
+
+
+def test_no_verdict_is_reached_on_damage(tmp_path: Path) -> None:
+    """Every reader of the scores looks, and looks once: the answer is kept by size and time."""
+    run = signed(tmp_path / "run")
+    assert CliRunner().invoke(app, ["validate", "--run", str(run.path), "length"]).exit_code == 0
+    (run.path / "experiments" / "length.json").unlink()
+    flip(run.score_parts()[0])
+    for command in (["validate", "length"], ["report", "--out", str(tmp_path / "r.html")]):
+        printed = CliRunner().invoke(app, [command[0], "--run", str(run.path), *command[1:]])
+        assert printed.exit_code == 1 and "part-00000.parquet is damaged" in str(printed.exception)
+    assert not (run.path / "experiments" / "length.json").exists()
+    assert Evidence(run).scored is None and Evidence(run).damaged == run.score_parts()[0]
+    before = checksums._is_whole.cache_info().misses
+    with pytest.raises(UserError, match="damaged"):
+        run.scores(columns=["id"])
+    assert checksums._is_whole.cache_info().misses == before
 
 
 def test_damage_is_not_computed_on(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from sklearn.metrics import adjusted_rand_score
 
 import circuitseer_core as cs
 from circuitseer_core.errors import Cancelled, UserError
+from circuitseer_core.model import loading
 from circuitseer_core.runs.cluster_records import CLUSTER, NO_PROMPT_NAME, ClusterRecord
 from circuitseer_core.runs.clusters import cluster_record, cluster_strata
 from circuitseer_core.runs.folder import Run
@@ -176,6 +177,17 @@ def test_what_cannot_be_clustered_or_drawn_is_one_line(run: Run) -> None:
         cluster_strata(run, "default")
     rows.unlink()
     assert [d.file for d in check_run(run.path).damaged] == ["scores/default/clusters/rows.parquet"]
+
+
+def test_what_cannot_be_clustered_costs_no_model(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def never(*_: Any, **__: Any) -> None:
+        raise AssertionError("the weights were read")
+
+    monkeypatch.setattr(loading.AutoModelForCausalLM, "from_pretrained", never)
+    with pytest.raises(UserError, match="140 prompts cannot make 141 clusters"):
+        go(run, clusters=141)
+    with pytest.raises(UserError, match="99999 is more than the model's"):
+        go(run, max_length=99_999)
 
 
 def test_rows_without_a_prompt_are_a_stratum_of_their_own(run: Run) -> None:

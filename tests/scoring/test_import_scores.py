@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export, export_all
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import check_run
+from circuitseer_core.runs.records import DataRecord
 from circuitseer_core.scoring.import_scores import ImportSettings, import_scores
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -159,3 +161,31 @@ def test_an_imported_score_is_a_reference_of_experiments(run: Run, tmp_path: Pat
     table = Rows(run.scores("default"), None)
     reference = references(table, ["pass_rate"])["1 - pass_rate"]
     np.testing.assert_allclose(reference, 1 - np.arange(40) / 40)
+
+
+def test_truth_values_and_decimals_are_numbers(run: Run, tmp_path: Path) -> None:
+    ids = run.scores("default", ["id"])["id"].tolist()
+    table = pd.DataFrame(
+        {
+            "id": ids[:3],
+            "right": [True, False, None],
+            "price": [Decimal("1.50"), Decimal(2), None],
+        }
+    )
+    table.to_parquet(tmp_path / "outside.parquet")
+    imported(run, str(tmp_path / "outside.parquet"))
+    assert "price" in run.scoring("default").scorers, "a decimal is a number"
+    assert "right" not in run.scoring("default").scorers, "true and false only where asked for"
+    imported(run, str(tmp_path / "outside.parquet"), columns=("right",))
+    scores = run.scores("default", ["price", "right"]).to_numpy(np.float64, na_value=np.nan)
+    np.testing.assert_equal(scores[:3], [[1.5, 1], [2, 0], [np.nan, np.nan]])
+
+
+def test_the_file_is_read_as_the_pool_was(run: Run, tmp_path: Path) -> None:
+    scoring = run.scoring("default")
+    scoring.data = [DataRecord(fields={"prompt": "body", "id": "nr"})]
+    scoring.write(run.scores_dir("default") / "settings.json")
+    pool = run.scores("default", ["id", "prompt"])
+    rows = [{"nr": pool["id"][0], "reward": 1.0}, {"body": pool["prompt"][7], "reward": 2.0}]
+    lines = imported(run, file_of(tmp_path / "outside.jsonl", rows))
+    assert lines[0].startswith("2 of 2 rows joined (1 by id, 1 by prompt)")

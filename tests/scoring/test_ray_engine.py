@@ -24,6 +24,8 @@ from tests.support.detected_run import detected_run, questions, write_rows  # no
 from tests.support.records import edit_run  # noqa: E402
 from tests.support.tiny_models import save_tiny  # noqa: E402
 
+pytestmark = pytest.mark.ray
+
 
 @pytest.fixture(scope="module", autouse=True)
 def cluster() -> Iterator[None]:

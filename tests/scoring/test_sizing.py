@@ -92,7 +92,7 @@ def whole(run: Run, name: str) -> pa.Table:
 
 @pytest.mark.usefixtures("slow")
 def test_a_slow_cpu_gets_small_shards_and_keeps_them(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = detected_run(tmp_path)
     data = write_rows(tmp_path / "d.jsonl", questions(60))
@@ -112,8 +112,29 @@ def test_a_slow_cpu_gets_small_shards_and_keeps_them(
             stages.run_scoring(run.path, settings, show=False)
     kept = sum(pq.read_metadata(part).num_rows for part in run.score_parts())
     assert 20 <= kept <= 30, "all but the shard at work"
-    stages.run_scoring(run.path, settings, show=False)
+    monkeypatch.setattr(stage, "FEW_ROWS", 0)
+    ended = stages.run_scoring(run.path, settings, show=True)
     assert whole(run, "default").equals(whole(run, "calm"))
+    left = sum(len(row["question"]) for row in questions(60)[kept:])
+    assert ended.estimate_s == pytest.approx(left * sizing.SHARD_SECONDS / 400, abs=0.1)
+    assert f"{60 - kept} rows of 60 to score, about" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("slow")
+def test_what_a_pool_has_grown_by_is_estimated(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = detected_run(tmp_path)
+    rows = questions(80)
+    settings = ScoreSettings(data=[str(tmp_path / "pool")], heads="3", device="cpu", controls=0)
+    (tmp_path / "pool").mkdir()
+    write_rows(tmp_path / "pool" / "a.jsonl", rows[:20])
+    before = stage.score(run, settings)
+    write_rows(tmp_path / "pool" / "b.jsonl", rows[20:])
+    after = stage.score(run, settings)
+    more = sum(len(row["question"]) for row in rows[20:]) * sizing.SHARD_SECONDS / 400
+    assert after.estimate_s == pytest.approx(before.seconds + more, abs=0.1)
+    assert "60 rows of 80 to score, about" in capsys.readouterr().err
 
 
 @pytest.mark.usefixtures("slow")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from circuitseer_core.errors import UserError
+from circuitseer_core.runs.integrity import check_run
 from circuitseer_core.runs.review_records import ReviewBatch, ReviewPair
 from circuitseer_core.selection import review
 
@@ -75,6 +76,23 @@ def test_a_torn_line_costs_nothing_but_itself(tmp_path: Path) -> None:
         file.write('{"kind": "pin", "id": "a/')
     review.append(tmp_path, entry("pin", "a/9"))
     assert review.load(tmp_path).pins == {"a/1", "a/9"}
+
+
+@pytest.mark.parametrize("bit", range(8))
+def test_a_line_that_was_damaged_is_counted(tmp_path: Path, bit: int) -> None:
+    """A drop that cannot be read any more must not bring its row back in silence."""
+    for sample in ("a/1", "a/2", "a/3"):
+        review.append(tmp_path, entry("drop", sample))
+    path = tmp_path / "review.jsonl"
+    raw = bytearray(path.read_bytes())
+    raw[raw.index(b"drop", raw.index(b"a/1"))] ^= 1 << bit
+    path.write_bytes(raw)
+    state = review.load(tmp_path)
+    assert (state.drops, state.lost) == ({"a/1", "a/3"}, 1)
+    (damage,) = check_run(tmp_path).damaged
+    assert damage.file == "review.jsonl" and damage.remedy.startswith("1 line cannot be read")
+    path.write_bytes(path.read_bytes()[:-3])  # and a crash while the last one was written
+    assert review.load(tmp_path).lost == 1
 
 
 @pytest.mark.parametrize(

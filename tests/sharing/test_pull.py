@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import circuitseer_core as cs
 from circuitseer_core.detection import head_map
+from circuitseer_core.detection.head_map import HeadMapRecord
+from circuitseer_core.model import loading
 from circuitseer_core.runs.folder import Run
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.fake_hub import COMMIT, FakeHub
@@ -135,3 +140,36 @@ def test_the_record_of_a_run_without_a_model_is_not_enough(pushed: FakeHub, tmp_
     edit_run(empty, state="new")
     with pytest.raises(cs.UserError, match="which model"):
         cs.pull_heads("me/heads", run=empty)
+
+
+@pytest.mark.parametrize(
+    ("asked", "loaded"),
+    [({}, "abc123"), ({"revision": "v2"}, "v2"), ({"model": "{copy}"}, None)],
+)
+def test_the_model_is_loaded_at_the_revision_that_was_measured(
+    run: Run,
+    pushed: FakeHub,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    asked: dict[str, str],
+    loaded: str | None,
+) -> None:
+    """Another name (a copy, a mirror) need not have that revision."""
+    copy = shutil.copytree(run.model.id, tmp_path / "copy")
+    model = asked.pop("model", run.model.id).format(copy=copy)
+    seen: list[Any] = []
+    known, load = HeadMapRecord.read, loading.load_model
+
+    def read(path: Path) -> HeadMapRecord:
+        record = known(path)
+        record.model = record.model.model_copy(update={"id": run.model.id, "revision": "abc123"})
+        return record
+
+    def loads(spec: str, **options: Any) -> Any:
+        seen.append((options.pop("revision"), os.environ.get("CIRCUITSEER_ALLOW_PICKLE")))
+        return load(spec, **options)
+
+    monkeypatch.setattr(HeadMapRecord, "read", read)
+    monkeypatch.setattr(loading, "load_model", loads)
+    cs.pull_heads("me/heads", run=tmp_path / "new", model=model, allow_pickle=True, **asked)
+    assert seen == [(loaded, "1")]

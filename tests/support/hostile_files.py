@@ -33,6 +33,8 @@ def hostile_file(folder: Path, seed: int) -> Path:
     if kind == "bomb":
         return _bomb(folder, seed, rng)
     inner, _, codec = kind.partition(".")
+    if inner in ("jsonl", "json") and seed % 3 == 0:  # no prompt, and a name that cannot be written
+        rows.append({"\udc80": 1})
     raw = _bytes(inner, rows, rng)
     if codec and rng.random() < 0.5:  # broken inside a whole file
         raw = _broken(raw, rng)

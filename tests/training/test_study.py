@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -262,6 +263,16 @@ def test_bad_wishes_are_one_line_before_a_model_is_loaded(
         with pytest.raises(UserError, match=message):
             train(run, **options | change)
     assert not (run.path / "experiments").exists()
+
+
+def test_a_missing_extra_is_told_before_a_model_is_loaded(
+    study: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, options = study
+    monkeypatch.setitem(sys.modules, "peft", None)
+    monkeypatch.setattr(study_module, "load_run_model", None)
+    with pytest.raises(UserError, match=r"training by LoRA needs peft.*\[train\]"):
+        train(run, **options | {"lora_rank": 2})
 
 
 def test_weights_are_put_back_and_lora_leaves_the_rest_alone() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
@@ -11,16 +12,18 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results, saved_table
+from circuitseer_core.experiments.affordable import DEFAULT
 from circuitseer_core.experiments.experiment import Experiment, default_words
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import duration
-from ui.evidence.running import start
+from ui.evidence.running import other_scoring, start
 from ui.shell import run_keys, run_path
 from ui.widgets import wishes
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal, prose
+from ui.widgets.scoring_choice import scoring_in_view
 from ui.words import ago
 
 OUTCOMES: dict[str, tuple[Any, str]] = {
@@ -35,19 +38,47 @@ _OTHERS = {"other", "others"}
 _DONE, _OPEN = "Answered", "Not asked yet"
 
 
-def sections(run: Run) -> dict[str, list[str]]:
-    """Names of experiments: those with a result first, newest first, then those never run."""
+@dataclass(frozen=True)
+class Card:
+    """A result, or an experiment without one.
+
+    ``key``: of the card and what stands in it; ``scoring``: which the answer is or would be of,
+    None where an experiment asks for none.
+    """
+
+    key: str
+    experiment: Experiment | None
+    scoring: str | None
+    record: ExperimentRecord | None = None
+
+
+def sections(run: Run) -> dict[str, list[Card]]:
+    """Results, those of the scoring in view first, then newest first; then what was not asked."""
+    in_view = scoring_in_view(run) or DEFAULT
     kept = sorted(saved_results(run), key=lambda record: record.finished or "", reverse=True)
-    done = [record.name for record in kept]
-    rest = [name for name in EXPERIMENTS if name not in done]
-    return {title: names for title, names in ((_DONE, done), (_OPEN, rest)) if names}
+    done = [_answered(record) for record in kept]
+    done.sort(key=lambda one: one.scoring not in (None, in_view))
+    answered = {(one.experiment.name, one.scoring) for one in done if one.experiment}
+    keys = {one.key for one in done}
+    rest = []
+    for name, experiment in EXPERIMENTS.items():
+        scoring = in_view if experiment.takes("scores") else None
+        if (name, scoring) not in answered:
+            rest.append(Card(f"{name}_{in_view}" if name in keys else name, experiment, scoring))
+    return {title: cards for title, cards in ((_DONE, done), (_OPEN, rest)) if cards}
 
 
-def card(run: Run, name: str, can_run: bool) -> None:
-    """The card of one experiment; ``can_run``: whether a job may be started now."""
-    record = next((one for one in saved_results(run) if one.name == name), None)
-    experiment = EXPERIMENTS.get(name)
-    with st.container(border=True, key=f"card_evidence_{name}"):
+def _answered(record: ExperimentRecord) -> Card:
+    experiment = EXPERIMENTS.get(record.of)
+    takes = experiment is not None and experiment.takes("scores")
+    scoring = str(record.options.get("scores") or DEFAULT) if takes else None
+    return Card(record.name, experiment, scoring, record)
+
+
+def card(run: Run, shown: Card, can_run: bool) -> None:
+    """One card; ``can_run``: whether a job may be started now."""
+    record, experiment = shown.record, shown.experiment
+    with st.container(border=True, key=f"card_evidence_{shown.key}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             question = record.title if record else _question(experiment)
             st.markdown(f"**{inline(question)}**", width="content")
@@ -57,6 +88,10 @@ def card(run: Run, name: str, can_run: bool) -> None:
             elif record:
                 describes = experiment is not None and experiment.describes
                 st.badge("Description" if describes else "No verdict", color="gray")
+            if record and record.name != record.of:
+                st.caption(literal(record.name), width="content")
+            if shown.scoring and (shown.scoring != DEFAULT or len(run.scorings()) > 1):
+                st.caption(f"of the scoring “{inline(shown.scoring)}”", width="content")
         if record and record.outcome:
             st.caption(prose(_measured(record.outcome)))
         elif record:
@@ -64,7 +99,7 @@ def card(run: Run, name: str, can_run: bool) -> None:
         if record:
             _result(run, record)
         if experiment is not None:
-            _again(run, experiment, record, can_run)
+            _again(run, experiment, record, can_run, shown.key)
 
 
 def _why_none(experiment: Experiment | None) -> str:
@@ -126,10 +161,9 @@ def _table(table: pd.DataFrame, name: str) -> None:
 
 
 def _again(
-    run: Run, experiment: Experiment, record: ExperimentRecord | None, can_run: bool
+    run: Run, experiment: Experiment, record: ExperimentRecord | None, can_run: bool, name: str
 ) -> None:
-    """The button that runs it, its options, and about how long it takes."""
-    name = experiment.name
+    """The button that runs it, its options, and about how long it takes; ``name``: of its keys."""
     with st.container(horizontal=True, vertical_alignment="center", key=f"again_{name}"):
         st.button(
             "Run again" if record else "Run",
@@ -140,25 +174,30 @@ def _again(
             args=[f"run_{name}"],
         )
         with st.popover("Options", icon=":material/tune:", type="tertiary", key=f"options_{name}"):
-            options = _options(run, experiment, record)
+            options = _options(run, experiment, record, name)
         st.caption(literal(_about(run, experiment, record, options)), width="content")
     if wishes.granted(f"run_{name}"):
-        start(run, name, options)
+        start(run, experiment.name, options)
         st.rerun()
 
 
-def _options(run: Run, experiment: Experiment, record: ExperimentRecord | None) -> dict[str, str]:
+def _options(
+    run: Run, experiment: Experiment, record: ExperimentRecord | None, name: str
+) -> dict[str, str]:
     """What is typed into the experiment's options for this run; an empty field is its default."""
     stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
     for option, field in experiment.options_class().model_fields.items():
-        key = f"option_{experiment.name}_{option}_{run.path}"
+        key = f"option_{name}_{option}_{run.path}"
         hint = "needed" if field.is_required() else default_words(field)
         label, about = option.replace("_", " "), literal(field.description or "")
         if experiment.needs_other and option in _OTHERS:
             value = _runs(label, about, key, several=option == "others")
         else:
             before = str(stored[option]) if option in stored else ""
+            if record is None and option == "scores":
+                before = other_scoring(run)
+                key = f"{key}_{before}"  # the field of another scoring in view is another one
             value = st.text_input(
                 label, before, placeholder=hint, key=key, help=about, persist_state="session"
             )
@@ -188,7 +227,7 @@ def _about(
     parts = ["time not known" if seconds is None else f"about {duration(_coarse(seconds))}"]
     if experiment.needs_model:
         parts.append("loads the model")
-    if experiment.needs_other and not (_OTHERS & set(options)):
+    if experiment.lacks_other(run) and not (_OTHERS & set(options)):
         parts.append("choose the other run under Options")
     if record is not None:
         parts.append(f"last run {ago(record.finished)}")

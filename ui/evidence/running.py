@@ -10,7 +10,7 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import ALL, EXPERIMENTS
-from circuitseer_core.experiments.affordable import Options
+from circuitseer_core.experiments.affordable import DEFAULT, Options
 from circuitseer_core.report.report import render
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
@@ -56,11 +56,18 @@ def bar(run: Run) -> bool:
     if not judgements.offer_copy(run, "To run experiments, make a copy."):
         return False
     if wishes.granted("run_all"):
-        start(run, ALL, {"seconds": seconds})
+        scores = other_scoring(run)
+        start(run, ALL, {"seconds": seconds} | ({"scores": scores} if scores else {}))
         st.rerun()
     if problem := st.session_state.pop("evidence_problem", None):
         st.error(literal(problem), icon=":material/error:")
     return not status.live
+
+
+def other_scoring(run: Run) -> str:
+    """The scoring in view where experiments would take another by themselves; else nothing."""
+    in_view = scoring_in_view(run)
+    return "" if in_view in (None, DEFAULT) else str(in_view)
 
 
 def start(run: Run, name: str, options: Mapping[str, Any]) -> None:

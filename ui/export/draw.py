@@ -23,6 +23,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import reseed, to_gumbels
 from circuitseer_core.runs.columns import TOKEN_COLUMNS
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.selection_records import LengthTarget, RemovalsRecord, SourceShare
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.selection import lists
@@ -176,7 +177,8 @@ def _asked(
 ) -> tuple[SelectionSettings, Rules, LengthTarget | None]:
     """What a draw depends on: settings without the name, rules, the lengths to match."""
     stamps = file_stamps((*settings.exclude, *settings.include))
-    named = lists_as_read(settings.exclude, settings.include, stamps)
+    known = scored_fields(run, settings.scores)
+    named = lists_as_read(settings.exclude, settings.include, stamps, known)
     overlap = None
     if benchmarks := settings.decontaminate:
         overlap = contamination(store, benchmarks, settings.run_words, file_stamps(benchmarks))

@@ -10,6 +10,8 @@ import streamlit as st
 from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.integrity import lost_lines
+from circuitseer_core.runs.review_lines import REVIEW_FILE
 from circuitseer_core.selection.review import ReviewState
 from ui import judgements
 from ui.widgets.markdown import literal
@@ -29,6 +31,8 @@ def list_settings(run: Run, judged: ReviewState) -> dict[str, Any]:
         f"Honour pins ({len(judged.pins)}) and drops ({len(judged.drops)})", True, key="by_eye",
         bind="query-params",
     )  # fmt: skip
+    if judged.lost:
+        st.caption(f":orange[:material/warning:] {REVIEW_FILE}: {lost_lines(judged.lost)}.")
     chosen |= {"duplicates": "remove" if remove else "keep", "review": bool(by_eye)}
     without_probe = run.probe_path.is_file() and st.toggle(
         "Leave the probe's samples out", key="without_probe", bind="query-params",

@@ -8,6 +8,7 @@ import streamlit as st
 
 from circuitseer_core.aliases import Ints
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.files import user_path
 from circuitseer_core.selection.decontaminate import Contamination, contamination_in
 from circuitseer_core.selection.lists import Lists, read_list
@@ -25,10 +26,10 @@ def file_stamps(entries: tuple[str, ...]) -> tuple[int, ...]:
 
 @st.cache_resource(max_entries=8, show_spinner=False)
 def lists_as_read(
-    exclude: tuple[str, ...], include: tuple[str, ...], stamps: tuple[int, ...]
+    exclude: tuple[str, ...], include: tuple[str, ...], stamps: tuple[int, ...], known: Fields
 ) -> Lists:
-    """The rows that lists name; ``stamps`` as of ``file_stamps``."""
-    return Lists(read_list(exclude), read_list(include))
+    """The rows that lists name; ``stamps`` as of ``file_stamps``, ``known`` as of ``read_list``."""
+    return Lists(read_list(exclude, known), read_list(include, known))
 
 
 @st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASH)

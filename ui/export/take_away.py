@@ -9,6 +9,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from functools import partial
+from itertools import count as count_from
 from pathlib import Path
 
 import streamlit as st
@@ -32,6 +33,8 @@ from ui.widgets.click_once import click_once
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline
 from ui.words import ago, size
+
+KEEP = "Draw, keep and download"
 
 
 @wishes.answered("keep")
@@ -75,6 +78,7 @@ def keeps_formulas(form: str, key: str) -> bool:
     return form == "csv" and st.toggle(
         "Keep formulas",
         key=key,
+        bind="query-params",
         help="Cells that begin with an equals sign, plus, minus or at sign get an apostrophe, so "
         "that no spreadsheet runs them. This leaves them as they are.",
     )
@@ -97,15 +101,31 @@ def _button(
         if st.session_state.pop("fetch_when_kept", None) == (str(run.path), name):
             click_once("export", key="fetch")
         return
+    disabled = busy or not judgements.writable(run)
+    if name in run.selections():
+        with st.popover(
+            KEEP, type="primary", icon=":material/download:", key="replace_menu", disabled=disabled
+        ):
+            st.markdown(
+                f"Another draw is kept as “{inline(name)}”. This one would replace it, for good. "
+                f"To keep both, type another name: “{inline(_free_name(run, name))}” is free."
+            )
+            _keep_button("Replace and download", disabled)
+    else:
+        _keep_button(KEEP, disabled)
+
+
+def _keep_button(label: str, disabled: bool) -> None:
     st.button(
-        "Draw, keep and download",
-        type="primary",
-        icon=":material/download:",
-        key="keep",
-        disabled=busy or not judgements.writable(run),
-        on_click=wishes.leave,
-        args=["keep"],
-    )
+        label, type="primary", icon=":material/download:", key="keep", disabled=disabled,
+        on_click=wishes.leave, args=["keep"],
+    )  # fmt: skip
+
+
+def _free_name(run: Run, name: str) -> str:
+    """A name like this one under which nothing is kept."""
+    taken = run.selections()
+    return next(free for n in count_from(2) if (free := f"{name}-{n}") not in taken)
 
 
 def _state(run: Run, name: str, *, same: bool) -> None:
@@ -117,14 +137,15 @@ def _state(run: Run, name: str, *, same: bool) -> None:
             f"{ago(record.created)}. The archive holds data, manifest and dataset card."
         )
     elif name in run.selections():
-        st.caption(f"Another draw is kept as “{inline(name)}”: keeping this one replaces it.")
+        st.caption(f"Another draw is kept as “{inline(name)}”.")
     else:
         st.caption("One archive with data, manifest and dataset card.")
 
 
 def _start(run: Run, settings: SelectionSettings) -> None:
+    replace = ["--replace"] if settings.name in run.selections() else []  # it was asked for
     try:
-        jobs.start(run.path, [[*settings.words(run.path), "--replace"]])
+        jobs.start(run.path, [[*settings.words(run.path), *replace]])
     except UserError as error:
         st.session_state["keep_problem"] = str(error)
     else:

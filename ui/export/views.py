@@ -107,7 +107,7 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
         ):
             st.markdown("**Before and after**", width="content")
             ways = BEFORE_AFTER + ((STRATA,) if len(drawn.strata) else ())
-            which = choose_one("Before and after, by", ways, "before_after")
+            which = choose_one("Before and after, by", ways, "before_after", in_link=True)
         if which == "Length":
             _before_after("length", "tokens", effect)
         elif which == "Score":

@@ -18,6 +18,8 @@ from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.wording import percent, plain, signed
+from ui.heads.top_samples import top_samples
+from ui.shell import link_to
 from ui.widgets import live_model
 from ui.widgets.markdown import inline
 from ui.widgets.scoring_choice import scoring_in_view
@@ -50,6 +52,7 @@ def what_it_does(run: Run, head: Head) -> None:
     if not box.open:
         return
     with box:
+        top_samples(run, scoring, head)
         if not _ready(run, "role"):
             return
         try:
@@ -110,6 +113,8 @@ def _ready(run: Run, key: str) -> bool:
 
 def _shares(roles: HeadRoles, head: Head) -> None:
     """Where its attention goes, beside where uniform attention would go on the same texts."""
+    from circuitseer_core.scoring.head_roles import MAX_TOKENS as most
+
     table = roles.table
     row = table[(table["layer"] == head[0]) & (table["head"] == head[1])].iloc[0]
     shown = [
@@ -133,7 +138,8 @@ def _shares(roles: HeadRoles, head: Head) -> None:
         alt="Shares of the head's attention beside those of uniform attention",
     )
     st.caption(
-        f"Means over {roles.queries:,} queries in {len(roles.texts)} scored texts, drawn by hash."
+        f"Means over {roles.queries:,} queries in {len(roles.texts)} of the scored texts, drawn by "
+        f"hash, each cut at {most:,} tokens."
     )
 
 
@@ -147,7 +153,7 @@ def _top_tokens(roles: HeadRoles, head: Head) -> None:
     if not top:
         st.caption("No text has a token beside its first and special ones.")
         return
-    st.markdown("**Tokens that receive most**, sinks set aside")
+    st.markdown(f"**Tokens that receive most**, of {len(roles.texts)} texts, sinks set aside")
     received = roles.received(head)
     for number, token, value in top:
         text = roles.texts[number]
@@ -163,6 +169,7 @@ def _top_tokens(roles: HeadRoles, head: Head) -> None:
             [f"{plain(v)} × the mean" for v in merged],
             key=f"role_tokens_{number}",
         )
+        link_to("samples", "Open it in Samples", icon=":material/arrow_forward:", sample=text.id)
 
 
 def _changes(sample_id: str, pieces: list[str], loss_from: int, change: Floats) -> None:

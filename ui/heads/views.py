@@ -18,7 +18,7 @@ from ui.heads import tables
 from ui.heads.compare import compare_with
 from ui.heads.detail import pick
 from ui.heads.panel import Choice, is_top
-from ui.shell import run_keys, run_label
+from ui.shell import link_to, run_keys, run_label
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
@@ -211,8 +211,9 @@ def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     shares = tables.sink_shares(run)
     if shares is None:
         st.caption("Not measured yet: how much attention each head leaves on the first token.")
+        link_to("evidence", "Measure it on the Evidence page", icon=":material/arrow_forward:")
         words = ["validate", "--run", str(run.path), "sinks"]
-        show_commands("Measure it", as_typed(words), key="sinks_command")
+        show_commands("The same by command", as_typed(words), key="sinks_command")
         return
     joined = heads.merge(shares, on=["layer", "head"])
     kept = set(choice.heads)

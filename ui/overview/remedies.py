@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.signatures.signature import Signature
 from ui.export.dial import dial_label
@@ -11,7 +12,7 @@ from ui.widgets.scoring_choice import drawn_in_view
 
 STEERED = 0.2
 """A temperature at which scores that hardly steer a draw at τ = 1 usually do."""
-SAMPLES = 300
+SAMPLES: int = DetectSettings.model_fields["probe_size"].default
 """Probe samples to measure again on: the default of ``detect``."""
 
 

@@ -23,6 +23,7 @@ from circuitseer_core.figures.lengths import length_bars
 from circuitseer_core.files import user_path
 from circuitseer_core.runs.folder import runs_home
 from circuitseer_core.wording import count
+from ui.runs.probe_share import in_tokens
 from ui.shell import folding_columns
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline, literal
@@ -153,8 +154,18 @@ def choose_fields(key: str, specs: Sequence[str]) -> dict[str, str]:
         return fields
 
 
-def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bool) -> bool:
-    """Show what the specs hold; returns whether a run could start on them."""
+def preview(
+    specs: list[str],
+    fields: dict[str, str],
+    key: str,
+    *,
+    responses: bool,
+    model: str | None = None,
+) -> bool:
+    """Show what the specs hold; returns whether a run could start on them.
+
+    ``model``: in whose tokens it can be said what could serve in a probe.
+    """
     if not specs:
         st.caption("Name at least one dataset.")
         return False
@@ -162,12 +173,16 @@ def preview(specs: list[str], fields: dict[str, str], key: str, *, responses: bo
         "Fetch a preview from there", key=f"{key}_fetch", persist_state="session"
     ):
         return True
+    stamps = _stamps(specs)
     try:
-        seen, survey = _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(specs))
+        seen, survey = _preview(tuple(specs), tuple(sorted(fields.items())), stamps)
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return False
     _show(seen, survey, key)
+    counted = in_tokens(specs, fields, stamps, model, key) if model and survey.samples else None
+    _lengths(counted or survey, key)
+    _rejects(survey)
     if responses and survey.samples and not survey.with_response:
         st.error("None of these rows has a response, and the probe needs them.")
         return False
@@ -238,11 +253,9 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
         }
     )
     st.dataframe(rows, hide_index=True, height=222, key=f"{key}_preview")
-    if survey.lengths:
-        box = st.expander("Lengths of the prompts", key=f"{key}_lengths", on_change="rerun")
-        if box.open:
-            with box:
-                _lengths(survey, key)
+
+
+def _rejects(survey: Survey) -> None:
     if survey.reasons:
         words = "; ".join(f"{each.rows:,} × {each.reason}" for each in survey.reasons[:6])
         st.warning(
@@ -253,7 +266,16 @@ def _show(seen: Preview, survey: Survey, key: str) -> None:
 
 
 def _lengths(survey: Survey, key: str) -> None:
-    """How many prompts there are of which length."""
+    """How many prompts there are of which length, folded away."""
+    if not survey.lengths:
+        return
+    box = st.expander("Lengths of the prompts", key=f"{key}_lengths", on_change="rerun")
+    if box.open:
+        with box:
+            _length_figure(survey, key)
+
+
+def _length_figure(survey: Survey, key: str) -> None:
     bins = [f"{each.low:,}–{each.high:,}" for each in survey.lengths]
     counts = [each.prompts for each in survey.lengths]
     show_figure(

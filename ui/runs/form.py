@@ -97,12 +97,14 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
             "From", "probe", help_text="Problems with worked solutions of the kind you care about."
         )
         fields = choose_fields("probe", probe)
-        ready = preview(probe, fields, "probe", responses=run_settings.needs_responses())
+        ready = preview(
+            probe, fields, "probe", responses=run_settings.needs_responses(), model=model
+        )
     settings = run_settings.detection()
     machine = run_settings.machine()
     contrast: list[str] = []
     if settings.pop("use_contrast"):
-        contrast, serves = _contrast(fields)
+        contrast, serves = _contrast(fields, model)
         ready = ready and serves
     _cost(model, settings, bool(contrast), machine)
     if not ready:
@@ -159,12 +161,14 @@ def _score_steps(
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
 
-def _contrast(fields: dict[str, str]) -> tuple[list[str], bool]:
+def _contrast(fields: dict[str, str], model: str) -> tuple[list[str], bool]:
     """The contrast data, which is read as the probe's is, and whether a run could start on it."""
     with st.container(border=True, key="card_contrast"):
         st.markdown("**Contrast data**: text that needs no reasoning")
         specs = choose_data("From", "contrast", help_text="For instance plain instructions.")
-        ready = preview(specs, fields, "contrast", responses=run_settings.needs_responses())
+        ready = preview(
+            specs, fields, "contrast", responses=run_settings.needs_responses(), model=model
+        )
     return specs, ready
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import streamlit as st
 
+from circuitseer_core import stages
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import ALL
 from circuitseer_core.runs import jobs
@@ -69,6 +70,9 @@ def step_title(status: jobs.JobStatus) -> str:
 def resume(path: Path, adopt: bool = False) -> None:
     """Go on with the last job of a run (a callback)."""
     try:
-        jobs.resume(path, adopt=adopt)
+        if adopt:
+            stages.adopt_job(path)
+        else:
+            jobs.resume(path)
     except UserError as error:
         st.toast(literal(error), icon=":material/error:")

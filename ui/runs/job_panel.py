@@ -6,11 +6,11 @@ from pathlib import Path
 
 import streamlit as st
 
+from circuitseer_core import stages
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.cluster_records import CLUSTER
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.wording import duration
 from ui.runs.job_bar import POLL_S, phase_bar, resume, title_of
 from ui.shell import BUNDLED, link_to, open_run, run_label
@@ -88,7 +88,7 @@ def _actions(path: Path, status: jobs.JobStatus) -> None:
 def _offer_adoption(path: Path, status: jobs.JobStatus) -> None:
     """What a job of another machine would run here, bound to this folder; and the button."""
     try:
-        steps = rebuilt(status.steps, path)
+        steps = stages.check_foreign(status.steps, path)
     except UserError as error:
         st.text(f"This job was not started on this machine, and cannot be run: {error}")
         return

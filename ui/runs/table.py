@@ -57,11 +57,20 @@ def _runs_table() -> pd.DataFrame:
 
 
 def _state(run: Run) -> str:
-    """The job's state, else the run's own; a stage that was killed could not write that it was."""
-    job = jobs.status(run.path).state
-    if job not in {"none", "done"}:
-        return job
+    """The state of the job at work, else the run's own; what became of a job stands in its panel.
+
+    A job that ended otherwise than well is the run's state where the stage that it stopped at is
+    not there, or where the run is not done. A stage that was killed could not write that it was.
+    """
+    status = jobs.status(run.path)
+    if status.live:
+        return status.state
     own = run.record.state
+    stopped = status.steps[status.step][0] if status.step < len(status.steps) else ""
+    if own == "done" and run.stage_state().get(stopped, "done") == "done":
+        return own
+    if status.state not in {"none", "done"}:
+        return status.state
     return "interrupted" if own == "running" and not is_at_work(run.path) else own
 
 

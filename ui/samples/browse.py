@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import streamlit as st
 
-from circuitseer_core.browse.filters import Filter
+from circuitseer_core.browse.filters import Filter, with_score
+from circuitseer_core.browse.standing import from_percentile, from_rank, standings
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
@@ -69,7 +71,7 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
         )
     st.markdown(detail.headline(store, sample, scorer))
     detail.split(sample, scorer)
-    look = detail.look_controls()
+    look = detail.look_controls(scorer)
     picked = detail.picked_span(sample, key)
     profile = detail.profile_in_view(run, sample, look, key=key)
     detail.tokens_of(sample, profile, look, scorer, key=key, picked=picked, box="token_box")
@@ -124,20 +126,41 @@ def _list(
     offset = (number - 1) * PAGE
     page = cached_scores.page(store, rows, scorer, descending, offset, PAGE)
     first = str(page["id"].iloc[0])
+    if step := state.pop("turned_by_key", 0):
+        open_sample(first if step > 0 else str(page["id"].iloc[-1]))
     sample_rows(
         page,
         key="rows",
-        first_rank=offset + 1,
+        numbers=_ranks(store, rows, page, scorer, offset if descending else None),
         chosen=opened() or first,
         extent=cached_scores.extent(store, scorer),
         marks={i: judgements.badge(judged, i) for i in page["id"]},
         on_choose=open_sample,
+        on_turn=_turn_by_key,
+        turns=[step for step in (-1, 1) if 1 <= number + step <= pages],
     )
     return first
 
 
+def _ranks(
+    store: ScoreStore, rows: Filter, page: pd.DataFrame, scorer: str, offset: int | None
+) -> list[str]:
+    """The rows' ranks among all rows; ``offset``: of the page in a list from the highest down."""
+    ids = [str(i) for i in page["id"]]
+    if rows.empty and offset is not None and page["score"].notna().all():
+        return [f"{offset + 1 + i:,}" for i in range(len(ids))]  # a list of all: nothing to count
+    places = cached_scores.standings(store, ids, scorer)
+    return [f"{places[i].rank:,}" if i in places else "–" for i in ids]
+
+
 def _turn(step: int) -> None:
     st.session_state["page_no"] += step
+
+
+def _turn_by_key(step: int) -> None:
+    """Past the edge of a page: the other page's nearest row opens (a callback)."""
+    _turn(step)
+    st.session_state["turned_by_key"] = step
 
 
 def _go_to(
@@ -148,15 +171,17 @@ def _go_to(
         state = st.session_state
 
         def by_rank() -> None:
-            jump(store.at_rank(rows, scorer, int(state["go_rank"])))
+            jump(from_rank(store, rows, scorer, int(state["go_rank"])))
 
         def by_percentile() -> None:
-            jump(store.at_percentile(rows, scorer, float(state["go_percentile"])))
+            jump(from_percentile(store, rows, scorer, float(state["go_percentile"])))
 
         def jump(sample_id: str | None) -> None:
             """To the row and its page; rows without a score stand behind all others."""
-            rank, scored = store.rank(sample_id, scorer, rows) if sample_id else (0, 0)
-            _jump(sample_id, rank if descending else scored - rank + 1)
+            if sample_id is None:
+                return
+            place = standings(store, [sample_id], scorer, rows)[sample_id]
+            _jump(sample_id, place.rank if descending else place.from_lowest)
 
         def by_chance() -> None:
             state["random_pick"] = state.get("random_pick", 0) + 1
@@ -168,10 +193,15 @@ def _go_to(
         if not total:
             st.caption("Nothing to go to.")
             return
-        st.number_input("Rank (1 = highest score)", 1, total, 1, key="go_rank", on_change=by_rank)
+        scored = cached_scores.count(store, with_score(Filter(), scorer))
+        nearest = "Among all rows. Where the filters hide that row, the next lower one opens."
+        st.number_input(
+            "Rank (1 = highest score)", 1, max(scored, 1), 1,
+            key="go_rank", on_change=by_rank, help=nearest,
+        )  # fmt: skip
         st.number_input(
             "Percentile (100 = highest score)", 0.0, 100.0, 50.0, 1.0,
-            key="go_percentile", on_change=by_percentile,
+            key="go_percentile", on_change=by_percentile, help=nearest,
         )  # fmt: skip
         st.number_input("Page", 1, pages, 1, key="go_page", on_change=by_page)
         st.button("A random sample", icon=":material/casino:", key="go_random", on_click=by_chance)

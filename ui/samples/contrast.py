@@ -67,7 +67,7 @@ def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> Non
     sample_rows(
         frame,
         key=f"contrast_{side}",
-        first_rank=1,
+        numbers=[f"{number:,}" for number in range(1, len(ids) + 1)],
         chosen=None,
         extent=cached_scores.extent(store, scorer),
         marks={

@@ -13,6 +13,7 @@ from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import (
     CLIP,
+    PARTED,
     Shade,
     Spans,
     contributions,
@@ -25,6 +26,7 @@ from circuitseer_core.figures.tokens import profile_bars
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.scorers import SINK_SCORERS, sink_share
 from circuitseer_core.wording import count, percent
+from ui import cached_scores
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
@@ -46,8 +48,8 @@ class Look:
     maths: bool
 
 
-def look_controls() -> Look:
-    """The row of controls above the tokens."""
+def look_controls(scorer: str) -> Look:
+    """The row of controls above the tokens, for the score in view."""
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         colour = choose_one(
             "Colour by",
@@ -56,7 +58,7 @@ def look_controls() -> Look:
             help="Colour tokens by their part in the score in view, by the attention they receive "
             "from the scored heads, or by the attention they receive from one head",
         )
-        by_score = colour == COLOURS[0]
+        by_score = colour == COLOURS[0] and scorer in PARTED
         sink = st.toggle(
             "Leave first token out",
             value=not by_score,  # of a score it may be the most part
@@ -78,10 +80,8 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
     """The sample's score and where it stands, as one line of Markdown."""
     score = sample.scores[scorer]
     parts = [f"**{score:.4g}**" if np.isfinite(score) else "**no score**"]
-    rank, total = store.rank(sample.id, scorer)
-    if rank:
-        percentile = 100.0 * (total - rank) / max(total - 1, 1)
-        parts += [f"percentile {percentile:.1f}", f"rank {rank:,} of {total:,}"]
+    if place := cached_scores.standings(store, [sample.id], scorer).get(sample.id):
+        parts += [f"percentile {place.percentile:.1f}", f"rank {place.rank:,} of {place.rows:,}"]
     share = first_share(sample, scorer)
     if share is not None:
         parts.append(f"{percent(share)} of this score is the first token")
@@ -149,10 +149,12 @@ def tokens_of(
         return
     spans = _spans(sample)
     values, unit = _values(sample, profile, look.colour, scorer)
+    instead = look.colour == COLOURS[0] and unit != OF_SCORE
     merged = spans.merge(values)
     # Parts of a score are shown in proportion: the largest has full colour, whatever it leaves.
     clip = 1.0 if unit == OF_SCORE else CLIP
-    shading = shade(merged, spans, leave_out_sink=look.leave_out_sink, clip=clip)
+    without_sink = look.leave_out_sink or (instead and scorer in PARTED)  # then not asked for it
+    shading = shade(merged, spans, leave_out_sink=without_sink, clip=clip)
 
     def pick(span: int) -> None:
         st.session_state[f"token_{key}"] = (sample.id, span)
@@ -167,7 +169,15 @@ def tokens_of(
             picked=picked,
             on_pick=pick,
         )
-    st.caption(_scale_line(shading, unit) + "  \n" + token_line(sample, profile, picked))
+    lines = [_scale_line(shading, unit), token_line(sample, profile, picked)]
+    st.caption("  \n".join([_NO_PARTS[scorer in PARTED], *lines] if instead else lines))
+
+
+_NO_PARTS = {
+    False: "This score has no parts by token: coloured by attention.",
+    True: "The parts of this sample's score are not known: coloured by attention.",
+}
+"""Why the colours are not the score's, by whether it is a sum over tokens."""
 
 
 def picked_span(sample: ScoredSample, key: str) -> int | None:

@@ -26,7 +26,7 @@ def side_by_side(run: Run, store: ScoreStore, scorer: str) -> None:
         ids = _chosen_pair(store, rows, scorer)
     if ids is None:
         return
-    look = detail.look_controls()
+    look = detail.look_controls(scorer)
     pair = sorted(store.samples(ids), key=lambda s: s.scores[scorer], reverse=True)
     sides = folding_columns(2, "side_by_side", gap="medium")
     for column, sample, word in zip(sides, pair, ("High", "Low"), strict=True):

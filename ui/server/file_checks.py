@@ -11,6 +11,7 @@ from pathlib import Path
 import streamlit as st
 
 from circuitseer_core.runs.integrity import RunCheck, check_run, tables
+from circuitseer_core.runs.review_lines import REVIEW_FILE
 from ui.widgets.markdown import inline
 
 _READER = ThreadPoolExecutor(1, "file-checks")
@@ -48,7 +49,7 @@ def show_damage(path: Path) -> None:
 
 def _stamp(path: Path) -> _Stamp:
     stamps = []
-    for file, _ in tables(path):
+    for file in (path / REVIEW_FILE, *(table for table, _ in tables(path))):
         try:
             stat = file.stat()
         except OSError:

@@ -13,6 +13,7 @@ from circuitseer_core.detection.heads import parse_head_list, select_heads
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.wording import count
 from ui.heads import tables
 from ui.widgets.charts import theme
@@ -73,8 +74,16 @@ def choose_heads(run: Run) -> list[Head] | None:
     return None if problem else heads
 
 
-def choose_ablation() -> How:
-    """What takes a head's place, and the length of the continuation."""
+def choose_ablation(run: Run) -> How:
+    """What takes a head's place, and the length of the continuation.
+
+    At first what the run's heads were measured with: else the numbers here would be of something
+    else than those of the Heads page.
+    """
+    state = st.session_state
+    if state.get("try_how_of") != str(run.path):
+        state["try_how_of"] = str(run.path)
+        state["try_ablation"], state["try_epsilon"] = own_ablation(run)
     with st.container(horizontal=True, vertical_alignment="bottom", key="try_how"):
         mode = st.selectbox(
             "Ablation",
@@ -83,17 +92,26 @@ def choose_ablation() -> How:
             key="try_ablation",
             persist_state="session",
             width=330,
+            help="At first the one by which this run measured its heads.",
         )
         epsilon = 0.0
         if mode == "scaled":
             epsilon = st.number_input(
-                "ε", 0.0, 1.0, 0.1, 0.05, key="try_epsilon", persist_state="session", width=110,
-                help="0 is uniform attention, 1 the model's own.",
+                "ε", 0.0, 1.0, step=0.05, key="try_epsilon", persist_state="session", width=110,
+                format="%g", help="0 is uniform attention, 1 the model's own.",
             )  # fmt: skip
         most = st.number_input(
             "Tokens to write", 0, 200, 24, 8, key="try_most", persist_state="session", width=150
         )
     return How(str(mode), float(epsilon), int(most))
+
+
+def own_ablation(run: Run) -> tuple[str, float]:
+    """The ablation and the ε by which the run measured its heads; 0.1 where it had no ε."""
+    settings = run.detection.settings or DetectOptions()
+    known = settings.ablation in choices(DetectSettings, "ablation")
+    mode = settings.ablation if known else DetectOptions().ablation
+    return mode, min(max(float(settings.epsilon), 0.0), 1.0) if mode == "scaled" else 0.1
 
 
 def reasoning_set(run: Run, table: pd.DataFrame) -> list[Head]:

@@ -20,6 +20,7 @@ from ui.try_it.compute import Tried
 from ui.try_it.heads import How
 from ui.try_it.text import Text
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.live_head import pooled_note
 from ui.widgets.tokens import signed_tokens
 from ui.widgets.view_choice import choose_one
 
@@ -161,11 +162,13 @@ def attention(run: Run, tried: Tried, heads: list[Head]) -> None:
                 tried.pieces,
                 theme(),
                 first_share=float(seen.profiles[0][0]),
+                pool=seen.pool,
                 title=f"Head {head[0]}.{head[1]}, clean",
             ),
             key="try_attention_map",
             alt=f"Attention of head {head[0]}.{head[1]}: queries down, keys across",
         )
+        pooled_note(seen.pool)
 
 
 def _choose_head(run: Run, heads: list[Head]) -> Head | None:

@@ -71,12 +71,23 @@ def _draw(run: Run, sample_id: str, head: tuple[int, int], key: str) -> None:
             tokens,
             theme(),
             first_share=float(seen.profile[0]),
+            pool=int(seen.pool),
             title=f"Head {head[0]}.{head[1]}",
         ),
         key=f"attention_map_{key}",
         name=f"attention {head[0]}.{head[1]} {sample_id}".replace("/", "_"),
         alt=f"Attention of head {head[0]}.{head[1]}: queries down, keys across",
     )
+    pooled_note(int(seen.pool))
+
+
+def pooled_note(pool: int) -> None:
+    """Below an attention map of a long text: what a cell is the largest of."""
+    if pool > 1:
+        st.caption(
+            f"The text is long, so a cell is the largest of {pool} × {pool} tokens. The first "
+            f"token is a column by itself: there a cell is the largest of {pool} queries."
+        )
 
 
 def _choose(run: Run, key: str) -> tuple[int, int]:

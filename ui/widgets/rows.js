@@ -1,4 +1,6 @@
 // A page of samples as a list of buttons. Texts go through textContent, never into markup.
+const TURNED = Symbol("turned")
+
 export default function ({ parentElement, data, setTriggerValue }) {
   let list = parentElement.querySelector(".rows")
   if (!list) {
@@ -7,7 +9,8 @@ export default function ({ parentElement, data, setTriggerValue }) {
     parentElement.append(list)
   }
   list.setAttribute("role", "listbox")
-  list.setAttribute("aria-label", "Samples: arrow keys move, Enter opens one, j and k open the next")
+  const keys = data.turns ? ", j and k open the next" : ""
+  list.setAttribute("aria-label", `Samples: arrow keys move, Enter opens one${keys}`)
   list.style.setProperty("--hue", data.hue)
   const digits = Math.max(...data.rows.map((row) => row.rank.length), 1)
   list.style.setProperty("--rank", `${digits + 1}ch`)
@@ -56,26 +59,37 @@ export default function ({ parentElement, data, setTriggerValue }) {
   }
 
   // On a narrow window the sample stands below the list: what was opened is brought into view.
-  if (list.opening !== undefined && list.opening === data.chosen) {
+  if (list.opening !== undefined && [data.chosen, TURNED].includes(list.opening)) {
     list.opening = undefined
     const detail = document.querySelector(".st-key-detail_head")
     const top = detail ? detail.getBoundingClientRect().top : 0
     if (top < 0 || top > window.innerHeight * 0.7) detail.scrollIntoView({ block: "start" })
   }
 
-  // j and k, as in mail and code review, wherever the focus is but in a field.
+  // j and k, as in mail and code review, wherever the focus is but in a field. Behind the last row
+  // of a page comes the first of the next one: which that is, the server knows.
+  if (!data.turns) return undefined
+  let turned = false
   const turn = (event) => {
     const steps = { j: 1, k: -1 }
     const field = event.composedPath()[0]
     const typing = field.isContentEditable || ["INPUT", "TEXTAREA", "SELECT"].includes(field.tagName)
     const plain = !event.ctrlKey && !event.metaKey && !event.altKey
     if (!(event.key in steps) || typing || !plain || !list.isConnected) return
+    const step = steps[event.key]
     const at = data.rows.findIndex((row) => row.id === data.chosen)
-    const next = data.rows[at + steps[event.key]]
+    const from = at < 0 && step < 0 ? data.rows.length : at // the open one is on another page
+    const next = data.rows[from + step]
     event.preventDefault()
     if (next) open(next.id)
-    else document.querySelector(`.st-key-${steps[event.key] < 0 ? "previous" : "next"} button:enabled`)?.click()
+    else if (!turned && data.turns.includes(step)) {
+      turned = true
+      list.opening = TURNED
+      setTriggerValue("turn", step)
+    }
   }
+  document.removeEventListener("keydown", list.turn) // that of the rows drawn before
+  list.turn = turn
   document.addEventListener("keydown", turn)
   return () => document.removeEventListener("keydown", turn)
 }

@@ -142,36 +142,65 @@ def sample_rows(
     page: pd.DataFrame,
     *,
     key: str,
-    first_rank: int,
+    numbers: Sequence[str],
     chosen: str | None,
     extent: tuple[float, float],
     marks: dict[str, str],
     on_choose: Callable[[str], None],
+    on_turn: Callable[[int], None] | None = None,
+    turns: Sequence[int] = (),
 ) -> None:
     """One page of samples (columns of ``ScoreStore.page``); a click or Enter opens a row.
+
+    With ``on_turn`` j and k open the next row and the one before, wherever the focus is: one list
+    of a page at most may have it.
 
     Args:
         page: the rows.
         key: of the component.
-        first_rank: number of the first row.
+        numbers: what to number the rows by: their ranks, or the numbers of their pairs.
         chosen: id of the row shown as open.
         extent: lowest and highest score, the ends of the little bars.
         marks: what has been marked by eye, by id.
         on_choose: called with the id, before the next script run.
+        on_turn: called with 1 or -1 where j or k leaves the page for the next or the one before.
+        turns: which of the two there are.
     """
-    low, high = extent
-    span = high - low if high > low else 1.0
 
     def picked() -> None:
         sample_id = st.session_state[key].get("chosen")
         if sample_id:
             on_choose(str(sample_id))
 
+    def turned() -> None:
+        step = st.session_state[key].get("turn")
+        if step and on_turn:
+            on_turn(int(step))
+
+    _ROWS(
+        key=key,
+        data={
+            "rows": _listed(page, numbers, extent, marks),
+            "chosen": chosen,
+            "hue": theme().categorical[0],
+            "turns": list(turns) if on_turn else None,
+        },
+        on_chosen_change=picked,
+        on_turn_change=turned,
+    )
+
+
+def _listed(
+    page: pd.DataFrame, numbers: Sequence[str], extent: tuple[float, float], marks: dict[str, str]
+) -> list[dict[str, Any]]:
+    """The rows of :func:`sample_rows` as its component takes them."""
+    low, high = extent
+    span = high - low if high > low else 1.0
     scores = in_column(page["score"])
-    rows = [
+    return [
         {
             "id": row.id,
-            "rank": f"{first_rank + i:,}",
+            "rank": numbers[i],
             "text": " ".join(str(row.text).split()) or row.id,
             "meta": " · ".join(
                 part for part in (row.source, f"{row.n_tokens:,} tokens", marks.get(row.id)) if part
@@ -181,8 +210,3 @@ def sample_rows(
         }
         for i, row in enumerate(page.itertuples(index=False))
     ]
-    _ROWS(
-        key=key,
-        data={"rows": rows, "chosen": chosen, "hue": theme().categorical[0]},
-        on_chosen_change=picked,
-    )

@@ -1,0 +1,31 @@
+"""Settings of ``ablate``, apart from the heads and from what needs torch."""
+
+from __future__ import annotations
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from circuitseer_core.data import fields
+from circuitseer_core.data.specs import DATA_SPEC
+from circuitseer_core.runs import amounts
+from circuitseer_core.runs.machine import ALLOW_PICKLE, DEVICE
+
+
+class AblateSettings(BaseModel):
+    """On what ``ablate`` measures. Names follow the command line."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    data: list[str] = Field(min_length=1, description=DATA_SPEC)
+    limit: int = Field(200, ge=1, description="At most so many samples, by hash.")
+    max_length: int | None = Field(
+        None, ge=2, description="Longest sample in tokens; longer ones are left out before --limit."
+    )
+    device: str = Field("auto", description=DEVICE)
+    allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
+    prompt_field: fields.PromptField = None
+    response_field: fields.ResponseField = None
+    response_items: fields.ResponseItems = fields.FIRST
+    source_field: fields.SourceField = None
+    id_field: fields.IdField = None
+
+    _wholes = field_validator("limit", "max_length", mode="before")(amounts.whole)
