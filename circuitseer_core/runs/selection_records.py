@@ -294,16 +294,18 @@ class Rival(Record):
 
 
 class Distinctness(Record):
-    """Whether a draw can be told from length-matched random rows and from random heads' draws."""
+    """Whether a draw can be told from length-matched random rows and from random heads' draws, of
+    which there are none for the reason ``heads_unknown``."""
 
     seeds: int
     rows: int
     length: Rival
     heads: Rival | None = None
+    heads_unknown: str | None = None
 
 
 class SelectionRecord(Record):
-    """selection.json."""
+    """selection.json. ``distinct_unknown``: why rivals could not be drawn, where they could not."""
 
     format: int
     name: str
@@ -322,6 +324,7 @@ class SelectionRecord(Record):
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None
     distinct: Distinctness | None = None
+    distinct_unknown: str | None = None
     command: str | None = None
     python: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)

@@ -105,12 +105,12 @@ def select_run(
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
-        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
         python=settings.python(run.path),
         versions=versions(),
-        seconds=round(time.monotonic() - started, 3),
     )
+    summary.distinct, summary.distinct_unknown = measured(run, settings, drawing)
+    summary.seconds = round(time.monotonic() - started, 3)
     tables = {"ids.parquet": frame, "lists.parquet": lists}
     if summary.removals is not None:
         tables[REMOVED_FILE] = removed
