@@ -41,7 +41,12 @@ from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.added_columns import drop_partial
-from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
+from circuitseer_core.scoring.control_heads import (
+    FURTHER_LIMIT,
+    control_heads,
+    control_share,
+    require_enough,
+)
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.growth import grown, in_order
 from circuitseer_core.scoring.head_features import feature_share
@@ -224,6 +229,7 @@ def _new_record(
     record.shard_rows = settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"])
     record.control_heads = draws
     if any(draws):
+        require_enough(total, settings.controls)
         record.control_share = control_share(total, settings.controls)
         record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
     record.template = facts.template if settings.baselines else None

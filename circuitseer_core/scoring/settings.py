@@ -93,14 +93,17 @@ class ScoreSettings(BaseModel):
     response_items: fields.ResponseItems = fields.FIRST
     source_field: fields.SourceField = None
     id_field: fields.IdField = None
-    controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
-    """Most samples that carry the random-head controls."""
+    controls: int = Field(
+        LIMIT, ge=0, description="Most rows with scores of random heads, by hash; 0 for none."
+    )
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
 
     _heads = field_validator("heads", mode="before")(heads_rule)
-    _wholes = field_validator("head_feature_rows", "max_length", mode="before")(amounts.whole)
+    _wholes = field_validator("head_feature_rows", "max_length", "controls", mode="before")(
+        amounts.whole
+    )
 
     @field_validator("heads")
     @classmethod
@@ -133,7 +136,7 @@ _IDENTITY = {
     "head_influence": "--head-influence",
     "head_influence_controls": "--head-influence-controls",
     "seed": "--seed",
-    "control_limit": "the number of controls",
+    "control_limit": "--controls",
     "feature_heads": "--head-features or --calibration",
     "feature_limit": "--head-feature-rows",
 }

@@ -224,7 +224,8 @@ class _Work:
                 why = f"no row of {label} has a response within {self.max_length} tokens"
                 record.skipped = record.skipped | {trial.kind: why}
         self.study.write(record)
-        if why := record.skipped.get(self.study.settings.reference):
+        if (reference := self.study.settings.reference) in record.skipped:
+            why = record.skipped[reference]
             raise UserError(f"{why}, and the other arms are compared with it: raise max_length")
         return record
 
