@@ -11,12 +11,13 @@ from typing import Any
 
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.arms.record import ArmsOptions
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.held_out import probe_prompts
-from circuitseer_core.experiments.training_table import RELEVANT, by_seed, effects_table
+from circuitseer_core.experiments.training_table import by_seed, effects_table
 from circuitseer_core.experiments.training_words import outcome, plots, verdict
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
@@ -49,7 +50,7 @@ class Options(ExperimentOptions, StudySettings):
         "another than the study was made with",
     )
     see: float = Field(
-        RELEVANT,
+        limits.TRAINED,
         gt=0,
         description="the difference that would matter, in nats: how many seeds would show it, and "
         "whether silence counts as no evidence",

@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
 from circuitseer_core.training.effects import difference, seeds_to_see, seen, seen_at_best
 from circuitseer_core.training.settings import UNTRAINED
 
-RELEVANT = 0.01
-"""Nats of held-out loss, or share of right answers, below which a difference is too small to
-matter, where nothing else is asked: half a percent of a loss of two nats, a convention."""
-
 
 def effects_table(
-    tables: dict[str, list[pd.DataFrame]], reference: str, see: float = RELEVANT
+    tables: dict[str, list[pd.DataFrame]], reference: str, see: float = limits.TRAINED
 ) -> pd.DataFrame:
     """A row per arm, measure and source: mean, and the difference from the reference arm.
 
