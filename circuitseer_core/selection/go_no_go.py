@@ -122,7 +122,7 @@ def _rival(rival: Rival | None, name: str, unknown: str = "") -> str:
         less = "differs by less than a point" if rival.low > 0 else "is not distinguishable"
         return f"{less} from {name} ({interval})"
     if rival.low > 0:
-        return f"differs from {name}, by a point or less ({interval})"
+        return f"differs from {name}, but whether by a point is open ({interval})"
     return f"may or may not be distinguishable from {name} ({interval})"
 
 

@@ -76,7 +76,10 @@ def test_go_needs_all_three(
     [
         (FAR, "this draw is distinguishable from a length-matched random one (a second"),
         (WIDE, "this draw may or may not be distinguishable from a length-matched random one ("),
-        (SMALL, "this draw differs from a length-matched random one, by a point or less ("),
+        (
+            SMALL,
+            "this draw differs from a length-matched random one, but whether by a point is open (",
+        ),
         (NEAR, "this draw differs by less than a point from a length-matched random one ("),
         (
             NEAR.model_copy(update={"low": -0.001}),
