@@ -28,7 +28,8 @@ from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
-from ui.words import short_model
+from ui.widgets.settings_field import proposed
+from ui.words import free_name, short_model
 
 # Shown as they are: a bound widget's link carries the label, not the value behind it.
 EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
@@ -150,7 +151,10 @@ def _score_steps(
     if not ready:
         return None
     score = commands.checked(ScoreSettings, data=data, **scoring, **places, **fields)
-    select = SelectionSettings.of(**drawing, scores=score.name)
+    name = proposed(SelectionSettings, "name")
+    if (free := free_name(name, [] if run is None else run.selections())) != name:
+        st.caption(f"A selection is kept as “{name}” already: this one is kept as “{free}”.")
+    select = SelectionSettings.of(**drawing, scores=score.name, name=free)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
 
