@@ -154,7 +154,8 @@ def run_selection(
 ) -> SelectionRecord:
     """Stage 3 with these settings; returns selection.json.
 
-    Raises UserError where the name belongs to a draw with other settings, unless ``replace``.
+    Raises UserError where the name belongs to a draw with other settings or of other rows, unless
+    ``replace``.
     """
     from circuitseer_core.selection.select_run import refuse_other, select_run
 
@@ -162,7 +163,7 @@ def run_selection(
     if not replace:
         refuse_other(folder, settings)
     with working(folder, "select", command):
-        return select_run(folder, settings)
+        return select_run(folder, settings, replace=replace)
 
 
 def decision(run: str | Path, selection: SelectionRecord) -> str:
