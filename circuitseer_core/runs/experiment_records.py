@@ -147,7 +147,7 @@ class ExperimentRecord(Record):
     ``experiment``: whose result it is (None in results of before they had names of their own).
     ``numbers`` and ``options`` are each experiment's own. ``seconds``: what it took, from which the
     next time is estimated. ``outcome`` is None, and ``plots`` empty, in results of before they were
-    kept.
+    kept. ``table_sha256``: of the table that this record speaks of (None in results of before).
     """
 
     name: str
@@ -160,6 +160,7 @@ class ExperimentRecord(Record):
     seconds: float | None = None
     outcome: Outcome | None = None
     plots: list[Plot] = Field(default_factory=list)
+    table_sha256: str | None = None
 
     @property
     def of(self) -> str:
