@@ -114,7 +114,7 @@ def run_calibration(
     folder = Run.open(run)
     with working(folder, "calibrate", command):
         if settings.apply is None:
-            return calibrate(folder, settings, command=command, show=show)
+            return calibrate(folder, settings, show=show)
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
 

@@ -121,6 +121,20 @@ class DetectOptions(Record):
     epsilon: float = 0.0
 
 
+class HeadsSource(Record):
+    """A head map from elsewhere that heads were taken from.
+
+    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on, with
+    ``n_probe`` samples (None in scorings of before).
+    """
+
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str
+    weights_hash: str | None = None
+    n_probe: int | None = None
+
+
 class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
@@ -130,12 +144,16 @@ class DetectRecord(Record):
     which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
     clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
     repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
-    ``estimate_s``: what the work was thought to take, after a short measurement.
+    ``estimate_s``: what the work was thought to take, after a short measurement. ``heads_from``: a
+    map that was pulled in place of a detection. ``versions``: of what measured, several of a
+    package with commas between them; empty in runs of before.
     """
 
     settings: DetectOptions | None = None
     command: str | None = None
     python: str | None = None
+    heads_from: HeadsSource | None = None
+    versions: dict[str, str] = {}
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -189,18 +207,6 @@ class AppliedCalibration(Record):
     sha256: str
 
 
-class HeadsSource(Record):
-    """A head map that a scoring took its heads from, in place of its run's own.
-
-    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on.
-    """
-
-    repo: str | None = None
-    revision: str | None = None
-    sha256: str
-    weights_hash: str | None = None
-
-
 class ImportFile(Record):
     """A file of outside scores, with its SHA-256 where it is one file."""
 
@@ -243,7 +249,7 @@ class ScoringRecord(Record):
     which a shard is closed, and how many of one text count (set where a shard is to take a given
     time); ``estimate_s``: what the work was thought to take, after a short measurement.
     ``grown_at``: rows of the data at which it was whole before files were added, and ``grown_from``
-    the hash of the data that it began with.
+    the hash of the data that it began with. ``versions``: as of a detection.
     """
 
     heads: list[Head] = []
@@ -289,6 +295,7 @@ class ScoringRecord(Record):
     state: str = "done"
     command: str | None = None
     python: str | None = None
+    versions: dict[str, str] = {}
 
 
 class ProgressRecord(Record):

@@ -27,7 +27,7 @@ from circuitseer_core.runs.machine import (
     DtypeName,
     refuse_unclear_devices,
 )
-from circuitseer_core.runs.records import DataRecord, HeadsSource, ModelRecord, ScoringRecord
+from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 from circuitseer_core.scoring.growth import changed_files
 
@@ -144,17 +144,6 @@ _IDENTITY = {
 _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the rows of a shard"}
 
 
-def source_of(folder: str) -> HeadsSource:
-    """Where the heads of a pulled map come from."""
-    record = read_head_map(folder).record
-    return HeadsSource(
-        repo=record.repo,
-        revision=record.revision,
-        sha256=record.sha256,
-        weights_hash=record.model.weights_hash,
-    )
-
-
 def identity(
     settings: ScoreSettings,
     heads: Sequence[Head],
@@ -181,7 +170,7 @@ def identity(
         control_limit=settings.controls,
     )
     if settings.heads_from is not None:
-        record.heads_from = source_of(settings.heads_from)
+        record.heads_from = read_head_map(settings.heads_from).record.source()
     if feature_heads:
         record.feature_heads = list(feature_heads)
         record.feature_limit = 0 if settings.calibration else settings.head_feature_rows

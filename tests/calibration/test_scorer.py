@@ -99,7 +99,10 @@ def test_select_export_and_verify(run: Run, tmp_path: Path) -> None:
     kept = manifest.calibration
     assert kept is not None and kept.fits == run.calibration().fits
     assert kept.target.sha256 and kept.settings.folds == 4
-    assert "fitted to `level`" in done.card.read_text()
+    card = done.card.read_text()
+    assert "fitted to `level`" in card and "`calibrated`, from readings of single heads of" in card
+    assert "chosen by readings of a language model's attention heads, fitted to a measure" in card
+    assert "reasoning heads" not in card and "chosen by ablation" not in card
 
 
 def test_another_score_needs_no_calibration_in_its_manifest(run: Run, tmp_path: Path) -> None:

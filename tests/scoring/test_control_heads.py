@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.scoring.control_heads import (
@@ -21,7 +21,6 @@ from circuitseer_core.scoring.control_heads import (
     draws_carried,
     require_enough,
 )
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from tests.support.detected_run import questions, write_rows
 from tests.support.scorings import CONTROLS, go, settings, whole
 
