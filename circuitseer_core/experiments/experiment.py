@@ -32,7 +32,12 @@ from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import file_hash, short_hash
 from circuitseer_core.json_io import jsonable
 from circuitseer_core.runs import amounts
-from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, Plot
+from circuitseer_core.runs.experiment_records import (
+    EXPERIMENT_FORMAT,
+    ExperimentRecord,
+    Outcome,
+    Plot,
+)
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import short_name
 from circuitseer_core.runs.progress import Progress
@@ -162,6 +167,7 @@ class ExperimentResult:
         table = folder / f"{self.name}.parquet"
         write_parquet(table, self.table)
         entry = ExperimentRecord(
+            format=EXPERIMENT_FORMAT,
             name=self.name,
             experiment=self.experiment,
             title=self.title,

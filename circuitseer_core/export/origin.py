@@ -144,7 +144,7 @@ def _joined(scorer: str, done: ImportedScores) -> str:
         for entry in done.files
     )
     ranks = ", as ranks between 0 and 1" if done.ranks else ""
-    said = f"made elsewhere: column {code(done.columns[scorer])} of {files or 'a file'}{ranks}"
+    origin = f"made elsewhere: column {code(done.columns[scorer])} of {files or 'a file'}{ranks}"
     joined = (
         f"{done.by_id + done.by_prompt:,} of its {count(done.rows, 'row')} joined "
         f"({done.by_id:,} by id, {done.by_prompt:,} by prompt)"
@@ -153,4 +153,4 @@ def _joined(scorer: str, done: ImportedScores) -> str:
     scored = "" if have is None else f", {count(have, 'sample')} scored"
     differ = done.conflicting.get(scorer, 0)
     unsure = f", {differ:,} left without for what it says twice" if differ else ""
-    return f"{said}; {joined}{scored}{unsure}"
+    return f"{origin}; {joined}{scored}{unsure}"

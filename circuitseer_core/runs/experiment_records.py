@@ -14,6 +14,7 @@ from pydantic import Field, JsonValue
 from circuitseer_core.runs.records import Record
 from circuitseer_core.wording import p_value, percent, signed
 
+EXPERIMENT_FORMAT = 1
 State = Literal["found", "no evidence", "inconclusive"]
 HOLM = "Holm"
 PlotKind = Literal["intervals", "lines", "bars", "points", "matrix"]
@@ -150,6 +151,8 @@ class ExperimentRecord(Record):
     kept. ``table_sha256``: of the table that this record speaks of (None in results of before).
     """
 
+    latest_format = EXPERIMENT_FORMAT
+    format: int | None = None
     name: str
     experiment: str | None = None
     title: str

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from circuitseer_core.checksums import is_whole
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
@@ -51,6 +51,9 @@ _RECORDS: tuple[tuple[str, type[Record], str], ...] = (
     ("experiments/*.json", ExperimentRecord, "validate --run {run} computes {stem} again"),
 )  # fmt: skip
 """Pattern of files, what they hold, and what to do about one that cannot be read."""
+
+
+_LATER = "a later version of CircuitSeer wrote it: update this one, and leave the file as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,9 @@ def _records(run_path: Path) -> Iterator[Damage]:
             advice = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)
             try:
                 record = kind.read(path)
+            except LaterFormatError:
+                yield Damage(path.relative_to(run_path).as_posix(), _LATER)
+                continue
             except UserError:
                 yield Damage(path.relative_to(run_path).as_posix(), advice)
                 continue

@@ -307,6 +307,7 @@ class Distinctness(Record):
 class SelectionRecord(Record):
     """selection.json. ``distinct_unknown``: why rivals could not be drawn, where they could not."""
 
+    latest_format = SELECTION_FORMAT
     format: int
     name: str
     created: str = ""

@@ -27,7 +27,7 @@ from circuitseer_core.runs.machine import (
     DtypeName,
     refuse_unclear_devices,
 )
-from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
+from circuitseer_core.runs.records import SCORING_FORMAT, DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 from circuitseer_core.scoring.growth import changed_files
 
@@ -156,6 +156,7 @@ def identity(
     ``feature_heads``: heads of which single readings are kept.
     """
     record = ScoringRecord(
+        format=SCORING_FORMAT,
         heads=list(heads),
         heads_rule=settings.heads,
         rank_by=settings.rank_by,

@@ -21,7 +21,7 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
@@ -57,11 +57,7 @@ if TYPE_CHECKING:
 
 
 def select_run(
-    run: Run,
-    settings: SelectionSettings,
-    progress: Progress | None = None,
-    *,
-    replace: bool = True,
+    run: Run, settings: SelectionSettings, progress: Progress | None = None, *, replace: bool = True
 ) -> SelectionRecord:
     """Draw, diagnose and write one selection; returns its ``selection.json``.
 
@@ -114,8 +110,7 @@ def select_run(
     summary.distinct, summary.distinct_unknown = measured(run, settings, drawing)
     summary.seconds = round(time.monotonic() - started, 3)
     tables = {"ids.parquet": frame, "lists.parquet": lists}
-    if summary.removals is not None:
-        tables[REMOVED_FILE] = removed
+    tables |= {REMOVED_FILE: removed} if summary.removals is not None else {}
     _write(run, settings, tables, summary)
     return summary
 
@@ -143,9 +138,22 @@ _HOW_TO_KEEP = (
 )
 
 
+def _kept(run: Run, name: str) -> SelectionRecord | None:
+    """The selection of this name; None without one, or where it is broken and may be replaced.
+
+    Raises LaterFormatError for one that a later version drew.
+    """
+    try:
+        return run.selection(name) if name in run.selections() else None
+    except LaterFormatError:
+        raise
+    except UserError:
+        return None
+
+
 def refuse_other(run: Run, settings: SelectionSettings) -> None:
     """Raise UserError where the name belongs to a draw with other settings, naming them."""
-    kept = run.selection_records().get(settings.name)
+    kept = _kept(run, settings.name)
     if kept is None:
         return
     then, now = (
@@ -166,7 +174,7 @@ def refuse_other(run: Run, settings: SelectionSettings) -> None:
 
 def _refuse_other_rows(run: Run, drawn: SelectionRecord) -> None:
     """Raise UserError where the name belongs to other rows than were drawn now, saying why."""
-    kept = run.selection_records().get(drawn.name)
+    kept = _kept(run, drawn.name)
     if kept is None or kept.ids_hash in (None, drawn.ids_hash):
         return
     then, now_ = kept.to_json(), drawn.to_json()
