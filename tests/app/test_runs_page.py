@@ -20,7 +20,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import JobRecord
+from circuitseer_core.runs.job_records import JobRecord
 from circuitseer_core.runs.stage import holding
 from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
