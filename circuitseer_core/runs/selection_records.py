@@ -277,10 +277,9 @@ class Diagnostics(Record):
 class Rival(Record):
     """A draw against draws of another kind, over simulated seeds.
 
-    ``own``: share of the draw that a second draw from the same scores takes; ``other``: that the
-    rival's takes; ``gap``, with its 95 % interval ``low`` to ``high``: the difference; ``draws`` of
-    random heads; ``lift``: mean score over the rival's, less 1; ``sources_moved``: total variation
-    distance of the sources' shares.
+    ``own``: share of the draw that a second draw from the same scores has, ``other``: the rival's;
+    ``gap``, with its 95 % interval ``low`` to ``high``: the difference; ``draws`` of random heads;
+    ``lift``: mean score over the rival's, less 1; ``sources_moved``: total variation distance.
     """
 
     own: float
