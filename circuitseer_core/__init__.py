@@ -23,6 +23,7 @@ The verbs, in the order of a study::
     cs.survey("train.parquet")                                  # what would be read of it
     cs.arms(run, "arms", share=0.1)                             # the subsets a draw has to beat
     cs.report(run, "mine.html")                                 # all of it in one page
+    cs.adopt("from/elsewhere")                                  # to write into another's run
     cs.push_heads(run, "me/heads"); cs.pull_heads("me/heads")   # a head map on the Hub
 
 A failure that a person can mend is a ``UserError`` of one line. The verbs load what they need when
@@ -37,6 +38,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from circuitseer_core.api import (
         ablate,
+        adopt,
         arms,
         calibrate,
         cluster,
@@ -62,7 +64,7 @@ __version__ = "0.1.0"
 __all__ = [  # noqa: RUF022 (the verbs first, in the order of a study)
     "detect", "score", "select", "save_selection", "export", "verify",
     "validate", "calibrate", "report", "inspect", "ablate", "import_scores", "cluster",
-    "arms", "survey",
+    "arms", "survey", "adopt",
     "push_heads", "pull_heads", "load_run", "Run", "UserError",
 ]  # fmt: skip
 

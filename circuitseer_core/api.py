@@ -24,7 +24,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.notebook.run import NotebookRun
-from circuitseer_core.runs.any_run import AnyRun, place
+from circuitseer_core.runs.any_run import AnyRun, adopt, place
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import checked
@@ -55,9 +55,9 @@ if TYPE_CHECKING:
     from circuitseer_core.runs.integrity import RunCheck
 
 __all__ = [
-    "ablate", "arms", "calibrate", "cluster", "detect", "export", "import_scores", "inspect",
-    "load_run", "pull_heads", "push_heads", "report", "save_selection", "score", "select", "survey",
-    "validate", "verify",
+    "ablate", "adopt", "arms", "calibrate", "cluster", "detect", "export", "import_scores",
+    "inspect", "load_run", "pull_heads", "push_heads", "report", "save_selection", "score",
+    "select", "survey", "validate", "verify",
 ]  # fmt: skip
 
 

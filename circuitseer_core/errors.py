@@ -31,6 +31,10 @@ def printable(line: str) -> str:
     return UNPRINTABLE.sub(" ", line)
 
 
+class LaterFormatError(UserError):
+    """A file that a later version wrote, and that this one could only read wrongly."""
+
+
 class Cancelled(Exception):
     """The user asked the run to stop; what is finished stays valid and a re-run goes on from it."""
 

@@ -177,6 +177,31 @@ def replace_folder(new: Path, target: Path) -> None:
     shutil.rmtree(new, ignore_errors=True)  # by now it is the old one
 
 
+@contextmanager
+def folder_anew(target: Path, aside: Path) -> Iterator[Path]:
+    """Yield ``aside``, a copy of the folder ``target`` that takes its place if the block succeeds.
+
+    A reader sees all of the old files or all of the new ones, and so does whoever comes after a
+    kill. Files of the copy are links to the old ones where the file system has links: they may be
+    replaced or removed, not written into.
+    """
+    shutil.rmtree(aside, ignore_errors=True)
+    try:
+        shutil.copytree(target, aside, copy_function=_linked)
+        yield aside
+        replace_folder(aside, target)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _linked(file: str, place: str) -> str:
+    try:
+        os.link(file, place)
+    except OSError:
+        shutil.copy2(file, place)
+    return place
+
+
 def _exchange(one: Path, other: Path) -> bool:
     """Exchange two names in one step; False where this system or file system cannot."""
     names = os.fsencode(one), os.fsencode(other)

@@ -41,7 +41,7 @@ def missing_extra(extra: str, what: str, *modules: str) -> str | None:
     """None where all of ``modules`` are installed, else one line naming the extra to install.
 
     Args:
-        extra: app, hub, demo or ray, as in pyproject.toml.
+        extra: its name in pyproject.toml.
         what: what needs it, as the line's subject: ``the report``.
         modules: top-level modules that the extra brings.
     """

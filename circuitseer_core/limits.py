@@ -6,6 +6,8 @@ in two ways.
 
 from __future__ import annotations
 
+from typing import Literal
+
 LENGTH = 0.5
 """|Spearman| of a score with the token count above which length drives the score."""
 
@@ -135,6 +137,11 @@ def stable(overlap: float) -> bool:
     return overlap >= STABLE
 
 
-def distinct(gap: float, low: float) -> bool:
-    """Whether a draw is told from a rival's: a gap that counts, beyond its interval (``low``)."""
-    return gap >= DISTINCT and low > 0
+def told_apart(gap: float, low: float, high: float) -> Literal["yes", "no", "open"]:
+    """Whether a draw is told from a rival's, by its gap with the interval from ``low`` to ``high``.
+
+    ``yes``: a gap that counts, above 0; ``no``: the whole interval lies below one that counts.
+    """
+    if high < DISTINCT:
+        return "no"
+    return "yes" if gap >= DISTINCT and low > 0 else "open"

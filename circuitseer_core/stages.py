@@ -116,7 +116,7 @@ def run_calibration(
     folder = Run.open(run)
     with working(folder, "calibrate", command):
         if settings.apply is None:
-            return calibrate(folder, settings, command=command, show=show)
+            return calibrate(folder, settings, show=show)
         announce(folder, "calibrate", "Applying the calibration")
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
@@ -164,7 +164,8 @@ def run_selection(
 ) -> SelectionRecord:
     """Stage 3 with these settings; returns selection.json.
 
-    Raises UserError where the name belongs to a draw with other settings, unless ``replace``.
+    Raises UserError where the name belongs to a draw with other settings or of other rows, unless
+    ``replace``.
     """
     from circuitseer_core.selection.select_run import SELECT_STEPS, refuse_other, select_run
 
@@ -177,7 +178,7 @@ def run_selection(
             folder, "select", SELECT_STEPS, unit="steps", show=False, phase="Reading the scores"
         ) as progress,
     ):
-        return select_run(folder, settings, progress)
+        return select_run(folder, settings, progress, replace=replace)
 
 
 def decision(run: str | Path, selection: SelectionRecord) -> str:

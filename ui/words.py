@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -50,6 +51,12 @@ def ago(moment: str | None) -> str:
         if count < most:
             return f"{count} {unit}{'s' if unit == 'day' and count != 1 else ''} ago"
     return f"on {then:%d %b %Y}"
+
+
+def free_name(name: str, taken: Sequence[str]) -> str:
+    """``name``, or where something is kept under it the first of name-2, name-3 … that is free."""
+    names = itertools.chain([name], (f"{name}-{n}" for n in itertools.count(2)))
+    return next(free for free in names if free not in taken)
 
 
 def short_model(name: str) -> str:

@@ -140,7 +140,8 @@ def columns_of_all(run: Run, settings: ArmsSettings, pool: Pool) -> tuple[list[s
     if len(lacking) == len(names):
         most = max(have.values())
         notes.append(
-            f"no arm random-heads: random heads scored {most:,} of the pool's {len(pool):,} rows"
+            f"no arm random-heads: random heads scored {most:,} of the pool's {len(pool):,} rows "
+            "(score --controls N has them score more)"
         )
     return [name for name in columns if name not in lacking], notes
 

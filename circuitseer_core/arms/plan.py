@@ -86,12 +86,14 @@ def plan_arms(
         raise UserError(
             f"scoring {settings.scores!r} has no columns for the arms {', '.join(missing)} "
             "(ifd and perplexity: score with --baselines; calibrated: calibrate with --apply; "
-            "other-scoring: --other-scores; random-heads: random heads' scores of all rows, which "
-            "pools of up to 20,000 have)"
+            "other-scoring: --other-scores; random-heads: random heads' scores of nearly all "
+            "rows, which pools of up to 20,000 have, and others with score --controls N)"
         )
     wanted = list(settings.arms or have)
     if "length-matched" in wanted and "soft" not in wanted:
         wanted.insert(0, "soft")
+    if "soft" in wanted and "uniform" not in wanted:  # the floor of every overlap with soft
+        wanted.append("uniform")
     plan = []
     for kind in (name for name in ARMS if name in wanted):
         seeds = range(settings.seed, settings.seed + settings.seeds)

@@ -43,6 +43,7 @@ from circuitseer_core.runs.calibration_records import (
     LinearFit,
     TargetRecord,
 )
+from circuitseer_core.runs.commands import as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.settings_file import write_settings
@@ -50,9 +51,7 @@ from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.review import load as load_review
 
 
-def calibrate(
-    run: Run, settings: CalibrateSettings, *, command: str | None = None, show: bool = True
-) -> CalibrationRecord:
+def calibrate(run: Run, settings: CalibrateSettings, *, show: bool = True) -> CalibrationRecord:
     """Fit, judge and write one calibration; one of the same name is replaced.
 
     Raises:
@@ -67,7 +66,8 @@ def calibrate(
     fitted = _fit_verdicts if settings.target == VERDICTS else _fit_numbers
     with Progress(run, "calibrate", 1, unit="fits", show=show, phase="Fitting") as progress:
         record, predictions = fitted(run, rows, settings, progress)
-    record.name, record.created, record.command = settings.name, now(), command
+    record.name, record.created = settings.name, now()
+    record.command = as_typed(step("calibrate", run.path, settings))
     record.versions = versions()
     record.seconds = round(time.monotonic() - began, 2)
     _write(run, record, predictions)

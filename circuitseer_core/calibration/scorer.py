@@ -27,7 +27,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord, LinearF
 from circuitseer_core.runs.columns import CALIBRATED, head_column
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import AppliedCalibration, ScoringRecord
-from circuitseer_core.runs.shard_columns import add_columns
+from circuitseer_core.runs.shard_columns import put_columns
 from circuitseer_core.runs.texts import pool_prompts
 
 
@@ -53,11 +53,11 @@ def apply_calibration(
     record, scoring = run.calibration(name), readable(run, scores)
     _refuse(record, scoring, name, scores)
     values = calibrated_scores(run, scores, record)
-    parts = run.score_parts(scores)
-    _announce(run, scores, scoring, None)
-    add_columns(parts, {CALIBRATED: values}, on_rows)
-    applied = AppliedCalibration(name=name, sha256=fits_hash(record))
-    return _announce(run, scores, scoring, applied)
+    changed = scoring.model_copy(deep=True)
+    changed.calibration = AppliedCalibration(name=name, sha256=fits_hash(record))
+    changed.scorers = [*(other for other in scoring.scorers if other != CALIBRATED), CALIBRATED]
+    put_columns(run, scores, {CALIBRATED: values}, changed, on_rows)
+    return changed
 
 
 def applied_record(run: Run, scores: str) -> CalibrationRecord:
@@ -165,15 +165,3 @@ def _refuse(record: CalibrationRecord, scoring: ScoringRecord, name: str, scores
             f"scoring {scores!r} lacks head readings on some rows: score under another --name "
             f"with --calibration {name}"
         )
-
-
-def _announce(
-    run: Run, scores: str, scoring: ScoringRecord, applied: AppliedCalibration | None
-) -> ScoringRecord:
-    """settings.json with the calibration that the shards carry, or without one."""
-    changed = scoring.model_copy(deep=True)
-    others = [name for name in scoring.scorers if name != CALIBRATED]
-    changed.calibration = applied
-    changed.scorers = [*others, CALIBRATED] if applied else others
-    changed.write(run.scores_dir(scores) / "settings.json")
-    return changed

@@ -117,7 +117,8 @@ def select(
     run: opt.Run,
     settings: SelectionSettings,
     replace: Annotated[
-        bool, typer.Option("--replace", help="A draw of this name with other settings gives way.")
+        bool,
+        typer.Option("--replace", help="A draw of this name gives way to another."),
     ] = False,
     quiet: opt.Quiet = False,
     json: opt.Json = False,

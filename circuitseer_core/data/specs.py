@@ -30,7 +30,7 @@ _NAMED = re.compile(r"([^=/\\:]+)=(.+)", re.DOTALL)
 
 def open_spec(spec: str) -> list[Table]:
     """The tables of one DATA spec."""
-    name, place = _parts(spec)
+    name, place = source_and_place(spec)
     if place == "demo":
         from circuitseer_core.data.demo import DemoTable
 
@@ -61,20 +61,20 @@ _HUB = ("hf:", "hf-stream:")
 
 def is_hub(spec: str) -> bool:
     """Whether a DATA spec is of the Hub."""
-    return _parts(spec)[1].startswith(_HUB)
+    return source_and_place(spec)[1].startswith(_HUB)
 
 
 def is_remote(spec: str) -> bool:
     """Whether reading a DATA spec may need the network: the Hub or an address."""
-    return is_hub(spec) or is_address(_parts(spec)[1])
+    return is_hub(spec) or is_address(source_and_place(spec)[1])
 
 
 def is_data(text: str) -> bool:
     """Whether a text that may also be a name (an id) is a DATA spec: of the Hub, an address of a
     file that is read here, or of something that is there."""
-    place = _parts(text)[1]
+    place = source_and_place(text)[1]
     if is_remote(text):
-        return is_hub(text) or _is_known(place)
+        return is_hub(text) or _is_known(without_query(place))
     path = _local(place)[0]
     return os.path.exists(path) or (
         glob.has_magic(place) and _is_known(place) and bool(glob.glob(str(path), recursive=True))
@@ -83,9 +83,9 @@ def is_data(text: str) -> bool:
 
 def local_paths(spec: str) -> list[Path]:
     """What of this machine a DATA spec names: a file, a folder, the files of a pattern."""
-    if is_remote(spec):
+    place = source_and_place(spec)[1]
+    if is_remote(spec) or not place:
         return []
-    place = _parts(spec)[1]
     path = _local(place)[0]
     if os.path.exists(path) or not glob.has_magic(place):
         return [path] if os.path.exists(path) else []
@@ -94,13 +94,13 @@ def local_paths(spec: str) -> list[Path]:
 
 def file_of(spec: str) -> Path | None:
     """The file that a DATA spec is, on this machine; None for all else."""
-    path = None if is_remote(spec) else _local(_parts(spec)[1])[0]
+    path = None if is_remote(spec) else _local(source_and_place(spec)[1])[0]
     return path if path is not None and os.path.isfile(path) else None
 
 
 def short_name(spec: str) -> str:
     """A DATA spec for others to read: the Hub's name, or a file's without the folders it is in."""
-    place = _parts(spec)[1]
+    place = source_and_place(spec)[1]
     return place if is_hub(spec) else Path(without_query(place)).name
 
 
@@ -115,8 +115,8 @@ def _local(place: str) -> tuple[Path, str | None]:
     return path, None
 
 
-def _parts(spec: str) -> tuple[str | None, str]:
-    """The name of the source, where one is given, and the place."""
+def source_and_place(spec: str) -> tuple[str | None, str]:
+    """The name of the source, where a DATA spec gives one, and the place."""
     named = None if os.path.exists(user_path(spec)) or is_address(spec) else _NAMED.fullmatch(spec)
     return (named[1].strip(), named[2]) if named else (None, spec)
 

@@ -60,6 +60,7 @@ from circuitseer_core.runs.machine import device_names
 from circuitseer_core.runs.progress import Progress, announce, print_above_bars, say_redone
 from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
 from circuitseer_core.runs.settings_file import write_settings
+from circuitseer_core.runs.stage import versions_with
 
 __all__ = ["DetectSettings", "detect", "joint_loss"]
 
@@ -112,6 +113,7 @@ def detect(
     with run.editing() as record:
         record.detect = run.detection
         record.detect.settings = DetectOptions(**settings.model_dump())
+        record.detect.versions = versions_with(run.detection.versions)
     write_settings(run.path, "detect", run.path, settings)
     goes_on = run.probe_path.is_file()
     table = _prepare(run, settings, reference, corpora, show)

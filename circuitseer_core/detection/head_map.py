@@ -19,7 +19,7 @@ from pydantic import Field
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ModelRecord, Record
+from circuitseer_core.runs.records import HeadsSource, ModelRecord, Record
 from circuitseer_core.runs.shapes import HEADS, HEADS_FILE, HEADS_FURTHER, MOST_HEADS, Shape
 
 FORMAT = 1
@@ -74,6 +74,16 @@ class HeadMapRecord(Record):
     versions: dict[str, str] = Field(default_factory=dict)
     repo: str | None = None
     revision: str | None = None
+
+    def source(self) -> HeadsSource:
+        """Where heads that are taken from it come from."""
+        return HeadsSource(
+            repo=self.repo,
+            revision=self.revision,
+            sha256=self.sha256,
+            weights_hash=self.model.weights_hash,
+            n_probe=self.measured.n_probe,
+        )
 
 
 @dataclass(frozen=True)

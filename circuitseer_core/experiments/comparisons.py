@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from math import comb
 
-from circuitseer_core.runs.experiment_records import Outcome
+from circuitseer_core.runs.experiment_records import HOLM, Outcome
+
+__all__ = ["FALSE_FINDING", "HOLM", "found_only_if", "overlap_by_chance"]
 
 FALSE_FINDING = 0.05
 """Chance of one false finding in a whole family of comparisons (Holm 1979)."""
-
-HOLM = "Holm"
 
 
 def found_only_if(outcome: Outcome, significant: bool) -> Outcome:

@@ -18,8 +18,7 @@ from circuitseer_core.experiments.intervals import (
     of_spearman,
 )
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed, source_columns
-from circuitseer_core.runs.columns import control_columns
-from circuitseer_core.scoring.scorers import BASELINE_SCORERS, PLAIN_SCORERS
+from circuitseer_core.runs.columns import BASELINE_SCORERS, PLAIN_SCORERS, control_columns
 
 LEAST_ROWS = 30
 PLAIN, AT_LENGTH, AT_SURFACE = "Spearman", "at fixed length", "at fixed length and surface"

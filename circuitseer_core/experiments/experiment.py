@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import importlib
+import io
 import math
 import os
 import re
@@ -27,10 +29,15 @@ from pydantic.fields import FieldInfo
 from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
-from circuitseer_core.hashing import short_hash
+from circuitseer_core.hashing import file_hash, short_hash
 from circuitseer_core.json_io import jsonable
 from circuitseer_core.runs import amounts
-from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome, Plot
+from circuitseer_core.runs.experiment_records import (
+    EXPERIMENT_FORMAT,
+    ExperimentRecord,
+    Outcome,
+    Plot,
+)
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import short_name
 from circuitseer_core.runs.progress import announced
@@ -151,10 +158,16 @@ class ExperimentResult:
     experiment: str | None = None
 
     def save(self, run: Run, options: dict[str, Any], seconds: float | None = None) -> None:
-        """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically)."""
+        """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically).
+
+        The record names the table's hash: killed in between, the new table is none of the old
+        verdict's (``saved_table``).
+        """
         folder = run.path / FOLDER
-        write_parquet(folder / f"{self.name}.parquet", self.table)
+        table = folder / f"{self.name}.parquet"
+        write_parquet(table, self.table)
         entry = ExperimentRecord(
+            format=EXPERIMENT_FORMAT,
             name=self.name,
             experiment=self.experiment,
             title=self.title,
@@ -165,6 +178,7 @@ class ExperimentResult:
             seconds=None if seconds is None else round(seconds, 1),
             outcome=self.outcome,
             plots=list(self.plots),
+            table_sha256=file_hash(table),
         )
         entry.write(folder / f"{self.name}.json")
 
@@ -295,12 +309,16 @@ def saved_results(run: Run) -> list[ExperimentRecord]:
     return [record for record in kept if record is not None]
 
 
-def saved_table(run: Run, name: str) -> pd.DataFrame:
-    """The table kept of an experiment; empty where there is none, or one that is damaged."""
-    path = run.path / FOLDER / f"{name}.parquet"
+def saved_table(run: Run, record: ExperimentRecord) -> pd.DataFrame:
+    """The table of a result; empty where there is none, a damaged one, or that of another result
+    (one that was written since, or whose record never came)."""
+    path = run.path / FOLDER / f"{record.name}.parquet"
     if is_damaged(path):
         return pd.DataFrame()
     try:
-        return pd.read_parquet(path)
+        content = path.read_bytes()
+        if record.table_sha256 not in (None, hashlib.sha256(content).hexdigest()):
+            return pd.DataFrame()
+        return pd.read_parquet(io.BytesIO(content))
     except (OSError, ValueError):
         return pd.DataFrame()

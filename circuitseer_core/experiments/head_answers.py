@@ -19,7 +19,7 @@ from circuitseer_core.experiments.head_sets import (
     SetMeasurements,
     right_answer,
 )
-from circuitseer_core.experiments.held_out import Words, of_data
+from circuitseer_core.experiments.held_out import Words, beside_probe
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent
 
@@ -61,7 +61,7 @@ def answered(
     if not options.answers:
         return None
     if options.answer_data:
-        samples = of_data(
+        samples, _ = beside_probe(
             run,
             reference,
             options.answer_data,

@@ -23,8 +23,8 @@ from circuitseer_core.experiments.experiment import (
 from circuitseer_core.experiments.held_out import run_model
 from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.hashing import gumbels, hash64
+from circuitseer_core.runs.columns import ATTENTION_SCORERS
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.overlap import drawn, noise_floor, shared
 

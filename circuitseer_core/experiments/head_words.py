@@ -10,6 +10,7 @@ from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.experiments.comparisons import HOLM, found_only_if
 from circuitseer_core.experiments.head_answers import answer_sentence
 from circuitseer_core.experiments.head_sets import SAME
+from circuitseer_core.experiments.held_out import left_out_words
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.wording import count, percent, plain, signed
 
@@ -40,6 +41,7 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         relevant=limits.RISE,
         comparisons=numbers["comparisons"],
         correction=HOLM,
+        p=row["p_holm"],
     )
     return found_only_if(judged, row["found"])
 
@@ -83,6 +85,7 @@ def verdict(numbers: dict[str, Any]) -> str:
     if OTHER not in numbers["groups"]:
         text.append("Without other=… (text that needs no reasoning) specificity is unknown.")
     text.append(f"Holm's correction is for {count(numbers['comparisons'], 'comparison')}.")
+    text.append(left_out_words(numbers).strip())
     return " ".join(part for part in text if part)
 
 

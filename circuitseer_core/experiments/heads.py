@@ -42,7 +42,14 @@ from circuitseer_core.experiments.head_sets import (
     sets_of,
 )
 from circuitseer_core.experiments.head_words import OTHER, REASONING, outcome, plots, verdict
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
+from circuitseer_core.experiments.held_out import (
+    Words,
+    beside_probe,
+    held_out,
+    of_data,
+    probe_data,
+    run_model,
+)
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.reading import probe_fields
 
@@ -88,7 +95,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
 
     data = [*(chosen.data or probe_data(run)), *_other(run, chosen), *chosen.answer_data]
     reference = run_model(run, chosen.dtype, chosen.device, data=data, max_tokens=chosen.max_tokens)
-    groups = _samples(run, reference, chosen)
+    groups, left_out = _samples(run, reference, chosen)
     sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
     samples = [sample for group in groups.values() for sample in group]
     answers = answered(run, reference, groups[REASONING], silenced, chosen)
@@ -98,6 +105,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     where = np.repeat(list(groups), [len(group) for group in groups.values()])
     numbers = summary(losses, where.tolist(), sets, chosen.seed)
     numbers |= {"answers": answers, "heads": {s: len(h) for s, h in best.items()}}
+    numbers["left_out"] = left_out
     labels = pd.DataFrame(
         [(s.label, s.kind, s.share, s.keep, s.draw, len(s.ablated)) for s in sets],
         columns=["set", "heads", "share", "keep", "draw", "ablated"],
@@ -122,23 +130,30 @@ def estimated_seconds(run: Run, **options: Any) -> float:
     return forward_seconds(run, losses + answers)
 
 
-def _samples(run: Run, reference: ReferenceModel, options: Options) -> dict[str, list[Encoded]]:
-    """Reasoning samples and, where there is data for them, others."""
+def _samples(
+    run: Run, reference: ReferenceModel, options: Options
+) -> tuple[dict[str, list[Encoded]], int]:
+    """Reasoning samples and, where there is data for them, others; with how many samples of the
+    data were left out since the probe asks the same."""
     how: dict[str, Any] = {
         "limit": options.limit,
         "seed": options.seed,
         "max_tokens": options.max_tokens,
     }
-    other = _other(run, options)
+    left_out = 0
     if options.data:
-        groups = {REASONING: of_data(run, reference, options.data, **how)}
+        reasoning, left_out = beside_probe(run, reference, options.data, **how)
     else:
-        groups = {REASONING: held_out(run, reference, **how)}
-    if other:
-        contrast = set(run.probe().query("set == 'contrast'")["id"]) if not options.other else set()
-        own = None if options.other else probe_fields(run)
+        reasoning = held_out(run, reference, **how)
+    groups = {REASONING: reasoning}
+    if options.other:
+        groups[OTHER], more = beside_probe(run, reference, options.other, **how)
+        left_out += more
+    elif other := _other(run, options):
+        contrast = set(run.probe().query("set == 'contrast'")["id"])
+        own = probe_fields(run)
         groups[OTHER] = of_data(run, reference, other, without=contrast, fields=own, **how)
-    return groups
+    return groups, left_out
 
 
 def _other(run: Run, options: Options) -> Sequence[str]:

@@ -33,7 +33,14 @@ from circuitseer_core.experiments.experiment import (
     ModelDevice,
 )
 from circuitseer_core.experiments.head_sets import BEST, CLEAN, SAME, HeadSet, SetMeasurements
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
+from circuitseer_core.experiments.held_out import (
+    Words,
+    beside_probe,
+    held_out,
+    left_out_words,
+    probe_data,
+    run_model,
+)
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
@@ -85,13 +92,13 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     heads, controls = head_sets(run, chosen)
     data = chosen.data or (probe_data(run) if chosen.set == "held-out" else ())
     reference = run_model(run, "run", chosen.device, data=data, max_tokens=chosen.max_tokens)
-    samples = _samples(run, reference, chosen)
+    samples, left_out = _samples(run, reference, chosen)
     losses = _losses(run, reference, samples, [heads, *controls], chosen.further)
     controls = controls[: len(losses) - 2]
     table = loss_table(losses, [heads, *controls])
     single = run.heads().set_index(["layer", "head"])["importance"]
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
-    numbers["data"] = list(chosen.data) or SETS[chosen.set]
+    numbers |= {"data": list(chosen.data) or SETS[chosen.set], "left_out": left_out}
     title = "What do the reasoning heads do together?"
     return ExperimentResult(
         NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS
@@ -168,17 +175,18 @@ def _losses(
     return np.concatenate([losses, np.concatenate([others, unknown], axis=1)])
 
 
-def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
-    """Encoded samples: held out, of a stored set in hash order, or of other data."""
+def _samples(run: Run, reference: ReferenceModel, options: Options) -> tuple[list[Encoded], int]:
+    """Encoded samples: held out, of a stored set in hash order, or of other data; with how many of
+    that were left out since the probe asks the same."""
     from circuitseer_core.detection.probe import samples_of
     from circuitseer_core.hashing import hash64
 
     longest = options.max_tokens
     how: dict[str, Any] = {"limit": options.limit, "seed": options.seed, "max_tokens": longest}
     if options.data:
-        return of_data(run, reference, options.data, **how)
+        return beside_probe(run, reference, options.data, **how)
     if options.set == "held-out":
-        return held_out(run, reference, **how)
+        return held_out(run, reference, **how), 0
     stored = samples_of(run.probe(), options.set)
     if not stored:
         raise UserError(f"this run has no {options.set} set")
@@ -186,7 +194,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
     if not stored:
         raise UserError(f"every sample of the {options.set} set is longer than {longest} tokens")
     keys = hash64(options.seed, "joint", [sample.id for sample in stored])
-    return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]]
+    return [stored[i] for i in np.argsort(keys, kind="stable")[: options.limit]], 0
 
 
 def loss_table(losses: Floats, sets: Sequence[Sequence[Head]]) -> pd.DataFrame:
@@ -276,5 +284,5 @@ def _verdict(numbers: dict[str, Any]) -> str:
         )
     return (
         f"{text}. Singly, on the probe, the reasoning heads add up to "
-        f"{plain(numbers['sum_of_singles'])} nats."
+        f"{plain(numbers['sum_of_singles'])} nats.{left_out_words(numbers)}"
     )

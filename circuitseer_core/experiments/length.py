@@ -39,10 +39,9 @@ from circuitseer_core.experiments.references import (
     count_in_responses,
     worked_steps,
 )
-from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.columns import PLAIN_SCORERS, control_columns
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.scorers import PLAIN_SCORERS
 from circuitseer_core.wording import count, plain, signed
 
 NAME = "length"

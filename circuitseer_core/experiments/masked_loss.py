@@ -28,10 +28,14 @@ from circuitseer_core.experiments.experiment import ExperimentOptions, Experimen
 from circuitseer_core.experiments.intervals import BONFERRONI, bonferroni_level, percentile
 from circuitseer_core.experiments.rank_association import RankTable, held_fixed
 from circuitseer_core.experiments.set_effects import apart, decided
-from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.runs.columns import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    INFLUENCE,
+    control_columns,
+)
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, BASELINE_SCORERS, INFLUENCE
 from circuitseer_core.selection.budgets import rows_of
 from circuitseer_core.selection.overlap import drawn, shared
 from circuitseer_core.wording import count, percent, signed

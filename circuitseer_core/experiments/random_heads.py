@@ -170,7 +170,7 @@ def _outcome(scorers: dict[str, dict[str, Any]]) -> Outcome | None:
             f"Spearman of {scorer} among random sets less that of the reasoning heads with them",
             gap["gap"], gap["low"], gap["high"],
             relevant=limits.CONTROL_MARGIN, comparisons=len(scorers),
-            correction=HOLM if len(scorers) > 1 else None,
+            correction=HOLM if len(scorers) > 1 else None, p=gap.get("p_holm"),
         )  # fmt: skip
         judged.append(found_only_if(outcome, gap["found"]))
     for state in ("found", "inconclusive", "no evidence"):

@@ -9,30 +9,26 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-import pandas as pd
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core import limits
 from circuitseer_core.arms.record import ArmsOptions
-from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.comparisons import FALSE_FINDING, HOLM, found_only_if
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
 from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
-from circuitseer_core.runs.experiment_records import Outcome, Plot, kind_of_draw
+from circuitseer_core.experiments.held_out import probe_prompts
+from circuitseer_core.experiments.training_table import by_seed, effects_table
+from circuitseer_core.experiments.training_words import outcome, plots, verdict
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
-from circuitseer_core.training.effects import difference, seeds_to_see
+from circuitseer_core.runs.training_records import SOFT, holds_arms, kind_of_draw, run_name
 from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
-from circuitseer_core.training.settings import UNTRAINED, StudySettings
-from circuitseer_core.wording import count, duration, p_value, plain, signed
+from circuitseer_core.training.settings import StudySettings
 
 NAME = "training"
+NAMES = r"^training[A-Za-z0-9_-]*$"
 TRAINING_COST, JUDGING_COST = 12.0, 1.5
 """Scored tokens' time that a trained and a judged token take (SmolLM2 by LoRA on two cores)."""
-RELEVANT = 0.01
-"""Nats of held-out loss below which a difference is taken as too small to matter."""
 
 
 class Options(ExperimentOptions, StudySettings):
@@ -40,23 +36,33 @@ class Options(ExperimentOptions, StudySettings):
 
     name: str = Field(
         NAME,
-        pattern=r"^training[A-Za-z0-9_-]*$",
+        pattern=NAMES,
         description="name of the result, for several studies of one run (begins with training)",
     )
+    study: str | None = Field(
+        None,
+        pattern=NAMES,
+        description="the study whose models are meant, where the result has another name",
+    )
     only_results: bool = Field(
-        False, description="judge what is finished, without training any further model"
+        False,
+        description="judge what is finished, without training any further model; reference may be "
+        "another than the study was made with",
+    )
+    see: float = Field(
+        limits.TRAINED,
+        gt=0,
+        description="the difference that would matter, in nats: how many seeds would show it, and "
+        "whether silence counts as no evidence",
     )
 
-    @field_validator("reference")
-    @classmethod
-    def _is_an_arm(cls, value: str) -> str:
-        if value == "full":
-            raise ValueError("the full pool cannot be what others of one budget are compared with")
-        return value
-
-    def study(self) -> StudySettings:
+    def settings(self) -> StudySettings:
         """Those of the study."""
-        return StudySettings(**self.model_dump(exclude={"name", "only_results"}))
+        return StudySettings(**{name: getattr(self, name) for name in StudySettings.model_fields})
+
+    def plan(self, run: Run) -> StudyPlan:
+        """The models of the study that is meant."""
+        return StudyPlan(run.path / FOLDER / (self.study or self.name), self.settings(), run.model)
 
 
 def _refuse_incomplete(run: Run, options: Options) -> None:
@@ -74,35 +80,76 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     _refuse_incomplete(run, chosen)
-    settings = chosen.study()
-    study = StudyPlan(run.path / FOLDER / chosen.name, settings, run.model)
+    study = chosen.plan(run)
     if chosen.only_results:
+        if not (study.folder / STUDY_FILE).is_file():
+            raise UserError(f"{study.folder} holds no study yet: its name goes into study=NAME")
         record = StudyRecord.read(study.folder / STUDY_FILE)
+        study.require_same(record, but=["reference"])
     else:
         from circuitseer_core.training.study import Study
 
-        study = Study(study.folder, settings, run.model)
+        study = Study(study.folder, study.settings, run.model)
         with Progress(run, "training", 0, unit="steps", phase="Loading the model") as progress:
-            record = study.run(progress)
+            record = study.run(progress, probe_prompts(run))
     tables = study.results()
     if chosen.reference not in tables:
         raise UserError(f"no model was trained on {chosen.reference!r} yet")
-    table = effects_table(tables, chosen.reference)
-    numbers = {
+    table = effects_table(tables, chosen.reference, chosen.see)
+    seeds: dict[str, list[int]] = {}
+    for trial in study.finished():
+        seeds.setdefault(trial.kind, []).append(trial.seed)
+    numbers = numbers_of(run, study, record, chosen)
+    numbers["seeds"] = {kind: len(of_kind) for kind, of_kind in tables.items()}
+    numbers["by_seed"] = by_seed(tables, chosen.reference, seeds)
+    title = "Does training on the drawn subset help?"
+    return ExperimentResult(
+        chosen.name, title, verdict(table, numbers), numbers, table, outcome(table, numbers),
+        plots(table),
+    )  # fmt: skip
+
+
+def numbers_of(run: Run, study: StudyPlan, record: StudyRecord, options: Options) -> dict[str, Any]:
+    """What the verdict rests on beside the table; costs and tokens of the models judged alone."""
+    done = study.finished()
+    arms = [arm.to_json() for arm in study.arms.arms]
+    seen = []
+    for trial in done:
+        arm = study.arm(trial.kind, trial.seed)
+        rows = record.rows.get(arm.label)
+        seen.append(
+            {
+                "arm": trial.kind,
+                "seed": trial.seed,
+                "tokens": record.tokens.get(trial.label, 0),
+                "arm_tokens": rows.tokens if rows is not None else arm.tokens,
+                "rows": record.rows_seen.get(trial.label),
+                "arm_rows": rows.used if rows is not None else arm.rows,
+            }
+        )
+    of_arms = {study.arm(trial.kind, trial.seed).label for trial in done}
+    own = holds_arms(run, (arm for arm in arms if arm["kind"] == SOFT))
+    return {
         "model": study.model,
-        "reference": chosen.reference,
+        "reference": options.reference,
+        "rate_chosen_on": record.settings.reference,
+        "see": options.see,
         "steps": record.steps,
-        "tokens_a_step": settings.tokens_a_step,
+        "full_steps": record.full_steps,
+        "tokens_a_step": record.settings.tokens_a_step,
+        "max_length": record.settings.max_length,
         "learning_rate": record.learning_rate,
         "development_loss": record.development_loss,
-        "seeds": {kind: len(of_kind) for kind, of_kind in tables.items()},
-        "seconds": round(sum(record.seconds.values()), 1),
-        "arms": [arm.to_json() for arm in study.arms.arms],
+        "weights_dtype": record.weights_dtype,
+        "seconds": round(sum(record.seconds.get(trial.label, 0.0) for trial in done), 1),
+        "seen": seen,
+        "rows": {k: rows.to_json() for k, rows in record.rows.items() if k in of_arms},
+        "skipped": {k: why for k, why in record.skipped.items() if k in study.kinds},
+        "heldout_left_out": record.heldout_left_out,
+        "arms": arms,
         "draw": _draw(study.arms.settings),
+        "run": run_name(run) if own else None,
     }
-    outcome, verdict = _verdict(table, numbers, chosen)
-    title = "Does training on the drawn subset help?"
-    return ExperimentResult(chosen.name, title, verdict, numbers, table, outcome, _PLOTS)
 
 
 def _draw(arms: ArmsOptions) -> dict[str, Any] | None:
@@ -122,7 +169,7 @@ def estimated_seconds(run: Run, **options: Any) -> float | None:
     """
     chosen = Options.of(**options)
     _refuse_incomplete(run, chosen)
-    study = StudyPlan(run.path / FOLDER / chosen.name, chosen.study(), run.model)
+    study = chosen.plan(run)
     done = study.seconds_a_model()
     models = study.models_left()
     if chosen.only_results or not models:
@@ -139,151 +186,3 @@ def estimated_seconds(run: Run, **options: Any) -> float | None:
         + JUDGING_COST * answers
     )
     return forward_seconds(run, models * passes)
-
-
-_PLOTS = (
-    Plot(
-        kind="intervals",
-        caption="Held-out response loss against the reference arm, by kind of arm: "
-        "left of zero is better",
-        label="arm", x="difference", low="low", high="high",
-        where={"measure": "loss", "source": "all"},
-        x_title="difference of held-out loss (nats)", references={"no difference": 0.0},
-    ),
-    Plot(
-        kind="intervals",
-        caption="The same by source of the held-out samples",
-        label="arm", x="difference", low="low", high="high", group="source",
-        where={"measure": "loss", "whole": False},
-        x_title="difference of held-out loss (nats)", references={"no difference": 0.0},
-    ),
-)  # fmt: skip
-
-
-def effects_table(tables: dict[str, list[pd.DataFrame]], reference: str) -> pd.DataFrame:
-    """A row per arm, measure and source: mean, and the difference from the reference arm.
-
-    Args:
-        tables: held-out tables by kind, one a training seed, all over the same items.
-        reference: the kind that the others are compared with; ``untrained`` is compared too.
-
-    Columns: arm, measure (loss in nats, or accuracy), source (``all`` weighs items alike), whole,
-    seeds, items, mean, difference, low, high, p, p_holm (over the trained arms of one measure on
-    all items), seed_sd, seeds_needed (to see a difference of 0.01 nats).
-    """
-    rows = []
-    base = tables[reference]
-    sources = ["all", *sorted(base[0]["source"].unique())]
-    for kind, own in tables.items():
-        for measure, column in (("loss", "loss"), ("accuracy", "correct")):
-            for source in sources:
-                values = _values(own, column, source)
-                if not values.size:
-                    continue
-                row = {
-                    "arm": kind, "measure": measure, "source": source, "whole": source == "all",
-                    "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),
-                }  # fmt: skip
-                if kind != reference:
-                    other = _values(base, column, source)
-                    row |= _difference_row(values, other, kind)
-                rows.append(row)
-    table = pd.DataFrame(rows)
-    table["p_holm"] = np.nan
-    for measure in table["measure"].unique():
-        judged = (
-            (table["measure"] == measure)
-            & table["whole"]
-            & table["p"].notna()
-            & (table["arm"] != UNTRAINED)
-        )
-        table.loc[judged, "p_holm"] = holm(table.loc[judged, "p"].to_numpy(np.float64))
-    return table
-
-
-def _values(tables: list[pd.DataFrame], column: str, source: str) -> Floats:
-    """(seeds, items) of one source, items without a value left out."""
-    rows = [t if source == "all" else t[t["source"] == source] for t in tables]
-    stacked = np.stack([t[column].to_numpy(np.float64) for t in rows])
-    return stacked[:, np.isfinite(stacked).all(axis=0)]
-
-
-def _difference_row(values: Floats, other: Floats, kind: str) -> dict[str, Any]:
-    """The paired difference as columns of a row; seeds that both have are paired."""
-    seeds = min(len(values), len(other))
-    if kind == UNTRAINED:  # one model against every seed of the other
-        values, seeds = np.repeat(values, len(other), axis=0), len(other)
-    if values.shape[1] < 2:
-        return {}
-    gap = difference(values[:seeds] - other[:seeds])
-    return {
-        "difference": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p,
-        "seed_sd": gap.seed_sd, "seeds_needed": seeds_to_see(gap, RELEVANT),
-    }  # fmt: skip
-
-
-def _verdict(
-    table: pd.DataFrame, numbers: dict[str, Any], options: Options
-) -> tuple[Outcome | None, str]:
-    """The outcome of the soft draw against the reference, and the sentences."""
-    loss = table[(table["measure"] == "loss") & table["whole"]].set_index("arm")
-    reference = options.reference
-    seeds = int(loss.loc[reference, "seeds"])
-    items = int(loss.loc[reference, "items"])
-    after = plain(float(loss.loc[reference, "mean"]), 4)
-    first = (
-        f"{numbers['model']} trained for {count(numbers['steps'], 'step')} on each arm, "
-        f"{count(seeds, 'seed')}, judged on {count(items, 'held-out sample')}: "
-        f"{after} nats of response loss after {reference}."
-    )
-    sentences = [first]
-    if UNTRAINED in loss.index:
-        sentences.append(f"Before training: {plain(float(loss.loc[UNTRAINED, 'mean']), 4)}.")
-    if seeds == 1:
-        sentences.append(
-            "One seed: intervals and p are of these two models on new samples, and leave out what "
-            "another seed would change, so nothing is told of the arms."
-        )
-    others = loss.drop(index=[reference, UNTRAINED], errors="ignore").dropna(subset=["difference"])
-    for kind, row in others.sort_values("difference").iterrows():
-        sentences.append(
-            f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
-            f"{signed(row['high'], 4)}; Holm {p_value(row['p_holm'])})."
-        )
-    clear = others[others["p_holm"] < FALSE_FINDING]
-    if clear.empty and seeds > 1:
-        sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
-    if len(others) and seeds > 1:
-        sentences.append(_seeds_needed(others["seeds_needed"], items))
-    if numbers["seconds"]:
-        sentences.append(f"The models took {duration(numbers['seconds'])} in all.")
-    return _outcome(others, reference, seeds), " ".join(sentences)
-
-
-def _seeds_needed(needed: pd.Series, items: int) -> str:
-    """How many seeds would show the difference that matters, for the arm that needs most."""
-    if needed.isna().any():
-        return (
-            f"For some arms no number of seeds would show a difference of {RELEVANT} nats on "
-            f"{count(items, 'held-out sample')}."
-        )
-    return (
-        f"A difference of {RELEVANT} nats would be seen with {int(needed.max())} seeds "
-        "(80 % power, the same held-out samples)."
-    )
-
-
-def _outcome(others: pd.DataFrame, reference: str, seeds: int) -> Outcome | None:
-    """Whether the soft draw trains better than the reference, corrected for the arms compared."""
-    if "soft" not in others.index:
-        return None
-    soft = others.loc["soft"]
-    outcome = Outcome.judge(
-        f"held-out response loss after {reference} less that after the soft draw, in nats,",
-        -float(soft["difference"]), -float(soft["high"]), -float(soft["low"]),
-        relevant=RELEVANT, comparisons=len(others), correction=HOLM if len(others) > 1 else None,
-    )  # fmt: skip
-    outcome = found_only_if(outcome, bool(soft["p_holm"] < FALSE_FINDING))
-    if seeds == 1:
-        outcome.state = "inconclusive"
-    return outcome

@@ -11,13 +11,13 @@ from circuitseer_core.data.specs import short_name
 from circuitseer_core.export.card_parts import (
     front_matter,
     marker,
-    model_name,
     other_columns,
     reproduce,
     table,
     trainers,
 )
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.export.origin import chosen_by, scores_sentence
 from circuitseer_core.markdown import code, inline
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.selection_records import BenchmarkFile
@@ -53,19 +53,11 @@ def _title(manifest: ExportManifest) -> str:
 
 
 def _how(manifest: ExportManifest) -> str:
-    selection, scoring, model = manifest.selection, manifest.scoring, manifest.model
+    selection = manifest.selection
     counts, settings = selection.counts, SelectionSettings.of(**selection.settings.to_json())
     lines = [
-        (
-            f"{counts.selected:,} of {counts.rows:,} scored samples, chosen by the attention "
-            "of a language model's reasoning heads with CircuitSeer."
-        ),
-        (
-            f"Scores: {code(settings.scorer)} over {len(manifest.heads)} heads of "
-            f"{model_name(model)}, chosen by ablation{_probe(manifest)} "
-            f"(rule {code(scoring.heads_rule)}, ranked by {inline(scoring.rank_by)}). "
-            f"Scored text: {scoring.text}."
-        ),
+        f"{counts.selected:,} of {counts.rows:,} scored samples, {chosen_by(manifest)}.",
+        scores_sentence(manifest),
         *([] if manifest.calibration is None else [_calibrated(manifest.calibration)]),
         (
             f"Draw: without replacement, {_chances(settings, selection.temperature)}, "
@@ -110,11 +102,6 @@ def _calibrated(record: CalibrationRecord) -> str:
         "step beyond arXiv 2510.18470: ranks of a linear model of single heads' readings at fixed "
         f"length, each row by a fit that did not see it. {inline(' '.join(record.verdict[:1]))}"
     )
-
-
-def _probe(manifest: ExportManifest) -> str:
-    n = manifest.detect.n_probe if manifest.detect else None
-    return "" if n is None else f" on {n:,} probe samples"
 
 
 def _chances(settings: SelectionSettings, temperature: float) -> str:
@@ -240,11 +227,14 @@ def _strata(manifest: ExportManifest) -> str:
 def _columns(manifest: ExportManifest) -> str:
     export = manifest.export
     prefix = export.prefix
+    score = "the score the sample was drawn by"
+    if manifest.selection.temperature == float("inf"):
+        score = f"its {code(manifest.selection.settings.scorer)}, by which it was not drawn"
     lines = [
         "The original columns, untouched, and:",
         (
             f"- `{prefix}id`: the sample's id in the run\n"
-            f"- `{prefix}score`: the score the sample was drawn by\n"
+            f"- `{prefix}score`: {score}\n"
             f"- `{prefix}rank`: its place in the draw, from 1; the file is in this order\n"
             f"- `{prefix}probability`: its chance to be the first one drawn\n"
             f"- `{prefix}source`: the dataset it came from"

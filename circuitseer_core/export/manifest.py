@@ -24,7 +24,7 @@ from circuitseer_core.hashing import file_hash
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.columns import CALIBRATED
-from circuitseer_core.runs.commands import as_typed, made_by
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.records import (
     AnyRecord,
@@ -35,6 +35,7 @@ from circuitseer_core.runs.records import (
     Record,
     ScoringRecord,
 )
+from circuitseer_core.runs.reproduction import made_by
 from circuitseer_core.runs.selection_records import Diagnostics, SelectionRecord
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.go_no_go import go_no_go
@@ -90,7 +91,10 @@ class ExportDetails(Record):
 
 
 class Manifest(Record):
-    """What every manifest says of an export: its run, its data, how to make it again."""
+    """What every manifest says of an export: its run, its data, how to make it again.
+
+    ``versions``: of what exported; of what measured, those in ``detect`` and ``scoring``.
+    """
 
     format: int
     made_by: str
@@ -141,7 +145,7 @@ def make_manifest(
         selection=_without(summary, "diagnostics"),
         diagnostics=_without(summary.diagnostics, "distributions"),
         go_no_go=go_no_go(run, summary).sentence,
-        commands=_commands(run, summary.scores, summary.command, typed, details),
+        commands=[*made_by(run, selection=summary), _own(run, typed, details)],
     )
     if summary.settings.scorer == CALIBRATED:
         manifest.calibration = applied_record(run, summary.scores)
@@ -165,7 +169,7 @@ def make_pool_manifest(
         kind="pool",
         scores=scores,
         scorers=list(scorers),
-        commands=_commands(run, scores, None, typed, details),
+        commands=[*made_by(run, scores), _own(run, typed, details)],
     )
     manifest.seal = seal(manifest.to_json())
     return manifest
@@ -188,30 +192,37 @@ def _common(
         ),
         "model": scoring.model or run.record.model,
         "heads": scoring.heads,
-        "detect": DetectRecord(
-            settings=detection.settings,
-            probe_data=detection.probe_data,
-            n_probe=detection.n_probe,
-            probe_left_out=detection.probe_left_out,
-            probe_pool_seen=detection.probe_pool_seen,
-            noise_floor=detection.noise_floor,
-            noise_pairs=detection.noise_pairs,
-            noise_against=detection.noise_against,
-        ),
+        "detect": _detected(detection),
         "scoring": _without(scoring, "model", "heads", "data"),
         "data": scoring.data,
         "export": details,
         "files": list(files),
-        "versions": run.record.versions | versions(),
+        "versions": versions(),
     }
 
 
-def _commands(
-    run: Run, scores: str, drawn: str | None, typed: Sequence[str], details: ExportDetails
-) -> list[str]:
-    """The commands that made an export, the last of them its own."""
-    own = as_typed(["export", "--run", str(run.path), *typed, *_kept_formulas(details)])
-    return [*made_by(run.record, run.scoring(scores), drawn), own]
+def _detected(detection: DetectRecord) -> DetectRecord:
+    """Of a detection what a manifest says."""
+    kept = DetectRecord(
+        settings=detection.settings,
+        probe_data=detection.probe_data,
+        n_probe=detection.n_probe,
+        probe_left_out=detection.probe_left_out,
+        probe_pool_seen=detection.probe_pool_seen,
+        noise_floor=detection.noise_floor,
+        noise_pairs=detection.noise_pairs,
+        noise_against=detection.noise_against,
+    )
+    if detection.versions:
+        kept.versions = detection.versions
+    if detection.heads_from is not None:
+        kept.heads_from = detection.heads_from
+    return kept
+
+
+def _own(run: Run, typed: Sequence[str], details: ExportDetails) -> str:
+    """The export's own command."""
+    return as_typed(["export", "--run", str(run.path), *typed, *_kept_formulas(details)])
 
 
 def _kept_formulas(details: ExportDetails) -> list[str]:

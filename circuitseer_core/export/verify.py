@@ -13,7 +13,6 @@ nine digits, since another machine's logarithm may differ in the last one.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from itertools import zip_longest
 from pathlib import Path
 
 import pandas as pd
@@ -36,6 +35,12 @@ from circuitseer_core.export.manifest import (
 )
 from circuitseer_core.export.pool_rows import pool_rows
 from circuitseer_core.export.rows import exported_rows
+from circuitseer_core.export.same_run import (
+    first_other,
+    other_model,
+    other_settings,
+    settings_of,
+)
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -164,14 +169,8 @@ def _check_run(run: Run, manifest: ExportManifest, result: VerifyResult) -> None
     if stored.created != selection.created:
         result.notes.append(f"selection {selection.name!r} was drawn again since the export")
         return
-    exported = selection.settings.to_json()
-    for key, value in stored.settings.to_json().items():
-        if exported.get(key) != value:
-            label = key.replace("_", " ")
-            result.add(
-                "settings",
-                f"the {label} is {exported.get(key)} in the manifest, {value} in the run",
-            )
+    for line in other_settings(selection, stored):
+        result.add("settings", line)
 
 
 def _check_scoring(run: Run, scores: str, manifest: AnyManifest, result: VerifyResult) -> bool:
@@ -181,11 +180,8 @@ def _check_scoring(run: Run, scores: str, manifest: AnyManifest, result: VerifyR
     except UserError as error:
         result.add("run", str(error))
         return False
-    now, then = scoring.model, manifest.model
-    for key in ("id", "revision", "weights_hash", "tokenizer_hash"):
-        if getattr(now, key, None) != getattr(then, key, None):
-            was, is_ = getattr(then, key, None), getattr(now, key, None)
-            result.add("run", f"the run's model has {key} {is_}, not {was}")
+    for line in other_model(manifest.model, scoring.model):
+        result.add("run", line)
     if scoring.heads != manifest.heads:
         result.add("run", "the run was scored with other heads than the manifest names")
     _check_data(scoring, manifest, result)
@@ -206,7 +202,7 @@ def _check_pool(run: Run, target: Path, manifest: PoolManifest, result: VerifyRe
 
 def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyResult) -> None:
     """The data files, where the run says which they were and they are still there."""
-    if scoring.data != (manifest.data or []):
+    if first_other(scoring.data, manifest.data or []) is not None:
         result.add("data", "the run was scored on other data than the manifest names")
     specs = scoring.data_specs
     local = [spec for spec in specs if not is_remote(spec)]
@@ -231,7 +227,7 @@ def _check_data(scoring: ScoringRecord, manifest: AnyManifest, result: VerifyRes
 def _check_draw(run: Run, target: Path, manifest: ExportManifest, result: VerifyResult) -> None:
     """Draw again and compare pool, ids and rows."""
     selection = manifest.selection
-    settings = SelectionSettings.of(**selection.settings.to_json())
+    settings = settings_of(run, selection)
     rules = _rules(run, selection, settings, result)
     rules = replace(rules, contamination=_contamination(run, selection, settings, result))
     compared = bool(selection.counts.duplicate)
@@ -315,8 +311,7 @@ def _contamination(
         if elsewhere is not None:
             raise UserError(f"{without_query(elsewhere)} is not on this machine")
         files = benchmarks_of(run, settings).files
-        both = zip_longest(files, then.benchmarks)  # an edited manifest may name fewer
-        changed = next(((new or old) for new, old in both if new != old), None)
+        changed = first_other(files, then.benchmarks)
         if changed is None:
             return contamination_in(run, settings)
         why = f"{changed.file} has changed"

@@ -24,7 +24,7 @@ def experiments_section(run: Run, figures: Figures) -> Html:
     kept = saved_results(run)
     if not kept:
         return Html("")
-    parts = (_experiment(record, saved_table(run, record.name), figures) for record in kept)
+    parts = (_experiment(record, saved_table(run, record), figures) for record in kept)
     return section("Validation experiments", "experiments", *parts)
 
 

@@ -18,10 +18,10 @@ from circuitseer_core.report.experiments_section import experiments_section
 from circuitseer_core.report.html import Figures, page
 from circuitseer_core.report.sections import heads_section, scores_section, selection_section
 from circuitseer_core.runs.columns import score_columns
-from circuitseer_core.runs.commands import made_by
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.records import DetectRecord, FileRecord, ModelRecord, ScoringRecord
+from circuitseer_core.runs.reproduction import made_by
 from circuitseer_core.runs.shapes import check_shards
 from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.signatures.catalogue import warnings
@@ -166,16 +166,27 @@ def _made(run: Run, facts_: Evidence) -> Html:
     ]
     if facts_.scoring is not None:
         parts.append(facts(_score_facts(facts_.settings)))
-    drawn = facts_.selection.command if facts_.selection else None
-    lines = made_by(run.record, facts_.settings if facts_.scoring is not None else None, drawn)
+    lines = made_by(run, facts_.scoring, facts_.selection)
     if lines:
         parts.append(tag("pre", "\n".join(lines)))
     else:
         parts.append(paragraph("The run records no command lines."))
-    versions = run.record.versions
-    if versions:
-        parts.append(paragraph(", ".join(f"{k} {v}" for k, v in versions.items()), class_="muted"))
+    parts += [paragraph(line, class_="muted") for line in _versions(run, facts_)]
     return section("How it was made", "made", *parts)
+
+
+def _versions(run: Run, facts_: Evidence) -> list[str]:
+    """With which packages the numbers were made; of runs of before, those of the last stage."""
+    measured = {
+        "Heads measured with": run.detection.versions,
+        "Scored with": facts_.settings.versions,
+    }
+    known = {what: names for what, names in measured.items() if names}
+    return [
+        f"{what} {', '.join(f'{package} {version}' for package, version in names.items())}."
+        for what, names in (known or {"The last stage ran with": run.record.versions}).items()
+        if names
+    ]
 
 
 def _model_facts(model: ModelRecord | None) -> list[tuple[str, object]]:

@@ -192,7 +192,7 @@ def figure(facts: Evidence, name: str, theme: str = "light") -> go.Figure:
 def _experiment(run: Run, name: str, number: int, theme: Theme) -> go.Figure:
     for record in saved_results(run):
         if record.name == name and len(record.plots) >= number:
-            figure = drawn(record.plots[number - 1], saved_table(run, name), theme)
+            figure = drawn(record.plots[number - 1], saved_table(run, record), theme)
             if figure is not None:
                 return figure
     which = name if number == 1 else f"{name}:{number}"

@@ -121,6 +121,7 @@ class CalibrationRecord(Record):
     ``folds_by``: a row's fold is a hash of its normalised prompt, or, in records of before, its id.
     """
 
+    latest_format = CALIBRATION_FORMAT
     format: int
     name: str
     created: str = ""

@@ -10,6 +10,7 @@ from pydantic import Field
 
 from circuitseer_core.runs.records import ModelRecord, Record
 
+CLUSTERS_FORMAT = 1
 CLUSTER = "circuitseer_cluster"
 """The column's name wherever a column of the data could be asked for."""
 FOLDER = "clusters"
@@ -31,6 +32,8 @@ class Cluster(Record):
 class ClusterRecord(Record):
     """clusters.json. ``clusters`` are numbered from the largest; ``sha256``: of the assignment."""
 
+    latest_format = CLUSTERS_FORMAT
+    format: int | None = None
     clusters: list[Cluster]
     rows: int
     fitted_rows: int

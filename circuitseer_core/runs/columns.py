@@ -12,6 +12,12 @@ ROW_GROUP = 4096
 three to five times as long (DuckDB reads every group's description); above 4,096 little is gained,
 and one row's texts and profile are unpacked with all those of its group."""
 
+ATTENTION_SCORERS = ("variance", "raw_variance", "focus", "divergence")
+PLAIN_SCORERS = ("length", "random")
+BASELINE_SCORERS = ("perplexity", "ifd")
+INFLUENCE = "head_influence"
+"""The loss without the reasoning heads relative to the clean one."""
+
 SINK_SHARE = "sink_share"
 """Share of the score ``variance`` that the first token makes."""
 

@@ -20,7 +20,6 @@ from pydantic.fields import FieldInfo
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import program
-from circuitseer_core.runs.records import RunRecord, ScoringRecord
 
 Settings = TypeVar("Settings", bound=BaseModel)
 FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
@@ -159,20 +158,6 @@ def _literal(value: Any) -> str:
 def as_typed(words: Sequence[str]) -> str:
     """A command as one would type it in a shell."""
     return shlex.join([*program(), *words])
-
-
-def made_by(run: RunRecord, scoring: ScoringRecord | None, drawn: str | None) -> list[str]:
-    """The commands that made a detection, one scoring of it, and one selection (``drawn``).
-
-    Runs of before commands were kept with what they made have only a list of everything that was
-    typed: the last of each stage stands in.
-    """
-    last = {entry.stage: entry.command for entry in run.commands if entry.command}
-    detection = run.detect.command if run.detect else None
-    made = [detection or last.get("detect")]
-    if scoring is not None:
-        made.append(scoring.command or last.get("score"))
-    return [command for command in (*made, drawn) if command]
 
 
 def _option(info: FieldInfo) -> Option:

@@ -12,10 +12,11 @@ from typing import Any, Literal
 from pydantic import Field, JsonValue
 
 from circuitseer_core.runs.records import Record
-from circuitseer_core.runs.selection_records import SelectionRecord
-from circuitseer_core.wording import percent, signed
+from circuitseer_core.wording import p_value, percent, signed
 
+EXPERIMENT_FORMAT = 1
 State = Literal["found", "no evidence", "inconclusive"]
+HOLM = "Holm"
 PlotKind = Literal["intervals", "lines", "bars", "points", "matrix"]
 
 
@@ -31,7 +32,10 @@ class Outcome(Record):
         null: the value that no effect would give.
         level: of the interval, before any correction.
         comparisons: how many comparisons were made together for this answer.
-        correction: the name of what makes up for their number, where there is more than one.
+        correction: the name of what makes up for their number, where there is more than one:
+            Bonferroni's widens the interval; Holm's leaves it that of one comparison, and corrects
+            the chance that the answer asks for too.
+        p: chance of the null, so corrected, where it is of the same estimate.
     """
 
     state: State
@@ -43,6 +47,7 @@ class Outcome(Record):
     level: float = 0.95
     comparisons: int = 1
     correction: str | None = None
+    p: float | None = None
 
     @classmethod
     def judge(
@@ -86,10 +91,22 @@ class Outcome(Record):
         if self.estimate is None or self.low is None or self.high is None:
             return f"{self.measure} could not be measured."
         say = percent if shares else signed
-        interval = f"{percent(self.level)} interval {say(self.low)} to {say(self.high)}"
-        if self.correction and self.comparisons > 1:
-            interval += f", {self.correction} over {self.comparisons} comparisons"
-        return f"{self.measure} {say(self.estimate)} ({interval})."
+        values = f"{say(self.low)} to {say(self.high)}"
+        return f"{self.measure} {say(self.estimate)} ({self.interval(values)})."
+
+    def interval(self, values: str) -> str:
+        """ "95 % interval VALUES", with what makes up for several comparisons and of what it is."""
+        level = percent(self.level)
+        if not self.correction or self.comparisons < 2:
+            return f"{level} interval {values}"
+        if self.correction != HOLM:
+            return (
+                f"{level} interval {values}, {self.correction} over {self.comparisons} comparisons"
+            )
+        plain = f"{level} interval of this one comparison {values}"
+        if self.p is None:
+            return f"{plain}, before {HOLM}'s correction for {self.comparisons}"
+        return f"{plain}; {p_value(self.p)} after {HOLM}'s correction for {self.comparisons}"
 
 
 class Plot(Record):
@@ -131,9 +148,11 @@ class ExperimentRecord(Record):
     ``experiment``: whose result it is (None in results of before they had names of their own).
     ``numbers`` and ``options`` are each experiment's own. ``seconds``: what it took, from which the
     next time is estimated. ``outcome`` is None, and ``plots`` empty, in results of before they were
-    kept.
+    kept. ``table_sha256``: of the table that this record speaks of (None in results of before).
     """
 
+    latest_format = EXPERIMENT_FORMAT
+    format: int | None = None
     name: str
     experiment: str | None = None
     title: str
@@ -144,34 +163,9 @@ class ExperimentRecord(Record):
     seconds: float | None = None
     outcome: Outcome | None = None
     plots: list[Plot] = Field(default_factory=list)
+    table_sha256: str | None = None
 
     @property
     def of(self) -> str:
         """The name of the experiment; only training had results of other names before."""
         return self.experiment or ("training" if self.name.startswith("training") else self.name)
-
-    def tells_of(self, draw: dict[str, Any]) -> bool:
-        """Whether a training study is about a draw like this: scores, scorer and temperature.
-
-        Studies of before that was kept do not say, and are taken to be.
-        """
-        return self.numbers.get("draw") in (None, draw)
-
-
-def kind_of_draw(scores: str, scorer: str, temperature: float) -> dict[str, Any]:
-    """What a training study and a selection have in common where they are of one kind of draw."""
-    return {"scores": scores, "scorer": scorer, "temperature": f"{float(temperature):g}"}
-
-
-def draw_of(selection: SelectionRecord) -> dict[str, Any]:
-    """The kind of draw that a selection is; with anything beyond the three, one of its own."""
-    settings = selection.settings.to_json()
-    beyond = {
-        name: value
-        for name, plain in (("length_control", "none"), ("stratify", "none"), ("lowest", False))
-        if (value := settings.get(name, plain)) != plain
-    }
-    if lengths := settings.get("match_lengths"):
-        beyond["match_lengths"] = lengths
-    drawn_by = selection.settings
-    return kind_of_draw(selection.scores, drawn_by.scorer, selection.temperature) | beyond

@@ -23,11 +23,11 @@ from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE
 from circuitseer_core.runs.integrity import missing_table, remedy_for
+from circuitseer_core.runs.job_records import ProgressRecord
 from circuitseer_core.runs.records import (
     RUN_FORMAT,
     DetectRecord,
     ModelRecord,
-    ProgressRecord,
     RunRecord,
     ScoringRecord,
     read_or_none,

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from circuitseer_core.checksums import is_whole
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import LaterFormatError, UserError
+from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
 from circuitseer_core.runs.experiment_records import ExperimentRecord
@@ -50,6 +51,9 @@ _RECORDS: tuple[tuple[str, type[Record], str], ...] = (
     ("experiments/*.json", ExperimentRecord, "validate --run {run} computes {stem} again"),
 )  # fmt: skip
 """Pattern of files, what they hold, and what to do about one that cannot be read."""
+
+
+_LATER = "a later version of CircuitSeer wrote it: update this one, and leave the file as it is"
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,14 +122,19 @@ def _records(run_path: Path) -> Iterator[Damage]:
             advice = remedy.format(run=run_path, folder=path.parent.name, stem=path.stem)
             try:
                 record = kind.read(path)
+            except LaterFormatError:
+                yield Damage(path.relative_to(run_path).as_posix(), _LATER)
+                continue
             except UserError:
                 yield Damage(path.relative_to(run_path).as_posix(), advice)
                 continue
-            name = missing_table(path.parent, record)
+            name, problem = missing_table(path.parent, record), "is missing"
+            if name is None and isinstance(record, ExperimentRecord):
+                name, problem = _other_table(path, record), "is not the verdict's"
             if name is not None:
                 where = path.with_name(name)
                 again = remedy_for(run_path, where)
-                yield Damage(where.relative_to(run_path).as_posix(), f"is missing; {again}")
+                yield Damage(where.relative_to(run_path).as_posix(), f"{problem}; {again}")
 
 
 def missing_table(folder: Path, record: Record) -> str | None:
@@ -140,6 +149,15 @@ def missing_table(folder: Path, record: Record) -> str | None:
     elif isinstance(record, ClusterRecord):
         names = (ROWS_FILE,)
     return next((name for name in names if not (folder / name).is_file()), None)
+
+
+def _other_table(path: Path, record: ExperimentRecord) -> str | None:
+    """The table beside an experiment's record where it is none, or that of another result."""
+    table = path.with_name(f"{path.stem}.parquet")
+    if record.table_sha256 is None or (is_whole(table) is False and table.is_file()):
+        return None  # of before, or damaged, which is said of every table
+    same = table.is_file() and file_hash(table) == record.table_sha256
+    return None if same else table.name
 
 
 def tables(run_path: Path) -> Iterator[tuple[Path, str]]:

@@ -34,16 +34,11 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME, IS_CHECKOUT
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.job_records import JobRecord, JobState, ProcessRecord, ProgressRecord
 from circuitseer_core.runs.job_steps import is_ours, rebuilt, require_harmless, sealed
 from circuitseer_core.runs.processes import RUNNER, identity, is_live, works_in
 from circuitseer_core.runs.progress import announce
-from circuitseer_core.runs.records import (
-    JobRecord,
-    JobState,
-    ProcessRecord,
-    ProgressRecord,
-    read_or_none,
-)
+from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.stage import holding
 
 PROGRAM = (sys.executable, "-m", "circuitseer_core")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from circuitseer_core.runs.records import ProcessRecord
+from circuitseer_core.runs.job_records import ProcessRecord
 
 RUNNER = "circuitseer_core.runs.jobs"
 """The module that a job's runner is."""

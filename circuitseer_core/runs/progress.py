@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from circuitseer_core.errors import printable
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.records import ProgressRecord
+from circuitseer_core.runs.job_records import ProgressRecord
 
 _WRITE_EVERY_S = 0.5
 _NAMED = 5

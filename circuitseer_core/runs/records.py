@@ -2,25 +2,27 @@
 
 One rule for all: a key that this version does not know is kept and written back, so a file that a
 newer version wrote survives an update by an older one; a known key of a wrong type is one clear
-line that names file and key. Only keys that were set are written.
+line that names file and key. Only keys that were set are written. A file of a later ``format`` is
+refused in one line: its known keys may mean something else.
 """
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal, Self, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.data.sample import ScoredPart
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.files import write_json
 from circuitseer_core.installation import DEMO_MODEL
 from circuitseer_core.json_io import read_json
 from circuitseer_core.runs.machine import WeightBits
 
 RUN_FORMAT = 1
+SCORING_FORMAT = 1
 AnyRecord = TypeVar("AnyRecord", bound="Record")
 
 
@@ -28,10 +30,19 @@ class Record(BaseModel):
     """A JSON object on disk, or a part of one; see the head of this module."""
 
     model_config = ConfigDict(extra="allow", validate_assignment=True, protected_namespaces=())
+    latest_format: ClassVar[int | None] = None
+    """The last format that this version knows, of records that have one."""
 
     @classmethod
     def parse(cls, value: Any, where: Path) -> Self:
-        """The record that ``value`` is. Raises UserError naming ``where`` and the first bad key."""
+        """The record that ``value`` is. Raises UserError naming ``where`` and the first bad key, or
+        that a later version wrote it."""
+        form = value.get("format") if isinstance(value, dict) else None
+        if cls.latest_format is not None and isinstance(form, int) and form > cls.latest_format:
+            raise LaterFormatError(
+                f"{where} was written by a later version of CircuitSeer (format {form}, this one "
+                f"reads {cls.latest_format}): update it"
+            )
         try:
             return cls.model_validate(value)
         except ValidationError as error:
@@ -121,6 +132,20 @@ class DetectOptions(Record):
     epsilon: float = 0.0
 
 
+class HeadsSource(Record):
+    """A head map from elsewhere that heads were taken from.
+
+    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on, with
+    ``n_probe`` samples (None in scorings of before).
+    """
+
+    repo: str | None = None
+    revision: str | None = None
+    sha256: str
+    weights_hash: str | None = None
+    n_probe: int | None = None
+
+
 class DetectRecord(Record):
     """The section ``detect`` of run.json.
 
@@ -130,12 +155,16 @@ class DetectRecord(Record):
     which precision) and ``noise_effect`` (their median |ΔL|, nats); without these, of repeated
     clean runs. ``noise_unmeasured``: why there is none. ``batch_spread``: nats, of clean losses
     repeated inside stacks. ``evaluations``: (sample, head) pairs measured, of both sets.
-    ``estimate_s``: what the work was thought to take, after a short measurement.
+    ``estimate_s``: what the work was thought to take, after a short measurement. ``heads_from``: a
+    map that was pulled in place of a detection. ``versions``: of what measured, several of a
+    package with commas between them; empty in runs of before.
     """
 
     settings: DetectOptions | None = None
     command: str | None = None
     python: str | None = None
+    heads_from: HeadsSource | None = None
+    versions: dict[str, str] = {}
     template: str | None = None
     max_length: int | None = None
     probe_data: DataRecord | None = None
@@ -189,18 +218,6 @@ class AppliedCalibration(Record):
     sha256: str
 
 
-class HeadsSource(Record):
-    """A head map that a scoring took its heads from, in place of its run's own.
-
-    ``sha256``: of the map's table; ``weights_hash``: of the model that it was measured on.
-    """
-
-    repo: str | None = None
-    revision: str | None = None
-    sha256: str
-    weights_hash: str | None = None
-
-
 class ImportFile(Record):
     """A file of outside scores, with its SHA-256 where it is one file."""
 
@@ -243,9 +260,11 @@ class ScoringRecord(Record):
     which a shard is closed, and how many of one text count (set where a shard is to take a given
     time); ``estimate_s``: what the work was thought to take, after a short measurement.
     ``grown_at``: rows of the data at which it was whole before files were added, and ``grown_from``
-    the hash of the data that it began with.
+    the hash of the data that it began with. ``versions``: as of a detection.
     """
 
+    latest_format = SCORING_FORMAT
+    format: int | None = None
     heads: list[Head] = []
     heads_rule: str | None = None
     heads_from: HeadsSource | None = None
@@ -289,53 +308,7 @@ class ScoringRecord(Record):
     state: str = "done"
     command: str | None = None
     python: str | None = None
-
-
-class ProgressRecord(Record):
-    """progress.json: how far the stage at work has come, in ``unit``; times in seconds.
-
-    ``phase`` names what is being done; its ``total`` is 0 where its amount is not known. ``eta_s``
-    is the stage's: later phases are counted in where they can be told.
-    """
-
-    stage: str = ""
-    phase: str = ""
-    state: str = ""
-    done: int = 0
-    total: int = 0
-    unit: str = ""
-    rate: float = 0.0
-    eta_s: float | None = None
-    message: str = ""
-    pid: int | None = None
-    updated: str = ""
-
-
-class ProcessRecord(Record):
-    """A process: its pid alone may have been given to another since, so its start time too."""
-
-    pid: int | None = None
-    start_time: float = 0.0
-
-
-JobState = Literal["none", "running", "stopping", "done", "failed", "cancelled", "interrupted"]
-
-
-class JobRecord(Record):
-    """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
-
-    ``seal``: that the steps were given on this machine (job_steps). No program is read from here.
-    """
-
-    steps: list[list[str]] = []
-    seal: str | None = None
-    state: JobState = "none"
-    step: int = 0
-    error: str | None = None
-    started: str | None = None
-    started_s: float = 0.0
-    ended_s: float | None = None
-    child: ProcessRecord = Field(default_factory=ProcessRecord)
+    versions: dict[str, str] = {}
 
 
 def read_or_none(kind: type[AnyRecord], path: Path) -> AnyRecord | None:

@@ -277,10 +277,9 @@ class Diagnostics(Record):
 class Rival(Record):
     """A draw against draws of another kind, over simulated seeds.
 
-    ``own``: share of the draw that a second draw from the same scores takes; ``other``: that the
-    rival's takes; ``gap``, with its 95 % interval ``low`` to ``high``: the difference; ``draws`` of
-    random heads; ``lift``: mean score over the rival's, less 1; ``sources_moved``: total variation
-    distance of the sources' shares.
+    ``own``: share of the draw that a second draw from the same scores has, ``other``: the rival's;
+    ``gap``, with its 95 % interval ``low`` to ``high``: the difference; ``draws`` of random heads;
+    ``lift``: mean score over the rival's, less 1; ``sources_moved``: total variation distance.
     """
 
     own: float
@@ -294,17 +293,20 @@ class Rival(Record):
 
 
 class Distinctness(Record):
-    """Whether a draw can be told from length-matched random rows and from random heads' draws."""
+    """Whether a draw can be told from length-matched random rows and from random heads' draws, of
+    which there are none for the reason ``heads_unknown``."""
 
     seeds: int
     rows: int
     length: Rival
     heads: Rival | None = None
+    heads_unknown: str | None = None
 
 
 class SelectionRecord(Record):
-    """selection.json."""
+    """selection.json. ``distinct_unknown``: why rivals could not be drawn, where they could not."""
 
+    latest_format = SELECTION_FORMAT
     format: int
     name: str
     created: str = ""
@@ -322,6 +324,7 @@ class SelectionRecord(Record):
     ids_hash: str | None = None
     diagnostics: Diagnostics | None = None
     distinct: Distinctness | None = None
+    distinct_unknown: str | None = None
     command: str | None = None
     python: str | None = None
     versions: dict[str, str] = Field(default_factory=dict)

@@ -1,11 +1,13 @@
 """Number columns added to the finished shards of a scoring, or taken away again.
 
-The first shard is written last and loses the column first, and whoever asks which scorers a scoring
-has looks at the first shard and at settings.json: an interrupted addition does not show.
+The first shard is written last, and whoever asks which scorers a scoring has looks at the first
+shard and at settings.json: an interrupted addition does not show. Columns that are there already
+are replaced in a copy of the scoring that takes its place at once: until then the old ones stand.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,8 +17,32 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.checksums import require_whole, unsigned, write_table
-from circuitseer_core.files import atomic_path
+from circuitseer_core.files import atomic_path, folder_anew
 from circuitseer_core.runs.columns import ROW_GROUP, score_columns
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import ScoringRecord
+
+
+def put_columns(
+    run: Run,
+    scores: str,
+    columns: Mapping[str, Floats],
+    record: ScoringRecord,
+    on_rows: Callable[[int], None] = lambda n: None,
+) -> None:
+    """Give a scoring these (N,) columns and ``record``, the settings.json that names them.
+
+    A kill leaves the columns and the settings.json that were there before. Raises UserError where
+    a shard is damaged.
+    """
+    folder, parts = run.scores_dir(scores), run.whole_score_parts(scores)
+    if not set(columns) & set(pq.read_schema(parts[0]).names):
+        add_columns(parts, columns, on_rows)
+        record.write(folder / "settings.json")
+        return
+    with folder_anew(folder, run.path / f".scores-{scores}.{os.getpid()}.tmp") as anew:
+        add_columns([anew / part.name for part in parts], columns, on_rows)
+        record.write(anew / "settings.json")
 
 
 def add_columns(
@@ -28,8 +54,6 @@ def add_columns(
 
     Values that are not finite are stored as null.
     """
-    if set(columns) & set(pq.read_schema(parts[0]).names):
-        _write(parts[0], dict.fromkeys(columns))
     ends = np.cumsum([pq.read_metadata(part).num_rows for part in parts])
     starts = ends - [pq.read_metadata(part).num_rows for part in parts]
     for part, start, end in reversed(list(zip(parts, starts, ends, strict=True))):

@@ -6,7 +6,7 @@ import fcntl
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -163,3 +163,12 @@ def versions() -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return installed
+
+
+def versions_with(before: Mapping[str, str]) -> dict[str, str]:
+    """The same, with those that had a part before: ``2.13.0, 2.14.0`` where they differ."""
+    both = {}
+    for package, present in versions().items():
+        known = [one for one in before.get(package, "").split(", ") if one]
+        both[package] = ", ".join(dict.fromkeys([*known, present]))
+    return both

@@ -35,6 +35,7 @@ from circuitseer_core.model.loading import load_run_model, pickle_allowed
 from circuitseer_core.model.memory import freed_memory_kept
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.cluster_records import (
+    CLUSTERS_FORMAT,
     NO_PROMPT,
     RECORD_FILE,
     ROWS_FILE,
@@ -262,5 +263,6 @@ def _write(run: Run, scores: str, ids: Sequence[str], codes: Ints, record: Clust
     table = pa.table({"id": pa.array(list(ids), pa.string()), "cluster": pa.array(codes)})
     with atomic_path(folder / ROWS_FILE) as temporary:
         write_table(temporary, table)
+    record.format = CLUSTERS_FORMAT
     record.write(folder / RECORD_FILE)
     return folder

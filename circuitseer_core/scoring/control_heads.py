@@ -14,12 +14,15 @@ from functools import cache
 import numpy as np
 
 from circuitseer_core.aliases import Head, Ints
+from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64, uniforms
 from circuitseer_core.runs.columns import DRAWS
 
 LIMIT = 20_000
 """Most samples that carry controls: enough for a rank correlation to within 0.01."""
 
+LEAST_LIMIT = 100
+"""A draw by hash that stays within fewer rows may leave none."""
 FIRST_DRAWS = 3
 FURTHER_LIMIT = 2_000
 """Most samples that carry the draws after the first ones, which double a small row's bytes. What
@@ -87,6 +90,15 @@ def _shuffled(
     keys = hash64(seed, f"{domain}-{number}", names)
     order = np.argsort(keys, kind="stable")
     return [heads[i] for i in order if heads[i] not in taken]
+
+
+def require_enough(rows: int, limit: int) -> None:
+    """Raise UserError where so few of ``rows`` are to carry controls that none might."""
+    if 0 < limit < min(rows, LEAST_LIMIT):
+        raise UserError(
+            f"--controls {limit}: these rows are chosen by hash, which may leave none of so few: "
+            f"give {LEAST_LIMIT} or more, or 0 for none"
+        )
 
 
 def control_share(rows: int, limit: int = LIMIT) -> float:

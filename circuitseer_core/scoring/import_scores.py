@@ -8,7 +8,8 @@ rows of the pool of which the file says two different things get no score.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+import shlex
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
@@ -35,7 +36,7 @@ from circuitseer_core.runs.progress import Progress, begin_step
 from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
-from circuitseer_core.runs.shard_columns import add_columns
+from circuitseer_core.runs.shard_columns import put_columns
 from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.scoring.import_columns import columns_to_import, finite_number, rows_of
 
@@ -255,16 +256,29 @@ def _write(
     values: Mapping[str, Floats],
     record: ImportedScores,
 ) -> None:
-    """The columns into the shards; settings.json names them once all have them."""
-    path = run.scores_dir(scores) / "settings.json"
+    """The columns into the shards, and settings.json that names them."""
     changed = scoring.model_copy(deep=True)
-    changed.scorers = [name for name in scoring.scorers if name not in values]
-    changed.imported = [kept for kept in scoring.imported if not set(kept.columns) <= set(values)]
-    changed.write(path)
-    add_columns(run.score_parts(scores), values)
-    changed.scorers = [*changed.scorers, *values]
-    changed.imported = [*changed.imported, record]
-    changed.write(path)
+    changed.scorers = [*(name for name in scoring.scorers if name not in values), *values]
+    earlier = (_without(kept, values) for kept in scoring.imported)
+    changed.imported = [*(kept for kept in earlier if kept.columns), record]
+    put_columns(run, scores, values, changed)
+
+
+def _without(kept: ImportedScores, names: Collection[str]) -> ImportedScores:
+    """An earlier import less the columns that gave way, also in its command."""
+    gone = {name: column for name, column in kept.columns.items() if name in names}
+    if not gone:
+        return kept
+    less = kept.model_copy(deep=True)
+    for part in ("columns", "scored", "conflicting"):
+        setattr(less, part, {k: v for k, v in getattr(kept, part).items() if k not in gone})
+    words = shlex.split(kept.command or "")
+    for item in (f"{name}={column}" for name, column in gone.items()):
+        if item in words:
+            at = words.index(item)
+            del words[at - 1 : at + 1]
+    less.command = shlex.join(words) or None
+    return less
 
 
 def _summary(record: ImportedScores, joined: _Joined, n: int) -> list[str]:

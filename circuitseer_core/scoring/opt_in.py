@@ -8,11 +8,11 @@ import numpy as np
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import INFLUENCE
 from circuitseer_core.scoring.baselines import baseline_scores
 from circuitseer_core.scoring.control_heads import FIRST_DRAWS, draws_carried
 from circuitseer_core.scoring.encoded_window import EncodedWindow
 from circuitseer_core.scoring.influence import head_influence
-from circuitseer_core.scoring.scorers import INFLUENCE
 from circuitseer_core.scoring.shard_plan import ShardPlan
 
 

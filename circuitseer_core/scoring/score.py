@@ -28,6 +28,12 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
 from circuitseer_core.model.loading import pickle_allowed
+from circuitseer_core.runs.columns import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
+    INFLUENCE,
+    PLAIN_SCORERS,
+)
 from circuitseer_core.runs.commands import as_python, as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import device_names
@@ -39,18 +45,18 @@ from circuitseer_core.runs.progress import (
 )
 from circuitseer_core.runs.records import DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
+from circuitseer_core.runs.stage import versions_with
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.added_columns import drop_partial
-from circuitseer_core.scoring.control_heads import FURTHER_LIMIT, control_heads, control_share
+from circuitseer_core.scoring.control_heads import (
+    FURTHER_LIMIT,
+    control_heads,
+    control_share,
+    require_enough,
+)
 from circuitseer_core.scoring.engine import Engine, LocalEngine, ModelFacts
 from circuitseer_core.scoring.growth import grown, in_order
 from circuitseer_core.scoring.head_features import feature_share
-from circuitseer_core.scoring.scorers import (
-    ATTENTION_SCORERS,
-    BASELINE_SCORERS,
-    INFLUENCE,
-    PLAIN_SCORERS,
-)
 from circuitseer_core.scoring.settings import (
     SHARD_ROWS,
     ScoreSettings,
@@ -224,6 +230,7 @@ def _new_record(
     record.shard_rows = settings.shard_rows or SHARD_ROWS.get(facts.device, SHARD_ROWS["cuda"])
     record.control_heads = draws
     if any(draws):
+        require_enough(total, settings.controls)
         record.control_share = control_share(total, settings.controls)
         record.further_share = control_share(total, min(FURTHER_LIMIT, settings.controls))
     record.template = facts.template if settings.baselines else None
@@ -268,7 +275,8 @@ def _size_up(
 
 
 def _say_how(record: ScoringRecord, run: Run, settings: ScoreSettings) -> None:
-    """Keep the command with what it makes."""
+    """Keep the command with what it makes, and what makes it."""
+    record.versions = versions_with(record.versions)
     record.command = as_typed(step("score", run.path, settings, always=("name",)))
     record.python = as_python("score", run.path, settings)
 

@@ -25,14 +25,10 @@ from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.hashing import uniforms
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, INFLUENCE
 
-ATTENTION_SCORERS = ("variance", "raw_variance", "focus", "divergence")
 SINK_SCORERS = ("variance", "raw_variance")
 """Attention scorers that count the first token."""
-PLAIN_SCORERS = ("length", "random")
-BASELINE_SCORERS = ("perplexity", "ifd")
-INFLUENCE = "head_influence"
-"""The loss without the reasoning heads relative to the clean one: influence.py."""
 HEAD_SCORERS = (*ATTENTION_SCORERS, INFLUENCE)
 """Scorers that depend on the choice of heads, and so may have random-head controls."""
 MIN_KEPT = 2

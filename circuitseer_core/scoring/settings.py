@@ -27,7 +27,7 @@ from circuitseer_core.runs.machine import (
     DtypeName,
     refuse_unclear_devices,
 )
-from circuitseer_core.runs.records import DataRecord, HeadsSource, ModelRecord, ScoringRecord
+from circuitseer_core.runs.records import SCORING_FORMAT, DataRecord, ModelRecord, ScoringRecord
 from circuitseer_core.scoring.control_heads import LIMIT
 from circuitseer_core.scoring.growth import changed_files
 
@@ -93,14 +93,17 @@ class ScoreSettings(BaseModel):
     response_items: fields.ResponseItems = fields.FIRST
     source_field: fields.SourceField = None
     id_field: fields.IdField = None
-    controls: Annotated[int, Option(internal=True)] = Field(LIMIT, ge=0)
-    """Most samples that carry the random-head controls."""
+    controls: int = Field(
+        LIMIT, ge=0, description="Most rows with scores of random heads, by hash; 0 for none."
+    )
     shard_rows: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     token_budget: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     """Tokens of a batch; found by timing where not given."""
 
     _heads = field_validator("heads", mode="before")(heads_rule)
-    _wholes = field_validator("head_feature_rows", "max_length", mode="before")(amounts.whole)
+    _wholes = field_validator("head_feature_rows", "max_length", "controls", mode="before")(
+        amounts.whole
+    )
 
     @field_validator("heads")
     @classmethod
@@ -133,23 +136,12 @@ _IDENTITY = {
     "head_influence": "--head-influence",
     "head_influence_controls": "--head-influence-controls",
     "seed": "--seed",
-    "control_limit": "the number of controls",
+    "control_limit": "--controls",
     "feature_heads": "--head-features or --calibration",
     "feature_limit": "--head-feature-rows",
 }
 # Found or defaulted at the first start and pinned from then on; only an explicit wish can differ.
 _PINNED = {"max_length": "--max-length", "dtype": "--dtype", "shard_rows": "the rows of a shard"}
-
-
-def source_of(folder: str) -> HeadsSource:
-    """Where the heads of a pulled map come from."""
-    record = read_head_map(folder).record
-    return HeadsSource(
-        repo=record.repo,
-        revision=record.revision,
-        sha256=record.sha256,
-        weights_hash=record.model.weights_hash,
-    )
 
 
 def identity(
@@ -164,6 +156,7 @@ def identity(
     ``feature_heads``: heads of which single readings are kept.
     """
     record = ScoringRecord(
+        format=SCORING_FORMAT,
         heads=list(heads),
         heads_rule=settings.heads,
         rank_by=settings.rank_by,
@@ -178,7 +171,7 @@ def identity(
         control_limit=settings.controls,
     )
     if settings.heads_from is not None:
-        record.heads_from = source_of(settings.heads_from)
+        record.heads_from = read_head_map(settings.heads_from).record.source()
     if feature_heads:
         record.feature_heads = list(feature_heads)
         record.feature_limit = 0 if settings.calibration else settings.head_feature_rows

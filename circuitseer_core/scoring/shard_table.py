@@ -16,18 +16,15 @@ from circuitseer_core.data.prompts import prompt_hashes
 from circuitseer_core.data.sample import Sample
 from circuitseer_core.model.encoding import EncodedText
 from circuitseer_core.runs.columns import (
+    ATTENTION_SCORERS,
+    BASELINE_SCORERS,
     HEAD_FAMILIES,
+    INFLUENCE,
     SINK_SHARE,
     control_column,
     head_column,
 )
-from circuitseer_core.scoring.scorers import (
-    ATTENTION_SCORERS,
-    BASELINE_SCORERS,
-    HEAD_SCORERS,
-    INFLUENCE,
-    random_scores,
-)
+from circuitseer_core.scoring.scorers import HEAD_SCORERS, random_scores
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.data.sample import Reject
-from circuitseer_core.runs.columns import HEAD_FAMILIES
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, HEAD_FAMILIES
 from circuitseer_core.scoring.encoded_window import EncodedWindow
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.shard_plan import ShardPlan
 from circuitseer_core.scoring.shard_table import ScoredRows, score_table
 from circuitseer_core.scoring.shards import Note, reject_rows

@@ -60,7 +60,7 @@ def save_selection(
             "that it was drawn from"
         )
     with working(run, "select"):
-        return select_run(run, settings)
+        return select_run(run, settings, replace=replace)
 
 
 def _settings(chosen: Any, name: str, scoring: str) -> SelectionSettings:

@@ -145,7 +145,7 @@ def _selected_in_run(
     drawing = draw(everyone, settings, rules, target=target)
     if save:
         with working(run, "select"):
-            select_run(run, settings)
+            select_run(run, settings, replace=replace)
     return _rows(drawing, settings, run.score_parts(settings.scores), None, of_run=True)
 
 

@@ -14,13 +14,14 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
-from circuitseer_core.errors import UserError
+from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
@@ -37,7 +38,7 @@ from circuitseer_core.runs.selection_records import (
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.diagnostics import diagnose
-from circuitseer_core.selection.draw import draw
+from circuitseer_core.selection.draw import Drawing, draw
 from circuitseer_core.selection.go_no_go import measured
 from circuitseer_core.selection.ids import ids_frame, ids_hash
 from circuitseer_core.selection.length_target import target_in_run
@@ -57,14 +58,19 @@ SELECT_STEPS = 5
 
 
 def select_run(
-    run: Run, settings: SelectionSettings, progress: Progress | None = None
+    run: Run, settings: SelectionSettings, progress: Progress | None = None, *, replace: bool = True
 ) -> SelectionRecord:
     """Draw, diagnose and write one selection; returns its ``selection.json``.
 
     A selection of the same name is replaced, in one rename (``refuse_other`` asks first).
 
+    Args:
+        replace: whether one of the same name may give way to other rows; an export of it would no
+            longer verify.
+
     Raises:
-        UserError: no such scoring or scorer, a list cannot be read, or the draw is impossible.
+        UserError: no such scoring or scorer, a list cannot be read, the draw is impossible, or it
+            would replace other rows.
     """
     started = time.monotonic()
     scoring = _finished(run, settings)
@@ -90,12 +96,7 @@ def select_run(
         temperature=drawing.temperature,
         scores=settings.scores,
         text=scoring.text,
-        counts=Counts(
-            rejected=scoring.rejected,
-            **drawing.sifted.counts,
-            selected=len(frame),
-            tokens=int(frame["tokens"].sum()),
-        ),
+        counts=_counts(scoring, drawing, frame),
         prompts_compared=everyone.prompt is not None,
         lists=ListsRecord(sha256=lists_hash(lists), rows=len(lists), files=named.files(everyone)),
         removals=removals_record(removed, rules.contamination, everyone.near),
@@ -104,17 +105,27 @@ def select_run(
         pool_hash=pool_hash(everyone),
         ids_hash=ids_hash(frame["id"]),
         diagnostics=diagnostics,
-        distinct=measured(run, settings, drawing),
         command=settings.command(run.path),
         python=settings.python(run.path),
         versions=versions(),
-        seconds=round(time.monotonic() - started, 3),
     )
+    if not replace:
+        _refuse_other_rows(run, summary)
+    summary.distinct, summary.distinct_unknown = measured(run, settings, drawing)
+    summary.seconds = round(time.monotonic() - started, 3)
     tables = {"ids.parquet": frame, "lists.parquet": lists}
-    if summary.removals is not None:
-        tables[REMOVED_FILE] = removed
+    tables |= {REMOVED_FILE: removed} if summary.removals is not None else {}
     _write(run, settings, tables, summary)
     return summary
+
+
+def _counts(scoring: ScoringRecord, drawing: Drawing, frame: pd.DataFrame) -> Counts:
+    return Counts(
+        rejected=scoring.rejected,
+        **drawing.sifted.counts,
+        selected=len(frame),
+        tokens=int(frame["tokens"].sum()),
+    )
 
 
 def _finished(run: Run, settings: SelectionSettings) -> ScoringRecord:
@@ -126,9 +137,27 @@ def _finished(run: Run, settings: SelectionSettings) -> ScoringRecord:
     return scoring
 
 
+_HOW_TO_KEEP = (
+    "--replace (replace=True) draws it anew, another --name (in Python save= or name=) keeps both"
+)
+
+
+def _kept(run: Run, name: str) -> SelectionRecord | None:
+    """The selection of this name; None without one, or where it is broken and may be replaced.
+
+    Raises LaterFormatError for one that a later version drew.
+    """
+    try:
+        return run.selection(name) if name in run.selections() else None
+    except LaterFormatError:
+        raise
+    except UserError:
+        return None
+
+
 def refuse_other(run: Run, settings: SelectionSettings) -> None:
     """Raise UserError where the name belongs to a draw with other settings, naming them."""
-    kept = run.selection_records().get(settings.name)
+    kept = _kept(run, settings.name)
     if kept is None:
         return
     then, now = (
@@ -143,8 +172,35 @@ def refuse_other(run: Run, settings: SelectionSettings) -> None:
     if other:
         raise UserError(
             f"selection {settings.name!r} of this run was drawn with other settings "
-            f"({', '.join(other)}): --replace draws it anew, another --name keeps both"
+            f"({', '.join(other)}): {_HOW_TO_KEEP}"
         )
+
+
+def _refuse_other_rows(run: Run, drawn: SelectionRecord) -> None:
+    """Raise UserError where the name belongs to other rows than were drawn now, saying why."""
+    kept = _kept(run, drawn.name)
+    if kept is None or kept.ids_hash in (None, drawn.ids_hash):
+        return
+    then, now_ = kept.to_json(), drawn.to_json()
+    parts = {
+        "pool_hash": "the pool or its scores",
+        "lists": "lists or judgements",
+        "removals": "benchmarks or near-duplicates",
+        "lengths": "the selection whose lengths it has",
+        "clusters": "the clusters",
+    }
+    changed = [words for key, words in parts.items() if _seal(then, key) != _seal(now_, key)]
+    why = f"{' and '.join(changed)} changed" if changed else "this version draws otherwise"
+    raise UserError(
+        f"selection {drawn.name!r} of this run has other rows than would be drawn now ({why} "
+        f"since): {_HOW_TO_KEEP}"
+    )
+
+
+def _seal(record: Mapping[str, Any], key: str) -> Any:
+    """What a part of selection.json comes to: its hash, where it has one."""
+    part = record.get(key)
+    return part.get("sha256", part) if isinstance(part, dict) else part
 
 
 def control_correlation(run: Run, settings: SelectionSettings) -> ControlCorrelation | None:

@@ -21,8 +21,10 @@ from circuitseer_core.detection.head_map import (
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.export.push import TOKEN_VARIABLES, hub_errors
 from circuitseer_core.files import cache_home, replace_folder, sweep_beside, write_parquet
+from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions, DetectRecord, ModelRecord
+from circuitseer_core.runs.reproduction import pull_words
 from circuitseer_core.runs.stage import working
 
 _REPOSITORY = re.compile(r"(?P<repo>[\w.-]+/[\w.-]+)(?:@(?P<revision>[\w./-]+))?", re.ASCII)
@@ -147,7 +149,9 @@ def _into_run(
                 revision = head_map.record.model.revision
             known = ModelRecord(**asdict(load_model(model, revision=revision)[1]))
         refuse_other_model(head_map, known, force=force)
-        measured = head_map.record.measured
+        measured, source = head_map.record.measured, head_map.record.source()
+        words = ["--run", str(place), "--model", known.id, *(["--force"] if force else [])]
+        words += [] if revision is None else ["--revision", revision]
         with run.editing() as record:
             record.model = known
             record.detect = DetectRecord(
@@ -161,6 +165,8 @@ def _into_run(
                 max_length=measured.max_length,
                 n_probe=measured.n_probe,
                 noise_floor=measured.noise_floor,
+                heads_from=source,
+                command=as_typed(pull_words(source, words)),
             )
         write_parquet(run.heads_path, head_map.heads)
         head_map.record.write(run.path / MANIFEST)

@@ -21,7 +21,6 @@ from circuitseer_core.files import write_text
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import remedy_for
-from circuitseer_core.runs.stage import versions
 from circuitseer_core.sharing.card import head_map_card, public_model
 
 
@@ -49,7 +48,7 @@ def write_head_map(run: Run, folder: Path, repo: str) -> dict[str, Path]:
         measured=Measured.of_run(run),
         heads=len(run.heads()),
         sha256=file_hash(folder / TABLE),
-        versions=versions(),
+        versions=run.detection.versions,
     )
     record.write(folder / MANIFEST)
     checked = read_head_map(folder)  # what cannot be read again is not sent

@@ -1,7 +1,10 @@
 """Fine-tune the target model on one arm with Transformers' Trainer, in full or by LoRA.
 
 The loss is the cross-entropy of the response's tokens alone. The weights are put back before every
-arm, so that arms differ in their data and their order only.
+arm, so that arms differ in their data and their order only. A model is trained on one device: in
+full it needs 16 bytes a parameter there (weights, gradients and AdamW's two moments in float32) and
+4 in the machine's memory; by LoRA 2 on a GPU, where the weights lie in bf16, or 4 on a CPU, and 16
+for a parameter of the adapters; and the activations of a step.
 """
 
 from __future__ import annotations
@@ -46,15 +49,21 @@ class Diverged(UserError):
 
 
 class Weights:
-    """A copy of a model's weights, and of which are trained, to begin every arm from the same."""
+    """A copy of a model's weights, and of which are trained, to begin every arm from the same.
 
-    def __init__(self, model: torch.nn.Module) -> None:
-        self.kept = {name: value.detach().clone() for name, value in model.state_dict().items()}
+    The copy lies in the machine's memory, not the GPU's. With ``adapters`` there is none: training
+    by LoRA leaves the weights as they are, and its adapters are taken out again.
+    """
+
+    def __init__(self, model: torch.nn.Module, *, adapters: bool = False) -> None:
+        state = {} if adapters else model.state_dict()
+        self.kept = {name: value.detach().to("cpu", copy=True) for name, value in state.items()}
         self.trained = [parameter.requires_grad for parameter in model.parameters()]
 
     def put_back(self, model: torch.nn.Module) -> None:
         """Undo training."""
-        model.load_state_dict(self.kept)
+        if self.kept:
+            model.load_state_dict(self.kept)
         for parameter, trained in zip(model.parameters(), self.trained, strict=True):
             parameter.requires_grad_(trained)
             parameter.grad = None

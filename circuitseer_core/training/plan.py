@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from circuitseer_core.arms.kinds import SEEDED, arm_label
 from circuitseer_core.arms.record import ArmRecord, ArmsRecord, read_arms
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import ModelRecord, Record, read_or_none
-from circuitseer_core.training.settings import UNTRAINED, StudySettings
+from circuitseer_core.training.settings import FULL, UNTRAINED, StudySettings
 
 STUDY_FILE = "study.json"
 
@@ -24,24 +25,54 @@ class StudyOptions(Record, StudySettings):
     model_config = ConfigDict(extra="allow", frozen=True)
 
 
+class ArmRows(Record):
+    """Rows of an arm that were trained on, and left out: too long, or without a usable response.
+
+    ``tokens``: of the rows used, as the trained model's tokenizer has them.
+    """
+
+    used: int
+    long: int = 0
+    unusable: int = 0
+    tokens: int = 0
+
+
 class StudyRecord(Record):
     """study.json: what was decided, the learning rates tried, and the seconds of every model.
 
+    What later versions keep is None or empty in studies of before.
+
     Attributes:
-        weights_hash: of the model before training; None in studies of before it was kept.
-        heldout_hash: of the held-out samples as tokens; None as above.
+        steps: of every model but those of the full pool, which have ``full_steps``.
+        weights_hash: of the model before training.
+        weights_dtype: in which its weights were loaded.
+        heldout_hash: of the held-out samples as tokens.
+        heldout_left_out: rows that were not held out, since an arm or the probe holds them.
         development_loss: by learning rate; None where training at it diverged.
+        tokens: that a model was trained on, and ``rows_seen``: different rows, by trial.
+        rows: by arm.
+        skipped: kinds that were not trained, and why.
     """
 
     settings: StudyOptions
     steps: int
+    full_steps: int | None = None
     arms: list[str] = Field(default_factory=list)
     weights_hash: str | None = None
+    weights_dtype: str | None = None
     heldout_hash: str | None = None
+    heldout_left_out: int | None = None
     learning_rate: float | None = None
     development_loss: dict[str, float | None] = Field(default_factory=dict)
     seconds: dict[str, float] = Field(default_factory=dict)
     tokens: dict[str, int] = Field(default_factory=dict)
+    rows_seen: dict[str, int] = Field(default_factory=dict)
+    rows: dict[str, ArmRows] = Field(default_factory=dict)
+    skipped: dict[str, str] = Field(default_factory=dict)
+
+    def steps_of(self, kind: str) -> int:
+        """Optimiser steps of a model of this kind."""
+        return self.full_steps or self.steps if kind == FULL else self.steps
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +96,7 @@ def trials(record: ArmsRecord, settings: StudySettings) -> list[Trial]:
             than there are training seeds.
     """
     have = list(dict.fromkeys(arm.kind for arm in record.arms))
-    wanted = list(settings.kinds) or [kind for kind in have if kind != "full"]
+    wanted = list(settings.kinds) or [kind for kind in have if kind != FULL]
     if missing := [kind for kind in {*wanted, settings.reference} if kind not in have]:
         raise UserError(f"{settings.arms} has no arm {missing[0]!r}; it has {', '.join(have)}")
     if settings.reference not in wanted:
@@ -96,19 +127,84 @@ class StudyPlan:
         self.plan = trials(self.arms, settings)
 
     @property
+    def kinds(self) -> set[str]:
+        """Those that are trained."""
+        return {trial.kind for trial in self.plan}
+
+    @property
     def steps(self) -> int:
-        """Optimiser steps of every model."""
-        known = [a.tokens for a in self.arms.arms if a.kind != "full"]
+        """Optimiser steps of every model but those of the full pool."""
+        known = [a.tokens for a in self.arms.arms if a.kind != FULL]
         largest = max(known or [arm.tokens for arm in self.arms.arms])
         return self.settings.steps or -(-largest // self.settings.tokens_a_step)
 
+    @property
+    def full_steps(self) -> int | None:
+        """Steps that show the full pool about once; None where it is no arm."""
+        pools = [arm.tokens for arm in self.arms.arms if arm.kind == FULL]
+        return -(-pools[0] // self.settings.tokens_a_step) if pools else None
+
+    def require_same(
+        self,
+        record: StudyRecord,
+        *,
+        but: Collection[str] = (),
+        weights_hash: str | None = None,
+        weights_dtype: str | None = None,
+        heldout_hash: str | None = None,
+    ) -> None:
+        """Raise UserError where a study in this folder was made with other settings, arms or, where
+        they are known, weights or held-out samples; ``but``: settings that may differ."""
+        wanted = self.options.decisive()
+        before = record.settings.decisive()
+        for name, value in wanted.items():
+            if name not in but and before[name] != value:
+                raise UserError(
+                    f"{self.folder} holds a study with {name} {before[name]}, not {value}: "
+                    "give this one another name"
+                )
+        for what, then, now in (
+            ("arms", record.arms, self.arm_hashes),
+            ("weights of the same model", record.weights_hash, weights_hash),
+            ("precision of the weights", record.weights_dtype, weights_dtype),
+            ("held-out samples", record.heldout_hash, heldout_hash),
+        ):
+            if then is not None and now is not None and then != now:
+                raise UserError(
+                    f"{self.folder} holds a study of other {what}: give it another name"
+                )
+
+    @property
+    def options(self) -> StudyOptions:
+        """The settings as study.json keeps them."""
+        return StudyOptions(**self.settings.decisive() | {"model": self.model})
+
+    @property
+    def arm_hashes(self) -> list[str]:
+        """Over the ids of every arm."""
+        return [str(arm.sha256) for arm in self.arms.arms]
+
     def results(self) -> dict[str, list[pd.DataFrame]]:
-        """The judged tables by kind, in order of the seeds; ``untrained`` has one."""
+        """The judged tables by kind, in order of the seeds; ``untrained`` has one.
+
+        Of a kind those up to the first seed that is missing, so that seeds are paired.
+        """
         tables: dict[str, list[pd.DataFrame]] = {}
-        for label, kind in [(UNTRAINED, UNTRAINED), *((t.label, t.kind) for t in self.plan)]:
-            if self.path_of(label).is_file():
-                tables.setdefault(kind, []).append(pd.read_parquet(self.path_of(label)))
+        if self.path_of(UNTRAINED).is_file():
+            tables[UNTRAINED] = [pd.read_parquet(self.path_of(UNTRAINED))]
+        for trial in self.finished():
+            tables.setdefault(trial.kind, []).append(pd.read_parquet(self.path_of(trial.label)))
         return tables
+
+    def finished(self) -> list[Trial]:
+        """The trials that ``results`` has."""
+        done, broken = [], set()
+        for trial in self.plan:
+            if self.path_of(trial.label).is_file() and trial.kind not in broken:
+                done.append(trial)
+            else:
+                broken.add(trial.kind)
+        return done
 
     def arm(self, kind: str, seed: int) -> ArmRecord:
         """The arm that a trial trains on."""
@@ -119,9 +215,16 @@ class StudyPlan:
         return self.folder / f"{label}.parquet"
 
     def models_left(self) -> float:
-        """Models still to be trained; a learning rate that is tried counts as its share of one."""
+        """Models still to be trained; one of more steps (full), or a learning rate that is tried,
+        counts as its share of one."""
         record = self.record()
-        left = sum(not self.path_of(trial.label).is_file() for trial in self.plan)
+        skipped = record.skipped if record is not None else {}
+        full = (self.full_steps or self.steps) / self.steps
+        left = sum(
+            full if trial.kind == FULL else 1.0
+            for trial in self.plan
+            if not self.path_of(trial.label).is_file() and trial.kind not in skipped
+        )
         rates = self.settings.learning_rates
         untried = 0 if len(rates) == 1 else len(rates)
         if record is not None:
@@ -131,9 +234,9 @@ class StudyPlan:
     def seconds_a_model(self) -> float | None:
         """What a finished model of this study took, on average; None before there is one."""
         record = self.record()
-        if record is None or not record.seconds:
-            return None
-        return float(np.mean(list(record.seconds.values())))
+        took = [] if record is None else list(record.seconds.items())
+        own = [seconds for label, seconds in took if not label.startswith(f"{FULL}-t")]
+        return float(np.mean(own)) if own else None
 
     def record(self) -> StudyRecord | None:
         """study.json, where there is one that can be read."""

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from circuitseer_core.model.encoding import TEMPLATES, Template
 
+FULL = "full"
+"""The arm that is the whole pool, and has steps of its own."""
 UNTRAINED = "untrained"
 """What the model before training is called, beside the kinds of arms."""
 
@@ -21,11 +23,15 @@ class StudySettings(BaseModel):
     heldout: tuple[str, ...] = Field((), description="held-out DATA, separated by commas")
     model: str = Field("", description="the model to train; the run's by default")
     kinds: tuple[str, ...] = Field(
-        (), description="which kinds of arms, separated by commas; all but full by default"
+        (),
+        description="which kinds of arms, separated by commas; all but full by default (full "
+        "is trained for about one pass over the pool, the others for the same steps)",
     )
     reference: str = Field("uniform", description="the arm that the others are compared with")
     seeds: int = Field(3, ge=1, description="training seeds of every kind")
-    steps: int = Field(0, ge=0, description="optimiser steps; 0: those that show the budget once")
+    steps: int = Field(
+        0, ge=0, description="optimiser steps of every arm but full; 0: those that show it once"
+    )
     tokens_a_step: int = Field(2048, ge=16, description="tokens of an optimiser step")
     learning_rates: tuple[float, ...] = Field(
         (1e-5, 3e-5, 1e-4), description="candidates; the best on the development part is taken"
@@ -35,13 +41,17 @@ class StudySettings(BaseModel):
     )
     lora_rank: int = Field(0, ge=0, description="rank of LoRA; 0 trains every weight")
     precision: Literal["fp32", "bf16"] = Field(
-        "fp32", description="of the arithmetic (bf16: autocast; the weights stay fp32)"
+        "fp32",
+        description="of the arithmetic (bf16: autocast; the weights stay fp32, but lie in "
+        "bf16 where LoRA trains on a GPU)",
     )
     template: Template = Field(
         "auto", description=f"how a prompt is written: {', '.join(TEMPLATES)}"
     )
     max_length: int = Field(
-        1024, ge=8, description="longer examples are left out, as beyond the model's positions"
+        1024,
+        ge=8,
+        description="longer examples are left out, and counted, as beyond the model's positions",
     )
     per_source: int = Field(100, ge=2, description="held-out samples a source, by hash")
     answers: int = Field(

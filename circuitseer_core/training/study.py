@@ -1,11 +1,13 @@
 """The study: train on every arm with every seed, judge each on the same held-out samples.
 
-1. Hold out: at most ``per_source`` samples a source, a fifth of them (by hash) for development.
+1. Hold out: at most ``per_source`` samples a source that ask what no arm and no sample of the probe
+   asks, a fifth of them (by hash) for development.
 2. Choose the learning rate once: the candidate whose model, trained on the first reference arm,
    has the lowest loss on the development part (one at which training diverges is out). No arm is
    judged on that part.
 3. Seed by seed, train on every arm for the same number of optimiser steps over about the same
-   number of tokens, and keep the loss of every held-out sample.
+   number of tokens, and keep the loss of every held-out sample. The full pool, where it is asked
+   for, is shown about once, which takes as many more steps.
 
 Every finished model leaves one table; a study that was stopped goes on after the last. More seeds
 or kinds can be added to a finished study.
@@ -15,22 +17,28 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.data.sample import Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import hash64
 from circuitseer_core.installation import require_extra
 from circuitseer_core.model.encoding import Encoded, resolve_template
-from circuitseer_core.model.loading import load_model, load_run_model
+from circuitseer_core.model.loading import (
+    DTYPES,
+    load_model,
+    load_run_model,
+    resolve_device,
+)
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.training.evaluate import (
@@ -39,10 +47,18 @@ from circuitseer_core.training.evaluate import (
     held_out_table,
     response_losses,
 )
-from circuitseer_core.training.examples import content_hash, held_out, steps_of, training_examples
+from circuitseer_core.training.examples import (
+    Examples,
+    HeldOut,
+    content_hash,
+    held_out,
+    prompts_of,
+    steps_of,
+    training_examples,
+)
 from circuitseer_core.training.finetune import Diverged, Recipe, Weights, finetuned
-from circuitseer_core.training.plan import STUDY_FILE, StudyOptions, StudyPlan, StudyRecord, Trial
-from circuitseer_core.training.settings import UNTRAINED
+from circuitseer_core.training.plan import STUDY_FILE, ArmRows, StudyPlan, StudyRecord, Trial
+from circuitseer_core.training.settings import FULL, UNTRAINED
 
 _DEVELOPMENT = 5
 """Every fifth held-out sample, by hash, is for development."""
@@ -51,8 +67,12 @@ _DEVELOPMENT = 5
 class Study(StudyPlan):
     """A training study in a folder; see the head of this module."""
 
-    def run(self, progress: Progress) -> StudyRecord:
+    def run(self, progress: Progress, probe: frozenset[int] = frozenset()) -> StudyRecord:
         """Train what is missing.
+
+        Args:
+            progress: counts optimiser steps.
+            probe: hashes (text_hash) of prompts beside the arms' that are not held out either.
 
         Raises:
             UserError: the folder holds a study with other settings, or data cannot serve.
@@ -62,20 +82,26 @@ class Study(StudyPlan):
         reference, weights_hash = self._load()
         longest = min(self.settings.max_length, reference.max_positions)
         template = resolve_template(reference.tokenizer, self.settings.template)
-        samples, texts = held_out(
-            reference.tokenizer, self.settings.heldout, template=template,
-            max_length=longest, per_source=self.settings.per_source, seed=self.settings.seed,
+        files = [Path(self.settings.arms) / arm.file for arm in self.arms.arms]
+        judged = held_out(
+            reference.tokenizer, self.settings.heldout, template=template, max_length=longest,
+            per_source=self.settings.per_source, seed=self.settings.seed,
+            without=probe | prompts_of(file for file in files if file.is_file()),
         )  # fmt: skip
-        work = _Work(self, reference, template, longest, samples, texts, progress)
-        record = self._begin(weights_hash, content_hash(samples))
+        weights = Weights(reference.model, adapters=bool(self.settings.lora_rank))
+        work = _Work(self, reference, weights, template, longest, judged, progress)
         missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
+        record = self._begin(weights_hash, _dtype_name(reference.dtype), judged)
+        record = work.count_rows(record, missing)
+        missing = [trial for trial in missing if trial.kind not in record.skipped]
         rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
         if not self.path_of(UNTRAINED).is_file():
             progress.begin("Judging the untrained model")
             progress.say("before training")
             write_parquet(self.path_of(UNTRAINED), work.judge(reference))
-        progress.resize(len(rates) * short + len(missing) * record.steps)
+        steps = sum(record.steps_of(trial.kind) for trial in missing)
+        progress.resize(len(rates) * short + steps)
         progress.begin("Training")
         record = work.choose_rate(record, rates, short)
         for trial in missing:
@@ -87,45 +113,49 @@ class Study(StudyPlan):
         record.write(self.folder / STUDY_FILE)
 
     def _load(self) -> tuple[ReferenceModel, str | None]:
-        """The model to train, in float32, and the hash of its weights; the run's as it was."""
+        """The model to train, and the hash of its weights; the run's as it was."""
         device = self.settings.device
+        dtype = loaded_dtype(self.settings.lora_rank, resolve_device(device))
         if self.model == self.run_model.id:
             whole = self.run_model.model_copy(update={"weight_bits": "all"})
-            return load_run_model(whole, "fp32", device), whole.weights_hash
-        reference, info = load_model(self.model, dtype="fp32", device=device)
+            return load_run_model(whole, dtype, device), whole.weights_hash
+        reference, info = load_model(self.model, dtype=dtype, device=device)
         return reference, info.weights_hash
 
-    def _begin(self, weights_hash: str | None, heldout_hash: str) -> StudyRecord:
+    def _begin(self, weights_hash: str | None, dtype: str, judged: HeldOut) -> StudyRecord:
         """The record as it stands, or a new one. Raises UserError where what decides differs."""
-        files = [str(arm.sha256) for arm in self.arms.arms]
-        wanted = StudyOptions(**self.settings.decisive() | {"model": self.model})
+        heldout_hash = content_hash(judged.samples)
         if (self.folder / STUDY_FILE).is_file():
             record = StudyRecord.read(self.folder / STUDY_FILE)
-            before = record.settings.decisive()
-            for name, value in wanted.decisive().items():
-                if before[name] != value:
-                    raise UserError(
-                        f"{self.folder} holds a study with {name} {before[name]}, not {value}: "
-                        "give this one another name"
-                    )
-            for what, then, now in (
-                ("arms", record.arms, files),
-                ("weights of the same model", record.weights_hash, weights_hash),
-                ("held-out samples", record.heldout_hash, heldout_hash),
-            ):
-                if then is not None and then != now:
-                    raise UserError(
-                        f"{self.folder} holds a study of other {what}: give it another name"
-                    )
+            self.require_same(
+                record, weights_hash=weights_hash, weights_dtype=dtype, heldout_hash=heldout_hash
+            )
+            if not any(self.folder.glob(f"{FULL}-t*.parquet")):  # of before it had its own steps
+                record.full_steps = self.full_steps
             return record
         self.folder.mkdir(parents=True, exist_ok=True)
         rates = self.settings.learning_rates
         record = StudyRecord(
-            settings=wanted, steps=self.steps, arms=files, weights_hash=weights_hash,
-            heldout_hash=heldout_hash, learning_rate=rates[0] if len(rates) == 1 else None,
+            settings=self.options, steps=self.steps, full_steps=self.full_steps,
+            arms=self.arm_hashes, weights_hash=weights_hash, weights_dtype=dtype,
+            heldout_hash=heldout_hash, heldout_left_out=judged.left_out,
+            learning_rate=rates[0] if len(rates) == 1 else None,
         )  # fmt: skip
         self.write(record)
         return record
+
+
+def loaded_dtype(lora_rank: int, device: torch.device) -> str:
+    """In which precision a model's weights are loaded to be trained.
+
+    float32, in which small steps are not lost; bf16 where LoRA leaves them as they are, on a GPU.
+    The adapters are float32 always.
+    """
+    return "bf16" if lora_rank and device.type == "cuda" else "fp32"
+
+
+def _dtype_name(dtype: torch.dtype) -> str:
+    return next((name for name, known in DTYPES.items() if known == dtype), str(dtype))
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,11 +164,15 @@ class _Work:
 
     study: Study
     reference: ReferenceModel
+    weights: Weights
     template: str
     max_length: int
-    samples: list[Encoded]
-    texts: dict[str, Sample]
+    held_out: HeldOut
     progress: Progress
+
+    @property
+    def samples(self) -> list[Encoded]:
+        return self.held_out.samples
 
     @property
     def bf16(self) -> bool:
@@ -159,14 +193,43 @@ class _Work:
         losses = response_losses(model, judged, bf16=self.bf16)
         correct = np.full(len(judged), np.nan)
         if settings.answers:
-            numbers = answerable(judged, self.texts)
+            numbers = answerable(judged, self.held_out.texts)
             places = pd.Series([judged[i].source for i in numbers], index=numbers, dtype=object)
             asked = [i for i in numbers if places.groupby(places).cumcount()[i] < settings.answers]
             correct[asked] = greedy_correct(
-                model, [judged[i] for i in asked], self.texts,
+                model, [judged[i] for i in asked], self.held_out.texts,
                 max_new_tokens=settings.max_new_tokens, bf16=self.bf16,
             )  # fmt: skip
         return held_out_table(judged, losses, correct)
+
+    def examples(self, trial: Trial) -> Examples:
+        """The rows of a trial's arm as this model reads them."""
+        path = Path(self.study.settings.arms) / self.study.arm(trial.kind, trial.seed).file
+        return training_examples(
+            self.reference.tokenizer, path, template=self.template, max_length=self.max_length
+        )
+
+    def count_rows(self, record: StudyRecord, trials: Sequence[Trial]) -> StudyRecord:
+        """How many rows of every arm are used; kinds with an arm of none are skipped.
+
+        Raises UserError where that is the reference, or nothing would be left to train.
+        """
+        for trial in trials:
+            label = self.study.arm(trial.kind, trial.seed).label
+            if label not in record.rows:
+                own = self.examples(trial)
+                rows = ArmRows(
+                    used=len(own.usable), long=own.long, unusable=own.unusable, tokens=own.tokens
+                )
+                record.rows = record.rows | {label: rows}
+            if not record.rows[label].used:
+                why = f"no row of {label} has a response within {self.max_length} tokens"
+                record.skipped = record.skipped | {trial.kind: why}
+        self.study.write(record)
+        if (reference := self.study.settings.reference) in record.skipped:
+            why = record.skipped[reference]
+            raise UserError(f"{why}, and the other arms are compared with it: raise max_length")
+        return record
 
     def choose_rate(self, record: StudyRecord, rates: list[float], steps: int) -> StudyRecord:
         """Try the candidates that were not tried yet; the best one is taken.
@@ -210,27 +273,26 @@ class _Work:
         began = time.monotonic()
         self.progress.say(trial.label)
         rate = float(record.learning_rate or 0.0)
-        table, tokens = self._trained(trial, rate, record.steps, self.judge)
+        table, seen = self._trained(trial, rate, record.steps_of(trial.kind), self.judge)
         write_parquet(self.study.path_of(trial.label), table)
         record.seconds = record.seconds | {trial.label: round(time.monotonic() - began, 1)}
-        record.tokens = record.tokens | {trial.label: tokens}
+        record.tokens = record.tokens | {trial.label: sum(seen)}
+        record.rows_seen = record.rows_seen | {trial.label: len(seen)}
         self.study.write(record)
         return record
 
     def _trained(
         self, trial: Trial, rate: float, steps: int, then: Callable[[ReferenceModel], Any]
-    ) -> tuple[Any, int]:
-        """What ``then`` makes of the trained model, and the tokens it was trained on."""
+    ) -> tuple[Any, list[int]]:
+        """What ``then`` makes of the trained model, and how many tokens of every row it saw."""
         settings = self.study.settings
-        path = Path(settings.arms) / self.study.arm(trial.kind, trial.seed).file
-        examples = training_examples(
-            self.reference.tokenizer, path, template=self.template, max_length=self.max_length
-        )
+        examples = self.examples(trial).usable
         lengths = [example.n_tokens for example in examples]
         dealt = steps_of(lengths, settings.tokens_a_step, steps, trial.seed)
         recipe = Recipe(rate, settings.lora_rank, self.bf16)
+        times = Counter(i for step in dealt for i in step)
         with finetuned(
-            self.reference, Weights(self.reference.model), examples, dealt, recipe,
+            self.reference, self.weights, examples, dealt, recipe,
             seed=trial.seed, on_step=lambda: self.progress.advance(1),
         ) as model:  # fmt: skip
-            return then(model), sum(lengths[i] for step in dealt for i in step)
+            return then(model), [n * lengths[i] for i, n in times.items()]

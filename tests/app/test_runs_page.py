@@ -20,7 +20,7 @@ from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.survey import survey
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import JobRecord
+from circuitseer_core.runs.job_records import JobRecord
 from circuitseer_core.runs.stage import holding
 from tests.support.opened import into_view, job_done, open_page, settled, synthetic, table, texts
 from tests.support.records import edit_run
@@ -207,6 +207,7 @@ def test_the_name_of_a_scoring_is_free_in_the_plan_that_is_in_view(
     group(app, "stage").set_value("Score and draw").run()
     name = next(box for box in settled(app).text_input if box.label == "Name")
     assert name.value == "scores-2"
+    assert "this one is kept as “default-2”" in texts(app)
 
 
 @pytest.mark.parametrize("button", ["do_rename", "do_delete"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,8 +12,9 @@ import yaml
 from scipy.stats import ks_2samp
 
 from circuitseer_core.arms.build import build_arms, summary
-from circuitseer_core.arms.record import read_arms
+from circuitseer_core.arms.record import ArmRecord, ArmsOptions, ArmsRecord, read_arms
 from circuitseer_core.arms.settings import ArmsSettings
+from circuitseer_core.arms.trainers import schedule
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.runs.columns import control_column
@@ -84,7 +86,7 @@ def test_the_comparison_does_not_push_a_persons_selection_aside(built: tuple[Run
     assert run.selections()[0] == "mine"
 
 
-def test_trainers_get_the_same_steps_and_other_data(built: tuple[Run, Path]) -> None:
+def test_trainers_get_the_same_tokens_and_other_data(built: tuple[Run, Path]) -> None:
     _, out = built
     record = read_arms(out)
     entries = json.loads((out / "llama-factory" / "dataset_info.json").read_text())
@@ -92,11 +94,18 @@ def test_trainers_get_the_same_steps_and_other_data(built: tuple[Run, Path]) -> 
         files = sorted((out / trainer).glob("*.yaml"))
         assert {file.stem for file in files} == {arm.label for arm in record.arms}
         settings = [yaml.safe_load(file.read_text()) for file in files]
-        assert len({one["max_steps"] for one in settings}) == 1
-        rest = [
-            {k: v for k, v in one.items() if k not in ("datasets", "dataset", "seed", "output_dir")}
-            for one in settings
-        ]
+        of_arm = {"datasets", "dataset", "seed", "output_dir", *SCHEDULE}
+        rest = [{k: v for k, v in one.items() if k not in of_arm} for one in settings]
+        by = {file.stem: one for file, one in zip(files, settings, strict=True)}
+        for arm in record.arms:
+            rows, steps = _rows_a_step(by[arm.label]), by[arm.label]["max_steps"]
+            budget = arm.tokens if arm.kind == "full" else record.budget["tokens"]
+            seen = steps * rows * arm.mean_tokens
+            assert abs(seen - budget) <= rows * arm.mean_tokens / 2 + 1, arm.label
+            head = (out / trainer / f"{arm.label}.yaml").read_text().splitlines()[0]
+            assert head.startswith(f"# About {round(seen):,} tokens ({steps:,} optimiser step")
+        steps = {label: _rows_a_step(one) for label, one in by.items()}
+        assert steps["longest"] < steps["uniform-s0"] < steps["bottom-k"]
         assert all(one == rest[0] for one in rest), "nothing else differs between arms"
     assert "counts the prompt's tokens too" in (out / "trl" / "soft-s0.yaml").read_text()
     for arm in record.arms:
@@ -105,6 +114,43 @@ def test_trainers_get_the_same_steps_and_other_data(built: tuple[Run, Path]) -> 
     table = summary(record)
     shares = table.filter(like="share of ").sum(axis=1)
     assert np.allclose(shares, 1, atol=1e-3) and len(table) == len(record.arms)
+
+
+SCHEDULE = ("max_steps", "warmup_steps", "per_device_train_batch_size", "micro_batch_size",
+            "gradient_accumulation_steps")  # fmt: skip
+
+
+def _rows_a_step(settings: dict[str, Any]) -> int:
+    at_once = settings.get("per_device_train_batch_size") or settings["micro_batch_size"]
+    return int(at_once * settings["gradient_accumulation_steps"])
+
+
+@pytest.mark.parametrize(
+    ("budget", "mean", "expected"),
+    [
+        ({"tokens": 6144}, 166.0, (16, 2)),
+        ({"tokens": 6144}, 384.0, (7, 2)),
+        ({"tokens": 6144}, 3000.0, (1, 2)),
+        ({"count": 40}, 384.0, (16, 3)),
+    ],
+)
+def test_an_arm_of_long_texts_takes_fewer_of_them_a_step(
+    budget: dict[str, int], mean: float, expected: tuple[int, int]
+) -> None:
+    def arm(kind: str, mean: float) -> ArmRecord:
+        rows = round(6144 / mean) if "tokens" in budget else 40
+        return ArmRecord(
+            label=kind, kind=kind, seed=0, file="f", meaning="", rows=rows,
+            tokens=round(rows * mean), mean_tokens=mean, median_tokens=mean,
+        )  # fmt: skip
+
+    arms = [arm("uniform", 166.0), arm("top-k", mean)]
+    record = ArmsRecord(
+        run="r", settings=ArmsOptions(), budget=budget, pool_rows=9, pool_tokens=9, arms=arms
+    )
+    plan = schedule(record, arms[1])
+    assert (plan.rows, plan.steps) == expected
+    assert plan.rows % plan.at_once == 0 and plan.at_once <= 4
 
 
 def test_bad_wishes_are_one_line(tmp_path: Path) -> None:
@@ -124,9 +170,14 @@ def test_bad_wishes_are_one_line(tmp_path: Path) -> None:
 
 def test_a_budget_of_rows(tmp_path: Path) -> None:
     run = make_run(tmp_path / "run")
-    wish = ArmsSettings(rows=20, seeds=1, arms=("length-matched", "uniform"))
+    wish = ArmsSettings(rows=20, seeds=1, arms=("length-matched",))
     record = build_arms(run, tmp_path / "out", wish, show=False)
     assert {arm.label: arm.rows for arm in record.arms} == {
         "soft-s0": 20, "uniform-s0": 20, "length-matched-s0": 20,
     }  # fmt: skip
     assert all(arm.tokens > 0 for arm in record.arms)
+    by = {arm.kind: arm for arm in record.arms}
+    assert by["length-matched"].shared_floor == by["uniform"].shared_with_soft
+    head = (tmp_path / "out" / "trl" / "soft-s0.yaml").read_text().splitlines()[0]
+    assert head.endswith("(2 optimiser steps of 16 rows), not the same for every arm: the budget "
+                         "was of rows.")  # fmt: skip

@@ -91,7 +91,11 @@ def test_no_arm_of_random_heads_from_a_part_of_the_pool(tmp_path: Path) -> None:
         build_arms(run, tmp_path / "o", ArmsSettings(arms=("random-heads",)), show=False)
     record = build_arms(run, tmp_path / "out", ArmsSettings(seeds=1), show=False)
     assert "random-heads" not in {arm.kind for arm in record.arms}
-    assert record.notes == ["no arm random-heads: random heads scored 60 of the pool's 200 rows"]
+    (note,) = record.notes
+    assert note == (
+        "no arm random-heads: random heads scored 60 of the pool's 200 rows (score --controls "
+        "N has them score more)"
+    )
 
 
 def test_rows_without_a_response_are_no_part_of_any_arm(tmp_path: Path) -> None:

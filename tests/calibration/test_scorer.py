@@ -99,7 +99,10 @@ def test_select_export_and_verify(run: Run, tmp_path: Path) -> None:
     kept = manifest.calibration
     assert kept is not None and kept.fits == run.calibration().fits
     assert kept.target.sha256 and kept.settings.folds == 4
-    assert "fitted to `level`" in done.card.read_text()
+    card = done.card.read_text()
+    assert "fitted to `level`" in card and "`calibrated`, from readings of single heads of" in card
+    assert "chosen by readings of a language model's attention heads, fitted to a measure" in card
+    assert "reasoning heads" not in card and "chosen by ablation" not in card
 
 
 def test_another_score_needs_no_calibration_in_its_manifest(run: Run, tmp_path: Path) -> None:
@@ -131,16 +134,15 @@ def test_an_interrupted_application_does_not_show(
 
     def dies(part: Path, columns: dict[str, np.ndarray | None]) -> None:
         calls.append(part)
-        if len(calls) == 3:
+        if len(calls) == 2:
             raise KeyboardInterrupt
         write(part, columns)
 
     monkeypatch.setattr(shard_columns, "_write", dies)
     with pytest.raises(KeyboardInterrupt):
         apply_calibration(run, "default", "default")
-    with pytest.raises(UserError, match="no scorer 'calibrated'"):
-        select_run(run, SelectionSettings.of(scorer=CALIBRATED))
-    select_run(run, SelectionSettings.of())
+    assert run.scoring().calibration is not None, "the one from before stands"
+    select_run(run, SelectionSettings.of(scorer=CALIBRATED))
     monkeypatch.undo()
     apply_calibration(run, "default", "default")
     assert np.allclose(scores_of(run, CALIBRATED), slow(run))

@@ -14,9 +14,15 @@ from typing import Any
 
 import pytest
 import typer.main
+from pydantic import BaseModel
 
 from circuitseer_core.cli import main as cli
+from circuitseer_core.detection.ablate_settings import AblateSettings
+from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.model import loading
+from circuitseer_core.runs.survey_settings import SurveySettings
+from circuitseer_core.scoring.cluster_settings import ClusterSettings
+from circuitseer_core.scoring.settings import ScoreSettings
 from tests.cli.test_main import DEEP, LONG, made
 
 __all__ = ["made"]
@@ -95,6 +101,22 @@ def words_of(command: str, flag: str | None, value: str) -> list[str]:
         at = needed.index(flag)
         needed = needed[:at] + needed[at + 2 :]
     return [command, *needed, flag, value]
+
+
+@pytest.mark.parametrize(
+    ("kind", "needed"),
+    [
+        (AblateSettings, {"data": ["a"]}),
+        (ClusterSettings, {}),
+        (DetectSettings, {"model": "m", "probe": ["a"]}),
+        (ScoreSettings, {"data": ["a"]}),
+        (SurveySettings, {"model": "m"}),
+    ],
+)
+def test_a_length_is_understood_as_people_type_it(
+    kind: type[BaseModel], needed: dict[str, Any]
+) -> None:
+    assert kind(**needed, max_length="2k").max_length == 2000  # type: ignore[attr-defined]
 
 
 FROM_ZERO = {"--seed", "--head-feature-rows", "--layer", "--head"}

@@ -20,7 +20,7 @@ from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ProgressRecord
+from circuitseer_core.runs.job_records import ProgressRecord
 from tests.support.data_files import write_data
 from tests.support.tiny_models import save_tiny
 

@@ -16,7 +16,7 @@ from circuitseer_core.experiments.experiment import ExperimentResult
 from circuitseer_core.figures.style import LIGHT
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.records import ProgressRecord
+from circuitseer_core.runs.job_records import ProgressRecord
 from tests.support.crafted_run import add_scores
 from tests.support.experiment_tests import RNG
 

@@ -6,14 +6,17 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from unittest.mock import Mock
 
 import pandas as pd
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results
-from circuitseer_core.experiments.experiment import default_words
+from circuitseer_core.experiments import EXPERIMENTS, parse_options, saved_results, saved_table
+from circuitseer_core.experiments.experiment import ExperimentResult, default_words
+from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.integrity import check_run
 from circuitseer_core.runs.stage import occupied
 from tests.support import synthetic
 from tests.support.crafted_run import add_scores
@@ -107,6 +110,25 @@ class TestRegistry:
         with occupied(run), pytest.raises(UserError, match=rf"\(pid {os.getpid()}\) is at work"):
             EXPERIMENTS["length"].run(run)
         assert not saved_results(run)
+
+    def test_a_kill_between_table_and_record_mixes_no_results(
+        self, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def result(verdict: str, value: float) -> ExperimentResult:
+            return ExperimentResult("length", "?", verdict, {}, pd.DataFrame({"x": [value]}))
+
+        result("old", 1.0).save(run, {})
+        (old,) = saved_results(run)
+        assert saved_table(run, old)["x"].tolist() == [1.0] and check_run(run.path).ok
+        with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+            patch.setattr(ExperimentRecord, "write", Mock(side_effect=KeyboardInterrupt))
+            result("new", 2.0).save(run, {})
+        assert saved_results(run) == [old] and saved_table(run, old).empty
+        (damage,) = check_run(run.path).damaged
+        assert damage.file == "experiments/length.parquet" and "validate" in damage.remedy
+        result("new", 2.0).save(run, {})
+        (new,) = saved_results(run)
+        assert saved_table(run, new)["x"].tolist() == [2.0] and saved_table(run, old).empty
 
     def test_time_grows_with_the_rows_and_follows_the_last_run(self, run: Run) -> None:
         length = EXPERIMENTS["length"]

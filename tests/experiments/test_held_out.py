@@ -7,13 +7,20 @@ from typing import Any
 
 import pytest
 
+from circuitseer_core.detection.probe import probe_table
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.experiments.head_answers import answered
 from circuitseer_core.experiments.heads import Options
-from circuitseer_core.experiments.held_out import of_data, run_model
+from circuitseer_core.experiments.held_out import (
+    beside_probe,
+    left_out_words,
+    of_data,
+    run_model,
+)
 from circuitseer_core.model import loading
 from circuitseer_core.model.loading import load_run_model
+from circuitseer_core.runs.folder import Run
 from tests.support.detected_run import detected_run, write_rows
 from tests.support.records import edit_run
 
@@ -93,3 +100,24 @@ def test_problems_without_a_readable_answer_do_not_count_as_asked(tmp_path: Path
 
 def never(*_: Any, **__: Any) -> None:
     raise AssertionError("a model was loaded")
+
+
+def test_the_probes_own_samples_are_left_out_of_other_data_and_counted(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    reference = load_run_model(run.model, run.model.dtype, "cpu")
+    asked = [{"id": i, "question": f"{i} + {i}?", "answer": "4"} for i in range(3)]
+    data = f"p={write_rows(tmp_path / 'probe.jsonl', asked)}"
+    edit_run(run, detect={"template": "plain", "settings": {"probe": [data]}})
+    probe = of_data(run, reference, [data], limit=2, seed=0)
+    probe_table(probe, [1.0, 1.0], "probe").to_parquet(run.probe_path)
+    run = Run.open(run.path)
+    in_probe = [int(sample.id.removeprefix("p/")) for sample in probe]
+    rows = [{"id": 9 - i, "question": f" {i} +  {i}?", "answer": "4"} for i in in_probe]
+    copies = f"copy={write_rows(tmp_path / 'copy.jsonl', rows)}"
+    new = f"new={write_rows(tmp_path / 'new.jsonl', [{'question': '9 + 9?', 'answer': '18'}])}"
+    samples, left_out = beside_probe(run, reference, [copies, new], limit=9, seed=0)
+    assert [sample.source for sample in samples] == ["new"] and left_out == 2
+    assert "2 samples of the data were left out" in left_out_words({"left_out": left_out})
+    assert left_out_words({}) == ""
+    with pytest.raises(UserError, match="nothing that can serve beside the run's probe"):
+        beside_probe(run, reference, [copies], limit=9, seed=0)

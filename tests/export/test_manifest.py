@@ -38,6 +38,20 @@ def test_manifest_says_all_that_is_needed(run: Run, tmp_path: Path) -> None:
     assert manifest["commands"][-1].endswith(f"--out {tmp_path / 'a.jsonl'} --format jsonl")
 
 
+def test_what_measured_and_what_exported_are_told_apart(run: Run, tmp_path: Path) -> None:
+    manifest = json.loads(export(run, None, tmp_path / "a.jsonl").manifest.read_text())
+    assert "versions" not in manifest["detect"] and "versions" not in manifest["scoring"]
+    own = manifest["versions"]["numpy"]
+    edit_run(run, detect={"versions": {"numpy": "1.0"}}, versions={"numpy": "3.0"})
+    settings = run.scores_dir() / "settings.json"
+    scored = json.loads(settings.read_text()) | {"versions": {"numpy": "2.0"}}
+    settings.write_text(json.dumps(scored))
+    manifest = json.loads(export(run, None, tmp_path / "a.jsonl").manifest.read_text())
+    parts = (manifest["detect"]["versions"], manifest["scoring"]["versions"])
+    assert parts == ({"numpy": "1.0"}, {"numpy": "2.0"})
+    assert manifest["versions"]["numpy"] == own, "of what exports, not of the run's last stage"
+
+
 def test_it_says_of_how_many_probe_samples_and_why_not_more(run: Run, tmp_path: Path) -> None:
     left_out = {"longer than 140 tokens": 37}
     edit_run(

@@ -41,7 +41,7 @@ def test_the_typed_form_quotes_what_a_shell_would_split() -> None:
 
 
 def test_internal_settings_are_no_options() -> None:
-    settings = ScoreSettings(data=["demo"], shard_rows=7, token_budget=9, controls=3)
+    settings = ScoreSettings(data=["demo"], shard_rows=7, token_budget=9)
     assert arguments(settings) == ["--data", "demo"]
 
 

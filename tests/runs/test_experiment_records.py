@@ -38,6 +38,13 @@ def test_the_sentence_has_the_interval_and_the_correction() -> None:
     assert outcome.sentence() == (
         "Found: the gap +0.30 (95 % interval +0.10 to +0.50, Bonferroni over 3 comparisons)."
     )
+    holm = outcome.model_copy(update={"correction": "Holm", "p": 0.02})
+    assert holm.measured() == (
+        "the gap +0.30 (95 % interval of this one comparison +0.10 to +0.50; p = 0.020 after "
+        "Holm's correction for 3)."
+    )
+    before = holm.model_copy(update={"p": None}).measured()
+    assert before.endswith("+0.10 to +0.50, before Holm's correction for 3).")
     assert "could not be measured" in Outcome(state="inconclusive", measure="it").sentence()
     assert "30 % (95 % interval 10 % to 50 %" in outcome.sentence(shares=True)
 

@@ -12,6 +12,7 @@ import pytest
 from pydantic import BaseModel
 from typer.testing import CliRunner
 
+import circuitseer_core as cs
 from circuitseer_core import stages
 from circuitseer_core.arms.build import build_arms
 from circuitseer_core.arms.settings import ArmsSettings
@@ -69,6 +70,11 @@ def test_one_step_takes_it_over_in_a_terminal(foreign: Path) -> None:
     assert CliRunner().invoke(app, ["adopt", str(foreign)]).exit_code == 0
     assert CliRunner().invoke(app, words).exit_code == 0 and ownership.is_own(foreign)
     assert "yours already" in CliRunner().invoke(app, ["adopt", str(foreign)]).output
+
+
+def test_one_call_takes_it_over_in_a_notebook(foreign: Path) -> None:
+    cs.adopt(cs.load_run(foreign))
+    assert ownership.is_own(foreign) and cs.validate(foreign, "length")
 
 
 def test_a_copy_of_an_own_run_and_one_of_before_go_on(foreign: Path, tmp_path: Path) -> None:

@@ -9,8 +9,8 @@ import pytest
 
 from circuitseer_core.runs import progress as progress_module
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.job_records import ProgressRecord
 from circuitseer_core.runs.progress import Progress, announce
-from circuitseer_core.runs.records import ProgressRecord
 
 
 def record(run: Run) -> ProgressRecord:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs.clusters import cluster_record
+from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import DEMO_RUN, Run
-from circuitseer_core.runs.records import JobRecord, Record, RunRecord, ScoringRecord
+from circuitseer_core.runs.integrity import check_run
+from circuitseer_core.runs.job_records import JobRecord
+from circuitseer_core.runs.records import Record, RunRecord, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
+from circuitseer_core.selection.settings import SelectionSettings
+from circuitseer_core.stages import run_selection
+from tests.support.run_factory import make_run
 
 
 def test_keys_of_a_newer_version_survive_an_update(tmp_path: Path) -> None:
@@ -97,3 +105,44 @@ def test_a_record_is_written_as_it_was_read() -> None:
 def test_a_manifest_without_its_parts_is_none(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="run: Field required"):
         ExportManifest.parse({"format": 1, "made_by": "circuitseer"}, tmp_path / "a.json")
+
+
+LENGTH = "experiments/length.json"
+
+
+@pytest.mark.parametrize(
+    ("file", "read"),
+    [
+        ("scores/default/settings.json", lambda run: run.scoring()),
+        ("selections/default/selection.json", lambda run: run.selection("default")),
+        ("calibrations/fit/calibration.json", lambda run: run.calibration("fit")),
+        ("scores/default/clusters/clusters.json", lambda run: cluster_record(run, "default")),
+        (
+            "experiments/length.json",
+            lambda run: ExperimentRecord.read(run.path / "experiments" / "length.json"),
+        ),
+    ],
+)
+def test_a_record_of_a_later_version_is_one_clear_line(
+    tmp_path: Path, file: str, read: Callable[[Run], object]
+) -> None:
+    run = make_run(tmp_path / "run")
+    path = run.path / file
+    path.parent.mkdir(parents=True, exist_ok=True)
+    old = json.loads(path.read_text()) if path.is_file() else {}
+    path.write_text(json.dumps(old | {"format": 2}))
+    with pytest.raises(UserError, match=rf"{path.name} was written by a later version .*update it"):
+        read(run)
+    (damage,) = check_run(run.path).damaged
+    assert damage.file == file and "update this one, and leave the file" in damage.remedy
+
+
+def test_a_selection_of_a_later_version_is_not_replaced_unasked(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    run_selection(run.path, SelectionSettings.of())
+    path = run.selection_dir("default") / "selection.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"format": 2}))
+    with pytest.raises(UserError, match="later version"):
+        run_selection(run.path, SelectionSettings.of())
+    run_selection(run.path, SelectionSettings.of(), replace=True)
+    assert run.selection("default").format == 1

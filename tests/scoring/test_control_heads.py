@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.errors import UserError
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.scoring.control_heads import (
@@ -18,8 +19,8 @@ from circuitseer_core.scoring.control_heads import (
     control_heads,
     control_share,
     draws_carried,
+    require_enough,
 )
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from tests.support.detected_run import questions, write_rows
 from tests.support.scorings import CONTROLS, go, settings, whole
 
@@ -116,3 +117,11 @@ def test_the_control_subsample_stays_under_its_limit_and_belongs_to_the_ids() ->
     assert 0.85 * FURTHER_LIMIT < (carried == DRAWS).sum() <= FURTHER_LIMIT
     assert np.array_equal(draws_carried(0, ids[::-1], share, further), carried[::-1])
     assert control_share(1000, limit=0) == 0.0
+
+
+def test_so_few_rows_that_none_might_carry_controls_are_refused() -> None:
+    assert control_share(1000, 20) == 0.0
+    with pytest.raises(UserError, match="--controls 20: .*may leave none of so few: give 100"):
+        require_enough(1000, 20)
+    for rows, limit in ((1000, 0), (1000, 100), (20, 20), (5, 20)):
+        require_enough(rows, limit)

@@ -10,8 +10,8 @@ import pandas as pd
 import pyarrow.parquet as pq
 import pytest
 
+from circuitseer_core.runs.job_records import ProgressRecord
 from circuitseer_core.runs.machine import device_names
-from circuitseer_core.runs.records import ProgressRecord
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings

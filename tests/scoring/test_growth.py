@@ -13,12 +13,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from circuitseer_core.errors import Cancelled, UserError
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import AppliedCalibration, ScoringRecord
 from circuitseer_core.scoring import window_scorer
 from circuitseer_core.scoring.score import score
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.scoring.windows import Cut, windows
 from tests.support.detected_run import detected_run, questions, write_rows

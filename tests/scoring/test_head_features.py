@@ -14,7 +14,7 @@ from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.attention import intervening
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import HEAD_FAMILIES
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, HEAD_FAMILIES
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.head_features import (
     HeadFeatureObserver,
@@ -23,7 +23,7 @@ from circuitseer_core.scoring.head_features import (
     observe_heads,
 )
 from circuitseer_core.scoring.profiles import HeadPlan, Profiles, observe
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores
+from circuitseer_core.scoring.scorers import attention_scores
 from tests.support.detected_run import detected_run
 from tests.support.scorings import Killed, assert_same, dying_after, go, settings, whole
 from tests.support.tiny_models import KINDS, random_ids, tiny_model

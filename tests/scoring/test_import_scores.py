@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import signal
+import subprocess
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.complexity_references import Rows, references
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export, export_all
+from circuitseer_core.files import sweep
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import check_run
 from circuitseer_core.runs.records import DataRecord
@@ -122,6 +126,48 @@ def test_every_number_column_is_taken_unless_named(run: Run, tmp_path: Path) -> 
     np.testing.assert_allclose(ranks, (39.5 - np.arange(40)) / 40)
     assert run.scoring("default").scorers.count("q") == 1
     select_run(run, SelectionSettings.of(scorer="q"))
+
+
+_KILLED = """
+import os, signal, sys
+from circuitseer_core.runs import shard_columns
+from circuitseer_core.scoring.import_scores import ImportSettings, import_scores
+from circuitseer_core.runs.folder import Run
+write, seen = shard_columns._write, []
+def dies(part, columns):
+    seen.append(part)
+    if len(seen) == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    write(part, columns)
+shard_columns._write = dies
+import_scores(Run.open(sys.argv[1]), [sys.argv[2]], ImportSettings(replace=True))
+"""
+
+
+def test_a_kill_while_scores_are_replaced_leaves_the_old_ones(run: Run, tmp_path: Path) -> None:
+    ids = run.scores("default", ["id"])["id"].tolist()
+    old, new = ([{"id": i, "r": n + by} for n, i in enumerate(ids)] for by in (0, 100))
+    imported(run, file_of(tmp_path / "old.jsonl", old))
+    record = run.scoring("default")
+    again = file_of(tmp_path / "new.jsonl", new)
+    words = [sys.executable, "-c", _KILLED, str(run.path), again]
+    assert subprocess.run(words, check=False).returncode == -signal.SIGKILL
+    assert run.scoring("default") == record and check_run(run.path).ok
+    assert run.scores("default", ["r"])["r"].tolist() == list(range(40))
+    assert sweep(run.path, inside=True), "what the kill left aside"
+    imported(run, again, replace=True)
+    assert run.scores("default", ["r"])["r"].tolist() == list(range(100, 140))
+    assert not list(run.path.glob(".*.tmp")) and check_run(run.path).ok
+
+
+def test_of_an_earlier_import_what_was_not_replaced_stays(run: Run, tmp_path: Path) -> None:
+    ids = run.scores("default", ["id"])["id"].tolist()
+    both = file_of(tmp_path / "both.jsonl", [{"id": i, "a": 1, "b": 2} for i in ids])
+    imported(run, both)
+    imported(run, both, columns=("a",), replace=True)
+    earlier, later = run.scoring("default").imported
+    assert list(earlier.columns) == ["b"] and list(later.columns) == ["a"]
+    assert earlier.command and "b=b" in earlier.command and "a=a" not in earlier.command
 
 
 def test_the_column_of_ids_and_an_empty_one_are_no_scores(run: Run, tmp_path: Path) -> None:

@@ -12,8 +12,9 @@ from torch import Tensor
 from circuitseer_core.aliases import Head
 from circuitseer_core.model.attention import AttentionCall, Intervention, intervening
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import ATTENTION_SCORERS
 from circuitseer_core.scoring.profiles import HeadPlan, ProfileObserver, Profiles, observe
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS, attention_scores
+from circuitseer_core.scoring.scorers import attention_scores
 from tests.support.tiny_models import KINDS, WINDOW, random_ids, tiny_model
 
 LENGTHS = [40, 29, 17]

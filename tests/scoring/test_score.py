@@ -12,11 +12,10 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.reference import ReferenceModel
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring import engine as score_engine
 from circuitseer_core.scoring import shards
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.scorings import CONTROLS, go, settings, whole
 from tests.support.tiny_models import save_tiny

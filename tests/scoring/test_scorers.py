@@ -8,12 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from circuitseer_core.hashing import uniforms
-from circuitseer_core.scoring.scorers import (
-    ATTENTION_SCORERS,
-    attention_scores,
-    random_scores,
-    sink_share,
-)
+from circuitseer_core.runs.columns import ATTENTION_SCORERS
+from circuitseer_core.scoring.scorers import attention_scores, random_scores, sink_share
 
 
 def naive(profile: list[float], flat: list[float], special: list[bool]) -> dict[str, float]:

@@ -14,9 +14,9 @@ import torch
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.model.reference import ReferenceModel
+from circuitseer_core.runs.columns import ATTENTION_SCORERS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring import shards
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.window_scorer import WindowScorer
 from tests.support.detected_run import detected_run
 from tests.support.scorings import CONTROLS, assert_same, go, settings

@@ -10,12 +10,43 @@ import pytest
 
 import circuitseer_core as cs
 from circuitseer_core.runs.folder import Run
-from tests.support.run_factory import make_run
+from circuitseer_core.selection import review
+from tests.support.run_factory import make_rows, make_run, score_frame, write_scores
 
 
 @pytest.fixture
 def run(tmp_path: Path) -> Run:
     return make_run(tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("changed", "why"),
+    [
+        ("list", "lists or judgements changed"),
+        ("pin", "lists or judgements changed"),
+        ("pool", "the pool or its scores changed"),
+    ],
+)
+def test_the_same_settings_that_draw_other_rows_are_asked_for(
+    run: Run, tmp_path: Path, changed: str, why: str
+) -> None:
+    """An export of the rows that were there would verify no more."""
+    out = tmp_path / "out.txt"
+    out.write_text("gsm/0\n")
+    ask: dict[str, Any] = {"count": 10, "save": "mine", "exclude": [str(out)]}
+    first = cs.select(run, **ask)
+    assert cs.select(run, **ask)["id"].tolist() == first["id"].tolist(), "the same rows may"
+    if changed == "list":
+        out.write_text(f"{first['id'].iloc[0]}\n")
+    elif changed == "pin":
+        outside = set(run.scores("default", ["id"])["id"]) - set(first["id"])
+        review.append(run.path, {"kind": "pin", "id": min(outside)})
+    else:
+        write_scores(run, score_frame(make_rows(200), seed=5))
+    with pytest.raises(cs.UserError, match=rf"{why} since.*--replace \(replace=True\)"):
+        cs.select(run, **ask)
+    assert run.selection_ids("mine")["id"].tolist() == first["id"].tolist()
+    assert cs.select(run, **ask, replace=True)["id"].tolist() != first["id"].tolist()
 
 
 @pytest.mark.parametrize(

@@ -15,6 +15,7 @@ from circuitseer_core.detection import head_map
 from circuitseer_core.detection.head_map import HeadMapRecord
 from circuitseer_core.model import loading
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.reproduction import made_by
 from tests.support.detected_run import detected_run, questions, write_rows
 from tests.support.fake_hub import COMMIT, FakeHub
 from tests.support.records import edit_run
@@ -47,6 +48,9 @@ def test_a_new_run_of_a_map_scores_as_its_own_run_does(
     cs.pull_heads("me/heads", run=tmp_path / "new", model=run.model.id)
     fresh = cs.load_run(tmp_path / "new")
     assert fresh.model.weights_hash == run.model.weights_hash
+    assert fresh.detection.heads_from is not None and fresh.detection.heads_from.repo == "me/heads"
+    pulled = f"pull-heads me/heads@{COMMIT} --run {fresh.path} --model {run.model.id}"
+    assert str(fresh.detection.command).endswith(pulled) and len(made_by(fresh)) == 1
     from_map = cs.score(fresh, data=data, heads=3, show=False)
     from_run = cs.score(run, data=data, heads=3, show=False)
     assert from_map["variance"].tolist() == pytest.approx(from_run["variance"].tolist(), rel=1e-4)
@@ -63,6 +67,9 @@ def test_a_scoring_takes_its_heads_from_a_map_and_says_so(
     assert len(scores) and record.heads == [(0, 0)]
     assert record.heads_from is not None and record.heads_from.repo == "me/heads"
     assert f"--heads-from {head_map.path}" in str(record.command)
+    commands = made_by(run, "theirs")
+    assert commands[-2].endswith(f"pull-heads me/heads@{COMMIT} --out {head_map.path}")
+    assert commands[-1] == record.command and record.versions["torch"]
 
 
 def test_a_map_of_other_weights_is_refused_unless_forced(pushed: FakeHub, tmp_path: Path) -> None:

@@ -11,11 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring import shards
 from circuitseer_core.scoring.score import score
-from circuitseer_core.scoring.scorers import ATTENTION_SCORERS
 from circuitseer_core.scoring.settings import ScoreSettings
 
 CONTROLS = [f"control_{name}_{draw}" for name in ATTENTION_SCORERS for draw in range(DRAWS)]

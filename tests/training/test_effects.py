@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import ttest_1samp
 
-from circuitseer_core.training.effects import difference, seeds_to_see
+from circuitseer_core.training.effects import difference, seeds_to_see, seen, seen_at_best
 
 
 def _table(
@@ -56,3 +56,22 @@ def test_more_seeds_are_needed_for_smaller_differences() -> None:
     assert large is not None and small is not None and large < small
     noisy = difference(rng.normal(0, 1.0, (1, 20)).repeat(4, 0) + rng.normal(0, 0.01, (4, 20)))
     assert seeds_to_see(noisy, 0.01) is None, "items alone hide it"
+
+
+def test_seeds_average_out_what_is_theirs_and_not_what_is_the_items() -> None:
+    """Of noise that is new with every seed and item, more seeds leave nothing."""
+    rng = np.random.default_rng(6)
+    noise = difference(rng.normal(0, 0.1, (3, 100)))
+    assert noise.stderr**2 == pytest.approx(noise.of_items + (noise.of_a_seed or 0.0) / 3)
+    needed = seeds_to_see(noise, seen(noise) / 2)
+    assert needed is not None and 5 < needed < 40
+    items = difference(rng.normal(0, 0.1, (1, 100)).repeat(3, 0) + rng.normal(0, 0.001, (3, 100)))
+    assert seen_at_best(items) == pytest.approx(seen(items), rel=0.05)
+    assert seeds_to_see(items, 0.9 * seen_at_best(items)) is None
+
+
+def test_what_is_seen_is_seen_four_times_of_five() -> None:
+    rng = np.random.default_rng(7)
+    size = float(np.mean([seen(difference(_table(rng, 4, 60, 0.0))) for _ in range(100)]))
+    shown = [difference(_table(rng, 4, 60, size)).low > 0 for _ in range(300)]
+    assert 0.7 < np.mean(shown) < 0.95

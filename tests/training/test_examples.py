@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.training.examples import held_out, steps_of, training_examples
+from circuitseer_core.training.examples import held_out, prompts_of, steps_of, training_examples
 from tests.support.tiny_models import tiny_tokenizer
 
 
@@ -41,11 +41,12 @@ def test_an_arm_is_read_with_its_end_token_and_without_what_is_too_long(tmp_path
             for q, a in chats
         )
     )  # fmt: skip
-    kept = training_examples(tokenizer, path, template="plain", max_length=64)
+    read = training_examples(tokenizer, path, template="plain", max_length=64)
+    kept = read.usable
+    assert (read.long, read.unusable, read.tokens) == (1, 0, len(kept[0].ids))
     assert len(kept) == 1 and kept[0].ids[-1] == tokenizer.eos_token_id
     assert tokenizer.decode(kept[0].ids[kept[0].loss_from : -1]) == "2"
-    with pytest.raises(UserError, match="no row with a response of at most 3 tokens"):
-        training_examples(tokenizer, path, template="plain", max_length=3)
+    assert not training_examples(tokenizer, path, template="plain", max_length=3).usable
 
 
 def test_held_out_samples_are_even_over_sources_and_repeatable(tmp_path: Path) -> None:
@@ -54,10 +55,30 @@ def test_held_out_samples_are_even_over_sources_and_repeatable(tmp_path: Path) -
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     options = {"template": "plain", "max_length": 64, "per_source": 5, "seed": 0}
-    kept, texts = held_out(tiny_tokenizer(), [str(path)], **options)
+    judged = held_out(tiny_tokenizer(), [str(path)], **options)
+    kept = judged.samples
     assert [s.source for s in kept] == ["a"] * 5 + ["b"] * 5
-    assert {s.id for s in kept} <= set(texts)
-    again, _ = held_out(tiny_tokenizer(), [str(path)], **options)
+    assert {s.id for s in kept} <= set(judged.texts)
+    again = held_out(tiny_tokenizer(), [str(path)], **options).samples
     assert [s.id for s in again] == [s.id for s in kept]
     with pytest.raises(UserError, match="no held-out sample"):
         held_out(tiny_tokenizer(), [str(path)], **options | {"max_length": 2})
+
+
+def test_what_an_arm_asks_is_not_held_out(tmp_path: Path) -> None:
+    arm = tmp_path / "soft.jsonl"
+    chats = [
+        [{"role": "user", "content": "0  + 0"}],
+        [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "1 + 1"}],
+    ]
+    answer = {"role": "assistant", "content": "2"}
+    arm.write_text("\n".join(json.dumps({"messages": [*chat, answer]}) for chat in chats))
+    rows = [{"question": f"{i} + {i}", "answer": str(2 * i)} for i in range(4)]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("\n".join(map(json.dumps, rows)))
+    options = {"template": "plain", "max_length": 64, "per_source": 5, "seed": 0}
+    judged = held_out(tiny_tokenizer(), [str(path)], without=prompts_of([arm]), **options)
+    assert judged.left_out == 2
+    assert {judged.texts[s.id].prompt for s in judged.samples} == {"2 + 2", "3 + 3"}
+    with pytest.raises(UserError, match=r"\(4 stand in an arm or the probe\)"):
+        held_out(tiny_tokenizer(), [str(path)], without=prompts_of([path, arm]), **options)

@@ -12,15 +12,14 @@ import pandas as pd
 import pytest
 import torch
 
-from circuitseer_core.arms.record import ARMS_FILE, ArmRecord, ArmsOptions, ArmsRecord
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results
 from circuitseer_core.experiments.cost import LOADING
-from circuitseer_core.experiments.training import Options, _outcome, _seeds_needed, effects_table
+from circuitseer_core.experiments.training import Options
 from circuitseer_core.experiments.training import run as train
 from circuitseer_core.model.loading import load_model
-from circuitseer_core.runs.experiment_records import Outcome, kind_of_draw
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.training_records import kind_of_draw
 from circuitseer_core.training import study as study_module
 from circuitseer_core.training.finetune import Recipe, Weights, finetuned
 from circuitseer_core.training.plan import StudyPlan
@@ -28,40 +27,10 @@ from circuitseer_core.training.study import Study
 from tests.support.crafted_run import bare_run
 from tests.support.records import edit_run
 from tests.support.run_factory import MODEL
+from tests.support.study_arms import write_arms
 from tests.support.tiny_models import save_tiny, tiny_model
 
 TASK = [(f"{a} + {b} =", str(a + b)) for a in range(2, 12) for b in range(2, 8)]
-
-
-DRAWN = {"scores": "default", "scorer": "focus", "temperature": 0.5}
-
-
-def _write_arms(folder: Path, arms: dict[str, list[tuple[str, str]]]) -> None:
-    """A folder as ``arms`` writes it, with these rows in it."""
-    folder.mkdir()
-    records = []
-    for label, rows in arms.items():
-        chats = [
-            {"messages": [{"role": "user", "content": q}, {"role": "assistant", "content": a}]}
-            for q, a in rows
-        ]
-        (folder / f"{label}.jsonl").write_text("\n".join(map(json.dumps, chats)))
-        kind, _, seed = label.partition("-s")
-        records.append(
-            ArmRecord(
-                label=label, kind=kind, seed=int(seed or 0), file=f"{label}.jsonl", meaning="",
-                rows=len(rows), tokens=600, mean_tokens=10, median_tokens=10, sha256=label,
-            )
-        )  # fmt: skip
-    record = ArmsRecord(
-        run="r",
-        settings=ArmsOptions(**DRAWN),
-        budget={"tokens": 600},
-        pool_rows=9,
-        pool_tokens=9,
-        arms=records,
-    )
-    record.write(folder / ARMS_FILE)
 
 
 @pytest.fixture
@@ -81,7 +50,7 @@ def study(tmp_path: Path) -> tuple[Run, dict[str, Any]]:
 
     arms = {f"soft-s{s}": TASK[::2] for s in (0, 1)}
     arms |= {f"{kind}-s{s}": noise() for kind in ("uniform", "random-heads") for s in (0, 1)}
-    _write_arms(tmp_path / "arms", arms)
+    write_arms(tmp_path / "arms", arms)
     test_file = tmp_path / "held.jsonl"
     rows = [{"question": q, "answer": a} for q, a in TASK[1::2]]
     test_file.write_text("\n".join(map(json.dumps, rows)))
@@ -110,6 +79,8 @@ def test_a_planted_difference_is_found_and_an_absent_one_is_not(
     assert numbers["learning_rate"] in (1e-4, 1e-2) and len(numbers["development_loss"]) == 2
     accuracy = result.table[result.table["measure"] == "accuracy"]
     assert accuracy["items"].max() == 4 and accuracy["mean"].between(0, 1).all()
+    assert "answered greedily" in result.verdict and numbers["heldout_left_out"] == 0
+    assert {line["tokens"] > 0 for line in numbers["seen"]} == {True}
     assert [kept.name for kept in saved_results(run)] == ["training"]
 
 
@@ -212,9 +183,20 @@ def test_texts_beyond_the_models_positions_are_left_out(
 ) -> None:
     run, options = study
     model = save_tiny(tmp_path / "short", "gpt2", n_positions=24)
-    _write_arms(tmp_path / "long", {"uniform-s0": [("q", "a b " * 30), ("1 + 1 =", "2")]})
-    result = train(run, **options | SHORT | {"model": str(model), "arms": str(tmp_path / "long")})
+    long = ("q", "a b " * 30)
+    write_arms(tmp_path / "long", {"uniform-s0": [long, ("1 + 1 =", "2")], "soft-s0": [long]})
+    short = options | SHORT | {"model": str(model), "arms": str(tmp_path / "long")}
+    result = train(run, **short | {"kinds": "uniform,soft"})
     assert result.numbers["seeds"]["uniform"] == 1
+    used = result.numbers["rows"]["uniform-s0"]
+    assert (used["used"], used["long"]) == (1, 1)
+    assert set(result.numbers["skipped"]) == {"soft"}
+    assert "soft was not trained: no row of soft-s0 has a response within 24" in result.verdict
+    assert "uniform-s0 1 of 2." in result.verdict
+    (line,) = result.numbers["seen"]
+    assert line["rows"] == line["arm_rows"] == 1 and line["tokens"] % line["arm_tokens"] == 0
+    with pytest.raises(UserError, match="compared with it: raise max_length"):
+        train(run, **short | {"kinds": "uniform,soft", "reference": "soft", "name": "training-s"})
 
 
 def test_what_it_takes_is_told_before_and_from_finished_models(
@@ -237,7 +219,7 @@ def test_what_it_takes_is_told_before_and_from_finished_models(
     train(run, **once)
     assert training.estimated_seconds(run, **once) == LOADING, "nothing is left to train"
     folder = run.path / "experiments" / "training"
-    mean = StudyPlan(folder, Options.of(**once).study(), run.model).seconds_a_model()
+    mean = StudyPlan(folder, Options.of(**once).settings(), run.model).seconds_a_model()
     assert mean is not None
     more = training.estimated_seconds(run, **once | {"seeds": 2})
     assert more == pytest.approx(LOADING + 3 * mean)
@@ -258,7 +240,8 @@ def test_bad_wishes_are_one_line_before_a_model_is_loaded(
         ({"seeds": 5}, "was drawn for 2 of the 5 training seeds"),
         ({"arms": str(tmp_path / "none")}, "holds no comparison arms"),
         ({"name": "mine"}, "option name"),
-        ({"reference": "full"}, "full pool cannot be"),
+        ({"reference": "full"}, "has no arm 'full'"),
+        ({"only_results": True}, "holds no study yet"),
     ):
         with pytest.raises(UserError, match=message):
             train(run, **options | change)
@@ -288,79 +271,13 @@ def test_weights_are_put_back_and_lora_leaves_the_rest_alone() -> None:
         ids = torch.tensor([examples[0].ids])
         clean = reference.hidden(ids).detach()
         recipe = Recipe(1e-2, lora_rank=rank)
-        weights = Weights(reference.model)
+        weights = Weights(reference.model, adapters=bool(rank))
+        assert bool(weights.kept) == (rank == 0)
         with finetuned(reference, weights, examples, [[0, 1], [2, 3]], recipe, seed=0) as model:
             assert not torch.allclose(model.hidden(ids), clean, atol=1e-4)
         after = reference.model.state_dict()
         assert after.keys() == before.keys()
         assert all(torch.equal(after[name], before[name]) for name in before)
-
-
-def _soft(shift: float, arms: int) -> Outcome | None:
-    """The outcome of a soft draw ``shift`` nats above uniform, among ``arms`` others."""
-    rng = np.random.default_rng(2)
-    items = rng.normal(1, 0.3, 200)
-
-    def table(added: float, seed: int) -> pd.DataFrame:
-        noise = np.random.default_rng(seed).normal(0, 0.01, 200)
-        ids = [f"x/{i}" for i in range(200)]
-        return pd.DataFrame({"id": ids, "source": "a", "loss": items + added + noise,
-                             "correct": np.nan})  # fmt: skip
-
-    tables = {"uniform": [table(0.0, s) for s in range(4)],
-              "soft": [table(shift, 10 + s) for s in range(4)]}  # fmt: skip
-    for arm in range(arms):
-        tables[f"arm {arm}"] = [table(0.0, 100 * arm + 50 + s) for s in range(4)]
-    effects = effects_table(tables, "uniform")
-    others = effects[effects["whole"] & (effects["arm"] != "uniform")].set_index("arm")
-    return _outcome(others, "uniform", 4)
-
-
-def test_the_outcome_says_yes_no_and_names_its_correction() -> None:
-    better, same, worse = (_soft(shift, 3) for shift in (-0.05, 0.0, 0.05))
-    assert better is not None and same is not None and worse is not None
-    assert (better.state, same.state, worse.state) == ("found", "no evidence", "no evidence")
-    assert (better.comparisons, better.correction) == (4, "Holm")
-
-
-def test_a_gain_that_the_number_of_arms_takes_away_is_open() -> None:
-    table = pd.DataFrame(
-        {"difference": [-0.01], "low": [-0.019], "high": [-0.001], "p_holm": [0.3]}, index=["soft"]
-    )
-    outcome = _outcome(table, "uniform", 3)
-    assert outcome is not None and outcome.low is not None
-    assert outcome.low > 0 and outcome.state == "inconclusive"
-
-
-def test_seeds_that_cannot_help_are_said() -> None:
-    assert "with 7 seeds" in _seeds_needed(pd.Series([3, 7]), 50)
-    assert "no number of seeds" in _seeds_needed(pd.Series([3, None]), 50)
-
-
-def test_effects_pair_seeds_and_items() -> None:
-    ids = [f"x/{i}" for i in range(30)]
-    rng = np.random.default_rng(1)
-    base = rng.normal(1, 0.5, 30)
-
-    def table(shift: float, seed: int) -> pd.DataFrame:
-        noise = np.random.default_rng(seed).normal(0, 0.01, 30)
-        return pd.DataFrame(
-            {"id": ids, "source": ["a"] * 20 + ["b"] * 10, "loss": base + shift + noise,
-             "correct": np.nan}
-        )  # fmt: skip
-
-    tables = {
-        "untrained": [table(0.3, 9)],
-        "uniform": [table(0.0, s) for s in range(3)],
-        "soft": [table(-0.05, 10 + s) for s in range(3)],
-        "top-k": [table(0.0, 20 + s) for s in range(3)],
-    }
-    effects = effects_table(tables, "uniform").set_index(["arm", "source"])
-    assert effects.loc[("soft", "all"), "difference"] == pytest.approx(-0.05, abs=0.01)
-    assert effects.loc[("soft", "b"), "items"] == 10
-    assert effects.loc[("soft", "all"), "p_holm"] < 0.05 < effects.loc[("top-k", "all"), "p_holm"]
-    assert effects.loc[("untrained", "all"), "low"] > 0.2
-    assert set(effects["measure"]) == {"loss"}, "no answers were asked for"
 
 
 def test_trials_go_seed_by_seed(study: tuple[Run, dict[str, Any]], tmp_path: Path) -> None:
@@ -371,3 +288,23 @@ def test_trials_go_seed_by_seed(study: tuple[Run, dict[str, Any]], tmp_path: Pat
     labels = [trial.label for trial in Study(tmp_path / "s", settings, run.model).plan]
     kinds = ("soft", "uniform", "random-heads")
     assert labels == [f"{kind}-t{seed}" for seed in (0, 1) for kind in kinds]
+
+
+def test_lora_trains_beside_weights_in_bf16() -> None:
+    pytest.importorskip("peft")
+    reference = tiny_model(scale=1.0)
+    reference.model.to(torch.bfloat16)
+    from circuitseer_core.data.sample import Sample
+    from circuitseer_core.model.encoding import encode_for_loss
+
+    examples = [encode_for_loss(reference.tokenizer, Sample("a", "s", q, a, {}), template="plain")
+                for q, a in TASK[:4]]  # fmt: skip
+    ids = torch.tensor([examples[0].ids])
+    clean = reference.hidden(ids).detach()
+    weights = Weights(reference.model, adapters=True)
+    recipe = Recipe(3e-2, lora_rank=2)
+    with finetuned(reference, weights, examples, [[0, 1], [2, 3]], recipe, seed=0) as model:
+        kinds = {p.dtype for name, p in model.model.named_parameters() if "lora" in name}
+        assert kinds == {torch.float32}
+        assert not torch.equal(model.hidden(ids), clean)
+    assert torch.equal(reference.hidden(ids), clean)

@@ -120,7 +120,7 @@ def _result(run: Run, record: ExperimentRecord) -> None:
     st.markdown(prose(first))
     if rest:
         st.markdown("\n".join(f"- {prose(sentence)}" for sentence in rest))
-    table = saved_table(run, record.name)
+    table = saved_table(run, record)
     figures = [(plot, fig) for plot in record.plots if (fig := drawn(plot, table, theme()))]
     if not record.plots:
         st.caption("Kept before figures were: run it again to have it drawn.")

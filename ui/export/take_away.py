@@ -9,7 +9,6 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable
 from functools import partial
-from itertools import count as count_from
 from pathlib import Path
 
 import streamlit as st
@@ -32,7 +31,7 @@ from ui.widgets import wishes
 from ui.widgets.click_once import click_once
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline
-from ui.words import ago, size
+from ui.words import ago, free_name, size
 
 KEEP = "Draw, keep and download"
 
@@ -103,12 +102,13 @@ def _button(
         return
     disabled = busy or not judgements.writable(run)
     if name in run.selections():
+        free = free_name(name, run.selections())
         with st.popover(
             KEEP, type="primary", icon=":material/download:", key="replace_menu", disabled=disabled
         ):
             st.markdown(
                 f"Another draw is kept as “{inline(name)}”. This one would replace it, for good. "
-                f"To keep both, type another name: “{inline(_free_name(run, name))}” is free."
+                f"To keep both, type another name: “{inline(free)}” is free."
             )
             _keep_button("Replace and download", disabled)
     else:
@@ -120,12 +120,6 @@ def _keep_button(label: str, disabled: bool) -> None:
         label, type="primary", icon=":material/download:", key="keep", disabled=disabled,
         on_click=wishes.leave, args=["keep"],
     )  # fmt: skip
-
-
-def _free_name(run: Run, name: str) -> str:
-    """A name like this one under which nothing is kept."""
-    taken = run.selections()
-    return next(free for n in count_from(2) if (free := f"{name}-{n}") not in taken)
 
 
 def _state(run: Run, name: str, *, same: bool) -> None:

@@ -6,8 +6,6 @@ import json
 import os
 from collections.abc import Sequence
 from contextlib import suppress
-from glob import glob
-from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -15,12 +13,17 @@ import streamlit as st
 from circuitseer_core.data.compression import bare
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import FIRST, ITEMS, Fields, response_item
-from circuitseer_core.data.specs import files_below, is_remote
+from circuitseer_core.data.specs import (
+    files_below,
+    is_hub,
+    is_remote,
+    local_paths,
+    source_and_place,
+)
 from circuitseer_core.data.survey import Survey, survey
 from circuitseer_core.data.uploads import store
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.lengths import length_bars
-from circuitseer_core.files import user_path
 from circuitseer_core.runs.folder import runs_home
 from circuitseer_core.wording import count
 from ui.runs.probe_share import in_tokens
@@ -93,9 +96,10 @@ def choose_data(
 
 
 def _as_hub(line: str) -> str:
-    name, equals, dataset = line.rpartition("=")
-    known = dataset.startswith(("hf:", "hf-stream:"))
-    return f"{name}{equals}{dataset if known else 'hf:' + dataset}"
+    if is_hub(line):
+        return line
+    name, dataset = source_and_place(line)
+    return f"{f'{name}=' if name else ''}hf:{dataset}"
 
 
 def _uploaded(key: str) -> list[str]:
@@ -203,16 +207,7 @@ def _stamps(specs: list[str]) -> tuple[float, ...]:
     """When files that specs name were last written, those of folders and patterns too."""
     stamps = []
     for spec in specs:
-        if is_remote(spec):
-            continue
-        place = user_path(spec)
-        if not os.path.exists(place):
-            typed = spec.rpartition("=")[2]
-            if not typed:  # as a path this would be the folder that the app runs in
-                continue
-            place = user_path(typed)
-        places = [place] if os.path.exists(place) else glob(str(place), recursive=True)
-        for path in map(Path, places):
+        for path in local_paths(spec):
             inside = files_below(path) if os.path.isdir(path) else [path]
             for file in sorted(inside):
                 with suppress(OSError):  # gone by now, or a link to nothing

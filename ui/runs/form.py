@@ -29,7 +29,8 @@ from ui.widgets import wishes
 from ui.widgets.adoption import offer_adoption
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
-from ui.words import short_model
+from ui.widgets.settings_field import proposed
+from ui.words import free_name, short_model
 
 # Shown as they are: a bound widget's link carries the label, not the value behind it.
 EVERYTHING, DETECT, SCORE = "Everything", "Detect only", "Score and draw"
@@ -157,7 +158,10 @@ def _score_steps(
         expected = score_cost(rows, score, model, _runs())
         if expected is not None:
             st.info(f"Scoring: {expected.words}.", icon=":material/timer:")
-    select = SelectionSettings.of(**drawing, scores=score.name)
+    name = proposed(SelectionSettings, "name")
+    if (free := free_name(name, [] if run is None else run.selections())) != name:
+        st.caption(f"A selection is kept as “{name}” already: this one is kept as “{free}”.")
+    select = SelectionSettings.of(**drawing, scores=score.name, name=free)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
 

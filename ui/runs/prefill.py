@@ -6,11 +6,11 @@ The link is taken once; what is typed afterwards stands.
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.data.specs import is_hub
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
@@ -86,7 +86,7 @@ def _data(key: str, specs: list[str]) -> None:
     if specs == ["demo"]:
         st.session_state[f"{key}_kind"] = "demo"
         return
-    hub = all(re.search(r"(^|=)hf(-stream)?:", spec) for spec in specs)
+    hub = all(map(is_hub, specs))
     kind = "hub" if hub else "files"
     st.session_state[f"{key}_kind"] = kind
     lines = (spec.replace("hf:", "", 1) if hub else spec for spec in specs)
