@@ -299,7 +299,7 @@ def test_what_is_removed_before_the_draw_is_told(run: Run, tmp_path: Path) -> No
 def test_a_link_fetches_nothing_until_it_is_asked_to(
     run: Run, field: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    address = "https://host.example/x?y=.json"
+    address = "https://host.example/x.json?y=1"
     fetched: list[str] = []
 
     def note(place: str, wanted: object) -> None:

@@ -48,9 +48,9 @@ def test_what_lies_elsewhere_is_told_from_what_lies_here(tmp_path: Path) -> None
     """Before anything is read; an id may look like an address."""
     here = tmp_path / "ids.txt"
     here.write_text("a\n")
-    web, hub, kept = "https://host.example/x?y=.json", "hf:me/data", "s3://bucket/a.jsonl.gz"
+    web, hub, kept = "https://host.example/x.json?y=1", "hf:me/data", "s3://bucket/a.jsonl.gz"
     settings = SelectionSettings.of(
-        exclude=(str(here), web, "https://host.example/page", "a/7"),
+        exclude=(str(here), web, "https://host.example/page?y=.json", "a/7"),
         include=(hub, web),
         decontaminate=("memory://a", f"math={hub}", kept, str(here)),
     )

@@ -132,21 +132,6 @@ def test_what_cannot_be_drawn_from_is_named(tmp_path: Path) -> None:
         select_run(run, SelectionSettings.of())
 
 
-def test_progress_is_told(tmp_path: Path) -> None:
-    class Told:
-        done = 0
-
-        def resize(self, total: int) -> None:
-            self.total = total
-
-        def advance(self, n: int = 1, message: str | None = None) -> None:
-            self.done += n
-
-    progress = Told()
-    select_run(make_run(tmp_path / "run"), SelectionSettings.of(), progress=progress)  # type: ignore[arg-type]
-    assert progress.done == progress.total == 200
-
-
 def test_texts_are_fetched_for_the_chosen_rows_alone(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
