@@ -8,6 +8,7 @@ from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.data.uploads import file_name
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import SUFFIX
 from circuitseer_core.export.verify import VerifyResult, verify
@@ -53,7 +54,7 @@ def checked(run: Run, files: list[Any]) -> VerifyResult:
     data = [file for file in files if not file.name.endswith(SUFFIX)]
     if len(manifests) != 1 or len(data) != 1:
         raise UserError("choose one exported file and the .manifest.json that lies beside it")
-    name = Path(data[0].name).name
+    name = file_name(data[0].name)
     with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:
         (Path(folder) / name).write_bytes(data[0].getvalue())
         (Path(folder) / f"{name}{SUFFIX}").write_bytes(manifests[0].getvalue())
