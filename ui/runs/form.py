@@ -17,7 +17,8 @@ from circuitseer_core.files import user_path
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.model import demo
 from circuitseer_core.runs import commands, jobs
-from circuitseer_core.runs.folder import Run, list_runs, runs_home
+from circuitseer_core.runs.folder import Run, runs_home
+from circuitseer_core.runs.listing import list_runs
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
