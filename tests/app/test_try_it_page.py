@@ -118,14 +118,15 @@ def test_a_shard_that_is_damaged_meanwhile_is_one_line(made: Path) -> None:
     whole = part.read_bytes()
     try:
         for ask in (
-            lambda: page.text_input(key="try_search").set_value("apples and 4 pears"),
             lambda: page.button(key="try_next").click(),
+            lambda: page.text_input(key="try_search").set_value("apples and 4 pears"),
         ):
             part.write_bytes(b"no parquet")
             ask().run()
             assert "the scores cannot be read" in page.error[0].value and not boxes(page)
             part.write_bytes(whole)
             assert not settled(page.run()).error
+            assert "1 of " in texts(page)
     finally:
         part.write_bytes(whole)
 

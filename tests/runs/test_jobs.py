@@ -273,7 +273,7 @@ def test_what_is_no_stage_is_refused_even_when_adopted(tmp_path: Path, step: lis
     _foreign(path, [step])
     with pytest.raises(UserError, match="no stage|no job"):
         jobs.resume(path, adopt=True)
-    assert state(path) == "failed"
+    assert state(path) == ("failed" if step else "none"), "not started"
 
 
 @pytest.mark.parametrize("words", [["--run", "/elsewhere"], ["--run=/elsewhere"]])

@@ -108,10 +108,10 @@ def _start(run: Run, store: ScoreStore) -> None:
 
 def _turn_to(store: ScoreStore, at: int) -> None:
     """Fill the boxes with the sample at a place among those that match."""
-    st.session_state["try_at"] = at
     page = cached_scores.page(store, _rows(), default_scorer(store), True, at, 1)
     if len(page):
         _show(store, str(page["id"].iloc[0]))
+    st.session_state["try_at"] = at
 
 
 def _show(store: ScoreStore, sample_id: str) -> None:
