@@ -17,14 +17,9 @@ import pandas as pd
 
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import (
-    is_utf8,
-    plain_path,
-    read_columns,
-    special_file,
-    sweep_beside,
-)
+from circuitseer_core.files import plain_path, read_columns, special_file, sweep_beside
 from circuitseer_core.installation import HOME
+from circuitseer_core.json_io import is_utf8
 from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import suppress
 from pathlib import Path
 
-from circuitseer_core.files import is_utf8
+from circuitseer_core.json_io import is_utf8
 from circuitseer_core.runs.folder import runs_home
 
 
