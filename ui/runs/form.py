@@ -154,7 +154,7 @@ def _score_steps(
     score = commands.checked(ScoreSettings, data=data, **scoring, **places, **fields)
     name = proposed(SelectionSettings, "name")
     if (free := free_name(name, [] if run is None else run.selections())) != name:
-        st.caption(f"A selection is kept as “{name}” already: this one is kept as “{free}”.")
+        st.caption(f"A selection {inline(name)} is kept already: this one becomes {inline(free)}.")
     select = SelectionSettings.of(**drawing, scores=score.name, name=free)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 
