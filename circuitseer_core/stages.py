@@ -19,6 +19,7 @@ from circuitseer_core.runs.cluster_records import ClusterRecord
 from circuitseer_core.runs.commands import as_python, as_typed, read_back, step
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt, require_harmless
+from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.records import ImportedScores, ScoringRecord
 from circuitseer_core.runs.selection_records import SelectionRecord
 from circuitseer_core.runs.stage import working
@@ -99,6 +100,7 @@ def run_scoring(
         if settings.calibration is not None:
             from circuitseer_core.calibration.scorer import apply_calibration
 
+            announce(folder, "score", "Applying the calibration")
             record = apply_calibration(folder, settings.calibration, settings.name)
         return record
 
@@ -115,6 +117,7 @@ def run_calibration(
     with working(folder, "calibrate", command):
         if settings.apply is None:
             return calibrate(folder, settings, show=show)
+        announce(folder, "calibrate", "Applying the calibration")
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)
 
@@ -138,11 +141,18 @@ def run_import(
     command: str | None = None,
 ) -> tuple[ImportedScores, list[str]]:
     """Join scores that were made elsewhere; returns the record and what to tell a person."""
+    from circuitseer_core.scoring.import_scores import IMPORT_STEPS
     from circuitseer_core.scoring.import_scores import import_scores as join
 
     folder = Run.open(run)
-    with working(folder, "import-scores", command):
-        return join(folder, files, settings)
+    with (
+        working(folder, "import-scores", command),
+        Progress(
+            folder, "import-scores", IMPORT_STEPS, unit="steps", show=False,
+            phase="Reading the scoring",
+        ) as progress,
+    ):  # fmt: skip
+        return join(folder, files, settings, progress)
 
 
 def run_selection(
@@ -157,13 +167,18 @@ def run_selection(
     Raises UserError where the name belongs to a draw with other settings or of other rows, unless
     ``replace``.
     """
-    from circuitseer_core.selection.select_run import refuse_other, select_run
+    from circuitseer_core.selection.select_run import SELECT_STEPS, refuse_other, select_run
 
     folder = Run.open(run)
     if not replace:
         refuse_other(folder, settings)
-    with working(folder, "select", command):
-        return select_run(folder, settings, replace=replace)
+    with (
+        working(folder, "select", command),
+        Progress(
+            folder, "select", SELECT_STEPS, unit="steps", show=False, phase="Reading the scores"
+        ) as progress,
+    ):
+        return select_run(folder, settings, progress, replace=replace)
 
 
 def decision(run: str | Path, selection: SelectionRecord) -> str:

@@ -6,7 +6,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import HOME
 from ui import judgements
 from ui.cached_scores import require_store
-from ui.export import draw, views
+from ui.export import afar, draw, views
 from ui.export.all_rows import all_rows
 from ui.export.kept import kept_selections
 from ui.export.removals import removed_rows
@@ -28,7 +28,7 @@ with left, st.container(key="draw_settings"):
     except UserError as error:
         st.text(str(error))
 with right:
-    if settings is not None:
+    if settings is not None and afar.may_read(settings):
         try:
             with st.spinner(f"Drawing from {store.rows:,} rows …"):
                 drawn = draw.shown(run, store, settings)

@@ -101,5 +101,5 @@ def _copy(run: Run) -> None:
         while (home / name).exists():
             name, number = f"demo-copy-{number}", number + 1
         shutil.copytree(run.path, home / name)
-        ownership.mark(home / name)
+        ownership.mark(home / name, made_here=False)
         open_run(name)

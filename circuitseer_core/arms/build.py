@@ -82,7 +82,7 @@ def _build(
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:  # before the work, not after the first arm
         raise UserError(f"cannot write {folder}: {error.strerror or error}") from error
-    with Progress(run, "arms", len(plan), unit="arms", show=show) as progress:
+    with Progress(run, "arms", len(plan), unit="arms", phase="Arms", show=show) as progress:
         records = []
         for arm in plan:
             progress.say(arm.label)

@@ -45,7 +45,7 @@ from circuitseer_core.runs.calibration_records import (
 )
 from circuitseer_core.runs.commands import as_typed, step
 from circuitseer_core.runs.folder import Run, now
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import Progress, announce
 from circuitseer_core.runs.settings_file import write_settings
 from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.review import load as load_review
@@ -61,9 +61,10 @@ def calibrate(run: Run, settings: CalibrateSettings, *, show: bool = True) -> Ca
     if settings.target is None:
         raise UserError("say what to fit: --target COLUMN, count:TEXT or verdicts")
     began = time.monotonic()
+    announce(run, "calibrate", "Reading scores and head readings")
     rows = load_rows(run, settings.scores)
     fitted = _fit_verdicts if settings.target == VERDICTS else _fit_numbers
-    with Progress(run, "calibrate", 1, unit="fits", show=show) as progress:
+    with Progress(run, "calibrate", 1, unit="fits", show=show, phase="Fitting") as progress:
         record, predictions = fitted(run, rows, settings, progress)
     record.name, record.created = settings.name, now()
     record.command = as_typed(step("calibrate", run.path, settings))

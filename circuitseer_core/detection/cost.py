@@ -18,6 +18,7 @@ from circuitseer_core.detection.heads import SHARE, head_count
 from circuitseer_core.detection.racing import cost, schedule
 from circuitseer_core.errors import UserError
 from circuitseer_core.json_io import read_json
+from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, duration
 
@@ -30,6 +31,9 @@ CPU_TOKENS_PARAMETERS = 650 * 135e6
 
 FORWARDS_PER_EVALUATION = 0.5
 """Replay runs the layers from the ablated one on: half of them on average."""
+
+NOISE_PAIRS, NOISE_SAMPLES = 16, 8
+"""Loss changes that are repeated for the noise floor, and the samples that they are of."""
 
 TOKENS_PER_SAMPLE = 150
 """A typical worked problem with its solution; only used where nothing was measured."""
@@ -47,7 +51,7 @@ class ModelSize:
 How = Literal["here", "before", "guess"]
 _SOURCES: dict[How, str] = {
     "here": "by a short measurement",
-    "before": "as measured in an earlier run",
+    "before": "as measured in an earlier run on this machine",
     "guess": "a guess for 2 CPU cores",
 }
 
@@ -111,13 +115,17 @@ def detect_cost(
     probe_pool: int = 0,
     criterion: str = "loss",
     pass_seconds: float | None = None,
+    device: str = "auto",
+    devices: str | None = None,
+    dtype: str = "auto",
 ) -> Estimate:
     """What detection with these settings takes, the clean losses of its candidates included.
 
     Args:
         probe_pool: how many candidates are run first where the probe is chosen by loss.
         pass_seconds: of a clean pass of one sample, where that was measured; else what ``runs``
-            know of the model, else a guess by its size.
+            that were made here know of the model on the same ``device`` (or ``devices``) in the
+            same ``dtype``, else a guess by its size.
     """
     sets = 2 if contrast else 1  # the contrast set runs the same rounds on as many samples
     number = evaluations(probe_size, size.heads, mode) * sets
@@ -125,11 +133,12 @@ def detect_cost(
     words = f"{count(number, 'evaluation')} (a head ablated on a sample)"
     if criterion == "loss":
         words += f" after the clean losses of {count(clean, 'candidate')} at most"
-    work = _work(number, clean + probe_size * (sets - 1))
+    work = _work(number, clean + probe_size * (sets - 1) + noise_passes(probe_size))
     if pass_seconds is not None:
         return Estimate(words, work * FORWARDS_PER_EVALUATION * pass_seconds, "here", number)
     for run in runs:
-        rate = _measured(run, model)
+        alike = _ran_like(run, device, devices, dtype)
+        rate = _measured(run, model) if alike else None
         if rate is not None:
             return Estimate(words, work * rate, "before", number)
     if not size.parameters:
@@ -139,9 +148,30 @@ def detect_cost(
     return Estimate(words, seconds, "guess", number)
 
 
-def _work(evaluations: int, clean: int) -> float:
+def noise_passes(samples: int) -> float:
+    """The noise floor in clean passes of one sample: of twice the precision, at twice the time."""
+    return 2 * (min(NOISE_SAMPLES, samples) + NOISE_PAIRS * FORWARDS_PER_EVALUATION)
+
+
+def _work(evaluations: int, clean: float) -> float:
     """Evaluations, and clean passes as the evaluations that take as long."""
     return evaluations + clean / FORWARDS_PER_EVALUATION
+
+
+def _ran_like(run: Run, device: str, devices: str | None, dtype: str) -> bool:
+    """Whether a detection was made on this machine, where and in the numbers that are asked for.
+
+    What was left to the machine then would be decided alike now.
+    """
+    settings, model = run.detection.settings, run.record.model
+    if settings is None or model is None or not ownership.is_made_here(run.path):
+        return False
+    asked = settings.to_json()
+    return (
+        asked.get("devices") == devices
+        and device in (asked.get("device", "auto"), model.device)
+        and dtype in (asked.get("dtype", "auto"), model.dtype)
+    )
 
 
 def _measured(run: Run, model: str) -> float | None:
@@ -155,7 +185,8 @@ def _measured(run: Run, model: str) -> float | None:
     if (settings.probe_criterion or "loss") == "loss":
         seen = detection.probe_pool_seen or probe
         clean = max(probe, min(settings.probe_pool or seen, seen))
-    return seconds / _work(count, clean + (probe if settings.contrast else 0))
+    further = (probe if settings.contrast else 0) + noise_passes(probe)
+    return seconds / _work(count, clean + further)
 
 
 def _from_config(config: dict[str, Any]) -> ModelSize | None:
@@ -171,9 +202,21 @@ def _from_config(config: dict[str, Any]) -> ModelSize | None:
 
 
 def seconds_ahead(
-    settings: DetectSettings, reference: ReferenceModel, candidates: int
+    settings: DetectSettings, reference: ReferenceModel, candidates: int, of: str
 ) -> Callable[[float], float]:
-    """Seconds that the ablations will take, from the rate of clean passes a second."""
+    """Seconds that are still to come while the clean losses of a set, ``of``, are taken.
+
+    From the rate of clean passes a second: the ablations on all sets, the noise floor, and after
+    the probe the contrast's own clean losses.
+    """
     size = min(settings.probe_size, candidates)
-    count = evaluations(size, len(reference.heads), settings.mode) * (1 + bool(settings.contrast))
-    return lambda rate: count * FORWARDS_PER_EVALUATION / rate
+    sets = 1 + bool(settings.contrast)
+    passes = evaluations(size, len(reference.heads), settings.mode) * sets * FORWARDS_PER_EVALUATION
+    passes += noise_passes(size) + (size * (sets - 1) if of == "probe" else 0)
+    return lambda rate: passes / rate
+
+
+def noise_ahead(samples: int, devices: int) -> Callable[[float], float]:
+    """Seconds of the noise floor, which one device measures, from evaluations a second of all."""
+    evaluations = noise_passes(samples) / FORWARDS_PER_EVALUATION
+    return lambda rate: evaluations * max(1, devices) / rate

@@ -32,7 +32,7 @@ from circuitseer_core.detection import heads as head_stats
 from circuitseer_core.detection import probe as probes
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.ablator import find_stack_tokens
-from circuitseer_core.detection.cost import seconds_ahead
+from circuitseer_core.detection.cost import noise_ahead, seconds_ahead
 from circuitseer_core.detection.device_measurer import Setup, measuring
 from circuitseer_core.detection.importance_table import is_merged, merge_parts, read_rounds
 from circuitseer_core.detection.joint import joint_loss
@@ -169,7 +169,7 @@ def _prepare(
         with Progress(
             run, f"{name} pool", len(samples), unit="samples", show=show,
             phase=f"Clean loss of candidates for the {name}",
-            ahead=seconds_ahead(settings, reference, len(samples)),
+            ahead=seconds_ahead(settings, reference, len(samples), name),
         ) as progress, KeptLosses(run, name) as known:  # fmt: skip
             losses = probes.candidate_losses(reference, samples, budget, progress, known)
         criterion = "loss" if by_loss else "random"
@@ -292,6 +292,7 @@ class _Detection:
             Progress(
                 self.run, "detect", total, unit="sample x head", show=self.show,
                 phase="Ablating heads",
+                ahead=noise_ahead(len(samples["probe"]), len(self.devices)),
             ) as progress,
             measuring(self.reference, setup, self.devices, print_above_bars) as measurer,
         ):  # fmt: skip

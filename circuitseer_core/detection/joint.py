@@ -181,7 +181,7 @@ def ablation_table(
         max_length=default_max_length(reference.max_positions, settings.max_length),
         hints=AS_THE_PROBE,
     )
-    with Progress(None, "ablate", len(pool.samples), unit="samples") as progress:
+    with Progress(None, "ablate", len(pool.samples), unit="samples", phase="Ablating") as progress:
         losses = joint_loss(reference, pool.samples, sets, on_samples=progress.advance)
     table = _differences(losses, sets)
     table.attrs["left_out"] = dict(pool.left_out)

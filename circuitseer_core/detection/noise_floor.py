@@ -23,6 +23,7 @@ import torch
 
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.ablator import Ablator
+from circuitseer_core.detection.cost import NOISE_PAIRS, NOISE_SAMPLES
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.model.batches import loss_batch
 from circuitseer_core.model.encoding import Encoded
@@ -32,7 +33,6 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.records import DetectRecord
 
-PAIRS, SAMPLES = 16, 8
 _UNSUPPORTED = (RuntimeError, TypeError, NotImplementedError)
 
 
@@ -58,7 +58,7 @@ class NoiseFloor:
         detection.noise_effect = self.effect
 
 
-def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.DataFrame:
+def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = NOISE_PAIRS) -> pd.DataFrame:
     """At most ``pairs`` rows of the importance table, spread over |ΔL| and the layers, by sample.
 
     Args:
@@ -66,7 +66,7 @@ def choose_pairs(importance: pd.DataFrame, seed: int, pairs: int = PAIRS) -> pd.
     """
     rng = np.random.default_rng(seed)
     ids = importance["id"].unique()
-    some = rng.choice(ids, min(SAMPLES, len(ids)), replace=False)
+    some = rng.choice(ids, min(NOISE_SAMPLES, len(ids)), replace=False)
     importance = importance[importance["id"].isin(some)]
     size = importance["delta_loss"].abs().to_numpy()
     order = np.argsort(size, kind="stable")

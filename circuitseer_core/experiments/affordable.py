@@ -80,11 +80,17 @@ def run_affordable(
     planned = _planned(
         run, EXPERIMENTS.values(), chosen.scores or next(iter(run.scorings()), DEFAULT)
     )
-    with occupied(run), Progress(run, "validate all", len(planned), unit="experiments") as progress:
+    with (
+        occupied(run),
+        Progress(
+            run, "validate all", len(planned), unit="experiments", phase="Experiments"
+        ) as progress,
+    ):
         for experiment, asking, seconds in planned:
             why = _reason(run, experiment, asking, seconds, spent, chosen)
             if why is None:
-                progress.advance(0, experiment.name)
+                progress.begin(f"Experiment {experiment.name}")
+                progress.say(experiment.name)
                 try:
                     result = experiment.run_held(run, **asking)
                     done.append(result)

@@ -90,7 +90,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     surface = _surface(run, rows, chosen)
     if chosen.scorer not in _others([chosen.scorer], main):
         raise UserError(f"{chosen.scorer!r} cannot be its own reference: name another --set scorer")
-    with Progress(run, NAME, len(targets) + 1, unit="questions") as progress:
+    with Progress(run, NAME, len(targets) + 1, unit="questions", phase="Comparing") as progress:
         measured = []
         for target in targets.items():
             progress.say(target[0])

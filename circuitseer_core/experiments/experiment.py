@@ -40,7 +40,7 @@ from circuitseer_core.runs.experiment_records import (
 )
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import short_name
-from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.progress import announced
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.stage import occupied
 
@@ -246,13 +246,8 @@ class Experiment:
             UserError: a stage it needs has not been run, an option is wrong, or another process is
                 at work in the run.
         """
-        with (
-            occupied(run),
-            Progress(run, self.name, 1, unit="experiments", show=False) as progress,
-        ):
-            result = self.run_held(run, **options)
-            progress.advance(1)
-        return result
+        with occupied(run), announced(run, self.name, "Reading and computing"):
+            return self.run_held(run, **options)
 
     def run_held(self, run: Run, **options: Any) -> ExperimentResult:
         """The same for who holds the run already."""

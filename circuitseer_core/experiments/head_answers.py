@@ -77,7 +77,8 @@ def answered(
     draws = [heads_like(heads, layers, options.seed, draw) for draw in range(options.draws)]
     sets = [HeadSet(CLEAN, ()), HeadSet(BEST, tuple(sorted(heads)))]
     sets += [HeadSet(SAME, tuple(random), draw=i) for i, random in enumerate(draws)]
-    with Progress(run, "answers", len(sets) * len(asked), unit="answers") as progress:
+    total = len(sets) * len(asked)
+    with Progress(run, "answers", total, unit="answers", phase="Writing answers") as progress:
         table = SetMeasurements(run, reference, NAME, sets).answers(
             asked, options.max_new_tokens, progress
         )

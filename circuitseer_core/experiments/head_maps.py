@@ -175,7 +175,7 @@ def _measure(
     stack = stack_tokens(run, reference)
     total = sum(len(job.samples) for job in jobs) * len(heads)
     with (
-        Progress(run, name, total, unit="sample x head") as progress,
+        Progress(run, name, total, unit="sample x head", phase="Ablating heads") as progress,
         freed_memory_kept(reference.device.type),
     ):
         for at, (job, mark) in enumerate(zip(jobs, marks, strict=True)):

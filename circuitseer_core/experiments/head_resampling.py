@@ -20,6 +20,7 @@ from circuitseer_core.experiments.experiment import (
     ExperimentOptions,
     ModelDevice,
 )
+from circuitseer_core.experiments.held_out import run_model
 from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.columns import ATTENTION_SCORERS
@@ -64,14 +65,13 @@ def rescored(
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
     """
     from circuitseer_core.model.encoding import default_max_length, encode_texts
-    from circuitseer_core.model.loading import load_run_model
 
     if options.scorer not in ATTENTION_SCORERS:
         known = ", ".join(ATTENTION_SCORERS)
         raise UserError(f"{options.scorer!r} is no attention scorer: choose {known}")
     scoring = run.scoring(options.scores)
     ids, texts = scored_texts(run, options.scores, options.rescore, options.seed)
-    reference = load_run_model(run.model, run.model.dtype, options.device)
+    reference = run_model(run, "run", options.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
     scores = scores_under(run, name, reference, encoded, [chosen, *sets], options.scorer)
@@ -142,7 +142,7 @@ def scores_under(
         return np.concatenate([own for _, own in parts])
 
     groups = group_by_tokens([len(text.ids) for text in encoded], BATCH_TOKENS)
-    with Progress(run, name, len(encoded), unit="samples", phase="scores anew") as progress:
+    with Progress(run, name, len(encoded), unit="samples", phase="Scoring anew") as progress:
         return kept.by_groups(groups, measured, progress)
 
 

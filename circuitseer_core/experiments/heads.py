@@ -99,7 +99,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
     samples = [sample for group in groups.values() for sample in group]
     answers = answered(run, reference, groups[REASONING], silenced, chosen)
-    with Progress(run, NAME, len(sets) * len(samples), unit="set x sample") as progress:
+    total = len(sets) * len(samples)
+    with Progress(run, NAME, total, unit="set x sample", phase="Ablating sets") as progress:
         losses = SetMeasurements(run, reference, NAME, sets).losses(samples, progress)
     where = np.repeat(list(groups), [len(group) for group in groups.values()])
     numbers = summary(losses, where.tolist(), sets, chosen.seed)

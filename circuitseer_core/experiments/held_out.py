@@ -19,6 +19,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.progress import announce
 from circuitseer_core.runs.reading import probe_fields, read_as
 from circuitseer_core.wording import count
 
@@ -36,7 +37,7 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_parts)]
 
 
 def run_model(
-    run: Run, dtype: str, device: str, *, data: Sequence[str], max_tokens: int | None
+    run: Run, dtype: str, device: str, *, data: Sequence[str] = (), max_tokens: int | None = None
 ) -> ReferenceModel:
     """The run's model; ``dtype`` run is the one that detection used.
 
@@ -53,6 +54,7 @@ def run_model(
 
     for spec in data:
         read_as([spec], probe_fields(run))
+    announce(run, "validate", "Loading the model")
     return load_run_model(
         run.model,
         run.model.dtype if dtype == "run" else dtype,

@@ -166,7 +166,7 @@ def _losses(
     first, further = named[: 1 + FIRST_DRAWS], named[1 + FIRST_DRAWS :]
     few = samples[:some] if further else []
     total = len(samples) * (1 + len(first)) + len(few) * len(further)
-    with Progress(run, NAME, total, unit="set x sample") as progress:
+    with Progress(run, NAME, total, unit="set x sample", phase="Ablating sets") as progress:
         losses = SetMeasurements(run, reference, NAME, [clean, *first]).losses(samples, progress)
         if not few:
             return losses

@@ -140,7 +140,9 @@ def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
     own = once(np.arange(n), options.splits, 0)
     rng = np.random.default_rng(options.seed)
     draws: dict[str, list[float]] = {name: [] for name in own}
-    with Progress(run, "probe", options.bootstraps, unit="resamples") as progress:
+    with Progress(
+        run, "probe", options.bootstraps, unit="resamples", phase="Resampling the probe"
+    ) as progress:
         for i in range(options.bootstraps):
             again = once(rng.integers(0, n, n), max(4, options.splits // 4), i + 1)
             for name, (plain, other) in again.items():

@@ -32,6 +32,7 @@ from circuitseer_core.experiments.experiment import (
     ModelDevice,
 )
 from circuitseer_core.experiments.head_resampling import BATCH_TOKENS, scored_texts
+from circuitseer_core.experiments.held_out import run_model
 from circuitseer_core.experiments.intervals import of_mean
 from circuitseer_core.experiments.kept_parts import KeptParts
 from circuitseer_core.runs.experiment_records import Outcome, Plot
@@ -102,12 +103,11 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
 
     from circuitseer_core.model.batches import group_by_tokens, pad
     from circuitseer_core.model.encoding import default_max_length, encode_texts
-    from circuitseer_core.model.loading import load_run_model
     from circuitseer_core.model.memory import in_halves
     from circuitseer_core.runs.progress import Progress
     from circuitseer_core.scoring.profiles import HeadPlan, observe
 
-    reference = load_run_model(run.model, run.model.dtype, options.device)
+    reference = run_model(run, "run", options.device)
     longest = default_max_length(reference.max_positions, run.scoring(options.scores).max_length)
     encoded = [text.ids for text in encode_texts(reference.tokenizer, texts, longest)]
     heads = reference.heads
@@ -124,7 +124,7 @@ def _observed(run: Run, texts: list[str], options: Options) -> tuple[list[Head],
         parts = in_halves(group, on_first_token, reference.device, lambda i: len(encoded[i]))
         return np.concatenate([own for _, own in parts])
 
-    with Progress(run, NAME, len(encoded), unit="samples") as progress:
+    with Progress(run, NAME, len(encoded), unit="samples", phase="Observing all heads") as progress:
         groups = group_by_tokens([len(ids) for ids in encoded], BATCH_TOKENS)
         shares = kept.by_groups(groups, measured, progress)
     usable = np.isfinite(shares).all(axis=1)

@@ -90,7 +90,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         from circuitseer_core.training.study import Study
 
         study = Study(study.folder, study.settings, run.model)
-        with Progress(run, "training", 1, unit="steps") as progress:
+        with Progress(run, "training", 0, unit="steps", phase="Loading the model") as progress:
             record = study.run(progress, probe_prompts(run))
     tables = study.results()
     if chosen.reference not in tables:

@@ -52,6 +52,18 @@ def manifest_path(target: Path) -> Path:
     return target.with_name(target.name + SUFFIX)
 
 
+def data_and_manifest(path: Path) -> tuple[Path, Path]:
+    """An export and its manifest, from the path of either. UserError where neither is there."""
+    if path.name == FOLDER_MANIFEST:
+        return path.parent, path
+    if path.name.endswith(SUFFIX) and path.is_file():
+        return path.with_name(path.name.removesuffix(SUFFIX)), path
+    where = manifest_path(path)
+    if not path.exists() and not where.is_file():
+        raise UserError(f"there is no export at {path}")
+    return path, where
+
+
 class RunPlace(Record):
     """Where the run of an export was: its path, and the way there from the manifest's folder."""
 

@@ -20,17 +20,17 @@ import pandas as pd
 from circuitseer_core.calibration.scorer import differing_rows
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.fields import Fields
+from circuitseer_core.data.remote import without_query
 from circuitseer_core.data.specs import is_remote
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.compare_rows import compare_rows
 from circuitseer_core.export.manifest import (
     FOLDER_MANIFEST,
-    SUFFIX,
     AnyManifest,
     ExportManifest,
     PoolManifest,
+    data_and_manifest,
     file_entry,
-    manifest_path,
     read_manifest,
 )
 from circuitseer_core.export.pool_rows import pool_rows
@@ -100,7 +100,7 @@ def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
     Raises:
         UserError: there is nothing at ``path``, or no manifest by it.
     """
-    target, where = _locate(Path(path))
+    target, where = data_and_manifest(Path(path))
     manifest, intact = read_manifest(where)
     result = VerifyResult()
     if not intact:
@@ -122,18 +122,6 @@ def verify(path: str | Path, run: str | Path | None = None) -> VerifyResult:
         what = "pool" if pool else "subset"
         result.add("pool" if pool else "draw", f"the {what} cannot be derived again: {error}")
     return result
-
-
-def _locate(path: Path) -> tuple[Path, Path]:
-    """(data, manifest) for either of them. Raises UserError where neither is there."""
-    if path.name == FOLDER_MANIFEST:
-        return path.parent, path
-    if path.name.endswith(SUFFIX) and path.is_file():
-        return path.with_name(path.name.removesuffix(SUFFIX)), path
-    where = manifest_path(path)
-    if not path.exists() and not where.is_file():
-        raise UserError(f"there is no export at {path}")
-    return path, where
 
 
 def _check_files(target: Path, manifest: AnyManifest, result: VerifyResult) -> None:
@@ -311,11 +299,17 @@ def _rules(
 def _contamination(
     run: Run, selection: SelectionRecord, settings: SelectionSettings, result: VerifyResult
 ) -> Contamination | None:
-    """The contaminated rows, found again; as they were kept where a benchmark is gone."""
+    """The contaminated rows, found again; as they were kept where a benchmark is not here.
+
+    Nothing is fetched: a manifest may come from anybody.
+    """
     if selection.removals is None or selection.removals.contamination is None:
         return None
     then = selection.removals.contamination
+    elsewhere = next(filter(is_remote, settings.decontaminate), None)
     try:
+        if elsewhere is not None:
+            raise UserError(f"{without_query(elsewhere)} is not on this machine")
         files = benchmarks_of(run, settings).files
         changed = first_other(files, then.benchmarks)
         if changed is None:

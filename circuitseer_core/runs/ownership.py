@@ -4,7 +4,7 @@ Two things carry a seal made with a key that never leaves this machine and user:
 run that was made here, and the steps of a job that was given here (job_steps). The folder's seal
 is over its inode, which a rename keeps and a copy or an unpacked archive does not have; so for the
 app a run that went to somebody else and came back is foreign too. Whoever has read a foreign run
-may adopt it.
+may adopt it; that it was not made here stays known, since its times are another machine's.
 
 Who types a stage has named the run: only one that carries the mark of another machine is refused
 there. The mark's second line, which a copy keeps, says with which key the run was made. A run of
@@ -19,6 +19,7 @@ import hmac
 import os
 import secrets
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 
 from circuitseer_core.errors import UserError
@@ -45,9 +46,10 @@ def is_sealed(text: str, mark: str | None) -> bool:
     return hmac.compare_digest(own.encode(), mark.encode("utf-8", "surrogatepass"))
 
 
-def mark(run_path: Path) -> None:
-    """Note that the run was made here. Where no note can be kept it stays foreign."""
-    own, number = seal(_folder(run_path)), secrets.token_hex(16)
+def mark(run_path: Path, *, made_here: bool = True) -> None:
+    """Note that the run was made here, or adopted. Where no note can be kept it stays foreign."""
+    own = seal(_folder(run_path) if made_here else _adopted(run_path))
+    number = secrets.token_hex(16)
     if own is not None:
         with contextlib.suppress(OSError):
             write_text(run_path / MARK, f"{own}\n{number} {seal(_origin(number))}\n")
@@ -55,8 +57,17 @@ def mark(run_path: Path) -> None:
 
 def is_own(run_path: Path) -> bool:
     """Whether the run was made here, or adopted."""
+    return is_made_here(run_path) or _is_marked(run_path, _adopted)
+
+
+def is_made_here(run_path: Path) -> bool:
+    """Whether the run was made here, so that its times are this machine's."""
+    return _is_marked(run_path, _folder)
+
+
+def _is_marked(run_path: Path, text: Callable[[Path], str]) -> bool:
     lines = _marked(run_path)
-    return bool(lines) and is_sealed(_folder(run_path), lines[0])
+    return bool(lines) and is_sealed(text(run_path), lines[0])
 
 
 def is_foreign(run_path: Path) -> bool:
@@ -86,7 +97,8 @@ def adopt(run_path: Path) -> None:
     link = next((p for p in sorted(run_path.rglob("*")) if p.is_symlink()), None)
     if link is not None:
         raise UserError(f"{link} is a link out of the run: remove it before you adopt the run")
-    mark(run_path)
+    if not is_own(run_path):
+        mark(run_path, made_here=False)
     if not is_own(run_path):
         raise UserError(f"{run_path.name} cannot be adopted: no key can be kept in {_key_file()}")
 
@@ -115,6 +127,10 @@ def _origin(number: str) -> str:
 
 def _folder(run_path: Path) -> str:
     return f"run\0{run_path.stat().st_ino}"
+
+
+def _adopted(run_path: Path) -> str:
+    return f"adopted\0{run_path.stat().st_ino}"
 
 
 def _key_file() -> Path:

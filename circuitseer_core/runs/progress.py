@@ -9,7 +9,8 @@ from __future__ import annotations
 import os
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -24,13 +25,25 @@ _NAMED = 5
 """Damaged files that are named; the others are counted."""
 
 
-def announce(run: Run | None, stage: str, phase: str) -> None:
+def announce(run: Run | None, stage: str, phase: str, *, state: str = "running") -> None:
     """Say what a stage is at, for a phase whose amount of work is not known."""
     if run is not None:
         ProgressRecord(
-            stage=stage, phase=phase, state="running", done=0, total=0, rate=0.0, eta_s=None,
+            stage=stage, phase=phase, state=state, done=0, total=0, rate=0.0, eta_s=None,
             message="", pid=os.getpid(), updated=now(),
         ).write(run.progress_path)  # fmt: skip
+
+
+@contextmanager
+def announced(run: Run, stage: str, phase: str) -> Iterator[None]:
+    """A stage with a name from its first second; what it does inside may tell more of itself."""
+    announce(run, stage, phase)
+    state = "stopped"
+    try:
+        yield
+        state = "done"
+    finally:
+        announce(run, stage, phase, state=state)
 
 
 class Progress:
@@ -38,8 +51,8 @@ class Progress:
 
     Use as a context manager. ``total`` may be changed while running (racing narrows the field).
     The rate leaves out what an earlier attempt had finished, so that a resumed run's ETA is honest.
-    ``phase`` is its name for people; ``ahead`` turns the rate of this phase into the seconds that
-    later phases of the stage will take.
+    ``phase`` is its name for people, which ``begin`` changes; ``ahead`` turns the rate of this
+    phase into the seconds that later phases of the stage will take.
     """
 
     def __init__(
@@ -49,9 +62,9 @@ class Progress:
         total: int,
         *,
         unit: str,
+        phase: str,
         done: int = 0,
         show: bool = True,
-        phase: str = "",
         ahead: Callable[[float], float] | None = None,
     ) -> None:
         self.phase, self._ahead = phase, ahead
@@ -90,6 +103,11 @@ class Progress:
             self.say(message)
         if time.monotonic() - self._written >= _WRITE_EVERY_S:
             self._write("running")
+
+    def begin(self, phase: str) -> None:
+        """Go on to another phase of the same work: the time so far says nothing of its rate."""
+        self.phase, self._resumed, self._started = phase, self.done, time.monotonic()
+        self._write("running")
 
     def skip(self, n: int) -> None:
         """Count ``n`` units that an earlier attempt finished; they do not enter the rate."""
@@ -137,6 +155,13 @@ class Progress:
             pid=os.getpid(),
             updated=now(),
         ).write(self.run.progress_path)
+
+
+def begin_step(progress: Progress | None, phase: str) -> None:
+    """Go on to the next of a stage's steps, where somebody watches it."""
+    if progress is not None:
+        progress.advance()
+        progress.begin(phase)
 
 
 def print_above_bars(line: str) -> None:

@@ -32,6 +32,7 @@ from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.commands import Option, as_typed
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress, begin_step
 from circuitseer_core.runs.reading import scored_fields
 from circuitseer_core.runs.records import ImportedScores, ImportFile, ScoringRecord
 from circuitseer_core.runs.settings_file import write_settings
@@ -40,6 +41,8 @@ from circuitseer_core.runs.texts import pool_prompts
 from circuitseer_core.scoring.import_columns import columns_to_import, finite_number, rows_of
 
 _EXAMPLES = 3
+IMPORT_STEPS = 3
+"""Steps that a join tells of while it is made."""
 
 
 class ImportSettings(BaseModel):
@@ -78,7 +81,7 @@ class _Joined:
 
 
 def import_scores(
-    run: Run, files: Sequence[str], settings: ImportSettings
+    run: Run, files: Sequence[str], settings: ImportSettings, progress: Progress | None = None
 ) -> tuple[ImportedScores, list[str]]:
     """Join the scores in ``files`` to a scoring; returns the record and what to tell a person.
 
@@ -101,6 +104,7 @@ def import_scores(
         {name: np.full(n, np.nan) for name in columns},
         {name: np.zeros(n, dtype=bool) for name in columns},
     )
+    begin_step(progress, "Joining rows")
     for where, row in rows_of(files):
         _join(joined, pool, where, row, columns, settings)
     if not joined.by_id + joined.by_prompt:
@@ -116,6 +120,7 @@ def import_scores(
             known = np.isfinite(values)
             values[known] = (rankdata(values[known]) - 0.5) / max(1, int(known.sum()))
     record = _record(joined, files, settings, columns, run)
+    begin_step(progress, "Writing the columns")
     _write(run, scoring, settings.scores, joined.values, record)
     folder = run.scores_dir(settings.scores) / "imported" / next(iter(columns))
     write_settings(folder, "import-scores", run.path, settings, files=list(files))

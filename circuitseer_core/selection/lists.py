@@ -19,7 +19,7 @@ from circuitseer_core.checksums import require_whole
 from circuitseer_core.data.fields import Fields, RowProblem, prompt_and_response, recognise_as
 from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.row_ids import id_of
-from circuitseer_core.data.specs import file_of, format_of, is_data, open_spec
+from circuitseer_core.data.specs import file_of, format_of, is_data, is_remote, open_spec
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import user_path
 from circuitseer_core.hashing import file_hash
@@ -135,6 +135,12 @@ def read_list(entries: Sequence[str], known: Fields = Fields()) -> NameList:  # 
             )
         )
     return NameList.of(read)
+
+
+def remote_entries(settings: SelectionSettings) -> tuple[str, ...]:
+    """The settings' lists and benchmarks that do not lie on this machine: reading fetches them."""
+    lists = [e for e in (*settings.exclude, *settings.include) if is_remote(e) and is_data(e)]
+    return tuple(dict.fromkeys([*lists, *filter(is_remote, settings.decontaminate)]))
 
 
 @dataclass(slots=True)

@@ -14,7 +14,7 @@ import os
 import shutil
 import time
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -25,6 +25,7 @@ from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
+from circuitseer_core.runs.progress import Progress, begin_step
 from circuitseer_core.runs.records import ScoringRecord
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
@@ -52,8 +53,8 @@ from circuitseer_core.selection.removals import REMOVED_FILE, removals_record, r
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.selection.strata import clusters_drawn_by
 
-if TYPE_CHECKING:
-    from circuitseer_core.runs.progress import Progress
+SELECT_STEPS = 5
+"""Steps that a draw tells of while it is made."""
 
 
 def select_run(
@@ -74,16 +75,19 @@ def select_run(
     started = time.monotonic()
     scoring = _finished(run, settings)
     everyone = load_pool(run, settings)
-    _advance(progress, len(everyone), "drawing")
+    begin_step(progress, "Reading lists and benchmarks")
     named = read_lists(settings, run)
     target = target_in_run(run, settings, everyone)
     rules = run_rules(run, settings, named)
+    begin_step(progress, "Drawing")
     drawing = draw(everyone, settings, rules, target=target)
     frame = ids_frame(drawing)
     removed = removed_frame(everyone, drawing.sifted, rules.contamination)
     lists = lists_frame(everyone, drawing)
+    begin_step(progress, "Drawing with other seeds")
     diagnostics = diagnose(drawing)
     diagnostics.control = control_correlation(run, settings)
+    begin_step(progress, "Weighing the draw up")
     summary = SelectionRecord(
         format=SELECTION_FORMAT,
         name=settings.name,
@@ -243,9 +247,3 @@ def _write(
         replace_folder(aside, target)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
-
-
-def _advance(progress: Progress | None, rows: int, message: str) -> None:
-    if progress is not None:
-        progress.resize(rows)
-        progress.advance(rows, message)

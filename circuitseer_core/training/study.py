@@ -96,11 +96,13 @@ class Study(StudyPlan):
         missing = [trial for trial in missing if trial.kind not in record.skipped]
         rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
-        steps = sum(record.steps_of(trial.kind) for trial in missing)
-        progress.resize(len(rates) * short + steps)
         if not self.path_of(UNTRAINED).is_file():
+            progress.begin("Judging the untrained model")
             progress.say("before training")
             write_parquet(self.path_of(UNTRAINED), work.judge(reference))
+        steps = sum(record.steps_of(trial.kind) for trial in missing)
+        progress.resize(len(rates) * short + steps)
+        progress.begin("Training")
         record = work.choose_rate(record, rates, short)
         for trial in missing:
             record = work.train(record, trial)

@@ -12,6 +12,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from circuitseer_core.browse.store import ScoreStore
+from circuitseer_core.data import specs
+from circuitseer_core.errors import UserError
 from circuitseer_core.export.formats import LABELS
 from circuitseer_core.export.verify import verify
 from circuitseer_core.runs import jobs
@@ -291,6 +293,26 @@ def test_what_is_removed_before_the_draw_is_told(run: Run, tmp_path: Path) -> No
     page.number_input(key="run_words").set_value(20)
     settled(page.run())
     assert "share 20 words in a row" in texts(page)
+
+
+@pytest.mark.parametrize("field", ["exclude", "decontaminate"])
+def test_a_link_fetches_nothing_until_it_is_asked_to(
+    run: Run, field: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    address = "https://host.example/x?y=.json"
+    fetched: list[str] = []
+
+    def note(place: str, wanted: object) -> None:
+        fetched.append(place)
+        raise UserError("nothing is there")
+
+    monkeypatch.setattr(specs, "fetched", note)
+    page = open_page("export", "made", **{field: address})
+    assert not fetched and address in [code.value for code in page.code]
+    assert not page.get("plotly_chart")
+    settled(page.button(key="fetch_lists").click().run())
+    assert set(fetched) == {address} and "nothing is there" in texts(page)
+    assert "fetch_lists" not in [button.key for button in page.button]
 
 
 def test_another_column_shares_the_budget(run: Run) -> None:

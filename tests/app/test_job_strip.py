@@ -13,6 +13,7 @@ from streamlit.testing.v1 import AppTest
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.job_steps import STAGES
 from tests.support.opened import APP, settled, synthetic, texts
+from ui.runs import job_strip
 from ui.runs.job_bar import title_of
 from ui.widgets.markdown import literal
 
@@ -33,9 +34,11 @@ def with_job(path: Path, state: str, *, live: bool, **progress: Any) -> None:
         (path / "lock").write_text(json.dumps(holder), encoding="utf-8")
 
 
-def overview(run: str) -> AppTest:
+def overview(run: str, **link: str) -> AppTest:
     app = AppTest.from_file(str(APP), default_timeout=240)
     app.query_params["run"] = run
+    for name, value in link.items():
+        app.query_params[name] = value
     return settled(app.run())
 
 
@@ -66,8 +69,33 @@ def test_the_bar_has_a_name_before_the_stage_says_a_word(runs_home: Path) -> Non
         path, "running", live=True, phase="Ablating heads", done=5, total=20, unit="sample x head",
         eta_s=90,
     )  # fmt: skip
-    words = "Ablating heads: 5 of 20 sample × head, 1 min 30 s left"
+    words = "Ablating heads: 5 of 20 sample × head, 1 min 30 s left in this step"
     assert bars(overview("busy")) == [literal(words)]
+    with_job(path, "running", live=True, phase="Ablating sets", done=9, total=9)
+    record = json.loads((path / "progress.json").read_text(encoding="utf-8"))
+    (path / "progress.json").write_text(json.dumps(record | {"state": "done"}), encoding="utf-8")
+    assert bars(overview("busy")) == ["Ablating sets: done …"]
+
+
+@pytest.mark.parametrize(
+    ("link", "strips"),
+    [({}, 0), ({"runs_view": "Watch"}, 0), ({"runs_view": "Clusters"}, 1), ({"stage": "Draw"}, 1)],
+)
+def test_on_the_runs_page_only_the_panel_takes_the_place_of_the_strip(
+    runs_home: Path, monkeypatch: pytest.MonkeyPatch, link: dict[str, str], strips: int
+) -> None:
+    with_job(synthetic(runs_home, "busy").path, "running", live=True, phase="Drawing")
+    real = job_strip.show
+    monkeypatch.setattr(job_strip, "show", lambda page: real("runs"))
+    assert len(bars(overview("busy", **link))) == strips
+
+
+def test_jobs_that_have_no_room_are_counted(runs_home: Path) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        with_job(synthetic(runs_home, name).path, "running", live=True, phase="Drawing")
+    page = overview("a")
+    assert len(bars(page)) == job_strip.MOST
+    assert "and 2 more" in [link.proto.label for link in page.get("page_link")]
 
 
 def test_every_stage_has_a_title_and_an_experiment_its_name() -> None:

@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 import pytest
-from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Browser, Page, TimeoutError, expect
 
 from tests.browser.conftest import Server
-from tests.support.browser import click, rest
+from tests.support.browser import click, faults, rest
 
 PAGES = (
     "overview", "runs", "runs?runs_view=Start", "runs?runs_view=Import scores",
-    "runs?runs_view=Clusters", "heads", "try_it", "samples", "samples?view=Side by side",
-    "samples?view=High and low", "samples?view=Blind review", "sources",
-    "sources?sources_view=Two scorings", "export", "export?stratify=equal for every stratum",
-    "calibrate", "evidence",
+    "runs?runs_view=Clusters", "heads", "heads?heads_view=Sparsity", "heads?heads_view=Layers",
+    "heads?heads_view=Stability", "heads?heads_view=Sources", "heads?heads_view=Sinks",
+    "heads?heads_view=Compare", "try_it", "samples", "samples?token_colour=One head",
+    "samples?view=Side by side", "samples?view=High and low", "samples?view=Blind review",
+    "sources", "sources?shape=Boxes", "sources?shape=Cumulative",
+    "sources?sources_view=Two scorings", "export", "export?before_after=Length",
+    "export?stratify=equal for every stratum", "calibrate", "evidence",
 )  # fmt: skip
+"""The most different of those in tests/support/every_view.py."""
 CLIPPED = """() => {
   const wide = innerWidth + 1
   const scrolls = (e) => {
@@ -57,22 +59,6 @@ def arrive(page: Page, path: str) -> None:
     rest(page)
 
 
-def faults(page: Page) -> list[str]:
-    """Serious and critical findings of axe-core, with the first places of each.
-
-    Streamlit's own list of pages is left out: it puts sections between a list and its items.
-    """
-    page.evaluate(AXE_SCRIPT)
-    result: dict[str, Any] = page.evaluate(
-        "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
-    )
-    return [
-        f"{v['id']}: {[node['html'][:160] for node in v['nodes'][:3]]}"
-        for v in result["violations"]
-        if v["impact"] in ("serious", "critical")
-    ]
-
-
 def test_axe_finds_nothing_serious_on_any_page(themed: Page) -> None:
     by_path = {}
     for path in PAGES:
@@ -89,8 +75,9 @@ def test_axe_would_find_a_button_without_a_name(page: Page) -> None:
     assert any("button-name" in line for line in faults(page))
 
 
-def test_nothing_is_clipped_at_400_pixels(page: Page) -> None:
-    page.set_viewport_size({"width": 400, "height": 900})
+@pytest.mark.parametrize("width", [400, 900])
+def test_nothing_is_clipped_on_a_narrow_window(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 900})
     clipped = {}
     for path in PAGES:
         arrive(page, path)

@@ -15,7 +15,7 @@ from playwright.sync_api import Page, expect
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, faults, fill, rest
 
 SLOW = """
 import json, os, sys, time
@@ -66,8 +66,9 @@ def test_a_job_is_seen_and_stopped_from_another_runs_page(page: Page, slow_job: 
     strip = page.locator(f".st-key-card_strip_{slow_job.name}")
     expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
     expect(strip).to_contain_text("Detect heads (1 of 2)")
-    expect(strip).to_contain_text("left")
+    expect(strip).to_contain_text("left in this step")
     rest(page)
+    assert not faults(page)
     page.get_by_role("link", name="Export").click()
     expect(page.get_by_role("heading", name="Export", exact=True)).to_be_visible()
     expect(strip.get_by_text("of 9,000 samples")).to_be_visible()
@@ -75,6 +76,12 @@ def test_a_job_is_seen_and_stopped_from_another_runs_page(page: Page, slow_job: 
     strip.get_by_role("button", name="Cancel").click()
     expect(strip).to_have_count(0)
     assert jobs.status(slow_job).state == "cancelled"
+    page.goto(f"/evidence?run={slow_job.name}")
+    expect(strip).to_contain_text("Cancelled")
+    rest(page)
+    strip.get_by_role("button", name="Resume").click()
+    # As above: what goes on is this package, which misses its --model.
+    expect(strip).to_contain_text("Failed")
 
 
 def test_a_second_tab_sees_the_same_job(page: Page, slow_job: Path) -> None:
@@ -119,6 +126,40 @@ def test_start_on_the_tiny_model_refresh_and_watch_it_finish(
     page.get_by_text("See the results").click()
     expect(page.get_by_role("heading", name="Overview", exact=True)).to_be_visible()
     expect(page.locator('[data-testid="stException"]')).to_have_count(0)
+
+
+def test_an_uploaded_probe_serves_as_the_data_too(
+    page: Page, server: Server, tiny_model: Path
+) -> None:
+    """Uploaded once, kept once, read by both stages."""
+    row = {"question": "What is {i} plus 1?", "answer": "More than {i}."}
+    lines = [json.dumps({k: v.format(i=i) for k, v in row.items()}) for i in range(20)]
+    page.goto("/runs?runs_view=Start")
+    rest(page)
+    page.get_by_role("radio", name="Folder", exact=True).click()
+    fill(page, "Folder", str(tiny_model))
+    fill(page, "Name of the run", "uploaded-once")
+    probe, data = (page.locator(f".st-key-card_{key}") for key in ("probe", "data"))
+    probe.get_by_role("radio", name="Upload").click()
+    file = {"name": "sums.jsonl", "mimeType": "text/plain", "buffer": "\n".join(lines).encode()}
+    probe.locator("input[type=file]").set_input_files(file)  # type: ignore[arg-type]
+    expect(probe.get_by_text("20 rows")).to_be_visible()
+    rest(page)
+    data.get_by_role("radio", name="Same as the probe").click()
+    expect(data.locator("input[type=file]")).to_have_count(0)
+    click(page, "Start")
+    expect(page.get_by_role("button", name="Cancel")).to_be_visible()
+    path = server.runs / "uploaded-once"
+    steps = jobs.status(path).steps
+    specs = [
+        step[step.index(flag) + 1]
+        for step, flag in zip(steps[:2], ("--probe", "--data"), strict=True)
+    ]
+    assert specs[0] == specs[1] and specs[0].startswith("sums=")
+    kept = list((server.runs / "uploads").rglob("sums.jsonl"))
+    assert [str(file) for file in kept] == [specs[0].removeprefix("sums=")]
+    jobs.cancel(path)
+    expect(page.get_by_role("button", name="Resume")).to_be_visible()
 
 
 def test_a_preview_says_what_is_wrong_before_anything_is_started(

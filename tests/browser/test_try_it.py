@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from circuitseer_core import detect, score
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, faults, fill, rest
 
 RUN = "tried"
 
@@ -47,6 +47,8 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
         canvas.press(key)
     expect(heads).to_have_value("0.1, 1.2")
     expect(page.get_by_text("ablating 2 heads together")).to_be_visible()
+    rest(page)
+    assert not faults(page)
     expect(page).to_have_url(re.compile(r"ablate=0\.1"))
 
     letters = page.locator(".st-key-try_token_box .text")

@@ -13,7 +13,8 @@ import torch
 from circuitseer_core.detection import noise_floor
 from circuitseer_core.detection.ablation import AblationMode
 from circuitseer_core.detection.ablator import Ablator
-from circuitseer_core.detection.noise_floor import PAIRS, SAMPLES, choose_pairs, measure_noise
+from circuitseer_core.detection.cost import NOISE_PAIRS, NOISE_SAMPLES
+from circuitseer_core.detection.noise_floor import choose_pairs, measure_noise
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.folder import Run
 from tests.support.loss_changes import expected, measured, samples
@@ -60,7 +61,7 @@ def test_it_is_the_error_against_a_wider_model(dtype: torch.dtype, against: str,
     # The naive reference takes its losses in float32, which at 1e-7 nats can be seen.
     close = 0.05 if dtype == torch.bfloat16 else 0.3
     assert floor.nats == pytest.approx(float(np.sqrt((error**2).mean())), rel=close)
-    assert (floor.pairs, floor.against, floor.unmeasured) == (PAIRS, against, None)
+    assert (floor.pairs, floor.against, floor.unmeasured) == (NOISE_PAIRS, against, None)
     assert floor.effect == pytest.approx(chosen["delta_loss"].abs().median())
     assert (1e-4 < floor.nats < 1) if dtype == torch.bfloat16 else (1e-9 < floor.nats < 1e-4)
 
@@ -78,11 +79,11 @@ def test_pairs_are_spread_over_sizes_and_layers_of_eight_samples() -> None:
         {"id": [f"s{i % 20}" for i in range(8000)], "layer": np.arange(8000) // 1000, "head": 0}
     ).assign(delta_loss=rng.normal(size=8000) ** 3)
     chosen = choose_pairs(table, 1)
-    assert len(chosen) == PAIRS and chosen["id"].nunique() <= SAMPLES
+    assert len(chosen) == NOISE_PAIRS and chosen["id"].nunique() <= NOISE_SAMPLES
     assert chosen["id"].is_monotonic_increasing, "a sample's pairs follow each other"
     assert (chosen["layer"].value_counts() == 2).all() and len(set(chosen["layer"])) == 8
     places = table["delta_loss"].abs().rank(pct=True).loc[chosen.index].sort_values()
-    assert np.abs(places.to_numpy() - (np.arange(PAIRS) + 0.5) / PAIRS).max() < 0.06
+    assert np.abs(places.to_numpy() - (np.arange(NOISE_PAIRS) + 0.5) / NOISE_PAIRS).max() < 0.06
     assert chosen.equals(choose_pairs(table, 1)) and not chosen.equals(choose_pairs(table, 2))
     assert len(choose_pairs(table.head(3), 0)) == 3
 

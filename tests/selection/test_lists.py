@@ -12,7 +12,7 @@ from circuitseer_core.cli.outcomes import drawn
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DataRecord
-from circuitseer_core.selection.lists import read_list
+from circuitseer_core.selection.lists import read_list, remote_entries
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.detected_run import write_rows
@@ -42,6 +42,20 @@ def test_an_entry_longer_than_any_path_is_an_id() -> None:
 def test_a_list_file_of_an_unknown_user_is_missing() -> None:
     with pytest.raises(UserError, match="no such list file"):
         read_list(["~nouser/ids.txt"])
+
+
+def test_what_lies_elsewhere_is_told_from_what_lies_here(tmp_path: Path) -> None:
+    """Before anything is read; an id may look like an address."""
+    here = tmp_path / "ids.txt"
+    here.write_text("a\n")
+    web, hub, kept = "https://host.example/x?y=.json", "hf:me/data", "s3://bucket/a.jsonl.gz"
+    settings = SelectionSettings.of(
+        exclude=(str(here), web, "https://host.example/page", "a/7"),
+        include=(hub, web),
+        decontaminate=("memory://a", f"math={hub}", kept, str(here)),
+    )
+    assert remote_entries(settings) == (web, hub, "memory://a", f"math={hub}", kept)
+    assert remote_entries(SelectionSettings.of(exclude=("a/7",))) == ()
 
 
 def test_a_text_file_includes_rows_by_id_and_by_text(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.data import specs
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
@@ -91,6 +92,20 @@ def test_the_same_goes_whatever_the_order_and_the_seed(
     write_scores(run, frame.iloc[np.random.default_rng(1).permutation(len(frame))], parts=5)
     drawn(run, bench, seed=7)
     pd.testing.assert_frame_equal(stored_removals(run, run.selection("default")), first)
+
+
+def test_verify_fetches_no_benchmark(
+    run: Run, bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a manifest names comes from whoever wrote it."""
+    fsspec = pytest.importorskip("fsspec")
+    fsspec.filesystem("memory").pipe("/verify/bench.jsonl", bench.read_bytes())
+    drawn(run, bench, decontaminate=("memory://verify/bench.jsonl",))
+    done = export(run, None, tmp_path / "a.jsonl")
+    monkeypatch.setattr(specs, "fetched", lambda *_: pytest.fail("it was fetched"))
+    result = verify(done.path)
+    assert result.ok and result.rows == run.selection("default").counts.selected
+    assert "memory://verify/bench.jsonl is not on this machine" in result.notes[-1]
 
 
 def test_must_haves_stay_and_make_the_other_go(run: Run, bench: Path, frame: pd.DataFrame) -> None:

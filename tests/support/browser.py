@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from axe_playwright_python.base import AXE_SCRIPT
 from playwright.sync_api import Page, expect
 
 # Two frames: by then what the last message brought is drawn, and its keys are listened to.
@@ -41,3 +44,19 @@ def fill(page: Page, label: str, text: str) -> None:
     box.fill(text)
     box.press("Enter")
     rest(page)
+
+
+def faults(page: Page) -> list[str]:
+    """Serious and critical findings of axe-core, with the first places of each.
+
+    Streamlit's own list of pages is left out: it puts sections between a list and its items.
+    """
+    page.evaluate(AXE_SCRIPT)
+    result: dict[str, Any] = page.evaluate(
+        "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
+    )
+    return [
+        f"{v['id']}: {[node['html'][:160] for node in v['nodes'][:3]]}"
+        for v in result["violations"]
+        if v["impact"] in ("serious", "critical")
+    ]

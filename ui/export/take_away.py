@@ -158,8 +158,8 @@ def _watch(run: Run, live: bool) -> None:
     def follow() -> None:
         status = jobs.status(run.path)
         if status.live:
-            message = (status.progress and status.progress.message) or "drawing"
-            st.caption(f"{inline(message)} … {status.seconds:.0f} s")
+            phase = (status.progress and status.progress.phase) or jobs.STARTING
+            st.caption(f"{inline(phase)} … {status.seconds:.0f} s")
         elif live:
             st.rerun()
         elif status.state == "failed" and _failed_step(status) == "select":

@@ -193,6 +193,16 @@ def preview(
     return survey.samples > 0
 
 
+def rows_of(specs: Sequence[str], fields: dict[str, str]) -> int | None:
+    """How many rows data has that was looked at; None where it lies elsewhere or cannot be read."""
+    if any(map(is_remote, specs)):
+        return None
+    try:
+        return _preview(tuple(specs), tuple(sorted(fields.items())), _stamps(list(specs)))[1].rows
+    except UserError:
+        return None
+
+
 def _stamps(specs: list[str]) -> tuple[float, ...]:
     """When files that specs name were last written, those of folders and patterns too."""
     stamps = []

@@ -19,10 +19,11 @@ from circuitseer_core.model import demo
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.listing import list_runs
+from circuitseer_core.scoring.cost import score_cost
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 from ui.runs import settings as run_settings
-from ui.runs.data_input import SAME, choose_data, choose_fields, preview
+from ui.runs.data_input import SAME, choose_data, choose_fields, preview, rows_of
 from ui.runs.starting import start_and_watch
 from ui.shell import BUNDLED
 from ui.widgets import wishes
@@ -82,7 +83,8 @@ def _planned(plan: str, run: Run | None) -> tuple[Path | None, list[list[str]] |
     """The run's folder and the commands that the choices come to; None while some are open."""
     if plan == SCORE and run is not None:
         st.caption(f"In run **{inline(run.name)}**, with the heads measured there.")
-        return run.path, _score_steps(run.path, run, None)
+        known = run.record.model
+        return run.path, _score_steps(run.path, run, known.id if known else "", None)
     return _detect_steps(plan)
 
 
@@ -106,7 +108,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     if settings.pop("use_contrast"):
         contrast, serves = _contrast(fields, model)
         ready = ready and serves
-    _cost(model, settings, bool(contrast))
+    _cost(model, settings, bool(contrast), machine)
     if not ready:
         return path, None
     detect = commands.checked(
@@ -120,7 +122,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
     )
     steps = [commands.step("detect", path, detect)]
     if plan == EVERYTHING:
-        more = _score_steps(path, None, machine, probe, fields)
+        more = _score_steps(path, None, model, machine, probe, fields)
         if more is None:
             return path, None
         steps += more
@@ -130,6 +132,7 @@ def _detect_steps(plan: str) -> tuple[Path | None, list[list[str]] | None]:
 def _score_steps(
     path: Path,
     run: Run | None,
+    model: str,
     machine: dict[str, Any] | None,
     probe: Sequence[str] = (),
     probe_fields: Mapping[str, str] | None = None,
@@ -152,6 +155,10 @@ def _score_steps(
     if not ready:
         return None
     score = commands.checked(ScoreSettings, data=data, **scoring, **places, **fields)
+    if (rows := rows_of(data, fields)) is not None:
+        expected = score_cost(rows, score, model, _runs())
+        if expected is not None:
+            st.info(f"Scoring: {expected.words}.", icon=":material/timer:")
     name = proposed(SelectionSettings, "name")
     if (free := free_name(name, [] if run is None else run.selections())) != name:
         st.caption(f"A selection {inline(name)} is kept already: this one becomes {inline(free)}.")
@@ -222,14 +229,20 @@ def _choose_name(model: str | None) -> Path | None:
     return runs_home() / name
 
 
-def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
-    """One line on how much work the detection is."""
+def _runs() -> list[Run]:
+    """All runs that can be read."""
     runs = []
     for path in list_runs():
         try:
             runs.append(Run.open(path))
         except UserError:
             continue
+    return runs
+
+
+def _cost(model: str, settings: dict[str, Any], contrast: bool, machine: dict[str, Any]) -> None:
+    """One line on how much work the detection is."""
+    runs = _runs()
     size = cost.model_size(model, runs)
     if size is None:
         st.caption("Cost: known once the model's configuration has been read.")
@@ -243,5 +256,6 @@ def _cost(model: str, settings: dict[str, Any], contrast: bool) -> None:
         runs=runs,
         probe_pool=settings["probe_pool"],
         criterion=settings["probe_criterion"],
+        **machine,
     )
     st.info(f"Detection: {estimate.words}.", icon=":material/timer:")

@@ -29,8 +29,11 @@ POLL_S = 1.0
 def phase_bar(status: jobs.JobStatus) -> None:
     """The bar of the step in work; it has a name from the first second."""
     progress = status.progress
-    if progress is None or progress.state != "running":
+    if progress is None:
         st.progress(0.0, text=f"{jobs.STARTING} …")
+        return
+    if progress.state != "running":  # what follows a phase may be short, and without a bar
+        st.progress(1.0, text=f"{inline(progress.phase or jobs.STARTING)}: done …")
         return
     if not progress.total:
         st.progress(0.0, text=f"{inline(progress.phase or jobs.STARTING)} …")
@@ -42,7 +45,8 @@ def phase_bar(status: jobs.JobStatus) -> None:
     if progress.rate:
         words += f", {progress.rate:,.1f} a second"
     if progress.eta_s is not None:
-        words += f", {duration(progress.eta_s)} left"
+        of = " in this step" if len(status.steps) > 1 else ""
+        words += f", {duration(progress.eta_s)} left{of}"
     st.progress(min(1.0, progress.done / progress.total), text=inline(words))
 
 

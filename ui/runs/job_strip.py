@@ -22,14 +22,15 @@ MOST = 3
 
 
 def show(page: str) -> None:
-    """The strips of ``page``; the Runs page has a panel for the run in view instead."""
+    """The strips of ``page``; under Watch the run in view has a panel instead."""
     in_view = st.session_state.get("run_key")
+    watched = page == "runs" and _is_watching()
     shown = [path for path in list_runs() if (path / "lock").is_file()]
     if in_view and in_view != BUNDLED and run_path(in_view) not in shown:
         shown.append(run_path(in_view))
     count = 0
     for path in shown:
-        if page == "runs" and path.name == in_view:
+        if path.name == in_view and watched:
             continue
         try:
             status = jobs.status(path)
@@ -39,6 +40,14 @@ def show(page: str) -> None:
             count += 1
             if count <= MOST:
                 _strip(path, status, foreign=path.name != in_view)
+    if count > MOST:
+        link_to("runs", f"and {count - MOST} more", icon=":material/list:", runs_view="Watch")
+
+
+def _is_watching() -> bool:
+    """Whether the Runs page, which is drawn after this, will show its panel of the run in view."""
+    view = st.session_state.get("runs_view", st.query_params.get("runs_view"))
+    return view == "Watch" if view else "stage" not in st.query_params
 
 
 def _strip(path: Path, status: jobs.JobStatus, *, foreign: bool) -> None:
