@@ -10,5 +10,5 @@ app = st.App(__file__, lifespan=lifespan.ready, middleware=lifespan.MIDDLEWARE)
 
 if __name__ == "__main__":
     page = shell.enter()
-    job_strip.show(page.url_path)
+    shell.in_one_line(lambda: job_strip.show(page.url_path), "broken_state_strip")
     shell.run_page(page)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import streamlit as st
 
@@ -199,13 +200,19 @@ def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:
 
 
 def sets(store: ScoreStore, rows: Filter, scorer: str, count: int, gap: float) -> pd.DataFrame:
-    """High samples and their low partners (see ``pairs.matched_sets``); do not write into it."""
+    """High samples and their low partners (see ``pairs.matched_sets``); do not write into it.
+
+    Also high_text and low_text, the first characters of each.
+    """
     return _sets(store, rows, scorer, count, gap)
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
 def _sets(store: ScoreStore, rows: Filter, scorer: str, count: int, gap: float) -> pd.DataFrame:
-    return matched_sets(store, rows, scorer, count, gap)
+    pairs = matched_sets(store, rows, scorer, count, gap)
+    rows_of_both = pairs[["high_row", "low_row"]].to_numpy(dtype=np.int64).ravel()
+    texts = store.texts_at(rows_of_both)
+    return pairs.assign(high_text=pairs["high"].map(texts), low_text=pairs["low"].map(texts))
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)

@@ -9,6 +9,7 @@ deep link, and ``page_header`` mends that.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError, machine_line
 from circuitseer_core.installation import HOME
-from circuitseer_core.runs.folder import DEMO_RUN, Run, list_runs, runs_home
+from circuitseer_core.runs.folder import DEMO_RUN, Run, runs_home
+from circuitseer_core.runs.listing import list_runs
 from ui.server import file_checks
 from ui.widgets import refused, scoring_choice
 from ui.widgets.markdown import inline
@@ -79,9 +81,15 @@ def enter() -> Any:
     st.session_state["_arrived"] = st.session_state.get("_page") != page.url_path
     st.session_state["_page"] = page.url_path
     st.session_state.update(st.session_state.pop("_next", {}))
+    if not in_one_line(_settle):
+        st.stop()  # no page could say more
+    return page
+
+
+def _settle() -> None:
+    """Run and scoring in view, and their choices in the sidebar."""
     _pick_run()
     scoring_choice.choose_scoring(current_run())
-    return page
 
 
 def page_header(title: str, caption: str | None = None) -> None:
@@ -230,19 +238,26 @@ def empty_state(title: str, text: str) -> None:
                 )
 
 
-def broken_state(error: UserError, title: str = "This run cannot be read") -> None:
+def broken_state(
+    error: UserError, title: str = "This run cannot be read", *, key: str = "broken_state"
+) -> None:
     """A run folder that cannot be read: the one line that says why."""
-    with st.container(border=True, key="broken_state"):
+    with st.container(border=True, key=key):
         st.subheader(title, anchor=False)
         st.text(str(error))
 
 
 def run_page(page: Any) -> None:
     """Run a page; a file that it cannot read ends it with one line instead of a traceback."""
+    in_one_line(page.run)
+
+
+def in_one_line(draw: Callable[[], object], key: str = "broken_state") -> bool:
+    """Draw a part that reads runs; False, and one line, where it cannot or the machine refuses."""
     try:
-        page.run()
+        draw()
     except UserError as error:
-        broken_state(error, "A part of this run cannot be read")
+        broken_state(error, "A part of this run cannot be read", key=key)
         st.caption(
             "What does not need this file still works, on this run's other pages; other runs are "
             "in the sidebar."
@@ -251,7 +266,10 @@ def run_page(page: Any) -> None:
         line = machine_line(error)
         if line is None:
             raise
-        broken_state(UserError(line), "This machine refused something")
+        broken_state(UserError(line), "This machine refused something", key=key)
+    else:
+        return True
+    return False
 
 
 def _pick_run() -> None:

@@ -56,33 +56,16 @@ def matched_sets(
     leave long high samples without a partner.
 
     Returns:
-        high, low, high_score, low_score, high_place, low_place (percentiles among all rows, 0 to
-        100: the share of the others with a lower score); fewer rows than ``count`` where no more
-        match.
+        high, low, source, and of each of the two, as high_… and low_…: score, place (percentile
+        among all rows, 0 to 100: the share of the others with a lower score), tokens, row (place in
+        data order). Fewer rows than ``count`` where no more match.
     """
-    where, values = store.where(with_score(rows, scorer))
     most = 2 * int(count) + 1  # so many may be taken before, as partners or as high samples
-    name = quoted(scorer)
-    # Aggregates find each band's ends first: ranking all rows takes ten times as long.
-    frame = store.frame(
-        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score, "
-        f"floor(ln(greatest(n_tokens, 1)) / ln({1 + TOLERANCE})) AS band FROM samples "
-        f"WHERE {where}), edges AS (SELECT source, band, max(score, {most})[-1] AS high, "
-        f"min(score, {most})[-1] AS low FROM scored GROUP BY source, band), ends AS (SELECT *, "
-        "row_number() OVER (PARTITION BY source, band ORDER BY score DESC, id) AS from_top, "
-        "row_number() OVER (PARTITION BY source, band ORDER BY score, id) AS from_bottom "
-        "FROM scored JOIN edges USING (source, band) WHERE score >= high OR score <= low) "
-        f"SELECT id, source, n_tokens, score, from_top, from_bottom FROM ends "
-        f"WHERE from_top <= {most} OR from_bottom <= {most}",
-        values,
-    )
-    frame["place"] = _percentiles(store, scorer, frame["score"].to_numpy())
-    highs = frame[frame["from_top"] <= most].sort_values(["score", "id"], ascending=[False, True])
+    frame = _ends(store, rows, scorer, most=most)
+    highs = frame[frame["top"]].sort_values(["score", "id"], ascending=[False, True])
     lows = {
         str(name): _Lows(part)
-        for name, part in frame[frame["from_bottom"] <= most]
-        .sort_values(["score", "id"])
-        .groupby("source")
+        for name, part in frame[frame["bottom"]].sort_values(["score", "id"]).groupby("source")
     }
     taken: set[str] = set()
     pairs: list[tuple[Any, ...]] = []
@@ -97,9 +80,40 @@ def matched_sets(
             continue
         low = part.ids[at]
         taken |= {str(row.id), low}
-        pairs.append((row.id, low, row.score, part.score[at], row.place, part.place[at]))
-    columns = ["high", "low", "high_score", "low_score", "high_place", "low_place"]
-    return pd.DataFrame(pairs, columns=columns)
+        of_high = (row.score, row.place, row.n_tokens, row.row)
+        pairs.append((row.id, low, row.source, *of_high, *part.facts(at)))
+    facts = ("score", "place", "tokens", "row")
+    sides = [f"{side}_{fact}" for side in ("high", "low") for fact in facts]
+    return pd.DataFrame(pairs, columns=["high", "low", "source", *sides])
+
+
+def _ends(store: ScoreStore, rows: Filter, scorer: str, *, most: int) -> pd.DataFrame:
+    """The ``most`` highest (``top``) and lowest (``bottom``) of every source and band of lengths.
+
+    Columns id, source, n_tokens, score, top, bottom, place (percentile, 0 to 100), row (its place
+    in data order).
+    """
+    where, values = store.where(with_score(rows, scorer))
+    name = quoted(scorer)
+    # Aggregates find each band's ends first: ranking all rows takes ten times as long.
+    frame = store.frame(
+        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score, filename, "
+        "file_row_number AS row, "
+        f"floor(ln(greatest(n_tokens, 1)) / ln({1 + TOLERANCE})) AS band FROM samples "
+        f"WHERE {where}), edges AS (SELECT source, band, max(score, {most})[-1] AS high, "
+        f"min(score, {most})[-1] AS low FROM scored GROUP BY source, band), ends AS (SELECT *, "
+        "row_number() OVER (PARTITION BY source, band ORDER BY score DESC, id) AS from_top, "
+        "row_number() OVER (PARTITION BY source, band ORDER BY score, id) AS from_bottom "
+        "FROM scored JOIN edges USING (source, band) WHERE score >= high OR score <= low) "
+        f"SELECT id, source, n_tokens, score, filename, row, from_top <= {most} AS top, "
+        f"from_bottom <= {most} AS bottom FROM ends "
+        f"WHERE from_top <= {most} OR from_bottom <= {most}",
+        values,
+    )
+    frame["place"] = _percentiles(store, scorer, frame["score"].to_numpy())
+    starts = dict(zip(map(str, store.parts), store.starts, strict=True))
+    frame["row"] += frame.pop("filename").map(starts)
+    return frame
 
 
 def _percentiles(store: ScoreStore, scorer: str, scores: Floats) -> Floats:
@@ -118,6 +132,11 @@ class _Lows:
         self.score = part["score"].to_numpy()
         self.place = part["place"].to_numpy()
         self._tokens = part["n_tokens"].to_numpy()
+        self._rows = part["row"].to_numpy()
+
+    def facts(self, at: int) -> tuple[float, float, int, int]:
+        """Score, place, tokens and row of one of them."""
+        return self.score[at], self.place[at], self._tokens[at], self._rows[at]
 
     def first(self, tokens: int, place: float, score: float, taken: set[str]) -> int | None:
         """The lowest that fits a high sample and is not taken: up to ``place``, below ``score``."""

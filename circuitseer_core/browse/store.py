@@ -85,7 +85,8 @@ class ScoreStore:
             self._connection.execute(f"SET memory_limit = {literal(memory)}")
             self._connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
             self._dataset = ds.dataset([str(p) for p in self.parts], format="parquet")
-            self._ends = np.cumsum([pq.read_metadata(p).num_rows for p in self.parts])
+            # (shards,) places of their first rows
+            self.starts = np.cumsum([0, *(pq.read_metadata(p).num_rows for p in self.parts)])[:-1]
             self.columns: list[str] = list(self._dataset.schema.names)
             self.has_texts = self._define_view(texts or {})
             self.rows = int(self._one("SELECT count(*) FROM samples")[0])
@@ -150,23 +151,15 @@ class ScoreStore:
         return numbers.merge(texts, on="id", how="left", sort=False)
 
     def texts_at(self, rows: Ints, snippet: int = 240) -> dict[str, str]:
-        """The first ``snippet`` characters of some rows' texts, by id.
-
-        Args:
-            rows: (n,) their places in data order.
-            snippet: characters of each.
-        """
-        shards = np.searchsorted(self._ends, rows, "right")
-        starts = np.concatenate([[0], self._ends[:-1]])
-        texts: dict[str, str] = {}
+        """The first ``snippet`` characters of ``rows`` (n,), places in data order, by id."""
         # By place, since a list of ids has DuckDB unpack the texts of every row it passes.
+        shards = np.searchsorted(self.starts, rows, "right") - 1
+        query = f"SELECT id, {self._snippet(snippet)} AS text FROM samples WHERE filename = ?"
+        texts: dict[str, str] = {}
         for shard in np.unique(shards):
-            places = ", ".join(str(int(r)) for r in rows[shards == shard] - starts[shard])
-            frame = self.frame(
-                f"SELECT id, {self._snippet(snippet)} AS text FROM samples "
-                f"WHERE filename = ? AND file_row_number IN ({places})",
-                [str(self.parts[shard])],
-            )
+            places = ", ".join(str(int(r)) for r in rows[shards == shard] - self.starts[shard])
+            file = str(self.parts[shard])
+            frame = self.frame(f"{query} AND file_row_number IN ({places})", [file])
             texts |= dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
         return texts
 
@@ -288,15 +281,14 @@ class ScoreStore:
     def _define_view(self, texts: Mapping[str, HasText]) -> bool:
         listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"
         self._connection.execute(
-            f"CREATE VIEW stored AS SELECT * FROM "
+            "CREATE VIEW stored AS SELECT * FROM "
             f"read_parquet({listed}, filename = true, file_row_number = true)"
         )
         own = self._one("SELECT prompt IS NOT NULL OR response IS NOT NULL FROM stored LIMIT 1")
         if (own is not None and own[0]) or not texts:
             self._connection.execute("CREATE VIEW samples AS SELECT * FROM stored")
             return bool(own is not None and own[0])
-        by_id = texts_table(texts)
-        self._connection.register("given_texts", by_id)
+        self._connection.register("given_texts", texts_table(texts))
         self._connection.execute("CREATE TABLE given AS SELECT * FROM given_texts")
         self._connection.execute(
             "CREATE VIEW samples AS SELECT stored.* REPLACE (given.prompt AS prompt, "

@@ -29,10 +29,15 @@ from circuitseer_core.figures.style import (
 )
 
 
-def grid(heads: pd.DataFrame, value: str = "importance") -> np.ndarray:
-    """``value`` as a matrix (layers, widest layer's heads); NaN where a head does not exist."""
+def grid(
+    heads: pd.DataFrame, value: str = "importance", shape: tuple[int, ...] | None = None
+) -> np.ndarray:
+    """``value`` as a matrix (layers, widest layer's heads); NaN where a head does not exist.
+
+    ``shape``: of the whole model's, where ``heads`` may lack its last ones.
+    """
     layer, head = heads["layer"].to_numpy(), heads["head"].to_numpy()
-    out = np.full((int(layer.max()) + 1, int(head.max()) + 1), np.nan)
+    out = np.full(shape or (int(layer.max()) + 1, int(head.max()) + 1), np.nan)
     out[layer, head] = heads[value].to_numpy(dtype=float)
     return out
 
@@ -274,6 +279,7 @@ def layer_table(heads: pd.DataFrame, kept: Sequence[Head]) -> pd.DataFrame:
 
 
 def source_maps(
+    heads: pd.DataFrame,
     per_source: pd.DataFrame,
     sources: Sequence[str],
     *,
@@ -282,11 +288,13 @@ def source_maps(
 ) -> go.Figure:
     """One map per source on one colour scale; with exactly two, their difference as a third.
 
+    ``heads``: all of the model. A source that a race came to late has values of few of them.
     Titles give each source's samples. ``raced`` heads are faint and hatched, as on the main map:
     their estimates rest on a pilot.
     """
     parts = {name: per_source[per_source["source"] == name] for name in sources}
-    maps = [grid(part) for part in parts.values()]
+    shape = grid(heads).shape
+    maps = [grid(part, shape=shape) for part in parts.values()]
     titles = [
         f"{plain(short(name))}<br>n = {int(part['n'].max()):,}" for name, part in parts.items()
     ]
@@ -305,7 +313,7 @@ def source_maps(
         shared_yaxes=True,
         horizontal_spacing=0.03,
     )
-    layers = maps[0].shape[0]
+    layers = shape[0]
     fig.update_layout(template=template(theme), height=int(np.clip(layers * 9 + 110, 280, 760)))
     pin_margins(fig, left=48, right=64, top=48)
     for column, (known, values) in enumerate(zip(measured, maps, strict=True), start=1):

@@ -7,8 +7,8 @@ a laptop can read what a GPU machine wrote. Every write is atomic; a killed job 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Self
@@ -19,6 +19,7 @@ from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import plain_path, read_columns, special_file, sweep_beside
 from circuitseer_core.installation import HOME
+from circuitseer_core.json_io import is_utf8
 from circuitseer_core.runs import ownership, shapes
 from circuitseer_core.runs.calibration_records import CalibrationRecord, stored_calibration
 from circuitseer_core.runs.columns import WIDE
@@ -50,17 +51,6 @@ ARM_PREFIX = "arm."
 def runs_home() -> Path:
     """Where runs live: ``$CIRCUITSEER_RUNS``, else ``./runs``."""
     return Path(os.environ.get("CIRCUITSEER_RUNS", "runs"))
-
-
-def list_runs(home: Path | None = None) -> list[Path]:
-    """Run folders under ``home``, most recently changed first; an absent home is an empty list."""
-    home = home or runs_home()
-    changed: dict[Path, float] = {}
-    for path in home.iterdir() if home.is_dir() else ():
-        with suppress(OSError):  # somebody may be deleting it
-            if (path / "run.json").is_file():
-                changed[path] = (path / "run.json").stat().st_mtime
-    return sorted(changed, key=changed.__getitem__, reverse=True)
 
 
 def now() -> str:
@@ -216,8 +206,7 @@ class Run:
 
     def scorings(self) -> list[str]:
         """Names of the scorings in this run, ``default`` first."""
-        names = [p.parent.name for p in self.path.glob("scores/*/settings.json")]
-        return sorted(names, key=lambda n: (n != "default", n))
+        return _default_first(self.path.glob("scores/*/settings.json"))
 
     def scoring(self, name: str = "default") -> ScoringRecord:
         """settings.json of one scoring."""
@@ -273,7 +262,7 @@ class Run:
     def selections(self) -> list[str]:
         """Names of the selections drawn in this run, newest first; a comparison's arms last."""
         files = sorted(self.path.glob("selections/*/selection.json"), key=_age, reverse=True)
-        names = [path.parent.name for path in files]
+        names = [path.parent.name for path in files if is_utf8(path.parent.name)]
         return sorted(names, key=lambda name: name.startswith(ARM_PREFIX))
 
     def selection(self, name: str) -> SelectionRecord:
@@ -302,8 +291,7 @@ class Run:
 
     def calibrations(self) -> list[str]:
         """Names of the calibrations of this run, ``default`` first."""
-        names = [p.parent.name for p in self.path.glob("calibrations/*/calibration.json")]
-        return sorted(names, key=lambda n: (n != "default", n))
+        return _default_first(self.path.glob("calibrations/*/calibration.json"))
 
     def calibration(self, name: str = "default") -> CalibrationRecord:
         """calibration.json of one calibration."""
@@ -337,6 +325,12 @@ class Run:
         """A table. Raises UserError where it is damaged, cannot be read or has another shape."""
         require_whole(path, remedy_for(self.path, path))
         return shapes.read_shaped(path, shape, unique=unique)
+
+
+def _default_first(files: Iterable[Path]) -> list[str]:
+    """Names of the folders that hold these files, without those that are no UTF-8."""
+    names = [path.parent.name for path in files if is_utf8(path.parent.name)]
+    return sorted(names, key=lambda name: (name != "default", name))
 
 
 def _age(selection: Path) -> tuple[str, int]:

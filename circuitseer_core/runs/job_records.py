@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -42,13 +42,14 @@ JobState = Literal["none", "running", "stopping", "done", "failed", "cancelled",
 class JobRecord(Record):
     """job.json: the steps of a background job and where it stands; ``*_s`` are Unix times.
 
-    ``seal``: that the steps were given on this machine (job_steps). No program is read from here.
+    ``step``: which is at work, from 0. ``seal``: that the steps were given on this machine
+    (job_steps). No program is read from here.
     """
 
-    steps: list[list[str]] = Field(default_factory=list)
+    steps: list[Annotated[list[str], Field(min_length=1)]] = Field(default_factory=list)
     seal: str | None = None
     state: JobState = "none"
-    step: int = 0
+    step: int = Field(0, ge=0)
     error: str | None = None
     started: str | None = None
     started_s: float = 0.0

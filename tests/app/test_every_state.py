@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -20,11 +21,12 @@ from tests.support.every_view import (
     VIEWS,
     boxes,
     opened,
+    problem,
     show_view,
     shown,
     whole_run,
 )
-from tests.support.opened import APP
+from tests.support.opened import APP, without_texts
 from tests.support.records import edit_run
 from ui.shell import BUNDLED
 
@@ -34,6 +36,21 @@ pytestmark = pytest.mark.usefixtures("plain_errors")
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whole_run(tmp_path_factory.mktemp("whole"))
+
+
+@pytest.fixture(scope="module")
+def raced(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run by a race, with a contrast set; one source was met by the last heads alone."""
+    folder = tmp_path_factory.mktemp("raced")
+    data = folder / "plain.jsonl"
+    data.write_text("\n".join(json.dumps(problem(i)) for i in range(18)), encoding="utf-8")
+    path = whole_run(folder, mode="racing", contrast=[str(data)])
+    run = Run.open(path)
+    probe, heads = run.probe(), run.importance().query("set == 'probe'").groupby("id").size()
+    assert heads.min() < heads.max()
+    late = probe["id"].map(heads) == heads.min()
+    probe.assign(source=late.map({True: "late", False: "early"})).to_parquet(run.probe_path)
+    return path
 
 
 def without(path: Path, *names: str) -> None:
@@ -92,8 +109,15 @@ def detected(path: Path) -> None:
 
 
 def scoring_no_part(path: Path) -> None:
-    detected(path)
-    job(path, "running", "score", live=True)
+    """settings.json is written before the first part is."""
+    scoring_some_parts(path)
+    without(path, "scores/default/part-00000.parquet")
+
+
+def scoring_cancelled_no_part(path: Path) -> None:
+    scoring_no_part(path)
+    (path / "lock").unlink()
+    job(path, "cancelled", "score", live=False)
 
 
 def scoring_some_parts(path: Path) -> None:
@@ -124,6 +148,12 @@ def selected(path: Path) -> None:
     assert (path / "selections").is_dir()
 
 
+def no_texts(path: Path) -> None:
+    """As the bundled run without the packages that its texts are in."""
+    for name in ("default", "answers"):
+        without_texts(Run.open(path), name)
+
+
 def broken(name: str, content: bytes = b"{") -> Callable[[Path], None]:
     """A state with one file damaged."""
 
@@ -151,21 +181,23 @@ BROKEN = [
         "selections/default/ids.parquet",
     )),
     broken("run.json", b"[]"), broken("heads.parquet", b""),
+    broken("job.json", b'{"steps": [[]], "state": "failed"}'),
+    broken("job.json", b'{"steps": [["select"]], "step": -3, "state": "failed"}'),
 ]  # fmt: skip
 
 
+MAPS = [{"heads_view": "Table", "map_value": name} for name in ("Contrast", "Specificity")]
+"""Of a run with a contrast set."""
+
+
 def faults(
-    state: Callable[[Path], None], whole: Path, home: Path, page: str, views: int | None = None
+    state: Callable[[Path], None], whole: Path, home: Path, page: str, views: list[Any]
 ) -> list[str]:
-    """What the first ``views`` views of a page (all of them for None) raise on a state."""
+    """What these views of a page raise on a state."""
     path = home / RUN
     shutil.copytree(whole, path)
     state(path)
-    return [
-        f"{query}: {box}"
-        for query in VIEWS[page][:views]
-        for box in boxes(shown(page, query, path))
-    ]
+    return [f"{query}: {box}" for query in views for box in boxes(shown(page, query, path))]
 
 
 @pytest.mark.parametrize("page", list(VIEWS))
@@ -173,7 +205,27 @@ def faults(
 def test_no_state_raises(
     state: Callable[[Path], None], page: str, whole: Path, runs_home: Path
 ) -> None:
-    assert not faults(state, whole, runs_home, page)
+    assert not faults(state, whole, runs_home, page, VIEWS[page])
+
+
+@pytest.mark.parametrize("page", list(VIEWS))
+@pytest.mark.parametrize(
+    ("state", "wide"),
+    [(scoring_cancelled_no_part, ""), (no_texts, "samples")],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_no_rarer_state_raises(
+    state: Callable[[Path], None], wide: str, page: str, whole: Path, runs_home: Path
+) -> None:
+    """On the first view of every page, and on all of that which has most to do with it."""
+    views = VIEWS[page] if page == wide else VIEWS[page][:1]
+    assert not faults(state, whole, runs_home, page, views)
+
+
+@pytest.mark.parametrize("page", list(VIEWS))
+def test_no_race_and_no_contrast_set_raises(page: str, raced: Path, runs_home: Path) -> None:
+    views = [*VIEWS[page], *MAPS] if page == "heads" else VIEWS[page][:1]
+    assert not faults(selected, raced, runs_home, page, views)
 
 
 @pytest.mark.parametrize("page", list(VIEWS))
@@ -181,7 +233,10 @@ def test_no_state_raises(
 def test_no_damage_raises(
     state: Callable[[Path], None], page: str, whole: Path, runs_home: Path
 ) -> None:
-    assert not faults(state, whole, runs_home, page, views=1)
+    """Each damage on one view of every page, another view for every damage."""
+    views = VIEWS[page]
+    view = views[BROKEN.index(state) % len(views)]
+    assert not faults(state, whole, runs_home, page, [view])
 
 
 @pytest.mark.parametrize("page", list(VIEWS))
@@ -243,9 +298,14 @@ def test_all_that_opens_is_opened_here() -> None:
     assert not [p for p in patterns if not any(re.fullmatch(p, key) for key in EXPANDERS)]
 
 
-def test_expanders_are_really_open(whole: Path, runs_home: Path) -> None:
-    """Else the tests above would look at closed ones and find nothing."""
+def test_expanders_are_really_open_and_views_really_chosen(whole: Path, runs_home: Path) -> None:
+    """Else the tests above would look at others and find nothing."""
     path = runs_home / RUN
     shutil.copytree(whole, path)
     app = shown("samples", {"view": "Browse"}, path)
     assert "layer_matrix" in [widget.key for widget in app.number_input]
+    app = shown("samples", {"view": "Browse", "token_colour": "One head"}, path)
+    assert "layer_open" in [widget.key for widget in app.number_input]
+    assert VIEWS["export"][-1]["before_after"] == "Strata"
+    app = shown("export", VIEWS["export"][-1], path)
+    assert app.session_state["before_after"] == "Strata"

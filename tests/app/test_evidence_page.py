@@ -185,5 +185,9 @@ def test_an_uploaded_export_is_checked(run: Run, tmp_path: Path) -> None:
     data, manifest = Path(done.path), Path(done.manifest)
     assert checked(run, [file(data), file(manifest)]).ok
     assert not checked(run, [file(data, b"{}\n"), file(manifest)]).ok
+    for name in ("long" * 80, "half\ud800"):
+        files = [file(data), file(manifest)]
+        files[0].name, files[1].name = f"{name}.jsonl", f"{name}.jsonl.manifest.json"
+        assert checked(run, files).ok
     with pytest.raises(UserError, match="one exported file and the .manifest.json"):
         checked(run, [file(data)])

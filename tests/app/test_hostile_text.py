@@ -10,7 +10,7 @@ import pytest
 from google.protobuf.descriptor import FieldDescriptor
 from streamlit.testing.v1 import AppTest
 
-from tests.support.every_view import EXPANDERS, VIEWS
+from tests.support.every_view import EXPANDERS, VIEWS, ask
 from tests.support.hostile import AWAY, SNIPPETS, make_hostile
 from tests.support.opened import APP
 
@@ -65,8 +65,7 @@ def test_no_markup_of_data_reaches_markdown(page: str, runs_home: Path) -> None:
         app.query_params["run"] = name
         app.run()
         app.switch_page(f"pages/{page}.py")
-        for key, value in query.items():
-            app.query_params[key] = value
+        ask(app, query)
         for key in EXPANDERS:
             app.session_state[key] = True
         app.run()

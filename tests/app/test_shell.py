@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -69,6 +72,31 @@ def test_an_unknown_run_in_the_link_falls_back_and_says_so(runs_home: Path) -> N
     settled(app.run())
     assert app.session_state["run_key"] == "real"
     assert any("gone" in toast.value for toast in app.toast)
+
+
+def test_a_run_whose_name_is_not_utf8_hides_no_other(runs_home: Path) -> None:
+    synthetic(runs_home, "good", Shape(detect_only=True))
+    try:
+        shutil.copytree(runs_home / "good", runs_home / os.fsdecode(b"bad\xff"))
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    shown = texts(open_page("overview", "good"))
+    assert "not UTF-8: bad\ufffd" in shown
+
+
+@pytest.mark.parametrize("module", ["ui.shell", "ui.runs.job_strip"])
+def test_what_surrounds_a_page_ends_in_one_line(
+    module: str, monkeypatch: pytest.MonkeyPatch, runs_home: Path
+) -> None:
+    synthetic(runs_home, shape=Shape(detect_only=True))
+
+    def refuses() -> list[Path]:
+        raise PermissionError(errno.EACCES, "Permission denied", "runs")
+
+    monkeypatch.setattr(f"{module}.list_runs", refuses)
+    app = settled(AppTest.from_file(str(APP), default_timeout=240).run())
+    assert texts(app).count("runs: Permission denied") == 1
+    assert ("Overview" in texts(app)) == (module != "ui.shell")
 
 
 def test_another_run_is_opened_without_what_the_link_named_of_the_first(runs_home: Path) -> None:

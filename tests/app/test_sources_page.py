@@ -9,9 +9,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.distributions import Trend, shared_bins
 from circuitseer_core.runs.folder import Run
 from tests.support.opened import (
     broken_shard,
+    into_view,
     open_page,
     settled,
     synthetic,
@@ -21,8 +23,11 @@ from tests.support.opened import (
 )
 from tests.support.synthetic import Shape
 from ui.cached_scores import open_store
-from ui.sources.data import length_map
-from ui.sources.views import _control_words
+from ui.sources.data import Summary, length_map
+from ui.sources.trend import _table as trend_table
+from ui.sources.views import _by_group, _control_words
+
+OF_TREND = ("median", "low", "high", "rows")
 
 
 @pytest.fixture
@@ -93,10 +98,31 @@ def test_the_cumulative_figure_says_where_its_axis_ends(run: Run) -> None:
 
 
 def test_many_sources_are_cut_to_the_largest(runs_home: Path) -> None:
-    synthetic(runs_home, "many", Shape(rows=900, sources=30))
+    runs = [synthetic(runs_home, name, Shape(rows=900, sources=30)) for name in ("many", "other")]
+    one, other = (f"groups_shown_{run.path}_source" for run in runs)
     page = open_page("sources", "many")
-    assert len(page.multiselect(key="groups_shown").options) == 30
-    settled(page.multiselect(key="groups_shown").set_value(["source_29"]).run())
+    assert len(page.multiselect(key=one).options) == 30
+    page = settled(page.multiselect(key=one).set_value(["source_29"]).run())
+    assert into_view(page, "other").multiselect(key=other).value == []
+    assert into_view(page, "many").multiselect(key=one).value == ["source_29"]
+
+
+@pytest.mark.parametrize("column", ["median", "low", "high", "rows", "level"])
+def test_the_table_of_a_trend_keeps_the_column_and_its_own(column: str) -> None:
+    x, own = np.arange(3.0), {name: np.full(3, i) for i, name in enumerate(OF_TREND)}
+    table = trend_table(column, Trend(x, **own))
+    assert len(table.columns) == 5 and table.iloc[:, 0].tolist() == x.tolist()
+    assert all((table[name] == own[name]).all() for name in OF_TREND)
+
+
+@pytest.mark.parametrize("own", [("from", "to"), ("share",)])
+def test_groups_may_be_called_as_the_columns_of_their_table(own: tuple[str, ...]) -> None:
+    labels, counts = ("from", "to", "share", "a"), np.arange(8).reshape(4, 2)
+    summary = Summary(shared_bins(np.arange(9.0)), counts, counts, pd.DataFrame(), labels)
+    table = _by_group(summary, counts, {name: np.array([0.5, 0.75]) for name in own})
+    assert table.shape == (2, len(own) + 4) and table.columns.is_unique
+    np.testing.assert_array_equal(table.iloc[:, len(own) :].T, counts)
+    assert all(table[name].tolist() == [0.5, 0.75] for name in own)
 
 
 def test_without_texts_or_with_a_broken_shard(run: Run) -> None:

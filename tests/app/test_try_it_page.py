@@ -14,6 +14,7 @@ from circuitseer_core.model import live
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.trial import continuation
+from tests.support.every_view import boxes
 from tests.support.opened import open_page, settled, texts
 from tests.support.records import edit_run
 
@@ -109,6 +110,25 @@ def test_a_sample_is_searched_and_turned_over() -> None:
     assert page.text_area(key="try_prompt").value == first
     page.text_area(key="try_prompt").set_value("What is 2 + 2?").run()
     assert "(edited)" in texts(settled(page))
+
+
+def test_a_shard_that_is_damaged_meanwhile_is_one_line(made: Path) -> None:
+    page = open_page("try_it", "tiny")
+    part = Run.open(made / "tiny").score_parts()[0]
+    whole = part.read_bytes()
+    try:
+        for ask in (
+            lambda: page.button(key="try_next").click(),
+            lambda: page.text_input(key="try_search").set_value("apples and 4 pears"),
+        ):
+            part.write_bytes(b"no parquet")
+            ask().run()
+            assert "the scores cannot be read" in page.error[0].value and not boxes(page)
+            part.write_bytes(whole)
+            assert not settled(page.run()).error
+            assert "1 of " in texts(page)
+    finally:
+        part.write_bytes(whole)
 
 
 def test_heads_are_typed_taken_or_left_out() -> None:

@@ -27,9 +27,20 @@ def test_pairs_match_and_nobody_stands_twice(store: ScoreStore) -> None:
     assert (pairs["high_place"] - pairs["low_place"] >= 40).all()
     for row in pairs.itertuples():
         high, low = store.sample(row.high), store.sample(row.low)
-        assert high.source == low.source
+        assert high.source == low.source == row.source
+        assert (high.n_tokens, low.n_tokens) == (row.high_tokens, row.low_tokens)
         assert abs(high.n_tokens - low.n_tokens) <= TOLERANCE * high.n_tokens
         assert high.scores["focus"] == row.high_score > low.scores["focus"]
+
+
+def test_rows_of_pairs_are_their_places_in_the_data(tmp_path: Path) -> None:
+    store = ScoreStore(Run.open(make_run(tmp_path / "run", Shape(rows=300, rows_per_part=100))))
+    pairs = matched_sets(store, Filter(), "focus", 12, 40.0)
+    for side in ("high", "low"):
+        rows = pairs[f"{side}_row"].to_numpy()
+        assert len(set(rows // 100)) > 1, "of several shards"
+        assert store.ids_at(rows) == pairs[side].tolist()
+        assert store.texts_at(rows) == {i: store.sample(i).text[:240] for i in pairs[side]}
 
 
 def test_what_cannot_be_matched_is_fewer_pairs(store: ScoreStore) -> None:

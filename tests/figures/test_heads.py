@@ -99,7 +99,7 @@ def test_layer_sums_add_up(run: Run) -> None:
 def test_two_sources_bring_their_difference(run: Run) -> None:
     table = per_source(run.importance(), run.probe())
     names = sorted(table["source"].unique())[:2]
-    fig = heads.source_maps(table, names)
+    fig = heads.source_maps(run.heads(), table, names)
     maps = [np.array(t.customdata, dtype=float) for t in fig.data]
     assert len(maps) == 3
     np.testing.assert_allclose(maps[2], maps[0] - maps[1])
@@ -114,14 +114,14 @@ def test_sources_of_one_shortened_name_keep_a_map_each(run: Run) -> None:
     names = sorted(table["source"].unique())[:2]
     long = {name: f"one long name of a data set {name}" for name in names}
     renamed = table[table["source"].isin(names)].replace({"source": long})
-    fig = heads.source_maps(renamed, list(long.values()))
+    fig = heads.source_maps(run.heads(), renamed, list(long.values()))
     assert len(fig.data) == 3 and fig.layout.annotations[0].text.startswith("one long name")
 
 
 def test_pilot_estimates_are_faint_and_hatched_on_a_source_map_too(run: Run) -> None:
     table = per_source(run.importance(), run.probe())
     names = sorted(table["source"].unique())[:2]
-    fig = heads.source_maps(table, names, raced=[(0, 1), (2, 3)])
+    fig = heads.source_maps(run.heads(), table, names, raced=[(0, 1), (2, 3)])
     assert [t.type for t in fig.data] == ["heatmap", "heatmap", "scatter"] * 3
     for at in range(0, 9, 3):
         drawn, faint, marks = fig.data[at : at + 3]
@@ -129,6 +129,23 @@ def test_pilot_estimates_are_faint_and_hatched_on_a_source_map_too(run: Run) -> 
         assert set(zip(*np.nonzero(np.isfinite(pilot)), strict=True)) == {(0, 1), (2, 3)}
         assert np.isnan(values[0, 1]) and np.isnan(values[2, 3]) and np.isfinite(values[0, 0])
         assert (list(marks.x), list(marks.y)) == ([1, 3], [0, 2])
+
+
+@pytest.mark.parametrize("late_first", [False, True])
+def test_a_source_that_the_pilot_had_not_has_a_map_of_the_same_shape(
+    run: Run, late_first: bool
+) -> None:
+    table = per_source(run.importance(), run.probe())
+    early, late = sorted(table["source"].unique())[:2]
+    raced = [(1, 3), (4, 0), (4, 1), (4, 2), (4, 3)]  # the last layer and the last head of another
+    cells = pd.MultiIndex.from_frame(table[["layer", "head"]])
+    table = table[~((table["source"] == late) & cells.isin(raced))]
+    names = [late, early] if late_first else [early, late]
+    fig = heads.source_maps(run.heads(), table, names, raced=raced)
+    drawn, faint = fig.data[0::3], fig.data[1::3]
+    assert [np.shape(t.z) for t in (*drawn, *faint)] == [(5, 4)] * 6
+    pilots = [int(np.isfinite(np.array(t.customdata, dtype=float)).sum()) for t in faint]
+    assert pilots == ([0, 5, 0] if late_first else [5, 0, 0])
 
 
 def test_intervals_by_source_are_means_and_standard_errors() -> None:

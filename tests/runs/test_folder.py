@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.folder import Run, list_runs
+from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.listing import list_runs, unwritable_runs
 from tests.support.records import edit_run
 from tests.support.run_factory import make_rows, make_run
 
@@ -27,6 +29,20 @@ def test_runs(tmp_path: Path) -> None:
     (tmp_path / "r" / "run.json").write_text("{")
     with pytest.raises(UserError, match="cannot be read"):
         Run.open(tmp_path / "r")
+
+
+def test_names_that_are_not_utf8_are_told_apart(tmp_path: Path) -> None:
+    run, name = Run.create(tmp_path / "r"), os.fsdecode(b"r\xff")
+    try:
+        Run.create(tmp_path / name)
+    except OSError:
+        pytest.skip("this file system takes no such names")
+    assert list_runs(tmp_path) == [run.path] and unwritable_runs(tmp_path) == [tmp_path / name]
+    for folder in ("scores", "selections", "calibrations"):
+        (run.path / folder / name).mkdir(parents=True)
+        for file in ("settings.json", "selection.json", "calibration.json"):
+            (run.path / folder / name / file).write_text("{}")
+    assert not run.scorings() + run.selections() + run.calibrations()
 
 
 def test_one_scoring_that_cannot_be_read_costs_the_others_nothing(tmp_path: Path) -> None:

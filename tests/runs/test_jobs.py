@@ -61,7 +61,7 @@ def test_steps_run_in_order_and_the_log_shows_them(tmp_path: Path, program: list
     wait_for(lambda: state(path) == "done")
     log = jobs.log_tail(path)
     assert log.index("fake detect") < log.index("fake score")
-    assert not (path / "lock").exists()
+    wait_for(lambda: not (path / "lock").exists())  # the runner's last act, after its record
     assert Run.open(path).name == "run"
 
 
@@ -273,7 +273,7 @@ def test_what_is_no_stage_is_refused_even_when_adopted(tmp_path: Path, step: lis
     _foreign(path, [step])
     with pytest.raises(UserError, match="no stage|no job"):
         jobs.resume(path, adopt=True)
-    assert state(path) == "failed"
+    assert state(path) == ("failed" if step else "none"), "not started"
 
 
 @pytest.mark.parametrize("words", [["--run", "/elsewhere"], ["--run=/elsewhere"]])

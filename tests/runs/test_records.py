@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.export.manifest import ExportManifest
+from circuitseer_core.runs import jobs
 from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import DEMO_RUN, Run
@@ -72,6 +74,14 @@ def test_a_bad_key_is_one_line_that_names_it(
         kind.read(path)
     text = str(caught.value)
     assert text.startswith(f"{path} cannot be read: ") and message in text and "\n" not in text
+
+
+@pytest.mark.parametrize("content", [{"steps": [[]]}, {"steps": [["select"]], "step": -3}])
+def test_a_job_without_a_step_to_name_is_refused(tmp_path: Path, content: dict[str, Any]) -> None:
+    (tmp_path / "job.json").write_text(json.dumps(content | {"state": "failed"}))
+    with pytest.raises(UserError, match=r"job\.json cannot be read: step"):
+        JobRecord.read(tmp_path / "job.json")
+    assert jobs.status(tmp_path).state == "none"
 
 
 def test_another_format_is_refused(tmp_path: Path) -> None:

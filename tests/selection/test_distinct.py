@@ -40,7 +40,7 @@ def rivals_of(score: np.ndarray, controls: list[np.ndarray], **settings: Any) ->
 
 
 def _is_distinct(rival: Any) -> bool:
-    return limits.distinct(rival.gap, rival.low)
+    return limits.told_apart(rival.gap, rival.low, rival.high) == "yes"
 
 
 class TestTold:

@@ -54,9 +54,11 @@ VIEWS: dict[str, list[dict[str, str]]] = {
         {},
         {"before_after": "Length"},
         {"before_after": "Score"},
-        {"stratify": "equal for every stratum"},
+        {"stratify": "equal for every stratum", "stratify_by": "level", "before_after": "Strata"},
     ],
 }
+IN_SESSION = ("token_colour", "before_after", "map_value")
+"""Of their keys those that the session keeps; the others are in the link."""
 TIMEOUT_S = 240
 EXPANDERS = (
     *("head_sample", "head_role", "head_hurts", "heads_card", "heads_typed", "head_map_menu"),
@@ -80,15 +82,18 @@ def problem(i: int) -> dict[str, Any]:
     }
 
 
-def whole_run(folder: Path, rows: int = 30) -> Path:
-    """A run with heads, two scorings and a selection, made by the stages on a tiny model."""
+def whole_run(folder: Path, rows: int = 30, **detection: Any) -> Path:
+    """A run with heads, two scorings and a selection, made by the stages on a tiny model.
+
+    ``detection``: settings of its detection beside the usual ones.
+    """
     data = folder / "toy.jsonl"
     lines = [json.dumps(problem(i)) for i in range(rows)]
     data.write_text("\n".join(lines), encoding="utf-8")
     path = folder / RUN
-    detection: dict[str, Any] = {"probe_size": 6, "probe_pool": 12, "device": "cpu"}
     model = str(save_tiny(folder / "model"))
-    asked = DetectSettings(model=model, probe=[str(data)], **detection)
+    usual = {"probe": [str(data)], "probe_size": 6, "probe_pool": 12, "device": "cpu"}
+    asked = DetectSettings(model=model, **(usual | detection))
     stages.run_detection(path, asked, show=False)
     for name, text in (("default", "prompt"), ("answers", "response")):
         settings = ScoreSettings(
@@ -133,8 +138,13 @@ def opened(path: Path, key: str | None = None) -> AppTest:
 
 
 def shown(page: str, query: dict[str, str], path: Path) -> AppTest:
-    """The page as a link opens it, with every expander open and the live model asked for."""
-    return show_view(opened(path), page, query, path)
+    """The page as a link opens it, with every expander open and the live model asked for.
+
+    What surrounds it, and the page that the app opens with, may raise nothing either.
+    """
+    app = opened(path)
+    assert not app.exception, [error.message for error in app.exception]
+    return show_view(app, page, query, path)
 
 
 def shown_alone(page: str, query: dict[str, str], path: Path) -> AppTest:
@@ -152,13 +162,18 @@ def show_view(
 ) -> AppTest:
     """Go to a page, with every expander open and (where ``live``) the live model asked for."""
     app.switch_page(f"pages/{page}.py")
-    for name, value in query.items():
-        app.query_params[name] = value
+    ask(app, query)
     if live:
         app.session_state["live_model"] = str(path)
     for key in EXPANDERS:
         app.session_state[key] = True
     return app.run()
+
+
+def ask(app: AppTest, query: dict[str, str]) -> None:
+    """Choose a view, for the next run of the app."""
+    for name, value in query.items():
+        (app.session_state if name in IN_SESSION else app.query_params)[name] = value
 
 
 def boxes(app: AppTest) -> list[str]:

@@ -67,9 +67,9 @@ def synthetic(home: Path, name: str = "made", shape: Shape | None = None) -> Run
     return Run.open(make_run(home / name, shape or Shape()))
 
 
-def without_texts(run: Run) -> None:
-    """Take the texts out of a run, as the bundled demo has none."""
-    for part in run.score_parts():
+def without_texts(run: Run, name: str = "default") -> None:
+    """Take the texts out of a scoring, as the bundled demo has none."""
+    for part in run.score_parts(name):
         frame = pd.read_parquet(part)
         frame[["prompt", "response", "original"]] = None
         frame.to_parquet(part, index=False)

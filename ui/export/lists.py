@@ -8,13 +8,12 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.data.uploads import store
-from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import lost_lines
 from circuitseer_core.runs.review_lines import REVIEW_FILE
 from circuitseer_core.selection.review import ReviewState
 from ui import judgements
-from ui.widgets.markdown import literal
+from ui.widgets import refused
 
 FORMATS = ["txt", "jsonl", "json", "csv", "parquet"]
 _RULES = (("exclude", "Never take"), ("include", "Always take"))
@@ -96,13 +95,10 @@ def list_field(run: Run, rule: str, label: str, *, help: str) -> tuple[str, ...]
         def add() -> None:
             file = st.session_state.get(f"{rule}_upload")
             if file is not None:
-                try:
+                with refused.as_line():
                     kept = str(keep_upload(run, file.name, bytes(file.getbuffer())))
-                except UserError as error:
-                    st.toast(literal(error), icon=":material/error:")
-                    return
-                lines = _lines(st.session_state.get(rule) or "")
-                st.session_state[rule] = "\n".join(dict.fromkeys([*lines, kept]))
+                    lines = _lines(st.session_state.get(rule) or "")
+                    st.session_state[rule] = "\n".join(dict.fromkeys([*lines, kept]))
 
         st.file_uploader(
             f"Upload a list: {label.lower()}", FORMATS, key=f"{rule}_upload", on_change=add,

@@ -17,6 +17,7 @@ from ui.heads.panel import Choice, is_top
 from ui.shell import folding_columns, link_to
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.scoring_choice import scoring_in_view
 
 
 def picked(heads: pd.DataFrame) -> Head:
@@ -75,8 +76,9 @@ def detail(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def _on_a_sample(run: Run, layer: int, head: int) -> None:
     """This head's attention on one scored sample; the model is loaded only if asked for."""
-    if run.stage_state()["score"] == "missing":
-        return
+    scoring = scoring_in_view(run)
+    if scoring is None or not run.score_parts(scoring):
+        return  # none yet: settings.json is there before the first part is
     box = st.expander(
         "This head's attention on a sample",
         icon=":material/grid_on:",

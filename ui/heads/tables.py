@@ -121,8 +121,11 @@ def source_agreement(run: Run, n_kept: int) -> pd.DataFrame:
 
 
 def first_sample(run: Run) -> str:
-    """The id of the first sample of the scoring in view."""
-    path = run.score_parts(scoring_in_view(run) or "default")[0]
+    """The id of the first sample of the scoring in view. Raises UserError where there is none."""
+    parts = run.score_parts(scoring_in_view(run) or "default")
+    if not parts:
+        raise UserError(f"{run.path}: scoring has not finished its first part yet")
+    path = parts[0]
     try:
         with pq.ParquetFile(path) as part:
             return str(next(part.iter_batches(1, columns=["id"]))["id"][0])

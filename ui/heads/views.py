@@ -169,7 +169,7 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         return
     raced = sorted(set(zip(heads["layer"], heads["head"], strict=True)) - set(finalists(heads)))
     show_figure(
-        figures.source_maps(table, chosen, raced=raced, theme=theme()),
+        figures.source_maps(heads, table, chosen, raced=raced, theme=theme()),
         key="source_maps",
         data=table[table["source"].isin(chosen)],
         alt=f"Importance maps of {', '.join(chosen)}",

@@ -17,7 +17,8 @@ from circuitseer_core.files import user_path
 from circuitseer_core.installation import DEMO_PACKAGES
 from circuitseer_core.model import demo
 from circuitseer_core.runs import commands, jobs
-from circuitseer_core.runs.folder import Run, list_runs, runs_home
+from circuitseer_core.runs.folder import Run, runs_home
+from circuitseer_core.runs.listing import list_runs
 from circuitseer_core.scoring.cost import score_cost
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
@@ -160,7 +161,7 @@ def _score_steps(
             st.info(f"Scoring: {expected.words}.", icon=":material/timer:")
     name = proposed(SelectionSettings, "name")
     if (free := free_name(name, [] if run is None else run.selections())) != name:
-        st.caption(f"A selection is kept as “{name}” already: this one is kept as “{free}”.")
+        st.caption(f"A selection {inline(name)} is kept already: this one becomes {inline(free)}.")
     select = SelectionSettings.of(**drawing, scores=score.name, name=free)
     return [commands.step("score", path, score), [*select.words(path), "--replace"]]
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import streamlit as st
 
 from circuitseer_core import stages
-from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import ALL
 from circuitseer_core.runs import jobs
 from circuitseer_core.wording import duration
-from ui.widgets.markdown import inline, literal
+from ui.widgets import refused
+from ui.widgets.markdown import inline
 
 STEP_TITLES = {
     "detect": "Detect heads",
@@ -61,18 +61,22 @@ def step_title(status: jobs.JobStatus) -> str:
     """The step in work, as Markdown, and which of how many it is: "Detect heads (1 of 3)"."""
     if not status.steps:
         return ""
-    title = title_of(status.steps[min(status.step, len(status.steps) - 1)])
-    return (
-        title if len(status.steps) == 1 else f"{title} ({status.step + 1} of {len(status.steps)})"
-    )
+    total = len(status.steps)
+    number = min(status.step + 1, total)
+    title = title_of(status.steps[number - 1])
+    return title if total == 1 else f"{title} ({number} of {total})"
 
 
 def resume(path: Path, adopt: bool = False) -> None:
     """Go on with the last job of a run (a callback)."""
-    try:
+    with refused.as_line():
         if adopt:
             stages.adopt_job(path)
         else:
             jobs.resume(path)
-    except UserError as error:
-        st.toast(literal(error), icon=":material/error:")
+
+
+def cancel(path: Path) -> None:
+    """Ask the job of a run to stop (a callback)."""
+    with refused.as_line():
+        jobs.cancel(path)

@@ -12,7 +12,7 @@ from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.cluster_records import CLUSTER
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import duration
-from ui.runs.job_bar import POLL_S, phase_bar, resume, title_of
+from ui.runs.job_bar import POLL_S, cancel, phase_bar, resume, title_of
 from ui.shell import BUNDLED, link_to, open_run, run_label
 from ui.widgets import refused
 from ui.widgets.commands import show_commands
@@ -73,7 +73,7 @@ def _actions(path: Path, status: jobs.JobStatus) -> None:
         st.button(
             "Cancel",
             icon=":material/stop_circle:",
-            on_click=jobs.cancel,
+            on_click=cancel,
             args=[path],
             disabled=status.state == "stopping",
             key="cancel",

@@ -11,8 +11,8 @@ import streamlit as st
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
-from circuitseer_core.runs.folder import list_runs
-from ui.runs.job_bar import POLL_S, phase_bar, resume, step_title
+from circuitseer_core.runs.listing import list_runs
+from ui.runs.job_bar import POLL_S, cancel, phase_bar, resume, step_title
 from ui.shell import BUNDLED, link_to, run_path
 from ui.widgets.markdown import literal
 from ui.words import BADGES
@@ -64,7 +64,7 @@ def _strip(path: Path, status: jobs.JobStatus, *, foreign: bool) -> None:
             if status.live:
                 st.button(
                     "Cancel", icon=":material/stop_circle:", type="tertiary",
-                    key=f"strip_cancel_{path.name}", on_click=jobs.cancel, args=[path],
+                    key=f"strip_cancel_{path.name}", on_click=cancel, args=[path],
                     disabled=status.state == "stopping",
                 )  # fmt: skip
             elif status.ours:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import pandas as pd
@@ -10,8 +11,11 @@ import streamlit as st
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.listing import unwritable_runs
 from circuitseer_core.runs.stage import is_at_work
+from circuitseer_core.wording import count
 from ui.shell import open_run, run_keys, run_label, run_path
+from ui.widgets.markdown import inline
 from ui.words import BADGES, ago, short_model
 
 _COLUMNS = ["run", "model", "state", "detect", "score", "select", "created"]
@@ -35,6 +39,17 @@ def show_runs(key: str) -> None:
         },
         alt="All runs with model and state; pick a row to open the run",
     )
+    _unwritable()
+
+
+def _unwritable() -> None:
+    """A line on the run folders that cannot be offered."""
+    if folders := unwritable_runs():
+        names = ", ".join(os.fsencode(path.name).decode(errors="replace") for path in folders)
+        st.caption(
+            f"{count(len(folders), 'run folder')} left out, to be renamed first, because the name "
+            f"is not UTF-8: {inline(names)}"
+        )
 
 
 def _runs_table() -> pd.DataFrame:

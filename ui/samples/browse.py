@@ -14,7 +14,7 @@ from circuitseer_core.selection.review import ReviewState
 from ui import cached_scores, judgements
 from ui.samples import detail, filters, marks
 from ui.samples.opened import close, open_sample, opened
-from ui.widgets import live_head
+from ui.widgets import live_head, refused
 from ui.widgets.markdown import literal
 from ui.widgets.tokens import sample_rows
 
@@ -81,7 +81,7 @@ def show(run: Run, store: ScoreStore, sample_id: str, scorer: str, judged: Revie
     )
     if matrix.open:  # nothing of the model is touched while it is folded
         with matrix:
-            above = key if look.colour == detail.COLOURS[2] else None
+            above = key if detail.chooses_head(sample, look) else None
             live_head.attention_figure(run, sample, key="matrix", of_profile=above)
     detail.original_columns(sample, store)
 
@@ -171,10 +171,12 @@ def _go_to(
         state = st.session_state
 
         def by_rank() -> None:
-            jump(from_rank(store, rows, scorer, int(state["go_rank"])))
+            with refused.as_line():
+                jump(from_rank(store, rows, scorer, int(state["go_rank"])))
 
         def by_percentile() -> None:
-            jump(from_percentile(store, rows, scorer, float(state["go_percentile"])))
+            with refused.as_line():
+                jump(from_percentile(store, rows, scorer, float(state["go_percentile"])))
 
         def jump(sample_id: str | None) -> None:
             """To the row and its page; rows without a score stand behind all others."""
@@ -185,7 +187,8 @@ def _go_to(
 
         def by_chance() -> None:
             state["random_pick"] = state.get("random_pick", 0) + 1
-            _jump(store.at_random(rows, state["random_pick"]), None)
+            with refused.as_line():
+                _jump(store.at_random(rows, state["random_pick"]), None)
 
         def by_page() -> None:
             state["page_no"] = int(state["go_page"])

@@ -53,26 +53,18 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
 
 
 def _list(store: ScoreStore, pairs: pd.DataFrame, side: str, scorer: str) -> None:
-    ids = [str(i) for i in pairs[side]]
-    samples = store.samples(ids)
-    frame = pd.DataFrame(
-        {
-            "id": ids,
-            "source": [s.source for s in samples],
-            "n_tokens": [s.n_tokens for s in samples],
-            "score": pairs[f"{side}_score"].to_numpy(),
-            "text": [s.text[:240] for s in samples],
-        }
-    )
+    names = {"id": side, "source": "source", "n_tokens": f"{side}_tokens"}
+    names |= {name: f"{side}_{name}" for name in ("score", "text", "place")}
+    frame = pd.DataFrame({name: pairs[column] for name, column in names.items()})
     sample_rows(
         frame,
         key=f"contrast_{side}",
-        numbers=[f"{number:,}" for number in range(1, len(ids) + 1)],
+        numbers=[f"{number:,}" for number in range(1, len(frame) + 1)],
         chosen=None,
         extent=cached_scores.extent(store, scorer),
         marks={
             i: f"percentile\u00a0{place:.1f}"
-            for i, place in zip(ids, pairs[f"{side}_place"], strict=True)
+            for i, place in zip(frame["id"], frame["place"], strict=True)
         },
         on_choose=_read,
     )

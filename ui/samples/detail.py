@@ -107,13 +107,21 @@ def split(sample: ScoredSample, scorer: str) -> None:
         split_bar("first token", "all others", share)
 
 
+def chooses_head(sample: ScoredSample, look: Look) -> bool:
+    """Whether the sample is coloured by one head, which is then chosen above it.
+
+    Without a text, or a profile of it, there is nothing to colour.
+    """
+    return look.colour == COLOURS[2] and bool(len(sample.profile)) and bool(sample.text)
+
+
 def profile_in_view(run: Run, sample: ScoredSample, look: Look, *, key: str) -> Floats | None:
     """(T,) attention that each token receives: from the scored heads, or from the head chosen.
 
     None until the chosen head's was computed; its choice is drawn here. ``key`` tells several
     samples on a page apart.
     """
-    if look.colour == COLOURS[2] and len(sample.profile) and sample.text:
+    if chooses_head(sample, look):
         return live_head.profile(run, sample, key=key)
     return sample.profile.astype(np.float64)
 
@@ -206,7 +214,7 @@ def profile_figure(
     left_out[:1] = True
     token = int(spans.first_token()[picked]) if picked is not None else None
     received = profile * len(profile)
-    heads = "this head" if look.colour == COLOURS[2] else "the scored heads"
+    heads = "this head" if chooses_head(sample, look) else "the scored heads"
     st.caption(
         f"Attention received from {heads} ÷ mean, by token. Standard deviation "
         f"{received.std():.3g}, variance {received.var():.4g}."

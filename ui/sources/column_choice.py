@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import streamlit as st
+
+
+def named_apart(column: str, own: Collection[str], whose: str = "the data") -> str:
+    """The name of a column of the data in a table that has columns of its ``own``."""
+    return f"{column} of {whose}" if column in own else column
 
 
 def choose_column(

@@ -13,7 +13,7 @@ from ui import cached_scores
 from ui.samples.opened import close
 from ui.shell import go_to
 from ui.sources import data
-from ui.sources.column_choice import choose_column
+from ui.sources.column_choice import choose_column, named_apart
 from ui.sources.data import ALL_ROWS
 from ui.widgets.charts import show_figure, theme
 from ui.words import correlation
@@ -67,7 +67,7 @@ def _points(store: ScoreStore, scorer: str, colour: str, log: bool) -> None:
     """Single rows in the colours of a column; a click opens the row in Samples."""
     drawn = data.points(store, scorer, colour)
     labels = np.array([*drawn.labels, ""], dtype=object)  # the last serves code -1
-    column = colour if colour not in ("id", "n_tokens", scorer) else f"{colour} of the data"
+    column = named_apart(colour, ("id", "n_tokens", scorer))
     event = show_figure(
         figures.points_by_group(
             drawn.tokens, drawn.scores, drawn.codes, drawn.labels, drawn.ids, theme(),

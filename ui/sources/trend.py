@@ -6,12 +6,12 @@ import pandas as pd
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.distributions import spearman95
+from circuitseer_core.distributions import Trend, spearman95
 from circuitseer_core.figures.trend import trend_line
 from circuitseer_core.wording import count, signed
 from ui import cached_scores
 from ui.sources import data
-from ui.sources.column_choice import choose_column
+from ui.sources.column_choice import choose_column, named_apart
 from ui.sources.length import HEIGHT
 from ui.widgets.charts import show_figure, theme
 
@@ -40,10 +40,12 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
     show_figure(
         trend_line(line, theme(), x_title=column, y_title=scorer, log=log, height=HEIGHT - 60),
         key="trend",
-        data=lambda: pd.DataFrame(
-            {column: line.x, "median": line.median, "low": line.low, "high": line.high,
-             "rows": line.rows}
-        ),
+        data=lambda: _table(column, line),
         alt=f"Median {scorer} along {column}, with 95 % intervals",
     )  # fmt: skip
     st.caption("Shaded: the 95 % interval of the median.")
+
+
+def _table(column: str, line: Trend) -> pd.DataFrame:
+    own = {"median": line.median, "low": line.low, "high": line.high, "rows": line.rows}
+    return pd.DataFrame({named_apart(column, own): line.x, **own})

@@ -27,6 +27,7 @@ from ui import cached_scores
 from ui.cached_scores import HASH
 from ui.samples.opened import close
 from ui.shell import go_to, link_to
+from ui.sources.column_choice import named_apart
 from ui.sources.data import POINTS
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
@@ -111,13 +112,14 @@ def _scatter(seen: Compared, scorer: str, share: float, names: tuple[str, str]) 
     rows = np.linspace(0, total - 1, min(POINTS, total)).round().astype(np.int64)
     ids = [str(i) for i in seen.pair.ids[rows]]
     scores = (seen.pair.one[rows], seen.pair.other[rows])
+    columns = [named_apart(name, ("id",), "the scorings") for name in names]
     event = show_figure(
         percentiles(
             seen.one[rows], seen.other[rows], scores, ids, share, theme(), names=names
         ),
         key="two_scorings",
         data=lambda: pd.DataFrame(
-            {"id": seen.pair.ids, names[0]: seen.pair.one, names[1]: seen.pair.other}
+            {"id": seen.pair.ids, columns[0]: seen.pair.one, columns[1]: seen.pair.other}
         ),
         alt=f"Samples by their percentile of {scorer} in {names[0]} and in {names[1]}",
         on_select="rerun",

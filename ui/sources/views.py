@@ -17,7 +17,7 @@ from ui.samples import filters
 from ui.samples.opened import close
 from ui.shell import go_to
 from ui.sources import data, length
-from ui.sources.column_choice import choose_column
+from ui.sources.column_choice import choose_column, named_apart
 from ui.sources.data import ALL_ROWS, LEVELS, Summary
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.markdown import inline
@@ -54,7 +54,7 @@ def distribution(
 ) -> None:
     """The figure by group, and the way from a bar to its rows."""
     summary = data.summary(store, scorer, group, log)
-    shown = _shown(summary)
+    shown = _shown(store, group, summary)
     labels = [summary.labels[i] for i in shown]
     table = summary.table.iloc[shown]
     x_title = f"{scorer}, log scale" if log else scorer
@@ -72,11 +72,7 @@ def distribution(
         show_figure(
             fig,
             key="ecdf",
-            data=lambda: (
-                pd.DataFrame(summary.grid.T, columns=list(summary.labels), index=LEVELS)
-                .rename_axis("share")
-                .reset_index()
-            ),
+            data=lambda: _by_group(summary, summary.grid, {"share": LEVELS}),
             alt=f"Share of rows at or below each {scorer}, by {group}",
         )
         if fig.layout.xaxis.range and fig.layout.xaxis.range[1] < np.nanmax(grid):
@@ -95,7 +91,9 @@ def distribution(
             density=shares,
         ),
         key="histogram",
-        data=lambda: _histogram_table(summary),
+        data=lambda: _by_group(
+            summary, summary.counts, {"from": summary.bins.edges[:-1], "to": summary.bins.edges[1:]}
+        ),
         alt=f"Histogram of {scorer} by {group}, shared bins",
         on_select="rerun" if leads else "ignore",
         config={"scrollZoom": False},
@@ -159,14 +157,14 @@ def controls_figure(store: ScoreStore, scorer: str, log: bool) -> None:
     )
 
 
-def _shown(summary: Summary) -> list[int]:
+def _shown(store: ScoreStore, group: str, summary: Summary) -> list[int]:
     """Groups to draw: all up to 24, else those chosen, else the 24 largest."""
     if len(summary.labels) <= MOST:
         return list(range(len(summary.labels)))
     chosen = st.multiselect(
         f"The {MOST} largest of {len(summary.labels)} groups are shown; choose others",
         summary.labels,
-        key="groups_shown",
+        key=f"groups_shown_{store.run.path}_{group}",
         persist_state="session",
         max_selections=MOST,
     )
@@ -207,12 +205,10 @@ def _open_rows(summary: Summary, group: str, label: str, at: int) -> None:
     go_to("samples", low=low, high=high, **where)
 
 
-def _histogram_table(summary: Summary) -> pd.DataFrame:
-    edges = summary.bins.edges
-    frame = pd.DataFrame(summary.counts.T, columns=list(summary.labels))
-    frame.insert(0, "from", edges[:-1])
-    frame.insert(1, "to", edges[1:])
-    return frame
+def _by_group(summary: Summary, values: np.ndarray, own: dict[str, np.ndarray]) -> pd.DataFrame:
+    """``values`` (groups, n), a column a group, behind the table's ``own`` columns (n,)."""
+    names = [named_apart(label, own) for label in summary.labels]
+    return pd.DataFrame({**own, **dict(zip(names, values, strict=True))})
 
 
 def _control_words(rho: float) -> str:

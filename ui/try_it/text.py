@@ -11,6 +11,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from ui import cached_scores
+from ui.widgets import refused
 from ui.widgets.markdown import literal
 from ui.widgets.scorer_choice import default_scorer
 from ui.widgets.scoring_choice import scoring_in_view
@@ -62,24 +63,31 @@ def _picker(run: Run, store: ScoreStore) -> None:
             icon=":material/search:",
             label_visibility="collapsed",
             persist_state="session",
-            on_change=_turn_to,
-            args=[store, 0],
+            on_change=_turned,
+            args=[store, None],
         )
         total = cached_scores.count(store, _rows())
         at = min(int(state.get("try_at", 0)), max(total - 1, 0))
         st.button(
             "Previous sample", icon=":material/chevron_left:", key="try_previous", type="tertiary",
-            help="Previous sample", disabled=at < 1, on_click=_step, args=[store, -1],
+            help="Previous sample", disabled=at < 1, on_click=_turned, args=[store, -1],
         )  # fmt: skip
         place = f"{at + 1:,} of {total:,}" if total else "none matches"
         st.caption(place, width="content")
         st.button(
             "Next sample", icon=":material/chevron_right:", key="try_next", type="tertiary",
-            help="Next sample", disabled=at + 1 >= total, on_click=_step, args=[store, 1],
+            help="Next sample", disabled=at + 1 >= total, on_click=_turned, args=[store, 1],
         )  # fmt: skip
     if sample := state.get("try_sample"):
         edited = (state.get("try_prompt"), state.get("try_response")) != state.get("try_filled")
         st.caption(literal(sample) + (" (edited)" if edited else "") + ", highest score first")
+
+
+def _turned(store: ScoreStore, step: int | None) -> None:
+    """Turn over by ``step``, or go to the first that matches a new search (a callback)."""
+    at = 0 if step is None else max(int(st.session_state.get("try_at", 0)) + step, 0)
+    with refused.as_line():
+        _turn_to(store, at)
 
 
 def _start(run: Run, store: ScoreStore) -> None:
@@ -98,17 +106,12 @@ def _start(run: Run, store: ScoreStore) -> None:
     _turn_to(store, 0)
 
 
-def _step(store: ScoreStore, step: int) -> None:
-    """Turn over by one from where the session is by now (a callback)."""
-    _turn_to(store, max(int(st.session_state.get("try_at", 0)) + step, 0))
-
-
 def _turn_to(store: ScoreStore, at: int) -> None:
-    """Fill the boxes with the sample at a place among those that match (a callback)."""
-    st.session_state["try_at"] = at
+    """Fill the boxes with the sample at a place among those that match."""
     page = cached_scores.page(store, _rows(), default_scorer(store), True, at, 1)
     if len(page):
         _show(store, str(page["id"].iloc[0]))
+    st.session_state["try_at"] = at
 
 
 def _show(store: ScoreStore, sample_id: str) -> None:

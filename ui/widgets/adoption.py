@@ -6,9 +6,9 @@ from pathlib import Path
 
 import streamlit as st
 
-from circuitseer_core.errors import UserError
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.folder import Run
+from ui.widgets import refused
 
 FOREIGN = (
     "This run was not made on this machine: it opens for reading. Adopt it if you trust where it "
@@ -27,7 +27,7 @@ def offer_adoption(run: Run) -> bool:
 
 
 def adoption_button(run: Run, help: str | None = None) -> None:
-    """The button alone, and why it did nothing where it was of no use."""
+    """The button alone."""
     st.button(
         "Adopt this run",
         icon=":material/shield:",
@@ -36,12 +36,8 @@ def adoption_button(run: Run, help: str | None = None) -> None:
         key="adopt_run",
         help=help,
     )
-    if problem := st.session_state.pop("adopt_problem", None):
-        st.text(problem)
 
 
 def _adopt(path: Path) -> None:
-    try:
+    with refused.as_line():
         ownership.adopt(path)
-    except UserError as error:
-        st.session_state["adopt_problem"] = str(error)
