@@ -243,7 +243,8 @@ def sweep_beside(*targets: Path) -> list[str]:
             continue
         for path in beside:
             aside = _ASIDE.fullmatch(path.name)
-            if aside is not None and aside["name"] == target.name and _cleared(path):
+            own = aside is not None and aside["name"] == target.name
+            if own and int(aside["pid"]) <= _most_processes() and _cleared(path):
                 swept.append(path.name)
     return swept
 
@@ -251,7 +252,7 @@ def sweep_beside(*targets: Path) -> list[str]:
 def _cleared(path: Path) -> bool:
     """Clear one leftover away, or put it back; False where it is none."""
     aside = _ASIDE.fullmatch(path.name)
-    if aside is None or int(aside["pid"]) > _most_processes():
+    if aside is None:
         return False
     if path.is_symlink() or not path.exists() or _at_work(path, aside):
         return False

@@ -207,7 +207,7 @@ def test_the_name_of_a_scoring_is_free_in_the_plan_that_is_in_view(
     group(app, "stage").set_value("Score and draw").run()
     name = next(box for box in settled(app).text_input if box.label == "Name")
     assert name.value == "scores-2"
-    assert "this one is kept as “default-2”" in texts(app)
+    assert "this one becomes default-2" in texts(app)
 
 
 @pytest.mark.parametrize("button", ["do_rename", "do_delete"])

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from circuitseer_core.detection import timing
+from circuitseer_core.detection.cost import noise_passes
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.model.encoding import Encoded
 from tests.support.tiny_models import tiny_model
@@ -47,8 +48,9 @@ def test_the_estimate_counts_the_work_and_says_how_it_knows(
     assert timing.estimate(reference, settings, samples, budget=64).seconds
     monkeypatch.setattr(timing, "pass_seconds", lambda *_: 10.0)
     estimated = timing.estimate(reference, settings, samples, budget=64)
-    assert estimated.seconds == 10 * 10.0 + 32 * 5.0, "ten clean passes, 32 halves of one"
+    noise = noise_passes(4) * 10.0
+    assert estimated.seconds == 10 * 10.0 + 32 * 5.0 + noise, "clean passes, halves, noise floor"
     assert estimated.words == (
         "32 evaluations (a head ablated on a sample) after the clean losses of 10 candidates at "
-        "most, about 4 min (by a short measurement)"
+        "most, about 8 min (by a short measurement)"
     )

@@ -52,7 +52,7 @@ def encoded(reference: ReferenceModel) -> list[Encoded]:
 
 
 def progress() -> Progress:
-    return Progress(None, "test", 1, unit="sets", show=False)
+    return Progress(None, "test", 1, unit="sets", phase="Testing", show=False)
 
 
 def test_sets_are_of_the_sizes_and_layers_asked_for() -> None:

@@ -76,7 +76,7 @@ def test_parts_of_other_work_are_not_read_and_damaged_ones_are_made_anew(run: Ru
     def numbers(value: int) -> pd.DataFrame:
         return pd.DataFrame({0: [value]})
 
-    with Progress(None, "parts", 9, unit="parts", show=False) as progress:
+    with Progress(None, "parts", 9, unit="parts", phase="Parts", show=False) as progress:
         kept = KeptParts(run, "try", "float32", [1, 2])
         assert kept.part("0", lambda: numbers(1), progress, 1).iloc[0, 0] == 1
         assert kept.part("0", lambda: numbers(2), progress, 1).iloc[0, 0] == 1

@@ -14,6 +14,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
 from circuitseer_core.model.encoding import Encoded, encode_texts
 from circuitseer_core.runs.columns import control_columns
+from circuitseer_core.scoring import control_heads
 from circuitseer_core.scoring.influence import head_influence
 from circuitseer_core.scoring.score import score
 from circuitseer_core.scoring.settings import ScoreSettings, fingerprint
@@ -93,13 +94,17 @@ class TestAsAScore:
         lengths = EXPERIMENTS["length"].run(run)
         assert "head_influence" in lengths.numbers["scorers"]
 
-    def test_controls_stay_within_their_subsample(self, tmp_path: Path) -> None:
+    def test_controls_stay_within_their_subsample(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(control_heads, "LEAST_LIMIT", 1)
         run = detected_run(tmp_path)
-        data = [write_rows(tmp_path / "questions.jsonl", questions(40))]
-        flags = {"head_influence": True, "head_influence_controls": True, "controls": 15}
+        data = [write_rows(tmp_path / "questions.jsonl", questions(60))]
+        flags = {"head_influence": True, "head_influence_controls": True, "controls": 50}
         score(run, ScoreSettings(data=data, **self.OPTIONS, **flags), progress=False)
         frame = run.scores()
         carrying = frame["control_variance_0"].notna()
+        assert 0 < carrying.sum() < len(frame)
         assert (frame["control_head_influence_0"].notna() == carrying).all()
         assert frame["head_influence"].notna().all()
 
