@@ -243,8 +243,9 @@ def sweep_beside(*targets: Path) -> list[str]:
             continue
         for path in beside:
             aside = _ASIDE.fullmatch(path.name)
-            own = aside is not None and aside["name"] == target.name
-            if own and int(aside["pid"]) <= _most_processes() and _cleared(path):
+            if aside is None or aside["name"] != target.name:
+                continue
+            if int(aside["pid"]) <= _most_processes() and _cleared(path):
                 swept.append(path.name)
     return swept
 
