@@ -292,7 +292,9 @@ def stale(chaos: Chaos, run: Path) -> None:
     if (run / "run.json").exists():
         job = {"steps": [[chaos.stage]], "state": "running", "child": holder, "started_s": 1.0}
         (run / "job.json").write_text(json.dumps(job))
-        left = run / f".left.{gone_pid.pid}.tmp"
+        # In the folder of an export only leftovers of the export itself are ours to clear.
+        name = "out.jsonl" if chaos.stage == "export" else "left"
+        left = run / f".{name}.{gone_pid.pid}.tmp"
         left.write_text("half")
         os.utime(left, (1, 1))
     else:
@@ -304,7 +306,9 @@ def second(chaos: Chaos, run: Path) -> None:
     """While one process is at work another is refused, by the first one's pid."""
     go = chaos.home / "go"
     go.unlink(missing_ok=True)
-    first = start(chaos.words(run), chaos.home / "first.txt", Fault("wait", 4, str(go)))
+    # A run that is yet to be made takes a few changes before it can be held.
+    change = 4 if (run / "run.json").exists() else 10
+    first = start(chaos.words(run), chaos.home / "first.txt", Fault("wait", change, str(go)))
     try:
         deadline = time.monotonic() + 60
         named = f"{first.pid}\n"
@@ -415,7 +419,7 @@ def undisturbed(home: Path, stage: str) -> Chaos:
         began = time.monotonic()
         code = chaos.attempt(run, fault)
         if code:
-            raise Wrong(f"{stage} undisturbed: exit {code}: {chaos.log.read_text()}")
+            raise Wrong(f"{stage} undisturbed: exit {code}: {chaos.printed()}")
         chaos.seconds = time.monotonic() - began  # the second time: the first has start-up costs
     chaos.changes = int(count.read_text())
     shutil.copytree(run, chaos.after)
