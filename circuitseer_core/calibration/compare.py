@@ -276,6 +276,11 @@ def gain(lines: Lines, name: str, than: str, judged: str, source: str | None = N
 def _gains(lines: Lines, judged: str, rivals: Sequence[str]) -> list[Gain]:
     """The heads against other sets of heads and the best rival, and what they add to rivals."""
     known = [n for n in dict.fromkeys(rivals) if n in lines and np.isfinite(lines[n].value)]
+    if not known:
+        raise UserError(
+            "nothing can be judged: at a fixed number of tokens the target has no order left "
+            "(is it the length itself?)"
+        )
     best = max(known, key=lambda name: lines[name].value)
     pairs = [(HEADS, name) for name in (REASONING, RANDOM) if name in lines]
     pairs += [(HEADS, best), (WORDS + PLUS, WORDS), (REST + PLUS, REST)]

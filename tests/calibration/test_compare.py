@@ -94,3 +94,10 @@ def test_one_source_leaves_nothing_to_take_out() -> None:
     plain, taken_out = (study(rows, target, chosen, PLANTED) for chosen in (FEW, within))
     assert taken_out.chance == plain.chance and taken_out.chance.p < 0.1
     assert {e.judged for e in taken_out.estimates} == {"pooled"}
+
+
+def test_length_itself_is_no_target() -> None:
+    """Every line is judged at a fixed length, where nothing of it is left."""
+    rows, _ = planted_rows(60)
+    with pytest.raises(UserError, match="at a fixed number of tokens the target has no order"):
+        study(rows, rows.tokens.astype(float), FEW, PLANTED)
