@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -32,22 +33,14 @@ def effects_table(
     with 80 % power.
     """
     rows = []
-    base = tables[reference]
-    sources = ["all", *sorted(base[0]["source"].unique())]
-    for kind, own in tables.items():
-        for measure, column in (("loss", "loss"), ("accuracy", "correct")):
-            for source in sources:
-                values = _values(own, column, source)
-                if not values.size:
-                    continue
-                row = {
-                    "arm": kind, "measure": measure, "source": source, "whole": source == "all",
-                    "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),
-                }  # fmt: skip
-                if kind != reference:
-                    other = _values(base, column, source)
-                    row |= _difference_row(values, other, kind, see)
-                rows.append(row)
+    for kind, measure, source, values, other in _cells(tables, reference):
+        row = {
+            "arm": kind, "measure": measure, "source": source, "whole": source == "all",
+            "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),
+        }  # fmt: skip
+        if kind != reference:
+            row |= _difference_row(values, other, kind, see)
+        rows.append(row)
     table = pd.DataFrame(rows)
     table["p_holm"] = np.nan
     for measure in table["measure"].unique():
@@ -99,18 +92,24 @@ def by_seed(
         seeds: the training seeds of every kind's tables.
     """
     lines = []
+    for kind, measure, source, values, other in _cells(tables, reference):
+        line: dict[str, Any] = {"arm": kind, "measure": measure, "source": source}
+        line |= {"seeds": seeds.get(kind, []), "means": values.mean(axis=1).tolist()}
+        if kind != reference:
+            line["differences"] = _paired(values, other, kind).mean(axis=1).tolist()
+        lines.append(line)
+    return lines
+
+
+def _cells(
+    tables: dict[str, list[pd.DataFrame]], reference: str
+) -> Iterator[tuple[str, str, str, Floats, Floats]]:
+    """Kind, measure, source, its (seeds, items) and the reference's, where there are any."""
     base = tables[reference]
     sources = ["all", *sorted(base[0]["source"].unique())]
     for kind, own in tables.items():
         for measure, column in (("loss", "loss"), ("accuracy", "correct")):
             for source in sources:
                 values = _values(own, column, source)
-                if not values.size:
-                    continue
-                line: dict[str, Any] = {"arm": kind, "measure": measure, "source": source}
-                line |= {"seeds": seeds.get(kind, []), "means": values.mean(axis=1).tolist()}
-                if kind != reference:
-                    gaps = _paired(values, _values(base, column, source), kind)
-                    line["differences"] = gaps.mean(axis=1).tolist()
-                lines.append(line)
-    return lines
+                if values.size:
+                    yield kind, measure, source, values, _values(base, column, source)

@@ -153,14 +153,14 @@ def test_an_impossible_number_is_one_line_before_a_model_is_loaded(
     assert len(lines) == 1 and lines[0].startswith("error: "), lines
 
 
-def refused(
+def ended(
     words: list[str],
     made: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
-) -> list[str]:
-    """Lines on standard error of a command that ends with exit code 1."""
+) -> tuple[object, list[str]]:
+    """Exit code and lines on standard error of a command, its ``{places}`` filled in."""
     places = {"run": made / "run", "data": made / "a.jsonl", "model": made / "model"}
     for name, place in {**places, "tmp": tmp_path}.items():
         words = [word.replace(f"{{{name}}}", str(place)) for word in words]
@@ -169,7 +169,19 @@ def refused(
     with pytest.raises(SystemExit) as stop:
         cli.main()
     lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert stop.value.code == 1, lines
+    return stop.value.code, lines
+
+
+def refused(
+    words: list[str],
+    made: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> list[str]:
+    """Lines on standard error of a command that ends with exit code 1."""
+    code, lines = ended(words, made, tmp_path, monkeypatch, capsys)
+    assert code == 1, lines
     return lines
 
 
@@ -186,17 +198,10 @@ def test_an_impossible_text_is_one_line(
     (tmp_path / "loop").symlink_to(tmp_path / "loop")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "file").write_text("text")
-    places = {"run": made / "run", "data": made / "a.jsonl", "model": made / "model"}
     words = words_of(command, flag, HOSTILE[kind])
-    for name, place in {**places, "tmp": tmp_path}.items():
-        words = [word.replace(f"{{{name}}}", str(place)) for word in words]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["circuitseer", *words])
-    with pytest.raises(SystemExit) as stop:
-        cli.main()
-    lines = [line for line in capsys.readouterr().err.splitlines() if line.strip()]
-    assert stop.value.code in (0, None, 1), lines
-    if stop.value.code == 1:
+    code, lines = ended(words, made, tmp_path, monkeypatch, capsys)
+    assert code in (0, None, 1), lines
+    if code == 1:
         assert len(lines) == 1 and lines[0].startswith("error: ") and len(lines[0]) < 7_000
     else:  # an id that no row has, a tag of none: nothing to refuse
         assert kind != "not UTF-8" and not any("Traceback" in line for line in lines)
