@@ -3,7 +3,7 @@
 import streamlit as st
 
 from circuitseer_core.installation import HOME
-from ui.evidence import cards, decision, running, verifying
+from ui.evidence import arms_sets, cards, decision, running, verifying
 from ui.shell import page_header, require_run
 
 page_header("Evidence", "What this run shows, and what it does not: each verdict with interval.")
@@ -16,4 +16,5 @@ for section, shown in cards.sections(run).items():
     st.subheader(section, anchor=False)
     for card in shown:
         cards.card(run, card, can_run)
+arms_sets.card(run, can_run)
 verifying.upload(run)

@@ -10,6 +10,8 @@ from pydantic import ConfigDict, Field, field_serializer, field_validator
 
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.errors import UserError
+from circuitseer_core.export.archive import zipped
+from circuitseer_core.runs.folder import ARMS_FOLDER, Run
 from circuitseer_core.runs.records import Record
 from circuitseer_core.runs.selection_records import plain_temperature
 
@@ -75,6 +77,18 @@ class ArmsRecord(Record):
     created: str = ""
     command: str | None = None
     arms: list[ArmRecord]
+
+
+def run_arms(run: Run) -> list[Path]:
+    """The folders of arms that jobs wrote into the run (RUN/arms/NAME), by name."""
+    return sorted(path.parent for path in (run.path / ARMS_FOLDER).glob(f"*/{ARMS_FILE}"))
+
+
+def arms_archive(folder: Path) -> bytes:
+    """A zip of a folder of arms: data, manifests, cards, trainers' settings, summary."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+    made = read_arms(folder).created or None
+    return zipped([(path.relative_to(folder).as_posix(), path) for path in files], made)
 
 
 def read_arms(folder: str | Path) -> ArmsRecord:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import tempfile
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from io import BytesIO
 from pathlib import Path
@@ -82,13 +82,16 @@ def pool_archive_bytes(
 
 def _packed(write: Callable[[Path], Exported], made: str | None) -> bytes:
     """What ``write`` makes in a folder, as a zip; ``made``: the time that its files carry."""
+    with tempfile.TemporaryDirectory(prefix="circuitseer-") as folder:
+        return zipped(_archived(write(Path(folder)), Path(folder)), made)
+
+
+def zipped(files: Iterable[tuple[str, Path]], made: str | None) -> bytes:
+    """A zip of files by their names in it; all carry the time ``made`` (ISO 8601)."""
     moment = datetime.fromisoformat(made).timetuple()[:6] if made else (1980, 1, 1, 0, 0, 0)
     sink = BytesIO()
-    with (
-        tempfile.TemporaryDirectory(prefix="circuitseer-") as folder,
-        zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive,
-    ):
-        for name, path in _archived(write(Path(folder)), Path(folder)):
+    with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, path in files:
             entry = zipfile.ZipInfo(name, moment)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, path.read_bytes())

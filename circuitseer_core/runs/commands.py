@@ -22,7 +22,8 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.installation import program
 
 Settings = TypeVar("Settings", bound=BaseModel)
-FolderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$", max_length=100)]
+FOLDER_NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]*$"
+FolderName = Annotated[str, Field(pattern=FOLDER_NAME, max_length=100)]
 """What a scoring, a calibration or a selection may be called: a folder has the name."""
 
 

@@ -47,6 +47,9 @@ MERGED = "part-all.parquet"
 ARM_PREFIX = "arm."
 """Names of selections that are arms of a comparison begin so."""
 
+ARMS_FOLDER = "arms"
+"""Where the arms lie that a background job of the run wrote, a folder each time."""
+
 
 def runs_home() -> Path:
     """Where runs live: ``$CIRCUITSEER_RUNS``, else ``./runs``."""

@@ -2,10 +2,11 @@
 
 A run folder may come from anybody. So job.json names no program; a step is one of six stages with
 options, which the stage's settings class checks, or ``validate`` with one experiment and nothing
-but its ``--set NAME=VALUE`` options, which the experiment checks; its ``--run`` is always the
-folder it lies in; and the words carry a seal made with a key that never leaves this machine,
-without which they are shown but not run until someone who read them adopts them. What may run
-code that came with the folder is not to be adopted at all.
+but its ``--set NAME=VALUE`` options, which the experiment checks, or ``arms``, whose ``--out`` is a
+folder in the run's own ``arms``; its ``--run`` is always the folder it lies in; and the words carry
+a seal made with a key that never leaves this machine, without which they are shown but not run
+until someone who read them adopts them. What may run code that came with the folder is not to be
+adopted at all.
 """
 
 from __future__ import annotations
@@ -17,12 +18,15 @@ from pathlib import Path
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs import ownership
+from circuitseer_core.runs.commands import FOLDER_NAME
+from circuitseer_core.runs.folder import ARMS_FOLDER
 
-STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "validate")
+STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "validate", "arms")
 """What a background job may do."""
 
 _MAY_RUN_CODE = ("--allow-pickle", "--ray-address")
 """Options by which files, or a machine, that somebody else names could run code here."""
+_NAME = re.compile(FOLDER_NAME)
 _EXPERIMENT = re.compile(r"[a-z][a-z0-9-]{0,40}")
 _OPTION = re.compile(r"[a-z][a-z0-9_]{0,40}=.*", re.DOTALL)
 
@@ -71,6 +75,8 @@ def _bound(step: list[str], run_path: Path) -> list[str]:
         raise UserError("a job names its options itself: it takes no --config")
     if step[0] == "validate":
         _check_experiment(words)
+    if step[0] == "arms":
+        words = _arms_inside(words, run_path)
     return [step[0], "--run", str(run_path), *words]
 
 
@@ -83,13 +89,37 @@ def _check_experiment(words: list[str]) -> None:
         raise UserError("a job's validate takes one experiment and --set NAME=VALUE options alone")
 
 
+def _arms_inside(words: list[str], run_path: Path) -> list[str]:
+    """The words with ``--out`` bound to the run's own folder of arms: a step says its name alone.
+
+    A job's step is bound anew wherever the run lies, so what was bound before is a name again.
+    """
+    rest, names = _without("--out", words)
+    name = Path(names[0]).name if len(names) == 1 else ""
+    if not _NAME.fullmatch(name):
+        raise UserError("a job's arms need one --out NAME: a folder in the run's own arms")
+    return [*rest, "--out", str(run_path / ARMS_FOLDER / name)]
+
+
 def _options(step: list[str]) -> list[str]:
-    """The words of a step without the run they were meant for."""
+    """The words of a step without the places that it was meant for: what its seal is over."""
+    words, _ = _without("--run", step)
+    if words[:1] == ["arms"]:
+        words, outs = _without("--out", words)
+        words += [f"--out={Path(out).name}" for out in outs]
+    return words
+
+
+def _without(flag: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """The words without an option, and the values that it had."""
     kept: list[str] = []
-    words = iter(step)
-    for word in words:
-        if word == "--run":
-            next(words, None)
-        elif not word.startswith("--run="):
+    values: list[str] = []
+    rest = iter(words)
+    for word in rest:
+        if word == flag:
+            values += [value for value in [next(rest, None)] if value is not None]
+        elif word.startswith(f"{flag}="):
+            values.append(word.partition("=")[2])
+        else:
             kept.append(word)
-    return kept
+    return kept, values

@@ -371,26 +371,3 @@ def test_what_is_no_pid_is_nobody(tmp_path: Path, pid: int) -> None:
     (path / "job.json").write_text(json.dumps({"steps": [["detect"]], "state": "running"}))
     assert state(path) == "interrupted"
     jobs.cancel(path)
-
-
-@pytest.mark.parametrize(
-    "words",
-    [
-        ["validate"],
-        ["validate", "length", "--set"],
-        ["validate", "../length"],
-        ["validate", "length", "--runs", "/elsewhere"],
-        ["validate", "length", "other"],
-        ["validate", "length", "--set", "no-option"],
-    ],
-)
-def test_a_jobs_experiment_takes_nothing_but_options(words: list[str], tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="one experiment and --set NAME=VALUE"):
-        job_steps.rebuilt([words], tmp_path)
-    fine = ["validate", "--run", "/other", "length", "--set", "column=level", "--set", "scores=a"]
-    assert job_steps.rebuilt([fine], tmp_path)[0][:4] == [
-        "validate",
-        "--run",
-        str(tmp_path),
-        "length",
-    ]

@@ -64,7 +64,14 @@ EXPANDERS = (
     *("head_sample", "head_role", "head_hurts", "heads_card", "heads_typed", "head_map_menu"),
     *("attention_matrix", "try_attention", "probe_lengths", "data_lengths"),
     *("write_menu", "push_menu", "write_all_menu"),
-    *("commands", "draw_command", "all_command", "import_command", "cluster_command"),
+    *(
+        "commands",
+        "draw_command",
+        "all_command",
+        "import_command",
+        "cluster_command",
+        "arms_command",
+    ),
     *("job_commands", "sinks_command", "readings_command", "calibrate_command"),
     *(f"more_{name}" for name in EXPERIMENTS),
 )

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.arms.record import run_arms
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results, saved_table
 from circuitseer_core.experiments.affordable import DEFAULT
@@ -35,6 +36,8 @@ LONG = 320
 """Characters up to which a verdict is one paragraph."""
 _OTHERS = {"other", "others"}
 """Options that name runs, of experiments that compare some."""
+_ARMS = "arms"
+"""The option that names a folder of comparison arms."""
 _DONE, _OPEN = "Answered", "Not asked yet"
 
 
@@ -193,6 +196,8 @@ def _options(
         label, about = option.replace("_", " "), literal(field.description or "")
         if experiment.needs_other and option in _OTHERS:
             value = _runs(label, about, key, several=option == "others")
+        elif option == _ARMS:
+            value = _arms(run, label, about, key, stored.get(option))
         else:
             before = str(stored[option]) if option in stored else ""
             if record is None and option == "scores":
@@ -204,6 +209,18 @@ def _options(
         if value and value.strip():
             typed[option] = value.strip()
     return typed
+
+
+def _arms(run: Run, label: str, about: str, key: str, before: str | None) -> str | None:
+    """A folder of comparison arms: one of the run's own, or any that is typed."""
+    folders = [str(folder) for folder in run_arms(run)]
+    if before and before not in folders:
+        folders.append(before)
+    return st.selectbox(
+        label, folders, index=folders.index(before) if before else None, key=key, help=about,
+        placeholder="draw arms below, or type a folder", accept_new_options=True,
+        persist_state="session",
+    )  # fmt: skip
 
 
 def _runs(label: str, about: str, key: str, several: bool) -> str | None:

@@ -22,6 +22,7 @@ STEP_TITLES = {
     "import-scores": "Join outside scores",
     "select": "Draw the subset",
     "validate": "Experiment",
+    "arms": "Draw the comparison arms",
 }
 POLL_S = 1.0
 

@@ -25,6 +25,7 @@ RESULTS: dict[str, tuple[str, dict[str, str]]] = {
     "cluster": ("export", {"stratify": "equal for every stratum", "stratify_by": CLUSTER}),
     "import-scores": ("sources", {}),
     "validate": ("evidence", {}),
+    "arms": ("evidence", {}),
 }
 """Where what a stage made is seen first; of the others it is the Overview."""
 

@@ -1,0 +1,64 @@
+"""Comparison arms on the Evidence page: drawn as a job, listed, handed out, given to a study."""
+
+from __future__ import annotations
+
+from io import BytesIO
+from pathlib import Path
+from zipfile import ZipFile
+
+import pytest
+
+from circuitseer_core.arms.build import build_arms
+from circuitseer_core.arms.record import arms_archive
+from circuitseer_core.arms.settings import ArmsSettings
+from circuitseer_core.runs import jobs
+from circuitseer_core.runs.folder import Run
+from tests.support.opened import open_page, settled, synthetic, texts
+from tests.support.synthetic import Shape
+from ui.widgets.markdown import literal
+
+
+@pytest.fixture
+def run(runs_home: Path) -> Run:
+    return synthetic(runs_home, shape=Shape(rows=120))
+
+
+def test_arms_are_asked_for_listed_and_given_to_a_study(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("evidence", "made")
+    page.number_input(key="arms_share").set_value(20.0)
+    page.multiselect(key="arms_kinds").set_value(["uniform", "soft"])
+    page.number_input(key="arms_seeds").set_value(1)
+    page.button(key="arms").click()
+    settled(page.run())
+    words = ["--arms", "soft", "--arms", "uniform", "--share", "0.2", "--seeds", "1"]
+    assert started == [[["arms", "--run", str(run.path), *words, "--out", "default"]]]
+
+    folder = run.path / "arms" / "default"
+    build_arms(run, folder, ArmsSettings(share=0.2, arms=("soft", "uniform"), seeds=1), show=False)
+    page = open_page("evidence", "made")
+    assert literal("default: 2 arms of") in texts(page)
+    assert page.text_input(key=f"arms_name_{run.path}").value == "default-2", "a free name"
+    page.text_input(key=f"arms_name_{run.path}").set_value("default")
+    page.button(key="arms").click()
+    settled(page.run())
+    assert len(started) == 1, "nothing is written over"
+    assert "arms named default already" in page.error[0].value
+    assert str(folder) in page.selectbox(key=f"option_training_arms_{run.path}").options
+    names = ZipFile(BytesIO(arms_archive(folder))).namelist()
+    assert {"arms.json", "summary.csv", "soft-s0.jsonl", "soft-s0.jsonl.manifest.json"} <= {*names}
+
+
+def test_a_damaged_set_takes_nothing_with_it(run: Run) -> None:
+    for name, text in (("cut", '{"format": 1,'), ("other", '{"format": 1}')):
+        folder = run.path / "arms" / name
+        folder.mkdir(parents=True)
+        (folder / "arms.json").write_text(text)
+    page = open_page("evidence", "made")
+    assert not page.exception
+    shown = texts(page)
+    assert "cut/arms.json" in shown and "other/arms.json" in shown
+    assert page.button(key="arms")
