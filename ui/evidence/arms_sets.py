@@ -72,6 +72,7 @@ def _set(folder: Path) -> None:
         table[[name for name in COLUMNS if name in table]],
         hide_index=True,
         height="content" if len(table) < 10 else 360,
+        placeholder="–",
         key=f"arms_{folder.name}",
         alt=f"Arms of {folder.name} with their sizes and what they share with the soft draw",
         column_config=COLUMNS,
@@ -97,7 +98,7 @@ def _words(name: str, record: ArmsRecord) -> str:
     asked = record.settings
     budget = ", ".join(f"{value:,} {unit}" for unit, value in record.budget.items())
     budget = budget.replace("count", "rows")
-    drawn = f"{asked.scorer} of {asked.scores}"
+    drawn = f"{asked.scorer} of the scoring “{asked.scores}”"
     return (
         f"{name}: {count(len(record.arms), 'arm')} of {budget}, by {drawn}, {ago(record.created)}"
     )
@@ -147,7 +148,7 @@ def _values(run: Run, scoring: str) -> dict[str, Any]:
     values["share"] = (
         st.number_input(
             "Budget (% of the pool's tokens)", 0.1, 99.0, 100 * DEFAULT_SHARE, 1.0,
-            key="arms_share", **KEEP,
+            key="arms_share", format="%g", **KEEP,
         ) / 100
     )  # fmt: skip
     values["seeds"] = whole_number(
