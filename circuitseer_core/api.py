@@ -251,22 +251,25 @@ def validate(
     return experiment_of(experiment).run(opened, **plain)
 
 
-def calibrate(run: AnyRun, *, show: bool = True, **settings: Any) -> CalibrationRecord:
+def calibrate(
+    run: AnyRun, *, show: bool = True, replace: bool = False, **settings: Any
+) -> CalibrationRecord:
     """Fit every head's readings to a measure of difficulty of your own (beyond the paper).
 
     Args:
         show: progress bars.
+        replace: another fit of the same name gives way; else it is refused.
         settings: any field of :class:`circuitseer_core.calibration.settings.CalibrateSettings`:
             ``target``, ``scores``, ``heads_at_most``, …
 
     Raises:
-        UserError: no head readings (``score(…, head_features=True)``), no such target, or too few
-            rows.
+        UserError: no head readings (``score(…, head_features=True)``), no such target, too few
+            rows, or another fit of this name.
     """
     folder = place(run)
     asked = checked(CalibrateSettings, **settings)
     command = f"circuitseer_core.calibrate({str(folder)!r}, …)"
-    return run_calibration(folder, asked, command=command, show=show)
+    return run_calibration(folder, asked, command=command, show=show, replace=replace)
 
 
 def cluster(run: AnyRun, *, show: bool = True, **settings: Any) -> ClusterRecord:

@@ -48,7 +48,7 @@ def check_foreign(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[s
     for stage, _, _, *words in bound:
         if stage == "import-scores" and "--" in words:  # files follow
             words = words[: words.index("--")]
-        if stage == "select":  # an option of the command alone
+        if stage in ("calibrate", "select"):  # an option of the command alone
             words = [word for word in words if word != "--replace"]
         if stage in _SETTINGS:
             read_back(_SETTINGS[stage], words)
@@ -106,17 +106,26 @@ def run_scoring(
 
 
 def run_calibration(
-    run: str | Path, settings: CalibrateSettings, *, command: str | None = None, show: bool = True
+    run: str | Path,
+    settings: CalibrateSettings,
+    *,
+    command: str | None = None,
+    show: bool = True,
+    replace: bool = False,
 ) -> CalibrationRecord:
     """Fit head readings to a measure of difficulty, or (``settings.apply``) apply such a fit;
-    returns calibration.json. Beyond the paper."""
+    returns calibration.json. Beyond the paper.
+
+    Raises UserError where the name belongs to a fit with other settings or of another target,
+    unless ``replace``.
+    """
     from circuitseer_core.calibration.calibrate import calibrate
     from circuitseer_core.calibration.scorer import apply_calibration
 
     folder = Run.open(run)
     with working(folder, "calibrate", command):
         if settings.apply is None:
-            return calibrate(folder, settings, show=show)
+            return calibrate(folder, settings, show=show, replace=replace)
         announce(folder, "calibrate", "Applying the calibration")
         apply_calibration(folder, settings.name, settings.apply)
         return folder.calibration(settings.name)

@@ -7,14 +7,21 @@ from collections.abc import Sequence
 
 
 def percent(share: float, digits: int = 0) -> str:
-    """A share of 1 as "93 %"; more digits where it would round to 0 or 100 % without being it."""
+    """A share of 1 as "93 %"; more digits, or "over 99.99 %", where it would round to 0 or 100 %
+    without being it."""
     if not math.isfinite(share):
         return "n/a"
     text = f"{100 * share:.{digits}f}"
     if float(text) in (0.0, 100.0):
-        if digits < 2 and abs(float(text) - 100 * share) > 1e-9:
+        beyond = 100 * share - float(text)
+        if digits < 2 and abs(beyond) > 1e-9:
             return percent(share, digits + 1)
-        text = "100" if float(text) else "under 0.01" if abs(share) > 1e-11 else "0"
+        if abs(beyond) <= 1e-9:
+            text = "100" if float(text) else "0"
+        elif float(text):
+            text = "over 100" if beyond > 0 else "over 99.99"
+        else:
+            text = "under 0.01"
     return text.replace("-", "−") + " %"
 
 

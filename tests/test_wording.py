@@ -15,6 +15,9 @@ from circuitseer_core.wording import (
 
 
 def test_numbers_in_words() -> None:
+    near = {0.99996: "over 99.99 %", 0.9999: "99.99 %", 1.00004: "over 100 %", 1 - 1e-15: "100 %"}
+    near |= {0.00003: "under 0.01 %", 1e-15: "0 %"}
+    assert {x: percent(x, digits) for x in near for digits in (0, 1, 2)} == near
     assert [percent(x) for x in (0.934, 0.999, 0.0004, 0, 1, -0.12)] == [
         "93 %", "99.9 %", "0.04 %", "0 %", "100 %", "−12 %",
     ]  # fmt: skip

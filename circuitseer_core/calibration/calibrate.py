@@ -24,6 +24,7 @@ import pandas as pd
 from circuitseer_core.aliases import Floats
 from circuitseer_core.calibration.compare import study
 from circuitseer_core.calibration.folds import share_ranks
+from circuitseer_core.calibration.kept import refuse_other, refuse_other_target
 from circuitseer_core.calibration.names import HEADS, PLUS, WORDS
 from circuitseer_core.calibration.pairs import decided_pairs, pair_study
 from circuitseer_core.calibration.report import pair_verdict, verdict
@@ -51,21 +52,32 @@ from circuitseer_core.runs.stage import versions
 from circuitseer_core.selection.review import load as load_review
 
 
-def calibrate(run: Run, settings: CalibrateSettings, *, show: bool = True) -> CalibrationRecord:
+def calibrate(
+    run: Run, settings: CalibrateSettings, *, show: bool = True, replace: bool = True
+) -> CalibrationRecord:
     """Fit, judge and write one calibration; one of the same name is replaced.
+
+    Args:
+        show: progress bars.
+        replace: whether one of the same name may give way to another fit (other settings, or other
+            values of the target).
 
     Raises:
         UserError: no target was named, the scoring has no head readings, the target cannot be
-            read, or too few rows have one.
+            read, too few rows have one, or it would replace another fit.
     """
     if settings.target is None:
         raise UserError("say what to fit: --target COLUMN, count:TEXT or verdicts")
+    if not replace:
+        refuse_other(run, settings)
     began = time.monotonic()
     announce(run, "calibrate", "Reading scores and head readings")
     rows = load_rows(run, settings.scores)
     fitted = _fit_verdicts if settings.target == VERDICTS else _fit_numbers
     with Progress(run, "calibrate", 1, unit="fits", show=show, phase="Fitting") as progress:
         record, predictions = fitted(run, rows, settings, progress)
+    if not replace:
+        refuse_other_target(run, settings.name, record.target)
     record.name, record.created = settings.name, now()
     record.command = as_typed(step("calibrate", run.path, settings))
     record.versions = versions()

@@ -46,10 +46,11 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
 
     def command(**values: Any) -> Any:
         context = values.pop("config")
-        if context is not None:
-            _give_way(context, values)
+        _give_way(context, values)
         try:
             return function(**values)
+        except UserError as error:
+            raise error.for_options(_typed(context)) from error
         except KeyboardInterrupt:  # else Click ends with "Aborted!" and exit code 1
             raise Cancelled("cancelled") from None
 
@@ -74,6 +75,12 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _typed(ctx: typer.Context) -> dict[str, str]:
+    """The command's options by name, as they are typed before a value."""
+    flags = [flag for option in ctx.command.params for flag in option.opts]
+    return {flag.lstrip("-"): f"{flag} " for flag in flags}
+
+
 def _give_way(ctx: typer.Context, values: dict[str, Any]) -> None:
     """Drop the file's entries that exclude an option that is typed."""
 
@@ -87,10 +94,10 @@ def _give_way(ctx: typer.Context, values: dict[str, Any]) -> None:
             values.update({other: None for other in others if comes_from(other, "DEFAULT_MAP")})
 
 
-def _take(ctx: typer.Context, value: Path | None) -> typer.Context | None:
+def _take(ctx: typer.Context, value: Path | None) -> typer.Context:
     """Make the file's entries the defaults of the options that are not typed."""
     if value is None:
-        return None
+        return ctx
     entries = read_config(value)
     meant = entries.pop("command", ctx.info_name)
     if meant != ctx.info_name:

@@ -50,11 +50,19 @@ def score(
 
 @takes(CalibrateSettings)
 def calibrate(
-    run: opt.Run, settings: CalibrateSettings, quiet: opt.Quiet = False, json: opt.Json = False
+    run: opt.Run,
+    settings: CalibrateSettings,
+    replace: Annotated[
+        bool, typer.Option("--replace", help="A fit of this name gives way to another.")
+    ] = False,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
 ) -> None:
     """Beyond the paper: fit heads to a measure of difficulty."""
     with telling(quiet, json) as tell:
-        record = stages.run_calibration(run, settings, command=command_line(), show=not quiet)
+        record = stages.run_calibration(
+            run, settings, command=command_line(), show=not quiet, replace=replace
+        )
         tell(lambda: _calibrated(Run.open(run), settings, record))
 
 

@@ -304,15 +304,15 @@ def _has_prompt(table: Table, fields: Fields) -> bool:
             meant = next((c for c in columns if alike and c.lower() == alike[0]), None)
             hint = f" (--{option}-field {shlex.quote(meant)}?)" if meant else ""
             raise UserError(
-                f"{table.name} has no field {name!r} for the {option}; found: "
-                f"{_listed(columns)}{hint}"
+                f"{table.name} has no field {name!r} for the {option}; found: {_listed(columns)}",
+                hint=hint,
             )
     if not any(recognise(tuple(record), fields) for record in records):
         likely = next((c for c in columns if set(_WORDS.findall(c.lower())) & _OF_PROMPTS), None)
         named = f"--prompt-field {shlex.quote(likely)}" if likely else "--prompt-field"
         raise UserError(
-            f"no prompt field recognised in {table.name}; found: {_listed(columns)} "
-            f"(name it with {named})"
+            f"no prompt field recognised in {table.name}; found: {_listed(columns)}",
+            hint=f" (name it with {named})",
         )
     return True
 

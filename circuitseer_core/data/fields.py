@@ -20,9 +20,9 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, BaseModel, Field
 
 from circuitseer_core.json_io import is_utf8
 
@@ -40,6 +40,8 @@ ROLES = {
 }  # fmt: skip
 
 
+Value = TypeVar("Value")
+
 FIRST = "first"
 ITEMS = "first, all (joined), or a number: 0 the first, -1 the last"
 """What may be asked of a response that is a list of texts, in words."""
@@ -52,45 +54,28 @@ def response_item(value: str) -> str:
     return value
 
 
-# The options of every command that reads data; their names follow :class:`FieldOptions`.
-PromptField = Annotated[
-    str | None, Field(description="Column of the prompt; data.question leads inside an object.")
-]
-ResponseField = Annotated[str | None, Field(description="Column of the response.")]
-ResponseItems = Annotated[
-    str, AfterValidator(response_item), Field(description=f"Of a response that is a list: {ITEMS}.")
-]
-SourceField = Annotated[str | None, Field(description="Column of the source.")]
-IdField = Annotated[str | None, Field(description="Column of the id.")]
-
-
 class RowProblem(Exception):
     """One row cannot be used; the message is the reason that stands in its reject."""
 
 
-class FieldOptions(Protocol):
-    """Settings of a stage that reads data, as far as they name its columns."""
+class FieldOptions(BaseModel):
+    """Settings of whatever reads DATA, as far as they name its columns: a base of the others."""
 
-    @property
-    def prompt_field(self) -> str | None:
-        """Column of the prompt."""
+    prompt_field: str | None = Field(
+        None, description="Column of the prompt; data.question leads inside an object."
+    )
+    response_field: str | None = Field(None, description="Column of the response.")
+    response_items: Annotated[str, AfterValidator(response_item)] = Field(
+        FIRST, description=f"Of a response that is a list: {ITEMS}."
+    )
+    source_field: str | None = Field(None, description="Column of the source.")
+    id_field: str | None = Field(None, description="Column of the id.")
 
-    @property
-    def response_field(self) -> str | None:
-        """Column of the response."""
 
-    @property
-    def source_field(self) -> str | None:
-        """Column of the source."""
-
-    @property
-    def id_field(self) -> str | None:
-        """Column of the id."""
-
-    @property
-    def response_items(self) -> str:
-        """Which of a response that is a list."""
-        ...
+def columns_last(options: Mapping[str, Value]) -> dict[str, Value]:
+    """Options by name, those of :class:`FieldOptions` behind a class's own: a base's come first."""
+    own = {name: value for name, value in options.items() if name not in FieldOptions.model_fields}
+    return own | {name: value for name, value in options.items() if name not in own}
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
-from circuitseer_core.data import fields
+from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.runs import amounts
 from circuitseer_core.runs.machine import ALLOW_PICKLE, DEVICE
 
 
-class AblateSettings(BaseModel):
+class AblateSettings(FieldOptions):
     """On what ``ablate`` measures. Names follow the command line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -22,10 +22,5 @@ class AblateSettings(BaseModel):
     )
     device: str = Field("auto", description=DEVICE)
     allow_pickle: bool = Field(False, description=ALLOW_PICKLE)
-    prompt_field: fields.PromptField = None
-    response_field: fields.ResponseField = None
-    response_items: fields.ResponseItems = fields.FIRST
-    source_field: fields.SourceField = None
-    id_field: fields.IdField = None
 
     _wholes = field_validator("limit", "max_length", mode="before")(amounts.whole)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic_core import to_json
 
-from circuitseer_core.data import fields
+from circuitseer_core.data.fields import FIRST, FieldOptions, columns_last
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.hashing import short_hash
@@ -33,7 +34,7 @@ ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
 """What may take a head's place (ablation.py)."""
 
 
-class DetectSettings(BaseModel):
+class DetectSettings(FieldOptions):
     """What ``detect`` measures, and how. Names follow the command line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -84,11 +85,6 @@ class DetectSettings(BaseModel):
     devices: str | None = Field(None, description=DEVICES)
     stack_tokens: Annotated[int | None, Option(internal=True)] = Field(None, ge=1)
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: fields.PromptField = None
-    response_field: fields.ResponseField = None
-    response_items: fields.ResponseItems = fields.FIRST
-    source_field: fields.SourceField = None
-    id_field: fields.IdField = None
 
     _wholes = field_validator("probe_size", "probe_pool", "max_length", mode="before")(
         amounts.whole
@@ -108,6 +104,7 @@ class DetectSettings(BaseModel):
     def fingerprint(self) -> str:
         """Hash of every setting that the numbers depend on (not of how fast they are computed)."""
         # Newer than the other settings: at their defaults the hash stays as it was.
-        later = {"weight_bits": "all", "response_items": fields.FIRST}
+        later = {"weight_bits": "all", "response_items": FIRST}
         unset = {name for name, default in later.items() if getattr(self, name) == default}
-        return short_hash(self.model_dump_json(exclude=NOT_NUMBERS | unset))
+        numbers = columns_last(self.model_dump(exclude=NOT_NUMBERS | unset))
+        return short_hash(to_json(numbers, inf_nan_mode="null").decode())

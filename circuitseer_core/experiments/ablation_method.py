@@ -20,6 +20,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core import limits
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.settings import ABLATIONS
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
@@ -76,7 +77,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         run,
         chosen.dtype,
         chosen.device,
-        data=chosen.data or probe_data(run),
+        data=chosen.data,
+        asked=Fields.of(chosen),
+        own=() if chosen.data else probe_data(run),
         max_tokens=chosen.max_tokens,
     )
     samples = _samples(run, reference, chosen)
@@ -106,7 +109,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Enco
         "max_tokens": options.max_tokens,
     }
     if options.data:
-        samples = of_data(run, reference, options.data, **how)
+        samples = of_data(run, reference, options.data, fields=Fields.of(options), **how)
     else:
         samples = held_out(run, reference, **how)
     if len(samples) < 2:

@@ -24,6 +24,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core import limits
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.set_overlap import shared_tops
 from circuitseer_core.distributions import holm
 from circuitseer_core.errors import UserError
@@ -70,8 +71,9 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     specs = _domains(chosen)
 
     reference = run_model(
-        run, chosen.dtype, chosen.device, data=specs, max_tokens=chosen.max_tokens
-    )
+        run, chosen.dtype, chosen.device, data=specs, asked=Fields.of(chosen),
+        max_tokens=chosen.max_tokens,
+    )  # fmt: skip
     jobs = [_job(run, reference, spec, chosen) for spec in specs]
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
@@ -110,6 +112,7 @@ def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> Ma
         limit=options.limit,
         seed=options.seed,
         max_tokens=options.max_tokens,
+        fields=Fields.of(options),
     )
     if len(samples) < 4:
         raise UserError(f"{spec}: only {count(len(samples), 'sample')} can serve, four are needed")

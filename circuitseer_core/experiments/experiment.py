@@ -27,6 +27,7 @@ from pydantic import (
 from pydantic.fields import FieldInfo
 
 from circuitseer_core.checksums import is_damaged
+from circuitseer_core.data.fields import FieldOptions, columns_last
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import file_hash, short_hash
@@ -51,6 +52,8 @@ WITHOUT_MODEL_ROW_S = 1e-4
 40,000 rows and 3 random-head draws the slowest, transfer, took 2.4 s of one core)."""
 
 
+_LONGEST = "max_tokens"
+"""What experiments on a run's own kind of samples call the longest of them."""
 _TELLING, _RUNS = ("scores", "other_scores", "scorer", "reference"), ("other", "others")
 """Options that make a result one of its own, beside that of the defaults; those that name runs."""
 _LONGEST_NAME = 120
@@ -102,6 +105,11 @@ class ExperimentOptions(CheckedOptions):
         description="name of the result, the experiment's with -more behind it; none: by scores, "
         "scorer, reference and other run where they are not the default",
     )
+
+
+class DataOptions(ExperimentOptions, FieldOptions):
+    """Options of one experiment on DATA: which columns to read, as ``score`` takes them; where
+    none is named, those that the run's probe was read by, else the recognised ones."""
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, str]:
@@ -206,8 +214,18 @@ class Experiment:
         return {
             name: f"{field.description} "
             + ("(needed)" if field.is_required() else f"(default: {default_words(field)})")
-            for name, field in self.options_class().model_fields.items()
+            for name, field in self.fields().items()
         }
+
+    def fields(self) -> dict[str, FieldInfo]:
+        """The options by name, those that name columns of data last."""
+        return columns_last(self.options_class().model_fields)
+
+    def _typed(self) -> dict[str, str]:
+        """The options as they are typed, by what hints call them (errors.py)."""
+        fields = self.options_class().model_fields
+        typed = {name.replace("_", "-"): f"--set {name}=" for name in fields}
+        return {"max-length": f"--set {_LONGEST}="} | typed if _LONGEST in fields else typed
 
     def takes(self, option: str) -> bool:
         """Whether it has an option of this name."""
@@ -253,7 +271,10 @@ class Experiment:
         """The same for who holds the run already."""
         began = time.monotonic()
         name = self.result_name(run, **options)
-        result: ExperimentResult = importlib.import_module(self.module).run(run, **options)
+        try:
+            result: ExperimentResult = importlib.import_module(self.module).run(run, **options)
+        except UserError as error:
+            raise error.for_options(self._typed()) from error
         result = replace(result, name=name, experiment=self.name)
         result.save(run, options, time.monotonic() - began)
         return result

@@ -9,6 +9,7 @@ import numpy as np
 from pydantic import BaseModel, Field
 
 from circuitseer_core.aliases import Floats, Head
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.experiments import set_effects
 from circuitseer_core.experiments.head_sets import (
@@ -68,6 +69,7 @@ def answered(
             limit=options.answers,
             seed=options.seed,
             max_tokens=options.max_tokens,
+            asked=Fields.of(options),
             serves=lambda sample: None if right_answer(reference, sample) else "no readable answer",
         )
     asked = [s for s in samples if right_answer(reference, s) is not None][: options.answers]

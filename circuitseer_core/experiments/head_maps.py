@@ -33,7 +33,7 @@ from circuitseer_core.experiments.comparisons import overlap_by_chance
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import (
     FOLDER,
-    ExperimentOptions,
+    DataOptions,
     ModelDevice,
     ModelDtype,
 )
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 SPLITS = 100
 
 
-class MapOptions(ExperimentOptions):
+class MapOptions(DataOptions):
     """Options of experiments that ablate every head on samples of their own."""
 
     data: Words = Field((), description="DATA, separated by commas")

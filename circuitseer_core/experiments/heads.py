@@ -21,11 +21,12 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.experiments import set_effects
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import (
-    ExperimentOptions,
+    DataOptions,
     ExperimentResult,
     ModelDevice,
     ModelDtype,
@@ -60,7 +61,7 @@ if TYPE_CHECKING:
 NAME = "heads"
 
 
-class Options(AnswerOptions, ExperimentOptions):
+class Options(AnswerOptions, DataOptions):
     """Options of ``validate heads``."""
 
     data: Words = Field((), description="reasoning DATA, separated by commas; none: held-out probe")
@@ -93,8 +94,11 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     silenced = select_heads(table, chosen.answer_share, chosen.rank_by) if chosen.answers else []
     from circuitseer_core.runs.progress import Progress
 
-    data = [*(chosen.data or probe_data(run)), *_other(run, chosen), *chosen.answer_data]
-    reference = run_model(run, chosen.dtype, chosen.device, data=data, max_tokens=chosen.max_tokens)
+    own = [*(() if chosen.data else probe_data(run)), *(() if chosen.other else _contrast(run))]
+    reference = run_model(
+        run, chosen.dtype, chosen.device, data=[*chosen.data, *chosen.other, *chosen.answer_data],
+        asked=Fields.of(chosen), own=own, max_tokens=chosen.max_tokens,
+    )  # fmt: skip
     groups, left_out = _samples(run, reference, chosen)
     sets = sets_of(best, reference.heads_per_layer, chosen.draws, chosen.seed, keep=chosen.keep)
     samples = [sample for group in groups.values() for sample in group]
@@ -140,26 +144,26 @@ def _samples(
         "seed": options.seed,
         "max_tokens": options.max_tokens,
     }
-    left_out = 0
+    left_out, asked = 0, Fields.of(options)
     if options.data:
-        reasoning, left_out = beside_probe(run, reference, options.data, **how)
+        reasoning, left_out = beside_probe(run, reference, options.data, asked=asked, **how)
     else:
         reasoning = held_out(run, reference, **how)
     groups = {REASONING: reasoning}
     if options.other:
-        groups[OTHER], more = beside_probe(run, reference, options.other, **how)
+        groups[OTHER], more = beside_probe(run, reference, options.other, asked=asked, **how)
         left_out += more
-    elif other := _other(run, options):
+    elif other := _contrast(run):
         contrast = set(run.probe().query("set == 'contrast'")["id"])
         own = probe_fields(run)
         groups[OTHER] = of_data(run, reference, other, without=contrast, fields=own, **how)
     return groups, left_out
 
 
-def _other(run: Run, options: Options) -> Sequence[str]:
-    """DATA of text that needs no reasoning: as asked for, else the run's contrast."""
+def _contrast(run: Run) -> Sequence[str]:
+    """The DATA of the run's contrast, text that needs no reasoning."""
     settings = run.detection.settings
-    return options.other or (settings.contrast if settings else ())
+    return settings.contrast if settings else ()
 
 
 def summary(

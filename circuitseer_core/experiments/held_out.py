@@ -37,12 +37,21 @@ Words = Annotated[tuple[str, ...], BeforeValidator(_parts)]
 
 
 def run_model(
-    run: Run, dtype: str, device: str, *, data: Sequence[str] = (), max_tokens: int | None = None
+    run: Run,
+    dtype: str,
+    device: str,
+    *,
+    data: Sequence[str] = (),
+    asked: Fields | None = None,
+    own: Sequence[str] = (),
+    max_tokens: int | None = None,
 ) -> ReferenceModel:
     """The run's model; ``dtype`` run is the one that detection used.
 
     Args:
         data: the DATA that it is for; what cannot be read is refused before the model is loaded.
+        asked: the columns of ``data`` that a person named.
+        own: further DATA, which the run itself names.
         max_tokens: refused where the model has fewer positions, before its weights are read.
 
     Raises:
@@ -53,6 +62,8 @@ def run_model(
     from circuitseer_core.model.loading import load_run_model
 
     for spec in data:
+        read_as([spec], probe_fields(run), asked)
+    for spec in own:
         read_as([spec], probe_fields(run))
     announce(run, "validate", "Loading the model")
     return load_run_model(
@@ -115,7 +126,8 @@ def of_data(
     Args:
         max_tokens: longer samples are left out; None for the model's own bound.
         without: ids to leave out, with every other sample of the same prompt; nothing may be left.
-        fields: the names to read it by, where they alone give the ids of ``without``.
+        fields: the names to read it by, where a person named them or they alone give the ids of
+            ``without``.
         serves: why a sample cannot serve, before ``limit``; None where it can.
 
     Raises:
@@ -134,15 +146,19 @@ def beside_probe(
     limit: int,
     seed: int,
     max_tokens: int | None = None,
+    asked: Fields | None = None,
     serves: Callable[[Encoded], str | None] | None = None,
 ) -> tuple[list[Encoded], int]:
     """As :func:`of_data`, without what asks the same as a sample of the run's probe or contrast
     set; with how many samples of DATA that were.
 
+    Args:
+        asked: the columns of DATA that a person named.
+
     Raises:
         UserError: the data cannot be read, or no sample of it beside the probe can serve.
     """
-    rest = Without(read_as(data, probe_fields(run)), prompts=probe_prompts(run))
+    rest = Without(read_as(data, probe_fields(run), asked), prompts=probe_prompts(run))
     which = (limit, seed, max_tokens)
     samples = _encoded(run, reference, rest, which, or_none=True, serves=serves)
     if samples:

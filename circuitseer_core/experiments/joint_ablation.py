@@ -22,13 +22,14 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import found_only_if
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import (
-    ExperimentOptions,
+    DataOptions,
     ExperimentResult,
     ModelDevice,
 )
@@ -60,7 +61,7 @@ SETS = {
 }
 
 
-class Options(ExperimentOptions):
+class Options(DataOptions):
     """Options of ``validate joint-ablation``."""
 
     data: Words = Field((), description="DATA, separated by commas; none: what set says")
@@ -90,8 +91,11 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """
     chosen = Options.of(**options)
     heads, controls = head_sets(run, chosen)
-    data = chosen.data or (probe_data(run) if chosen.set == "held-out" else ())
-    reference = run_model(run, "run", chosen.device, data=data, max_tokens=chosen.max_tokens)
+    reference = run_model(
+        run, "run", chosen.device, data=chosen.data, asked=Fields.of(chosen),
+        own=() if chosen.data or chosen.set != "held-out" else probe_data(run),
+        max_tokens=chosen.max_tokens,
+    )  # fmt: skip
     samples, left_out = _samples(run, reference, chosen)
     losses = _losses(run, reference, samples, [heads, *controls], chosen.further)
     controls = controls[: len(losses) - 2]
@@ -184,7 +188,7 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> tuple[lis
     longest = options.max_tokens
     how: dict[str, Any] = {"limit": options.limit, "seed": options.seed, "max_tokens": longest}
     if options.data:
-        return beside_probe(run, reference, options.data, **how)
+        return beside_probe(run, reference, options.data, asked=Fields.of(options), **how)
     if options.set == "held-out":
         return held_out(run, reference, **how), 0
     stored = samples_of(run.probe(), options.set)

@@ -21,6 +21,7 @@ from circuitseer_core.experiments.training_table import by_seed, effects_table
 from circuitseer_core.experiments.training_words import outcome, plots, verdict
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.reading import probe_fields
 from circuitseer_core.runs.training_records import SOFT, holds_arms, kind_of_draw, run_name
 from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
 from circuitseer_core.training.settings import StudySettings
@@ -91,7 +92,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
 
         study = Study(study.folder, study.settings, run.model)
         with Progress(run, "training", 0, unit="steps", phase="Loading the model") as progress:
-            record = study.run(progress, probe_prompts(run))
+            record = study.run(progress, probe_prompts(run), probe_fields(run))
     tables = study.results()
     if chosen.reference not in tables:
         raise UserError(f"no model was trained on {chosen.reference!r} yet")

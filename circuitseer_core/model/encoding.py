@@ -62,7 +62,9 @@ def resolve_template(tokenizer: Any, template: str) -> str:
         raise UserError(f"unknown template {template!r}: choose {', '.join(TEMPLATES)}")
     has_template = bool(getattr(tokenizer, "chat_template", None))
     if template == "chat" and not has_template:
-        raise UserError("this model's tokenizer has no chat template: use --template plain")
+        raise UserError(
+            "this model's tokenizer has no chat template", hint=": use --template plain"
+        )
     return ("chat" if has_template else "plain") if template == "auto" else template
 
 
@@ -135,5 +137,8 @@ def default_max_length(max_positions: int, asked: int | None) -> int:
     if asked is None:
         return min(max_positions, 4096)
     if asked > max_positions:
-        raise UserError(f"--max-length {asked} is more than the model's {max_positions} positions")
+        raise UserError(
+            f"a length of {asked} is more than the model's {max_positions} positions",
+            hint=": lower --max-length",
+        )
     return asked

@@ -52,7 +52,7 @@ def tell_of_fallback(query: Tensor, key: Tensor, value: Tensor, mask: Tensor | N
         warnings.warn(
             f"attention of {str(query.dtype).removeprefix('torch.')} heads of width "
             f"{key.shape[-1]} has no memory-efficient kernel here: every head writes a matrix of "
-            "tokens by tokens; --dtype bf16 or a lower --max-length helps",
+            "tokens by tokens; bf16 or a lower longest length helps",
             RuntimeWarning,
             stacklevel=2,
         )

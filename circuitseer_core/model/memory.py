@@ -126,7 +126,9 @@ def fitting(work: Callable[[], Result]) -> Result | None:
 
 def too_long(tokens: int) -> UserError:
     """What to say where memory does not hold one sample."""
-    return UserError(f"a sample of {tokens} tokens does not fit in memory: lower --max-length")
+    return UserError(
+        f"a sample of {tokens} tokens does not fit in memory", hint=": lower --max-length"
+    )
 
 
 def in_halves(

@@ -80,5 +80,6 @@ def refuse_weights_elsewhere(model: Any, name: str) -> None:
     if away and any(str(place) not in ("cpu", "disk") for place in where.values()):
         raise UserError(
             f"model {name!r} does not fit on the GPUs: {len(away)} of its {len(where)} parts would "
-            "stay outside; --weight-bits 4 makes it smaller"
+            "stay outside",
+            hint="; --weight-bits 4 makes it smaller",
         )

@@ -6,8 +6,11 @@ the states that they come from, a file a shard.
 
 from __future__ import annotations
 
+import hashlib
+
 from pydantic import Field
 
+from circuitseer_core.aliases import Ints
 from circuitseer_core.runs.records import ModelRecord, Record
 
 CLUSTERS_FORMAT = 1
@@ -22,6 +25,11 @@ NO_PROMPT_NAME = "(no prompt)"
 AGAIN = "cluster again"
 
 
+def codes_hash(codes: Ints) -> str:
+    """Hex SHA-256 of (N,) clusters, as the record has it of its rows."""
+    return hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest()
+
+
 class Cluster(Record):
     """One cluster: how many rows, and the words that tell it from the others."""
 
@@ -30,7 +38,8 @@ class Cluster(Record):
 
 
 class ClusterRecord(Record):
-    """clusters.json. ``clusters`` are numbered from the largest; ``sha256``: of the assignment."""
+    """clusters.json. ``clusters`` are numbered from the largest; ``sha256``: of the assignment
+    (:func:`codes_hash`), by which it knows its rows."""
 
     latest_format = CLUSTERS_FORMAT
     format: int | None = None

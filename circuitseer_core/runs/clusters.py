@@ -16,6 +16,7 @@ from circuitseer_core.runs.cluster_records import (
     RECORD_FILE,
     ROWS_FILE,
     ClusterRecord,
+    codes_hash,
 )
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import Column, read_shaped
@@ -42,7 +43,8 @@ def cluster_strata(run: Run, scores: str) -> tuple[Ints, tuple[str, ...]]:
     """(N,) the cluster of every row in data order, as a number into the clusters' names.
 
     Raises:
-        UserError: there are none, or they are of other rows than the scoring has now.
+        UserError: there are none, they are of other rows than the scoring has now, or the command
+            was stopped when it had replaced them and not yet their record.
     """
     record = cluster_record(run, scores)
     again = f"run cluster --run {run.path} --scores {scores}"
@@ -50,11 +52,12 @@ def cluster_strata(run: Run, scores: str) -> tuple[Ints, tuple[str, ...]]:
         raise UserError(f"scoring {scores!r} has no clusters yet: {again}")
     path = cluster_folder(run, scores) / ROWS_FILE
     require_whole(path, AGAIN)
-    last = len(record.clusters) - 1
-    shape = {"id": Column("text"), "cluster": Column("whole numbers", NO_PROMPT, last)}
+    shape = {"id": Column("text"), "cluster": Column("whole numbers", NO_PROMPT)}
     frame = read_shaped(path, shape)
     ids = run.scores(scores, ["id"])["id"].astype(str)
     if frame["id"].astype(str).tolist() != ids.tolist():
         raise UserError(f"scoring {scores!r} has other rows now than its clusters: {again}")
     codes = frame["cluster"].to_numpy(dtype=np.int64)
-    return np.where(codes == NO_PROMPT, last + 1, codes), record.names()
+    if codes_hash(codes) != record.sha256:
+        raise UserError(f"{path} holds other clusters than {RECORD_FILE} beside it: {again}")
+    return np.where(codes == NO_PROMPT, len(record.clusters), codes), record.names()

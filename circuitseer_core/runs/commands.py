@@ -18,6 +18,7 @@ from typing import Annotated, Any, TypeVar, get_origin
 from pydantic import BaseModel, Field, ValidationError
 from pydantic.fields import FieldInfo
 
+from circuitseer_core.data.fields import columns_last
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import program
 
@@ -39,8 +40,9 @@ class Option:
 
 
 def options(kind: type[BaseModel]) -> dict[str, FieldInfo]:
-    """The fields that are options of the command line, by name."""
-    return {name: info for name, info in kind.model_fields.items() if not _option(info).internal}
+    """The fields that are options of the command line, by name, those of columns last."""
+    fields = columns_last(kind.model_fields)
+    return {name: info for name, info in fields.items() if not _option(info).internal}
 
 
 def flag_of(name: str, info: FieldInfo) -> str:

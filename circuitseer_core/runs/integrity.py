@@ -10,12 +10,12 @@ from circuitseer_core.checksums import is_whole
 from circuitseer_core.errors import LaterFormatError, UserError
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.calibration_records import CalibrationRecord
-from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord
+from circuitseer_core.runs.cluster_records import ROWS_FILE, ClusterRecord, codes_hash
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.records import Record, RunRecord, ScoringRecord, read_or_none
 from circuitseer_core.runs.review_lines import REVIEW_FILE, read_lines
 from circuitseer_core.runs.selection_records import SelectionRecord
-from circuitseer_core.runs.shapes import HEADS_FILE
+from circuitseer_core.runs.shapes import HEADS_FILE, Column, read_shaped
 
 _TABLES = (
     ("pool.parquet", "is for viewing only: delete it"),
@@ -131,6 +131,8 @@ def _records(run_path: Path) -> Iterator[Damage]:
             name, problem = missing_table(path.parent, record), "is missing"
             if name is None and isinstance(record, ExperimentRecord):
                 name, problem = _other_table(path, record), "is not the verdict's"
+            if name is None and isinstance(record, ClusterRecord):
+                name, problem = _other_clusters(path, record), "is not the record's"
             if name is not None:
                 where = path.with_name(name)
                 again = remedy_for(run_path, where)
@@ -158,6 +160,18 @@ def _other_table(path: Path, record: ExperimentRecord) -> str | None:
         return None  # of before, or damaged, which is said of every table
     same = table.is_file() and file_hash(table) == record.table_sha256
     return None if same else table.name
+
+
+def _other_clusters(path: Path, record: ClusterRecord) -> str | None:
+    """The rows beside clusters.json where they are whole and of other clusters."""
+    table = path.with_name(ROWS_FILE)
+    if is_whole(table) is False:
+        return None  # which is said of every table
+    try:
+        frame = read_shaped(table, {"cluster": Column("whole numbers")})
+    except UserError:
+        return table.name
+    return None if codes_hash(frame["cluster"].to_numpy()) == record.sha256 else table.name
 
 
 def tables(run_path: Path) -> Iterator[tuple[Path, str]]:

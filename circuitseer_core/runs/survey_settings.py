@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
-from circuitseer_core.data import fields
+from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.runs import amounts
 
 
-class SurveySettings(BaseModel):
+class SurveySettings(FieldOptions):
     """How data is looked at. Names follow the command line (``data``)."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -21,11 +21,6 @@ class SurveySettings(BaseModel):
         None, ge=2, description="Longest probe sample in tokens, with --model."
     )
     limit: int | None = Field(None, ge=1, description="Look at so many rows, from the beginning.")
-    prompt_field: fields.PromptField = None
-    response_field: fields.ResponseField = None
-    response_items: fields.ResponseItems = fields.FIRST
-    source_field: fields.SourceField = None
-    id_field: fields.IdField = None
 
     _wholes = field_validator("limit", "max_length", mode="before")(amounts.whole)
 

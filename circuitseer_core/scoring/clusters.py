@@ -15,7 +15,6 @@ circuitseer_cluster`` shares the budget over the clusters.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +40,7 @@ from circuitseer_core.runs.cluster_records import (
     ROWS_FILE,
     Cluster,
     ClusterRecord,
+    codes_hash,
 )
 from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.commands import as_typed, step
@@ -117,7 +117,7 @@ def cluster(
         dtype=dtype,
         width=width,
         model=run.model,
-        sha256=hashlib.sha256(codes.astype("<i8").tobytes()).hexdigest(),
+        sha256=codes_hash(codes),
         created=now(),
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
@@ -257,9 +257,9 @@ def telling_words(texts: Sequence[Sequence[str]]) -> list[list[str]]:
 
 
 def _write(run: Run, scores: str, ids: Sequence[str], codes: Ints, record: ClusterRecord) -> Path:
-    """Both files; the record last, and away while the rows are replaced. Returns their folder."""
+    """Both files, the record last: it names its rows by their hash, so that a kill in between
+    leaves clusters that are refused, with what to do. Returns their folder."""
     folder = cluster_folder(run, scores)
-    (folder / RECORD_FILE).unlink(missing_ok=True)
     table = pa.table({"id": pa.array(list(ids), pa.string()), "cluster": pa.array(codes)})
     with atomic_path(folder / ROWS_FILE) as temporary:
         write_table(temporary, table)

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import ConfigDict, Field, field_validator, model_validator
 
 from circuitseer_core.aliases import Head
-from circuitseer_core.data import fields
+from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.data.sample import ScoredPart
 from circuitseer_core.data.specs import DATA_SPEC
 from circuitseer_core.detection.head_map import read_head_map
@@ -39,7 +39,7 @@ FEATURE_ROWS = 5_000
 """Rows with head readings where nothing else is asked: they take 2.7 kB each at 270 heads."""
 
 
-class ScoreSettings(BaseModel):
+class ScoreSettings(FieldOptions):
     """What ``score`` computes. Names follow the command line."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -88,11 +88,6 @@ class ScoreSettings(BaseModel):
     engine: Literal["local", "ray"] = Field("local", description="Where the scoring runs.")
     ray_address: str | None = Field(None, description="Address of a Ray cluster.")
     seed: int = Field(0, ge=0, description="Seed of every random choice.")
-    prompt_field: fields.PromptField = None
-    response_field: fields.ResponseField = None
-    response_items: fields.ResponseItems = fields.FIRST
-    source_field: fields.SourceField = None
-    id_field: fields.IdField = None
     controls: int = Field(
         LIMIT, ge=0, description="Most rows with scores of random heads, by hash; 0 for none."
     )

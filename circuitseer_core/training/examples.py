@@ -13,7 +13,7 @@ import numpy as np
 
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.prompts import text_hash
-from circuitseer_core.data.sample import Sample
+from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64
 from circuitseer_core.model.encoding import Encoded, encode_for_loss
@@ -91,7 +91,7 @@ class HeldOut:
 
 def held_out(
     tokenizer: Any,
-    specs: Sequence[str],
+    corpus: Iterable[Sample | Reject],
     *,
     template: str,
     max_length: int,
@@ -110,7 +110,7 @@ def held_out(
     samples: dict[str, Sample] = {}
     encoded: dict[str, list[Encoded]] = {}
     left_out = 0
-    for entry in Corpus(list(specs)):
+    for entry in corpus:
         if not isinstance(entry, Sample):
             continue
         if text_hash(entry.prompt) in without:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
+from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.model.encoding import TEMPLATES, Template
 
 FULL = "full"
@@ -14,7 +15,7 @@ UNTRAINED = "untrained"
 """What the model before training is called, beside the kinds of arms."""
 
 
-class StudySettings(BaseModel):
+class StudySettings(FieldOptions):
     """The settings of a training study; all but ``device`` decide its numbers."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -28,6 +28,7 @@ import pandas as pd
 import torch
 
 from circuitseer_core.aliases import Floats
+from circuitseer_core.data.fields import Fields
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import hash64
@@ -41,6 +42,7 @@ from circuitseer_core.model.loading import (
 )
 from circuitseer_core.model.reference import ReferenceModel
 from circuitseer_core.runs.progress import Progress
+from circuitseer_core.runs.reading import read_as
 from circuitseer_core.training.evaluate import (
     answerable,
     greedy_correct,
@@ -67,24 +69,31 @@ _DEVELOPMENT = 5
 class Study(StudyPlan):
     """A training study in a folder; see the head of this module."""
 
-    def run(self, progress: Progress, probe: frozenset[int] = frozenset()) -> StudyRecord:
+    def run(
+        self, progress: Progress, probe: frozenset[int] = frozenset(), known: Fields | None = None
+    ) -> StudyRecord:
         """Train what is missing.
 
         Args:
             progress: counts optimiser steps.
             probe: hashes (text_hash) of prompts beside the arms' that are not held out either.
+            known: the names by which to read held-out data where the settings give none and they
+                fit it.
 
         Raises:
             UserError: the folder holds a study with other settings, or data cannot serve.
         """
-        if self.settings.lora_rank:  # told before a model is loaded
+        # What cannot be is told before a model is loaded.
+        if self.settings.lora_rank:
             require_extra("train", "training by LoRA", "peft")
+        asked = Fields.of(self.settings)
+        heldout = read_as(self.settings.heldout, known or Fields(), asked)
         reference, weights_hash = self._load()
         longest = min(self.settings.max_length, reference.max_positions)
         template = resolve_template(reference.tokenizer, self.settings.template)
         files = [Path(self.settings.arms) / arm.file for arm in self.arms.arms]
         judged = held_out(
-            reference.tokenizer, self.settings.heldout, template=template, max_length=longest,
+            reference.tokenizer, heldout, template=template, max_length=longest,
             per_source=self.settings.per_source, seed=self.settings.seed,
             without=probe | prompts_of(file for file in files if file.is_file()),
         )  # fmt: skip

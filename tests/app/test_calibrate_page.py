@@ -42,6 +42,13 @@ def test_a_click_starts_the_fit_that_is_shown(run: Run, monkeypatch: pytest.Monk
     (words,) = started[0]
     assert words[:5] == ["calibrate", "--run", str(run.path), "--target", "level"]
     assert words[-2:] == ["--heads-at-most", "3"] and "level-3" in words
+    kept = run.calibration_dir("level-3") / "calibration.json"
+    kept.parent.mkdir(parents=True)
+    kept.write_text("{}")  # the name is taken: the button asks, and only its answer replaces
+    settled(page.run())
+    assert not [b for b in page.button if b.key == "calibrate_start"] and len(started) == 1
+    settled(page.button(key="calibrate_anew").click().run())
+    assert started[1] == [[*words, "--replace"]]
 
 
 def test_a_fit_is_told_with_its_answer_first(run: Run) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pytest
 
@@ -15,6 +16,7 @@ from circuitseer_core.runs.cluster_records import (
     ROWS_FILE,
     Cluster,
     ClusterRecord,
+    codes_hash,
 )
 from circuitseer_core.runs.clusters import cluster_folder
 from circuitseer_core.runs.folder import Run
@@ -34,7 +36,8 @@ def give_clusters(run: Run) -> None:
     ClusterRecord(
         clusters=[Cluster(rows=n, words=w) for n, w in zip(sizes, words, strict=True)],
         rows=len(ids), fitted_rows=len(ids), seed=0, max_length=64, dtype="fp32", width=8,
-        model=run.model, sha256="0" * 64, created="2026-01-05T09:00:00+00:00", command="cluster",
+        model=run.model, sha256=codes_hash(np.array(codes)), command="cluster",
+        created="2026-01-05T09:00:00+00:00",
     ).write(folder / RECORD_FILE)  # fmt: skip
 
 

@@ -161,6 +161,28 @@ def test_a_coins_verdicts_are_a_no(tmp_path: Path) -> None:
     assert record.verdict[0].startswith("No: the heads tell nothing of the verdicts")
 
 
+def test_another_fit_of_a_name_is_asked_for(tmp_path: Path) -> None:
+    """Other settings are refused before the fit, another target under the same settings after it;
+    the same fit again, and one in place of a broken record, are no question."""
+    run = readings_run(tmp_path / "run", count=80)
+    settings = CalibrateSettings(target="level", **FEW)
+    first = run_calibration(run.path, settings, show=False)
+    assert run_calibration(run.path, settings, show=False).whole == first.whole
+    sparse = settings.model_copy(update={"heads_at_most": 2, "families": ("first",)})
+    with pytest.raises(UserError, match=r"other settings \(heads-at-most, family\): --replace"):
+        run_calibration(run.path, sparse, show=False)
+    record = run.calibration_dir("default") / "calibration.json"
+    of_before = json.loads(record.read_text())
+    of_before["target"]["sha256"] = "0" * 64
+    record.write_text(json.dumps(of_before))
+    with pytest.raises(UserError, match="before the values of 'level' have changed: --replace"):
+        run_calibration(run.path, settings, show=False)
+    assert json.loads(record.read_text()) == of_before
+    assert run_calibration(run.path, sparse, show=False, replace=True).settings.heads_at_most == 2
+    record.write_text("{")
+    run_calibration(run.path, settings, show=False)
+
+
 def test_the_api_fits_and_applies(tmp_path: Path) -> None:
     run = readings_run(tmp_path / "run", count=80)
     settings = CalibrateSettings(target="level", **FEW)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from circuitseer_core.data.fields import FieldOptions, Fields
 from circuitseer_core.detection.probe import probe_table
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
@@ -21,8 +22,10 @@ from circuitseer_core.experiments.held_out import (
 from circuitseer_core.model import loading
 from circuitseer_core.model.loading import load_run_model
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.training import study as training_study
 from tests.support.detected_run import detected_run, write_rows
 from tests.support.records import edit_run
+from tests.support.study_arms import write_arms
 
 
 def test_copies_of_what_is_left_out_are_left_out(tmp_path: Path) -> None:
@@ -49,6 +52,47 @@ def test_it_is_read_as_the_probe_was(tmp_path: Path) -> None:
     rows = [{"id": 1, "body": "what is 2 + 2?", "key": "4"}]
     [sample] = of_data(run, reference, [write_rows(tmp_path / "d.jsonl", rows)], limit=9, seed=0)
     assert sample.id == "d/1"
+
+
+def test_columns_that_are_named_win_over_the_probes(tmp_path: Path) -> None:
+    run = detected_run(tmp_path)
+    named = {"template": "plain", "probe_data": {"fields": {"prompt": "body", "response": "key"}}}
+    edit_run(run, detect=named)
+    reference = load_run_model(run.model, run.model.dtype, "cpu")
+    rows = [{"body": "no", "key": "no", "Frage": "what is 2 + 2?", "Summe": "4", "nr": 7}]
+    data = [write_rows(tmp_path / "d.jsonl", rows)]
+    asked = Fields(prompt="Frage", response="Summe", id="nr")
+    (sample,), _ = beside_probe(run, reference, data, limit=9, seed=0, asked=asked)
+    assert (sample.id, "2 + 2" in sample.text) == ("d/7", True)
+
+
+def takes_data() -> list[str]:
+    return [name for name, one in EXPERIMENTS.items() if one.takes("data") or one.takes("heldout")]
+
+
+@pytest.mark.parametrize("name", takes_data())
+def test_experiments_take_the_columns_that_score_takes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    """A wrong column is told before a model is loaded, a right one is read."""
+    run = detected_run(tmp_path)
+    fields = EXPERIMENTS[name].fields()
+    assert list(fields)[-5:] == list(FieldOptions.model_fields)
+    path = write_rows(tmp_path / "d.jsonl", [{"Frage": "1 + 1?", "Summe": "2"}])
+    write_arms(tmp_path / "arms", {"uniform-s0": [("2 + 2?", "4")]})
+    options: dict[str, Any] = {"data": f"a={path},b={path}"}
+    if name == "training":
+        options = {"heldout": path, "arms": str(tmp_path / "arms"), "seeds": 1}
+    monkeypatch.setattr(loading, "load_model", never)
+    monkeypatch.setattr(training_study, "load_model", never)
+    for wrong, message in (
+        ({}, r"no prompt field recognised.*\(name it with --set prompt_field\)"),
+        ({"prompt_field": "frag"}, r"no field 'frag'.*\(--set prompt_field=Frage\?\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            EXPERIMENTS[name].run(run, **options, **wrong)
+    with pytest.raises(AssertionError, match="a model was loaded"):
+        EXPERIMENTS[name].run(run, **options, prompt_field="Frage", response_field="Summe")
 
 
 @pytest.mark.parametrize(

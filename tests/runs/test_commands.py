@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from circuitseer_core.data.fields import FieldOptions
+from circuitseer_core.detection.ablate_settings import AblateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.commands import arguments, as_typed, checked, step
+from circuitseer_core.runs.commands import arguments, as_typed, checked, options, step
+from circuitseer_core.runs.survey_settings import SurveySettings
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -65,3 +69,24 @@ def test_a_bad_setting_is_one_line_that_names_its_option(
     with pytest.raises(UserError) as caught:
         checked(DetectSettings, model="demo", probe=["demo"], **values)
     assert str(caught.value) == line
+
+
+@pytest.mark.parametrize(
+    ("options", "fingerprint"),
+    [
+        ({}, "83842f9fe25c4e81"),
+        ({"prompt_field": "frage", "id_field": "key", "response_items": "all"}, "3e46746983b89903"),
+        ({"ablation": "scaled", "epsilon": 1e-5, "contrast": ["ü.jsonl"], "weight_bits": "4",
+          "max_length": 64}, "c533190883b4ae23"),
+        ({"ablation": "scaled", "epsilon": 0.1, "response_field": 'r"x'}, "749be3669b3bd924"),
+    ],
+)  # fmt: skip
+def test_runs_of_before_go_on(options: dict[str, Any], fingerprint: str) -> None:
+    """The hash that a resumed detection must share; these were computed by an earlier version."""
+    assert DetectSettings(model="m", probe=["a.jsonl"], **options).fingerprint() == fingerprint
+
+
+@pytest.mark.parametrize("kind", [DetectSettings, ScoreSettings, AblateSettings, SurveySettings])
+def test_columns_are_one_class_and_stand_last(kind: type[FieldOptions]) -> None:
+    assert issubclass(kind, FieldOptions)
+    assert list(options(kind))[-5:] == list(FieldOptions.model_fields)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from sklearn.metrics import adjusted_rand_score
 import circuitseer_core as cs
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.model import loading
-from circuitseer_core.runs.cluster_records import CLUSTER, NO_PROMPT_NAME, ClusterRecord
+from circuitseer_core.runs.cluster_records import CLUSTER, NO_PROMPT_NAME, ClusterRecord, codes_hash
 from circuitseer_core.runs.clusters import cluster_record, cluster_strata
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import check_run
@@ -168,15 +169,45 @@ def test_what_cannot_be_clustered_or_drawn_is_one_line(run: Run) -> None:
         go(run, clusters=141)
     go(run)
     rows = run.scores_dir() / "clusters" / "rows.parquet"
-    pq.write_table(pq.read_table(rows).replace_schema_metadata().slice(0, 139), rows)
+    whole = pq.read_table(rows).replace_schema_metadata()
+    pq.write_table(whole.slice(0, 139), rows)
     with pytest.raises(UserError, match="has other rows now than its clusters"):
         cluster_strata(run, "default")
-    frame = pd.read_parquet(rows).assign(cluster=99)
-    frame.to_parquet(rows, index=False)
+    whole.to_pandas().assign(cluster=99).to_parquet(rows, index=False)
     with pytest.raises(UserError, match="rows.parquet"):
         cluster_strata(run, "default")
     rows.unlink()
     assert [d.file for d in check_run(run.path).damaged] == ["scores/default/clusters/rows.parquet"]
+
+
+@pytest.mark.parametrize("at", ["rows.parquet", "clusters.json"])
+def test_a_kill_while_clusters_are_replaced_leaves_the_old_ones_or_says_what_to_do(
+    run: Run, monkeypatch: pytest.MonkeyPatch, at: str
+) -> None:
+    go(run)
+    before = cluster_strata(run, "default")
+    replace = os.replace
+
+    def killed(source: Any, target: Any, **options: Any) -> None:
+        if Path(target).name == at:
+            raise KeyboardInterrupt
+        replace(source, target, **options)
+
+    monkeypatch.setattr(os, "replace", killed)
+    with pytest.raises(KeyboardInterrupt):
+        go(run, clusters=5)
+    monkeypatch.undo()
+    if at == "rows.parquet":
+        assert cluster_strata(run, "default")[0].tolist() == before[0].tolist()
+        assert check_run(run.path).ok
+        return
+    (damage,) = check_run(run.path).damaged
+    assert damage.remedy == "is not the record's; the command cluster makes it again"
+    with pytest.raises(
+        UserError, match="rows.parquet holds other clusters than clusters.json.*: run cluster --run"
+    ):
+        cluster_strata(run, "default")
+    assert go(run).sha256 == codes_hash(cluster_strata(run, "default")[0])
 
 
 def test_what_cannot_be_clustered_costs_no_model(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.errors import UserError
 from circuitseer_core.training.examples import held_out, prompts_of, steps_of, training_examples
 from tests.support.tiny_models import tiny_tokenizer
@@ -55,14 +56,14 @@ def test_held_out_samples_are_even_over_sources_and_repeatable(tmp_path: Path) -
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     options = {"template": "plain", "max_length": 64, "per_source": 5, "seed": 0}
-    judged = held_out(tiny_tokenizer(), [str(path)], **options)
+    judged = held_out(tiny_tokenizer(), Corpus([str(path)]), **options)
     kept = judged.samples
     assert [s.source for s in kept] == ["a"] * 5 + ["b"] * 5
     assert {s.id for s in kept} <= set(judged.texts)
-    again = held_out(tiny_tokenizer(), [str(path)], **options).samples
+    again = held_out(tiny_tokenizer(), Corpus([str(path)]), **options).samples
     assert [s.id for s in again] == [s.id for s in kept]
     with pytest.raises(UserError, match="no held-out sample"):
-        held_out(tiny_tokenizer(), [str(path)], **options | {"max_length": 2})
+        held_out(tiny_tokenizer(), Corpus([str(path)]), **options | {"max_length": 2})
 
 
 def test_what_an_arm_asks_is_not_held_out(tmp_path: Path) -> None:
@@ -77,8 +78,8 @@ def test_what_an_arm_asks_is_not_held_out(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text("\n".join(map(json.dumps, rows)))
     options = {"template": "plain", "max_length": 64, "per_source": 5, "seed": 0}
-    judged = held_out(tiny_tokenizer(), [str(path)], without=prompts_of([arm]), **options)
+    judged = held_out(tiny_tokenizer(), Corpus([str(path)]), without=prompts_of([arm]), **options)
     assert judged.left_out == 2
     assert {judged.texts[s.id].prompt for s in judged.samples} == {"2 + 2", "3 + 3"}
     with pytest.raises(UserError, match=r"\(4 stand in an arm or the probe\)"):
-        held_out(tiny_tokenizer(), [str(path)], without=prompts_of([path, arm]), **options)
+        held_out(tiny_tokenizer(), Corpus([str(path)]), without=prompts_of([path, arm]), **options)

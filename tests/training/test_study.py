@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 
+from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, saved_results
 from circuitseer_core.experiments.cost import LOADING
@@ -129,7 +130,8 @@ def test_a_study_of_another_version_goes_on_and_keeps_what_it_says(
     path = run.path / "experiments" / "training" / "study.json"
     record = json.loads(path.read_text())
     assert record["settings"]["steps"] == int(options["steps"])
-    del record["settings"]["lora_rank"]  # as before there was such a setting
+    for name in ("lora_rank", *FieldOptions.model_fields):  # as before there were such settings
+        del record["settings"][name]
     del record["weights_hash"], record["heldout_hash"]
     record["settings"]["later"] = record["later"] = 7
     path.write_text(json.dumps(record))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,7 +21,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.shapes import check_shards
 from ui import judgements
 from ui.widgets import wishes
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import inline, literal
 from ui.widgets.settings_field import whole_number
 
 _SAMPLED, _WORD = 200, 24
@@ -29,6 +30,8 @@ _NAME_LETTERS = 60
 """Of a target in the name of its calibration."""
 _SCORING_LETTERS = 16
 """Of the scoring there; a longer name is hashed."""
+_AS_SUFFIX = re.compile(r"-of-|-(?:\d+|within|[0-9a-f]{6})$")
+"""What is put behind a target, in a target or a scoring itself."""
 
 
 def scorings_with_readings(run: Run) -> list[str]:
@@ -90,6 +93,7 @@ def explain() -> None:
 
 
 @wishes.answered("calibrate")
+@wishes.answered("calibrate_anew")
 def form(run: Run, names: list[str]) -> None:
     """The form: scoring, target, how many heads; one button."""
     status = jobs.status(run.path)
@@ -116,15 +120,9 @@ def form(run: Run, names: list[str]) -> None:
             key="calibrate_within",
             help=CalibrateSettings.model_fields["within_sources"].description,
         )
-        st.button(
-            "Fit",
-            type="primary",
-            icon=":material/play_arrow:",
-            key="calibrate_start",
-            disabled=status.live or not judgements.writable(run),
-            on_click=wishes.leave,
-            args=["calibrate"],
-        )
+        name = calibration_name(target, most, within, scoring)
+        fitted = name in run.calibrations()
+        _button(name, fitted=fitted, disabled=status.live or not judgements.writable(run))
     if not judgements.offer_copy(run, "To fit, make a copy."):
         return
     try:
@@ -134,23 +132,43 @@ def form(run: Run, names: list[str]) -> None:
             scores=scoring,
             heads_at_most=most,
             within_sources=within,
-            name=calibration_name(target, most, within, scoring),
+            name=name,
         )
     except UserError as error:
         st.warning(literal(str(error)), icon=":material/info:")
         return
     words = step("calibrate", run.path, settings, always=("name",))
-    _started(run, words, settings.name)
+    words += ["--replace"] if fitted else []
+    if wishes.granted("calibrate_anew" if fitted else "calibrate"):
+        _start(run, words, settings.name)
     with st.expander("Command", key="calibrate_command", on_change="rerun") as folded:
         if folded.open:
             st.code(as_typed(words), language="bash", wrap_lines=True)
     _show_fitted(run)
 
 
-def _started(run: Run, words: list[str], name: str) -> None:
-    """Start the job, where the button was pressed."""
-    if not wishes.granted("calibrate"):
+def _button(name: str, *, fitted: bool, disabled: bool) -> None:
+    """The button that starts; where a fit of this name is kept it asks first."""
+    look: dict[str, Any] = {"type": "primary", "icon": ":material/play_arrow:"}
+    if not fitted:
+        st.button(
+            "Fit", key="calibrate_start", disabled=disabled,
+            on_click=wishes.leave, args=["calibrate"], **look,
+        )  # fmt: skip
         return
+    with st.popover("Fit", key="replace_menu", disabled=disabled, **look):
+        st.markdown(
+            f"A fit is kept as “{inline(name)}”. This one would replace it, for good. To keep "
+            "both, fit by the command line under another name."
+        )
+        st.button(
+            "Replace and fit", key="calibrate_anew", type="primary", disabled=disabled,
+            on_click=wishes.leave, args=["calibrate_anew"],
+        )  # fmt: skip
+
+
+def _start(run: Run, words: list[str], name: str) -> None:
+    """Start the job."""
     try:
         jobs.start(run.path, [words])
     except UserError as error:
@@ -165,13 +183,15 @@ def calibration_name(
 ) -> str:
     """A calibration's name from what it is: the target, and what sets it apart.
 
-    Where letters of the target had to be left out, a hash of it tells it from others.
+    Where letters of the target had to be left out, a hash of it tells it from others; so where it
+    ends as what is put behind it does: a column ``level-3`` is not ``level`` with 3 heads.
     """
     typed = target or "target"
     plain = re.sub(r"[^A-Za-z0-9._-]", "-", typed).lstrip("._-").rstrip(".-")[:_NAME_LETTERS]
-    if plain != typed:
+    if plain != typed or _AS_SUFFIX.search(plain):
         plain = f"{plain or 'target'}-{short_hash(typed)[:6]}"
-    of = scoring if len(scoring) <= _SCORING_LETTERS else short_hash(scoring)[:6]
+    short = len(scoring) <= _SCORING_LETTERS and not _AS_SUFFIX.search(scoring)
+    of = scoring if short else short_hash(scoring)[:6]
     of = "" if scoring == "default" else f"-of-{of}"
     return plain + of + (f"-{most}" if most else "") + ("-within" if within else "")
 

@@ -190,7 +190,7 @@ def _options(
     """What is typed into the experiment's options for this run; an empty field is its default."""
     stored: Mapping[str, Any] = record.options if record else {}
     typed: dict[str, str] = {}
-    for option, field in experiment.options_class().model_fields.items():
+    for option, field in experiment.fields().items():
         key = f"option_{name}_{option}_{run.path}"
         hint = "needed" if field.is_required() else default_words(field)
         label, about = option.replace("_", " "), literal(field.description or "")

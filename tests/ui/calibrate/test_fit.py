@@ -34,3 +34,22 @@ def test_fits_of_different_things_have_names_of_their_own() -> None:
     ]
     assert len(set(named)) == len(named) and max(map(len, named)) <= 100
     assert "pass-rate" in named and "pass-rate-of-answers" in named
+
+
+@pytest.mark.parametrize(
+    ("column", "behind"),
+    [
+        ("level-3", ("level", 3, False)), ("level-within", ("level", None, True)),
+        ("level-3-within", ("level", 3, True)), ("level-of-a", ("level", None, False, "a")),
+        ("level-of-a-3", ("level", 3, False, "a")),
+    ],
+)  # fmt: skip
+def test_a_column_is_not_another_with_something_behind_it(
+    column: str, behind: tuple[str, int | None, bool]
+) -> None:
+    assert calibration_name(*behind) == column != calibration_name(column, None, False)
+    assert calibration_name(column, None, False).startswith(f"{column}-")
+
+
+def test_a_scoring_is_not_another_with_something_behind_it() -> None:
+    assert calibration_name("x", 3, False, "a") != calibration_name("x", None, False, "a-3")
