@@ -24,6 +24,7 @@ from circuitseer_core.hashing import short_hash
 from circuitseer_core.installation import require_extra
 
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")  # one letter alone is a drive
+_WEB = ("http://", "https://")
 _MAGIC = re.compile(r"[*?\[]")
 _MARKS = ("ETag", "etag", "mtime", "LastModified", "last_modified", "updated", "created", "md5")
 """What file systems call the things that change with a file's content."""
@@ -55,7 +56,8 @@ def fetched(address: str, wanted: Callable[[str], bool]) -> list[Fetched]:
     Raises UserError: fsspec or what it needs for this kind of address is not installed, nothing is
     there, it cannot be reached, or there is no room for it.
     """
-    require_extra("remote", without_query(address), "fsspec")
+    needed = ("fsspec", "aiohttp") if address.startswith(_WEB) else ("fsspec",)
+    require_extra("remote", without_query(address), *needed)
     if "::" in address:
         raise UserError(f"{without_query(address)}: addresses inside addresses are not read")
     with _as_user_errors(address):

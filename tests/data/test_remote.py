@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import fsspec
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from circuitseer_core import installation
 from circuitseer_core.data import remote
 from circuitseer_core.data.corpus import Corpus
 from circuitseer_core.data.remote import without_query
@@ -141,6 +144,54 @@ def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr("fsspec.core.url_to_fs", missing)
     with pytest.raises(UserError, match="cannot read s3://b/a.jsonl: Install s3fs"):
         Corpus(["s3://b/a.jsonl"])
+
+
+@pytest.fixture
+def web(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, dict[str, bytes]]]:
+    """A server on loopback, and what lies at its paths."""
+    monkeypatch.setenv("CIRCUITSEER_HOME", str(tmp_path / "home"))
+    files: dict[str, bytes] = {}
+
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *args: Any) -> None:
+            """Nothing on the terminal."""
+
+        def do_GET(self) -> None:
+            content = files.get(self.path)
+            self.send_response(404 if content is None else 200)
+            self.send_header("Content-Length", str(len(content or b"")))
+            self.send_header("ETag", f'"{hash(content)}"')
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(content or b"")
+
+        do_HEAD = do_GET
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}", files
+        server.shutdown()
+
+
+def test_web_addresses(web: tuple[str, dict[str, bytes]]) -> None:
+    address, files = web
+    files["/pool/a.jsonl"] = LINES
+    files["/b.jsonl.gz?sig=x"] = bytes(pa.compress(LINES, codec="gzip", asbytes=True))
+    assert Corpus([f"{address}/pool/a.jsonl"]).count() == 5
+    assert {s.source for s in Corpus([f"mine={address}/b.jsonl.gz?sig=x"])} == {"mine"}
+    files["/pool/a.jsonl"] = LINES + b"\n" + LINES
+    assert Corpus([f"{address}/pool/a.jsonl"]).count() == 10, "it has another ETag now"
+    with pytest.raises(UserError, match=f"there is nothing at {address}/none.jsonl"):
+        Corpus([f"{address}/none.jsonl"])
+
+
+def test_what_web_addresses_need_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(
+        installation, "find_spec", lambda name: None if name == "aiohttp" else object()
+    )
+    needs = r"^https://h/a.jsonl needs aiohttp, which the extra 'remote' brings: pip install "
+    with pytest.raises(UserError, match=needs):
+        Corpus(["https://me:secret@h/a.jsonl?sig=1"])
 
 
 def test_secrets_in_an_address_are_in_no_message() -> None:
