@@ -45,12 +45,13 @@ def configurable(function: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command the option ``--config``."""
 
     def command(**values: Any) -> Any:
-        context = values.pop("config")
-        _give_way(context, values)
+        context = values.pop("config")  # None where no command line was parsed
+        if context is not None:
+            _give_way(context, values)
         try:
             return function(**values)
         except UserError as error:
-            raise error.for_options(_typed(context)) from error
+            raise error.for_options(_typed(context) if context else {}) from error
         except KeyboardInterrupt:  # else Click ends with "Aborted!" and exit code 1
             raise Cancelled("cancelled") from None
 

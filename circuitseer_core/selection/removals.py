@@ -140,7 +140,10 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
         of = "the benchmark's question" if questions == 1 else f"one of {questions:,} questions"
         whole = f" ({short:,} shorter, compared whole)" if short else ""
         rows = count(contamination.removed, "row")
-        lines.append(f"{rows} removed that share {contamination.n} words in a row with {of}{whole}")
+        share = "shares" if contamination.removed == 1 else "share"
+        lines.append(
+            f"{rows} removed that {share} {contamination.n} words in a row with {of}{whole}"
+        )
     if (near := record.near_duplicates) is not None:
         lines.append(
             f"{count(near.removed, 'near-duplicate')} removed (Jaccard index of prompts' runs of "
