@@ -264,6 +264,7 @@ class Experiment:
             UserError: a stage it needs has not been run, an option is wrong, or another process is
                 at work in the run.
         """
+        self.result_name(run, **options)  # a wrong option leaves nothing in the run
         with occupied(run), announced(run, self.name, "Reading and computing"):
             return self.run_held(run, **options)
 
