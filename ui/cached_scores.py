@@ -6,7 +6,7 @@ scored or was scored again is read anew.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -95,7 +95,7 @@ def groupings(store: ScoreStore) -> list[str]:
 
 
 def extent(store: ScoreStore, column: str) -> tuple[float, float]:
-    """Smallest and largest value of a column."""
+    """Smallest and largest finite value of a number column; (0, 0) where there is none."""
     return _extent(store, column)
 
 
@@ -151,7 +151,9 @@ def _original_numbers(store: ScoreStore, column: str) -> Floats:
 
 @st.cache_resource(max_entries=64, show_spinner=False, hash_funcs=HASH)
 def _extent(store: ScoreStore, column: str) -> tuple[float, float]:
-    return store.extent(column)
+    values = numbers(store, column)
+    known = values[np.isfinite(values)]
+    return (float(known.min()), float(known.max())) if len(known) else (0.0, 0.0)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
@@ -163,6 +165,11 @@ def _sources(store: ScoreStore) -> dict[str, int]:
 def count(store: ScoreStore, rows: Filter) -> int:
     """How many rows a filter admits."""
     return _count(store, rows)
+
+
+def scored_rows(store: ScoreStore, scorer: str) -> int:
+    """How many rows have a score."""
+    return int(np.isfinite(numbers(store, scorer)).sum())
 
 
 def page(
@@ -184,14 +191,16 @@ def _page(
     return store.page(rows, scorer=scorer, descending=descending, offset=offset, limit=limit)
 
 
-def standings(store: ScoreStore, ids: Sequence[str], scorer: str) -> dict[str, Standing]:
-    """Where samples stand among all rows (see ``standing.standings``)."""
-    return _standings(store, tuple(ids), scorer)
+def standings(store: ScoreStore, own: Mapping[str, float], scorer: str) -> dict[str, Standing]:
+    """Where samples stand among all rows: ``own`` scores by id (see ``standing.places_of``)."""
+    return _standings(store, tuple(own.items()), scorer)
 
 
 @st.cache_resource(max_entries=128, show_spinner=False, hash_funcs=HASH)
-def _standings(store: ScoreStore, ids: tuple[str, ...], scorer: str) -> dict[str, Standing]:
-    return standing.standings(store, ids, scorer)
+def _standings(
+    store: ScoreStore, own: tuple[tuple[str, float], ...], scorer: str
+) -> dict[str, Standing]:
+    return standing.places_of(store, dict(own), scorer, numbers(store, scorer))
 
 
 def matched(store: ScoreStore, rows: Filter, scorer: str) -> pd.DataFrame:

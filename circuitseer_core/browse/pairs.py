@@ -13,6 +13,7 @@ import pandas as pd
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.filters import Filter, quoted, with_score
+from circuitseer_core.browse.places import COLUMNS
 from circuitseer_core.browse.store import ScoreStore
 
 TOLERANCE = 0.1
@@ -97,23 +98,20 @@ def _ends(store: ScoreStore, rows: Filter, scorer: str, *, most: int) -> pd.Data
     name = quoted(scorer)
     # Aggregates find each band's ends first: ranking all rows takes ten times as long.
     frame = store.frame(
-        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score, filename, "
-        "file_row_number AS row, "
+        f"WITH scored AS (SELECT id, source, n_tokens, {name} AS score, {COLUMNS}, "
         f"floor(ln(greatest(n_tokens, 1)) / ln({1 + TOLERANCE})) AS band FROM samples "
         f"WHERE {where}), edges AS (SELECT source, band, max(score, {most})[-1] AS high, "
         f"min(score, {most})[-1] AS low FROM scored GROUP BY source, band), ends AS (SELECT *, "
         "row_number() OVER (PARTITION BY source, band ORDER BY score DESC, id) AS from_top, "
         "row_number() OVER (PARTITION BY source, band ORDER BY score, id) AS from_bottom "
         "FROM scored JOIN edges USING (source, band) WHERE score >= high OR score <= low) "
-        f"SELECT id, source, n_tokens, score, filename, row, from_top <= {most} AS top, "
+        f"SELECT id, source, n_tokens, score, {COLUMNS}, from_top <= {most} AS top, "
         f"from_bottom <= {most} AS bottom FROM ends "
         f"WHERE from_top <= {most} OR from_bottom <= {most}",
         values,
     )
     frame["place"] = _percentiles(store, scorer, frame["score"].to_numpy())
-    starts = dict(zip(map(str, store.parts), store.starts, strict=True))
-    frame["row"] += frame.pop("filename").map(starts)
-    return frame
+    return frame.assign(row=store.in_data_order(frame))
 
 
 def _percentiles(store: ScoreStore, scorer: str, scores: Floats) -> Floats:

@@ -13,46 +13,54 @@ the score, where it would be higher.
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.correlation import ranks
-from circuitseer_core.runs.review_records import BANDS, ReviewOptions, ReviewPair
+from circuitseer_core.runs.review_records import BANDS, Band, ReviewOptions, ReviewPair
 
 _TRIES = 200
 """Samples of a stratum without a partner before it counts as used up."""
 
 
+@dataclass(frozen=True)
+class Rated:
+    """What pairs are drawn by, of all rows in data order: (N,) scores, token counts, sources."""
+
+    scores: Floats
+    tokens: Floats
+    sources: Grouping
+
+    @classmethod
+    def of(cls, store: ScoreStore, scorer: str) -> Rated:
+        """As a scoring holds them."""
+        return cls(store.numbers(scorer), store.numbers("n_tokens"), store.groups("source"))
+
+
 def review_pairs(
-    store: ScoreStore, scorer: str, options: ReviewOptions, *, seen: Set[str], seed: int
+    store: ScoreStore, rated: Rated, options: ReviewOptions, *, seen: Set[str], seed: int
 ) -> list[ReviewPair]:
     """The pairs of a batch in the order in which they are asked; fewer where no more match."""
-    scores, tokens = store.numbers(scorer), store.numbers("n_tokens")
-    groups = store.groups("source")
-    finite = np.isfinite(scores) & np.isfinite(tokens)
-    if not finite.any():
+    scores, tokens = rated.scores, rated.tokens
+    fresh = np.isfinite(scores) & np.isfinite(tokens)
+    if not fresh.any():
         return []
     percentiles = np.full(len(scores), np.nan)
-    percentiles[finite] = 100 * (ranks(scores[finite]) - 1) / max(int(finite.sum()) - 1, 1)
-    band = np.searchsorted(band_edges(tokens[finite]), tokens, side="left")
-    known = store.table(["id"]).column(0)
-    fresh = finite & ~pc.is_in(known, pa.array(sorted(seen), type=known.type)).to_numpy()
-    wanted = set(options.sources) or set(groups.labels)
+    percentiles[fresh] = 100 * (ranks(scores[fresh]) - 1) / max(int(fresh.sum()) - 1, 1)
+    edges = band_edges(tokens[fresh])
+    if seen:
+        fresh[store.rows_of(seen)] = False
     rng = np.random.default_rng(seed)
     strata = [
-        _Stratum(name, word, rows, tokens, percentiles, options.gap, rng)
-        for code, name in enumerate(groups.labels)
-        if name in wanted
-        for number, word in enumerate(BANDS)
-        if word in options.bands
-        if len(rows := np.flatnonzero(fresh & (groups.codes == code) & (band == number))) > 1
+        _Stratum(name, word, rows, tokens[rows], percentiles[rows], options.gap, rng)
+        for name, word, rows in _strata(rated, fresh, edges, options)
     ]
     drawn = _spread(strata, options, rng)
     ids = store.ids_at(np.array([row for pair, _ in drawn for row in pair], dtype=np.int64))
@@ -70,6 +78,27 @@ def review_pairs(
     ]
 
 
+def _strata(
+    rated: Rated, fresh: NDArray[np.bool_], edges: Floats, options: ReviewOptions
+) -> Iterator[tuple[str, Band, Ints]]:
+    """Source, band and rows of every stratum that has a pair, the rows by length."""
+    bands = [number for number, word in enumerate(BANDS) if word in options.bands]
+    wanted = set(options.sources) or set(rated.sources.labels)
+    rows = np.flatnonzero(fresh & (rated.sources.codes >= 0))
+    rows = rows[np.argsort(rated.tokens[rows], kind="stable")]
+    band = np.searchsorted(edges, rated.tokens[rows], side="left")
+    strata = len(BANDS) * len(rated.sources.labels)
+    stratum = (len(BANDS) * rated.sources.codes[rows] + band).astype(np.min_scalar_type(strata))
+    # Small numbers, which a stable sort puts in order by their digits.
+    rows = rows[np.argsort(stratum, kind="stable")]
+    parts = np.split(rows, np.cumsum(np.bincount(stratum, minlength=strata))[:-1])
+    for code, name in enumerate(rated.sources.labels):
+        for number in bands:
+            part = parts[len(BANDS) * code + number]
+            if name in wanted and len(part) > 1:
+                yield name, BANDS[number], part
+
+
 def band_edges(tokens: Floats) -> Floats:
     """The two token counts up to which a sample is short, and middle."""
     return np.quantile(tokens, [1 / 3, 2 / 3])
@@ -77,31 +106,28 @@ def band_edges(tokens: Floats) -> Floats:
 
 @dataclass
 class _Stratum:
-    """The rows of one source and band, by length; ``free`` are those not taken yet."""
+    """The rows of one source and band, by length, with the lengths and percentiles of each."""
 
     source: str
-    band: str
+    band: Band
     rows: Ints
-    tokens: Floats
-    percentiles: Floats
+    lengths: Floats
+    places: Floats
     gap: float
     rng: np.random.Generator
 
     def __post_init__(self) -> None:
         self.weight = len(self.rows)
         self.pairs_taken = 0
-        self.rows = self.rows[np.argsort(self.tokens[self.rows], kind="stable")]
-        self._lengths = self.tokens[self.rows]
-        self._places = self.percentiles[self.rows]
-        self._free = np.ones(len(self.rows), dtype=bool)
+        self._free = np.ones(len(self.rows), dtype=bool)  # those not taken yet
 
     def pair(self) -> tuple[int, int] | None:
         """Two rows that are taken from now on; None where none is found."""
         for first in self.rng.permutation(np.flatnonzero(self._free))[:_TRIES]:
-            length = self._lengths[first]
-            low = np.searchsorted(self._lengths, length / (1 + TOLERANCE), side="left")
-            high = np.searchsorted(self._lengths, length * (1 + TOLERANCE), side="right")
-            far = np.abs(self._places[low:high] - self._places[first])
+            length = self.lengths[first]
+            low = np.searchsorted(self.lengths, length / (1 + TOLERANCE), side="left")
+            high = np.searchsorted(self.lengths, length * (1 + TOLERANCE), side="right")
+            far = np.abs(self.places[low:high] - self.places[first])
             near = low + np.flatnonzero(self._free[low:high] & (far >= self.gap) & (far > 0))
             if len(near):
                 second = self.rng.choice(near)

@@ -6,9 +6,12 @@ in the list.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
+from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.filters import Filter, quoted, with_score
 from circuitseer_core.browse.store import ScoreStore
 
@@ -32,35 +35,65 @@ class Standing(NamedTuple):
 def standings(
     store: ScoreStore, ids: Sequence[str], scorer: str, rows: Filter | None = None
 ) -> dict[str, Standing]:
-    """Of each id where it stands among ``rows`` (all by default), in one scan of the scores.
+    """Of each id where it stands among ``rows`` (all by default).
 
     Ids that are not there or have no score are left out. An id that ``rows`` does not admit stands
     where it would come among them.
     """
     name = quoted(scorer)
-    where, values = store.where(with_score(rows or Filter(), scorer))
     scored, known = store.where(with_score(Filter(within=tuple(ids)), scorer))
     own = store.frame(f"SELECT id, {name}::DOUBLE AS score FROM samples WHERE {scored}", known)
     if own.empty:
         return {}
-    parts: list[str] = []
-    asked: list[Any] = []
-    for sample_id, score in own.itertuples(index=False):
-        parts += [
-            f"count(*) FILTER ({name} > ?)",
-            f"count(*) FILTER ({name} < ?)",
-            f"count(*) FILTER ({name} = ? AND id < ?)",
-        ]
-        asked += [score, score, score, sample_id]
+    where, values = store.where(with_score(rows or Filter(), scorer))
+    every = store.frame(f"SELECT {name}::DOUBLE AS score FROM samples WHERE {where}", values)
+    scores = dict(zip(own["id"].astype(str), own["score"].tolist(), strict=True))
+    return places_of(store, scores, scorer, every["score"].to_numpy(), rows)
+
+
+def places_of(
+    store: ScoreStore,
+    own: Mapping[str, float],
+    scorer: str,
+    scores: Floats,
+    rows: Filter | None = None,
+) -> dict[str, Standing]:
+    """:func:`standings` where the scores are at hand: ``own`` by id, ``scores`` (N,) of ``rows``.
+
+    Ids are compared only where several of the rows have a score in common.
+    """
+    scores = scores[np.isfinite(scores)]
+    counts: dict[str, tuple[int, int]] = {}
+    tied: dict[str, float] = {}
+    for sample_id, score in own.items():
+        if not np.isfinite(score):
+            continue
+        above, below = int((scores > score).sum()), int((scores < score).sum())
+        counts[sample_id] = above, below
+        alone = 1 if rows is None or rows.empty else 0  # else it may be another's
+        if len(scores) - above - below > alone:
+            tied[sample_id] = score
+    before = _tied_before(store, tied, scorer, rows or Filter()) if tied else {}
+    return {
+        sample_id: _standing(above, below, before.get(sample_id, 0), len(scores))
+        for sample_id, (above, below) in counts.items()
+    }
+
+
+def _tied_before(
+    store: ScoreStore, tied: Mapping[str, float], scorer: str, rows: Filter
+) -> dict[str, int]:
+    """How many of ``rows`` have the very score of an id, and an id that comes before it."""
+    name = quoted(scorer)
+    where, values = store.where(with_score(rows, scorer))
+    parts = ", ".join([f"count(*) FILTER ({name} = ? AND id < ?)"] * len(tied))
+    asked: list[Any] = [part for sample_id, score in tied.items() for part in (score, sample_id)]
+    within = f"{name} IN (SELECT unnest(?::DOUBLE[]))"
     counts = store.frame(
-        f"SELECT count(*), {', '.join(parts)} FROM samples WHERE {where}", [*asked, *values]
+        f"SELECT {parts} FROM samples WHERE {where} AND {within}",
+        [*asked, *values, list(tied.values())],
     ).iloc[0]
-    total, *rest = (int(number) for number in counts)
-    placed = {}
-    for i, sample_id in enumerate(own["id"]):
-        above, below, tied_before = rest[3 * i : 3 * i + 3]
-        placed[str(sample_id)] = _standing(above, below, tied_before, total)
-    return placed
+    return dict(zip(tied, (int(number) for number in counts), strict=True))
 
 
 def _standing(above: int, below: int, tied_before: int, total: int) -> Standing:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -26,12 +26,12 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats, Ints
+from circuitseer_core.browse import places
 from circuitseer_core.browse.filters import (
     FINITE,
     Filter,
     json_value,
     literal,
-    one_of,
     ordering,
     quoted,
 )
@@ -42,8 +42,9 @@ from circuitseer_core.browse.groupings import (
     number_groups,
     values_of,
 )
-from circuitseer_core.browse.sample import HasText, ScoredSample, from_row, texts_table
+from circuitseer_core.browse.sample import HasText, ScoredSample, from_row
 from circuitseer_core.browse.searches import Searches
+from circuitseer_core.browse.view import define_samples
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
 from circuitseer_core.runs.clusters import cluster_files
@@ -88,7 +89,7 @@ class ScoreStore:
             # (shards,) places of their first rows
             self.starts = np.cumsum([0, *(pq.read_metadata(p).num_rows for p in self.parts)])[:-1]
             self.columns: list[str] = list(self._dataset.schema.names)
-            self.has_texts = self._define_view(texts or {})
+            self.has_texts = define_samples(self._connection, self.parts, texts or {})
             self.rows = int(self._one("SELECT count(*) FROM samples")[0])
 
     @property
@@ -105,14 +106,6 @@ class ScoreStore:
         return self.frame(
             "SELECT source, count(*) AS rows FROM samples GROUP BY 1 ORDER BY 2 DESC, 1"
         )
-
-    def extent(self, column: str) -> tuple[float, float]:
-        """Smallest and largest finite value of a number column; (0, 0) where there is none."""
-        name = quoted(self._known(column))
-        low, high = self._one(
-            f"SELECT min({name}), max({name}) FROM samples WHERE isfinite({name}::DOUBLE)"
-        )
-        return (float(low or 0.0), float(high or 0.0))
 
     def count(self, rows: Filter) -> int:
         """How many rows the filter admits."""
@@ -134,34 +127,23 @@ class ScoreStore:
         """One page: id, source, n_tokens, score, text (the first ``snippet`` characters).
 
         Ordered by score, ties by id; rows without a score come last. Two queries: a sort that
-        carries texts along is ten times slower, and the second reads only the shards concerned.
+        carries texts along is ten times slower, and the second reads only the rows concerned.
         """
         where, values = self.where(rows)
         name = quoted(self._known(scorer))
         numbers = self.frame(
-            f"SELECT id, source, n_tokens, {name} AS score, filename FROM samples WHERE {where} "
-            f"ORDER BY {ordering(name, descending)} LIMIT {int(limit)} OFFSET {int(offset)}",
+            f"SELECT id, source, n_tokens, {name} AS score, {places.COLUMNS} FROM samples "
+            f"WHERE {where} ORDER BY {ordering(name, descending)} "
+            f"LIMIT {int(limit)} OFFSET {int(offset)}",
             values,
         )
-        texts = self.frame(
-            f"SELECT id, {self._snippet(snippet)} AS text "
-            f"FROM samples WHERE {one_of('filename', numbers.pop('filename'))} "
-            f"AND {one_of('id', numbers['id'])}"
-        )
-        return numbers.merge(texts, on="id", how="left", sort=False)
+        texts = self.texts_at(self.in_data_order(numbers), snippet)
+        return numbers.assign(text=numbers["id"].map(texts))
 
     def texts_at(self, rows: Ints, snippet: int = 240) -> dict[str, str]:
         """The first ``snippet`` characters of ``rows`` (n,), places in data order, by id."""
-        # By place, since a list of ids has DuckDB unpack the texts of every row it passes.
-        shards = np.searchsorted(self.starts, rows, "right") - 1
-        query = f"SELECT id, {self._snippet(snippet)} AS text FROM samples WHERE filename = ?"
-        texts: dict[str, str] = {}
-        for shard in np.unique(shards):
-            places = ", ".join(str(int(r)) for r in rows[shards == shard] - self.starts[shard])
-            file = str(self.parts[shard])
-            frame = self.frame(f"{query} AND file_row_number IN ({places})", [file])
-            texts |= dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
-        return texts
+        frame = self._at_places(f"id, {self._snippet(snippet)} AS text", rows)
+        return dict(zip(frame["id"].astype(str), frame["text"].astype(str), strict=True))
 
     def ids_at(self, rows: Ints) -> list[str]:
         """The ids of some rows, given by their places in data order."""
@@ -218,15 +200,33 @@ class ScoreStore:
         """One row with its profile and texts. Raises UserError for an unknown id."""
         return self.samples([sample_id])[0]
 
+    def rows_of(self, sample_ids: Collection[str]) -> Ints:
+        """(n,) places in data order of the rows that have one of these ids, in any order."""
+        asked = "id IN (SELECT unnest(?::VARCHAR[]))"
+        query = f"SELECT {places.COLUMNS} FROM samples WHERE {asked}"
+        return self.in_data_order(self.frame(query, [list(sample_ids)]))
+
     def samples(self, sample_ids: Sequence[str]) -> list[ScoredSample]:
         """The rows of these ids, in their order, read at once. Raises UserError as ``sample``."""
-        marks = ", ".join("?" * len(sample_ids)) or "NULL"
-        frame = self.frame(f"SELECT * FROM samples WHERE id IN ({marks})", list(sample_ids))
+        frame = self._at_places("*", self.rows_of(sample_ids))
         rows = {str(row["id"]): row for _, row in frame.iterrows()}
         if unknown := [name for name in sample_ids if name not in rows]:
             raise UserError(f"no sample has the id {unknown[0]!r}")
         scored = [c for c in self.columns if c not in FIXED | WIDE]
         return [from_row(rows[name], scored, self.settings.text) for name in sample_ids]
+
+    def in_data_order(self, frame: pd.DataFrame) -> Ints:
+        """(n,) places of the rows of an answer, whose ``places.COLUMNS`` are taken out."""
+        return places.in_data_order(frame, self.parts, self.starts)
+
+    def _at_places(self, columns: str, rows: Ints) -> pd.DataFrame:
+        """Columns (as SQL) of ``rows`` (n,), places in data order; the order may be another.
+
+        By place, since a list of ids has DuckDB unpack these columns of every row it passes.
+        """
+        asked = places.by_shard(rows, self.parts, self.starts) or ["false"]
+        frames = [self.frame(f"SELECT {columns} FROM samples WHERE {where}") for where in asked]
+        return pd.concat(frames, ignore_index=True)
 
     def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
@@ -277,25 +277,6 @@ class ScoreStore:
             "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
             f"WHERE n % {step} = 0"
         )["original"]
-
-    def _define_view(self, texts: Mapping[str, HasText]) -> bool:
-        listed = "[" + ", ".join(literal(str(p)) for p in self.parts) + "]"
-        self._connection.execute(
-            "CREATE VIEW stored AS SELECT * FROM "
-            f"read_parquet({listed}, filename = true, file_row_number = true)"
-        )
-        own = self._one("SELECT prompt IS NOT NULL OR response IS NOT NULL FROM stored LIMIT 1")
-        if (own is not None and own[0]) or not texts:
-            self._connection.execute("CREATE VIEW samples AS SELECT * FROM stored")
-            return bool(own is not None and own[0])
-        self._connection.register("given_texts", texts_table(texts))
-        self._connection.execute("CREATE TABLE given AS SELECT * FROM given_texts")
-        self._connection.execute(
-            "CREATE VIEW samples AS SELECT stored.* REPLACE (given.prompt AS prompt, "
-            "given.response AS response, given.original AS original) "
-            "FROM stored LEFT JOIN given USING (id)"
-        )
-        return self._one("SELECT 1 FROM stored SEMI JOIN given USING (id) LIMIT 1") is not None
 
     def where(self, rows: Filter) -> tuple[str, list[Any]]:
         """The filter as SQL; a text is searched once and its hits are kept for later pages."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ import pyarrow.parquet as pq
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.checksums import is_damaged, is_whole, require_whole, write_table
-from circuitseer_core.files import atomic_path
+from circuitseer_core.files import atomic_path, stamp
 from circuitseer_core.runs.folder import MERGED
 from circuitseer_core.runs.shapes import IMPORTANCE, read_parts
 
@@ -100,7 +101,8 @@ def merge_parts(folder: Path) -> tuple[pd.DataFrame, float]:
 def delta_matrix(folder: Path, set_name: str = "probe") -> tuple[pd.Index, list[Head], Floats]:
     """Loss changes of one set: sample ids (sorted), heads (layer-major), and (samples, heads) nats.
 
-    NaN where a head was raced out before a sample.
+    NaN where a head was raced out before a sample. The numbers are shared: nobody can write into
+    them.
 
     Raises:
         UserError: a part is damaged or cannot be read.
@@ -110,7 +112,16 @@ def delta_matrix(folder: Path, set_name: str = "probe") -> tuple[pd.Index, list[
         return pd.Index([]), [], np.empty((0, 0))
     for part in parts:
         require_whole(part, "run detect again")
-    rows = read_parts(parts, IMPORTANCE)
+    ids, heads, values = _matrix(str(folder), set_name, stamp(parts))
+    return ids, list(heads), values
+
+
+@lru_cache(maxsize=2)
+def _matrix(
+    folder: str, set_name: str, stamps: tuple[tuple[str, int, int], ...]
+) -> tuple[pd.Index, tuple[Head, ...], Floats]:
+    """Kept while the parts stay as they are: the app's map and its checks both start from it."""
+    rows = read_parts([Path(folder) / name for name, _, _ in stamps], IMPORTANCE)
     rows = rows[rows["set"] == set_name]
     row, ids = pd.factorize(rows["id"], sort=True)
     layer, head = (rows[name].to_numpy(dtype=np.int64) for name in ("layer", "head"))
@@ -118,7 +129,8 @@ def delta_matrix(folder: Path, set_name: str = "probe") -> tuple[pd.Index, list[
     column, cells = pd.factorize(layer * width + head, sort=True)  # np.unique sorts every row
     values = np.full((len(ids), len(cells)), np.nan)
     values[row, column] = rows["delta_loss"].to_numpy()
-    return pd.Index(ids), [(int(c) // width, int(c) % width) for c in cells], values
+    values.setflags(write=False)
+    return pd.Index(ids), tuple((int(c) // width, int(c) % width) for c in cells), values
 
 
 def _note(schema: pa.Schema) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from circuitseer_core.browse.pairs import TOLERANCE
-from circuitseer_core.browse.review_pairs import band_edges, review_pairs
+from circuitseer_core.browse.review_pairs import Rated, band_edges, review_pairs
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.review_records import ReviewOptions, ReviewPair
@@ -24,7 +24,8 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> ScoreStore:
 def drawn(
     store: ScoreStore, *, seen: set[str] = frozenset(), seed: int = 7, **asked: object
 ) -> list[ReviewPair]:
-    return review_pairs(store, "variance", ReviewOptions(**asked), seen=seen, seed=seed)
+    rated = Rated.of(store, "variance")
+    return review_pairs(store, rated, ReviewOptions(**asked), seen=seen, seed=seed)
 
 
 def everyone(pairs: list[ReviewPair]) -> list[str]:

@@ -86,6 +86,8 @@ def test_pages_partition_the_rows_in_either_order(store: ScoreStore, frame: pd.D
             for o in range(0, 700, 100)
         ]
         assert pd.concat(pages)["id"].tolist() == ordered(frame, "focus", down)
+        texts = frame.set_index("id")["prompt"].str[:240]
+        assert pd.concat(pages).set_index("id")["text"].to_dict() == texts.to_dict()
 
 
 def test_rank_and_percentile_agree_with_the_order(store: ScoreStore, frame: pd.DataFrame) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 
+from circuitseer_core.detection import importance_table
 from circuitseer_core.detection.head_stability import bootstrap_membership_of
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import (
@@ -17,6 +21,7 @@ from circuitseer_core.detection.set_overlap import (
 )
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.shapes import read_parts
 from tests.support.synthetic import Shape, make_run
 
 COUNT, HEADS = 14, 270
@@ -107,6 +112,29 @@ def test_the_matrix_is_that_of_the_slow_pivot(tmp_path: Path) -> None:
         assert ids.tolist() == slow.index.tolist()
         np.testing.assert_array_equal(values[:, [at[c] for c in slow.columns]], slow.to_numpy())
     assert np.isnan(delta_matrix(run.importance_dir)[2]).any()
+
+
+def test_the_matrix_is_read_once_and_anew_when_a_part_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = Run.open(make_run(tmp_path / "run", Shape()))
+    reads: list[int] = []
+
+    def counted(parts: list[Path], shape: Any) -> pd.DataFrame:
+        reads.append(len(parts))
+        return read_parts(parts, shape)
+
+    monkeypatch.setattr(importance_table, "read_parts", counted)
+    before = delta_matrix(run.importance_dir)[2]
+    assert HeadEstimates.of_run(run).everything() == pytest.approx(before.mean(axis=0))
+    assert len(reads) == 1 and not before.flags.writeable
+    part = sorted(run.importance_dir.glob("part-*.parquet"))[0]
+    frame = pd.read_parquet(part)
+    frame.assign(delta_loss=frame["delta_loss"] + 1.0).to_parquet(part, index=False)
+    os.utime(part, ns=(1, 1))
+    again = delta_matrix(run.importance_dir)[2]
+    assert len(reads) == 2
+    assert np.nansum(again - before) == pytest.approx(len(frame))
 
 
 def test_specificity_needs_a_contrast_set(tmp_path: Path) -> None:

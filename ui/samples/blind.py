@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from circuitseer_core.browse.pairs import TOLERANCE
-from circuitseer_core.browse.review_pairs import band_edges, review_pairs
+from circuitseer_core.browse.review_pairs import Rated, band_edges, review_pairs
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
@@ -127,7 +127,12 @@ def _start(
     """Draw the pairs and keep them with the run, so that the batch can be taken up again."""
     number = len(judged.batches) + 1
     seed = int(hash64(number, "blind-review", [f"{run.name}\x1f{store.name}\x1f{scorer}"])[0])
-    pairs = review_pairs(store, scorer, options, seen=judged.shown(), seed=seed)
+    rated = Rated(
+        cached_scores.numbers(store, scorer),
+        cached_scores.numbers(store, "n_tokens"),
+        cached_scores.groups(store, "source"),
+    )
+    pairs = review_pairs(store, rated, options, seen=judged.shown(), seed=seed)
     if not pairs:
         st.warning(_NONE, icon=":material/info:")
         return

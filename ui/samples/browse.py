@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
+
 import pandas as pd
 import streamlit as st
 
-from circuitseer_core.browse.filters import Filter, with_score
+from circuitseer_core.browse.filters import Filter
 from circuitseer_core.browse.standing import from_percentile, from_rank, standings
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
@@ -149,7 +151,8 @@ def _ranks(
     ids = [str(i) for i in page["id"]]
     if rows.empty and offset is not None and page["score"].notna().all():
         return [f"{offset + 1 + i:,}" for i in range(len(ids))]  # a list of all: nothing to count
-    places = cached_scores.standings(store, ids, scorer)
+    own = dict(zip(ids, page["score"].fillna(math.nan).astype(float).tolist(), strict=True))
+    places = cached_scores.standings(store, own, scorer)
     return [f"{places[i].rank:,}" if i in places else "–" for i in ids]
 
 
@@ -196,7 +199,7 @@ def _go_to(
         if not total:
             st.caption("Nothing to go to.")
             return
-        scored = cached_scores.count(store, with_score(Filter(), scorer))
+        scored = cached_scores.scored_rows(store, scorer)
         nearest = "Among all rows. Where the filters hide that row, the next lower one opens."
         st.number_input(
             "Rank (1 = highest score)", 1, max(scored, 1), 1,

@@ -80,7 +80,7 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
     """The sample's score and where it stands, as one line of Markdown."""
     score = sample.scores[scorer]
     parts = [f"**{score:.4g}**" if np.isfinite(score) else "**no score**"]
-    if place := cached_scores.standings(store, [sample.id], scorer).get(sample.id):
+    if place := cached_scores.standings(store, {sample.id: score}, scorer).get(sample.id):
         parts += [f"percentile {place.percentile:.1f}", f"rank {place.rank:,} of {place.rows:,}"]
     share = first_share(sample, scorer)
     if share is not None:
