@@ -166,8 +166,11 @@ def trend(column: Floats, values: Floats, count: int = 12) -> Trend:
     else:
         edges = quantile_bins(x, count)
         place, bins = np.searchsorted(edges, x, side="right"), len(edges) + 1
+    # Small numbers, which a stable sort puts in order by their digits.
+    order = np.argsort(place.astype(np.min_scalar_type(bins)), kind="stable")
+    ends = np.cumsum(np.bincount(place, minlength=bins))[:-1]
     points = []
-    for parts in zip(*(_split(v, place, bins) for v in (x, y)), strict=True):
+    for parts in zip(*(np.split(v[order], ends) for v in (x, y)), strict=True):
         n, ordered = len(parts[1]), np.sort(parts[1])
         if n < 6:
             continue
@@ -177,11 +180,6 @@ def trend(column: Floats, values: Floats, count: int = 12) -> Trend:
         points.append((parts[0].mean(), np.median(ordered), low, high, n))
     table = np.array(points, dtype=np.float64).reshape(-1, 5).T
     return Trend(table[0], table[1], table[2], table[3], table[4].astype(np.int64))
-
-
-def _split(values: Floats, place: Ints, bins: int) -> list[Floats]:
-    order = np.argsort(place, kind="stable")
-    return np.split(values[order], np.cumsum(np.bincount(place, minlength=bins))[:-1])
 
 
 def bin_of(values: Floats, bins: Bins) -> Ints:

@@ -76,12 +76,12 @@ def facets(store: ScoreStore) -> dict[str, list[str]]:
 
     ``source`` is the run's own, under which a column of that name stands already.
     """
-    return {name: values for name, values in _facets(store).items() if name != "source"}
+    return {name: values for name, values in _of_originals(store)[0].items() if name != "source"}
 
 
 def number_columns(store: ScoreStore) -> list[str]:
     """Columns of the original rows that hold numbers."""
-    return _number_columns(store)
+    return _of_originals(store)[1]
 
 
 def original_numbers(store: ScoreStore, column: str) -> Floats:
@@ -135,13 +135,10 @@ def _groups(store: ScoreStore, column: str) -> Grouping:
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
-def _facets(store: ScoreStore) -> dict[str, list[str]]:
-    return store.facets()
-
-
-@st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)
-def _number_columns(store: ScoreStore) -> list[str]:
-    return number_columns_of(store.some_originals())
+def _of_originals(store: ScoreStore) -> tuple[dict[str, list[str]], list[str]]:
+    """Columns to filter by, with their values, and columns of numbers."""
+    originals = store.some_originals()
+    return store.facets(originals), number_columns_of(originals)
 
 
 @st.cache_resource(max_entries=8, show_spinner=False, hash_funcs=HASH)

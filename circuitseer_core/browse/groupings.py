@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import quantile_bins
-from circuitseer_core.json_io import json_object
 
 FACET_VALUES = 50
 """Most values offered for one column of the original rows."""
@@ -47,7 +46,8 @@ def encode(values: pa.ChunkedArray, most: int | None) -> Grouping:
     codes = encoded.indices.fill_null(-1).to_numpy(zero_copy_only=False).astype(np.int32)
     names = [str(v) for v in encoded.dictionary.to_pylist()]
     sizes = np.bincount(codes[codes >= 0], minlength=len(names))
-    order = sorted(range(len(names)), key=lambda i: (-sizes[i], names[i]))[:most]
+    present = np.flatnonzero(sizes).tolist()  # a file's own dictionary may name others too
+    order = sorted(present, key=lambda i: (-sizes[i], names[i]))[:most]
     if most is not None and all(re.search(r"\d", names[i]) for i in order):
         order.sort(key=lambda i: natural(names[i]))
     renumbered = np.full(len(names) + 1, -1, dtype=np.int32)  # the last slot serves code -1
@@ -76,12 +76,12 @@ def _plain(value: float) -> str:
     return f"{value:,.6g}".replace("-", "−")
 
 
-def number_columns_of(originals: Iterable[str]) -> list[str]:
-    """Columns of original rows (JSON) whose values are all numbers, more than one, sorted."""
+def number_columns_of(originals: Iterable[Mapping[str, object]]) -> list[str]:
+    """Columns of original rows whose values are all numbers, more than one, sorted."""
     seen: dict[str, set[float]] = {}
     others: set[str] = set()
     for original in originals:
-        for key, item in json_object(original).items():
+        for key, item in original.items():
             number = _number(item)
             if number is not None:
                 seen.setdefault(key, set()).add(number)
@@ -102,9 +102,9 @@ def _number(item: object) -> float | None:
 
 
 def values_of(
-    originals: Iterable[str], written: Callable[[list[float]], list[str]]
+    originals: Iterable[Mapping[str, object]], written: Callable[[list[float]], list[str]]
 ) -> dict[str, list[str]]:
-    """Columns of original rows (JSON) with 2 to ``FACET_VALUES`` short values, both sorted.
+    """Columns of original rows with 2 to ``FACET_VALUES`` short values, both sorted.
 
     ``written``: numbers with a fraction as the filter's database writes them, which compares texts
     (0.00001 and 1e22 there are 1e-05 and 1e+22 in Python).
@@ -112,7 +112,7 @@ def values_of(
     seen: dict[str, set[str]] = {}
     fractions: dict[str, set[float]] = {}
     for original in originals:
-        for key, item in json_object(original).items():
+        for key, item in original.items():
             if isinstance(item, float):
                 if np.isfinite(item):
                     fractions.setdefault(key, set()).add(item)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
@@ -47,6 +47,7 @@ from circuitseer_core.browse.searches import Searches
 from circuitseer_core.browse.view import define_samples
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.files import stamp
+from circuitseer_core.json_io import json_object
 from circuitseer_core.runs.clusters import cluster_files
 from circuitseer_core.runs.columns import FIXED, WIDE, control_columns, score_columns
 from circuitseer_core.runs.folder import Run
@@ -85,7 +86,9 @@ class ScoreStore:
         with self._reading():
             self._connection.execute(f"SET memory_limit = {literal(memory)}")
             self._connection.execute(f"SET temp_directory = {literal(tempfile.gettempdir())}")
-            self._dataset = ds.dataset([str(p) for p in self.parts], format="parquet")
+            few = ds.ParquetReadOptions(dictionary_columns={"source"})  # few names, many rows
+            files = ds.ParquetFileFormat(read_options=few)
+            self._dataset = ds.dataset([str(p) for p in self.parts], format=files)
             # (shards,) places of their first rows
             self.starts = np.cumsum([0, *(pq.read_metadata(p).num_rows for p in self.parts)])[:-1]
             self.columns: list[str] = list(self._dataset.schema.names)
@@ -151,7 +154,7 @@ class ScoreStore:
             return [str(i) for i in self._dataset.take(rows, columns=["id"]).column(0).to_pylist()]
 
     def table(self, columns: list[str]) -> pa.Table:
-        """Whole columns of all rows, in data order."""
+        """Whole columns of all rows, in data order; ``source`` as a dictionary."""
         with self._reading():
             return self._dataset.to_table(columns=columns)
 
@@ -261,22 +264,28 @@ class ScoreStore:
             query = f"SELECT {value} AS v FROM samples"
             return self._connection.cursor().sql(query).to_arrow_table().column(0)
 
-    def facets(self) -> dict[str, list[str]]:
-        """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted."""
-        return values_of(self.some_originals(), self._written)
+    def facets(
+        self, originals: Iterable[Mapping[str, object]] | None = None
+    ) -> dict[str, list[str]]:
+        """Columns of the original rows with 2 to ``FACET_VALUES`` short values, sorted.
+
+        ``originals``: what ``some_originals`` gives, where it is at hand.
+        """
+        return values_of(self.some_originals() if originals is None else originals, self._written)
 
     def _written(self, numbers: list[float]) -> list[str]:
         """Numbers of JSON as ``json_value`` reads them back."""
         row = self._one("SELECT json_extract_string(?, '$[*]')", [json.dumps(numbers)])
         return [str(text) for text in row[0]]
 
-    def some_originals(self) -> pd.Series:
-        """Original rows (JSON), at most 4,000 spread evenly over the data: rare values may miss."""
+    def some_originals(self) -> list[dict[str, Any]]:
+        """Original rows, at most 4,000 spread evenly over the data: rare values may miss."""
         step = max(1, -(-self.rows // 4000))
-        return self.frame(
+        rows = self.frame(
             "SELECT original FROM (SELECT original, row_number() OVER () AS n FROM samples) "
             f"WHERE n % {step} = 0"
-        )["original"]
+        )
+        return [json_object(original) for original in rows["original"].tolist()]
 
     def where(self, rows: Filter) -> tuple[str, list[Any]]:
         """The filter as SQL; a text is searched once and its hits are kept for later pages."""

@@ -90,11 +90,14 @@ def source_agreement(
     top = max(1, min(wanted, len(maps)))
     names = list(maps.columns)
     spearman = maps.rank().corr().to_numpy()  # scipy.stats would take 1 s to import
-    best = {name: set(maps[name].nlargest(top).index) for name in names}
+    order = np.argsort(-maps.to_numpy(), axis=0, kind="stable")[:top]
+    best = np.zeros(maps.shape)
+    np.put_along_axis(best, order, 1.0, axis=0)
+    both = (best.T @ best).astype(int)
     rows = []
     for i, a in enumerate(names):
         for j, b in enumerate(names[i + 1 :], start=i + 1):
-            shared = len(best[a] & best[b])
+            shared = int(both[i, j])
             known = (int(samples[a]), int(samples[b]), float(spearman[i, j]))
             rows.append((a, b, *known, shared / top, shared, top / len(maps)))
     columns = ["source_a", "source_b", "n_a", "n_b", "spearman", "overlap", "shared", "chance"]

@@ -32,7 +32,7 @@ from circuitseer_core.runs.selection_records import (
 )
 from circuitseer_core.selection.budgets import Limits, choose, enough
 from circuitseer_core.selection.draw import Drawing
-from circuitseer_core.selection.gumbel import effective_size, key_order, sampling_keys
+from circuitseer_core.selection.gumbel import key_order, sampling_keys
 
 SIMULATED_SEEDS = 200
 OVERLAP_SEEDS = 10
@@ -76,21 +76,25 @@ def diagnose(drawing: Drawing, seeds: int = SIMULATED_SEEDS) -> Diagnostics:
 def concentration(chances: Floats) -> dict[str, float]:
     """Entropy (nats, and as a share of log N), effective sample size, Gini of the chances."""
     n = len(chances)
-    positive = np.sort(chances[chances > 0])
+    ordered = np.sort(chances)  # once: what follows needs them so, or takes them in any order
+    positive = ordered[ordered > 0]
     entropy = float(-(positive * np.log(positive)).sum())
-    size = effective_size(chances)
+    size = float(1.0 / np.square(ordered).sum())
     return {
         "entropy": entropy,
         "entropy_share": entropy / float(np.log(n)) if n > 1 else 1.0,
         "ess": size,
         "ess_share": size / n,
-        "gini": gini(chances),
+        "gini": _gini(ordered),
     }
 
 
 def gini(values: Floats) -> float:
     """Gini coefficient of non-negative values: 0 if all are equal, towards 1 if one has all."""
-    ordered = np.sort(values)
+    return _gini(np.sort(values))
+
+
+def _gini(ordered: Floats) -> float:
     mass = ordered.sum()
     if not len(ordered) or mass <= 0:
         return 0.0

@@ -94,7 +94,7 @@ def draw(
         temperature = temperature_for(weight, settings.target_ess)
     if hashes is None:
         hashes = draw_hashes(pool.ids, settings.seed)
-        check_unique(pool, hashes)
+        check_unique(pool.ids, hashes)
     else:
         hashes = hashes[where]
     noise = to_gumbels(hashes)

@@ -89,12 +89,12 @@ def make_pool(
     source = frame["source"] if "source" in frame else pd.Series("", index=frame.index)
     known = "n_response_tokens" in frame
     answered = frame["n_response_tokens"].notna().to_numpy(dtype=bool) if known else None
-    codes, names = pd.factorize(_strings(source).fillna(""), sort=True)
+    codes, names = _coded(source)
     lengths = frame["n_tokens"] if "n_tokens" in frame else pd.Series(0.0, index=frame.index)
     return Pool(
         ids=_strings(frame["id"]).array,
-        names=tuple(str(name) for name in names),
-        source=codes.astype(np.int64, copy=False),
+        names=names,
+        source=codes,
         score=_floats(frame[scorer], scorer),
         length=_floats(lengths, "n_tokens"),
         tokens=tokens,
@@ -208,6 +208,19 @@ def pool_hash(pool: Pool) -> str:
     with np.errstate(over="ignore"):
         sums = [int(remix(rows, number).sum(dtype=np.uint64)) for number in (1, 2)]
     return "".join(f"{value:016x}" for value in sums)
+
+
+def _coded(source: pd.Series) -> tuple[Ints, tuple[str, ...]]:
+    """(N,) numbers into the sorted names of the sources, and those; nulls are a source ""."""
+    if not isinstance(source.dtype, pd.CategoricalDtype):
+        codes, names = pd.factorize(_strings(source).fillna(""), sort=True)
+        return codes.astype(np.int64, copy=False), tuple(str(name) for name in names)
+    named = source.cat.codes.to_numpy()
+    words = [*map(str, source.cat.categories), ""]  # the last for code -1
+    used = np.bincount(named + 1, minlength=len(words))
+    present = sorted({words[code - 1] for code in np.flatnonzero(used)})
+    number = {name: i for i, name in enumerate(present)}
+    return np.array([number.get(word, -1) for word in words])[named], tuple(present)
 
 
 def _strings(column: pd.Series) -> pd.Series:

@@ -9,6 +9,7 @@ benchmark questions out of training data wins over every wish to have them in.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,8 +20,9 @@ from numpy.typing import NDArray
 from circuitseer_core.aliases import Floats, Hashes, Ints
 from circuitseer_core.data.row_ids import own_ids
 from circuitseer_core.errors import UserError
+from circuitseer_core.hashing import reseed
 from circuitseer_core.selection.decontaminate import Contamination
-from circuitseer_core.selection.gumbel import draw_hashes
+from circuitseer_core.selection.gumbel import pool_hashes
 from circuitseer_core.selection.near_duplicates import NearDuplicates
 from circuitseer_core.selection.pool import NO_TEXT, Pool
 
@@ -69,8 +71,11 @@ class Sifted:
     similarity: Floats | None = None
 
 
-def sift(pool: Pool, rules: Rules) -> Sifted:
-    """Say of every row whether it may be drawn, and if not, why; see the head of this module."""
+def sift(pool: Pool, rules: Rules, *, hashes: Hashes | None = None) -> Sifted:
+    """Say of every row whether it may be drawn, and if not, why; see the head of this module.
+
+    ``hashes`` (N,): ``pool_hashes`` of the pool's ids, where they are at hand.
+    """
     reason = np.zeros(len(pool), dtype=np.int8)
     _mark(reason, _named(pool, rules.dropped), "dropped")
     _mark(reason, named_rows(pool, rules.exclude_ids, rules.exclude_own).rows, "excluded_id")
@@ -95,12 +100,12 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
             raise UserError("which rows have a response is not known (no column n_response_tokens)")
         _mark(reason, ~pool.answered, "no_response")
     if rules.duplicates and pool.prompt is not None:
-        _mark(reason, _repeats(pool, reason == 0, wanted), "duplicate")
+        _mark(reason, _repeats(pool, reason == 0, wanted, hashes), "duplicate")
     instead = similarity = None
     if rules.near_duplicates:
         if pool.near is None:
             raise UserError("near-duplicates need the prompts, and the pool has none")
-        instead, similarity = _near_repeats(pool, pool.near, reason == 0, wanted)
+        instead, similarity = _near_repeats(pool, pool.near, reason == 0, wanted, hashes)
         _mark(reason, instead >= 0, "near_duplicate")
     first = wanted & (reason == 0)
     counts = dict(zip(REASONS, np.bincount(reason, minlength=len(REASONS)).tolist(), strict=True))
@@ -110,11 +115,11 @@ def sift(pool: Pool, rules: Rules) -> Sifted:
     return Sifted(reason, first, counts, instead, similarity)
 
 
-def check_unique(pool: Pool, hashes: Hashes) -> None:
+def check_unique(names: Sequence[str], hashes: Hashes) -> None:
     """Raise UserError where two rows share an id: the same noise would move both at once."""
     ordered = np.sort(hashes)
     for twin in np.unique(ordered[1:][ordered[1:] == ordered[:-1]]):
-        ids = [pool.ids[int(row)] for row in np.flatnonzero(hashes == twin)]
+        ids = [names[int(row)] for row in np.flatnonzero(hashes == twin)]
         for name in ids:
             if ids.count(name) > 1:
                 raise UserError(f"ids must be unique, {name!r} stands in the pool more than once")
@@ -165,7 +170,7 @@ def _named(pool: Pool, ids: frozenset[str]) -> NDArray[np.bool_]:
 
 
 def _repeats(
-    pool: Pool, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    pool: Pool, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_], hashes: Hashes | None
 ) -> NDArray[np.bool_]:
     """Rows whose normalised prompt another eligible row has, all but one of each.
 
@@ -184,13 +189,17 @@ def _repeats(
     inside[1:] = same
     inside[:-1] |= same
     rows = rows[inside]
-    rows = rows[np.lexsort((*_luck(pool, rows), ~wanted[rows], pool.prompt[rows]))]
+    rows = rows[np.lexsort((*_luck(pool, rows, hashes), ~wanted[rows], pool.prompt[rows]))]
     repeats[rows[1:]] = np.diff(pool.prompt[rows]) == 0
     return repeats
 
 
 def _near_repeats(
-    pool: Pool, near: NearDuplicates, eligible: NDArray[np.bool_], wanted: NDArray[np.bool_]
+    pool: Pool,
+    near: NearDuplicates,
+    eligible: NDArray[np.bool_],
+    wanted: NDArray[np.bool_],
+    hashes: Hashes | None,
 ) -> tuple[Ints, Floats]:
     """(N,) the row that stays for each near-duplicate, else -1; (N,) how alike the two are.
 
@@ -204,7 +213,7 @@ def _near_repeats(
     rows_of = np.bincount(nodes, minlength=1)
     several = set(np.flatnonzero(rows_of > 1).tolist()) | neighbours.keys()
     rows = np.flatnonzero(eligible & np.isin(near.node, list(several)))
-    rows = rows[np.lexsort((*_luck(pool, rows), ~wanted[rows]))]
+    rows = rows[np.lexsort((*_luck(pool, rows, hashes), ~wanted[rows]))]
     stays: dict[int, int] = {}  # node → place in the order
     for place, (row, node) in enumerate(zip(rows, near.node[rows].tolist(), strict=True)):
         alike = [(1.0, node), *((value, other) for other, value in neighbours.get(node, ()))]
@@ -217,12 +226,16 @@ def _near_repeats(
     return instead, similarity
 
 
-def _luck(pool: Pool, rows: Ints) -> tuple[NDArray[Any], Hashes]:
+def _luck(pool: Pool, rows: Ints, hashes: Hashes | None) -> tuple[NDArray[Any], Hashes]:
     """Sort keys of rows, the last first: a hash of the id, and where two agree the id's place."""
-    taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[int(i)] for i in rows]
-    ids = [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
-    luck = draw_hashes(ids, 0, domain="duplicate")
+
+    def ids() -> list[str]:
+        taken = pool.ids.take(rows) if hasattr(pool.ids, "take") else [pool.ids[i] for i in rows]
+        return [str(sample) for sample in getattr(taken, "tolist", lambda: taken)()]
+
+    own = pool_hashes(ids()) if hashes is None else hashes[rows]
+    luck = reseed(own, 0, "duplicate")
     # Two ids share a hash about once in 1e4 pools of a million: only then is the name asked.
-    shared = len(np.unique(luck)) < len(luck)
-    names = np.argsort(np.argsort(np.array(ids, dtype=object))) if shared else np.zeros(len(ids))
-    return names, luck
+    if len(np.unique(luck)) == len(luck):
+        return np.zeros(len(luck)), luck
+    return np.argsort(np.argsort(np.array(ids(), dtype=object))), luck

@@ -79,7 +79,11 @@ def warnings(
         selection: which selection; the newest of this scoring and scorer.
         stage: only the checks of this stage (``OF_STAGE``).
     """
-    facts = Evidence(run, scoring, scorer, selection)
+    return signatures_of(Evidence(run, scoring, scorer, selection), stage)
+
+
+def signatures_of(facts: Evidence, stage: str | None = None) -> list[Signature]:
+    """:func:`warnings` from tables that may be read already."""
     checks = CHECKS if stage is None else {key: CHECKS[key] for key in OF_STAGE[stage]}
     shown = [signature for check in checks.values() if (signature := check(facts)) is not None]
     return sorted(shown, key=lambda signature: _ORDER[signature.severity])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -22,7 +24,7 @@ def test_levels_stand_in_their_natural_order() -> None:
     assert groups.codes.tolist() == [2, 1, 1, 0, -1]
     assert sorted(["10", "9", "b", "a2", "a10"], key=natural) == ["9", "10", "a2", "a10", "b"]
     rows = ['{"l": "Level 10"}', '{"l": "Level 9"}']
-    assert values_of(rows, lambda numbers: []) == {"l": ["Level 9", "Level 10"]}
+    assert values_of(map(json.loads, rows), lambda numbers: []) == {"l": ["Level 9", "Level 10"]}
 
 
 def test_names_stand_by_their_rows() -> None:
@@ -56,4 +58,4 @@ def test_numbers_are_grouped_with_one_group_beyond_either_end() -> None:
     ],
 )
 def test_columns_of_numbers(rows: list[str], columns: list[str]) -> None:
-    assert number_columns_of(rows) == columns
+    assert number_columns_of(map(json.loads, rows)) == columns

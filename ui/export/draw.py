@@ -285,7 +285,7 @@ def _sifted(
     store: ScoreStore, kinds: tuple[str, float | None], rules: Rules, finite: str, _pool: Pool
 ) -> Sifted:
     """``kinds``: how exact and near duplicates are dealt with."""
-    return sift(_pool, rules)
+    return sift(_pool, rules, hashes=_id_hashes(store))
 
 
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
@@ -303,9 +303,9 @@ def _hashes(store: ScoreStore, seed: int) -> Hashes:
 @st.cache_resource(max_entries=2, show_spinner=False, hash_funcs=_KEYS)
 def _id_hashes(store: ScoreStore) -> Hashes:
     """What the noise of every seed is made of, and slow to make; every id found to be unique."""
-    hashes = pool_hashes(_base(store)[0]["id"].array)
-    plain = SelectionSettings.of(scorer=store.scorers[0], duplicates="keep")
-    check_unique(_pool(store, plain)[0], hashes)
+    ids = _base(store)[0]["id"].array
+    hashes = pool_hashes(ids)
+    check_unique(ids, hashes)
     return hashes
 
 
@@ -315,20 +315,13 @@ def _kept(store: ScoreStore, run: Run, name: str, written: int) -> Ints:
 
     ``written`` tells versions of the selection apart.
     """
-    kept = pd.Index(run.selection_ids(name)["id"])
     ids = pa.array(_base(store)[0]["id"].array)
-    here = np.flatnonzero(np.asarray(pc.is_in(ids, value_set=pa.array(kept.array)), dtype=bool))
+    kept = pa.array(run.selection_ids(name)["id"].array).cast(ids.type)
+    place = pc.index_in(ids, value_set=kept).fill_null(-1).to_numpy(zero_copy_only=False)
+    here = np.flatnonzero(place >= 0)
     rows = np.full(len(kept), -1, dtype=np.int64)
-    rows[kept.get_indexer(ids.take(pa.array(here)).to_pandas())] = here
+    rows[place[here]] = here
     return rows
-
-
-def _rank(store: ScoreStore, scorer: str, row: int) -> int:
-    """The rank of a row's score as Samples gives it: 1 is the highest, ties in order of ids."""
-    score = cached_scores.numbers(store, scorer)
-    if int((score == score[row]).sum()) > 1:
-        return store.rank(str(_base(store)[0]["id"].array[row]), scorer)[0]
-    return int((score > score[row]).sum()) + 1
 
 
 def _head(store: ScoreStore, drawn: Drawing, scorer: str) -> pd.DataFrame:
@@ -337,14 +330,17 @@ def _head(store: ScoreStore, drawn: Drawing, scorer: str) -> pd.DataFrame:
     ids = [str(drawn.pool.ids[int(i)]) for i in chosen]
     texts = store.texts_at(drawn.rows[:_HEAD])
     names = np.array(drawn.pool.names, dtype=object)
+    scores = drawn.pool.score[chosen]
+    own = dict(zip(ids, scores.tolist(), strict=True))
+    standings = cached_scores.standings(store, own, scorer)
     return pd.DataFrame(
         {
             "order": np.arange(1, len(chosen) + 1),
             "id": ids,
             "source": names[drawn.pool.source[chosen]],
             "tokens": drawn.pool.length[chosen].astype(int),
-            "score": drawn.pool.score[chosen],
-            "rank": [_rank(store, scorer, int(row)) for row in drawn.rows[:_HEAD]],
+            "score": scores,
+            "rank": [standings[name].rank for name in ids],
             "text": [" ".join(texts.get(i, "").split()) for i in ids],
         }
     )

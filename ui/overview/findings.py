@@ -8,7 +8,7 @@ import streamlit as st
 
 from circuitseer_core.files import stamp
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.signatures.catalogue import warnings
+from circuitseer_core.signatures.catalogue import signatures_of
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.signatures.summary import summary
@@ -30,9 +30,9 @@ def signatures(run: Run, scoring: str | None) -> tuple[str, list[Signature]]:
 def _signatures(
     path: str, scoring: str | None, mark: tuple[Any, ...]
 ) -> tuple[str, list[Signature]]:
-    run = Run.open(path)
-    checked = warnings(run, scoring=scoring)
-    return summary(Evidence(run, scoring), checked), checked
+    facts = Evidence(Run.open(path), scoring)
+    checked = signatures_of(facts)
+    return summary(facts, checked), checked
 
 
 def _stamp(run: Run) -> tuple[tuple[str, int, int], ...]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -165,11 +166,27 @@ def with_column(store: ScoreStore, scorer: str, column: str) -> ColumnTrend:
         cached_scores.numbers(store, scorer),
     )
     use = np.isfinite(numbers) & np.isfinite(values)
-    tokens = cached_scores.numbers(store, "n_tokens")
-    score, other, length = (ranks(part[use]) for part in (values, numbers, tokens))
+    rows = hashlib.blake2b(np.packbits(use).tobytes()).hexdigest()
+    score = ranks(values[use])
+    other, length = (
+        _ranks(store, column, True, rows, use),
+        _ranks(store, "n_tokens", False, rows, use),
+    )
     plain = correlation(score, other)
     fixed = partial(plain, correlation(score, length), correlation(other, length))
     return ColumnTrend(distributions.trend(numbers, values), plain, fixed, int(use.sum()))
+
+
+@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASH)
+def _ranks(
+    store: ScoreStore, column: str, original: bool, rows: str, _use: NDArray[np.bool_]
+) -> Floats:
+    """Ranks of a column (of the original rows or of the scoring) on some rows, ``rows`` a digest.
+
+    The same whatever the scorer, as long as the same rows have one.
+    """
+    read = cached_scores.original_numbers if original else cached_scores.numbers
+    return ranks(read(store, column)[_use])
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
