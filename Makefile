@@ -71,9 +71,10 @@ format: $(DEV)
 types: $(DEV)
 	$(BIN)/mypy
 
-# A file's tests stay with one worker, since they share what its fixtures made.
+# A file's tests stay with one worker, since they share what its fixtures made; files are given out
+# in the order of tests/conftest.py, which begins with the long ones.
 WORKERS ?= 2
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile
+PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
 	$(PYTEST)

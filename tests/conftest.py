@@ -22,6 +22,7 @@ import hypothesis
 import pytest
 
 from tests.support.installed import Installed, install_wheel
+from tests.support.order import long_first
 from tests.support.required import Required
 
 # The same examples in every run: what only chance finds is for `make fuzz`.
@@ -68,6 +69,12 @@ def one_thread() -> Iterator[None]:
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Installed:
     """The wheel in a fresh environment, built once a session."""
     return install_wheel(tmp_path_factory.mktemp("installed"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long (after every other hook, so that nothing mixes it again)."""
+    long_first(items)
 
 
 @pytest.fixture

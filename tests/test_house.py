@@ -350,6 +350,7 @@ WHOLE = {
     "test_real_model.py",
     "test_device_placement.py",
     "test_allow_pickle.py",
+    "test_order.py",
     "test_required.py",
     "test_damage_is_mended.py",
 }

@@ -15,6 +15,7 @@ from tests.chaos.rounds import Chaos, Wrong, difference
 from tests.support.synthetic import Shape, make_run
 
 
+@pytest.mark.long
 def test_a_disturbed_selection_and_export_end_as_undisturbed_ones(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
