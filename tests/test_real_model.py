@@ -25,19 +25,15 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parents[1]
+# Short, since what detection costs goes with their tokens.
 PROBLEMS = [
     {
-        "question": "Nora picks 14 baskets of plums. Each basket holds 6 plums. She gives 25 plums "
-        "to her neighbour and packs the rest in bags of 7. How many full bags does she get?",
-        "answer": "Nora picks 14 * 6 = 84 plums.\nAfter giving some away she has 84 - 25 = 59 "
-        "plums.\nThat makes 59 / 7 = 8 full bags, with 3 plums left over.\n#### 8",
+        "question": "Nora picks 14 baskets of 6 plums and gives 25 plums away. How many are left?",
+        "answer": "She picks 14 * 6 = 84 plums.\n84 - 25 = 59 plums are left.\n#### 59",
     },
     {
-        "question": "A ferry carries 45 cars on each trip and makes 4 trips before noon. In the "
-        "afternoon it makes 2 trips more, each with 10 cars fewer. How many cars does it carry?",
-        "answer": "Before noon it carries 45 * 4 = 180 cars.\nEach afternoon trip carries "
-        "45 - 10 = 35 cars.\nIn the afternoon it carries 35 * 2 = 70 cars.\nIn all it carries "
-        "180 + 70 = 250 cars.\n#### 250",
+        "question": "A ferry carries 45 cars a trip. How many does it carry in 4 trips?",
+        "answer": "It carries 45 * 4 = 180 cars.\n#### 180",
     },
 ]
 PROMPTS = [
