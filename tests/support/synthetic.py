@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from circuitseer_core.data.prompts import prompt_hashes
+from circuitseer_core.detection.importance_table import merge_parts
 from circuitseer_core.runs import ownership
 from circuitseer_core.runs.columns import ROW_GROUP
 from circuitseer_core.runs.folder import Run
@@ -123,6 +124,7 @@ def _write_detect(path: Path, shape: Shape, rng: np.random.Generator) -> None:
         per_set[name] = (delta, keep)
         _write_importance(path, name, ids, delta, keep, shape)
         frames.append(_probe_frame(name, ids, source, rng))
+    merge_parts(path / "importance")  # as a finished detection does
     pd.concat(frames, ignore_index=True).to_parquet(path / "probe.parquet", index=False)
     frames[0][["id", "source", "base_loss"]].to_parquet(path / "pool.parquet", index=False)
     _heads_frame(per_set, shape).to_parquet(path / "heads.parquet", index=False)
