@@ -283,11 +283,11 @@ class _Work:
         self.progress.say(trial.label)
         rate = float(record.learning_rate or 0.0)
         table, seen = self._trained(trial, rate, record.steps_of(trial.kind), self.judge)
-        write_parquet(self.study.path_of(trial.label), table)
         record.seconds = record.seconds | {trial.label: round(time.monotonic() - began, 1)}
         record.tokens = record.tokens | {trial.label: sum(seen)}
         record.rows_seen = record.rows_seen | {trial.label: len(seen)}
-        self.study.write(record)
+        self.study.write(record)  # before the table, which says that the model is finished
+        write_parquet(self.study.path_of(trial.label), table)
         return record
 
     def _trained(

@@ -33,30 +33,24 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-import pandas as pd
-
-from circuitseer_core.export.verify import verify
-from circuitseer_core.json_io import read_json
-from circuitseer_core.runs.integrity import check_run, tables
+from tests.chaos.comparison import Wrong, difference
 from tests.chaos.journal import Journal
 from tests.chaos.stage_process import Fault, gone, start
 from tests.support.every_view import problem
 from tests.support.tiny_models import save_tiny
 
 ROWS = 64
-STAGES = ("detect", "score", "calibrate", "cluster", "import-scores", "select", "export")
-IN_MODEL = ("detect", "score")
+STAGES = (
+    "detect", "score", "calibrate", "cluster", "import-scores", "select", "export",
+    "arms", "validate", "training",
+)  # fmt: skip
+"""In the order in which a run has them; validate measures heads, training is that of validate."""
+ON_DEVICES = ("detect", "score")
 """Stages that may have several devices."""
-ORDER = ["id", "set", "layer", "head"]
-
-
+IN_MODEL = (*ON_DEVICES, "validate", "training")
 NO_FAULT = Fault()
 Act = Callable[[int], None]
 """What is done to a process by its pid while it is at work."""
-
-
-class Wrong(Exception):
-    """What a round found."""
 
 
 @dataclass
@@ -95,8 +89,25 @@ class Chaos:
             "import-scores": [data, "--column", "outside=level", "--replace", "--quiet"],
             "select": ["--fraction", "0.25", "--replace"],
             "export": ["--out", str(run / "out.jsonl")],
+            "arms": [
+                "--out", str(run / "arms"), "--share", "0.3", "--seeds", "1", "--quiet",
+                "--arms", "soft", "--arms", "uniform", "--arms", "top-k",
+            ],
+            "validate": [
+                "heads", "--quiet", *_options(
+                    shares="0.25,0.5", draws=2, limit=6, answers=3, max_new_tokens=4, device="cpu",
+                ),
+            ],
+            "training": [
+                "training", "--quiet", *_options(
+                    arms=run / "arms", heldout=self.home / "held-out.jsonl", kinds="soft,top-k",
+                    seeds=1, steps=3, tokens_a_step=120, learning_rates="1e-4,1e-3", device="cpu",
+                    answers=2, max_new_tokens=4, template="plain",
+                ),
+            ],
         }  # fmt: skip
-        return [self.stage, "--run", str(run), *own[self.stage]]
+        command = "validate" if self.stage == "training" else self.stage
+        return [command, "--run", str(run), *own[self.stage]]
 
     def attempt(
         self, run: Path, fault: Fault = NO_FAULT, *, two: bool = False, act: Act | None = None
@@ -138,6 +149,10 @@ class Chaos:
         return run
 
 
+def _options(**options: object) -> list[str]:
+    return [word for name, value in options.items() for word in ("--set", f"{name}={value}")]
+
+
 def main() -> None:
     """Run the rounds of every stage and say how they ended."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -158,7 +173,7 @@ def rounds(
     """All rounds of some stages; prints counts, returns how many went wrong."""
     os.environ["CIRCUITSEER_KEY"] = str(home / "job.key")
     journal = journal or Journal(None)
-    for stage in STAGES:
+    for stage in STAGES[: 1 + max(map(STAGES.index, stages))]:
         chaos = undisturbed(home, stage)
         if stage in stages:
             _stage(chaos, count, seed, journal)
@@ -199,13 +214,13 @@ def _counts(counter: Counter[str]) -> str:
 
 def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]]]:
     """The rounds of a stage: their names, and what each does to a fresh run."""
-    model = chaos.stage in IN_MODEL
+    several = chaos.stage in ON_DEVICES
     for number in range(max(count - count // 2, min(count, chaos.changes))):
-        two = model and number % 5 == 4
+        two = several and number % 5 == 4
         name = "kills at a change of the disk" + (" (two workers)" if two else "")
         yield name, partial(kill_at, chaos, 1 + number % chaos.changes, two)
     for number in range(count // 2):
-        two = model and number % 5 == 4
+        two = several and number % 5 == 4
         yield "kills at a moment" + (" (two workers)" if two else ""), partial(kills, chaos, two)
     others: dict[str, Callable[[Path], None]] = {
         "SIGTERM": partial(signalled, chaos, signal.SIGTERM),
@@ -217,8 +232,9 @@ def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]
     }
     if chaos.stage != "export":  # which takes no lock: it only reads the run
         others["second process"] = partial(second, chaos)
-    if model:
+    if chaos.stage in IN_MODEL:
         others["forward out of memory"] = partial(forward, chaos)
+    if several:
         others["a worker killed"] = partial(worker_killed, chaos)
     if can_mount(chaos.home):
         others["full disk"] = partial(on_disk, chaos, full_disk)
@@ -290,7 +306,12 @@ def stale(chaos: Chaos, run: Path) -> None:
     (run / "lock").write_text(json.dumps(holder))
     (run / ".stage").write_text(f"{pid}\n")
     if (run / "run.json").exists():
-        job = {"steps": [[chaos.stage]], "state": "running", "child": holder, "started_s": 1.0}
+        job = {
+            "steps": [chaos.words(run)[:1]],
+            "state": "running",
+            "child": holder,
+            "started_s": 1.0,
+        }
         (run / "job.json").write_text(json.dumps(job))
         # In the folder of an export only leftovers of the export itself are ours to clear.
         name = "out.jsonl" if chaos.stage == "export" else "left"
@@ -409,6 +430,8 @@ def undisturbed(home: Path, stage: str) -> Chaos:
     if not base.exists():
         lines = [json.dumps(problem(i)) for i in range(ROWS)]
         (home / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
+        others = [json.dumps(problem(ROWS + i)) for i in range(24)]
+        (home / "held-out.jsonl").write_text("\n".join(others), encoding="utf-8")
         save_tiny(home / "model")
         base.mkdir()
     chaos = Chaos(home, stage, home / f"before-{stage}", home / f"after-{stage}")
@@ -426,43 +449,6 @@ def undisturbed(home: Path, stage: str) -> Chaos:
     shutil.rmtree(base)
     shutil.copytree(chaos.after, base)
     return chaos
-
-
-def difference(wanted: Path, run: Path) -> bool:
-    """Whether a run equals another to the bit. Raises Wrong where it differs by more than 1e-5."""
-    names = [{file.relative_to(one) for file, _ in tables(one)} for one in (wanted, run)]
-    if names[0] != names[1]:
-        raise Wrong(f"other files: {sorted(map(str, names[0] ^ names[1]))}")
-    exact = True
-    for name in names[0]:
-        frames = []
-        for folder in (wanted, run):
-            frame = pd.read_parquet(folder / name)
-            keys = [key for key in ORDER if key in frame] if "importance" in str(name) else []
-            frames.append(frame.sort_values(keys, ignore_index=True) if keys else frame)
-        try:
-            pd.testing.assert_frame_equal(*frames)
-        except AssertionError as error:
-            raise Wrong(f"{name}: {' '.join(str(error).split())[:300]}") from error
-        exact &= _same_bits(*frames)
-    left = [path.name for path in run.rglob(".*") if path.suffix in (".tmp", ".old")]
-    if left:
-        raise Wrong(f"left behind: {left}")
-    if damaged := check_run(run).damaged:
-        raise Wrong(f"damaged: {damaged}")
-    if (state := read_json(run / "run.json")["state"]) != "done":
-        raise Wrong(f"run.json says {state}")
-    out = run / "out.jsonl"
-    if (wanted / out.name).exists():
-        if out.read_bytes() != (wanted / out.name).read_bytes():
-            raise Wrong("the export has other bytes")
-        if not (result := verify(out, run)).ok:
-            raise Wrong(f"verify: {result.messages}")
-    return exact
-
-
-def _same_bits(one: pd.DataFrame, other: pd.DataFrame) -> bool:
-    return all(one[name].map(str).equals(other[name].map(str)) for name in one)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -10,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.chaos import rounds
+from tests.chaos.comparison import Wrong, difference, same_record
 from tests.chaos.journal import Journal
-from tests.chaos.rounds import Chaos, Wrong, difference
+from tests.chaos.rounds import Chaos
 from tests.support.synthetic import Shape, make_run
 
 
@@ -73,3 +75,19 @@ def test_a_difference_is_found(tmp_path: Path) -> None:
     (other / "heads.parquet").unlink()
     with pytest.raises(Wrong, match="other files"):
         difference(wanted, other)
+
+
+@pytest.mark.parametrize(
+    ("value", "same"), [(0.5, True), (0.500001, False), (0.6, None), ("0.5", None), ([0.5], None)]
+)
+def test_another_verdict_is_found(tmp_path: Path, value: object, same: bool | None) -> None:
+    found = []
+    for name, finished, gap in (("one", "today", 0.5), ("two", "later", value)):
+        record = {"finished": finished, "numbers": {"rows": [{"gap": gap, "seconds": 3.0}]}}
+        found.append(tmp_path / f"{name}.json")
+        found[-1].write_text(json.dumps(record))
+    if same is None:
+        with pytest.raises(Wrong, match=r"two\.json: \.numbers\.rows\[0\]\.gap is "):
+            same_record(*found)
+    else:
+        assert same_record(*found) is same

@@ -90,23 +90,23 @@ def test_a_stopped_study_goes_on_and_gives_the_same(
 ) -> None:
     run, options = study
     whole = train(run, **options, name="training-whole")
-    calls = {"n": 0}
-    judge = study_module._Work.judge
+    write, written = study_module.write_parquet, list[str]()
 
-    def dying(self: Any, model: Any) -> pd.DataFrame:
-        calls["n"] += 1
-        if calls["n"] == 4:
+    def dying(path: Path, table: pd.DataFrame) -> None:
+        write(path, table)
+        written.append(path.stem)
+        if len(written) == 4:
             raise KeyboardInterrupt
-        return judge(self, model)
 
-    monkeypatch.setattr(study_module._Work, "judge", dying)
+    monkeypatch.setattr(study_module, "write_parquet", dying)
     with pytest.raises(KeyboardInterrupt):
         train(run, **options)
     partial = train(run, **options, only_results=True)
     assert partial.numbers["seeds"]["soft"] == 1
     resumed = train(run, **options)
-    assert calls["n"] == 4 + 4, "untrained and two arms were kept"
+    assert len(set(written)) == len(written) == 7, "untrained and three arms were kept"
     pd.testing.assert_frame_equal(resumed.table, whole.table)
+    assert resumed.numbers["seen"] == whole.numbers["seen"]
 
 
 def test_other_settings_under_one_name_are_refused(study: tuple[Run, dict[str, Any]]) -> None:
