@@ -260,12 +260,16 @@ def test_model_requirements_are_pinned_by_hash() -> None:
     assert len(pins) == len(re.findall(r"^[a-z]", text, re.M)) == 3
 
 
-def test_the_lock_holds_every_requirement_with_hashes() -> None:
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    pins = dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.+-]+)", lock, re.MULTILINE))
-    direct = (ROOT / "requirements.txt").read_text(encoding="utf-8")
-    wanted = dict(re.findall(r"^([\w.-]+)==([\w.]+)$", direct, re.MULTILINE))
+@pytest.mark.parametrize("name", ["", "-dev", "-ray", "-docs"])
+def test_a_lock_holds_every_requirement_with_hashes(name: str) -> None:
+    """In the versions of requirements.lock, so that any of them can be installed together."""
+    pin = re.compile(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.+-]+)", re.MULTILINE)
+    lock = (ROOT / f"requirements{name}.lock").read_text(encoding="utf-8")
+    pins = dict(pin.findall(lock))
+    wanted = dict(pin.findall((ROOT / f"requirements{name}.txt").read_text(encoding="utf-8")))
     assert wanted and wanted.items() <= pins.items()
+    base = dict(pin.findall((ROOT / "requirements.lock").read_text(encoding="utf-8")))
+    assert {package: base.get(package, version) for package, version in pins.items()} == pins
     entries = re.findall(r"^[\w.-]+.*?==.*?(?=^[\w.-]+.*?==|\Z)", lock, re.MULTILINE | re.DOTALL)
     assert len(entries) >= len(pins) and all("--hash=sha256:" in entry for entry in entries)
 

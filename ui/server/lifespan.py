@@ -5,6 +5,7 @@ Streamlit alone would do both while the first visitor waits.
 
 from __future__ import annotations
 
+import gc
 import importlib
 import logging
 import pkgutil
@@ -48,8 +49,15 @@ async def ready(_app: Any) -> AsyncIterator[None]:
     run_read = threading.Event()
     threading.Thread(target=_read_ahead, args=[run_read], name="read-ahead", daemon=True).start()
     run_read.wait(LONGEST_WAIT)
-    async with few_sessions():
-        yield
+    # Streamlit collects garbage after every run of a script. Modules are none, and looking through
+    # them was most of what a poll of the job's strip cost.
+    gc.collect()
+    gc.freeze()
+    try:
+        async with few_sessions():
+            yield
+    finally:
+        gc.unfreeze()
 
 
 def _read_ahead(run_read: threading.Event) -> None:
