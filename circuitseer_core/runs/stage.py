@@ -49,13 +49,15 @@ def holding(path: Path, *, create: bool = True) -> Iterator[int]:
 
 @contextmanager
 def occupied(run: Run) -> Iterator[int]:
-    """Hold the run and sign with this process's id, nothing on record: for what adds to a run and
-    is no stage of it (experiments, arms). Gives the lock; raises UserError as :func:`holding`, and
-    where the run is of another machine and was not adopted."""
+    """Hold the run, sign with this process's id and clear away what killed writers left in it,
+    nothing on record: for what adds to a run and is no stage of it (experiments, arms). Gives the
+    lock; raises UserError as :func:`holding`, and where the run is of another machine and was not
+    adopted."""
     ownership.require_writable(run.path)
     with holding(run.path) as handle:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        sweep(run.path, inside=True)
         yield handle
 
 
@@ -96,7 +98,6 @@ def working(
     """
     with occupied(run):
         try:
-            sweep(run.path, inside=True)
             run.reload()
             with _on_record(run, stage, command):
                 yield

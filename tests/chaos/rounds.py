@@ -1,6 +1,7 @@
 """Disturb every stage many times, and compare the end with an undisturbed run.
 
-    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …] [--journal FILE]
+    python -m tests.chaos.rounds [--rounds 50] [--seed 0] [--stages detect score …]
+        [--journal FILE] [--home FOLDER]
 
 A round copies the run as it was before the stage, disturbs the stage, lets it run again until it
 ends by itself, and compares: the same files with the same numbers, nothing left behind, no process
@@ -33,6 +34,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
+from circuitseer_core.json_io import read_json
 from tests.chaos.comparison import Wrong, difference
 from tests.chaos.journal import Journal
 from tests.chaos.stage_process import Fault, gone, start
@@ -160,10 +162,12 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--stages", nargs="+", default=list(STAGES), choices=STAGES)
     parser.add_argument("--journal", type=Path)
+    parser.add_argument("--home", type=Path)
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(options.journal)
-        failures = rounds(Path(folder), options.rounds, options.stages, options.seed, journal)
+        home, journal = (options.home or Path(folder)).absolute(), Journal(options.journal)
+        home.mkdir(parents=True, exist_ok=True)
+        failures = rounds(home, options.rounds, options.stages, options.seed, journal)
     sys.exit(1 if failures else 0)
 
 
@@ -426,7 +430,11 @@ def can_mount(home: Path) -> bool:
 
 def undisturbed(home: Path, stage: str) -> Chaos:
     """The run before and after a stage, how long it took and how often it changed the disk."""
-    base = home / "base"
+    base, record = home / "base", home / f"{stage}.json"
+    chaos = Chaos(home, stage, home / f"before-{stage}", home / f"after-{stage}")
+    if record.exists():
+        chaos.seconds, chaos.changes = read_json(record).values()
+        return chaos
     if not base.exists():
         lines = [json.dumps(problem(i)) for i in range(ROWS)]
         (home / "data.jsonl").write_text("\n".join(lines), encoding="utf-8")
@@ -434,7 +442,8 @@ def undisturbed(home: Path, stage: str) -> Chaos:
         (home / "held-out.jsonl").write_text("\n".join(others), encoding="utf-8")
         save_tiny(home / "model")
         base.mkdir()
-    chaos = Chaos(home, stage, home / f"before-{stage}", home / f"after-{stage}")
+    for kept in (chaos.before, chaos.after):
+        shutil.rmtree(kept, ignore_errors=True)
     shutil.copytree(base, chaos.before)
     count = home / "count"
     for fault in (Fault(), Fault("count", until=str(count))):
@@ -448,6 +457,7 @@ def undisturbed(home: Path, stage: str) -> Chaos:
     shutil.copytree(run, chaos.after)
     shutil.rmtree(base)
     shutil.copytree(chaos.after, base)
+    record.write_text(json.dumps({"seconds": chaos.seconds, "changes": chaos.changes}))
     return chaos
 
 

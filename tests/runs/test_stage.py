@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from circuitseer_core.errors import Cancelled, UserError
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.runs.stage import holding, is_at_work, working
+from circuitseer_core.runs.stage import holding, is_at_work, occupied, working
 
 
 def test_a_stage_holds_its_run(tmp_path: Path) -> None:
@@ -66,3 +68,17 @@ def test_where_no_stage_ever_was_none_is_at_work(tmp_path: Path) -> None:
     assert not is_at_work(tmp_path)
     with holding(tmp_path):
         assert is_at_work(tmp_path)
+
+
+def test_whoever_holds_a_run_clears_what_killed_writers_left(tmp_path: Path) -> None:
+    """Arms and experiments too, which are no stages: else it stays until the next one."""
+    run = Run.create(tmp_path / "r")
+    killed = subprocess.Popen([sys.executable, "-c", ""])
+    killed.wait()
+    draft = run.path / "experiments" / f".x.parquet.{killed.pid}.tmp"
+    aside = run.path / "selections" / f".top.{killed.pid}.old"
+    draft.parent.mkdir()
+    draft.write_text("half")
+    aside.mkdir(parents=True)
+    with occupied(run):
+        assert not draft.exists() and (run.path / "selections" / "top").is_dir()
