@@ -58,6 +58,8 @@ class Parquet(FileTable):
         try:
             # Without pre-buffering a row group is read page by page, however large it is.
             return pyarrow.parquet.ParquetFile(self.path, pre_buffer=False, buffer_size=1 << 20)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{self.shown}: the name of a column is not UTF-8") from error
         except (pyarrow.ArrowException, OSError) as error:
             raise UserError(
                 f"{self.shown} is not a readable Parquet file: {one_line(error)}"
@@ -100,6 +102,15 @@ def _refuse_bomb(shown: str, metadata: Any) -> None:
             )
 
 
+def _refuse_names(shown: str, schema: Any) -> None:
+    """Raise UserError where a column's name is not text: nothing could be said of the column."""
+    for at in range(len(schema)):
+        try:
+            schema.field(at).name  # noqa: B018 (read, since that is what raises)
+        except UnicodeDecodeError as error:
+            raise UserError(f"{shown}: the name of column {at + 1} is not UTF-8") from error
+
+
 class ArrowIpc(FileTable):
     """Arrow IPC, as a file (Feather, .arrow) or a stream (a shard of ``datasets.save_to_disk``).
 
@@ -140,9 +151,12 @@ class ArrowIpc(FileTable):
         try:
             with opened(str(self.path)) as file:
                 if not self._is_file:
-                    yield from pyarrow.ipc.open_stream(file)
+                    stream = pyarrow.ipc.open_stream(file)
+                    _refuse_names(self.shown, stream.schema)
+                    yield from stream
                     return
                 reader = pyarrow.ipc.open_file(file)
+                _refuse_names(self.shown, reader.schema)
                 for number in range(reader.num_record_batches):
                     yield reader.get_batch(number)
         except (pyarrow.ArrowException, OSError, MemoryError) as error:

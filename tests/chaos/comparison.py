@@ -93,7 +93,7 @@ def _first_difference(one: Any, other: Any, where: str = "") -> str:
         return ""
     else:
         return f"{where or 'all of it'} is {str(other)[:100]}, not {str(one)[:100]}"
-    return next((found for p, a, b in pairs if (found := _first_difference(a, b, p))), "")
+    return next((words for p, a, b in pairs if (words := _first_difference(a, b, p))), "")
 
 
 def _same_export(wanted: Path, ours: Path, run: Path) -> None:

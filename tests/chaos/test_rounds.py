@@ -81,13 +81,13 @@ def test_a_difference_is_found(tmp_path: Path) -> None:
     ("value", "same"), [(0.5, True), (0.500001, False), (0.6, None), ("0.5", None), ([0.5], None)]
 )
 def test_another_verdict_is_found(tmp_path: Path, value: object, same: bool | None) -> None:
-    found = []
+    paths = []
     for name, finished, gap in (("one", "today", 0.5), ("two", "later", value)):
         record = {"finished": finished, "numbers": {"rows": [{"gap": gap, "seconds": 3.0}]}}
-        found.append(tmp_path / f"{name}.json")
-        found[-1].write_text(json.dumps(record))
+        paths.append(tmp_path / f"{name}.json")
+        paths[-1].write_text(json.dumps(record))
     if same is None:
         with pytest.raises(Wrong, match=r"two\.json: \.numbers\.rows\[0\]\.gap is "):
-            same_record(*found)
+            same_record(*paths)
     else:
-        assert same_record(*found) is same
+        assert same_record(*paths) is same

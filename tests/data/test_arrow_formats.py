@@ -175,6 +175,19 @@ def test_arrow_files_and_streams(
     assert samples == [(f"{n}+1?", str(n + 1), "sums") for n in range(5)]
 
 
+@pytest.mark.parametrize("kind", ["file", "stream", "parquet"])
+def test_a_column_whose_name_is_not_utf_8_is_one_line(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / ("a.parquet" if kind == "parquet" else "a.arrow")
+    table = pa.table({"question": ["a?"], "level": ["b"]})
+    if kind == "parquet":
+        pq.write_table(table, path, store_schema=False)
+    else:
+        ipc(path, table, kind, None)
+    path.write_bytes(path.read_bytes().replace(b"level", b"l\xf5vel"))
+    with pytest.raises(UserError, match=r"a\.\w+: the name of (a column|column 2) is not UTF-8"):
+        Corpus([str(path)]).count()
+
+
 def test_feather_as_it_is_usually_written(tmp_path: Path) -> None:
     feather = pytest.importorskip("pyarrow.feather")
     table = pa.table({"question": ["a?"], "answer": ["b"]})
