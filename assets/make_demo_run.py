@@ -5,7 +5,7 @@
 
 ``split`` writes the demo corpus as two files: probe.jsonl, seven problems a source of 20 to 600
 characters with their solution, and scored.jsonl, all others. RUN was made of them (two CPU cores,
-fp32, every head on every problem of the probe):
+fp32, every head on every problem of the probe, twenty draws of random heads):
 
     detect --model demo --probe probe.jsonl --probe-criterion stratified --probe-size 56 \
            --probe-pool 56 --mode exact
@@ -13,7 +13,7 @@ fp32, every head on every problem of the probe):
     score  --data scored.jsonl --dtype fp32 --name response --text response
     select --name top-k --fraction 0.1 --temperature 0
     select --name demo --fraction 0.1
-    validate length, random-heads, temperature, sinks
+    validate length, complexity, random-heads, temperature, probe, sinks
     validate stability --set rescore=60
     validate joint-ablation --set data=scored.jsonl --set limit=60
     score  --data scored.jsonl --dtype fp32 --name readings --head-features --head-feature-rows 0
@@ -47,12 +47,20 @@ _FOLDERS = re.compile(r"(?:/[\w.-]+)+/([\w.-]+)")
 
 
 def main(source: Path) -> None:
-    """Copy the tables without texts, the JSON files without folders."""
-    shutil.rmtree(TARGET, ignore_errors=True)
+    """Copy the tables without texts, the JSON files without folders; put them in place at the end.
+
+    A run that began as a copy of the bundle will do, the bundle itself will not.
+    """
+    if source.resolve() == TARGET.resolve() or not (source / "run.json").is_file():
+        raise SystemExit(f"{source} is the bundle itself, or no run: give the folder of a run")
+    made = TARGET.with_name(f".{TARGET.name}")
+    shutil.rmtree(made, ignore_errors=True)
     for path in sorted(source.rglob("*")):
-        if LEFT_OUT in path.relative_to(source).parents:
+        inside = path.relative_to(source)
+        part_of_experiment = len(inside.parts) > 2 and inside.parts[0] == "experiments"
+        if LEFT_OUT in inside.parents or part_of_experiment:
             continue
-        target = TARGET / path.relative_to(source)
+        target = made / inside
         if path.suffix == ".parquet":
             write(target, without_texts(pq.read_table(path)))
         elif path.suffix == ".json" and path.name not in ("progress.json", "job.json"):
@@ -60,9 +68,11 @@ def main(source: Path) -> None:
             content = without_folders(json.loads(path.read_text(encoding="utf-8")))
             many = None if path.name == "calibration.json" else 2  # a million numbers of weights
             target.write_text(json.dumps(content, indent=many, ensure_ascii=False) + "\n")
-    manifest = TARGET / "run.json"
+    manifest = made / "run.json"
     run = json.loads(manifest.read_text(encoding="utf-8")) | {"name": TARGET.name}
     manifest.write_text(json.dumps(run, indent=2, ensure_ascii=False) + "\n")
+    shutil.rmtree(TARGET, ignore_errors=True)
+    made.rename(TARGET)
 
 
 def without_texts(table: pa.Table) -> pa.Table:
@@ -72,7 +82,8 @@ def without_texts(table: pa.Table) -> pa.Table:
             at = table.column_names.index(name)
             table = table.set_column(at, name, pa.nulls(table.num_rows, pa.string()))
     if "text" in table.column_names:
-        table = table.drop_columns(["token_ids", "loss_from"])
+        gone = [name for name in ("token_ids", "loss_from") if name in table.column_names]
+        table = table.drop_columns(gone)
         table = table.set_column(
             table.column_names.index("text"), "text", pa.nulls(table.num_rows, pa.string())
         )
@@ -89,9 +100,14 @@ def without_folders(value: Any) -> Any:
 
 
 def write(target: Path, table: pa.Table) -> None:
-    """One Parquet file, small."""
+    """One Parquet file, small: numbers of full precision take a sixth less in split bytes."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(table, target, compression="zstd", compression_level=19)
+    split_up = {f.name: "BYTE_STREAM_SPLIT" for f in table.schema if f.type == pa.float64()}
+    words = [f.name for f in table.schema if f.name not in split_up]
+    pq.write_table(
+        table, target, compression="zstd", compression_level=19,
+        use_dictionary=words, column_encoding=split_up or None,
+    )  # fmt: skip
 
 
 def split(folder: Path) -> None:

@@ -50,16 +50,19 @@ def intervals(
     """A row per ``label`` with ``x`` as a point and its interval as a line, groups one below
     the other in the row and told apart by colour and by form.
 
-    ``references``: named upright lines (no effect, the floor of shared noise).
+    More groups than there are forms (twenty draws of random heads) are a swarm of one colour, whose
+    members hovering names. ``references``: named upright lines (no effect, the floor of noise).
     """
     labels = list(dict.fromkeys(str(value) for value in table[label]))
     parts = _parts(table, group)
     place = {name: i for i, name in enumerate(labels)}
-    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.55 * len(parts))))
+    swarm = len(parts) > len(_SYMBOLS)
+    fig = figure(theme, height=_height(len(labels) * max(1.0, 0.55 * (1 if swarm else len(parts)))))
     for g, (name, rows) in enumerate(parts):
         lift = (g - (len(parts) - 1) / 2) * 0.7 / max(1, len(parts))
         at = np.array([place[str(value)] + lift for value in rows[label]])
-        colour = theme.categorical[g % len(theme.categorical)]
+        form = 0 if swarm else g
+        colour = theme.categorical[form % len(theme.categorical)]
         if low and high:
             ends = rows[[low, high]].to_numpy(dtype=np.float64)
             fig.add_scatter(
@@ -69,12 +72,14 @@ def intervals(
                 line={"color": colour, "width": 2},
             )  # fmt: skip
         fig.add_scatter(
-            x=rows[x], y=at, mode="markers", name=_legend(name, group), showlegend=bool(name),
-            marker={"size": 8, "color": colour, "symbol": _SYMBOLS[g % len(_SYMBOLS)]},
+            x=rows[x], y=at, mode="markers", name=_legend(name, group),
+            showlegend=bool(name) and not swarm,
+            marker={"size": 8, "color": colour, "symbol": _SYMBOLS[form % len(_SYMBOLS)],
+                    "opacity": 0.6 if swarm else 1.0},
             text=[plain(str(value)) for value in rows[label]],
-            **_number(rows[x], shares, "x", before="%{text}<br>", name=name),
+            **_number(rows[x], shares, "x", before="%{text}<br>", name=_named(name, group)),
         )  # fmt: skip
-    return _by_name(fig, labels, theme, x_title, references, shares, bool(group))
+    return _by_name(fig, labels, theme, x_title, references, shares, bool(group) and not swarm)
 
 
 def _by_name(
@@ -254,12 +259,16 @@ _SYMBOLS = ("circle", "diamond", "square", "triangle-up", "x", "star")
 
 
 def _legend(name: str, group: str | None) -> str:
-    """A legend's entry: the legend has the figure's whole width. A number says what it counts."""
-    if group and name in ("True", "False"):
-        name = group if name == "True" else f"not {group}"
-    elif group and name.isdecimal():
-        name = f"{group} {name}"
+    """A legend's entry: the legend has the figure's whole width."""
+    name = _named(name, group)
     return plain(name if len(name) <= _LEGEND_MOST else name[: _LEGEND_MOST - 1] + "…")
+
+
+def _named(name: str, group: str | None) -> str:
+    """A group's name in words: a number says what it counts."""
+    if group and name in ("True", "False"):
+        return group if name == "True" else f"not {group}"
+    return f"{group} {name}" if group and name.isdecimal() else name
 
 
 def _height(rows: float) -> int:
