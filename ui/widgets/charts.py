@@ -72,9 +72,6 @@ def download_menu(
         return
     fig = figure() if callable(figure) else figure
     with menu:
-        if preview:
-            with st.container(key=f"figure_{key}", width=620):
-                st.plotly_chart(fig, theme=None, key=f"{key}_preview", config=_config(name))
         image_buttons(f"figure_{key}", key=f"{key}_images")
         st.download_button(
             "HTML, interactive",
@@ -103,6 +100,9 @@ def download_menu(
                 type="tertiary",
                 key=f"{key}_csv",
             )
+        if preview:  # last: near the window's lower edge a menu has room for a line or two
+            with st.container(key=f"figure_{key}", width=620):
+                st.plotly_chart(fig, theme=None, key=f"{key}_preview", config=_config(name))
 
 
 def _config(name: str) -> dict[str, Any]:
