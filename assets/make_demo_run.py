@@ -19,7 +19,10 @@ fp32, every head on every problem of the probe, twenty draws of random heads):
     score  --data scored.jsonl --dtype fp32 --name readings --head-features --head-feature-rows 0
     calibrate --scores readings --target steps --name steps --within-sources --permutations 20
 
-(Intervals of joint-ablation were added later, from the means and standard errors that it keeps.)
+The probe was measured when a detection had no noise floor yet and a scoring three draws of random
+heads. Both were made up for: ``detect`` on the same probe drawn again, with the loss changes there
+were, and the scoring of the prompts, and what rests on it, from the start. Of before, with three
+draws, are the scoring ``response`` and joint-ablation.
 
 Texts stay out: those of the demo corpus come from the installed data packages by id. So does the
 scoring with head readings, which is large and scores as ``default`` does: its calibration is what
