@@ -15,6 +15,7 @@ from circuitseer_core.cli.output import Outcome, json_text, say, telling
 from circuitseer_core.detection.ablate_settings import AblateSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.installation import require_extra
+from circuitseer_core.runs.option_lists import joined
 
 if TYPE_CHECKING:
     from circuitseer_core.experiments.experiment import ExperimentResult
@@ -135,7 +136,7 @@ def _others(experiment: str, others: list[str]) -> dict[str, str]:
     known = EXPERIMENTS.get(experiment)
     takes = known.options_class().model_fields if known and known.needs_other else {}
     if "others" in takes:
-        return {"others": ",".join(others)}
+        return {"others": joined(others)}
     if "other" in takes and len(others) == 1:
         return {"other": others[0]}
     raise UserError(f"{experiment} looks at one run: give --run alone (transfer: two runs)")

@@ -41,6 +41,7 @@ from circuitseer_core.experiments.surface import surface_features
 from circuitseer_core.hashing import hash64
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.option_lists import parted
 from circuitseer_core.runs.progress import Progress
 
 NAME = "complexity"
@@ -64,7 +65,7 @@ class Options(ExperimentOptions):
     @field_validator("columns", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+        return parted(value)
 
 
 def estimated_seconds(run: Run, **options: Any) -> float:

@@ -41,6 +41,7 @@ from circuitseer_core.runs.experiment_records import (
 )
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import short_name
+from circuitseer_core.runs.option_lists import joined
 from circuitseer_core.runs.progress import announced
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.stage import occupied
@@ -113,13 +114,19 @@ class DataOptions(ExperimentOptions, FieldOptions):
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, str]:
-    """``["fraction=0.2", "seed=1"]`` as options. Raises UserError where one has no ``=``."""
-    options = {}
+    """``["fraction=0.2", "seed=1"]`` as options.
+
+    Raises UserError where one has no ``=``, or is there twice: one of the two would be lost.
+    """
+    options: dict[str, str] = {}
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals or not name.strip():
             raise UserError(f"{pair!r} is not NAME=VALUE")
-        options[name.strip().replace("-", "_")] = value.strip()
+        key = name.strip().replace("-", "_")
+        if key in options:
+            raise UserError(f"option {name.strip()} is there twice: several values go with commas")
+        options[key] = value.strip()
     return options
 
 
@@ -131,7 +138,7 @@ def plain_option(value: Any) -> Any:
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if isinstance(value, list | tuple):
-        return ",".join(str(plain_option(item)) for item in value)
+        return joined(plain_option(item) for item in value)
     return value
 
 

@@ -19,6 +19,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.sample import Reject, Sample
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.option_lists import parted
 from circuitseer_core.runs.progress import announce
 from circuitseer_core.runs.reading import probe_fields, read_as
 from circuitseer_core.wording import count
@@ -28,11 +29,7 @@ if TYPE_CHECKING:
     from circuitseer_core.model.reference import ReferenceModel
 
 
-def _parts(value: Any) -> Any:
-    return [part for part in value.split(",") if part] if isinstance(value, str) else value
-
-
-Words = Annotated[tuple[str, ...], BeforeValidator(_parts)]
+Words = Annotated[tuple[str, ...], BeforeValidator(parted)]
 """An option of several words; as text they are separated by commas."""
 
 

@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Field, field_validator
 
 from circuitseer_core.data.fields import FieldOptions
 from circuitseer_core.model.encoding import TEMPLATES, Template
+from circuitseer_core.runs.option_lists import parted
 
 FULL = "full"
 """The arm that is the whole pool, and has steps of its own."""
@@ -65,7 +66,7 @@ class StudySettings(FieldOptions):
     @field_validator("heldout", "kinds", "learning_rates", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
-        return [part for part in value.split(",") if part] if isinstance(value, str) else value
+        return parted(value)
 
     def decisive(self) -> dict[str, Any]:
         """What a resumed study must agree in."""

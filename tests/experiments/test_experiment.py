@@ -69,6 +69,8 @@ class TestRegistry:
         }  # fmt: skip
         with pytest.raises(UserError, match="'fraction' is not NAME=VALUE"):
             parse_options(["fraction"])
+        with pytest.raises(UserError, match="option set-size is there twice"):
+            parse_options(["set_size=1", "set-size=2"])
 
     def test_results_are_kept(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 2, 3], "n_tokens": [1, 2, 3]})

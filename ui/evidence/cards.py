@@ -18,6 +18,7 @@ from circuitseer_core.experiments.experiment import Experiment, default_words
 from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.experiment_records import ExperimentRecord, Outcome
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.option_lists import joined
 from circuitseer_core.wording import duration
 from ui.evidence.running import other_scoring, start
 from ui.shell import run_keys, run_path
@@ -227,9 +228,7 @@ def _runs(label: str, about: str, key: str, several: bool) -> str | None:
     """A run's folder, or those of several with commas."""
     choices = [str(run_path(run)) for run in run_keys()]
     if several:
-        return ",".join(
-            st.multiselect(label, choices, key=key, help=about, persist_state="session")
-        )
+        return joined(st.multiselect(label, choices, key=key, help=about, persist_state="session"))
     return st.selectbox(label, choices, index=None, key=key, help=about, persist_state="session")
 
 
