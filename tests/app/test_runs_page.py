@@ -341,7 +341,7 @@ def test_settings_of_an_import_reach_the_command(
     settled(app.run())
     assert started == [[[
         "import-scores", "--run", str(run.path), "--scores", "default", "--column", "good=reward",
-        "--column", "rate", "--by", "prompt", "--prompt-field", "body", "--rank", "--",
+        "--column", "rate", "--by", "prompt", "--rank", "--prompt-field", "body", "--",
         "-odd=r.jsonl",
     ]]]  # fmt: skip
 

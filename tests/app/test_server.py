@@ -52,7 +52,7 @@ def test_what_was_read_ahead_is_what_the_pages_ask_for(
     monkeypatch.setattr(draw, "effect", _never)
     monkeypatch.setattr(distributions, "by_group", _never)
     monkeypatch.setattr(head_stability, "bootstrap_membership_of", _never)
-    monkeypatch.setattr("ui.overview.findings.warnings", _never)
+    monkeypatch.setattr("ui.overview.findings.signatures_of", _never)
     for page in ("overview", "heads", "sources", "export"):
         open_page(page, "newer")
     with pytest.raises(

@@ -49,8 +49,10 @@ def fill(page: Page, label: str, text: str) -> None:
 def faults(page: Page) -> list[str]:
     """Serious and critical findings of axe-core, with the first places of each.
 
-    Streamlit's own list of pages is left out: it puts sections between a list and its items.
+    Streamlit's own list of pages is left out: it puts sections between a list and its items. The
+    page is looked at once it rests: what is about to be replaced is drawn faint.
     """
+    rest(page)
     page.evaluate(AXE_SCRIPT)
     result: dict[str, Any] = page.evaluate(
         "axe.run({exclude: ['[data-testid=stSidebarNavItems]']}, {resultTypes: ['violations']})"
