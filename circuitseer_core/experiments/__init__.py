@@ -12,10 +12,10 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import (
     Experiment,
     ExperimentResult,
-    parse_options,
     saved_results,
     saved_table,
 )
+from circuitseer_core.runs.option_lists import parse_options
 
 __all__ = [
     "ALL",

@@ -9,7 +9,6 @@ import math
 import os
 import re
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, Self, get_args
@@ -111,23 +110,6 @@ class ExperimentOptions(CheckedOptions):
 class DataOptions(ExperimentOptions, FieldOptions):
     """Options of one experiment on DATA: which columns to read, as ``score`` takes them; where
     none is named, those that the run's probe was read by, else the recognised ones."""
-
-
-def parse_options(pairs: Sequence[str]) -> dict[str, str]:
-    """``["fraction=0.2", "seed=1"]`` as options.
-
-    Raises UserError where one has no ``=``, or is there twice: one of the two would be lost.
-    """
-    options: dict[str, str] = {}
-    for pair in pairs:
-        name, equals, value = pair.partition("=")
-        if not equals or not name.strip():
-            raise UserError(f"{pair!r} is not NAME=VALUE")
-        key = name.strip().replace("-", "_")
-        if key in options:
-            raise UserError(f"option {name.strip()} is there twice: several values go with commas")
-        options[key] = value.strip()
-    return options
 
 
 def plain_option(value: Any) -> Any:

@@ -1,10 +1,15 @@
-"""Several values in one option of text: between commas, or as a JSON list where one has a comma."""
+"""Options as text: NAME=VALUE, and several values in one.
+
+These stand between commas, or in a JSON list where one of them has a comma.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
+
+from circuitseer_core.errors import UserError
 
 
 def parted(value: Any) -> Any:
@@ -26,3 +31,20 @@ def joined(values: Iterable[Any]) -> str:
     words = [str(value) for value in values]
     plain = ",".join(words)
     return plain if parted(plain) == words else json.dumps(words, ensure_ascii=False)
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, str]:
+    """``["fraction=0.2", "seed=1"]`` as options.
+
+    Raises UserError where one has no ``=``, or is there twice: one of the two would be lost.
+    """
+    options: dict[str, str] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals or not name.strip():
+            raise UserError(f"{pair!r} is not NAME=VALUE")
+        key = name.strip().replace("-", "_")
+        if key in options:
+            raise UserError(f"option {name.strip()} is there twice: several values go with commas")
+        options[key] = value.strip()
+    return options
