@@ -7,10 +7,11 @@ target under the same settings replace it in silence.
 from __future__ import annotations
 
 from circuitseer_core.calibration.settings import VERDICTS, CalibrateSettings
-from circuitseer_core.errors import LaterFormatError, UserError
+from circuitseer_core.errors import UserError
 from circuitseer_core.runs.calibration_records import CalibrationRecord, TargetRecord
 from circuitseer_core.runs.commands import checked, flag_of
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import unless_broken
 
 _HOW_TO_KEEP = "--replace (replace=True) fits it anew, another --name keeps both"
 
@@ -20,12 +21,7 @@ def kept(run: Run, name: str) -> CalibrationRecord | None:
 
     Raises LaterFormatError for one that a later version fitted.
     """
-    try:
-        return run.calibration(name) if name in run.calibrations() else None
-    except LaterFormatError:
-        raise
-    except UserError:
-        return None
+    return unless_broken(lambda: run.calibration(name)) if name in run.calibrations() else None
 
 
 def refuse_other(run: Run, settings: CalibrateSettings) -> None:

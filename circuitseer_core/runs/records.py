@@ -8,6 +8,7 @@ refused in one line: its known keys may mean something else.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -315,5 +316,18 @@ def read_or_none(kind: type[AnyRecord], path: Path) -> AnyRecord | None:
     """The record in a file that another process may be about to write; None where it has none."""
     try:
         return kind.read(path)
+    except UserError:
+        return None
+
+
+def unless_broken(read: Callable[[], AnyRecord]) -> AnyRecord | None:
+    """What ``read`` gives; None where it is broken, so that another may take its place.
+
+    Raises LaterFormatError for the record of a later version, which is not broken.
+    """
+    try:
+        return read()
+    except LaterFormatError:
+        raise
     except UserError:
         return None

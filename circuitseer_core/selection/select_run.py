@@ -21,12 +21,12 @@ import pandas as pd
 import pyarrow.parquet as pq
 
 from circuitseer_core.correlation import control_agreement
-from circuitseer_core.errors import LaterFormatError, UserError
+from circuitseer_core.errors import UserError
 from circuitseer_core.files import replace_folder, write_parquet
 from circuitseer_core.runs.columns import control_columns
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, begin_step
-from circuitseer_core.runs.records import ScoringRecord
+from circuitseer_core.runs.records import ScoringRecord, unless_broken
 from circuitseer_core.runs.selection_records import (
     SELECTION_FORMAT,
     ControlCorrelation,
@@ -147,12 +147,7 @@ def _kept(run: Run, name: str) -> SelectionRecord | None:
 
     Raises LaterFormatError for one that a later version drew.
     """
-    try:
-        return run.selection(name) if name in run.selections() else None
-    except LaterFormatError:
-        raise
-    except UserError:
-        return None
+    return unless_broken(lambda: run.selection(name)) if name in run.selections() else None
 
 
 def refuse_other(run: Run, settings: SelectionSettings) -> None:
