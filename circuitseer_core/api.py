@@ -272,25 +272,29 @@ def calibrate(
     return run_calibration(folder, asked, command=command, show=show, replace=replace)
 
 
-def cluster(run: AnyRun, *, show: bool = True, **settings: Any) -> ClusterRecord:
+def cluster(
+    run: AnyRun, *, show: bool = True, replace: bool = False, **settings: Any
+) -> ClusterRecord:
     """Group a scoring's prompts by kind, by the model's own hidden states.
 
     ``select(run, stratify="equal", stratify_by="circuitseer_cluster")`` then keeps all kinds.
 
     Args:
         show: progress bars.
+        replace: whether clusters that shared the budget of a draw may give way to others.
         settings: fields of :class:`circuitseer_core.scoring.cluster_settings.ClusterSettings`:
             ``clusters``, ``scores``, ``max_length``, ``seed``, …
 
     Returns the record: ``clusters``, from the largest, each with ``rows`` and telling ``words``.
 
     Raises:
-        UserError: no finished scoring, no prompts at hand, or fewer of them than clusters.
+        UserError: no finished scoring, no prompts at hand, fewer of them than clusters, or a draw
+            needs the clusters there are.
     """
     folder = place(run)
     asked = checked(ClusterSettings, **settings)
     command = f"circuitseer_core.cluster({str(folder)!r}, …)"
-    return run_clustering(folder, asked, command=command, show=show)
+    return run_clustering(folder, asked, command=command, show=show, replace=replace)
 
 
 def arms(

@@ -132,14 +132,22 @@ def run_calibration(
 
 
 def run_clustering(
-    run: str | Path, settings: ClusterSettings, *, command: str | None = None, show: bool = True
+    run: str | Path,
+    settings: ClusterSettings,
+    *,
+    command: str | None = None,
+    show: bool = True,
+    replace: bool = False,
 ) -> ClusterRecord:
-    """Group a scoring's prompts; returns clusters.json."""
+    """Group a scoring's prompts; returns clusters.json.
+
+    Raises UserError where a draw needs the clusters that it has, unless ``replace``.
+    """
     from circuitseer_core.scoring.clusters import cluster
 
     folder = Run.open(run)
     with working(folder, "cluster", command):
-        return cluster(folder, settings, show=show)
+        return cluster(folder, settings, show=show, replace=replace)
 
 
 def run_import(

@@ -92,12 +92,21 @@ def _calibrated(run: Run, settings: CalibrateSettings, record: CalibrationRecord
 
 @takes(ClusterSettings)
 def cluster(
-    run: opt.Run, settings: ClusterSettings, quiet: opt.Quiet = False, json: opt.Json = False
+    run: opt.Run,
+    settings: ClusterSettings,
+    replace: Annotated[
+        bool,
+        typer.Option("--replace", help="Clusters that a draw needs give way to others."),
+    ] = False,
+    quiet: opt.Quiet = False,
+    json: opt.Json = False,
 ) -> None:
     """Group prompts by kind, for a draw that keeps all kinds."""
     with telling(quiet, json) as tell:
         quiet_libraries()
-        record = stages.run_clustering(run, settings, command=command_line(), show=not quiet)
+        record = stages.run_clustering(
+            run, settings, command=command_line(), show=not quiet, replace=replace
+        )
         from circuitseer_core.cli.outcomes import clustered
 
         tell(lambda: clustered(run, settings.scores, record))

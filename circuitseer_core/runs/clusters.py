@@ -19,6 +19,7 @@ from circuitseer_core.runs.cluster_records import (
     codes_hash,
 )
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import unless_broken
 from circuitseer_core.runs.shapes import Column, read_shaped
 
 
@@ -37,6 +38,31 @@ def cluster_record(run: Run, scores: str) -> ClusterRecord | None:
     """clusters.json of a scoring; None where it has no clusters. Raises UserError if broken."""
     path = cluster_folder(run, scores) / RECORD_FILE
     return ClusterRecord.read(path) if path.is_file() else None
+
+
+def draws_of(run: Run, record: ClusterRecord) -> list[str]:
+    """The selections whose budget these clusters shared; damaged ones are left out."""
+    drawn = run.selection_records().items()
+    return [name for name, one in drawn if one.clusters == record.sha256]
+
+
+def refuse_change(run: Run, scores: str, **made: object) -> None:
+    """Raise UserError where a draw needs the clusters that a scoring has, and these are others.
+
+    Args:
+        made: of those to be made, entries of the record.
+    """
+    record = unless_broken(lambda: cluster_record(run, scores))
+    if record is None:
+        return
+    before = {**dict(record), "clusters": len(record.clusters)}
+    draws = draws_of(run, record)
+    if draws and any(before[name] != value for name, value in made.items()):
+        names = ", ".join(map(repr, draws[:3])) + (", …" if draws[3:] else "")
+        raise UserError(
+            f"the clusters of scoring {scores!r} shared the budget of {names}, which could not be "
+            "derived again without them: --replace (replace=True) makes them anew"
+        )
 
 
 def cluster_strata(run: Run, scores: str) -> tuple[Ints, tuple[str, ...]]:

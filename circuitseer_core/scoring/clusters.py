@@ -42,7 +42,7 @@ from circuitseer_core.runs.cluster_records import (
     ClusterRecord,
     codes_hash,
 )
-from circuitseer_core.runs.clusters import cluster_folder
+from circuitseer_core.runs.clusters import cluster_folder, refuse_change
 from circuitseer_core.runs.commands import as_typed, step
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.progress import Progress, announce
@@ -70,19 +70,24 @@ def cluster(
     *,
     reference: ReferenceModel | None = None,
     show: bool = True,
+    replace: bool = True,
 ) -> ClusterRecord:
-    """Cluster a scoring's prompts; replaces the clusters that it had.
+    """Cluster a scoring's prompts; other clusters that it had are replaced.
 
     States that an earlier try has left are taken as they are.
 
     Args:
         reference: the run's model, already loaded, for use from Python.
         show: progress bars.
+        replace: whether clusters that shared the budget of a draw may give way to others; the draw
+            could then no longer be derived again.
 
     Raises:
         UserError: the scoring is not finished, its prompts are not at hand, there are fewer of them
-            than clusters, or another model than the run's.
+            than clusters, another model than the run's, or a draw needs the clusters there are.
     """
+    if not replace:
+        refuse_change(run, settings.scores, clusters=settings.clusters, seed=settings.seed)
     scoring = run.scoring(settings.scores)
     if scoring.state != "done":
         raise UserError(f"scoring {settings.scores!r} is not finished: run score again")
@@ -101,6 +106,8 @@ def cluster(
         )
     most = default_max_length(reference.max_positions, settings.max_length)
     dtype = str(reference.dtype).removeprefix("torch.")
+    if not replace:
+        refuse_change(run, settings.scores, max_length=most, dtype=dtype)
     with Progress(
         run, "cluster", sum(sizes), unit="prompts", show=show, phase="Reading prompts"
     ) as progress:
@@ -121,6 +128,8 @@ def cluster(
         created=now(),
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
+    if not replace:
+        refuse_change(run, settings.scores, sha256=record.sha256)
     folder = _write(run, settings.scores, ids, codes, record)
     write_settings(folder, "cluster", run.path, settings)
     return record

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
+import circuitseer_core as cs
 from circuitseer_core.checksums import write_table
 from circuitseer_core.runs import jobs
 from circuitseer_core.runs.cluster_records import (
@@ -55,6 +56,21 @@ def test_settings_reach_the_job(run: Run, monkeypatch: pytest.MonkeyPatch) -> No
     settled(page.run())
     assert started == [[["cluster", "--run", str(run.path), "--scores", "default",
                          "--clusters", "7"]]]  # fmt: skip
+
+
+def test_clusters_that_a_draw_needs_are_made_anew_only_when_asked_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    give_clusters(run)
+    cs.select(run, count=6, stratify="equal", stratify_by=CLUSTER, save="even")
+    page = open_page("runs", "made", runs_view="Clusters")
+    assert "cluster" not in [button.key for button in page.button]
+    assert "shared the budget of “even”" in texts(page)
+    page.button(key="cluster_anew").click()
+    settled(page.run())
+    assert started[0][0][-1] == "--replace"
 
 
 def test_clusters_are_listed_and_a_draw_can_share_its_budget_over_them(run: Run) -> None:

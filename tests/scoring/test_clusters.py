@@ -106,7 +106,12 @@ def test_a_draw_shares_its_budget_over_clusters_and_verifies(run: Run, tmp_path:
     texts = [p.read_text() for p in tmp_path.glob("*.md")] or [card.read_text()]
     assert any(CLUSTER in text and "apples" in text for text in texts)
 
-    go(run, clusters=4)
+    with pytest.raises(UserError, match="shared the budget of 'even', .* --replace"):
+        cs.cluster(run, clusters=4, device="cpu", show=False)
+    with pytest.raises(UserError, match="--replace"):
+        cs.cluster(run, clusters=3, max_length=4, device="cpu", show=False)
+    assert cs.cluster(run, clusters=3, device="cpu", show=False).sha256 == kept.clusters
+    cs.cluster(run, clusters=4, device="cpu", show=False, replace=True)
     result = cs.verify(tmp_path / "even.jsonl")
     assert "the clusters that shared the budget were made anew since the draw" in result.messages
 

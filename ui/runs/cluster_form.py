@@ -11,7 +11,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.runs import commands, jobs
 from circuitseer_core.runs.cluster_records import CLUSTER, ClusterRecord
-from circuitseer_core.runs.clusters import cluster_record
+from circuitseer_core.runs.clusters import cluster_record, draws_of
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
 from circuitseer_core.wording import count, duration
@@ -27,6 +27,7 @@ from ui.words import ago
 
 
 @wishes.answered("cluster")
+@wishes.answered("cluster_anew")
 def cluster_form(run: Run | None) -> None:
     """The form for the scoring in view, and the clusters that it has."""
     name = scoring_in_view(run) if run is not None else None
@@ -48,21 +49,37 @@ def cluster_form(run: Run | None) -> None:
     except UserError as error:
         st.error(literal(error), icon=":material/error:")
         return
+    draws = draws_of(run, record) if record is not None else []
     step = commands.step("cluster", run.path, settings, always=("scores", "clusters"))
+    step += ["--replace"] if draws else []
     with st.container(horizontal=True, vertical_alignment="center", key="cluster_bar"):
-        st.button(
-            "Make the clusters" if record is None else "Make them anew",
-            type="primary",
-            icon=":material/workspaces:",
-            key="cluster",
-            disabled=jobs.status(run.path).live,
-            on_click=wishes.leave,
-            args=["cluster"],
-        )
+        _button(record, draws, disabled=jobs.status(run.path).live)
         st.caption(estimate, width="content")
-    if wishes.granted("cluster"):
+    if wishes.granted("cluster_anew" if draws else "cluster"):
         start_and_watch(run.path, [step])
     show_commands("The command this runs", commands.as_typed(step), key="cluster_command")
+
+
+def _button(record: ClusterRecord | None, draws: list[str], *, disabled: bool) -> None:
+    """The button that starts; where draws need the clusters there are it asks first."""
+    look: dict[str, Any] = {"type": "primary", "icon": ":material/workspaces:"}
+    label = "Make the clusters" if record is None else "Make them anew"
+    if not draws:
+        st.button(
+            label, key="cluster", disabled=disabled,
+            on_click=wishes.leave, args=["cluster"], **look,
+        )  # fmt: skip
+        return
+    with st.popover(label, key="replace_menu", disabled=disabled, **look):
+        names = ", ".join(f"“{inline(name)}”" for name in draws[:3]) + (", …" if draws[3:] else "")
+        st.markdown(
+            f"The clusters there are shared the budget of {names}. With others in their place "
+            f"{'that draw' if len(draws) == 1 else 'those draws'} cannot be derived again."
+        )
+        st.button(
+            "Replace them", key="cluster_anew", type="primary", disabled=disabled,
+            on_click=wishes.leave, args=["cluster_anew"],
+        )  # fmt: skip
 
 
 def _settings() -> dict[str, Any]:
