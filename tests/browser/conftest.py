@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, Request, expect, sync_playwright
+from playwright.sync_api import Browser, Page, Request, ViewportSize, expect, sync_playwright
 
 from tests.support.slow_machine import slow_page, slowed
 from tests.support.synthetic import Shape, make_run
@@ -29,6 +29,8 @@ ARGS = [
     *("--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 ]
+
+WINDOW: ViewportSize = {"width": 1440, "height": 1000}
 
 # Generous, because CI machines are small and busy; speed is benchmarks/app.py's business.
 PATIENCE_MS = 120_000
@@ -134,9 +136,7 @@ def chromium() -> Iterator[Browser]:
 @pytest.fixture
 def page(chromium: Browser, server: Server) -> Iterator[Page]:
     """A fresh tab; the test fails if it asked anybody but the server for anything."""
-    context = chromium.new_context(
-        viewport={"width": 1440, "height": 1000}, accept_downloads=True, base_url=server.url
-    )
+    context = chromium.new_context(viewport=WINDOW, accept_downloads=True, base_url=server.url)
     foreign: list[str] = []
 
     def note(request: Request) -> None:

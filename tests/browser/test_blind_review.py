@@ -15,7 +15,7 @@ from circuitseer_core.selection import review
 from circuitseer_core.selection.agreement import agreement
 from circuitseer_core.wording import percent
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, fill, rest, see_figure
 from tests.support.synthetic import Shape, make_run
 
 
@@ -71,8 +71,8 @@ def test_a_batch_is_left_taken_up_again_and_ends_in_an_agreement(
     sentence = page.get_by_text(f"of {agreed.decided} decided pairs you and variance")
     expect(sentence).to_contain_text(f"95 % interval {percent(agreed.interval[0])}")
     expect(sentence).to_contain_text("skipped: 1")
-    expect(page.locator(".st-key-figure_agreement .js-plotly-plot")).to_be_visible()
-    expect(page.locator(".st-key-figure_agreement_others .js-plotly-plot")).to_be_visible()
+    see_figure(page, "agreement")
+    see_figure(page, "agreement_others")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="CSV of this batch").click()
     waiting.value.save_as(tmp_path / "batch.csv")

@@ -11,7 +11,7 @@ from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, fill, rest, see_figure
 from tests.support.readings_run import readings_run
 
 FEW = {"target": "level", "folds": 3, "repeats": 1, "permutations": 20}
@@ -28,8 +28,8 @@ def test_the_answer_its_figures_and_the_map(page: Page, fitted: Run) -> None:
     page.goto("/calibrate?run=fitted")
     answer = page.get_by_text(re.compile("^(Yes|No): the heads tell"))
     expect(answer).to_be_visible()
-    expect(page.locator(".st-key-figure_calibration_comparison .js-plotly-plot")).to_be_visible()
-    expect(page.locator(".st-key-figure_calibration_rows .js-plotly-plot")).to_be_visible()
+    see_figure(page, "calibration_comparison")
+    see_figure(page, "calibration_rows")
     canvas = page.locator("canvas[role=application]")
     expect(canvas).to_be_visible()
     rest(page)

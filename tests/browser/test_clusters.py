@@ -13,7 +13,7 @@ from circuitseer_core import detect, score
 from circuitseer_core.runs.clusters import cluster_record
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest
+from tests.support.browser import click, fill, rest, see_figure
 
 KINDS = ("apples pears plums", "divisor prime factor", "triangle angle side")
 
@@ -56,9 +56,7 @@ def test_from_the_choice_of_strata_to_a_draw_from_all_clusters(page: Page, kinds
     )
     rest(page)
     page.get_by_role("radio", name="Strata").click()
-    figure = page.locator(".st-key-figure_strata .js-plotly-plot")
-    expect(figure).to_have_count(1)  # the one before it may stand beside it for a moment
-    expect(figure).to_be_visible()
+    see_figure(page, "strata")
     fill(page, "Keep it as", "alike")
     with page.expect_download() as waiting:
         page.get_by_role("button", name="Draw, keep and download").click()

@@ -8,7 +8,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.support.browser import fill, rest
+from tests.support.browser import fill, rest, see_figure
 
 LEFT, TOP, BAR = 40, 8, 76  # the map's margins in ui/heatmap.js
 
@@ -99,7 +99,7 @@ def test_every_view_opens_from_its_link(page: Page, view: str) -> None:
 
 def test_a_figure_downloads_as_svg_png_html_and_csv(page: Page) -> None:
     open_heads(page, "small", "&heads_view=Layers")
-    expect(page.locator(".st-key-figure_layer_marginals .js-plotly-plot")).to_be_visible()
+    see_figure(page, "layer_marginals")
     rest(page)
     page.locator(".st-key-layer_marginals_menu button").click()
     menu = page.locator('[data-testid="stPopoverBody"]')

@@ -12,7 +12,7 @@ from playwright.sync_api import Page, expect
 from circuitseer_core import detect, score
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, faults, fill, rest
+from tests.support.browser import click, faults, fill, rest, see_figure
 
 RUN = "tried"
 
@@ -58,7 +58,7 @@ def test_from_a_link_to_a_freed_model(page: Page) -> None:
     rest(page)
     assert letters.text_content() != third, "the letters are those of the sample in view"
     page.get_by_text("What one head attends to").click()
-    expect(page.locator(".st-key-figure_try_attention_map .js-plotly-plot")).to_be_visible()
+    see_figure(page, "try_attention_map")
     click(page, "Free it")
     expect(page.get_by_role("button", name="Load the model and try")).to_be_visible()
     expect(page.locator("[data-testid=stException]")).to_have_count(0)
@@ -101,5 +101,5 @@ def test_one_heads_attention_on_a_sample_changes_colours_bars_and_map(page: Page
     fill(page, "Head", "3")
     expect(page.get_by_text("received from this head")).not_to_have_text(before)
     page.get_by_text("One head's attention, token by token").click()
-    expect(page.locator(".st-key-figure_attention_map_matrix .js-plotly-plot")).to_be_visible()
+    see_figure(page, "attention_map_matrix")
     expect(page.locator("[data-testid=stException]")).to_have_count(0)

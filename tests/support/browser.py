@@ -46,6 +46,15 @@ def fill(page: Page, label: str, text: str) -> None:
     rest(page)
 
 
+def see_figure(page: Page, key: str) -> None:
+    """Return once the figure of this key is drawn, alone: another may stand in its place before."""
+    figure = page.locator(f".st-key-figure_{key} .js-plotly-plot")
+    expect(figure.first).to_be_visible()
+    rest(page)
+    expect(figure).to_have_count(1)
+    expect(figure).to_be_visible()
+
+
 def faults(page: Page) -> list[str]:
     """Serious and critical findings of axe-core, with the first places of each.
 
