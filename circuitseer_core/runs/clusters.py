@@ -52,7 +52,8 @@ def refuse_change(run: Run, scores: str, **made: object) -> None:
     Args:
         made: of those to be made, entries of the record.
     """
-    record = unless_broken(lambda: cluster_record(run, scores))
+    files = cluster_files(run, scores)
+    record = unless_broken(lambda: ClusterRecord.read(files[0])) if files else None
     if record is None:
         return
     before = {**dict(record), "clusters": len(record.clusters)}

@@ -114,13 +114,32 @@ def cluster(
         files = _states(run, settings.scores, reference, sizes, most, dtype, progress)
     announce(run, "cluster", "Finding clusters")
     codes, width = assign(files, fitted, settings.clusters, settings.seed)
+    record = _record(run, settings, codes, fitted, width=width, max_length=most, dtype=dtype)
+    if not replace:
+        refuse_change(run, settings.scores, sha256=record.sha256)
+    folder = _write(run, settings.scores, ids, codes, record)
+    write_settings(folder, "cluster", run.path, settings)
+    return record
+
+
+def _record(
+    run: Run,
+    settings: ClusterSettings,
+    codes: Ints,
+    fitted: Mask,
+    *,
+    width: int,
+    max_length: int,
+    dtype: str,
+) -> ClusterRecord:
+    """clusters.json for (N,) codes of which ``fitted`` made the centres."""
     prompts = (prompt or "" for _, prompt, _ in scored_texts(run, settings.scores))
-    record = ClusterRecord(
+    return ClusterRecord(
         clusters=_described(codes, prompts, fitted, settings.clusters),
         rows=len(codes),
         fitted_rows=int((fitted & (codes != NO_PROMPT)).sum()),
         seed=settings.seed,
-        max_length=most,
+        max_length=max_length,
         dtype=dtype,
         width=width,
         model=run.model,
@@ -128,11 +147,6 @@ def cluster(
         created=now(),
         command=as_typed(step("cluster", run.path, settings, always=("clusters",))),
     )
-    if not replace:
-        refuse_change(run, settings.scores, sha256=record.sha256)
-    folder = _write(run, settings.scores, ids, codes, record)
-    write_settings(folder, "cluster", run.path, settings)
-    return record
 
 
 def _refuse_few(run: Run, settings: ClusterSettings, fitted: Mask) -> None:
