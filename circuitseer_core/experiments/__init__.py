@@ -9,12 +9,8 @@ names them without importing them: those that need a model import torch only whe
 from __future__ import annotations
 
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments.experiment import (
-    Experiment,
-    ExperimentResult,
-    saved_results,
-    saved_table,
-)
+from circuitseer_core.experiments.experiment import Experiment, ExperimentResult
+from circuitseer_core.runs.experiments import saved_results, saved_table
 from circuitseer_core.runs.option_lists import parse_options
 
 __all__ = [

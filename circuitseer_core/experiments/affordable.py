@@ -13,12 +13,8 @@ from pydantic import Field
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
-from circuitseer_core.experiments.experiment import (
-    CheckedOptions,
-    Experiment,
-    ExperimentResult,
-    saved_results,
-)
+from circuitseer_core.experiments.experiment import CheckedOptions, Experiment, ExperimentResult
+from circuitseer_core.runs.experiments import saved_results
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.stage import occupied

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 import importlib
-import io
 import math
 import os
 import re
@@ -25,7 +23,6 @@ from pydantic import (
 )
 from pydantic.fields import FieldInfo
 
-from circuitseer_core.checksums import is_damaged
 from circuitseer_core.data.fields import FieldOptions, columns_last
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import write_parquet
@@ -38,14 +35,13 @@ from circuitseer_core.runs.experiment_records import (
     Outcome,
     Plot,
 )
+from circuitseer_core.runs.experiments import experiments_folder, saved_results
 from circuitseer_core.runs.folder import Run, now
 from circuitseer_core.runs.machine import short_name
 from circuitseer_core.runs.option_lists import joined
 from circuitseer_core.runs.progress import announced
-from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.stage import occupied
 
-FOLDER = "experiments"
 WITHOUT_MODEL_S = 10.0
 WITHOUT_MODEL_ROW_S = 1e-4
 """Seconds that an experiment on stored numbers takes, roughly, and for every scored row more (at
@@ -158,9 +154,9 @@ class ExperimentResult:
         """Write RUN/experiments/NAME.parquet, then NAME.json (each atomically).
 
         The record names the table's hash: killed in between, the new table is none of the old
-        verdict's (``saved_table``).
+        verdict's (``runs/experiments.py``).
         """
-        folder = run.path / FOLDER
+        folder = experiments_folder(run)
         table = folder / f"{self.name}.parquet"
         write_parquet(table, self.table)
         entry = ExperimentRecord(
@@ -311,25 +307,3 @@ def _run_part(run: Run, path: Any) -> str:
 def _rows(run: Run, scores: str) -> int:
     """Rows of a scoring; 0 where it is not there."""
     return run.scoring(scores).rows if scores in run.scorings() else 0
-
-
-def saved_results(run: Run) -> list[ExperimentRecord]:
-    """The experiments kept in a run, by name; unreadable ones are left out."""
-    paths = sorted((run.path / FOLDER).glob("*.json"), key=lambda path: path.stem)
-    kept = (read_or_none(ExperimentRecord, path) for path in paths)
-    return [record for record in kept if record is not None]
-
-
-def saved_table(run: Run, record: ExperimentRecord) -> pd.DataFrame:
-    """The table of a result; empty where there is none, a damaged one, or that of another result
-    (one that was written since, or whose record never came)."""
-    path = run.path / FOLDER / f"{record.name}.parquet"
-    if is_damaged(path):
-        return pd.DataFrame()
-    try:
-        content = path.read_bytes()
-        if record.table_sha256 not in (None, hashlib.sha256(content).hexdigest()):
-            return pd.DataFrame()
-        return pd.read_parquet(io.BytesIO(content))
-    except (OSError, ValueError):
-        return pd.DataFrame()

@@ -32,13 +32,13 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.comparisons import overlap_by_chance
 from circuitseer_core.experiments.cost import forward_seconds
 from circuitseer_core.experiments.experiment import (
-    FOLDER,
     DataOptions,
     ModelDevice,
     ModelDtype,
 )
 from circuitseer_core.experiments.held_out import Words
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.experiments import experiments_folder
 from circuitseer_core.runs.folder import Run
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ def measure_maps(
 
     model = (run.model.weights_hash, str(reference.dtype))
     marks = [job.fingerprint(model, heads) for job in jobs]
-    folder = run.path / FOLDER / f"{name}-{short_hash(*marks)}"
+    folder = experiments_folder(run) / f"{name}-{short_hash(*marks)}"
     if not is_merged(folder):
         _measure(run, reference, folder, name, jobs, marks, heads)
     merge_parts(folder)

@@ -16,9 +16,9 @@ import pyarrow as pa
 
 from circuitseer_core.aliases import Floats
 from circuitseer_core.checksums import is_damaged
-from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.files import write_parquet
 from circuitseer_core.hashing import short_hash
+from circuitseer_core.runs.experiments import experiments_folder
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 
@@ -28,7 +28,7 @@ class KeptParts:
 
     def __init__(self, run: Run, name: str, *depends: Any) -> None:
         mark = short_hash(repr((run.model.weights_hash, *depends)))
-        self.folder = run.path / FOLDER / f"{name}-{mark}"
+        self.folder = experiments_folder(run) / f"{name}-{mark}"
 
     def by_groups(
         self,

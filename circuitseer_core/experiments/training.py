@@ -15,10 +15,11 @@ from circuitseer_core import limits
 from circuitseer_core.arms.record import ArmsOptions
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.cost import LOADING, forward_seconds, mean_tokens
-from circuitseer_core.experiments.experiment import FOLDER, ExperimentOptions, ExperimentResult
+from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.held_out import probe_prompts
 from circuitseer_core.experiments.training_table import by_seed, effects_table
 from circuitseer_core.experiments.training_words import outcome, plots, verdict
+from circuitseer_core.runs.experiments import experiments_folder
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.reading import probe_fields
@@ -63,7 +64,8 @@ class Options(ExperimentOptions, StudySettings):
 
     def plan(self, run: Run) -> StudyPlan:
         """The models of the study that is meant."""
-        return StudyPlan(run.path / FOLDER / (self.study or self.name), self.settings(), run.model)
+        folder = experiments_folder(run) / (self.study or self.name)
+        return StudyPlan(folder, self.settings(), run.model)
 
 
 def _refuse_incomplete(run: Run, options: Options) -> None:

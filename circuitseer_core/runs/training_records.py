@@ -12,6 +12,7 @@ from typing import Any
 
 from circuitseer_core.hashing import short_hash
 from circuitseer_core.runs.experiment_records import ExperimentRecord
+from circuitseer_core.runs.experiments import saved_results
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.selection_records import SelectionRecord
@@ -47,10 +48,9 @@ def studies_of(run: Run, selection: SelectionRecord) -> list[ExperimentRecord]:
     """
     draw = draw_of(selection)
     records = [
-        record.model_copy(update={"name": path.stem})  # its table lies beside it
-        for path in sorted((run.path / "experiments").glob("training*.json"))
-        if (record := read_or_none(ExperimentRecord, path)) is not None
-        and record.numbers.get("reference") == UNIFORM
+        record
+        for record in saved_results(run, "training*")
+        if record.numbers.get("reference") == UNIFORM
         and record.numbers.get("draw") in (None, draw)
         and _of_this_run(run, record)
     ]

@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.dataset as ds
 
 from circuitseer_core.aliases import Floats, Head, Ints
-from circuitseer_core.checksums import is_whole
+from circuitseer_core.checksums import is_damaged, is_whole
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import DRAWS, SINK_SHARE, control_column, control_columns
@@ -206,6 +206,8 @@ class Evidence:
 
     @staticmethod
     def _small(path: Any, columns: list[str]) -> pd.DataFrame | None:
+        if is_damaged(path):
+            return None
         try:
             return pd.read_parquet(path, columns=columns)
         except (OSError, ValueError, KeyError, pa.ArrowException):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pandas as pd
 
 from circuitseer_core import limits
+from circuitseer_core.runs.experiments import saved_table
 from circuitseer_core.runs.training_records import SOFT, UNIFORM, studies_of
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
@@ -60,9 +61,8 @@ def _newest(facts: Evidence) -> pd.Series | None:
     held-out samples."""
     assert facts.selection is not None
     for record in studies_of(facts.run, facts.selection):
-        path = facts.run.path / "experiments" / f"{record.name}.parquet"
+        table = saved_table(facts.run, record)  # empty where it is damaged or another's
         try:
-            table = pd.read_parquet(path)
             rows = table[(table["arm"] == SOFT) & (table["measure"] == "loss") & table["whole"]]
             rows = rows.dropna(subset=["difference", "low", "high"])
         except (OSError, ValueError, KeyError):

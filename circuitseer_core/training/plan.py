@@ -12,6 +12,7 @@ from pydantic import ConfigDict, Field
 
 from circuitseer_core.arms.kinds import SEEDED, arm_label
 from circuitseer_core.arms.record import ArmRecord, ArmsRecord, read_arms
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.records import ModelRecord, Record, read_or_none
 from circuitseer_core.training.settings import FULL, UNTRAINED, StudySettings
@@ -190,7 +191,7 @@ class StudyPlan:
         Of a kind those up to the first seed that is missing, so that seeds are paired.
         """
         tables: dict[str, list[pd.DataFrame]] = {}
-        if self.path_of(UNTRAINED).is_file():
+        if self.has(UNTRAINED):
             tables[UNTRAINED] = [pd.read_parquet(self.path_of(UNTRAINED))]
         for trial in self.finished():
             tables.setdefault(trial.kind, []).append(pd.read_parquet(self.path_of(trial.label)))
@@ -200,7 +201,7 @@ class StudyPlan:
         """The trials that ``results`` has."""
         done, broken = [], set()
         for trial in self.plan:
-            if self.path_of(trial.label).is_file() and trial.kind not in broken:
+            if self.has(trial.label) and trial.kind not in broken:
                 done.append(trial)
             else:
                 broken.add(trial.kind)
@@ -214,6 +215,11 @@ class StudyPlan:
         """The table of one trained model, or of the untrained one."""
         return self.folder / f"{label}.parquet"
 
+    def has(self, label: str) -> bool:
+        """Whether this model's table is there, and whole: what is damaged is trained again."""
+        path = self.path_of(label)
+        return path.is_file() and not is_damaged(path)
+
     def models_left(self) -> float:
         """Models still to be trained; one of more steps (full), or a learning rate that is tried,
         counts as its share of one."""
@@ -223,7 +229,7 @@ class StudyPlan:
         left = sum(
             full if trial.kind == FULL else 1.0
             for trial in self.plan
-            if not self.path_of(trial.label).is_file() and trial.kind not in skipped
+            if not self.has(trial.label) and trial.kind not in skipped
         )
         rates = self.settings.learning_rates
         untried = 0 if len(rates) == 1 else len(rates)

@@ -99,13 +99,13 @@ class Study(StudyPlan):
         )  # fmt: skip
         weights = Weights(reference.model, adapters=bool(self.settings.lora_rank))
         work = _Work(self, reference, weights, template, longest, judged, progress)
-        missing = [trial for trial in self.plan if not self.path_of(trial.label).is_file()]
+        missing = [trial for trial in self.plan if not self.has(trial.label)]
         record = self._begin(weights_hash, _dtype_name(reference.dtype), judged)
         record = work.count_rows(record, missing)
         missing = [trial for trial in missing if trial.kind not in record.skipped]
         rates = self.untried(record)
         short = max(1, round(self.settings.lr_share * record.steps))
-        if not self.path_of(UNTRAINED).is_file():
+        if not self.has(UNTRAINED):
             progress.begin("Judging the untrained model")
             progress.say("before training")
             write_parquet(self.path_of(UNTRAINED), work.judge(reference))

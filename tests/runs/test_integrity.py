@@ -103,3 +103,4 @@ def test_damage_is_not_computed_on(tmp_path: Path) -> None:
     for read in (copy.heads, copy.probe, lambda: copy.selection_ids("default")):
         with pytest.raises(UserError, match="is damaged"):
             read()
+    assert Evidence(copy).probe is None, "a warning reads none of it either"

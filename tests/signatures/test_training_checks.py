@@ -8,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.files import write_parquet
 from circuitseer_core.runs.experiment_records import ExperimentRecord
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.training_records import kind_of_draw, run_name
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
 from tests.support.crafted_run import add_scores
+from tests.support.damaged import damage
 from tests.support.signature_tests import RNG, signature_of
 from ui.overview.findings import signatures
 
@@ -121,3 +123,14 @@ def test_the_overview_takes_a_study_of_after_it_was_opened(run: Run) -> None:
         os.utime(file, (1, 1))  # copied here with its time
     after = {s.title for s in signatures(run, None)[1]}
     assert after - before == {"Training on such a draw was worse than on random rows"}
+
+
+def test_a_study_whose_table_is_damaged_says_nothing(run: Run) -> None:
+    _drawn(run)
+    _study(run, 0.05)
+    path = run.path / "experiments" / "training.parquet"
+    write_parquet(path, pd.read_parquet(path))
+    seen = [signature_of(run, "worse-than-random")]
+    damage(run.path, "experiments/training.parquet", "flipped")
+    seen.append(signature_of(run, "worse-than-random"))
+    assert [signature and signature.severity for signature in seen] == ["warn", "info"]

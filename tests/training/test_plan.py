@@ -12,10 +12,12 @@ import pytest
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.training import Options
 from circuitseer_core.experiments.training import run as judge
+from circuitseer_core.files import write_parquet
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.training.plan import StudyPlan, StudyRecord
 from circuitseer_core.training.study import loaded_dtype
 from tests.support.crafted_run import bare_run
+from tests.support.damaged import damage
 from tests.support.records import edit_run
 from tests.support.run_factory import MODEL
 from tests.support.study_arms import write_arms
@@ -119,3 +121,12 @@ def test_weights_that_are_not_trained_may_be_short(rank: int, device: str, dtype
     import torch
 
     assert loaded_dtype(rank, torch.device(device)) == dtype
+
+
+def test_a_damaged_table_is_no_finished_model(study: tuple[Run, dict[str, Any]]) -> None:
+    run, options = study
+    plan = Options.of(**options, study="training-a").plan(run)
+    write_parquet(plan.path_of("soft-t1"), pd.DataFrame({"loss": [1.0] * 99}))
+    damage(plan.folder, "soft-t1.parquet", "flipped")
+    assert not plan.has("soft-t1") and plan.has("soft-t0") and plan.models_left() == 1
+    assert len(plan.results()["soft"]) == 1

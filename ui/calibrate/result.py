@@ -10,6 +10,7 @@ import streamlit as st
 from circuitseer_core.calibration.names import OTHER, OWN, PAIRS, POOLED, WITHIN
 from circuitseer_core.calibration.report import heads_tell, table
 from circuitseer_core.calibration.scorer import fits_hash
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
@@ -125,8 +126,10 @@ def _rows(run: Run, record: CalibrationRecord) -> None:
     if not path.is_file():
         return
     try:
-        predictions = pd.read_parquet(path)
+        predictions = None if is_damaged(path) else pd.read_parquet(path)
     except (OSError, ValueError):
+        predictions = None
+    if predictions is None:
         st.caption("The predictions of single rows cannot be read: fit again.")
         return
     if "target" not in predictions:

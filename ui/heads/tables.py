@@ -14,14 +14,15 @@ import pyarrow.parquet as pq
 import streamlit as st
 
 from circuitseer_core.aliases import Head
+from circuitseer_core.checksums import is_damaged
 from circuitseer_core.detection import head_stability
 from circuitseer_core.detection.heads import finalists
 from circuitseer_core.detection.importance_table import delta_matrix
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError, one_line
-from circuitseer_core.experiments.experiment import FOLDER
 from circuitseer_core.experiments.sinks import NAME as SINKS
 from circuitseer_core.runs.calibration_records import CalibrationRecord
+from circuitseer_core.runs.experiments import experiments_folder
 from circuitseer_core.runs.folder import MERGED, Run
 from ui.widgets.scoring_choice import scoring_in_view
 
@@ -86,7 +87,7 @@ def overlap(run: Run, n_kept: int, rank_by: str = "importance") -> SetOverlap | 
 
 def sink_shares(run: Run) -> pd.DataFrame | None:
     """layer, head, sink_share as ``validate sinks`` found them; None where it was not run."""
-    path = run.path / FOLDER / f"{SINKS}.parquet"
+    path = experiments_folder(run) / f"{SINKS}.parquet"
     return _sink_shares(str(path), _of(path)) if path.is_file() else None
 
 
@@ -101,6 +102,8 @@ def sink_share(run: Run, layer: int, head: int) -> float | None:
 
 @st.cache_resource(max_entries=4, show_spinner=False)
 def _sink_shares(path: str, stamp: _Stamp) -> pd.DataFrame | None:
+    if is_damaged(Path(path)):
+        return None
     try:
         return pd.read_parquet(path, columns=["layer", "head", "sink_share"])
     except (OSError, ValueError, KeyError):
