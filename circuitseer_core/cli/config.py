@@ -21,6 +21,8 @@ from circuitseer_core.errors import Cancelled, UserError, one_line
 from circuitseer_core.json_io import is_utf8
 
 MOST_BYTES = 2**20
+_MOST_BITS, _MOST_DIGITS = 512, 200
+"""Of a whole number, as it is and as it is written."""
 
 _BUDGETS = ("fraction", "count", "tokens", "rows", "share", "match_lengths")
 _EXCLUSIVE = (
@@ -132,11 +134,26 @@ def _fitting(entry: Any, parameter: Any, where: str) -> Any:
             "\0" in item or not is_utf8(item)
         ):  # YAML has escapes for both
             raise UserError(f"{where}: {item!a} is no text that could be typed")
+        if isinstance(item, int) and item.bit_length() > _MOST_BITS:
+            raise UserError(f"{where}: this number is too large (quote a text)")
         if isinstance(item, bool) and not switch:
             raise UserError(f"{where}: {str(item).lower()} is no value for it (quote a text)")
         if switch and not isinstance(item, bool):
             raise UserError(f"{where} is true or false")
     return [str(item) for item in items] if several else entry
+
+
+class _Yaml(yaml.SafeLoader):
+    """YAML's whole numbers may be written in base 60, which takes minutes for a long one."""
+
+    def construct_yaml_int(self, node: yaml.ScalarNode) -> Any:
+        """A whole number. Raises ValueError for a very long one."""
+        if len(node.value) > _MOST_DIGITS:
+            raise ValueError(f"a number of {len(node.value):,} characters")
+        return super().construct_yaml_int(node)
+
+
+_Yaml.add_constructor("tag:yaml.org,2002:int", _Yaml.construct_yaml_int)
 
 
 def read_config(path: Path) -> dict[str, Any]:
@@ -145,7 +162,8 @@ def read_config(path: Path) -> dict[str, Any]:
         if path.stat().st_size > MOST_BYTES:
             raise UserError(f"{path} is too large for a settings file")
         text = path.read_text(encoding="utf-8-sig")
-        document = tomllib.loads(text) if path.suffix.lower() == ".toml" else yaml.safe_load(text)
+        is_toml = path.suffix.lower() == ".toml"
+        document = tomllib.loads(text) if is_toml else yaml.load(text, _Yaml)
     except (OSError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read: {one_line(error)}") from error
     except (yaml.YAMLError, tomllib.TOMLDecodeError, RecursionError, ValueError) as error:

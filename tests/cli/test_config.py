@@ -152,6 +152,9 @@ def test_one_value_is_as_good_as_a_list_of_one(tmp_path: Path, caught: list[Any]
         ("fraction: 10", "--fraction: 10 is more than the whole"),
         ("- a\n- b", "holds no options"),
         ("a: [", "is no YAML"),
+        (f"seed: 0x{'f' * 150}", "seed: this number is too large"),
+        (f"exclude: [0x{'f' * 150}]", "exclude: this number is too large"),
+        (f"seed: {'1:' * 200_000}1", "is no YAML: a number of 400,001 characters"),
         ("", "holds no options"),
     ],
 )
@@ -165,6 +168,8 @@ def test_a_file_that_is_not_there_or_no_toml(tmp_path: Path) -> None:
     assert "cannot be read" in call("select", "--run", "r", "--config", tmp_path / "no.yaml")
     (tmp_path / "s.toml").write_text("a = [")
     assert "is no TOML" in call("select", "--run", "r", "--config", tmp_path / "s.toml")
+    (tmp_path / "s.toml").write_text(f"exclude = [0x{'f' * 9000}]")
+    assert "is too large" in call("select", "--run", "r", "--config", tmp_path / "s.toml")
 
 
 def test_a_written_file_gives_the_same_settings_back(tmp_path: Path, caught: list[Any]) -> None:
