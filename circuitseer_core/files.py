@@ -44,6 +44,14 @@ def plain_path(path: str | Path) -> Path:
     return path.absolute() if ":" in str(path) else path
 
 
+def inside(folder: Path, name: str) -> Path:
+    """What is called ``name`` in ``folder``. Raises UserError for a name that leads elsewhere: it
+    may come from a record, or a job, that somebody else wrote."""
+    if name != Path(name).name or name in ("", "..") or "\0" in name:
+        raise UserError(f"{name!r} is no name of what lies in {folder}")
+    return folder / name
+
+
 @contextmanager
 def atomic_path(target: Path) -> Iterator[Path]:
     """Yield a temporary path in ``target``'s folder; it replaces ``target`` if the block succeeds.

@@ -158,10 +158,10 @@ class CalibrationRecord(Record):
 
 def stored_calibration(folder: Path, command: str) -> CalibrationRecord:
     """The record in a calibration's folder. Raises UserError where there is none, naming the
-    command that makes it."""
+    command that makes it. It is called as its folder is, whatever it says."""
     path = folder / "calibration.json"
     if not os.path.isfile(path):
         raise UserError(
             f"{folder.parent.parent} has no calibration named {folder.name!r}: run {command}"
         )
-    return CalibrationRecord.read(path)
+    return CalibrationRecord.read(path).model_copy(update={"name": folder.name})

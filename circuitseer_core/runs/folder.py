@@ -17,7 +17,7 @@ import pandas as pd
 
 from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import plain_path, read_columns, special_file, sweep_beside
+from circuitseer_core.files import inside, plain_path, read_columns, special_file, sweep_beside
 from circuitseer_core.installation import HOME
 from circuitseer_core.json_io import is_utf8
 from circuitseer_core.runs import ownership, shapes
@@ -166,12 +166,12 @@ class Run:
         return self.path / "lock"
 
     def scores_dir(self, name: str = "default") -> Path:
-        """Folder of one scoring."""
-        return self.path / "scores" / name
+        """Folder of one scoring. Raises UserError for a name that leads out of the run."""
+        return inside(self.path / "scores", name)
 
     def selection_dir(self, name: str) -> Path:
-        """Folder of one selection."""
-        return self.path / "selections" / name
+        """Folder of one selection. Raises UserError for a name that leads out of the run."""
+        return inside(self.path / "selections", name)
 
     def reload(self) -> None:
         """Read run.json again (another process may have written it)."""
@@ -289,8 +289,8 @@ class Run:
         return self._read(self.selection_dir(name) / "ids.parquet", shapes.IDS, unique=("id",))
 
     def calibration_dir(self, name: str) -> Path:
-        """Folder of one calibration."""
-        return self.path / "calibrations" / name
+        """Folder of one calibration. Raises UserError for a name that leads out of the run."""
+        return inside(self.path / "calibrations", name)
 
     def calibrations(self) -> list[str]:
         """Names of the calibrations of this run, ``default`` first."""

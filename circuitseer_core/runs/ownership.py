@@ -91,12 +91,17 @@ def _marked(run_path: Path) -> list[str]:
 def adopt(run_path: Path) -> None:
     """Take a foreign run over, so that jobs may be started in it.
 
-    Raises UserError where it holds a link, by which a job would write outside of the folder, or
-    where no note can be kept.
+    Raises UserError where it holds a link, or a file with another name elsewhere (a hard link), by
+    which a job would write outside of the folder, or where no note can be kept.
     """
-    link = next((p for p in sorted(run_path.rglob("*")) if p.is_symlink()), None)
-    if link is not None:
-        raise UserError(f"{link} is a link out of the run: remove it before you adopt the run")
+    for path in sorted(run_path.rglob("*")):
+        if path.is_symlink():
+            raise UserError(f"{path} is a link out of the run: remove it before you adopt the run")
+        if path.is_file() and path.stat().st_nlink > 1:
+            raise UserError(
+                f"{path} has another name elsewhere (a hard link): adopt a copy of the run, made "
+                "by cp -r"
+            )
     if not is_own(run_path):
         mark(run_path, made_here=False)
     if not is_own(run_path):

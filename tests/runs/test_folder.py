@@ -55,3 +55,12 @@ def test_one_scoring_that_cannot_be_read_costs_the_others_nothing(tmp_path: Path
     assert run.scorings() == ["broken"] and run.stage_state()["score"] == "partial"
     with pytest.raises(UserError, match="cannot be read"):
         run.scoring("broken")
+
+
+@pytest.mark.parametrize("name", ["../b/scores/c", "/tmp", "a/b", "..", ".", "", "a/", "\0"])
+def test_no_name_leads_out_of_the_run(tmp_path: Path, name: str) -> None:
+    """A job that came with a run may name a scoring, and stages write into it."""
+    run = make_run(tmp_path / "run", make_rows(5))
+    for folder in (run.scores_dir, run.selection_dir, run.calibration_dir, run.scoring, run.scores):
+        with pytest.raises(UserError, match="is no name of what lies in"):
+            folder(name)

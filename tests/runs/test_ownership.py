@@ -155,3 +155,14 @@ def test_no_model_of_a_foreign_job_is_unpickled_whoever_resumes_it(foreign: Path
 def test_what_the_app_writes_is_read_back(settings: BaseModel) -> None:
     words = commands.arguments(settings)
     assert commands.read_back(type(settings), words) == settings
+
+
+def test_a_hard_link_is_a_way_out_of_the_run_too(foreign: Path, tmp_path: Path) -> None:
+    """The log is appended to: what has its place would be written into."""
+    (tmp_path / "profile").write_text("mine")
+    (foreign / "log.txt").unlink(missing_ok=True)
+    (foreign / "log.txt").hardlink_to(tmp_path / "profile")
+    with pytest.raises(UserError, match=r"log\.txt has another name elsewhere"):
+        ownership.adopt(foreign)
+    ownership.adopt(copied := Path(shutil.copytree(foreign, tmp_path / "copied")))
+    assert ownership.is_own(copied) and not ownership.is_own(foreign)
