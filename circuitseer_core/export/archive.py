@@ -5,10 +5,11 @@ Where an archive will be unpacked is not known, so its manifest and card name th
 
 from __future__ import annotations
 
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
@@ -18,6 +19,9 @@ from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.export.write import Exported, export, export_all, hub_files
 from circuitseer_core.files import write_text
 from circuitseer_core.runs.folder import Run
+
+_FIRST, _LAST_YEAR = datetime(1980, 1, 1, tzinfo=UTC), 2107
+"""Times that a zip can hold."""
 
 
 def push_preview(
@@ -87,12 +91,23 @@ def _packed(write: Callable[[Path], Exported], made: str | None) -> bytes:
 
 
 def zipped(files: Iterable[tuple[str, Path]], made: str | None) -> bytes:
-    """A zip of files by their names in it; all carry the time ``made`` (ISO 8601)."""
-    moment = datetime.fromisoformat(made).timetuple()[:6] if made else (1980, 1, 1, 0, 0, 0)
+    """A zip of files by their names in it; all carry the time ``made`` (ISO 8601), the first that
+    a zip can have where it is none of these. A name leads out of no folder, also on Windows."""
+    moment = _moment(made or "")
     sink = BytesIO()
     with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, path in files:
-            entry = zipfile.ZipInfo(name, moment)
+            entry = zipfile.ZipInfo(re.sub(r"[\\:]", "_", name), moment)
             entry.compress_type, entry.external_attr = zipfile.ZIP_DEFLATED, 0o644 << 16
             archive.writestr(entry, path.read_bytes())
     return sink.getvalue()
+
+
+def _moment(made: str) -> tuple[int, int, int, int, int, int]:
+    """A record's time as a zip has it: it comes from a file that anybody may have written."""
+    try:
+        at = datetime.fromisoformat(made)
+    except ValueError:
+        at = _FIRST
+    at = at if _FIRST.year <= at.year <= _LAST_YEAR else _FIRST
+    return at.year, at.month, at.day, at.hour, at.minute, at.second

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import csv
-import json
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
+from circuitseer_core.data.arrow_formats import Parquet
+from circuitseer_core.data.formats import JsonLines, Table
+from circuitseer_core.data.specs import open_path
+from circuitseer_core.errors import UserError
 from circuitseer_core.export.cells import cell, read_csv, row_of_cells
 from circuitseer_core.export.formats import SHAPED, Format
 from circuitseer_core.export.rows import ExportedRows
@@ -110,43 +110,32 @@ def _same(one: Any, other: Any, rounded: bool) -> bool:
 
 
 def _read_lines(target: Path) -> Iterator[dict[str, Any]]:
-    with target.open("rb") as file:
-        for text in file:
-            try:
-                row = json.loads(text)
-            except ValueError:
-                row = {}
-            yield row if isinstance(row, dict) else {}
+    return _rows_of("JSON Lines", lambda: [JsonLines(target, target.name, "")])
 
 
 def _read_cells(target: Path) -> Iterator[dict[str, Any]]:
     try:
         yield from read_csv(target)
-    except (csv.Error, UnicodeDecodeError) as error:
+    except (csv.Error, UnicodeDecodeError, OSError) as error:
         raise _Unreadable(f"{target.name} is no CSV any more: {error}") from error
 
 
 def _read_parquet(target: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with pq.ParquetFile(target) as parquet:
-            yield from _rows_of(parquet.iter_batches(2048))
-    except (pa.ArrowException, OSError) as error:
-        raise _Unreadable(f"{target.name} is no Parquet file any more: {error}") from error
+    return _rows_of("Parquet", lambda: [Parquet(target, target.name, "")])
 
 
 def _read_folder(target: Path) -> Iterator[dict[str, Any]]:
+    return _rows_of("datasets", lambda: open_path(target, None))
+
+
+def _rows_of(kind: str, tables: Callable[[], Sequence[Table]]) -> Iterator[dict[str, Any]]:
+    """The rows as data of anybody's is read: a file may come from elsewhere, changed on the way. A
+    row that cannot be read is an empty one."""
     try:
-        state = json.loads((target / "state.json").read_text(encoding="utf-8"))
-        for entry in state["_data_files"]:
-            with pa.memory_map(str(target / entry["filename"])) as source:
-                yield from _rows_of(pa.ipc.open_stream(source))
-    except (pa.ArrowException, OSError, ValueError, KeyError) as error:
-        raise _Unreadable(f"{target.name} is no datasets folder any more: {error}") from error
-
-
-def _rows_of(batches: Iterable[pa.RecordBatch]) -> Iterator[dict[str, Any]]:
-    for batch in batches:
-        yield from batch.to_pylist()
+        for table in tables():
+            yield from (row.record or {} for row in table.rows())
+    except UserError as error:
+        raise _Unreadable(f"this is no {kind} export any more: {error}") from error
 
 
 _READERS: dict[str, Callable[[Path], Iterator[dict[str, Any]]]] = {

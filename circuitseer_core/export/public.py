@@ -64,7 +64,7 @@ def without_paths(value: Any, key: str = "") -> Any:
             return shlex.join(_cut(word, _WORD) for word in shlex.split(value))
         if key == "python":
             return ast.unparse(_CutTexts().visit(ast.parse(value, mode="eval")))
-    except (SyntaxError, ValueError):  # no command, or one that is not spelled out
+    except (SyntaxError, ValueError, RecursionError, MemoryError):  # no command, or not spelled out
         pass
     return _cut(value)
 

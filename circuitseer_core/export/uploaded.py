@@ -7,6 +7,8 @@ as it comes, since an archive may say anything of its size.
 
 from __future__ import annotations
 
+import lzma
+import struct
 import tempfile
 import zipfile
 import zlib
@@ -23,6 +25,10 @@ from circuitseer_core.export.verify import VerifyResult, verify
 MOST_FILES = 10_000
 MOST_UNPACKED = 4 * MOST_BYTES
 _CHUNK = 1 << 20
+_UNREADABLE = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError, RuntimeError),
+    *(ValueError, struct.error),  # a name that is not UTF-8, a field that is cut
+)
 _WANTED = (
     "choose the downloaded .zip, or one exported file and the .manifest.json that lies beside it, "
     f"or all files of a datasets folder with its {FOLDER_MANIFEST}"
@@ -74,7 +80,7 @@ def unpacked(content: bytes, folder: Path) -> Path:
                 raise UserError(f"the archive has more than {MOST_FILES:,} files")
             for entry in entries:
                 allowed -= _write(archive, entry, folder, allowed)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise UserError(f"this archive cannot be read: {one_line(error)}") from error
     except OSError as error:  # a file where another has a folder, a name too long
         raise UserError(f"this archive cannot be unpacked: {one_line(error)}") from error

@@ -41,6 +41,7 @@ from circuitseer_core.export.same_run import (
     other_settings,
     settings_of,
 )
+from circuitseer_core.files import inside
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run, runs_home
 from circuitseer_core.runs.records import DataRecord, ScoringRecord
@@ -128,7 +129,7 @@ def _check_files(target: Path, manifest: AnyManifest, result: VerifyResult) -> N
     """Hash every data file as it lies there."""
     for entry in manifest.files:
         whole = manifest.export.format == "datasets"
-        file = target / entry.name if whole else target
+        file = inside(target, entry.name) if whole else target
         if not file.is_file():
             result.add("file", f"{file} is missing")
             continue

@@ -11,7 +11,12 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.export import write
-from circuitseer_core.export.archive import archive_bytes, pool_archive_bytes, push_preview
+from circuitseer_core.export.archive import (
+    archive_bytes,
+    pool_archive_bytes,
+    push_preview,
+    zipped,
+)
 from circuitseer_core.export.verify import verify
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.select_run import select_run
@@ -70,6 +75,18 @@ def test_a_push_is_previewed_as_it_will_be(
     assert list(seen) == list(sent)
     assert seen["mine.jsonl"].read_bytes() == sent["mine.jsonl"]
     assert not any(str(tmp_path).encode() in path.read_bytes() for path in seen.values())
+
+
+@pytest.mark.parametrize("made", ["", "then", "1969-01-01", "9999-01-01", "2026-01-02T03:04:05"])
+def test_a_zip_takes_any_time_and_leads_nowhere(tmp_path: Path, made: str) -> None:
+    """Both come from records and folders that anybody may have made."""
+    (tmp_path / "a").write_text("x")
+    names = ["a", r"..\..\a", "C:a"]
+    packed = zipped([(name, tmp_path / "a") for name in names], made)
+    with zipfile.ZipFile(io.BytesIO(packed)) as archive:
+        assert archive.namelist() == ["a", ".._.._a", "C_a"]
+        year = archive.infolist()[0].date_time[0]
+    assert year == (2026 if made.startswith("2026") else 1980)
 
 
 def test_an_unknown_name_is_one_line(run: Run) -> None:

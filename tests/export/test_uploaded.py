@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import zipfile
 from pathlib import Path
@@ -114,3 +115,17 @@ def test_a_bomb_is_stopped_and_damage_is_one_line(
             unpacked(content, tmp_path / "damaged")
     with pytest.raises(UserError, match="has 0 manifests"):
         unpacked(archive(("a", b"x")), tmp_path / "none")
+
+
+@pytest.mark.parametrize("method", [zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_any_changed_byte_is_one_line_or_is_taken(tmp_path: Path, method: int) -> None:
+    sink = io.BytesIO()
+    with zipfile.ZipFile(sink, "w", method) as packed:
+        for name in ("né.jsonl", "né.jsonl.manifest.json"):
+            packed.writestr(name, bytes(range(256)))
+    whole = sink.getvalue()
+    for at in range(len(whole)):
+        changed = bytearray(whole)
+        changed[at] ^= 0xFF
+        with contextlib.suppress(UserError):
+            unpacked(bytes(changed), tmp_path / str(at))

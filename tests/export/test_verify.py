@@ -148,7 +148,7 @@ def test_a_tampered_cell_in_parquet_and_datasets(run: Run, tmp_path: Path) -> No
     result = verify(done.path)
     assert result.kinds == ["file", "rows"] and "row 3" in result.messages[1]
     done.path.write_bytes(b"nothing")
-    assert "no Parquet file any more" in verify(done.path).messages[1]
+    assert "no Parquet export any more" in verify(done.path).messages[1]
     pytest.importorskip("datasets")
     folder = export(run, None, tmp_path / "ds", "datasets").path
     next(folder.glob("data-*.arrow")).unlink()
@@ -319,3 +319,33 @@ def test_another_machine_may_round_the_last_digit(run: Run, tmp_path: Path) -> N
         row["circuitseer_probability"] *= 1 + 1e-15
     done.path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     assert verify(done.path).kinds == ["file"], "rows agree, bytes do not"
+
+
+@pytest.mark.parametrize(
+    "line", [b"[" * 100_000, b"\xff", b"[]", b"", b'{"a": 1' + b"0" * 5000 + b"}"]
+)
+def test_a_line_of_anybody_is_a_row_that_differs(run: Run, tmp_path: Path, line: bytes) -> None:
+    done = export(run, None, tmp_path / "a.jsonl")
+    done.path.write_bytes(line + b"\n" + done.path.read_bytes())
+    result = verify(done.path)
+    assert not result.ok and "file" in result.kinds
+
+
+@pytest.mark.parametrize(
+    "state", [[], {}, {"_data_files": [3]}, {"_data_files": [{"filename": "../../other.arrow"}]}]
+)
+def test_a_datasets_folder_of_anybody_is_read_as_data_is(
+    run: Run, tmp_path: Path, state: Any
+) -> None:
+    pytest.importorskip("datasets")
+    folder = export(run, None, tmp_path / "ds", "datasets").path
+    (folder / "state.json").write_text(json.dumps(state))
+    assert "no datasets export any more" in verify(folder).messages[-1]
+
+
+def test_a_manifest_names_no_file_elsewhere(run: Run, tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    done = export(run, None, tmp_path / "ds", "datasets")
+    edit(done.manifest, lambda m: m["files"][0].update(name="../../etc/passwd"), resealed=True)
+    with pytest.raises(UserError, match="is no name of what lies in"):
+        verify(done.path)
