@@ -39,15 +39,18 @@ def spearman95(rho: float, samples: int, level: float = 0.95) -> tuple[float, fl
     """The interval (95 %, or ``level``) of a rank correlation ``rho`` over ``samples`` pairs.
 
     Fisher's z with the variance (1 + rho²/2)/(samples - 3) of Bonett and Wright (2000). NaN, twice,
-    for fewer than four pairs or an undefined correlation.
+    for fewer than four pairs or an undefined correlation. Of pairs in perfect order z has no end:
+    the interval then begins where that of the next order does, in which two neighbours have
+    changed places, so that four such pairs say as little as they do.
     """
     if samples < 4 or not np.isfinite(rho):
         return float("nan"), float("nan")
-    if abs(rho) >= 1:
-        return rho, rho
-    half = float(ndtri(0.5 + level / 2)) * float(np.sqrt((1 + rho**2 / 2) / (samples - 3)))
-    middle = float(np.arctanh(rho))
-    return float(np.tanh(middle - half)), float(np.tanh(middle + half))
+    next_order = min(1 - 12 / (samples**3 - samples), float(np.nextafter(1.0, 0.0)))
+    within = float(np.clip(rho, -next_order, next_order))
+    half = float(ndtri(0.5 + level / 2)) * float(np.sqrt((1 + within**2 / 2) / (samples - 3)))
+    middle = float(np.arctanh(within))
+    low, high = float(np.tanh(middle - half)), float(np.tanh(middle + half))
+    return (-1.0 if rho < -next_order else low), (1.0 if rho > next_order else high)
 
 
 def upper_tail(t: Floats | pd.Series, samples: Floats | pd.Series) -> Floats:

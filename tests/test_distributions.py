@@ -126,7 +126,11 @@ def test_the_interval_of_spearman_holds_the_truth(rho: float) -> None:
 
 def test_intervals_of_few_pairs_and_of_perfect_order() -> None:
     assert np.isnan(dist.spearman95(0.5, 3)).all() and np.isnan(dist.spearman95(np.nan, 9)).all()
-    assert dist.spearman95(-1.0, 9) == (-1.0, -1.0)
+    low, high = dist.spearman95(1 - 1e-15, 4)
+    assert low < -0.5 and high == 1, "one order of four in twenty-four"
+    low, high = dist.spearman95(-1.0, 9)
+    assert low == -1 and -0.95 < high < -0.85
+    assert 0.9999 < dist.spearman95(1.0, 1000)[0] < dist.spearman95(1.0, 10**6)[0] <= 1
 
 
 def test_outliers_press_no_bins_together() -> None:

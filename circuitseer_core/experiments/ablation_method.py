@@ -210,7 +210,7 @@ def verdict(numbers: dict[str, Any]) -> str:
             f"{name}: Spearman {signed(each['spearman'])} ({signed(each['spearman_low'])} to "
             f"{signed(each['spearman_high'])}), {each['shared']} of {each['count']} top heads "
             f"shared ({percent(each['overlap_low'])} to {percent(each['overlap_high'])}"
-            f"{'' if each['found'] else '; no more than chance'})"
+            f"{'' if each['found'] else '; no evidence of more than chance'})"
         )
         parts.append(line)
     text = (

@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 from pydantic import Field
 
+from circuitseer_core import limits
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import draws_in_words, over_draws, rank_chance
 from circuitseer_core.data.fields import Fields
@@ -126,7 +127,7 @@ def _outcome(numbers: dict[str, Any]) -> Outcome | None:
         return None
     outcome = Outcome.judge(
         "rise of the loss above what one more random set might do (nats),",
-        compared["gap"], compared["low"], compared["high"], relevant=0.05 * numbers["clean"],
+        compared["gap"], compared["low"], compared["high"], relevant=limits.RISE,
     )  # fmt: skip
     return found_only_if(outcome, compared["found"])
 

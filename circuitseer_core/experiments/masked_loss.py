@@ -170,7 +170,6 @@ def outcome(numbers: dict[str, Any]) -> Outcome:
         line["at_length_low"],
         line["at_length_high"],
         relevant=limits.RIVAL,
-        level=bonferroni_level(numbers["comparisons"]),
         comparisons=numbers["comparisons"],
         correction=BONFERRONI,
     )

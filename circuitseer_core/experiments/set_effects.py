@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from circuitseer_core.aliases import Floats
-from circuitseer_core.distributions import holm, t95, upper_tail
+from circuitseer_core.distributions import Z95, holm, t95, upper_tail
 from circuitseer_core.experiments.comparisons import FALSE_FINDING
 
 BOOTS = 1000
@@ -131,10 +131,11 @@ def specificity_against(
             for _ in range(BOOTS)
         ]
     )
+    fewest = min(one.shape[1], other.shape[1])
     error = float((drawn[:, 0] - drawn[:, 1:].mean(axis=1)).std(ddof=1))
-    low, high = np.quantile(drawn[:, 0], [0.025, 0.975])
-    compared = against(float(ratios[0]), ratios[1:], error, min(one.shape[1], other.shape[1]))
-    return compared, (float(low), float(high))
+    ends = ratios[0] + _wider(fewest) * (np.quantile(drawn[:, 0], [0.025, 0.975]) - ratios[0])
+    compared = against(float(ratios[0]), ratios[1:], error, fewest)
+    return compared, (float(ends[0]), float(ends[1]))
 
 
 def _specificity(one: Floats, other: Floats) -> Floats:
@@ -143,8 +144,18 @@ def _specificity(one: Floats, other: Floats) -> Floats:
     return np.asarray(relative[0] - relative[1])
 
 
+def _wider(samples: int) -> float:
+    """By what a bootstrap's percentiles are too near to an estimate over so few samples.
+
+    A resample spreads as n - 1 of n samples do, and normally where Student's t is wanted: 1.29 for
+    eight samples, 1.05 for forty (the expanded percentiles of Hesterberg 2015). Simulated, plain
+    percentiles of eight samples hold a mean 88 % of the time, those of two 48 %.
+    """
+    return float(t95(samples)) / Z95 * float(np.sqrt(samples / (samples - 1)))
+
+
 def bootstrap_means(values: Floats, seed: int = 0) -> tuple[Floats, Floats]:
-    """2.5 and 97.5 percentiles of the means of (S, n) values over resampled samples, (S,) each.
+    """95 % intervals of the means of (S, n) values by resampled samples: lows and highs, (S,) each.
 
     NaN where there are fewer than two samples: one says nothing of others.
     """
@@ -153,8 +164,9 @@ def bootstrap_means(values: Floats, seed: int = 0) -> tuple[Floats, Floats]:
     if n < 2:
         return np.full(len(values), np.nan), np.full(len(values), np.nan)
     weights = rng.multinomial(n, np.full(n, 1 / n), size=BOOTS) / n  # (boots, n)
+    means = values.mean(axis=1)
     low, high = np.quantile(values @ weights.T, [0.025, 0.975], axis=1)
-    return low, high
+    return means + _wider(n) * (low - means), means + _wider(n) * (high - means)
 
 
 def by_source(losses: Floats, sources: Sequence[str], labels: pd.DataFrame) -> pd.DataFrame:

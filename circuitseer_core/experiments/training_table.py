@@ -11,6 +11,7 @@ import pandas as pd
 from circuitseer_core import limits
 from circuitseer_core.aliases import Floats
 from circuitseer_core.distributions import holm
+from circuitseer_core.experiments.intervals import LEVEL, bonferroni_level
 from circuitseer_core.training.effects import difference, seeds_to_see, seen, seen_at_best
 from circuitseer_core.training.settings import UNTRAINED
 
@@ -27,19 +28,22 @@ def effects_table(
 
     Columns: arm, measure (loss in nats, or accuracy), source (``all`` weighs items alike), whole,
     seeds, items, mean, difference, low, high, p, p_holm (over the trained arms of one measure on
-    all items), stderr and df (of the interval), seed_sd, item_sd, seeds_needed (to see a difference
-    of ``see``; none where these items do not show it with any number), seen (the least difference
-    that these seeds and items show) and seen_at_best (these items with any number of seeds), each
-    with 80 % power.
+    all items), stderr (over seeds and items) and items_stderr (over items alone), seed_sd, item_sd,
+    seeds_needed (to see a difference of ``see``; none where these items do not show it with any
+    number), seen (the least difference that these seeds and items show) and seen_at_best (these
+    items with any number of seeds), each with 80 % power: on all items where the p is corrected for
+    the number of arms, as it will be.
     """
     rows = []
+    corrected = bonferroni_level(len(set(tables) - {reference, UNTRAINED}))
     for kind, measure, source, values, other in _cells(tables, reference):
         row = {
             "arm": kind, "measure": measure, "source": source, "whole": source == "all",
             "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),
         }  # fmt: skip
         if kind != reference:
-            row |= _difference_row(values, other, kind, see)
+            level = corrected if source == "all" and kind != UNTRAINED else LEVEL
+            row |= _difference_row(_paired(values, other, kind), see, level)
         rows.append(row)
     table = pd.DataFrame(rows)
     table["p_holm"] = np.nan
@@ -61,16 +65,18 @@ def _values(tables: list[pd.DataFrame], column: str, source: str) -> Floats:
     return stacked[:, np.isfinite(stacked).all(axis=0)]
 
 
-def _difference_row(values: Floats, other: Floats, kind: str, see: float) -> dict[str, Any]:
-    """The paired difference as columns of a row; seeds that both have are paired."""
-    if values.shape[1] < 2:
+def _difference_row(differences: Floats, see: float, level: float) -> dict[str, Any]:
+    """(seeds, items) paired differences as columns of a row; ``level``: at which one is seen."""
+    if differences.shape[1] < 2:
         return {}
-    gap = difference(_paired(values, other, kind))
+    gap = difference(differences)
     return {
         "difference": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p,
-        "stderr": gap.stderr, "df": gap.df, "seed_sd": gap.seed_sd, "item_sd": gap.item_sd,
-        "seeds_needed": seeds_to_see(gap, see), "seen": seen(gap),
-        "seen_at_best": None if gap.seed_sd is None else seen_at_best(gap),
+        "stderr": gap.stderr, "items_stderr": gap.items_stderr,
+        "seed_sd": gap.seed_sd, "item_sd": gap.item_sd,
+        "seeds_needed": seeds_to_see(gap, see, level),
+        "seen": seen(gap, level),
+        "seen_at_best": None if gap.seed_sd is None else seen_at_best(gap, level),
     }  # fmt: skip
 
 

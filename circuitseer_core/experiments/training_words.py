@@ -146,9 +146,10 @@ def seeds_needed(others: pd.DataFrame, see: float, items: int) -> str:
         names = listing([str(kind) for kind in others.index[never]], 12)
         parts.append(f"{names} with no number of seeds on {count(items, 'held-out sample')}")
     ends = [plain(float(x)) for x in (others["seen"].min(), others["seen"].max())]
+    arms = f", corrected for {count(len(others), 'arm')}" if len(others) > 1 else ""
     return (
-        f"A difference of {see:g} nats would be seen (80 % power): {'; '.join(parts)}. As it was "
-        f"done, one of {_range(ends)} nats would be."
+        f"A difference of {see:g} nats would be seen (80 % power{arms}): {'; '.join(parts)}. As it "
+        f"was done, one of {_range(ends)} nats would be."
     )
 
 

@@ -44,6 +44,7 @@ def test_ways_that_do_not_are_not() -> None:
     numbers, text = numbers_and_verdict(planted("uniform", MEANS, 1), planted("zero", OTHERS, 2))
     assert not numbers["methods"]["zero"]["found"]
     assert "no evidence that any of these ways" in text
+    assert "; no evidence of more than chance)" in text
     assert outcome(numbers).state != "found"
 
 

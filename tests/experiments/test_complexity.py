@@ -41,7 +41,7 @@ def _run(run: Run, *, steps: float, of_controls: float, operators: float = 0.0) 
         "response": ["<<1+1=2>>" * int(k) for k in worked],
         "original": [json.dumps({"level": f"Level {k}"}) for k in worked],
     }
-    columns |= {f"control_variance_{i}": score(of_controls) for i in range(3)}
+    columns |= {f"control_variance_{i}": score(of_controls) for i in range(20)}
     add_scores(run, columns)
     return run
 
@@ -75,6 +75,20 @@ class TestVerdict:
         assert _states(result)[0] == "found"
         assert _states(result)[2] == "no evidence"
         assert result.outcome is not None and result.outcome.state == "no evidence"
+
+    @pytest.mark.parametrize(
+        ("draws", "reaching", "state"),
+        [(3, 0, "inconclusive"), (20, 0, "found"), (20, 1, "no evidence")],
+    )
+    def test_random_heads_are_passed_by_rank_too(
+        self, draws: int, reaching: int, state: str
+    ) -> None:
+        """Any set is above the mean of random ones every second time."""
+        above = [0.04, 0.01, 0.06]
+        numbers = {"scorer": "focus", "reference": "level", "correction": "Bonferroni",
+                   "beyond_length": above, "beyond_surface": above, "beyond_random_heads": above,
+                   "draws": draws, "draws_reaching": reaching}  # fmt: skip
+        assert answers(numbers)["beyond_random_heads"].state == state
 
     def test_what_the_surface_shows_is_no_evidence_beyond_it(self, run: Run) -> None:
         result = _result(run, steps=0.0, of_controls=0.0, operators=0.6)

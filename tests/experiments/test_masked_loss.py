@@ -49,6 +49,7 @@ def test_by_hand_and_agreement_is_found(run: Run) -> None:
     tops = [set(np.argsort(-made[name])[:30]) for name in ("variance", "head_influence")]
     assert line["top_shared"] == pytest.approx(len(tops[0] & tops[1]) / 30)
     assert result.outcome is not None and result.outcome.state == "found"
+    assert "95 % interval +0" in result.outcome.sentence(), "of all comparisons together"
     assert "they agree beyond length" in result.verdict
     assert result.table["scorer"].tolist() == ["variance", "length"]
 

@@ -116,6 +116,13 @@ def test_one_sample_has_no_interval() -> None:
     assert table.loc["b", ["rise_low", "rise_high"]].notna().all(axis=None)
 
 
+@pytest.mark.parametrize("samples", [3, 8, 40])
+def test_intervals_of_few_samples_hold_what_they_say(samples: int) -> None:
+    """Plain percentiles hold the mean of three samples 76 % of the time, of eight 88 %."""
+    low, high = bootstrap_means(RNG(3).normal(0, 1, (800, samples)))
+    assert 0.92 < ((low <= 0) & (high >= 0)).mean() < 0.99
+
+
 @pytest.mark.parametrize(("right", "asked"), [(0, 10), (3, 10), (10, 10)])
 def test_exact_interval(right: int, asked: int) -> None:
     want = stats.binomtest(right, asked).proportion_ci(method="exact")

@@ -58,9 +58,9 @@ def test_seeds_that_cannot_help_are_said() -> None:
         {"seeds_needed": [3, 7, None], "seen": [0.02, 0.03, 0.5]}, index=["soft", "top-k", "ifd"]
     )
     assert seeds_needed(others, 0.05, 50) == (
-        "A difference of 0.05 nats would be seen (80 % power): soft with 3 seeds; top-k with 7 "
-        "seeds; ifd with no number of seeds on 50 held-out samples. As it was done, one of 0.020 "
-        "to 0.50 nats would be."
+        "A difference of 0.05 nats would be seen (80 % power, corrected for 3 arms): soft with 3 "
+        "seeds; top-k with 7 seeds; ifd with no number of seeds on 50 held-out samples. As it was "
+        "done, one of 0.020 to 0.50 nats would be."
     )
 
 
