@@ -6,7 +6,7 @@ import base64
 import datetime
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ MOST_NESTED = 200
 """Levels of lists and objects in a row: far more than data has, far fewer than recursion allows."""
 
 _MOST_DIGITS = 100
-"""Of a whole decimal: Arrow's have 76."""
+"""Of a whole decimal, where Arrow's have 76, and of a whole number in a record."""
 
 
 def jsonable(value: Any, depth: int = 0) -> Any:
@@ -79,13 +79,16 @@ def is_utf8(text: str) -> bool:
     return True
 
 
-def parse_json(text: str | bytes) -> Any:
+def parse_json(text: str | bytes, *, whole: Callable[[str], int] | None = None) -> Any:
     """The value that ``text`` says; half a surrogate pair (escaped, or as bytes) becomes U+FFFD.
+
+    Args:
+        whole: what makes a whole number of its digits.
 
     Raises ValueError where it is no JSON, or nested deeper than can be followed.
     """
     try:
-        value = json.loads(text)
+        value = json.loads(text, parse_int=whole)
         broken = "\\u" in text if isinstance(text, str) else b"\\u" in text or b"\xed" in text
         return _whole(value) if broken else value
     except RecursionError as error:
@@ -114,12 +117,19 @@ def json_object(value: Any) -> dict[str, Any]:
     return parsed if isinstance(parsed, dict) else {}
 
 
+def _countable(digits: str) -> int:
+    """A whole number that arithmetic takes: one of 400 digits is no float."""
+    if len(digits) > _MOST_DIGITS:
+        raise ValueError(f"a number of {len(digits):,} digits")
+    return int(digits)
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The JSON object in a file. Raises UserError where it is missing, unreadable or no object."""
     try:
         if path.exists() and not path.is_file():  # a pipe would be waited for without end
             raise OSError("it is no ordinary file")
-        value = parse_json(path.read_text(encoding="utf-8"))
+        value = parse_json(path.read_text(encoding="utf-8"), whole=_countable)
     except (ValueError, OSError) as error:
         raise UserError(f"{path} cannot be read: {error}") from error
     if not isinstance(value, dict):

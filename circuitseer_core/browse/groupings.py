@@ -96,7 +96,7 @@ def _number(item: object) -> float | None:
         return None
     try:
         value = float(item)
-    except ValueError:
+    except (ValueError, OverflowError):  # the second: a whole number of 400 digits
         return None
     return value if np.isfinite(value) else None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -10,15 +11,19 @@ import duckdb
 from circuitseer_core.browse.filters import literal
 from circuitseer_core.browse.sample import HasText, texts_table
 
+_PATTERN = re.compile(r"[*?\[]")
+"""What DuckDB takes for a pattern of files: in a run's path it is a letter like any other, and
+``source=x`` there is no column."""
+
 
 def define_samples(
     connection: duckdb.DuckDBPyConnection, parts: Sequence[Path], texts: Mapping[str, HasText]
 ) -> bool:
     """Make it; whether its rows have texts, their own or, where they have none, ``texts`` by id."""
-    listed = "[" + ", ".join(literal(str(p)) for p in parts) + "]"
+    listed = ", ".join(literal(_PATTERN.sub(r"[\g<0>]", str(part))) for part in parts)
     connection.execute(
-        "CREATE VIEW stored AS SELECT * FROM "
-        f"read_parquet({listed}, filename = true, file_row_number = true)"
+        f"CREATE VIEW stored AS SELECT * FROM read_parquet([{listed}], filename = true, "
+        "file_row_number = true, hive_partitioning = false)"
     )
 
     def first(query: str) -> tuple[object, ...] | None:

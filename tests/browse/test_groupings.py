@@ -55,6 +55,7 @@ def test_numbers_are_grouped_with_one_group_beyond_either_end() -> None:
         (['{"n": true}', '{"n": false}'], []),
         (['{"n": 1}', '{"n": 1}'], []),
         (['{"n": 1}', '{"n": null}', '{"n": 3}'], ["n"]),
+        (['{"n": 1}', '{"n": 2}', f'{{"n": 1{"0" * 400}}}'], []),
     ],
 )
 def test_columns_of_numbers(rows: list[str], columns: list[str]) -> None:

@@ -260,3 +260,16 @@ def test_a_shard_that_breaks_while_it_is_open_is_one_line(tmp_path: Path) -> Non
     ):
         with pytest.raises(UserError, match="the scores cannot be read"):
             read()
+
+
+@pytest.mark.parametrize("name", ["a[1]", "a?", "*", "source=mine", "n_tokens=5"])
+def test_a_path_is_no_pattern_and_names_no_column(tmp_path: Path, name: str) -> None:
+    """Else rows of another run would be read, or a column have the folder's value."""
+    make_run(tmp_path / "a1", Shape(rows=60))
+    path = make_run(tmp_path / name, Shape(rows=90))
+    store = ScoreStore(Run.open(path))
+    table = pd.concat([pd.read_parquet(p) for p in store.parts], ignore_index=True)
+    page = store.page(Filter(), scorer="variance", limit=200)
+    assert page["id"].tolist() == ordered(table) and store.rows == 90
+    assert sorted(page["source"]) == sorted(table["source"])
+    assert sorted(page["n_tokens"]) == sorted(table["n_tokens"])

@@ -156,3 +156,9 @@ def test_a_selection_of_a_later_version_is_not_replaced_unasked(tmp_path: Path) 
         run_selection(run.path, SelectionSettings.of())
     run_selection(run.path, SelectionSettings.of(), replace=True)
     assert run.selection("default").format == 1
+
+
+def test_a_number_too_large_to_count_with_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "run.json").write_text(f'{{"format": 1, "detect": {{"n_probe": 1{"0" * 400}}}}}')
+    with pytest.raises(UserError, match="cannot be read: a number of 401 digits"):
+        RunRecord.of_run(tmp_path)
