@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -52,6 +52,12 @@ def signed(value: float, digits: int = 2) -> str:
     if float(text) == 0:
         return text[1:]
     return text.replace("-", "−")
+
+
+def digits_beside(values: Iterable[float], limit: float, digits: int = 2, most: int = 4) -> int:
+    """Places behind the point that tell numbers from ``limit``: 3 where one is 0.004 from 0."""
+    near = [abs(value - limit) for value in values if value != limit]
+    return next((d for d in range(digits, most) if all(round(n, d) for n in near)), most)
 
 
 def p_value(p: float) -> str:

@@ -10,7 +10,7 @@ from ui.widgets.view_choice import choose_view
 
 page_header(
     "Heads",
-    "Mean rise in loss on the probe when one head's attention is flattened to uniform.",
+    "Mean rise in loss on the probe when one head is ablated.",
 )
 run = require_run("detect")
 heads = tables.with_weights(run, tables.heads(run), st.session_state.get("calibration"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from circuitseer_core.wording import (
     count,
+    digits_beside,
     listing,
     p_value,
     percent,
@@ -32,6 +33,12 @@ def test_numbers_in_words() -> None:
     assert (p_value(0.0123), p_value(7.6e-7)) == ("p = 0.012", "p < 0.0001")
     assert listing(["a"]) == "a" and listing(["a", "b"]) == "a and b"
     assert listing(list("abcdefg"), 3) == "a, b, c and 4 more"
+
+
+def test_numbers_have_the_digits_that_tell_them_from_a_limit() -> None:
+    assert digits_beside([0.3, -0.01, 0.0], 0.0) == 2
+    assert digits_beside([0.3, 0.004], 0.0) == 3
+    assert digits_beside([0.3, 1e-9], 0.0) == 4 and digits_beside([], 0.0) == 2
 
 
 def test_a_share_beside_a_limit_is_told_from_it() -> None:

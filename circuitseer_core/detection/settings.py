@@ -24,6 +24,7 @@ from circuitseer_core.runs.machine import (
     WeightBits,
     refuse_unclear_devices,
 )
+from circuitseer_core.runs.records import DetectOptions
 
 NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
@@ -32,6 +33,17 @@ NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 AblationName = Literal["uniform", "zero", "mean", "scaled"]
 ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
 """What may take a head's place (ablation.py)."""
+
+
+def ablated(settings: DetectOptions) -> str:
+    """What the ablation does to a head, behind "with the head's": "output set to zero"."""
+    words = {
+        "uniform": "attention made uniform",
+        "zero": "output set to zero",
+        "mean": "output put at its mean on the probe",
+        "scaled": f"attention logits times {settings.epsilon:g}",
+    }
+    return words.get(settings.ablation, f"ablation “{settings.ablation}”")
 
 
 class DetectSettings(FieldOptions):

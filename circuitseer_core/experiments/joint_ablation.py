@@ -272,8 +272,10 @@ def _data(data: str | list[str]) -> str:
 def _verdict(numbers: dict[str, Any]) -> str:
     controls = numbers["controls"]
     draws = draws_in_words(len(controls), numbers["controls_interval"])
+    one = numbers["heads"] == 1
+    heads = "one reasoning head" if one else f"{numbers['heads']:,} reasoning heads at once"
     text = (
-        f"Ablating the {count(numbers['heads'], 'reasoning head')} at once raises the loss by "
+        f"Ablating the {heads} raises the loss by "
         f"{plain(numbers['joint'])} nats (clean {plain(numbers['clean'])}) over "
         f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); as many random heads "
         f"of the same layers by {plain(float(np.mean(controls)))} ({draws}; at most "
@@ -288,6 +290,7 @@ def _verdict(numbers: dict[str, Any]) -> str:
             f"{'' if compared['found'] else ': not beyond'})"
         )
     return (
-        f"{text}. Singly, on the probe, the reasoning heads add up to "
-        f"{plain(numbers['sum_of_singles'])} nats.{left_out_words(numbers)}"
+        f"{text}. {'On the probe it' if one else 'Singly, on the probe, the reasoning heads'} "
+        f"{'raises it by' if one else 'add up to'} {plain(numbers['sum_of_singles'])} nats."
+        f"{left_out_words(numbers)}"
     )

@@ -7,6 +7,7 @@ import pandas as pd
 
 from circuitseer_core import distributions
 from circuitseer_core.correlation import control_agreement
+from circuitseer_core.detection.settings import ablated
 from circuitseer_core.distributions import t95
 from circuitseer_core.figures.style import DARK, LIGHT
 from circuitseer_core.markup import Html, paragraph, section, table
@@ -35,13 +36,13 @@ def heads_section(facts: Evidence, figures: Figures) -> Html:
         _both(
             figures,
             run_figures.heads_map(facts),
-            "Rise of the loss when one head's attention is replaced by undifferentiated attention "
-            "(ΔL, nats; square-root colour scale). The chosen heads are outlined.",
+            f"Rise of the loss {_ablated(facts)} (ΔL, nats; square-root colour scale). The chosen "
+            "heads are outlined.",
         ),
         _both(
             figures,
             run_figures.sorted_importance(facts),
-            f"The same, sorted, with 95 % intervals; shaded: the {len(kept)} chosen heads.",
+            f"The same, sorted, with 95 % intervals; shaded: {count(len(kept), 'chosen head')}.",
         ),
         _top_heads(ranked.head(TOP_HEADS), set(kept)),
         _both(
@@ -52,6 +53,12 @@ def heads_section(facts: Evidence, figures: Figures) -> Html:
         ),
     ]
     return section("Reasoning heads", "heads", *parts)
+
+
+def _ablated(facts: Evidence) -> str:
+    """ "with one head's attention made uniform", where it is known what was done to heads."""
+    settings = facts.detection.settings
+    return f"with one head's {ablated(settings)}" if settings else "when one head is ablated"
 
 
 def _top_heads(rows: pd.DataFrame, kept: set[tuple[int, int]]) -> Html:

@@ -7,12 +7,13 @@ table is drawn (:class:`Plot`), so that a result of years ago still has its figu
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Any, Literal
 
 from pydantic import Field, JsonValue
 
 from circuitseer_core.runs.records import Record
-from circuitseer_core.wording import p_value, percent, signed
+from circuitseer_core.wording import digits_beside, p_value, percent, signed
 
 EXPERIMENT_FORMAT = 1
 State = Literal["found", "no evidence", "inconclusive"]
@@ -90,7 +91,9 @@ class Outcome(Record):
         """The same without the answer's word, for where that stands beside it."""
         if self.estimate is None or self.low is None or self.high is None:
             return f"{self.measure} could not be measured."
-        say = percent if shares else signed
+        ends = (self.estimate, self.low, self.high)
+        places = 0 if shares else digits_beside(ends, self.null)
+        say = partial(percent if shares else signed, digits=places)
         values = f"{say(self.low)} to {say(self.high)}"
         return f"{self.measure} {say(self.estimate)} ({self.interval(values)})."
 

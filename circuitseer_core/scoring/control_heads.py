@@ -8,6 +8,7 @@ the data, the others, which cost more, on a smaller one inside it.
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from functools import cache
 
@@ -17,6 +18,7 @@ from circuitseer_core.aliases import Head, Ints
 from circuitseer_core.errors import UserError
 from circuitseer_core.hashing import hash64, uniforms
 from circuitseer_core.runs.columns import DRAWS
+from circuitseer_core.wording import count
 
 LIMIT = 20_000
 """Most samples that carry controls: enough for a rank correlation to within 0.01."""
@@ -81,6 +83,20 @@ def heads_like(
         if nearest is not None:
             chosen.append(free(nearest).pop())
     return sorted(chosen)
+
+
+def beside_in_words(heads: Sequence[Head], draws: Sequence[Sequence[Head]]) -> str:
+    """What draws of :func:`heads_like` are beside ``heads``: as many, of the same layers, or not.
+
+    All draws have as many heads of every layer, whatever the dice.
+    """
+    wanted, drawn = (Counter(layer for layer, _ in some) for some in (set(heads), draws[0]))
+    if drawn.total() < wanted.total():
+        return f"{count(drawn.total(), 'head')}, all that the model has beside them,"
+    words = "as many random heads of the same layers"
+    if elsewhere := (drawn - wanted).total():
+        words += f" ({elsewhere:,} of them of other layers, where those have too few)"
+    return words
 
 
 def _shuffled(

@@ -188,6 +188,11 @@ class Evidence:
         parts = self._parts()
         return next((part for part in parts if is_whole(part) is False), None)
 
+    @cached_property
+    def unreadable(self) -> bool:
+        """Whether there are scores, and none can be read."""
+        return bool(self._parts()) and self._read_scores(["id"]) is None
+
     def _parts(self) -> list[Path]:
         if self.scoring is None:
             return []

@@ -40,12 +40,12 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     above = int(clear.sum())
     best = int(np.argmax(effect))
     ratio = float(effect[best] / rounding[best]) if rounding[best] > 0 else float("inf")
-    strongest = f"Removing the strongest head raises the loss by {plain(effect[best])} nats"
+    strongest = f"Ablating the strongest head raises the loss by {plain(effect[best])} nats"
     noise = _rounding_sentence(detection, float(rounding[best]))
     above_what = "" if floor is None else "above the noise and "
     stand = (
-        f"{above} of the {count(len(picked), 'chosen head')} {_stands(above)} {above_what}"
-        "above zero by more than the 95 % sampling error"
+        f"{_standing(above, len(picked))} {above_what}above zero by more than the 95 % sampling "
+        "error"
     )
     number = ratio if np.isfinite(ratio) else None
     if not clear[best] or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
@@ -74,8 +74,11 @@ def _rounding_sentence(detection: DetectRecord, rounding: float) -> str:
     )
 
 
-def _stands(number: int) -> str:
-    return "stands" if number == 1 else "stand"
+def _standing(above: int, chosen: int) -> str:
+    """ "8 of the 14 chosen heads stand", "the one chosen head does not stand"."""
+    if chosen == 1:
+        return f"the one chosen head {'stands' if above else 'does not stand'}"
+    return f"{above} of the {chosen:,} chosen heads {'stands' if above == 1 else 'stand'}"
 
 
 def set_stability(facts: Evidence) -> Signature | None:
@@ -209,9 +212,10 @@ def probe_overlap(facts: Evidence) -> Signature | None:
     rows = len(facts.scored) if facts.scored is not None else 0
     share = f" ({percent(shared / rows)} of them)" if rows else ""
     text = (
-        f"By id, {shared:,} of the {count(len(ids), 'probe sample')} are also among the scored "
-        f"rows{share}. Their scores come from heads that were chosen on them; exclude them from "
-        "the selection if that matters to you."
+        f"By id, {shared:,} of the {count(len(ids), 'probe sample')} "
+        f"{'is' if shared == 1 else 'are'} also among the scored rows{share}. Such scores come "
+        "from heads that were chosen on these very samples; exclude them from the selection if "
+        "that matters to you."
     )
     title = "Probe samples are among the scored data"
     return Signature("probe-overlap", "warn", title, text, float(shared), "samples")

@@ -108,6 +108,10 @@ def hardly_steered(facts: Evidence) -> Signature | None:
     if math.isinf(softness.temperature):
         title = "The draw is uniform, as asked"
         return Signature("uniform-draw", "info", title, text, beyond, "export")
+    if softness.chance > limits.WHOLE:
+        text += " The budget takes every row: nothing is selected."
+        title = "The draw takes every row"
+        return Signature("uniform-draw", "info", title, text, beyond, "export")
     if limits.hardly_steered(softness.ess_share, softness.top, softness.chance):
         text += " The scores hardly steer it; a lower temperature makes them count for more."
         title = "The scores hardly steer the draw"

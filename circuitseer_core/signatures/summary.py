@@ -33,13 +33,14 @@ def summary(facts: Evidence, findings: Sequence[Signature]) -> str:
 
 def _scored(facts: Evidence, verb: str) -> str:
     if facts.scored is None:
-        return "with nothing scored yet"
+        return "with scores that cannot be read" if facts.unreadable else "with nothing scored yet"
     what = _TEXTS.get(facts.settings.text, "text")
     rows = count(len(facts.scored), what, _PLURALS.get(what))
     drawn = facts.selection
     if drawn is None:
         return f"{verb} {rows} by {facts.scorer}, and nothing is drawn yet"
-    taken = f"{drawn.counts.selected:,} are drawn"
+    selected = drawn.counts.selected
+    taken = f"{selected:,} {'is' if selected == 1 else 'are'} drawn"
     return f"{verb} {rows} by {facts.scorer}, of which {taken} at τ = {tau(drawn.temperature)}"
 
 

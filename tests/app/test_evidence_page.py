@@ -18,11 +18,10 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.go_no_go import go_no_go
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import signed
 from tests.support.opened import into_view, open_page, second_scoring, settled, synthetic, texts
 from tests.support.synthetic import Shape
 from ui.evidence.verifying import checked
-from ui.widgets.markdown import literal, prose
+from ui.widgets.markdown import prose
 
 
 @pytest.fixture
@@ -48,7 +47,7 @@ def test_every_experiment_has_a_card(run: Run) -> None:
     kept = EXPERIMENTS["complexity"].run(run, bootstraps=50)
     assert kept.title in shown
     assert kept.outcome is not None and kept.outcome.low is not None
-    assert literal(f"interval {signed(kept.outcome.low)} to") in shown
+    assert prose(kept.outcome.measured()[1:]) in shown
     assert [h.value for h in page.subheader][:2] == ["Answered", "Not asked yet"]
     cards = [*EXPERIMENTS, "length-mine"]
     assert {button.key for button in page.button} >= {f"run_{name}" for name in cards}

@@ -13,7 +13,7 @@ from circuitseer_core.signatures.head_checks import overlap_sentence
 from circuitseer_core.wording import percent
 from tests.support.opened import open_page, settled, synthetic, table, texts
 from tests.support.synthetic import Shape
-from ui.widgets.markdown import literal
+from ui.widgets.markdown import prose, together
 
 
 def metric(app: AppTest, label: str) -> str:
@@ -121,11 +121,11 @@ def test_views_speak_of_the_kept_heads_though_they_are_not_the_first_by_importan
     share = percent(positive[ours].sum() / positive.sum())
     asked = {"rule": "Count", "count": "5", "rank_by": "Specificity"}
     shown = texts(open_page("heads", "made", heads_view="Sparsity", **asked))
-    assert f"The 5 kept heads carry {share} of all positive ΔL" in shown
+    assert together(f"5 kept heads carry {share} of all positive ΔL") in shown
     again = expected_overlap(HeadEstimates.of_run(run, "specificity"), 5)
     assert again is not None
     page = open_page("heads", "made", heads_view="Stability", **asked)
-    assert str(literal(overlap_sentence(again))) in texts(page)
+    assert prose(overlap_sentence(again)) in texts(page)
     assert "in the set. Dotted: the cut, in order of specificity" in texts(page)
     assert "In the set" in [m.label for m in page.metric]
 
@@ -167,7 +167,7 @@ def test_the_share_on_the_first_token_where_it_was_measured(runs_home: Path) -> 
     app = open_page("heads", "made", layer="1", head="0")
     shown = table(app, "importance")
     assert (shown["sink_share"] == 25 + 50 * (shown["layer"] == 1)).all()
-    assert "It leaves 75 % of its attention on the first token." in texts(app)
+    assert together("It leaves 75 % of its attention on the first token.") in texts(app)
     assert "On average the kept heads leave" in texts(
         open_page("heads", "made", heads_view="Sinks")
     )

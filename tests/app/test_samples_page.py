@@ -29,6 +29,7 @@ from tests.support.opened import (
 )
 from tests.support.synthetic import Shape
 from ui.samples.detail import first_share
+from ui.widgets.markdown import together
 
 
 @pytest.fixture
@@ -231,8 +232,9 @@ def test_blind_review_ends_in_a_number(run: Run) -> None:
     agreed = agreement(state.finished_verdicts())
     low, high = agreed.interval
     wanted = f"In **{percent(agreed.rate)}** of {count(agreed.decided, 'decided pair')}"
-    assert wanted in texts(page) and "Ties: 1; skipped: 1." in texts(page)
-    assert f"95 % interval {percent(low)} to {percent(high)} (Wilson)" in texts(page)
+    assert "Ties: 1; skipped: 1." in texts(page)
+    words = f"95 % interval {percent(low)} to {percent(high)} (Wilson)"
+    assert together(wanted) in texts(page) and together(words) in texts(page)
     settled(page.button(key="review_start").click().run())
     second = review.load(run.path).open_batch()
     assert second is not None
@@ -347,7 +349,8 @@ def test_colours_and_the_split_say_what_the_score_is_made_of(runs_home: Path) ->
     best = store.sample(str(store.at_rank(Filter(), "variance", 1)))
     share = first_share(best, "variance")
     assert share is not None and limits.mostly_sink(share)
-    assert f"first token {percent(share)}" in html and percent(1 - share) in html
+    split = (f"first token {percent(share)}", percent(1 - share))
+    assert all(together(part) in html for part in split)
     focus = open_page("samples", "made", scorer="focus")
     assert "first token" not in "".join(str(e.proto.body) for e in focus.get("html"))
     shown = texts(settled(focus.selectbox(key="scorer").set_value("length").run()))

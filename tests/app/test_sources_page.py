@@ -26,6 +26,7 @@ from ui.cached_scores import open_store
 from ui.sources.data import Summary, length_map
 from ui.sources.trend import _table as trend_table
 from ui.sources.views import _by_group, _control_words
+from ui.widgets.markdown import together
 
 OF_TREND = ("median", "low", "high", "rows")
 
@@ -179,4 +180,4 @@ def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:
     assert names == [f"Grade {i}" for i in range(12)]
     page.selectbox(key="partial_column").set_value("cost")
     settled(page.run())
-    assert "95 % interval" in texts(page) and "at fixed length" in texts(page)
+    assert together("95 % interval") in texts(page) and "at fixed length" in texts(page)

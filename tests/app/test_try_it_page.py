@@ -17,6 +17,7 @@ from circuitseer_core.trial import continuation
 from tests.support.every_view import boxes
 from tests.support.opened import open_page, settled, texts
 from tests.support.records import edit_run
+from ui.widgets.markdown import together
 
 PROBLEMS = [
     {"id": f"{i}", "question": f"Tom has {i} apples and {2 * i} pears. How many in all?",
@@ -70,9 +71,9 @@ def test_losses_continuations_and_random_heads_are_shown() -> None:
     assert metric(page, "ΔL") == pytest.approx(
         metric(page, "Ablated") - metric(page, "Clean loss"), abs=2e-3
     )
-    assert "5 draws of as many random heads" in texts(page)
+    assert "draws of as many random heads of the same layers change it" in texts(page)
     mean = next(m.value for m in page.metric if m.label == "ΔL, random")
-    assert f"(mean {mean}, 95 % interval " in texts(page)
+    assert together(f"(mean {mean}, 95 % interval ") in texts(page)
     assert "tokens at most" in texts(page)
 
 

@@ -49,6 +49,13 @@ def test_the_sentence_has_the_interval_and_the_correction() -> None:
     assert "30 % (95 % interval 10 % to 50 %" in outcome.sentence(shares=True)
 
 
+def test_an_interval_is_told_from_no_effect() -> None:
+    small = Outcome.judge("loss,", -0.0021, -0.0080, -0.0004, relevant=0.01, side="either")
+    assert small.measured() == "loss, −0.0021 (95 % interval −0.0080 to −0.0004)."
+    near = Outcome.judge("a gap", 0.75, 0.747, 0.9, relevant=0.1, null=0.75)
+    assert near.measured() == "a gap +0.750 (95 % interval +0.747 to +0.900)."
+
+
 def test_a_result_of_an_older_version_is_read(tmp_path: Path) -> None:
     old = {"name": "length", "title": "How?", "verdict": "So.", "numbers": {"rows": 3}}
     record = ExperimentRecord.parse(old, tmp_path)

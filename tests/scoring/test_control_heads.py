@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.columns import ATTENTION_SCORERS, DRAWS
 from circuitseer_core.runs.folder import Run
@@ -16,6 +17,7 @@ from circuitseer_core.scoring.control_heads import (
     FIRST_DRAWS,
     FURTHER_LIMIT,
     LIMIT,
+    beside_in_words,
     control_heads,
     control_share,
     draws_carried,
@@ -100,6 +102,18 @@ def test_where_the_model_runs_out_of_heads_draws_are_smaller() -> None:
     reasoning = [(0, 0), (0, 1), (1, 0)]
     assert control_heads(reasoning, [2, 2], seed=0) == [[(1, 1)]] * DRAWS
     assert control_heads([(0, 0)], [1], seed=0) == [[]] * DRAWS
+
+
+@pytest.mark.parametrize(
+    ("heads", "words"),
+    [
+        ([(0, 0), (1, 1)], "as many random heads of the same layers"),
+        ([(0, 0), (0, 1), (0, 2)], "(2 of them of other layers, where those have too few)"),
+        ([(0, 0), (0, 1), (0, 2), (0, 3), (1, 0)], "3 heads, all that the model has beside them,"),
+    ],
+)
+def test_what_stands_beside_a_set_is_said_as_it_is(heads: list[Head], words: str) -> None:
+    assert beside_in_words(heads, control_heads(heads, [4, 4], seed=0)).endswith(words)
 
 
 def test_layers_without_attention_heads_lend_nothing() -> None:

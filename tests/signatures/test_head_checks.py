@@ -33,7 +33,7 @@ class TestHeadEffect:
         signature = signature_of(run, "head-effect")
         assert signature is not None and signature.severity == "warn"
         assert signature.number == pytest.approx(0.5 / (2e-6 / np.sqrt(8)))
-        assert "0 of the 1 chosen head stand" in signature.text
+        assert "the one chosen head does not stand above the noise" in signature.text
 
     def test_noise_alone_warns(self, run: Run) -> None:
         add_detection(run, RNG(0).normal(0, 0.01, (4, 20)), noise_floor=0.01)

@@ -118,6 +118,13 @@ class TestSoftness:
         select_run(run, SelectionSettings.of(name="flat", temperature=float("inf")))
         assert severity(run, "uniform-draw") == "info"
 
+    def test_a_draw_of_every_row_is_no_matter_of_temperature(self, run: Run) -> None:
+        add_scores(run, {"variance": [1.0, 1.1, 0.9, 1.0]})
+        select_run(run, SelectionSettings.of(name="all", fraction=1.0))
+        signature = signature_of(run, "uniform-draw")
+        assert signature is not None and signature.severity == "info"
+        assert "every row" in signature.title and "temperature" not in signature.text
+
     def test_negative_scores_say_nothing(self, run: Run) -> None:
         add_scores(run, {"variance": [-1.0, 1.0]})
         assert (

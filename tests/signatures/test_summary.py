@@ -10,7 +10,7 @@ from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.signature import Signature
 from circuitseer_core.signatures.summary import summary
 from tests.support import synthetic
-from tests.support.crafted_run import add_detection
+from tests.support.crafted_run import add_detection, add_scores
 from tests.support.signature_tests import strong
 
 
@@ -19,6 +19,9 @@ def test_stage_by_stage(run: Run) -> None:
     add_detection(run, strong())
     words = summary(Evidence(run), warnings(run))
     assert "with nothing scored yet; " in words and words.endswith(".")
+    add_scores(run, {"variance": [1.0, 2.0]})
+    run.score_parts()[0].write_bytes(b"no parquet")
+    assert "with scores that cannot be read; " in summary(Evidence(run), [])
 
 
 def test_a_whole_run_names_its_numbers_and_the_weightiest_warning(tmp_path) -> None:

@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core.detection.settings import ABLATIONS, ablated
+from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
 from ui.export.views import _compact
-from ui.widgets.markdown import prose
+from ui.heads.views import sparsity_words
+from ui.widgets.markdown import prose, together
 from ui.words import in_column, places, size
 
 
@@ -30,6 +33,43 @@ def test_numbers_stay_with_their_units() -> None:
         prose("86 % of 3 rows, +0.2 nats at τ = 1")
         == "86\u00a0% of 3 rows, \\+0.2\u00a0nats at τ\u00a0\\=\u00a01"
     )
+
+
+def test_markdown_stays_as_it_is_but_for_its_units() -> None:
+    assert (
+        together("**86 %** of [3 rows](x), 2 nats") == "**86\u00a0%** of [3 rows](x), 2\u00a0nats"
+    )
+
+
+@pytest.mark.parametrize(
+    ("ablation", "words"),
+    [
+        ("uniform", "attention made uniform"),
+        ("zero", "output set to zero"),
+        ("scaled", "attention logits times 0.1"),
+        ("of a later version", "ablation “of a later version”"),
+    ],
+)
+def test_what_was_done_to_heads_is_named(ablation: str, words: str) -> None:
+    assert ablated(DetectOptions(ablation=ablation, epsilon=0.1)) == words
+    assert not any("“" in ablated(DetectOptions(ablation=name)) for name in ABLATIONS)
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        (0, "0 kept heads carry 0 % of all positive ΔL; the highest of 4 carries half"),
+        (1, "1 kept head carries 60 % of all"),
+        (2, "2 kept heads carry 90 % of all"),
+    ],
+)
+def test_how_much_the_kept_heads_carry(kept: int, words: str) -> None:
+    heads = pd.DataFrame({"layer": 0, "head": range(4), "importance": [0.6, 0.3, 0.1, -2.0]})
+    heads["raced_out"] = [False, False, True, True]
+    shown = sparsity_words(heads, [(0, head) for head in range(kept)])
+    assert shown.startswith(words) and "(2 raced-out heads by pilot estimates)" in shown
+    nothing = sparsity_words(heads.assign(importance=-1.0), [(0, 0)])
+    assert nothing.startswith("No head raises the loss")
 
 
 @pytest.mark.parametrize(

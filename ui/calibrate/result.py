@@ -15,7 +15,7 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.figures import calibration as figures
 from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import plain
+from circuitseer_core.wording import count, plain
 from ui.heads.detail import pick
 from ui.heads.tables import weight_frame
 from ui.shell import folding_columns, link_to
@@ -155,8 +155,9 @@ def _weights(run: Run, record: CalibrationRecord) -> None:
     if sparse:
         chance = len(record.heads) * len(record.reasoning_heads) / max(1, len(weights))
         st.caption(
-            f"At most {sparse} heads a fit; {len(record.heads)} are in any, {len(shared)} of them "
-            f"reasoning heads ({plain(chance)} by chance). Outlined: the reasoning heads."
+            f"At most {count(sparse, 'head')} a fit. In any: {len(record.heads):,}; of these "
+            f"{count(len(shared), 'reasoning head')} ({plain(chance)} by chance). Outlined: the "
+            "reasoning heads."
         )
     else:
         st.caption(

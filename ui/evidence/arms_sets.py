@@ -137,12 +137,13 @@ def _form(run: Run, scoring: str, taken: list[str], can_run: bool) -> None:
 
 def _values(run: Run, scoring: str) -> dict[str, Any]:
     """The settings typed; an empty field is the class's default."""
-    store = cached_scores.open_store(run)
+    store = cached_scores.open_store(run, scoring)
     others = [name for name in run.scorings() if name != scoring]
     values: dict[str, Any] = {"scores": scoring}
     if store is not None:
         values["scorer"] = st.selectbox(
-            "Score", store.scorers, store.scorers.index(default_scorer(store)), key="arms_scorer",
+            "Score", store.scorers, store.scorers.index(default_scorer(store)),
+            key=f"arms_scorer_{run.path}_{scoring}",
             help=ArmsSettings.model_fields["scorer"].description,
         )  # fmt: skip
     values["share"] = (

@@ -32,7 +32,7 @@ def compare_with(run: Run, heads: pd.DataFrame, choice: Choice, other_key: str) 
     rank_by = choice.rank_by if "specificity" in other_heads else "importance"
     kept, problem = select(other_heads, choice.rule, rank_by)
     if problem:
-        st.warning(literal(problem), icon=":material/info:")
+        st.warning(literal(f"{run_label(other_key)}: {problem}"), icon=":material/info:")
     if rank_by != choice.rank_by:
         st.caption("The other run has no contrast set: its set is that of highest importance.")
     names = (run_label(st.session_state["run_key"]), run_label(other_key))
@@ -66,7 +66,10 @@ def _same_architecture(
     shared = len(set(kept[0]) & set(kept[1]))
     smaller = max(1, min(len(kept[0]), len(kept[1])))
     with st.container(horizontal=True, key="compare_facts"):
-        st.metric("Spearman of all heads", correlation(agreed), width="content")
+        st.metric(
+            "Spearman of all heads", correlation(agreed), width="content",
+            help="Heads that a race took out count with their pilot's estimates.",
+        )  # fmt: skip
         st.metric("Heads in both sets", f"{shared} of {smaller}", width="content")
     show_figure(
         run_scatter(pairs, names, theme=theme()),

@@ -11,12 +11,13 @@ from circuitseer_core.distributions import t95
 from circuitseer_core.figures.head_detail import delta_by_source
 from circuitseer_core.figures.heads import grid, signed_significant
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui.heads import role, tables
 from ui.heads.panel import Choice, is_top
 from ui.shell import folding_columns, link_to
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import together
 from ui.widgets.scoring_choice import scoring_in_view
 
 
@@ -115,7 +116,7 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     positive = heads["importance"].clip(lower=0).sum() or np.nan
     share = _percent(row[["importance"]].clip(lower=0) / positive)
     facts = [
-        ("ΔL (nats)", signed_significant(row["importance"], 3), f"± {half:.2g}", None),
+        ("ΔL (nats)", signed_significant(row["importance"], 3), _reach(half), None),
         ("Rank", "–" if raced_out else f"{int(row['rank'])}", f"of {len(heads):,}", None),
         (_membership_label(heads, choice), _percent(membership["probability"]), "of bootstraps",
          _IN_THE_SET),
@@ -124,7 +125,9 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     columns = folding_columns(4, "head_facts")
     for column, (label, value, note, hint) in zip(columns, facts, strict=True):
         column.metric(label, value, delta=note, delta_color="off", delta_arrow="off", help=hint)
-    words = f"±: 95 % interval over {int(row['n'])} probe samples."
+    words = f"±: 95 % interval over {count(int(row['n']), 'probe sample')}."
+    if np.isnan(half):
+        words = "Of one probe sample: there is no interval."
     if raced_out:
         words += " Raced out on a pilot: an estimate without a rank."
     elif row.get("below_noise", False):
@@ -132,7 +135,12 @@ def _facts(run: Run, heads: pd.DataFrame, row: pd.Series, choice: Choice) -> Non
     sink = tables.sink_share(run, int(row["layer"]), int(row["head"]))
     if sink is not None:
         words += f" It leaves {percent(sink)} of its attention on the first token."
-    st.caption(words)
+    st.caption(together(words))
+
+
+def _reach(half: float) -> str | None:
+    """Half the interval, behind its sign; nothing where it is not known."""
+    return None if np.isnan(half) else f"± {half:.2g}"
 
 
 def _membership_label(heads: pd.DataFrame, choice: Choice) -> str:

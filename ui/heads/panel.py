@@ -17,6 +17,7 @@ from circuitseer_core.detection.heads import (
     raced,
     select_heads,
 )
+from circuitseer_core.detection.settings import ablated
 from circuitseer_core.errors import UserError
 from circuitseer_core.figures.heads import importance_map
 from circuitseer_core.runs.commands import as_typed
@@ -209,11 +210,13 @@ def colour_scale() -> str:
 
 def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title: str) -> None:
     """What the marks on the map mean, and the download menu with its print version."""
-    notes = f"Outlined: the {len(choice.heads)} heads kept. Click a cell, or focus the map and "
-    notes += "use the arrow keys and Enter."
+    notes = f"Outlined: {count(len(choice.heads), 'head')} kept. Click a cell, or focus the map "
+    notes += "and use the arrow keys and Enter."
+    if settings := run.detection.settings:
+        notes += f" ΔL: rise in loss with the head's {inline(ablated(settings))}."
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
-        notes += f" Faint and hatched: {raced} heads raced out on a pilot, estimates only."
+        notes += f" Faint and hatched: {count(raced, 'head')} raced out on a pilot, estimates only."
     if column == tables.TELLS:
         notes += " Weights of a calibration, per spread of a head's readings (page Calibrate)."
     st.caption(notes)

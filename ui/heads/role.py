@@ -97,9 +97,10 @@ def where_it_hurts(run: Run, head: Head, deltas: pd.DataFrame) -> None:
         for sample_id, pieces, loss_from, change in seen:
             st.caption(f"{inline(sample_id)}: ΔL {signed(known[sample_id], 3)} nats")
             _changes(sample_id, pieces, loss_from, change)
+        grey = " Grey: the prompt, whose tokens do not count."
         st.caption(
-            "Orange: the token is harder to predict without the head, blue: easier. Grey: the "
-            "prompt, whose tokens do not count."
+            "Orange: the token is harder to predict with the head ablated, blue: easier."
+            + grey * any(loss_from > 1 for _, _, loss_from, _ in seen)
         )
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import pandas as pd
 import streamlit as st
 
+from circuitseer_core.aliases import Head
 from circuitseer_core.correlation import spearman
 from circuitseer_core.detection.heads import finalists
 from circuitseer_core.distributions import spearman95
@@ -21,7 +24,7 @@ from ui.heads.panel import Choice, is_top
 from ui.shell import link_to, run_keys, run_label
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.commands import show_commands
-from ui.widgets.markdown import inline, literal
+from ui.widgets.markdown import inline, prose, together
 
 MAX_MAPS = 4
 
@@ -86,17 +89,7 @@ def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
 
 def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """The sorted curve, and in words how much of the total the set carries."""
-    positive = heads["importance"].clip(lower=0)
-    ordered = positive.sort_values(ascending=False)
-    kept = pd.MultiIndex.from_frame(heads[["layer", "head"]]).isin(choice.heads)
-    share = positive[kept].sum() / max(ordered.sum(), 1e-12)
-    half = int((ordered.cumsum() < ordered.sum() / 2).sum()) + 1
-    raced = len(heads) - len(finalists(heads))
-    estimates = f" ({raced} raced-out heads by their pilot estimates)" if raced else ""
-    st.caption(
-        f"The {len(choice.heads)} kept heads carry {percent(share)} of all positive ΔL; "
-        f"the {half} highest of {len(heads):,} carry half of it{estimates}. Shaded: the kept heads."
-    )
+    st.caption(together(sparsity_words(heads, choice.heads)))
     show_figure(
         figures.sorted_curve(heads, choice.heads, theme=theme()),
         key="sorted_curve",
@@ -105,9 +98,39 @@ def sparsity(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     )
 
 
+def sparsity_words(heads: pd.DataFrame, kept: Sequence[Head]) -> str:
+    """How much of all that raises the loss the kept heads carry, and how many carry half of it."""
+    positive = heads["importance"].clip(lower=0)
+    ordered = positive.sort_values(ascending=False)
+    total = ordered.sum()
+    if not total > 0:
+        return "No head raises the loss, so that there is nothing to have a share of."
+    carried = positive[pd.MultiIndex.from_frame(heads[["layer", "head"]]).isin(kept)].sum() / total
+    half = int((ordered.cumsum() < total / 2).sum()) + 1
+    highest = "the highest" if half == 1 else f"the {half:,} highest"
+    return (
+        f"{count(len(kept), 'kept head')} {_carry(len(kept))} {percent(carried)} of all positive "
+        f"ΔL; {highest} of {len(heads):,} {_carry(half)} half of it{_estimates(heads)}. Shaded: "
+        "the kept heads."
+    )
+
+
+def _carry(number: int) -> str:
+    return "carries" if number == 1 else "carry"
+
+
+def _estimates(heads: pd.DataFrame) -> str:
+    """What of the numbers rests on a pilot, for behind them."""
+    raced = len(heads) - len(finalists(heads))
+    return f" ({count(raced, 'raced-out head')} by pilot estimates)" if raced else ""
+
+
 def layers(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """Where in depth the effect lies."""
-    st.caption("Above: the sum of ΔL over a layer's heads. Below: how many of them are kept.")
+    st.caption(
+        f"Above: the sum of ΔL over a layer's heads{_estimates(heads)}. Below: how many of them "
+        "are kept."
+    )
     show_figure(
         figures.layer_marginals(heads, choice.heads, theme=theme()),
         key="layer_marginals",
@@ -137,7 +160,7 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
             f"The heads kept are not {best}. This is about those, as any probe has them. {sentence}"
         )
     st.caption(
-        f"{literal(sentence)} Right: share of the bootstraps of this very probe in which the head "
+        f"{prose(sentence)} Right: share of the bootstraps of this very probe in which the head "
         f"is {where}. Dotted: the cut, in order of {choice.rank_by}. Filled: the kept heads."
     )
     show_figure(
@@ -222,10 +245,12 @@ def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     rho = spearman(joined["importance"].to_numpy(), joined["sink_share"].to_numpy())
     low, high = spearman95(rho, len(joined))
     st.caption(
-        f"On average the kept heads leave {percent(own.mean())} of their attention on the first "
-        f"token, the others {percent(others.mean())}. Spearman of ΔL with this share over "
-        f"{count(len(joined), 'head')}: {signed(rho)} (95 % interval {signed(low)} to "
-        f"{signed(high)})."
+        together(
+            f"On average the kept heads leave {percent(own.mean())} of their attention on the "
+            f"first token, the others {percent(others.mean())}. Spearman of ΔL with this share "
+            f"over {count(len(joined), 'head')}{_estimates(heads)}: {signed(rho)} (95 % interval "
+            f"{signed(low)} to {signed(high)})."
+        )
     )
     show_figure(
         importance_by_sink(joined, choice.heads, theme=theme()),

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+import pyarrow.parquet as pq
+
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import duration, percent, tau
+from circuitseer_core.wording import count, duration, percent, tau
 from ui.runs import form
-from ui.widgets.markdown import inline
+from ui.widgets.markdown import inline, together
 from ui.widgets.scoring_choice import drawn_in_view, scoring_in_view
 from ui.words import ago, short_model
 
@@ -36,7 +39,7 @@ def steps(run: Run) -> list[Step]:
             "Detect heads",
             "heads",
             state["detect"],
-            "Flatten every head's attention on the probe and rank heads by the rise in loss.",
+            "Ablate every head on the probe, one at a time, and rank heads by the rise in loss.",
             _detect_facts(run) if state["detect"] != "missing" else [],
         ),
         Step(
@@ -59,16 +62,21 @@ def steps(run: Run) -> list[Step]:
 def _detect_facts(run: Run) -> list[str]:
     detection = run.detection
     mode = detection.settings.mode if detection.settings else None
-    samples = "?" if detection.n_probe is None else f"{detection.n_probe:,}"
-    facts = [", ".join(filter(None, [f"{samples} probe samples", mode and inline(mode)]))]
+    probe = "? probe samples"
+    if detection.n_probe is not None:
+        probe = count(detection.n_probe, "probe sample")
+    facts = [", ".join(filter(None, [probe, mode and inline(mode)]))]
     if detection.finished and (seconds := run.record.seconds.get("detect")):
         facts.append(f"took {duration(seconds)}, {ago(detection.finished)}")
     return facts
 
 
 def _score_facts(run: Run) -> list[str]:
-    scoring = run.scoring(scoring_in_view(run) or "default")
-    facts = [f"{scoring.rows:,} samples, {scoring.rejected:,} rejected"]
+    scoring = run.scoring(name := scoring_in_view(run) or "default")
+    rows = count(scored_rows(run, name), "sample")
+    if scoring.state != "done":
+        return [f"{rows} so far"]
+    facts = [f"{rows}, {scoring.rejected:,} rejected"]
     if scoring.seconds:
         facts.append(f"took {duration(scoring.seconds)}")
     return facts
@@ -79,11 +87,22 @@ def _select_facts(run: Run) -> list[str]:
     if newest is None:
         read = bool(run.selection_records())
         return ["nothing is drawn from these scores" if read else "no selection can be read"]
-    count = newest.counts.selected
-    share = count / max(1, newest.counts.eligible)
-    facts = [f"“{inline(newest.name)}”: {count:,} samples, {percent(share, 1)} of the pool"]
+    drawn = newest.counts.selected
+    share = percent(drawn / max(1, newest.counts.eligible), 1)
+    facts = [f"“{inline(newest.name)}”: {count(drawn, 'sample')}, {share} of the pool"]
     facts.append(f"τ = {tau(newest.temperature)}, {ago(newest.created)}")
-    return facts
+    return [together(fact) for fact in facts]
+
+
+def scored_rows(run: Run, name: str) -> int:
+    """Rows of a scoring; of one that is not done those of its finished parts."""
+    scoring = run.scoring(name)
+    if scoring.state == "done":
+        return scoring.rows
+    try:
+        return sum(pq.read_metadata(part).num_rows for part in run.score_parts(name))
+    except (OSError, pa.ArrowException):  # who reads the scores is told of it
+        return scoring.rows
 
 
 def numbers(run: Run) -> list[tuple[str, str, str]]:
@@ -96,15 +115,18 @@ def numbers(run: Run) -> list[tuple[str, str, str]]:
     kept = f"{len(scored.heads):,} / {sum(layers):,}" if scored else f"{sum(layers):,}"
     newest = drawn_in_view(run)
     drawn = newest.counts.selected if newest else None
-    rows = scored.rows if scored else None
+    rows = scored_rows(run, name) if name else None
+    so_far = " so far: the scoring is not done." if scored and scored.state != "done" else "."
     return [
         (
             "Reference model",
             inline(short_model(named)),
             inline(named) if model else "",
         ),
-        ("Heads used" if scored else "Heads", kept, "Heads that the scores use, of all heads."),
-        ("Samples scored", f"{rows:,}" if rows is not None else "–", "Rows with a score."),
+        ("Heads used", kept, "Heads that the scores use, of all heads.")
+        if scored
+        else ("Heads", kept, "Attention heads of the model."),
+        ("Samples scored", f"{rows:,}" if rows is not None else "–", f"Rows with a score{so_far}"),
         (
             "Subset drawn",
             f"{drawn:,}" if drawn is not None else "–",

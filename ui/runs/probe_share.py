@@ -12,7 +12,7 @@ from circuitseer_core.data.survey import Survey
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import UserError
 from circuitseer_core.wording import count, percent
-from ui.widgets.markdown import inline
+from ui.widgets.markdown import inline, together
 from ui.widgets.settings_field import proposed
 
 MOST_ROWS = 2_000
@@ -48,7 +48,7 @@ def in_tokens(
     if seen.not_probe:
         why = "; ".join(f"{each.rows:,} × {each.reason}" for each in seen.not_probe[:_REASONS])
         line += f", the others not: {inline(why)}"
-    st.caption(f"{line}.")
+    st.caption(together(f"{line}."))
     return seen
 
 

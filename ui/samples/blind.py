@@ -191,7 +191,7 @@ def _judging(run: Run, judged: ReviewState, batch: ReviewBatch) -> None:
         )  # fmt: skip
         with st.popover("End the batch here", type="tertiary", key="review_end_menu"):
             st.markdown(
-                f"{len(chosen)} of {total} pairs are judged. A batch that was ended shows its "
+                f"{len(chosen)} of {count(total, 'pair')} judged. A batch that was ended shows its "
                 "agreement and cannot be taken up again."
             )
             st.button(

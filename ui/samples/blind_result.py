@@ -32,7 +32,7 @@ from circuitseer_core.wording import count, percent
 from ui import cached_scores
 from ui.shell import folding_columns, link_to
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import inline
+from ui.widgets.markdown import inline, together
 
 RANDOM_HEADS = "random heads"
 _SIDES = {"left": "A", "right": "B", "tie": "no difference", "skip": "skipped", "": "not judged"}
@@ -79,9 +79,12 @@ def _result(batch: ReviewBatch, table: pd.DataFrame, judged: ReviewState) -> Non
         return
     low, high = whole.interval
     st.markdown(
-        f"{early}In **{percent(whole.rate)}** of {count(whole.decided, 'decided pair')} you and "
-        f"{named} preferred the same sample; 95 % interval {percent(low)} to {percent(high)} "
-        f"(Wilson). {reading(whole)} Ties: {whole.ties}; skipped: {whole.skipped}."
+        together(
+            f"{early}In **{percent(whole.rate)}** of {count(whole.decided, 'decided pair')} you "
+            f"and {named} preferred the same sample; 95 % interval {percent(low)} to "
+            f"{percent(high)} (Wilson). {reading(whole)} Ties: {whole.ties}; skipped: "
+            f"{whole.skipped}."
+        )
     )
 
 

@@ -13,6 +13,7 @@ from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.review import ReviewState
+from circuitseer_core.wording import count
 from ui import cached_scores, judgements
 from ui.samples import detail, filters, marks
 from ui.samples.opened import close, open_sample, opened
@@ -111,7 +112,8 @@ def _list(
     state["page_no"] = min(max(int(state.get("page_no", 1)), 1), pages)
     number = state["page_no"]
     with st.container(horizontal=True, vertical_alignment="center", key="pager"):
-        label = f"{total:,} of {store.rows:,} match" if total < store.rows else f"{total:,} samples"
+        all_match = total == store.rows
+        label = count(total, "sample") if all_match else f"{total:,} of {store.rows:,} match"
         st.caption(label, width="stretch")
         st.button(
             "Previous page", icon=":material/chevron_left:", key="previous", disabled=number <= 1,

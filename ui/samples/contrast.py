@@ -8,10 +8,11 @@ import streamlit as st
 from circuitseer_core.browse.pairs import TOLERANCE
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui import cached_scores, judgements
 from ui.samples import filters
 from ui.samples.opened import open_sample
+from ui.widgets.markdown import together
 from ui.widgets.tokens import sample_rows
 
 MOST = 50
@@ -23,14 +24,14 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="contrast_bar"):
         filters.search_box()
         filters.filter_menu(store, scorer)
-        count = int(st.number_input("Pairs", 1, MOST, 10, key="contrast_pairs",
+        wanted = int(st.number_input("Pairs", 1, MOST, 10, key="contrast_pairs",
                                     bind="query-params", width=110))  # fmt: skip
         gap = float(st.number_input(
             "Least gap, percentiles", 0.0, 99.0, 25.0, 5.0, key="contrast_gap",
             bind="query-params", format="%g", width=170,
         ))  # fmt: skip
     rows = filters.current(scorer, lambda kind: judgements.marks(judged, kind))
-    pairs = cached_scores.sets(store, rows, scorer, count, gap)
+    pairs = cached_scores.sets(store, rows, scorer, wanted, gap)
     if pairs.empty:
         st.caption(
             "No two samples of one source and nearly one length lie this far apart: ask for a "
@@ -38,11 +39,14 @@ def high_and_low(run: Run, store: ScoreStore, scorer: str) -> None:
         )
         st.button("Clear filters", on_click=filters.clear, key="clear_contrast")
         return
-    shown = f"{len(pairs)} of {count} pairs" if len(pairs) < count else f"{len(pairs)} pairs"
+    fewer = len(pairs) < wanted
+    shown = f"{len(pairs)} of " * fewer + count(wanted, "pair")
+    more = " A smaller gap finds more." if fewer and gap else ""
     st.caption(
-        f"{shown}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample twice, "
-        f"at least {gap:g} percentile points apart."
-        + (" A smaller gap finds more." if len(pairs) < count and gap else "")
+        together(
+            f"{shown}, row by row of one source, lengths within {percent(TOLERANCE)}, no sample "
+            f"twice, at least {gap:g} percentile points apart.{more}"
+        )
     )
     with st.container(key="grid2_contrast"):
         columns = st.columns(2, gap="medium")

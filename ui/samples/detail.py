@@ -30,7 +30,7 @@ from ui import cached_scores
 from ui.cached_scores import NO_TEXTS
 from ui.widgets import live_head
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import to_markdown
+from ui.widgets.markdown import to_markdown, together
 from ui.widgets.split_bar import split_bar
 from ui.widgets.tokens import token_view
 from ui.widgets.view_choice import choose_one
@@ -85,8 +85,8 @@ def headline(store: ScoreStore, sample: ScoredSample, scorer: str) -> str:
     share = first_share(sample, scorer)
     if share is not None:
         parts.append(f"{percent(share)} of this score is the first token")
-    parts.append(f"{sample.n_tokens:,} tokens" + (" (truncated)" if sample.truncated else ""))
-    return " · ".join(parts)
+    parts.append(count(sample.n_tokens, "token") + (" (truncated)" if sample.truncated else ""))
+    return together(" · ".join(parts))
 
 
 def first_share(sample: ScoredSample, scorer: str) -> float | None:
@@ -178,7 +178,8 @@ def tokens_of(
             on_pick=pick,
         )
     lines = [_scale_line(shading, unit), token_line(sample, profile, picked)]
-    st.caption("  \n".join([_NO_PARTS[scorer in PARTED], *lines] if instead else lines))
+    lines = [_NO_PARTS[scorer in PARTED], *lines] if instead else lines
+    st.caption(together("  \n".join(lines)))
 
 
 _NO_PARTS = {
@@ -241,12 +242,12 @@ def token_line(sample: ScoredSample, profile: Floats, picked: int | None) -> str
     share = spans.merge(contributions(profile))
     order = np.argsort(-received, kind="stable")
     place = int(np.flatnonzero(order == picked)[0]) + 1
-    count = int((spans.owner == picked).sum())
+    size = int((spans.owner == picked).sum())
     first = int(spans.first_token()[picked])
-    tokens = f"token {first}" if count == 1 else f"tokens {first} to {first + count - 1}"
+    tokens = f"token {first}" if size == 1 else f"tokens {first} to {first + size - 1}"
     return (
         f"{tokens}: receives {percent(received[picked], 3)} of all attention "
-        f"({received[picked] * len(profile) / count:.2f} × the mean, "
+        f"({received[picked] * len(profile) / size:.2f} × the mean, "
         f"place {place:,} of {len(received):,}) and makes up "
         f"{percent(share[picked], 2)} of the variance."
     )

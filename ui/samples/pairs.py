@@ -9,7 +9,7 @@ from circuitseer_core.browse.pairs import TOLERANCE, partner
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import count, percent
 from ui import cached_scores, judgements
 from ui.samples import detail, filters, marks, opened
 from ui.shell import folding_columns
@@ -74,7 +74,7 @@ def _chosen_pair(store: ScoreStore, rows: Filter, scorer: str) -> tuple[str, str
         number = st.number_input(
             "Pair", 1, len(pairs), 1, key="pair", label_visibility="collapsed", width=130,
             persist_state="session",
-            help=f"{len(pairs)} pairs, from the highest score down. The partner is the lowest "
-            f"score of the same source whose token count is within {percent(TOLERANCE)}.",
+            help=f"{count(len(pairs), 'pair')}, from the highest score down. The partner is the "
+            f"lowest score of the same source whose token count is within {percent(TOLERANCE)}.",
         )  # fmt: skip
     return str(pairs["high"].iloc[number - 1]), str(pairs["low"].iloc[number - 1])

@@ -14,6 +14,7 @@ from ui.sources import data
 from ui.sources.column_choice import choose_column, named_apart
 from ui.sources.length import HEIGHT
 from ui.widgets.charts import show_figure, theme
+from ui.widgets.markdown import together
 
 
 def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
@@ -30,8 +31,10 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
     seen = data.with_column(store, scorer, column)
     low, high = spearman95(seen.plain, seen.rows)
     st.markdown(
-        f"Spearman **{signed(seen.plain)}** (95 % interval {signed(low)} to {signed(high)}, "
-        f"{count(seen.rows, 'row')}); at fixed length {signed(seen.fixed)} (partial)."
+        together(
+            f"Spearman **{signed(seen.plain)}** (95 % interval {signed(low)} to {signed(high)}, "
+            f"{count(seen.rows, 'row')}); at fixed length {signed(seen.fixed)} (partial)."
+        )
     )
     line = seen.trend
     if not len(line.x):

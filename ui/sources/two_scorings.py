@@ -30,7 +30,7 @@ from ui.shell import go_to, link_to
 from ui.sources.column_choice import named_apart
 from ui.sources.data import POINTS
 from ui.widgets.charts import show_figure, theme
-from ui.widgets.markdown import inline
+from ui.widgets.markdown import inline, together
 from ui.widgets.scoring_choice import describe
 
 TEMPERATURES = (0.0, 1.0)
@@ -138,11 +138,13 @@ def _words(seen: Agreement, one: str, other: str) -> None:
     """What the figure comes to: the rank correlation, and a table of overlaps."""
     part = f", on {seen.rank.used:,} of them" if seen.rank.sampled else ""
     st.markdown(
-        f"Spearman **{signed(seen.rank.rho)}** (95 % interval {signed(seen.low)} to "
-        f"{signed(seen.high)}, {count(seen.rank.rows, 'sample')} in both{part})."
+        together(
+            f"Spearman **{signed(seen.rank.rho)}** (95 % interval {signed(seen.low)} to "
+            f"{signed(seen.high)}, {count(seen.rank.rows, 'sample')} in both{part})."
+        )
     )
     for draw in seen.draws:
-        st.markdown(_sentence(draw, seen, inline(one), inline(other)))
+        st.markdown(together(_sentence(draw, seen, inline(one), inline(other))))
     st.dataframe(
         pd.DataFrame(
             {

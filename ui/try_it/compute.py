@@ -24,11 +24,15 @@ Show = Callable[[list[str]], object]
 
 @dataclass(frozen=True)
 class Tried:
-    """``trial``: the losses; ``pieces``: (T,) texts of the tokens; ``ids``: the tokens."""
+    """``trial``: the losses; ``pieces``: (T,) texts of the tokens; ``ids``: the tokens.
+
+    ``beside``: what the random heads are, in words.
+    """
 
     trial: Any
     pieces: list[str]
     ids: list[int]
+    beside: str
 
 
 def losses(run: Run, text: Text, heads: list[Head], how: How) -> Tried:
@@ -89,16 +93,18 @@ def _attention(key: Any, _compute: Compute) -> Any:
 
 def _compute_losses(run: Run, text: Text, heads: list[Head], how: How) -> Tried:
     from circuitseer_core.model.pieces import token_pieces
-    from circuitseer_core.scoring.control_heads import heads_like
+    from circuitseer_core.scoring.control_heads import beside_in_words, heads_like
     from circuitseer_core.trial.text import encode_text
     from circuitseer_core.trial.trial import ablate_text
 
     model = live_model.model_of(run)
     encoded = encode_text(run, model, text.prompt, text.response)
-    draws = range(DRAWS if heads else 0)
-    random = [heads_like(heads, model.heads_per_layer, 0, number) for number in draws]
-    trial = ablate_text(model, encoded, heads, [s for s in random if s], _mode(run, how))
-    return Tried(trial, token_pieces(model.tokenizer, encoded.ids), encoded.ids)
+    draws = [heads_like(heads, model.heads_per_layer, 0, number) for number in range(DRAWS)]
+    # Where few heads are left two draws may be the same: no second one, and no spread of theirs.
+    random = [list(draw) for draw in dict.fromkeys(map(tuple, draws)) if draw]
+    trial = ablate_text(model, encoded, heads, random, _mode(run, how))
+    beside = beside_in_words(heads, random) if random else ""
+    return Tried(trial, token_pieces(model.tokenizer, encoded.ids), encoded.ids, beside)
 
 
 def _compute_continuations(

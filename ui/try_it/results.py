@@ -21,6 +21,7 @@ from ui.try_it.heads import How
 from ui.try_it.text import Text
 from ui.widgets.charts import show_figure, theme
 from ui.widgets.live_head import pooled_note
+from ui.widgets.markdown import together
 from ui.widgets.tokens import signed_tokens
 from ui.widgets.view_choice import choose_one
 
@@ -46,15 +47,16 @@ def numbers(tried: Tried, heads: list[Head]) -> None:
     )
     if len(random):
         words += (
-            f"; {len(random)} draws of as many random heads of the same layers change it by "
-            f"{signed(random.min(), 3)} to {signed(random.max(), 3)}"
+            f"; {count(len(random), 'draw')} of {tried.beside} "
+            f"{'changes' if len(random) == 1 else 'change'} it by {signed(random.min(), 3)}"
         )
-        if (ends := over_draws(random, (-math.inf, math.inf))) is not None:
-            words += (
-                f" (mean {signed(random.mean(), 3)}, 95 % interval {signed(ends[0], 3)} to "
-                f"{signed(ends[1], 3)})"
-            )
-    st.caption(f"{words}. This is one text; the experiment joint-ablation measures many.")
+    if (ends := over_draws(random, (-math.inf, math.inf))) is not None:
+        words += (
+            f" to {signed(random.max(), 3)} (mean {signed(random.mean(), 3)}, 95 % interval "
+            f"{signed(ends[0], 3)} to {signed(ends[1], 3)})"
+        )
+    words += ". This is one text; the experiment joint-ablation measures many."
+    st.caption(together(words))
     if len(random):
         show_figure(
             rise_beside_random(trial.rise, random, theme=theme()),

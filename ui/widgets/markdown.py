@@ -6,7 +6,7 @@ import re
 
 from circuitseer_core.markdown import inline, literal
 
-__all__ = ["inline", "literal", "prose", "to_markdown"]
+__all__ = ["inline", "literal", "prose", "to_markdown", "together"]
 
 _WITH_ITS_UNIT = re.compile(
     r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\b[τp]) (?=[=<])|(?<=\b[τp] [=<]) "
@@ -23,7 +23,12 @@ _MATHS = re.compile(
 
 def prose(text: object) -> str:
     """:func:`literal` of a sentence whose numbers stay on one line with their units."""
-    return literal(_WITH_ITS_UNIT.sub("\u00a0", str(text)))
+    return literal(together(str(text)))
+
+
+def together(markdown: str) -> str:
+    """The same Markdown, its numbers on one line with their units."""
+    return _WITH_ITS_UNIT.sub("\u00a0", markdown)
 
 
 def to_markdown(text: str) -> str:

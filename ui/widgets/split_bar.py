@@ -8,13 +8,15 @@ import streamlit as st
 
 from circuitseer_core.wording import percent
 from ui.widgets.charts import theme
+from ui.widgets.markdown import together
 
 
 def split_bar(one: str, other: str, share: float) -> None:
     """Show ``share`` (0 to 1) of ``one`` beside the rest, ``other``."""
     look = theme()
     width = 100 * min(max(share, 0.0), 1.0)
-    left, right = (f"{escape(n)} {percent(s)}" for n, s in ((one, share), (other, 1 - share)))
+    parts = ((one, share), (other, 1 - share))
+    left, right = (together(f"{escape(name)} {percent(part)}") for name, part in parts)
     st.html(
         f'<div role="img" aria-label="{left}, {right}" style="max-width:26rem">'
         f'<div style="display:flex;height:6px;border-radius:3px;overflow:hidden;'

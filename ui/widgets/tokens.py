@@ -16,6 +16,7 @@ import streamlit as st
 from circuitseer_core.aliases import Floats
 from circuitseer_core.browse.sample import ScoredSample
 from circuitseer_core.browse.spans import Shade, Spans
+from circuitseer_core.wording import count
 from ui.widgets.charts import theme
 from ui.words import in_column
 
@@ -203,7 +204,9 @@ def _listed(
             "rank": numbers[i],
             "text": " ".join(str(row.text).split()) or row.id,
             "meta": " · ".join(
-                part for part in (row.source, f"{row.n_tokens:,} tokens", marks.get(row.id)) if part
+                part
+                for part in (row.source, count(row.n_tokens, "token"), marks.get(row.id))
+                if part
             ),
             "score": scores[i],
             "share": 0.0 if pd.isna(row.score) else min(max((row.score - low) / span, 0.0), 1.0),
