@@ -22,7 +22,7 @@ from circuitseer_core.experiments.head_sets import (
 )
 from circuitseer_core.experiments.held_out import Words, beside_probe
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.wording import count, percent
+from circuitseer_core.wording import count, p_value, percent
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import Encoded
@@ -119,9 +119,10 @@ def answer_sentence(answers: dict[str, Any] | None) -> str:
         return text + ": too few to say what heads do for answers."
     low, high = answers["ablated"]
     most, least = max(answers["right_random"]), min(answers["right_random"])
+    chance = p_value(answers["against"]["p"])
     loss = "more is lost" if answers["against"]["found"] else "no evidence that more is lost"
     return (
         f"{text}, without {count(answers['heads'], 'reasoning head')} {answers['right_ablated']} "
         f"({percent(low)} to {percent(high)}), without random ones of the same layers {least} to "
-        f"{most}: {loss} than with random heads."
+        f"{most}: {loss} than with random heads ({chance}, a comparison of its own)."
     )

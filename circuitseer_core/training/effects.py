@@ -96,10 +96,10 @@ def difference(table: Floats, level: float = 0.95) -> Difference:
         mean, mean, mean, 1.0, seeds, items, seed_sd, item_sd, error, of_items, of_a_seed
     )
     reach = gap.reach((1 - level) / 2)
-    return replace(gap, low=mean - reach, high=mean + reach, p=_chance(gap))
+    return replace(gap, low=mean - reach, high=mean + reach, p=chance_of(gap))
 
 
-def _chance(gap: Difference) -> float:
+def chance_of(gap: Difference) -> float:
     """The two-sided chance at which the interval just ends at 0, by bisection of its logarithm."""
     if gap.mean == 0 or gap.stderr == 0:
         return float(gap.mean == 0)

@@ -103,6 +103,7 @@ def test_answers_can_say_no() -> None:
     lost[1] = 0
     answers = answer_numbers(lost) | {"heads": 14}
     assert answers["right_ablated"] == 0 and ": more is lost than" in answer_sentence(answers)
+    assert answer_sentence(answers).endswith("(p < 0.0001, a comparison of its own).")
     unable = np.zeros((12, 40))
     unable[0, :3] = 1
     answers = answer_numbers(unable) | {"heads": 14}

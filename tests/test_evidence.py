@@ -1,0 +1,140 @@
+"""The numbers of the evidence pages are those of the files beside them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from circuitseer_core.experiments.set_effects import _wider
+from circuitseer_core.wording import percent, plain, signed
+
+DOCS = Path(__file__).parents[1] / "docs"
+FOLDER = DOCS / "evidence"
+SCORERS = ("variance", "focus", "divergence")
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text(encoding="utf-8")
+
+
+def kept(name: str) -> dict[str, Any]:
+    read: dict[str, Any] = json.loads((FOLDER / f"{name}.json").read_text(encoding="utf-8"))
+    return read
+
+
+def spread(values: Any, digits: int = 2) -> str:
+    estimate, low, high = (signed(value, digits) for value in values)
+    return f"{estimate} ({low} to {high})"
+
+
+def shares(values: Any) -> str:
+    estimate, low, high = map(percent, values)
+    return f"{estimate} ({low} to {high})"
+
+
+@pytest.mark.parametrize(
+    ("name", "begins"),
+    [
+        ("complexity-variance", "| `variance`, worked steps | 1,380 |"),
+        ("complexity-focus", "| `focus`, worked steps | 1,380 |"),
+        ("complexity-divergence", "| `divergence`, worked steps | 1,380 |"),
+        ("complexity-variance-response", "| `variance`, response tokens | 2,861 |"),
+        ("complexity-bundled", "| `variance`, level (bundled run) | 1,098 |"),
+        *((f"complexity-20-{scorer}", f"| `{scorer}` |") for scorer in SCORERS),
+    ],
+)
+def test_complexity(name: str, begins: str) -> None:
+    numbers = kept(f"data/{name}")["numbers"]
+    keys = ("spearman", "beyond_length", "beyond_surface", "beyond_random_heads")
+    cells = " | ".join(spread(numbers[key]) for key in keys)
+    draws = f"{numbers['draws_reaching']} of {numbers['draws']}"
+    assert f"{begins} {cells}; {draws} |" in page("evidence/data.md")
+    parts = ("length", "surface", "length and surface", "random heads", "everything")
+    made_of = " | ".join(shares(numbers["made_of"][part]) for part in parts)
+    assert f"| {made_of} |" in page("evidence/data.md")
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize(
+    ("name", "pair"),
+    [("untrained", "SmolLM2 / untrained"), ("prompt-response", "bundled run: prompt / response")],
+)
+def test_transfer(name: str, pair: str, scorer: str) -> None:
+    of = kept(f"data/transfer-{name}-{scorer}")["numbers"]
+    gap = spread([100 * value for value in of["beyond_floor"]], 1)
+    soft, floor = (percent(value, 1) for value in (of["overlap_soft"][0], of["floor"]))
+    top, longest = (100 * of[f"overlap_{which}"] for which in ("top", "longest"))
+    assert (
+        f"| {pair}, `{scorer}` | {of['rows']:,} | {spread(of['spearman'])} | "
+        f"{spread(of['at_length'])} | {soft}, floor {floor} | {gap} | "
+        f"{top:.1f} % (longest {longest:.1f} %) |"
+    ) in page("evidence/data.md")
+
+
+@pytest.mark.parametrize("scorer", SCORERS)
+@pytest.mark.parametrize("name", ["selection", "selection-20"])
+def test_go_or_no_go(name: str, scorer: str) -> None:
+    record = kept(f"data/{name}-{scorer}")
+    rivals = record.get("distinct", record)
+    cells = []
+    for rival in (rivals["length"], rivals["heads"]):
+        gap = spread([100 * rival[key] for key in ("gap", "low", "high")], 1)
+        cells += [f"{percent(rival['own'], 1)} / {percent(rival['other'], 1)}", gap]
+    assert f"| `{scorer}` | {' | '.join(cells)} |" in page("evidence/data.md")
+
+
+@pytest.mark.parametrize("name", ["random-heads-20", "random-heads-bundled"])
+def test_random_heads(name: str) -> None:
+    for scorer, of in kept(f"data/{name}")["numbers"]["scorers"].items():
+        apart = of["apart"]
+        p = "< 0.001" if apart["p_holm"] < 0.001 else plain(apart["p_holm"])
+        assert (
+            f"| `{scorer}` | {spread([of['spearman'], *of['spearman_interval']])} | "
+            f"{signed(of['spearman_among_controls'])} | {plain(of['p_other_than_random'])} | "
+            f"{spread([apart[key] for key in ('gap', 'low', 'high')], 3)}; {p} |"
+        ) in page("evidence/data.md")
+
+
+@pytest.mark.parametrize("keep", [False, True])
+def test_heads(keep: bool) -> None:
+    table = pd.read_parquet(FOLDER / "heads.parquet")
+    table = table[table["keep"] == keep]
+    for share in ("0.01", "0.02", "0.05", "0.1"):
+        cells = []
+        for source in ("svamp", "instructions"):
+            of = table[(table["source"] == source) & (table["share"] == share)]
+            own, random = of[of["heads"] == "reasoning"].iloc[0], of[of["heads"] == "same layers"]
+            ends = (own["rise"] + _wider(8) * (own[key] - own["rise"]) for key in
+                    ("rise_low", "rise_high"))  # fmt: skip
+            low, high = (signed(end).removeprefix("+") for end in ends)
+            least, most = (signed(end) for end in (random["rise"].min(), random["rise"].max()))
+            cells += [f"{signed(own['rise'])} ({low} to {high})", f"{least} to {most}"]
+        assert f"| {' | '.join(cells)} |" in page("evidence/heads.md")
+
+
+@pytest.mark.parametrize(
+    ("study", "arm", "columns"),
+    [
+        *(("small", a, "all gsm8k") for a in ("soft", "top-k", "bottom-k", "longest")),
+        *(("small", a, "all gsm8k") for a in ("length-matched", "random-heads")),
+        *(("smollm2", a, "") for a in ("soft", "top-k", "calibrated", "length-matched")),
+        ("smollm2", "other-scoring", ""),
+        ("tenth", "soft", ""),
+    ],
+)
+def test_training(study: str, arm: str, columns: str) -> None:
+    table = (
+        pd.read_csv(FOLDER / "training-intervals.csv")
+        .set_index(["study", "arm", "source"])
+        .sort_index()
+    )
+    table = table.loc[f"training-{study}", arm]
+    sources = columns.split() or ["all", "gsm8k", "svamp", "aqua", "instructions"]
+    cells = [spread(table.loc[s, ["difference", "low", "high"]], 3) for s in sources]
+    p = "1.0" if table.loc["all", "p_holm"] == 1 else plain(table.loc["all", "p_holm"])
+    cells[0] += f" | {p}" if columns else f", p = {p}"
+    assert f"| {' | '.join(cells)} |" in page("evidence.md")
