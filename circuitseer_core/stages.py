@@ -10,6 +10,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
+from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.detection.settings import DetectSettings
 from circuitseer_core.errors import Cancelled
@@ -33,6 +34,7 @@ _SHOWN_STRATA = 12
 _SETTINGS: dict[str, type[BaseModel]] = {
     "detect": DetectSettings, "score": ScoreSettings, "calibrate": CalibrateSettings,
     "cluster": ClusterSettings, "import-scores": ImportSettings, "select": SelectionSettings,
+    "arms": ArmsSettings,
 }  # fmt: skip
 """What checks the options of a stage; an experiment's check themselves (runs/job_steps)."""
 
@@ -48,8 +50,10 @@ def check_foreign(steps: Iterable[Sequence[str]], run_path: Path) -> list[list[s
     for stage, _, _, *words in bound:
         if stage == "import-scores" and "--" in words:  # files follow
             words = words[: words.index("--")]
-        if stage in ("calibrate", "select"):  # an option of the command alone
+        if stage in ("calibrate", "cluster", "select"):  # an option of the command alone
             words = [word for word in words if word != "--replace"]
+        if stage == "arms":  # the last two are where rebuilt puts them
+            words = words[:-2]
         if stage in _SETTINGS:
             read_back(_SETTINGS[stage], words)
     return bound

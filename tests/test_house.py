@@ -73,7 +73,7 @@ ALLOWED: dict[str, set[str]] = {
     "report": {"experiments", "signatures", "figures", "selection", "detection", "runs"},
     "notebook": {"report", "signatures", "runs"},
     "sharing": {"export", "detection", "model", "runs", "data"},
-    "stages": {"calibration", "selection", "scoring", "detection", "runs"},
+    "stages": {"arms", "calibration", "selection", "scoring", "detection", "runs"},
     "api": {
         *("stages", "notebook", "sharing", "report", "experiments", "arms", "export"),
         *("calibration", "selection", "scoring", "detection", "model", "runs", "data"),

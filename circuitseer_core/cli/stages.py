@@ -17,7 +17,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.commands import as_typed
 from circuitseer_core.runs.folder import SETTINGS_FILE, Run
 from circuitseer_core.scoring.cluster_settings import ClusterSettings
-from circuitseer_core.scoring.import_scores import ImportSettings
+from circuitseer_core.scoring.import_scores import ImportSettings, imported_folder
 from circuitseer_core.scoring.settings import ScoreSettings
 from circuitseer_core.selection.settings import SelectionSettings
 
@@ -123,7 +123,7 @@ def import_scores(
     """Join scores made elsewhere to a scoring, as scorers."""
     with telling(quiet, json) as tell:
         record, lines = stages.run_import(run, files, settings, command=command_line())
-        folder = Run.open(run).scores_dir(settings.scores) / "imported" / next(iter(record.columns))
+        folder = imported_folder(Run.open(run), settings.scores, record)
         facts = {"command": "import-scores", "run": str(run), **record.to_json()}
         facts |= {"settings": str(folder / SETTINGS_FILE)}
         tell(lambda: Outcome(facts, lines))

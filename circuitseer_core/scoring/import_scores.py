@@ -11,6 +11,7 @@ import os
 import shlex
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -122,9 +123,14 @@ def import_scores(
     record = _record(joined, files, settings, columns, run)
     begin_step(progress, "Writing the columns")
     _write(run, scoring, settings.scores, joined.values, record)
-    folder = run.scores_dir(settings.scores) / "imported" / next(iter(columns))
+    folder = imported_folder(run, settings.scores, record)
     write_settings(folder, "import-scores", run.path, settings, files=list(files))
     return record, _summary(record, joined, n)
+
+
+def imported_folder(run: Run, scores: str, record: ImportedScores) -> Path:
+    """Where the settings of an import are kept: by its first column."""
+    return run.scores_dir(scores) / "imported" / next(iter(record.columns))
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,6 +121,7 @@ def test_a_lock_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
         (["select", "--fraction"], "--fraction needs a value"),
         (["select", "stray"], "'stray' is no option"),
         (["import-scores", "--rank=no", "--", "a.csv"], "'--rank' is no option"),
+        (["arms", "--out", "a", "--seeds", "2", "--quiet"], "'--quiet' is no option"),
     ],
 )
 def test_a_foreign_job_is_adopted_only_where_it_is_harmless(
@@ -166,3 +167,9 @@ def test_a_hard_link_is_a_way_out_of_the_run_too(foreign: Path, tmp_path: Path) 
         ownership.adopt(foreign)
     ownership.adopt(copied := Path(shutil.copytree(foreign, tmp_path / "copied")))
     assert ownership.is_own(copied) and not ownership.is_own(foreign)
+
+
+def test_whatever_the_app_starts_can_be_adopted(foreign: Path) -> None:
+    steps = [["arms", "--out", "a", "--seeds", "2"], ["cluster", "--clusters", "3", "--replace"]]
+    bound = stages.check_foreign(steps, foreign)
+    assert bound[0][-2:] == ["--out", str(foreign / "arms" / "a")]
