@@ -47,6 +47,18 @@ def test_named_files_exist(document: Path) -> None:
     assert not missing
 
 
+def test_names_stand_where_the_recipes_say() -> None:
+    """``NAME`` in (or of, or with brackets) ``FILE``: the file defines it."""
+    text = text_of(ROOT / "CONTRIBUTING.md")
+    place = r"`((?:circuitseer_core|ui)/[\w/]+\.py)`"
+    pairs = re.findall(rf"`([A-Za-z_.]+)` (?:in |of |\(){place}", text)
+    assert len(pairs) > 8
+    for name, file in pairs:
+        last = name.rpartition(".")[2]
+        defined = rf"^\s*(?:def |class )?{last}\b(?:\(|:| =)"
+        assert re.search(defined, text_of(ROOT / file), re.MULTILINE), (name, file)
+
+
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda p: p.name)
 def test_links_resolve(document: Path) -> None:
     targets = [one or other for one, other in _LINK.findall(text_of(document))]

@@ -29,7 +29,7 @@ from circuitseer_core.model.placement import (
     refuse_weights_elsewhere,
 )
 from circuitseer_core.model.reference import ReferenceModel, positions_of
-from circuitseer_core.model.weights_hash import weights_hash
+from circuitseer_core.model.weights_hash import indexed, named_weights, weights_hash
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
@@ -100,6 +100,7 @@ _BROKEN = (
 
 
 _ALLOWED = "CIRCUITSEER_ALLOW_PICKLE"
+_SAFE = (".safetensors", ".safetensors.index.json")
 
 
 @contextmanager
@@ -221,8 +222,18 @@ def _folder_or_id(spec: str) -> str | Path:
 
 
 def _refuse_pickle(spec: str, folder: Path, allow_pickle: bool) -> None:
-    """Raise UserError where a folder has weights, and none of them in safetensors files."""
-    if allow_pickle or not os.path.isdir(folder) or any(folder.glob("*.safetensors")):
+    """Raise UserError where a folder has weights, and none of them in safetensors files, or where
+    it names others: Transformers reads a pickle by such a name, and no hash would be of it."""
+    if allow_pickle or not os.path.isdir(folder):
+        return
+    named = named_weights(folder)
+    for name in [*indexed(folder), *([] if named is None else [named])]:
+        if not isinstance(name, str) or name != Path(name).name or not name.endswith(_SAFE):
+            raise UserError(
+                f"model {spec!r} names {name!r} as its weights, which is no safetensors file in "
+                "its folder: refused"
+            )
+    if any(folder.glob("*.safetensors")):
         return
     pickled = [p for end in ("bin", "pt", "pth", "ckpt") for p in sorted(folder.glob(f"*.{end}"))]
     if pickled:

@@ -11,10 +11,13 @@ import hashlib
 import json
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from circuitseer_core.files import atomic_path, cache_home, sweep_beside
 
 SUFFIXES = {".safetensors", ".bin", ".gguf"}
+_NAMED = "transformers_weights"
+"""The key under which a configuration may name another file than the usual ones."""
 
 
 def weights_hash(folder: Path) -> str:
@@ -40,16 +43,25 @@ def _loaded(folder: Path) -> list[Path]:
 
     That is ``model.safetensors``, else the files of the safetensors index. Others may lie beside
     them: the same weights in another format, which on the Hub's cache depends on who fetched what.
-    Where neither is there, or an adapter is loaded on top, it is every weight file.
+    Where neither is there, an adapter is loaded on top, or the configuration names a file, it is
+    every weight file.
     """
     every = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
-    if (folder / "adapter_config.json").is_file():
+    if (folder / "adapter_config.json").is_file() or named_weights(folder):
         return every
-    known = {"model.safetensors"} & {path.name for path in every} or _indexed(folder)
+    known = {"model.safetensors"} & {path.name for path in every} or indexed(folder)
     return [path for path in every if path.name in known] or every
 
 
-def _indexed(folder: Path) -> set[str]:
+def named_weights(folder: Path) -> Any:
+    """What the configuration names as the weights' file; None where it names none."""
+    try:
+        return json.loads((folder / "config.json").read_text(encoding="utf-8"))[_NAMED]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def indexed(folder: Path) -> set[Any]:
     """File names in the index of weights that lie in several files; none without one."""
     try:
         text = (folder / "model.safetensors.index.json").read_text(encoding="utf-8")

@@ -62,6 +62,20 @@ def test_a_pickled_adapter_is_refused_beside_safetensors_of_its_base(
     loading._refuse_pickled_adapter("x", str(model), None, False)
 
 
+@pytest.mark.parametrize("name", ["adapter_model.bin", "../other.safetensors", 3])
+@pytest.mark.parametrize("where", ["config", "index"])
+def test_no_weights_are_read_by_another_name(tmp_path: Path, where: str, name: Any) -> None:
+    """Transformers reads what configuration and index name, whatever format it is asked for."""
+    (tmp_path / "a.safetensors").touch()
+    named = {"weight_map": {"x": "a.safetensors", "y": name}}
+    config = {"transformers_weights": name} if where == "config" else {}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama"} | config))
+    if where == "index":
+        (tmp_path / "model.safetensors.index.json").write_text(json.dumps(named))
+    with pytest.raises(UserError, match="which is no safetensors file in its folder"):
+        load_model(str(tmp_path), device="cpu")
+
+
 @pytest.mark.parametrize("damage", ["cut", "zeros", "text", "empty", "gone"])
 def test_broken_weights_are_one_line(model: Path, damage: str) -> None:
     raw = weights(model).read_bytes()

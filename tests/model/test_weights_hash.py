@@ -99,3 +99,10 @@ def test_a_memory_that_cannot_be_written_costs_time_only(folder: Path) -> None:
     cache_home().parent.mkdir(parents=True, exist_ok=True)
     cache_home().write_text("a file where the folder should be")
     assert weights_hash(folder) == by_hand(folder)
+
+
+def test_weights_that_the_configuration_names_count(folder: Path) -> None:
+    (folder / "a.safetensors").rename(folder / "model.safetensors")
+    before = weights_hash(folder)
+    (folder / "config.json").write_text('{"transformers_weights": "b.safetensors"}')
+    assert weights_hash(folder) != before

@@ -7,6 +7,7 @@ from typing import Any
 
 import streamlit as st
 
+from circuitseer_core.data.specs import FORMATS
 from circuitseer_core.data.uploads import store
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.integrity import lost_lines
@@ -15,7 +16,7 @@ from circuitseer_core.selection.review import ReviewState
 from ui import judgements
 from ui.widgets import refused
 
-FORMATS = ["txt", "jsonl", "json", "csv", "parquet"]
+UPLOADS = ["txt", *(ending.removeprefix(".") for ending in FORMATS)]
 _RULES = (("exclude", "Never take"), ("include", "Always take"))
 
 
@@ -101,7 +102,7 @@ def list_field(run: Run, rule: str, label: str, *, help: str) -> tuple[str, ...]
                     st.session_state[rule] = "\n".join(dict.fromkeys([*lines, kept]))
 
         st.file_uploader(
-            f"Upload a list: {label.lower()}", FORMATS, key=f"{rule}_upload", on_change=add,
+            f"Upload a list: {label.lower()}", UPLOADS, key=f"{rule}_upload", on_change=add,
             label_visibility="collapsed",
         )  # fmt: skip
     return tuple(_lines(text or ""))

@@ -10,10 +10,11 @@ from contextlib import suppress
 import pandas as pd
 import streamlit as st
 
-from circuitseer_core.data.compression import bare
+from circuitseer_core.data.compression import CODECS, bare
 from circuitseer_core.data.corpus import Corpus, Preview
 from circuitseer_core.data.fields import FIRST, ITEMS, Fields, response_item
 from circuitseer_core.data.specs import (
+    FORMATS,
     files_below,
     is_hub,
     is_remote,
@@ -38,7 +39,7 @@ KINDS = {
     "upload": "Upload",
 }
 SAME = "same"
-UPLOADS = ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow", "feather", "gz", "zst"]
+UPLOADS = [ending.removeprefix(".") for ending in (*FORMATS, *CODECS)]
 MOST_ROWS = 20_000
 """Rows that a preview looks at; the command ``data`` looks at all."""
 
