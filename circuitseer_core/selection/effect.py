@@ -2,8 +2,9 @@
 
 The rows are those of a finished ``draw``. The overlap with other seeds is a mean over the first of
 those that the diagnostics simulate, over fewer the more rows there are; above ``EXACT_ROWS`` rows
-it is its expectation: with κ the smallest key drawn, sample i is drawn with chance
-π_i = 1 - exp(-exp((log s_i - κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
+it is its expectation: with κ the smallest key drawn (of i's group, where strata, lengths or caps
+give groups budgets of their own), sample i is drawn with chance π_i = 1 - exp(-exp((log s_i -
+κ)/τ)), so two draws share Σπ_i² of Σπ_i samples.
 """
 
 from __future__ import annotations
@@ -119,21 +120,35 @@ def _overlap_seed(drawing: Drawing, picked: NDArray[np.bool_]) -> float:
     temperature = drawing.temperature
     if temperature == 0:
         return 1.0
-    k = len(drawing.chosen)
     if len(picked) <= EXACT_ROWS:
         seeds = min(OVERLAP_SEEDS, max(1, EXACT_ROWS // len(picked)))
         return float(np.mean([_taken_again(drawing, picked, seed) for seed in range(1, seeds + 1)]))
-    if np.isinf(temperature):
-        return k / len(picked)
-    source = drawing.pool.source
-    lowest = np.full(len(drawing.pool.names), np.inf)  # strata and caps: each source has its own κ
+    group = _budget_groups(drawing)
+    groups = int(group.max(initial=0)) + 1
     by_key = drawing.chosen[~drawing.strata.first[drawing.chosen]]  # must-haves had no key to pass
-    finite = by_key[np.isfinite(drawing.keys[by_key])]
-    np.minimum.at(lowest, source[finite], drawing.keys[finite])
-    with np.errstate(divide="ignore", over="ignore"):
-        chance = -np.expm1(-np.exp((np.log(drawing.weight) - lowest[source]) / temperature))
+    if np.isinf(temperature):
+        sizes = np.bincount(group[~drawing.strata.first], minlength=groups)
+        taken = np.bincount(group[by_key], minlength=groups) / np.maximum(sizes, 1)
+        chance = taken[group]
+    else:
+        lowest = np.full(groups, np.inf)
+        finite = by_key[np.isfinite(drawing.keys[by_key])]
+        np.minimum.at(lowest, group[finite], drawing.keys[finite])
+        with np.errstate(divide="ignore", over="ignore"):
+            chance = -np.expm1(-np.exp((np.log(drawing.weight) - lowest[group]) / temperature))
     chance[drawing.strata.first] = 1.0
     return float(np.square(chance).sum() / chance.sum())
+
+
+def _budget_groups(drawing: Drawing) -> Ints:
+    """(N,) numbers of the groups that have each a part of the budget, and so a κ, of their own."""
+    strata, limits = drawing.strata, drawing.limits
+    if limits.by_length is not None and strata.length is not None:
+        return strata.length
+    if limits.stratify != "none" and strata.stratum is not None:
+        return strata.stratum
+    plain = limits.stratify == "none" and limits.per_source is None
+    return np.zeros_like(strata.source) if plain else strata.source
 
 
 def _taken_again(drawing: Drawing, picked: NDArray[np.bool_], seed: int) -> float:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -88,6 +90,23 @@ def test_the_expected_overlap_is_near_the_simulated_one(
     assert preview.effect(drawn, preview.top_rows(drawn)).overlap_seed == pytest.approx(
         seeds, abs=0.03
     )
+
+
+@pytest.mark.parametrize("temperature", [0.5, float("inf")])
+def test_every_group_with_a_budget_of_its_own_has_its_own_chances(
+    run: Run, temperature: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Half of the subset from a group of a twentieth of the rows, which is no source."""
+    settings = SelectionSettings.of(
+        temperature=temperature, stratify="equal", stratify_by="level", count=240
+    )
+    pool = drawing(run).pool
+    rare = (np.arange(len(pool)) % 20 == 0).astype(np.int64)
+    drawn = draw(replace(pool, stratum=rare, strata=("common", "rare")), settings, Rules())
+    seeds = np.mean(diagnose(drawn, 40).overlap.seeds)
+    monkeypatch.setattr(preview, "EXACT_ROWS", 0)
+    shown = preview.effect(drawn, preview.top_rows(drawn)).overlap_seed
+    assert shown == pytest.approx(seeds, abs=0.05)
 
 
 def test_must_haves_do_not_lower_the_expected_overlap(
