@@ -70,6 +70,11 @@ def tau(temperature: float) -> str:
     return "∞" if math.isinf(temperature) else f"{temperature:g}"
 
 
+def drawn_first(lowest: bool) -> str:
+    """Which rows a draw is after: the top-scored, or the lowest-scored where it draws these."""
+    return "lowest-scored" if lowest else "top-scored"
+
+
 def count(number: int, noun: str, plural: str | None = None) -> str:
     """A whole number with its noun: "1 row", "1,400 rows"."""
     return f"{number:,} {noun if number == 1 else plural or noun + 's'}"

@@ -36,7 +36,7 @@ with right:
             st.text(str(error))
     if settings is not None and drawn is not None:
         views.numbers(drawn.effect)
-        views.words(drawn.effect)
+        views.words(drawn.effect, settings.lowest)
         removed_rows(drawn)
         take_away(run, store, drawn, settings)
         views.figures_of(run, store, settings, drawn)

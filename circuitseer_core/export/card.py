@@ -23,7 +23,7 @@ from circuitseer_core.runs.calibration_records import CalibrationRecord
 from circuitseer_core.runs.selection_records import BenchmarkFile
 from circuitseer_core.selection.removals import removal_lines
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import count, percent, signed, tau
+from circuitseer_core.wording import count, drawn_first, percent, signed, tau
 
 
 def dataset_card(manifest: ExportManifest, file_name: str, data_files: str) -> str:
@@ -168,9 +168,10 @@ def _caveats(manifest: ExportManifest) -> str:
     d = manifest.diagnostics
     caveats = []
     if limits.hardly_steered(d.ess_share, d.overlap.top_k, d.overlap.random_expected):
+        first = drawn_first(bool(manifest.selection.settings.to_json().get("lowest")))
         caveats.append(
             f"The scores hardly steer the draw: {_percent(d.overlap.top_k)} of the subset is among "
-            f"the top-scored samples (chance {_percent(d.overlap.random_expected)}), and its "
+            f"the {first} samples (chance {_percent(d.overlap.random_expected)}), and its "
             f"effective sample size is {_percent(d.ess_share)} of the pool, so the subset is close "
             "to a random one."
         )

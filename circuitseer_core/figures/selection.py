@@ -89,11 +89,13 @@ def before_after(
     return fig
 
 
-def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.Figure:
+def drawn_share(
+    drawn: Floats, overall: float, top: float, theme: Theme, *, of: str = "the score"
+) -> go.Figure:
     """Share of the pool that is drawn, by percentile of the score.
 
     ``drawn`` holds one share a bin of equal rows, lowest scores first; ``overall`` is the share of
-    all rows (an even draw); ``top`` is where top-k would begin, as a percentile.
+    all rows (an even draw); ``top`` is where top-k would begin, as a percentile ``of`` what.
     """
     width = 100 / max(len(drawn), 1)
     fig = figure(theme, height=260, showlegend=False)
@@ -113,7 +115,7 @@ def drawn_share(drawn: Floats, overall: float, top: float, theme: Theme) -> go.F
         x=top, y=1, yref="paper", text="top-k begins", showarrow=False, xanchor="right",
         yanchor="top", xshift=-4, font={"size": 11, "color": theme.muted},
     )  # fmt: skip
-    fig.update_xaxes(title_text="percentile of the score", range=[0, 100])
+    fig.update_xaxes(title_text=f"percentile of {of}", range=[0, 100])
     fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
     pin_margins(fig, top=12, right=40)
     return fig

@@ -13,7 +13,7 @@ from circuitseer_core.correlation import Rank, control_agreement, rank_correlati
 from circuitseer_core.scoring.scorers import HEAD_SCORERS, SINK_SCORERS
 from circuitseer_core.signatures.evidence import Evidence, Scored
 from circuitseer_core.signatures.signature import Signature
-from circuitseer_core.wording import count, percent, signed, tau
+from circuitseer_core.wording import count, drawn_first, percent, signed, tau
 
 
 def length_driven(facts: Evidence) -> Signature | None:
@@ -96,7 +96,7 @@ def hardly_steered(facts: Evidence) -> Signature | None:
     if softness is None:
         return None
     beyond = limits.beyond_chance(softness.top, softness.chance)
-    text = f"Of {softness.whose}, {percent(softness.top, 1)} is among the top-scored rows"
+    text = f"Of {softness.whose}, {percent(softness.top, 1)} is among the {softness.after} rows"
     text += f" (chance {percent(softness.chance, 1)})"
     if softness.lift is not None:
         more = "above" if softness.lift >= 0 else "below"
@@ -121,7 +121,8 @@ def hardly_steered(facts: Evidence) -> Signature | None:
 
 @dataclass(frozen=True, slots=True)
 class _Softness:
-    """A draw against top-k: ``top``, share of it that is top-scored; ``seeds``: of another seed."""
+    """A draw against top-k: ``top``, share of it that is top-scored (or whatever it is ``after``);
+    ``seeds``: of another seed."""
 
     ess_share: float
     lift: float | None
@@ -130,6 +131,7 @@ class _Softness:
     seeds: float | None
     temperature: float
     whose: str
+    after: str = drawn_first(lowest=False)
 
 
 def _softness(facts: Evidence) -> _Softness | None:
@@ -145,6 +147,7 @@ def _softness(facts: Evidence) -> _Softness | None:
             seeds=drawn.overlap.seeds_mean,
             temperature=selection.temperature,
             whose=f"the subset (selection {selection.name}, τ = {tau(selection.temperature)})",
+            after=drawn_first(bool(selection.settings.to_json().get("lowest"))),
         )
     scored = facts.scored
     if scored is None or not _soft(scored):

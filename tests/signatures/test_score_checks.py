@@ -118,6 +118,11 @@ class TestSoftness:
         select_run(run, SelectionSettings.of(name="flat", temperature=float("inf")))
         assert severity(run, "uniform-draw") == "info"
 
+    def test_a_draw_of_the_lowest_scores_is_held_against_these(self, run: Run) -> None:
+        add_scores(run, {"variance": RNG(0).lognormal(0, 1, 300)})
+        select_run(run, SelectionSettings.of(name="low", temperature=8, lowest=True))
+        assert "among the lowest-scored rows" in signature_of(run, "uniform-draw").text
+
     def test_a_draw_of_every_row_is_no_matter_of_temperature(self, run: Run) -> None:
         add_scores(run, {"variance": [1.0, 1.1, 0.9, 1.0]})
         select_run(run, SelectionSettings.of(name="all", fraction=1.0))

@@ -8,9 +8,10 @@ import pytest
 
 from circuitseer_core.detection.settings import ABLATIONS, ablated
 from circuitseer_core.runs.records import DetectOptions
+from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences
-from ui.export.views import _compact
+from ui.export.views import _compact, score_drawn_by
 from ui.heads.views import sparsity_words
 from ui.widgets.markdown import prose, together
 from ui.words import in_column, places, size
@@ -109,3 +110,13 @@ def test_sizes_have_no_powers_of_ten(count: float, words: str) -> None:
 def test_large_numbers_of_tokens_have_no_powers_of_ten() -> None:
     shown = [_compact(count) for count in (9_999, 10_000, 999_400, 999_600, 2_500_000_000)]
     assert shown == ["9,999", "10 k", "999 k", "1 M", "2.5 B"]
+
+
+def test_the_axis_of_a_draw_says_what_stands_at_its_end() -> None:
+    drawn_by = [
+        score_drawn_by(SelectionSettings.of(length_control=control, lowest=lowest))
+        for control, lowest in (("none", False), ("none", True), ("within-bins", True))
+    ]
+    assert drawn_by == [
+        "the score", "the score, lowest at 100", "the score at its length, lowest at 100",
+    ]  # fmt: skip

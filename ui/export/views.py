@@ -12,7 +12,7 @@ from circuitseer_core.figures import selection as figures
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.effect import Effect
 from circuitseer_core.selection.settings import SelectionSettings
-from circuitseer_core.wording import percent
+from circuitseer_core.wording import drawn_first, percent
 from ui.export import draw
 from ui.export.draw import Shown
 from ui.widgets.charts import show_figure, theme
@@ -53,7 +53,7 @@ def numbers(effect: Effect) -> None:
         column.metric(label, value, help=text)
 
 
-def words(effect: Effect) -> None:
+def words(effect: Effect, lowest: bool) -> None:
     """What a person should know about this draw before using it."""
     lines = []
     share, taken = effect.concentration["ess_share"], effect.rows / effect.pool_rows
@@ -61,7 +61,7 @@ def words(effect: Effect) -> None:
     if not steered and not np.isinf(effect.temperature) and taken <= limits.WHOLE:
         lines.append(
             f"The scores hardly steer this draw: {percent(effect.overlap_top, 1)} of it is among "
-            f"the top-scored rows, chance {percent(taken, 1)}; its effective size is "
+            f"the {drawn_first(lowest)} rows, chance {percent(taken, 1)}; its effective size is "
             f"{percent(share)} of the pool. A lower temperature makes the score count."
         )
     if effect.temperature == 0:
@@ -87,7 +87,7 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
 
     One of the three at a time: every figure on the page is drawn anew at every turn of the dial.
     """
-    effect = drawn.effect
+    effect, of = drawn.effect, score_drawn_by(settings)
     with st.container(key="grid2_drawn"):
         left, right = st.columns(2, gap="medium")
     with left:
@@ -95,10 +95,10 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
             st.markdown("**Who is drawn**")
         overall = effect.rows / effect.pool_rows
         show_figure(
-            figures.drawn_share(effect.drawn, overall, 100 * (1 - overall), theme()),
+            figures.drawn_share(effect.drawn, overall, 100 * (1 - overall), theme(), of=of),
             key="drawn",
             data=pd.DataFrame({"share_drawn": effect.drawn}).rename_axis("bin").reset_index(),
-            alt="Share of rows drawn by percentile of the score",
+            alt=f"Share of rows drawn by percentile of {of}",
         )
     with right:
         with (
@@ -121,6 +121,12 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
             )
         else:
             _sources(run, store, settings, effect)
+
+
+def score_drawn_by(settings: SelectionSettings) -> str:
+    """What chances follow, for the axis of percentiles: 100 is what is drawn first."""
+    score = "the score" if settings.length_control == "none" else "the score at its length"
+    return f"{score}, lowest at 100" if settings.lowest else score
 
 
 def first_rows(frame: pd.DataFrame) -> None:

@@ -25,7 +25,7 @@ ABLATION = {
     "uniform": "Uniform: attends to all it may see alike",
     "scaled": "Scaled: its logits times ε",
     "zero": "Zero: puts out nothing",
-    "mean": "Mean: its mean output on the probe",
+    "mean": "Mean: its mean output on probe samples",
 }
 
 
