@@ -24,15 +24,16 @@ TAIL = 0.001
 """Share of rows at either end that the bins leave to the outermost bin."""
 
 
-def t95(samples: int | Floats | pd.Series) -> Floats:
+def t95(samples: int | Floats | pd.Series, comparisons: int = 1) -> Floats:
     """Standard errors to either side of a 95 % interval of a mean over ``samples`` values.
 
     Student's t for samples - 1 degrees of freedom: 12.7 for two samples, 2.2 for twelve. NaN for
-    fewer than two.
+    fewer than two. ``comparisons``: wide enough for so many such intervals together (Bonferroni).
     """
     n = np.asarray(samples, dtype=np.float64)
+    chance = 1 - 0.025 / comparisons
     with np.errstate(invalid="ignore"):
-        return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), 0.975), np.nan))
+        return np.asarray(np.where(n > 1, stdtrit(np.maximum(n - 1, 1), chance), np.nan))
 
 
 def spearman95(rho: float, samples: int, level: float = 0.95) -> tuple[float, float]:

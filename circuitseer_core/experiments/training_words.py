@@ -22,7 +22,8 @@ LOSS_PLOTS = (
     ),
     Plot(
         kind="intervals",
-        caption="The same by source of the held-out samples",
+        caption="The same by source of the held-out samples; single intervals, not corrected for "
+        "their number",
         label="arm", x="difference", low="low", high="high", group="source",
         where={"measure": "loss", "whole": False},
         x_title="difference of held-out loss (nats)", references={"no difference": 0.0},

@@ -20,8 +20,9 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     """ΔL small everywhere: the strongest head, and the chosen ones, against rounding and sampling.
 
     A mean over n samples, each of whose ΔL is off by ``floor``, moves by 2·floor/√n by rounding,
-    and by t·s/√n from one probe to another. The number is the strongest ΔL over its rounding; None
-    where rounding was not measured.
+    and by t·s/√n from one probe to another. Without any effect 2.5 % of all heads would pass that,
+    half as many as are chosen, so the strongest has to pass as the best of all heads. The number is
+    the strongest ΔL over its rounding; None where rounding was not measured.
     """
     heads, detection = facts.heads, facts.detection
     floor = detection.noise_floor
@@ -42,15 +43,19 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
     ratio = float(effect[best] / rounding[best]) if rounding[best] > 0 else float("inf")
     strongest = f"Ablating the strongest head raises the loss by {plain(effect[best])} nats"
     noise = _rounding_sentence(detection, float(rounding[best]))
+    of_all = float(np.nan_to_num(t95(n[best], len(heads)))) * float(picked["stderr"].iloc[best])
     above_what = "" if floor is None else "above the noise and "
     stand = (
         f"{_standing(above, len(picked))} {above_what}above zero by more than the 95 % sampling "
         "error"
     )
     number = ratio if np.isfinite(ratio) else None
-    if not clear[best] or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
+    by_chance = bool(effect[best] <= of_all) or not clear[best]
+    if effect[best] <= of_all:
+        stand += f"; the best of {count(len(heads), 'head')} may reach so much by that error alone"
+    if by_chance or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
         text = (
-            f"{strongest}; {noise}, and {stand}. Such a map is mostly noise: measure in float32, "
+            f"{strongest}; {noise}, and {stand}. Such a map may be mostly noise: measure in float32, "
             "on more probe samples, or on data that the model finds harder."
         )
         return Signature("head-effect", "warn", "Few heads stand out", text, number, "heads")

@@ -41,6 +41,16 @@ class TestHeadEffect:
         assert signature is not None and signature.severity == "warn"
         assert "mostly noise" in signature.text
 
+    def test_the_best_of_many_heads_is_no_effect(self, run: Run) -> None:
+        """Without an effect half of the best 5 % pass a test of one head each."""
+        noise = RNG(5).normal(0, 1, (40, 280))
+        best = [[0, int(head)] for head in np.argsort(-noise.mean(axis=0))[:14]]
+        add_detection(run, noise, noise_floor=1e-6, heads_per_layer=280)
+        add_scores(run, {"variance": [1.0, 2.0]}, heads=best)
+        signature = signature_of(run, "head-effect")
+        assert signature is not None and signature.severity == "warn"
+        assert "the best of 280 heads may reach so much" in signature.text
+
     def test_heads_that_only_help_when_removed_warn(self, run: Run) -> None:
         add_detection(run, np.full((4, 20), -0.5), noise_floor=1e-6)
         assert severity(run, "head-effect") == "warn"
