@@ -37,7 +37,14 @@ from circuitseer_core.experiments.head_maps import (
     measure_maps,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, held_out, of_data, probe_data, run_model
+from circuitseer_core.experiments.held_out import (
+    Words,
+    beside_probe,
+    held_out,
+    left_out_words,
+    probe_data,
+    run_model,
+)
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
@@ -82,13 +89,14 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         own=() if chosen.data else probe_data(run),
         max_tokens=chosen.max_tokens,
     )
-    samples = _samples(run, reference, chosen)
+    samples, left_out = _samples(run, reference, chosen)
     methods = list(dict.fromkeys([FIRST, *chosen.methods]))
     jobs = [MapJob(m, samples, ablation_mode(m, reference, samples)) for m in methods]
     maps = measure_maps(run, reference, NAME, jobs, heads)
     wanted = top_size(chosen.share, everyone, len(heads))
     numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
     numbers |= {"samples": len(samples), "heads": len(heads), "all_heads": everyone}
+    numbers["left_out"] = left_out
     title = "Does it matter what takes a head's place?"
     return ExperimentResult(
         NAME, title, verdict(numbers), numbers, map_table(maps), outcome(numbers), (PLOT,)
@@ -102,19 +110,22 @@ def estimated_seconds(run: Run, **options: Any) -> float:
     return maps_seconds(run, samples, chosen.field, chosen.max_tokens)
 
 
-def _samples(run: Run, reference: ReferenceModel, options: Options) -> list[Encoded]:
+def _samples(run: Run, reference: ReferenceModel, options: Options) -> tuple[list[Encoded], int]:
+    """Samples that had no part in the choice of the field; with how many of the data had one."""
+    left_out = 0
     how: dict[str, Any] = {
         "limit": options.limit,
         "seed": options.seed,
         "max_tokens": options.max_tokens,
     }
     if options.data:
-        samples = of_data(run, reference, options.data, fields=Fields.of(options), **how)
+        asked = Fields.of(options)
+        samples, left_out = beside_probe(run, reference, options.data, asked=asked, **how)
     else:
         samples = held_out(run, reference, **how)
     if len(samples) < 2:
         raise UserError("one sample says nothing of how rankings agree: give more data")
-    return samples
+    return samples, left_out
 
 
 def _parsed(method: str) -> tuple[str, float]:
@@ -223,7 +234,7 @@ def verdict(numbers: dict[str, Any]) -> str:
             f"; uniform on two halves of these samples shares {percent(numbers['halves_overlap'])} "
             f"(Spearman {signed(numbers['halves_spearman'])})"
         )
-    return text + "." + _answer(numbers["methods"])
+    return text + "." + _answer(numbers["methods"]) + left_out_words(numbers)
 
 
 def _answer(methods: dict[str, Any]) -> str:

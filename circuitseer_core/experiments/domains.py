@@ -42,7 +42,7 @@ from circuitseer_core.experiments.head_maps import (
     relabelled_chance,
     top_size,
 )
-from circuitseer_core.experiments.held_out import Words, of_data, run_model
+from circuitseer_core.experiments.held_out import Words, beside_probe, left_out_words, run_model
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import count, percent, signed
@@ -74,14 +74,14 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         run, chosen.dtype, chosen.device, data=specs, asked=Fields.of(chosen),
         max_tokens=chosen.max_tokens,
     )  # fmt: skip
-    jobs = [_job(run, reference, spec, chosen) for spec in specs]
+    jobs, left_out = zip(*(_job(run, reference, spec, chosen) for spec in specs), strict=True)
     names = [job.name for job in jobs]
     if len(set(names)) < len(names):
         raise UserError(f"domains need different names, not {', '.join(names)}: name=path")
     maps = measure_maps(run, reference, NAME, jobs, heads)
     wanted = top_size(chosen.share, everyone, len(heads))
     numbers = compare(maps, wanted, boots=chosen.boots, seed=chosen.seed)
-    numbers["all_heads"] = everyone
+    numbers |= {"all_heads": everyone, "left_out": sum(left_out)}
     title = "Do different domains need the same heads?"
     pairs = pd.DataFrame(numbers["pairs"])
     pairs.insert(0, "pair", [f"{line['one']} – {line['other']}" for line in numbers["pairs"]])
@@ -101,22 +101,23 @@ def _domains(options: Options) -> tuple[str, ...]:
     return options.data
 
 
-def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> MapJob:
+def _job(run: Run, reference: ReferenceModel, spec: str, options: Options) -> tuple[MapJob, int]:
+    """A domain's samples, without the probe's, which chose the field; and how many those were."""
     from circuitseer_core.data.specs import open_spec
     from circuitseer_core.detection.ablation import AblationMode
 
-    samples = of_data(
+    samples, left_out = beside_probe(
         run,
         reference,
         [spec],
         limit=options.limit,
         seed=options.seed,
         max_tokens=options.max_tokens,
-        fields=Fields.of(options),
+        asked=Fields.of(options),
     )
     if len(samples) < 4:
         raise UserError(f"{spec}: only {count(len(samples), 'sample')} can serve, four are needed")
-    return MapJob(open_spec(spec)[0].source or spec, samples, AblationMode())
+    return MapJob(open_spec(spec)[0].source or spec, samples, AblationMode()), left_out
 
 
 def compare(maps: list[HeadMap], wanted: int, *, boots: int, seed: int) -> dict[str, Any]:
@@ -224,7 +225,7 @@ def verdict(numbers: dict[str, Any]) -> str:
         f". By chance two sets share {percent(numbers['count'] / numbers['heads'])}; two halves of "
         f"one domain share: {halves}."
     )
-    return text + _answer(lines, domains)
+    return text + _answer(lines, domains) + left_out_words(numbers)
 
 
 def _answer(lines: list[dict[str, Any]], domains: dict[str, Any]) -> str:

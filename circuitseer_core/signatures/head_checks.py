@@ -55,8 +55,8 @@ def effect_against_noise(facts: Evidence) -> Signature | None:
         stand += f"; the best of {count(len(heads), 'head')} may reach so much by that error alone"
     if by_chance or ratio < limits.NOISE_MULTIPLE or above < len(picked) / 2:
         text = (
-            f"{strongest}; {noise}, and {stand}. Such a map may be mostly noise: measure in float32, "
-            "on more probe samples, or on data that the model finds harder."
+            f"{strongest}; {noise}, and {stand}. Such a map may be mostly noise: measure in "
+            "float32, on more probe samples, or on data that the model finds harder."
         )
         return Signature("head-effect", "warn", "Few heads stand out", text, number, "heads")
     text = f"{strongest}; {noise}. {stand[0].upper()}{stand[1:]}."

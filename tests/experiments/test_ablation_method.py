@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.experiments import EXPERIMENTS, held_out
 from circuitseer_core.experiments.ablation_method import compare, outcome, verdict
 from circuitseer_core.experiments.head_maps import HeadMap
 from circuitseer_core.runs.folder import Run
@@ -83,12 +84,17 @@ class TestWithAModel:
         zero = table[table["map"] == "zero"]
         assert (zero["importance"] - zero["uniform"]).abs().max() > 1e-3
 
-    def test_a_field_of_the_best(self, run: Run, tmp_path: Path) -> None:
+    def test_a_field_of_the_best(
+        self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        probe = frozenset({text_hash(f"What is {i} + {i}?") for i in range(3)})
+        monkeypatch.setattr(held_out, "probe_prompts", lambda run: probe)
         result = EXPERIMENTS["ablation-method"].run(
             run, data=f"{tmp_path}/sums.jsonl", methods="zero", field="0.5", share="0.25",
             boots="20", limit="3",
         )  # fmt: skip
         assert result.numbers["heads"] == 4 and result.numbers["all_heads"] == 8
+        assert result.numbers["left_out"] == 3 == result.numbers["samples"]
 
     @pytest.mark.parametrize("method", ["scaled", "scaled:x", "scaled:-1", "zero:1", "resample"])
     def test_unknown_ways(self, run: Run, method: str) -> None:

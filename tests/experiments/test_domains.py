@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.experiments import EXPERIMENTS, held_out
 from circuitseer_core.experiments.domains import compare, outcome, specificities, verdict
 from circuitseer_core.experiments.head_maps import HeadMap
 from circuitseer_core.runs.folder import Run
@@ -81,12 +82,15 @@ class TestWithAModel:
             (tmp_path / f"{name}.jsonl").write_text(lines, encoding="utf-8")
         return made
 
-    def test_it_runs(self, run: Run, tmp_path: Path) -> None:
+    def test_it_runs(self, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        probe = frozenset({text_hash("talk 2?")})
+        monkeypatch.setattr(held_out, "probe_prompts", lambda run: probe)
         data = f"math={tmp_path}/sums.jsonl,talk={tmp_path}/talk.jsonl"
         result = EXPERIMENTS["domains"].run(run, data=data, limit="4", share="0.25", boots="20")
         assert set(result.numbers["domains"]) == {"math", "talk"}
         assert result.numbers["heads"] == 8 and result.table["pair"].tolist() == ["math – talk"]
         assert "math (4), talk (4)" in result.verdict
+        assert "1 sample of the data was left out" in result.verdict
 
     def test_too_little(self, run: Run, tmp_path: Path) -> None:
         one = f"{tmp_path}/sums.jsonl"
