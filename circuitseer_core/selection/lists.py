@@ -21,7 +21,7 @@ from circuitseer_core.data.prompts import text_hash
 from circuitseer_core.data.row_ids import id_of
 from circuitseer_core.data.specs import file_of, format_of, is_data, is_remote, open_spec
 from circuitseer_core.errors import UserError
-from circuitseer_core.files import user_path
+from circuitseer_core.files import read_columns, user_path
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.reading import scored_fields
@@ -219,7 +219,7 @@ def stored_rules(run: Run, name: str, settings: SelectionSettings) -> tuple[Rule
     if not path.is_file():
         raise UserError(f"{path} is missing: the lists behind the selection are not known")
     require_whole(path, f"select --run {run.path} --name {name} draws it again")
-    lists = pd.read_parquet(path)
+    lists = read_columns([path], ["id", "rule"])
     named = {rule: frozenset(lists.loc[lists["rule"] == rule, "id"]) for rule in LIST_RULES}
     rules = Rules(
         exclude_ids=named["exclude"],

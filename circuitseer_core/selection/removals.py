@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Ints
+from circuitseer_core.checksums import require_whole
 from circuitseer_core.errors import UserError
 from circuitseer_core.files import read_columns
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.integrity import remedy_for
 from circuitseer_core.runs.selection_records import (
     BenchmarkFile,
     ContaminationRecord,
@@ -155,13 +156,10 @@ def removal_lines(record: RemovalsRecord | None) -> list[str]:
 
 def stored_removals(run: Run, selection: SelectionRecord) -> pd.DataFrame:
     """removed.parquet of a selection. Raises UserError where it is missing or damaged."""
-    return read_removed(run.selection_dir(selection.name) / REMOVED_FILE)
-
-
-def read_removed(path: Path) -> pd.DataFrame:
-    """A removed.parquet. Raises UserError where it is missing or damaged."""
+    path = run.selection_dir(selection.name) / REMOVED_FILE
     if not path.is_file():
         raise UserError(f"{path} is missing: what was removed from the pool is not known")
+    require_whole(path, remedy_for(run.path, path))
     return read_columns([path], list(COLUMNS))
 
 

@@ -88,6 +88,8 @@ def test_lists_and_reviews_may_change_after_the_draw(tmp_path: Path) -> None:
     pd.read_parquet(lists).iloc[3:].to_parquet(lists)
     result = verify(done.path)
     assert "lists" in result.kinds and "not the ones drawn with" in " ".join(result.messages)
+    pd.DataFrame({"x": [1]}).to_parquet(lists)
+    assert "lists.parquet cannot be read" in " ".join(verify(done.path).messages)
     lists.unlink()
     assert "lists.parquet is missing" in " ".join(verify(done.path).messages)
 

@@ -19,6 +19,7 @@ from circuitseer_core.selection.removals import removal_lines, stored_removals
 from circuitseer_core.selection.select import select
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
+from tests.support.damaged import damage
 from tests.support.run_factory import make_run, score_frame, write_scores
 
 WORDS = [f"w{i}" for i in range(800)]
@@ -150,6 +151,10 @@ def test_verify_finds_the_removals_again(run: Run, bench: Path, tmp_path: Path) 
     gone = verify(done.path)
     assert gone.ok and "the benchmarks were not compared again" in " ".join(gone.notes)
     path = run.selection_dir("default") / "removed.parquet"
+    whole = path.read_bytes()
+    damage(run.path, "selections/default/removed.parquet", "flipped")
+    assert "removed.parquet is damaged" in " ".join(verify(done.path).messages)
+    path.write_bytes(whole)
     pd.read_parquet(path).iloc[1:].to_parquet(path)
     result = verify(done.path)
     assert "removals" in result.kinds and not result.ok
