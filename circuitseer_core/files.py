@@ -303,17 +303,27 @@ def stamp(files: Sequence[Path]) -> tuple[tuple[str, int, int], ...]:
         raise UserError(f"{error.filename} cannot be read: {error.strerror}") from error
 
 
+_DEEPEST = 50
+"""Folders in folders of a run, which has four: beyond a thousand whatever walks them gives up."""
+
+
 def special_file(folder: str | Path) -> str | None:
-    """The first thing under ``folder`` that is neither file nor folder nor a link to one."""
-    try:
-        with os.scandir(folder) as entries:
-            for entry in entries:
-                inside = entry.is_dir(follow_symlinks=False)
-                special = special_file(entry.path) if inside else entry.path
-                if special is not None and (inside or _is_special(entry)):
-                    return special
-    except OSError:  # gone since, or not to be read: whoever needs it says so
-        pass
+    """A thing under ``folder`` that is neither file nor folder nor a link to one, or that lies in
+    more folders than anything of a run does."""
+    left = [(os.fspath(folder), 0)]
+    while left:
+        place, depth = left.pop()
+        if depth > _DEEPEST:
+            return place
+        try:
+            with os.scandir(place) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        left.append((entry.path, depth + 1))
+                    elif _is_special(entry):
+                        return entry.path
+        except OSError:  # gone since, or not to be read: whoever needs it says so
+            continue
     return None
 
 

@@ -76,14 +76,15 @@ class Run:
     def open(cls, path: str | Path) -> Self:
         """Open an existing run; UserError where ``path`` is none or its run.json is broken.
 
-        So it is where the folder holds a pipe, a socket or a device: whoever read one would wait.
+        So it is where the folder holds a pipe, a socket or a device: whoever read one would wait;
+        and where folders lie in one another without end.
         """
         path = plain_path(path)
         if not os.path.isfile(path / "run.json"):
             raise UserError(f"{path} is not a run folder (it has no run.json)")
         special = special_file(path)
         if special is not None:
-            raise UserError(f"{special} is no ordinary file: remove it, and the run can be read")
+            raise UserError(f"{special} is nothing that a run holds: remove it to read the run")
         return cls(path, RunRecord.of_run(path))
 
     @classmethod

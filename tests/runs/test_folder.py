@@ -64,3 +64,18 @@ def test_no_name_leads_out_of_the_run(tmp_path: Path, name: str) -> None:
     for folder in (run.scores_dir, run.selection_dir, run.calibration_dir, run.scoring, run.scores):
         with pytest.raises(UserError, match="is no name of what lies in"):
             folder(name)
+
+
+def test_folders_without_end_are_one_line(tmp_path: Path) -> None:
+    """Whatever walks a thousand folders in one another would end in a traceback."""
+    run = Run.create(tmp_path / "r")
+    deep = run.path
+    for _ in range(60):
+        deep /= "a"
+    deep.mkdir(parents=True)
+    with pytest.raises(UserError, match="is nothing that a run holds: remove it"):
+        Run.open(run.path)
+    deep.rmdir()
+    os.mkfifo(run.path / "a" / "pipe")
+    with pytest.raises(UserError, match="pipe is nothing that a run holds"):
+        Run.open(run.path)
