@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import ndtri
+from scipy.special import ndtri, stdtrit
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import spearman95, t95
@@ -51,9 +51,13 @@ def resampled(
     return np.stack([statistic(rng.integers(0, rows, rows)) for _ in range(times)])
 
 
-def of_errors(estimate: float, error: float, level: float = LEVEL) -> Interval:
-    """An estimate with its standard error to either side, as a normal one."""
-    reach = float(ndtri(0.5 + level / 2)) * error
+def of_errors(
+    estimate: float, error: float, level: float = LEVEL, *, samples: int | None = None
+) -> Interval:
+    """An estimate with its standard error to either side: as a normal one, or where ``samples`` are
+    few, by Student's t on one less."""
+    upper = 0.5 + level / 2
+    reach = float(ndtri(upper) if samples is None else stdtrit(samples - 1, upper)) * error
     return Interval(estimate, estimate - reach, estimate + reach, level)
 
 

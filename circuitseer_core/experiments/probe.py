@@ -152,7 +152,9 @@ def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
     level = bonferroni_level(len(own))
     return {
         name: (
-            of_errors(plain - other, float(np.std(draws[name] or [np.nan], ddof=1)), level),
+            of_errors(
+                plain - other, float(np.std(draws[name] or [np.nan], ddof=1)), level, samples=n
+            ),
             plain,
             other,
         )

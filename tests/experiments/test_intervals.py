@@ -10,6 +10,7 @@ from scipy import stats
 
 from circuitseer_core.experiments.intervals import (
     bonferroni_level,
+    of_errors,
     of_spearman,
     percentile,
     resampled,
@@ -32,6 +33,12 @@ def test_a_spearman_interval_holds_as_often_as_it_says(rho: float) -> None:
         interval = of_spearman(spearman(*pair.T), 60)
         covered += interval.low <= true <= interval.high
     assert 0.92 < covered / 400 < 0.98
+
+
+def test_the_error_of_few_samples_is_taken_as_students_t() -> None:
+    normal, few = of_errors(0.5, 0.1, 0.99), of_errors(0.5, 0.1, 0.99, samples=8)
+    assert normal.high == pytest.approx(0.5 + 2.576 * 0.1, abs=1e-4)
+    assert (few.low, few.high) == pytest.approx((0.5 - 3.499 * 0.1, 0.5 + 3.499 * 0.1), abs=1e-4)
 
 
 def test_too_few_rows_have_no_interval() -> None:
