@@ -8,6 +8,7 @@ import pandas as pd
 
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.head_map import TABLE, HeadMap, Measured
+from circuitseer_core.detection.heads import head_list
 from circuitseer_core.distributions import t95
 from circuitseer_core.export.public import without_paths
 from circuitseer_core.markdown import inline
@@ -67,7 +68,7 @@ def head_set_card(run: Run, heads: Sequence[Head]) -> str:
             f"{of}, by how much the loss rises when one of them attends to everything alike (ΔL, "
             "nats). Measured with CircuitSeer, an implementation of arXiv 2510.18470."
         ),
-        "```\n" + ",".join(f"{layer}.{head}" for layer, head in heads) + "\n```",
+        f"```\n{head_list(heads)}\n```",
         _facts(model, Measured.of_run(run)),
         _table(rows),
     ]

@@ -52,6 +52,7 @@ def test_a_set_to_copy_says_which_heads_of_which_weights_and_no_folder(run: Run)
     assert str(run.model.weights_hash) in text and str(run.path.parent) not in text
     for rank, (layer, head) in enumerate(heads, start=1):
         assert f"| {rank} | {layer} | {head} |" in text
+    assert "```\n0.1,\n```" in head_set_card(run, [(0, 1)]), "without its comma it is a share"
 
 
 def test_a_push_without_heads_or_token_is_refused(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from pathlib import Path
 
 import pandas as pd
 import streamlit as st
@@ -13,6 +15,7 @@ from circuitseer_core.detection.heads import (
     SHARE,
     finalists,
     head_count,
+    head_list,
     lcb_by_chance,
     raced,
     select_heads,
@@ -233,19 +236,23 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
     _copies(run, choice)
 
 
-def _copies(run: Run, choice: Choice) -> None:
-    """The set to copy: for the command line, and as Markdown for the Hub; the map as a push."""
-    typed = ",".join(f"{layer}.{head}" for layer, head in choice.heads)
-    of = ["--run", str(run.path), "--heads", typed]
-    show_commands(
-        "This set on the command line",
+def commands_with(path: Path, heads: Sequence[Head]) -> str:
+    """What takes these heads by name: a single one too, which without its comma is a share."""
+    typed = head_list(heads)
+    of = ["--run", str(path), "--heads", typed]
+    return (
         f'--heads "{typed}"\n\n'
         f"{as_typed(['score', *of, '--name', 'mine', '--data'])} …\n"
-        f"{as_typed(['ablate', *of, '--data'])} …",
-        key="heads_typed",
+        f"{as_typed(['ablate', *of, '--data'])} …"
     )
+
+
+def _copies(run: Run, choice: Choice) -> None:
+    """The set to copy: for the command line, and as Markdown for the Hub; the map as a push."""
     if not choice.heads:
         return
+    typed = commands_with(run.path, choice.heads)
+    show_commands("This set on the command line", typed, key="heads_typed")
     box = st.expander(
         "This set for the Hub", icon=":material/content_copy:", key="heads_card",
         on_change="rerun",
