@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from circuitseer_core.runs.stage import is_at_work
 from ui.evidence import decision
 from ui.overview import facts
 from ui.overview.findings import show_findings
@@ -22,7 +23,8 @@ if run.selections():
 cards = st.container(key="warnings")
 st.subheader("Steps", anchor=False)
 steps = facts.steps(run)
-ready = True
+live = is_at_work(run.path)
+needs = None
 for number, (column, step) in enumerate(
     zip(folding_columns(3, "steps"), steps, strict=True), start=1
 ):
@@ -36,14 +38,12 @@ for number, (column, step) in enumerate(
         if step.facts:
             st.markdown("  \n".join(step.facts))
         with st.container(horizontal=True):
-            if step.state == "done" or (ready and step.page == "export"):
-                verb = "Open" if step.state == "done" else "Choose the budget"
-                link_to(step.page, verb, icon=":material/arrow_forward:")
-            elif ready:
-                link_to("runs", "Run this step", icon=":material/play_circle:", stage=step.plan)
+            way = facts.way_on(step, needs, live)
+            if isinstance(way, str):
+                st.caption(way)
             else:
-                st.caption(f"Needs step {number - 1}.")
-        ready = step.state == "done"
+                link_to(way.page, way.label, icon=way.icon, **way.params)
+        needs = None if step.state == "done" else number
 
 st.subheader("Runs", anchor=False)
 show_runs("overview_runs")

@@ -31,6 +31,32 @@ class Step:
         return form.EVERYTHING if self.page == "heads" else form.SCORE
 
 
+@dataclass(frozen=True)
+class Way:
+    """A link: the page, what it is called, and what it fills in there."""
+
+    page: str
+    label: str
+    icon: str = ":material/arrow_forward:"
+    params: dict[str, str] = field(default_factory=dict)
+
+
+def way_on(step: Step, needs: int | None, live: bool) -> Way | str:
+    """Where a step is seen or done, or in words why there is nothing to do about it now.
+
+    ``needs``: the number of the step that has to come first; ``live``: a job of the run is at work.
+    """
+    if step.state == "done":
+        return Way(step.page, "Open")
+    if needs is not None:
+        return f"Needs step {needs}."
+    if step.page == "export":
+        return Way(step.page, "Choose the budget")
+    if live:
+        return "A job of this run is at work."
+    return Way("runs", "Run this step", ":material/play_circle:", {"stage": step.plan})
+
+
 def steps(run: Run) -> list[Step]:
     """Detect, score and select with what each of them came to."""
     state = run.stage_state()
