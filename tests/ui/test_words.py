@@ -7,10 +7,11 @@ import pandas as pd
 import pytest
 
 from circuitseer_core.detection.settings import ABLATIONS, ablated
+from circuitseer_core.runs.option_lists import parted
 from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import duration
-from ui.evidence.cards import LONG, _sentences
+from ui.evidence.cards import LONG, _sentences, as_typed
 from ui.export.views import _compact, score_drawn_by
 from ui.heads.views import sparsity_words
 from ui.widgets.markdown import prose, together
@@ -120,3 +121,11 @@ def test_the_axis_of_a_draw_says_what_stands_at_its_end() -> None:
     assert drawn_by == [
         "the score", "the score, lowest at 100", "the score at its length, lowest at 100",
     ]  # fmt: skip
+
+
+def test_options_that_python_gave_can_be_run_again() -> None:
+    assert [as_typed(value) for value in (None, True, 60, "a.jsonl")] == [
+        "", "True", "60", "a.jsonl",
+    ]  # fmt: skip
+    for files in (["a.jsonl", "b.jsonl"], ["a,b.jsonl"]):
+        assert parted(as_typed(files)) == files

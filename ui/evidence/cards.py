@@ -200,7 +200,7 @@ def _options(
         elif option == _ARMS:
             value = _arms(run, label, about, key, stored.get(option))
         else:
-            before = str(stored[option]) if option in stored else ""
+            before = as_typed(stored.get(option))
             if record is None and option == "scores":
                 before = other_scoring(run)
                 key = f"{key}_{before}"  # the field of another scoring in view is another one
@@ -210,6 +210,13 @@ def _options(
         if value and value.strip():
             typed[option] = value.strip()
     return typed
+
+
+def as_typed(value: Any) -> str:
+    """An option as it is typed, whether a command gave it or Python did, which may give a list."""
+    if value is None:
+        return ""
+    return joined(value) if isinstance(value, list | tuple) else str(value)
 
 
 def _arms(run: Run, label: str, about: str, key: str, before: str | None) -> str | None:
