@@ -13,7 +13,7 @@ from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences, as_typed
 from ui.export.views import _compact, score_drawn_by
-from ui.heads.views import sparsity_words
+from ui.heads.views import mean_sinks, sparsity_words
 from ui.widgets.markdown import prose, together
 from ui.words import in_column, places, size
 
@@ -129,3 +129,19 @@ def test_options_that_python_gave_can_be_run_again() -> None:
     ]  # fmt: skip
     for files in (["a.jsonl", "b.jsonl"], ["a,b.jsonl"]):
         assert parted(as_typed(files)) == files
+
+
+@pytest.mark.parametrize(
+    ("kept", "words"),
+    [
+        ([], "On average the heads leave 40 % of"),
+        ([(0, 0), (0, 1)], "On average the heads leave 40 % of"),
+        ([(0, 1)], "On average the kept heads leave 60 % of"),
+    ],
+)
+def test_shares_of_kept_heads_are_told_where_there_are_others(
+    kept: list[tuple[int, int]], words: str
+) -> None:
+    heads = pd.DataFrame({"layer": 0, "head": range(2), "sink_share": [0.2, 0.6]})
+    sentence = mean_sinks(heads, kept)
+    assert sentence.startswith(words) and ("the others 20 %" in sentence) == (len(kept) == 1)

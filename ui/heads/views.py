@@ -27,6 +27,7 @@ from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, prose, together
 
 MAX_MAPS = 4
+_NONE_KEPT = "No head is kept under this rule."
 
 
 def table(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
@@ -143,7 +144,7 @@ def stability(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     """Which heads around the cut would be in the set on another probe of the same kind."""
     n_kept = len(choice.heads)
     if not n_kept:
-        st.caption("No head is kept under this rule.")
+        st.caption(_NONE_KEPT)
         return
     probabilities = tables.membership(run, n_kept, choice.rank_by)
     rank = "rank" if choice.rank_by == "importance" else "specificity_rank"
@@ -200,7 +201,10 @@ def sources(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
     if raced:
         heads_out = count(len(raced), "head")
         st.caption(f"Faint and hatched: {heads_out} raced out on a pilot, estimates only.")
-    n_kept = max(1, len(choice.heads))
+    n_kept = len(choice.heads)
+    if not n_kept:
+        st.caption(f"{_NONE_KEPT} So there are no sets to compare between sources.")
+        return
     pairs = tables.source_agreement(run, n_kept)
     of = f" of the {len(heads) - len(raced):,} measured on the whole probe" if raced else ""
     st.caption(
@@ -239,16 +243,12 @@ def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         show_commands("The same by command", as_typed(words), key="sinks_command")
         return
     joined = heads.merge(shares, on=["layer", "head"])
-    kept = set(choice.heads)
-    ours = [cell in kept for cell in zip(joined["layer"], joined["head"], strict=True)]
-    own, others = joined[ours]["sink_share"], joined[[not o for o in ours]]["sink_share"]
     rho = spearman(joined["importance"].to_numpy(), joined["sink_share"].to_numpy())
     low, high = spearman95(rho, len(joined))
     st.caption(
         together(
-            f"On average the kept heads leave {percent(own.mean())} of their attention on the "
-            f"first token, the others {percent(others.mean())}. Spearman of ΔL with this share "
-            f"over {count(len(joined), 'head')}{_estimates(heads)}: {signed(rho)} (95 % interval "
+            f"{mean_sinks(joined, choice.heads)} Spearman of ΔL with this share over "
+            f"{count(len(joined), 'head')}{_estimates(heads)}: {signed(rho)} (95 % interval "
             f"{signed(low)} to {signed(high)})."
         )
     )
@@ -258,6 +258,17 @@ def sinks(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
         data=joined,
         alt="ΔL of every head against its share of attention on the first token",
     )
+
+
+def mean_sinks(heads: pd.DataFrame, kept: Sequence[Head]) -> str:
+    """How much attention goes to the first token, from kept heads and others where there are."""
+    ours = pd.MultiIndex.from_frame(heads[["layer", "head"]]).isin(kept)
+    shares = heads["sink_share"].groupby(ours).mean()
+    end = "of their attention on the first token"
+    if len(shares) < 2:
+        return f"On average the heads leave {percent(heads['sink_share'].mean())} {end}."
+    own, others = percent(shares[True]), percent(shares[False])
+    return f"On average the kept heads leave {own} {end}, the others {others}."
 
 
 def compare(run: Run, heads: pd.DataFrame, choice: Choice) -> None:
