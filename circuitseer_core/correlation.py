@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from circuitseer_core.aliases import Floats
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.distributions import t95
 from circuitseer_core.wording import count, signed
 
@@ -71,12 +71,18 @@ def rank_correlation(one: Floats, other: Floats, limit: int | None = None) -> Ra
 
     ``limit`` is RANKED_ROWS where none is given.
     """
+    use, rows = ranked_rows(one, other, limit)
+    return Rank(correlation(ranks(one[use]), ranks(other[use])), len(use), rows)
+
+
+def ranked_rows(one: Floats, other: Floats, limit: int | None = None) -> tuple[Ints, int]:
+    """Those rows, as row numbers, and of how many they are."""
     limit = RANKED_ROWS if limit is None else limit
     use = np.flatnonzero(np.isfinite(one) & np.isfinite(other))
     rows = len(use)
     if rows > limit:
         use = use[np.random.default_rng(0).random(rows) < limit / rows]
-    return Rank(correlation(ranks(one[use]), ranks(other[use])), len(use), rows)
+    return use, rows
 
 
 @dataclass(frozen=True)

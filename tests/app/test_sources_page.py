@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from circuitseer_core import correlation
 from circuitseer_core.distributions import Trend, shared_bins
 from circuitseer_core.runs.folder import Run
 from tests.support.opened import (
@@ -23,7 +24,7 @@ from tests.support.opened import (
 )
 from tests.support.synthetic import Shape
 from ui.cached_scores import open_store
-from ui.sources.data import Summary, length_map
+from ui.sources.data import Summary, length_map, with_column
 from ui.sources.trend import _table as trend_table
 from ui.sources.views import _by_group, _control_words
 from ui.widgets.markdown import together
@@ -181,3 +182,19 @@ def test_numbers_of_the_data_are_binned_and_drawn_as_a_trend(run: Run) -> None:
     page.selectbox(key="partial_column").set_value("cost")
     settled(page.run())
     assert together("95 % interval") in texts(page) and "at fixed length" in texts(page)
+
+
+def test_of_many_rows_the_rank_correlations_with_a_column_take_a_part(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store(run)
+    assert store is not None
+    of_all = with_column.__wrapped__(store, "variance", "level")  # type: ignore[attr-defined]
+    known = of_all.plain.rows
+    assert not of_all.plain.sampled and of_all.trend.rows.sum() == known
+    monkeypatch.setattr(correlation, "RANKED_ROWS", known // 2)
+    part = with_column.__wrapped__(store, "variance", "level")  # type: ignore[attr-defined]
+    assert 3 < part.plain.used < known == part.plain.rows
+    assert part.trend.rows.sum() == known and part.plain.rho != of_all.plain.rho
+    numbers, values = store.original_numbers("level"), store.numbers("variance")
+    assert part.plain == correlation.rank_correlation(numbers, values)

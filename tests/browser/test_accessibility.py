@@ -16,13 +16,13 @@ PAGES = (
     "overview", "runs", "runs?runs_view=Start", "runs?runs_view=Import scores",
     "runs?runs_view=Clusters", "heads", "heads?heads_view=Sparsity", "heads?heads_view=Layers",
     "heads?heads_view=Stability", "heads?heads_view=Sources", "heads?heads_view=Sinks",
-    "heads?heads_view=Compare", "try_it", "samples", "samples?token_colour=One head",
+    "heads?heads_view=Compare", "try_it", "samples", "samples#One head",
     "samples?view=Side by side", "samples?view=High and low", "samples?view=Blind review",
     "sources", "sources?shape=Boxes", "sources?shape=Cumulative",
     "sources?sources_view=Two scorings", "export", "export?before_after=Length",
     "export?stratify=equal for every stratum", "calibrate", "evidence",
 )  # fmt: skip
-"""The most different of those in tests/support/every_view.py."""
+"""The most different of those in tests/support/every_view.py; behind #: what no link can choose."""
 CLIPPED = """() => {
   const wide = innerWidth + 1
   const scrolls = (e) => {
@@ -64,10 +64,14 @@ def tabs(chromium: Browser, server: Server) -> Iterator[Tabs]:
 
 
 def arrive(page: Page, path: str) -> None:
-    mark = "&" if "?" in path else "?"
-    page.goto(f"/{path.removeprefix('overview')}{mark}run=small")
+    link, _, choice = path.partition("#")
+    mark = "&" if "?" in link else "?"
+    page.goto(f"/{link.removeprefix('overview')}{mark}run=small")
     expect(page.locator("[data-testid=stMainBlockContainer] h1")).to_be_visible()
     rest(page)
+    if choice:
+        page.get_by_role("radio", name=choice).click()
+        rest(page)
 
 
 def clipped(page: Page) -> list[str]:

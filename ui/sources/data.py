@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -17,10 +16,12 @@ from circuitseer_core.browse.groupings import Grouping
 from circuitseer_core.browse.store import ScoreStore
 from circuitseer_core.correlation import (
     ControlAgreement,
+    Rank,
     control_agreement,
     correlation,
     partial,
     rank_correlation,
+    ranked_rows,
     ranks,
 )
 from ui import cached_scores
@@ -150,43 +151,24 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
 
 @dataclass(frozen=True)
 class ColumnTrend:
-    """A score along a column of numbers: medians, and rank correlations over ``rows`` rows."""
+    """A score along a column of numbers: medians of all rows; Spearman, ``plain`` and at ``fixed``
+    length."""
 
     trend: distributions.Trend
-    plain: float
+    plain: Rank
     fixed: float
-    rows: int
 
 
 @st.cache_resource(max_entries=32, show_spinner=False, hash_funcs=HASH)
 def with_column(store: ScoreStore, scorer: str, column: str) -> ColumnTrend:
     """Spearman of score and a column of numbers, plain and at fixed length, and the medians."""
-    numbers, values = (
-        cached_scores.original_numbers(store, column),
-        cached_scores.numbers(store, scorer),
-    )
-    use = np.isfinite(numbers) & np.isfinite(values)
-    rows = hashlib.blake2b(np.packbits(use).tobytes()).hexdigest()
-    score = ranks(values[use])
-    other, length = (
-        _ranks(store, column, True, rows, use),
-        _ranks(store, "n_tokens", False, rows, use),
-    )
+    numbers = cached_scores.original_numbers(store, column)
+    values, tokens = cached_scores.numbers(store, scorer), cached_scores.numbers(store, "n_tokens")
+    use, rows = ranked_rows(numbers, values)
+    score, other, length = (ranks(every[use]) for every in (values, numbers, tokens))
     plain = correlation(score, other)
     fixed = partial(plain, correlation(score, length), correlation(other, length))
-    return ColumnTrend(distributions.trend(numbers, values), plain, fixed, int(use.sum()))
-
-
-@st.cache_resource(max_entries=4, show_spinner=False, hash_funcs=HASH)
-def _ranks(
-    store: ScoreStore, column: str, original: bool, rows: str, _use: NDArray[np.bool_]
-) -> Floats:
-    """Ranks of a column (of the original rows or of the scoring) on some rows, ``rows`` a digest.
-
-    The same whatever the scorer, as long as the same rows have one.
-    """
-    read = cached_scores.original_numbers if original else cached_scores.numbers
-    return ranks(read(store, column)[_use])
+    return ColumnTrend(distributions.trend(numbers, values), Rank(plain, len(use), rows), fixed)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)

@@ -29,11 +29,13 @@ def score_along_column(store: ScoreStore, scorer: str, log: bool) -> None:
         st.subheader("Score along a column", anchor=False, width="content")
         column = choose_column("Column", columns, "partial_column", width=190)
     seen = data.with_column(store, scorer, column)
-    low, high = spearman95(seen.plain, seen.rows)
+    rank = seen.plain
+    low, high = spearman95(rank.rho, rank.used)
+    part = f"{rank.used:,} of " if rank.sampled else ""
     st.markdown(
         together(
-            f"Spearman **{signed(seen.plain)}** (95 % interval {signed(low)} to {signed(high)}, "
-            f"{count(seen.rows, 'row')}); at fixed length {signed(seen.fixed)} (partial)."
+            f"Spearman **{signed(rank.rho)}** (95 % interval {signed(low)} to {signed(high)}, "
+            f"{part}{count(rank.rows, 'row')}); at fixed length {signed(seen.fixed)} (partial)."
         )
     )
     line = seen.trend
