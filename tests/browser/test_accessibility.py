@@ -37,8 +37,9 @@ CLIPPED = """() => {
     .map((e) => `${e.tagName} ${e.dataset.testid ?? e.className}`)
 }"""
 
-SCHEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
-Tabs = dict[Literal["light", "dark"], Page]
+Scheme = Literal["light", "dark"]
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
+Tabs = dict[Scheme, Page]
 
 ON_A_TOOLBAR = """() => {
   const at = document.activeElement
@@ -102,6 +103,17 @@ def test_opened_narrow_nothing_is_clipped_and_widened_axe_finds_nothing(
         page.set_viewport_size(WINDOW)
         problems[scheme] = faults(page)
     assert not {where: lines for where, lines in problems.items() if lines}
+
+
+@pytest.mark.parametrize("scheme", SCHEMES)
+def test_axe_finds_nothing_serious_around_an_open_menu(tabs: Tabs, scheme: Scheme) -> None:
+    """Its button has colours of its own while it is open."""
+    page = tabs[scheme]
+    page.set_viewport_size(WINDOW)
+    arrive(page, "evidence")
+    page.get_by_role("button", name="Options").first.click()
+    expect(page.get_by_test_id("stPopoverBody")).to_be_visible()
+    assert not faults(page)
 
 
 def test_axe_would_find_a_button_without_a_name(page: Page) -> None:
