@@ -93,6 +93,12 @@ def _heads(record: CalibrationRecord) -> Estimate | None:
     return record.estimate(HEADS, PAIRS) or within or record.estimate(HEADS, POOLED)
 
 
+def answers_by(record: CalibrationRecord) -> str | None:
+    """How the estimate was judged that the answer goes by; None where there is none."""
+    heads = _heads(record)
+    return heads.judged if heads is not None else None
+
+
 def heads_tell(record: CalibrationRecord) -> bool:
     """Whether the answer is yes: the whole interval is above what nothing, or a coin, gives."""
     heads = _heads(record)

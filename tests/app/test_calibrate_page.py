@@ -8,12 +8,15 @@ from pathlib import Path
 import pytest
 
 from circuitseer_core.calibration.calibrate import calibrate
+from circuitseer_core.calibration.names import HEADS, WITHIN
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs import jobs
-from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.folder import DEMO_RUN, Run
+from circuitseer_core.wording import signed
 from tests.support.opened import open_page, settled, synthetic, texts
 from tests.support.readings_run import give_readings, readings, readings_run
 from tests.support.synthetic import Shape
+from ui.shell import BUNDLED
 
 FEW = {"target": "level", "folds": 4, "repeats": 1, "permutations": 20}
 
@@ -83,3 +86,13 @@ def test_a_scorer_of_an_earlier_fit_is_not_called_this_fits(run: Run) -> None:
     path.write_text(json.dumps(record), encoding="utf-8")
     shown = texts(open_page("calibrate", "made"))
     assert "Its scorer `calibrated` is in" not in shown and "of an earlier fit" in shown
+
+
+@pytest.mark.skipif(not (DEMO_RUN / "run.json").is_file(), reason="no bundled run in this tree")
+def test_the_figure_begins_with_what_the_answer_goes_by(runs_home: Path) -> None:
+    page = open_page("calibrate", BUNDLED)
+    assert page.session_state["calibration_judged"] == WITHIN
+    record = Run.open(DEMO_RUN).calibration("steps")
+    heads = record.estimate(HEADS, WITHIN)
+    assert heads is not None and heads.value is not None
+    assert signed(heads.value, 2) in record.verdict[0]

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from circuitseer_core.calibration.names import OTHER, OWN, PAIRS, POOLED, WITHIN
-from circuitseer_core.calibration.report import heads_tell, table
+from circuitseer_core.calibration.report import answers_by, heads_tell, table
 from circuitseer_core.calibration.scorer import fits_hash
 from circuitseer_core.checksums import is_damaged
 from circuitseer_core.errors import UserError
@@ -84,12 +84,14 @@ def _comparison(record: CalibrationRecord) -> None:
     if not kinds:
         return
     st.markdown("**Beside what might do as well**")
-    judged = kinds[0]
+    answer = answers_by(record)
+    judged = answer if answer in kinds else kinds[0]
     if len(kinds) > 1:
         judged = choose_one(
             "Judged",
             kinds,
             "calibration_judged",
+            first=judged,
             wrap=True,
             format_func=lambda kind: literal(JUDGED.get(kind, kind)),
         )
