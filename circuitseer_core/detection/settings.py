@@ -24,7 +24,6 @@ from circuitseer_core.runs.machine import (
     WeightBits,
     refuse_unclear_devices,
 )
-from circuitseer_core.runs.records import DetectOptions
 
 NOT_NUMBERS = {"stack_tokens", "device", "devices", "allow_pickle"}
 """Settings that say how fast and where, not what: a run may go on with others."""
@@ -35,15 +34,21 @@ ABLATIONS: tuple[AblationName, ...] = get_args(AblationName)
 """What may take a head's place (ablation.py)."""
 
 
-def ablated(settings: DetectOptions) -> str:
-    """What the ablation does to a head, behind "with the head's": "output set to zero"."""
+def ablated(ablation: str | None, epsilon: float = 0.0) -> str:
+    """What was done to a head: "with one head's output set to zero".
+
+    Args:
+        ablation: its name; None where it is not known.
+        epsilon: the factor of scaled logits; 0 where it is not known.
+    """
     words = {
         "uniform": "attention made uniform",
         "zero": "output set to zero",
         "mean": "output put at its mean on the probe",
-        "scaled": f"attention logits times {settings.epsilon:g}",
+        "scaled": f"attention logits times {epsilon:g}" if epsilon else "attention logits scaled",
     }
-    return words.get(settings.ablation, f"ablation “{settings.ablation}”")
+    known = words.get(ablation or "")
+    return f"with one head's {known}" if known else "when one head is ablated"
 
 
 class DetectSettings(FieldOptions):

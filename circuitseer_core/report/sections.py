@@ -56,9 +56,9 @@ def heads_section(facts: Evidence, figures: Figures) -> Html:
 
 
 def _ablated(facts: Evidence) -> str:
-    """ "with one head's attention made uniform", where it is known what was done to heads."""
+    """What was done to heads, as far as it is known."""
     settings = facts.detection.settings
-    return f"with one head's {ablated(settings)}" if settings else "when one head is ablated"
+    return ablated(settings.ablation, settings.epsilon) if settings else ablated(None)
 
 
 def _top_heads(rows: pd.DataFrame, kept: set[tuple[int, int]]) -> Html:

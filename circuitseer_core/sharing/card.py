@@ -9,6 +9,7 @@ import pandas as pd
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.head_map import TABLE, HeadMap, Measured
 from circuitseer_core.detection.heads import head_list
+from circuitseer_core.detection.settings import ablated
 from circuitseer_core.distributions import t95
 from circuitseer_core.export.public import without_paths
 from circuitseer_core.markdown import inline
@@ -33,8 +34,8 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
         f"---\n{data.to_yaml()}\n---",
         f"# Head map of {inline(model.called)}",
         (
-            "How much the loss rises when one attention head attends to everything alike (ΔL, "
-            f"nats), for every one of {count(head_map.record.heads, 'query head')}. Measured with "
+            f"How much the loss rises {ablated(head_map.record.measured.ablation)} (ΔL, nats), for "
+            f"{count(head_map.record.heads, 'query head')}{_raced(head_map.heads)}. Measured with "
             "CircuitSeer, an implementation of arXiv 2510.18470."
         ),
         _facts(model, head_map.record.measured),
@@ -59,20 +60,26 @@ def head_set_card(run: Run, heads: Sequence[Head]) -> str:
     Raises:
         UserError: no detection yet.
     """
-    model, table = public_model(run), run.heads()
+    model, table, measured = public_model(run), run.heads(), Measured.of_run(run)
     rows = table.set_index(["layer", "head"]).loc[list(heads)].reset_index()
     of = f"{count(len(heads), 'head')} of the {len(table):,}"
     parts = [
         f"## {count(len(heads), 'reasoning head')} of {inline(model.called)}",
         (
-            f"{of}, by how much the loss rises when one of them attends to everything alike (ΔL, "
-            "nats). Measured with CircuitSeer, an implementation of arXiv 2510.18470."
+            f"{of}, by how much the loss rises {ablated(measured.ablation)} (ΔL, nats). Measured "
+            "with CircuitSeer, an implementation of arXiv 2510.18470."
         ),
         f"```\n{head_list(heads)}\n```",
-        _facts(model, Measured.of_run(run)),
+        _facts(model, measured),
         _table(rows),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _raced(heads: pd.DataFrame) -> str:
+    """How many heads have nothing but a pilot's estimate."""
+    raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
+    return f", {raced:,} of them raced out on a pilot and estimates only" if raced else ""
 
 
 def public_model(run: Run) -> ModelRecord:

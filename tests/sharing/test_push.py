@@ -83,3 +83,11 @@ def test_hostile_names_stay_text_in_the_card(run: Run, tmp_path: Path) -> None:
     )
     card = head_map_card(HeadMap(tmp_path, record, run.heads()), "me/heads")
     assert acting(card) == [] and card.count("zzbold") >= 8
+
+
+def test_a_map_s_card_names_the_ablation_and_what_is_an_estimate(run: Run, tmp_path: Path) -> None:
+    measured = Measured.of_run(run).model_copy(update={"ablation": "zero", "mode": "racing"})
+    record = HeadMapRecord(format=1, model=run.model, measured=measured, heads=8, sha256="0")
+    heads = run.heads().assign(raced_out=[True] * 3 + [False] * 5)
+    card = head_map_card(HeadMap(tmp_path, record, heads), "me/heads")
+    assert "rises with one head's output set to zero (ΔL, nats), for 8 query heads, 3 of" in card

@@ -8,7 +8,6 @@ import pytest
 
 from circuitseer_core.detection.settings import ABLATIONS, ablated
 from circuitseer_core.runs.option_lists import parted
-from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.selection.settings import SelectionSettings
 from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences, as_typed
@@ -44,17 +43,19 @@ def test_markdown_stays_as_it_is_but_for_its_units() -> None:
 
 
 @pytest.mark.parametrize(
-    ("ablation", "words"),
+    ("ablation", "epsilon", "words"),
     [
-        ("uniform", "attention made uniform"),
-        ("zero", "output set to zero"),
-        ("scaled", "attention logits times 0.1"),
-        ("of a later version", "ablation “of a later version”"),
+        ("uniform", 0.0, "with one head's attention made uniform"),
+        ("zero", 0.0, "with one head's output set to zero"),
+        ("scaled", 0.1, "with one head's attention logits times 0.1"),
+        ("scaled", 0.0, "with one head's attention logits scaled"),
+        ("of a later version", 0.0, "when one head is ablated"),
+        (None, 0.0, "when one head is ablated"),
     ],
 )
-def test_what_was_done_to_heads_is_named(ablation: str, words: str) -> None:
-    assert ablated(DetectOptions(ablation=ablation, epsilon=0.1)) == words
-    assert not any("“" in ablated(DetectOptions(ablation=name)) for name in ABLATIONS)
+def test_what_was_done_to_heads_is_named(ablation: str | None, epsilon: float, words: str) -> None:
+    assert ablated(ablation, epsilon) == words
+    assert all(ablated(name).startswith("with one head's") for name in ABLATIONS)
 
 
 @pytest.mark.parametrize(

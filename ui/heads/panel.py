@@ -216,7 +216,7 @@ def map_footer(run: Run, heads: pd.DataFrame, choice: Choice, column: str, title
     notes = f"Outlined: {count(len(choice.heads), 'head')} kept. Click a cell, or focus the map "
     notes += "and use the arrow keys and Enter."
     if settings := run.detection.settings:
-        notes += f" ΔL: rise in loss with the head's {inline(ablated(settings))}."
+        notes += f" ΔL: rise in loss {ablated(settings.ablation, settings.epsilon)}."
     raced = int(heads["raced_out"].sum()) if "raced_out" in heads else 0
     if raced:
         notes += f" Faint and hatched: {count(raced, 'head')} raced out on a pilot, estimates only."
