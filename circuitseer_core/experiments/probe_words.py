@@ -10,7 +10,7 @@ from circuitseer_core.wording import count, percent, signed
 
 def verdict(numbers: dict[str, Any], outcome: Outcome) -> str:
     """The answer in sentences."""
-    parts = [_gap(name, gap, numbers) for name, gap in numbers["gaps"].items()]
+    parts = [_gap(name, gap) for name, gap in numbers["gaps"].items()]
     head = {
         "found": "The set depends on how the probe is chosen.",
         "no evidence": "No evidence that the set depends on how the probe is chosen.",
@@ -45,7 +45,7 @@ def _correction(comparisons: int) -> str:
     )
 
 
-def _gap(name: str, gap: list[float], numbers: dict[str, Any]) -> str:
+def _gap(name: str, gap: list[float]) -> str:
     estimate, low, high = (signed(100 * value, 0) for value in gap)
     return f"{name} {estimate} points ({low} to {high})"
 

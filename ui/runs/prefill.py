@@ -6,9 +6,10 @@ The link is taken once; what is typed afterwards stands.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 import streamlit as st
+from pydantic import TypeAdapter, ValidationError
 
 from circuitseer_core.data.specs import is_hub
 from circuitseer_core.detection.settings import DetectSettings
@@ -32,6 +33,8 @@ _KEYS = {
     "device": "set_device",
     "devices": "set_devices",
 }
+_MOST_IN_BROWSER = 2**53 - 1
+"""A larger number is none that a browser can count with, and Streamlit refuses it."""
 _FIELDS = ("prompt_field", "response_field", "source_field", "id_field", "response_items")
 
 
@@ -55,19 +58,31 @@ def from_link() -> None:
     st.session_state["set_contrast"] = bool(settings.get("contrast"))
     _data("contrast", settings.get("contrast") or [])
     for name in _FIELDS:
-        st.session_state[f"probe_{name}"] = settings.get(name) or ""
+        st.session_state[f"probe_{name}"] = str(settings.get(name) or "")
     if asked["probe_criterion"] in choices(DetectSettings, "probe_criterion"):
         settings["probe_criterion"] = asked["probe_criterion"]
-    if (asked["probe_size"] or "").isdecimal():
+    if (asked["probe_size"] or "").isdecimal() and len(str(asked["probe_size"])) < 16:
         settings["probe_size"] = int(str(asked["probe_size"]))
         settings["probe_pool"] = max(settings["probe_size"], settings.get("probe_pool") or 0)
     for name, key in _KEYS.items():
         value = settings.get(name)
-        if value is None:  # not what was typed for another run
+        if value is None or not fits(name, value):  # not what was typed for another run
             value = DetectSettings.model_fields[name].default
         st.session_state[key] = value if value is not None or name != "devices" else ""
     if not settings.get("epsilon"):  # of the other ablations, which have no such field
         del st.session_state[_KEYS["epsilon"]]
+
+
+def fits(name: str, value: Any) -> bool:
+    """Whether a field of the form takes this value of a record, which anybody may have written."""
+    info = DetectSettings.model_fields[name]
+    try:
+        TypeAdapter(Annotated[info.annotation, info]).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return not isinstance(value, int | float) or (
+        not isinstance(value, bool) and abs(value) <= _MOST_IN_BROWSER
+    )
 
 
 def _model(model: Any) -> None:
