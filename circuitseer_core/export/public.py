@@ -17,7 +17,7 @@ from circuitseer_core.export.manifest import AnyManifest, read_manifest, seal
 from circuitseer_core.export.pool_card import card_of
 from circuitseer_core.files import write_text
 
-_START = r"""(?:file:/*(?=/)|\\(?=\\)|~[\w.-]*|[A-Za-z]:)?[/\\]"""
+_START = r"""(?:file:/{0,8}(?=/)|\\(?=\\)|~[\w.-]*|[A-Za-z]:)?[/\\]"""
 """How an absolute path begins: on a drive, a server, in somebody's home, or as an address."""
 _PATH = re.compile(
     rf"""(?<![^\s='":,\[(@`])     # a path begins a text, or follows a space, =, @ or a quote
@@ -41,8 +41,11 @@ _WORD = re.compile(rf"((?:[^=/\\]*=)?@?){_START}{_END}", re.DOTALL)
 """An argument that is one; any name may stand before it."""
 _CALL = "circuitseer_core."
 """A call of the library that stands for a command begins so."""
-_SECRET = re.compile(r"(://)[^/@\s]+@|(://[^?\s'\"]+)\?[^\s'\"]*")
-"""User and password before an address's host, and its query, which may be a signature."""
+_USER = re.compile(r"(?<=://)[^/@\s]+@")
+"""User and password before an address's host."""
+_QUERY = re.compile(r"(://[^?\s'\"]+)(?:\?[^\s'\"]*)?")
+"""An address and its query, which may be a signature. One without is matched too: no letter is
+looked at twice."""
 
 
 def without_paths(value: Any, key: str = "") -> Any:
@@ -79,7 +82,7 @@ class _CutTexts(ast.NodeTransformer):
 
 def _cut(text: str, whole_path: re.Pattern[str] = _WHOLE) -> str:
     """One text; ``whole_path``: what it is where it is nothing but a path."""
-    plain = _SECRET.sub(r"\1\2", text)
+    plain = _QUERY.sub(r"\1", _USER.sub("", text))
     if whole := whole_path.fullmatch(plain):
         return whole[1] + whole[2]
     return _PATH.sub(r"\1", _QUOTED.sub(lambda path: (path[2] or "") + path[3], plain))

@@ -45,6 +45,9 @@ from tests.support.run_factory import make_run
         ("/home/ann/data/", "data"),
         ("\\\\server\\ann\\a.jsonl", "a.jsonl"),
         ("s3://bucket/data/x.jsonl", "s3://bucket/data/x.jsonl"),
+        ("https://u:p@h.org/a?sig=secret", "https://h.org/a"),
+        ("x --data a=https://u:p@h.org/a?sig=s -q", "x --data a=https://h.org/a -q"),
+        ("https://h/a?s=1 https://u@h/b", "https://h/a https://h/b"),
     ],
 )
 def test_absolute_paths_keep_their_last_part(text: str, public: str) -> None:

@@ -13,9 +13,10 @@ _WITH_ITS_UNIT = re.compile(
 )
 
 # Display maths first; a single dollar opens maths only before a non-space and closes it only after
-# one and not before a digit, so that prices stay prices.
+# one and not before a digit, so that prices stay prices. What is opened and never closed is looked
+# for no further than the longest formula: a text of nothing else would take minutes.
 _MATHS = re.compile(
-    r"\$\$(?P<d1>.+?)\$\$|\\\[(?P<d2>.+?)\\\]|\\\((?P<i1>.+?)\\\)"
+    r"\$\$(?P<d1>.{1,2000}?)\$\$|\\\[(?P<d2>.{1,2000}?)\\\]|\\\((?P<i1>.{1,2000}?)\\\)"
     r"|(?<![\\$])\$(?P<i2>[^\s$](?:[^$\n]*[^\s$\\])?)\$(?!\d)",
     re.DOTALL,
 )

@@ -82,3 +82,12 @@ def test_hostile_text_stays_text() -> None:
     for mark in ("!", "]", "<", ":", "#"):
         assert made.count(mark) == made.count(f"\\{mark}") > 0, mark
     assert "\n    " not in made and "\n\n" not in made
+
+
+@pytest.mark.parametrize("marks", [(r"\[", r"\]"), (r"\(", r"\)"), ("$$", "$$")])
+def test_a_formula_has_an_end_in_sight(marks: tuple[str, str]) -> None:
+    """Else every mark that opens one would be looked after to the end of a long text."""
+    longest = "x" * 2000
+    assert longest in to_markdown(longest.join(marks)) and "\\" not in to_markdown("$x$")
+    text = f"{longest}x".join(marks)
+    assert to_markdown(text) == literal(text)
