@@ -18,7 +18,7 @@ _NUMBER = r"[-−]?(?:\d[\d,]*(?:\.\d+)?|\.\d+)(?:\s?/\s?\d+(?:\.\d+)?)?"
 _LAST_NUMBER = re.compile(_NUMBER)
 _MARKED = re.compile(rf"####\s*\$?\s*({_NUMBER})")
 _BOXED = re.compile(r"\\boxed\s*\{([^{}]*)\}")
-_OPTION = re.compile(r"^\s*\(?([A-H])[).:]", re.MULTILINE)
+_OPTION = re.compile(r"^[^\S\n]*\(?([A-H])[).:]", re.MULTILINE)
 _NAMED_LETTER = re.compile(
     r"(?:answer|option|choice)(?:\s+is|\s+would\s+be)?[^A-Za-z0-9\n]{0,6}([A-H])\b(?!['’])",
     re.IGNORECASE,

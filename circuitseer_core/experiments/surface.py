@@ -28,7 +28,7 @@ FEATURES: dict[str, re.Pattern[str]] = {
 _OPERATION = re.compile(
     r"[\d)%]\s*(?:[-+*/×÷^−]|\\times|\\cdot|\\div)\s*(?=[\d($\\-])"  # between two operands
 )
-_WORKED = re.compile(r"<<.*?>>")
+_WORKED = re.compile(r"<<.{0,200}?>>")
 
 
 def surface_features(texts: Sequence[str]) -> dict[str, Floats]:

@@ -45,6 +45,7 @@ def test_letters(text: str, want: str | None) -> None:
 def test_options_are_recognised() -> None:
     assert lists_options("What is their speed?\nA)32400\nB)6000")
     assert lists_options("Which?\n(A) one\n(B) two")
+    assert lists_options("Which?\n\n \tA) one\n\n\u00a0B) two")
     assert not lists_options("A) alone") and not lists_options("Plan A. What is 3 + 4?")
 
 

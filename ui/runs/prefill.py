@@ -76,8 +76,9 @@ def from_link() -> None:
 def fits(name: str, value: Any) -> bool:
     """Whether a field of the form takes this value of a record, which anybody may have written."""
     info = DetectSettings.model_fields[name]
+    kind: Any = Annotated[info.annotation, info]
     try:
-        TypeAdapter(Annotated[info.annotation, info]).validate_python(value, strict=True)
+        TypeAdapter(kind).validate_python(value, strict=True)
     except ValidationError:
         return False
     return not isinstance(value, int | float) or (
