@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,8 @@ from circuitseer_core.runs.integrity import check_run, tables
 ORDER = ["id", "set", "layer", "head"]
 OTHERWISE = ("created", "finished", "seconds", "command", "run", "options", "table_sha256")
 """What a record says of when, where and how long, and of bytes that numbers to 1e-5 leave open."""
+DURATION = re.compile(r"\btook [\w. ]+? in all\b")
+"""How long it took, in the words of a verdict."""
 
 
 class Wrong(Exception):
@@ -75,6 +78,8 @@ def same_record(wanted: Path, ours: Path) -> bool:
 
 
 def _lasting(value: Any) -> Any:
+    if isinstance(value, str):
+        return DURATION.sub("took …", value)
     if isinstance(value, dict):
         return {name: _lasting(of) for name, of in value.items() if name not in OTHERWISE}
     return [_lasting(one) for one in value] if isinstance(value, list) else value

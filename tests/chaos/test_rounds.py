@@ -84,6 +84,9 @@ def test_another_verdict_is_found(tmp_path: Path, value: object, same: bool | No
     paths = []
     for name, finished, gap in (("one", "today", 0.5), ("two", "later", value)):
         record = {"finished": finished, "numbers": {"rows": [{"gap": gap, "seconds": 3.0}]}}
+        record["verdict"] = (
+            f"Nothing differs. They took {'7 s' if name == 'one' else '1.5 s'} in all."
+        )
         paths.append(tmp_path / f"{name}.json")
         paths[-1].write_text(json.dumps(record))
     if same is None:
