@@ -29,6 +29,7 @@ OF_ONE_COMMAND = {
     "selection/length_target": ["select"], "sharing/pull": ["pull-heads"],
     "runs/survey_settings": ["data"], "runs/folder": ["detect", "demo", "pull-heads"],
     "runs/machine": ["detect", "score"], "detection/heads": ["score"],
+    "runs/clusters": ["cluster"],
 }  # fmt: skip
 """Modules, or packages, whose messages these commands alone show, so that no hint is needed."""
 APART = {"runs/job_steps"}

@@ -22,6 +22,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import numpy as np
+from scipy.optimize import brentq
 from scipy.special import stdtrit
 
 from circuitseer_core.aliases import Floats
@@ -29,6 +30,8 @@ from circuitseer_core.aliases import Floats
 POWER = 0.8
 MOST_SEEDS = 1000
 """More are not looked for."""
+_LEAST = -60.0
+"""Logarithm of the smallest chance that is told apart."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +103,14 @@ def difference(table: Floats, level: float = 0.95) -> Difference:
 
 
 def chance_of(gap: Difference) -> float:
-    """The two-sided chance at which the interval just ends at 0, by bisection of its logarithm."""
+    """The two-sided chance at which the interval just ends at 0."""
     if gap.mean == 0 or gap.stderr == 0:
         return float(gap.mean == 0)
-    low, high = -60.0, 0.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if gap.reach(float(np.exp(middle)) / 2) > abs(gap.mean):
-            low = middle
-        else:
-            high = middle
-    return float(np.exp(high))
+
+    def over(logarithm: float) -> float:
+        return gap.reach(float(np.exp(logarithm)) / 2) - abs(gap.mean)
+
+    return float(np.exp(brentq(over, _LEAST, 0.0) if over(_LEAST) > 0 else _LEAST))
 
 
 def seeds_to_see(difference: Difference, size: float, level: float = 0.95) -> int | None:
