@@ -11,7 +11,7 @@ from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
 from circuitseer_core.runs.folder import Run
 from tests.browser.conftest import Server
-from tests.support.browser import click, fill, rest, see_figure
+from tests.support.browser import click, rest, see_figure
 from tests.support.readings_run import readings_run
 
 FEW = {"target": "level", "folds": 3, "repeats": 1, "permutations": 20}
@@ -43,11 +43,10 @@ def test_the_answer_its_figures_and_the_map(page: Page, fitted: Run) -> None:
 def test_a_fit_is_started_watched_and_answered(page: Page, fitted: Run) -> None:
     page.goto("/calibrate?run=fitted")
     expect(page.get_by_role("button", name="Fit", exact=True)).to_be_enabled()
-    fill(page, "Heads at most", "2")
     page.get_by_role("combobox", name="Target").click()
-    page.get_by_role("option", name="level", exact=True).click()
+    page.get_by_role("option", name="variance", exact=True).click()
     click(page, "Fit")
     chosen = page.get_by_role("combobox", name="Calibration")
-    expect(chosen).to_have_value("level-2", timeout=240_000)
-    expect(page.get_by_text(re.compile("At most 2 heads a fit"))).to_be_visible()
-    assert (fitted.path / "calibrations" / "level-2" / "calibration.json").is_file()
+    expect(chosen).to_have_value("variance", timeout=240_000)
+    expect(page.get_by_text(re.compile("the heads tell .* of variance"))).to_be_visible()
+    assert (fitted.path / "calibrations" / "variance" / "calibration.json").is_file()
