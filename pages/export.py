@@ -35,7 +35,7 @@ with right:
         except UserError as error:
             st.text(str(error))
     if settings is not None and drawn is not None:
-        views.numbers(drawn.effect)
+        views.numbers(drawn.effect, settings.lowest)
         views.words(drawn.effect, settings.lowest)
         removed_rows(drawn)
         take_away(run, store, drawn, settings)

@@ -23,8 +23,9 @@ BEFORE_AFTER: tuple[str, ...] = ("Sources", "Length", "Score")
 STRATA = "Strata"
 
 
-def numbers(effect: Effect) -> None:
-    """The row of metrics."""
+def numbers(effect: Effect, lowest: bool) -> None:
+    """The row of metrics; ``lowest``: of a draw of the lowest scores."""
+    first = drawn_first(lowest)
     share = effect.concentration["ess_share"]
     cells = (
         ("Rows", f"{effect.rows:,}", f"of {effect.pool_rows:,} that may be drawn"),
@@ -37,10 +38,14 @@ def numbers(effect: Effect) -> None:
         (
             "Lift",
             "n/a" if effect.lift is None else signed_percent(effect.lift),
-            "Mean score of the subset over the pool's. Top-k reaches "
+            f"Mean score of the subset over the pool's. The {first} rows (τ = 0) reach "
             + ("n/a." if effect.top_lift is None else f"{signed_percent(effect.top_lift)}."),
         ),
-        ("In top-k", percent(effect.overlap_top), "Share of the subset that top-k takes"),
+        (
+            "In lowest k" if lowest else "In top-k",
+            percent(effect.overlap_top),
+            f"Share of the subset that τ = 0 takes too: the {first} rows",
+        ),
         (
             "Seed overlap",
             percent(effect.overlap_seed),
