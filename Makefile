@@ -73,7 +73,8 @@ types: $(DEV)
 
 # A file's tests stay with one worker, since they share what its fixtures made; files are given out
 # in the order of tests/conftest.py, which begins with the long ones.
-WORKERS ?= 2
+# Browser tests wait for much of their time: three workers keep two cores busy.
+WORKERS ?= 3
 PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
