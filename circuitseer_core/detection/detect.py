@@ -214,9 +214,9 @@ class _Detection:
 
     def measure(self) -> pd.DataFrame:
         samples = {
-            name: probes.samples_of(self.table, name)
+            name: probes.samples_of(rows, self.reference)
             for name in ("probe", "contrast")
-            if (self.table["set"] == name).any()
+            if len(rows := self.table[self.table["set"] == name])
         }
         rounds = self._rounds(min(len(s) for s in samples.values()))
         if not is_merged(self.run.importance_dir):

@@ -191,6 +191,9 @@ def choose_probe(samples: list[Encoded], losses: Floats, *, criterion: str, size
     return sorted(chosen)
 
 
+_STORED = ["id", "source", "token_ids", "loss_from", "text"]
+
+
 def probe_table(samples: list[Encoded], losses: Iterable[float], set_name: str) -> pd.DataFrame:
     """probe.parquet rows; ``token_ids`` and ``loss_from`` let a resumed run skip the data."""
     return pd.DataFrame(
@@ -208,20 +211,27 @@ def probe_table(samples: list[Encoded], losses: Iterable[float], set_name: str) 
     )
 
 
-def samples_of(table: pd.DataFrame, set_name: str) -> list[Encoded]:
-    """The encoded samples of one set, back from probe.parquet, in its order."""
-    rows = table[table["set"] == set_name]
-    return [
-        Encoded(i, source, [int(t) for t in ids], int(first), text)
-        for i, source, ids, first, text in zip(
-            rows["id"],
-            rows["source"],
-            rows["token_ids"],
-            rows["loss_from"],
-            rows["text"],
-            strict=True,
-        )
-    ]
+def samples_of(rows: pd.DataFrame, reference: ReferenceModel) -> list[Encoded]:
+    """The encoded samples back from rows of probe.parquet, in their order.
+
+    Raises UserError where they keep no tokens, or some that the model cannot read.
+    """
+    if not set(_STORED) <= set(rows):
+        raise UserError("probe.parquet keeps no tokens of its samples: detect again in another run")
+    samples = []
+    for i, source, ids, first, text in rows[_STORED].itertuples(index=False):
+        try:
+            tokens, loss_from = [int(t) for t in ids], int(first)
+            fine = 0 < loss_from < len(tokens) and min(tokens) >= 0
+        except (TypeError, ValueError):
+            fine = False
+        if not fine or max(tokens) >= reference.vocabulary:
+            raise UserError(
+                f"probe.parquet holds no tokens of sample {str(i)!r} that this model reads: "
+                "detect again in another run"
+            )
+        samples.append(Encoded(str(i), str(source), tokens, loss_from, str(text)))
+    return samples
 
 
 def note_candidates(

@@ -192,7 +192,8 @@ def _samples(run: Run, reference: ReferenceModel, options: Options) -> tuple[lis
         return beside_probe(run, reference, options.data, asked=Fields.of(options), **how)
     if options.set == "held-out":
         return held_out(run, reference, **how), 0
-    stored = samples_of(run.probe(), options.set)
+    probe = run.probe()
+    stored = samples_of(probe[probe["set"] == options.set], reference)
     if not stored:
         raise UserError(f"this run has no {options.set} set")
     stored = [sample for sample in stored if longest is None or sample.n_tokens <= longest]

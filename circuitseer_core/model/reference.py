@@ -91,6 +91,11 @@ class ReferenceModel:
         return [(layer, h) for layer, n in enumerate(self.heads_per_layer) for h in range(n)]
 
     @property
+    def vocabulary(self) -> int:
+        """How many tokens there are: ids run from 0."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
+
+    @property
     def max_positions(self) -> int:
         """The longest input the model has positions for."""
         return positions_of(self.model.config)
@@ -264,10 +269,10 @@ def _check(reference: ReferenceModel) -> None:
         gap = (one.float() - other.float()).abs().max()
         return bool(gap <= rounding * other.float().abs().max().clamp_min(1e-6))
 
-    vocabulary = model.get_input_embeddings().weight.shape[0]
-    ids = (torch.arange(_CHECKED_TOKENS, device=reference.device)[None] * 7 + 3) % vocabulary
+    ids = torch.arange(_CHECKED_TOKENS, device=reference.device)[None] * 7 + 3
+    ids %= reference.vocabulary
     changed = ids.clone()
-    changed[0, -1] = (ids[0, -1] + 1) % vocabulary
+    changed[0, -1] = (ids[0, -1] + 1) % reference.vocabulary
     patterns = _PatternCheck(close)
     with torch.inference_mode(), _USE:
         with intervening(patterns):

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
-
 from circuitseer_core.data.sample import Sample
+from circuitseer_core.detection.probe import samples_of
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.encoding import Encoded, default_max_length, encode_for_loss
 from circuitseer_core.model.reference import ReferenceModel
@@ -55,12 +54,12 @@ def probe_samples(run: Run, reference: ReferenceModel, ids: Sequence[str]) -> li
     """Samples of the run's probe by id, as they were encoded when the heads were found.
 
     The bundled run keeps no texts: there they come from the packages that it was made of. Samples
-    whose text is at hand nowhere are left out.
+    whose text is at hand nowhere are left out. Raises UserError for stored tokens that are none.
     """
     probe = run.probe().drop_duplicates("id").set_index("id")
     rows = probe.loc[[i for i in ids if i in probe.index]]
     if "token_ids" in rows:
-        return [_stored(str(i), row) for i, row in rows.iterrows()]
+        return samples_of(rows.reset_index(), reference)
     known = demo_texts()
     detection = run.detection
     loss_tokens = detection.settings.loss_tokens if detection.settings else "response"
@@ -75,8 +74,3 @@ def probe_samples(run: Run, reference: ReferenceModel, ids: Sequence[str]) -> li
         if i in known
     ]
     return [sample for sample in encoded if not isinstance(sample, str)]
-
-
-def _stored(sample_id: str, row: pd.Series) -> Encoded:
-    ids = [int(token) for token in row["token_ids"]]
-    return Encoded(sample_id, str(row["source"]), ids, int(row["loss_from"]), str(row["text"]))

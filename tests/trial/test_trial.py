@@ -9,6 +9,7 @@ import pytest
 
 from circuitseer_core.detection.ablation import AblationMode, mean_outputs
 from circuitseer_core.detection.detect import DetectSettings, detect
+from circuitseer_core.detection.probe import samples_of
 from circuitseer_core.errors import UserError
 from circuitseer_core.model.encoding import Encoded
 from circuitseer_core.model.live import live_model
@@ -111,6 +112,24 @@ def test_texts_are_encoded_as_the_probe_is(run: Run) -> None:
         encode_text(run, reference, "apples and pears " * 400, "2")
     stored = probe_samples(run, reference, [str(run.probe()["id"][2]), "not there"])
     assert [s.ids for s in stored] == [run.probe()["token_ids"][2].tolist()]
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [("token_ids", []), ("token_ids", [1, 2, 10**6]), ("token_ids", [-1, 2, 3]),
+     ("token_ids", None), ("loss_from", 0), ("loss_from", 10**6)],
+)  # fmt: skip
+def test_tokens_of_the_probe_that_no_model_reads_are_one_line(
+    run: Run, tmp_path: Path, column: str, value: object
+) -> None:
+    other = Run.create(tmp_path / "other")
+    probe = run.probe()
+    probe[column] = [value] * len(probe)
+    probe.to_parquet(other.probe_path)
+    with pytest.raises(UserError, match=r"holds no tokens of sample '.*' that this model reads"):
+        probe_samples(other, live_model(run.model, "fp32", "cpu"), probe["id"].tolist()[:1])
+    with pytest.raises(UserError, match="keeps no tokens"):
+        samples_of(probe.drop(columns="loss_from"), live_model(run.model, "fp32", "cpu"))
 
 
 def test_mean_outputs_come_from_the_probe(run: Run) -> None:
