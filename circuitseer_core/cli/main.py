@@ -8,7 +8,8 @@ and exit code 1, a cancelled stage exit code 130. Heavy imports stay inside the 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -72,7 +73,7 @@ def main() -> None:
         for word in sys.argv[1:]:
             if not is_utf8(word):  # no record could hold it
                 raise UserError(f"{word!a} is not UTF-8; rename what it names")
-        app(spread_values(sys.argv[1:]))
+        _command()(spread_values(sys.argv[1:]))
     except UserError as error:
         say(f"error: {error}", err=True, colour="red")
         sys.exit(1)
@@ -89,6 +90,12 @@ def main() -> None:
         refused = f"error: {line}; once that is mended, run it again to go on"
         typer.secho(refused, err=True, fg="red")
         sys.exit(1)
+
+
+@cache
+def _command() -> Callable[[list[str]], object]:
+    """All commands as Typer makes them of their functions, which is much of a short call's time."""
+    return typer.main.get_command(app)
 
 
 def spread_values(words: Sequence[str]) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,10 +20,11 @@ ray = pytest.importorskip("ray", reason="Ray is optional: pip install -r require
 from circuitseer_core.errors import UserError  # noqa: E402
 from circuitseer_core.runs.folder import Run  # noqa: E402
 from circuitseer_core.scoring import ray_engine, shards  # noqa: E402
+from circuitseer_core.scoring.engine import shard_plan  # noqa: E402
 from circuitseer_core.scoring.score import score  # noqa: E402
 from circuitseer_core.scoring.settings import ScoreSettings  # noqa: E402
+from circuitseer_core.scoring.shard_book import ShardBook  # noqa: E402
 from tests.support.detected_run import detected_run, questions, write_rows  # noqa: E402
-from tests.support.records import edit_run  # noqa: E402
 from tests.support.tiny_models import save_tiny  # noqa: E402
 
 pytestmark = pytest.mark.ray
@@ -60,12 +63,27 @@ def data_of(run: Run) -> str:
     return str(run.path.parent / "questions.jsonl")
 
 
-def fresh(calm: Run, folder: Path) -> Run:
-    """A run with the same manifest and heads and no scores."""
-    run = Run.create(folder / "run")
-    edit_run(run, model=calm.record.model, detect=calm.record.detect)
-    run.heads_path.write_bytes(calm.heads_path.read_bytes())
+def stopped(calm: Run, folder: Path, kept: int | None = None) -> Run:
+    """The same scoring by the local engine, of which only one shard is left, or none."""
+    shutil.copytree(calm.path, folder / "run")
+    run = Run.open(folder / "run")
+    for number, part in enumerate(run.score_parts()):
+        if number != kept:
+            part.unlink()
     return run
+
+
+def rows_made_here(
+    engine: ray_engine.RayEngine, book: ShardBook, todo: set[int]
+) -> Iterator[dict[str, Any]]:
+    """What actors give, each step in this process: an actor is seconds of imports."""
+    plan, model, here = shard_plan(book), engine.run_folder.model, os.getcwd()
+    source = ray_engine._WindowSource(engine.settings, book.record, book.cut, todo, here)
+    scorer = ray_engine.RayScorer(model, "fp32", "cpu", plan, here, False)
+    for block in source._blocks():
+        batch = {"window": block["window"].to_pylist()}
+        batch = ray_engine._encode(batch, model.id, model.revision, plan.text, plan.max_length)
+        yield {name: values[0] for name, values in scorer(batch).items()}
 
 
 def assert_same(one: Run, other: Run) -> None:
@@ -84,10 +102,12 @@ def is_scorer(process: psutil.Process) -> bool:
         return False
 
 
-def test_the_same_numbers_though_an_actor_was_killed_midway(
+def test_it_goes_on_where_the_local_engine_stopped_though_an_actor_is_killed(
     calm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run, killed = fresh(calm, tmp_path), []
+    run, killed = stopped(calm, tmp_path, kept=4), []
+    (kept,) = run.score_parts()
+    before = kept.stat().st_mtime_ns
     write = shards.write_part
 
     def write_then_kill(folder: Path, table: pa.Table, note: shards.Note) -> None:
@@ -101,18 +121,7 @@ def test_the_same_numbers_though_an_actor_was_killed_midway(
     result = score(run, settings(data_of(calm)), progress=False)
     assert killed and killed[0] >= 1, "an actor was at work, and was killed"
     assert result.state == "done" and (result.rows, result.rejected) == (58, 1)
-    assert len(run.score_parts()) == 10
-    assert_same(calm, run)
-
-
-def test_it_goes_on_where_the_local_engine_stopped(calm: Run, tmp_path: Path) -> None:
-    run = fresh(calm, tmp_path)
-    score(run, settings(data_of(calm), engine="local"), progress=False)
-    before = [p.stat().st_mtime_ns for p in run.score_parts()]
-    run.score_parts()[4].unlink()
-    score(run, settings(data_of(calm)), progress=False)
-    after = [p.stat().st_mtime_ns for p in run.score_parts()]
-    assert after[4] != before[4] and after[:4] + after[5:] == before[:4] + before[5:]
+    assert len(run.score_parts()) == 10 and kept.stat().st_mtime_ns == before
     assert_same(calm, run)
 
 
@@ -132,7 +141,6 @@ def test_a_budget_that_an_actor_halved_is_pinned(
     calm: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its shards say so; another actor's, made with the whole budget, come in between."""
-    monkeypatch.setattr(ray_engine, "_workers", lambda: 1)  # an actor more is seconds of imports
     halved = iter([600, 300, 600, 150, *[300] * 6])
     unpacked = ray_engine._unpack
 
@@ -141,8 +149,11 @@ def test_a_budget_that_an_actor_halved_is_pinned(
         return table, replace(note, token_budget=next(halved))
 
     monkeypatch.setattr(ray_engine, "_unpack", unpack)
-    run = fresh(calm, tmp_path)
+    monkeypatch.setattr(ray_engine.RayEngine, "_rows", rows_made_here)
+    run = stopped(calm, tmp_path)
     assert score(run, settings(data_of(calm)), progress=False).token_budget == 150
+    assert next(halved, None) is None
+    assert_same(calm, run)
 
 
 def test_what_a_worker_has_to_say_is_one_line(tmp_path: Path) -> None:
