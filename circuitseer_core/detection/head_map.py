@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from pydantic import Field
 
+from circuitseer_core.detection.settings import ablated
 from circuitseer_core.errors import UserError, one_line
 from circuitseer_core.hashing import file_hash
 from circuitseer_core.runs.folder import Run
@@ -34,10 +35,14 @@ def _types(shape: Shape) -> dict[str, pa.DataType]:
 
 
 class Measured(Record):
-    """How a map was measured, as far as it may leave the machine: no text, no file name."""
+    """How a map was measured, as far as it may leave the machine: no text, no file name.
+
+    ``epsilon``: the logit factor of ``scaled``; 0 elsewhere, and of maps that do not say it.
+    """
 
     mode: str | None = None
     ablation: str | None = None
+    epsilon: float = 0.0
     probe_criterion: str | None = None
     loss_tokens: str | None = None
     template: str | None = None
@@ -46,6 +51,11 @@ class Measured(Record):
     noise_floor: float | None = None
     finished: str | None = None
 
+    @property
+    def in_words(self) -> str:
+        """What was done to a head, in words (``with …``)."""
+        return ablated(self.ablation, self.epsilon)
+
     @classmethod
     def of_run(cls, run: Run) -> Measured:
         """How the heads of a run were measured."""
@@ -53,6 +63,7 @@ class Measured(Record):
         return cls(
             mode=settings.mode if settings else None,
             ablation=settings.ablation if settings else None,
+            epsilon=settings.epsilon if settings else 0.0,
             probe_criterion=settings.probe_criterion if settings else None,
             loss_tokens=settings.loss_tokens if settings else None,
             template=detection.template,

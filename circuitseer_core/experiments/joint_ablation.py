@@ -46,7 +46,7 @@ from circuitseer_core.experiments.held_out import (
 from circuitseer_core.experiments.set_effects import decided, loss_against
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.runs.folder import Run
-from circuitseer_core.scoring.control_heads import FIRST_DRAWS, control_heads
+from circuitseer_core.scoring.control_heads import FIRST_DRAWS, beside_in_words, control_heads
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.wording import count, plain, signed
 
@@ -103,6 +103,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     table = loss_table(losses, [heads, *controls])
     single = run.heads().set_index(["layer", "head"])["importance"]
     numbers = summary(losses, float(single.reindex(heads).sum()), len(heads))
+    numbers |= {"controls_are": beside_in_words(heads, controls)}
     numbers |= {"data": list(chosen.data) or SETS[chosen.set], "left_out": left_out}
     title = "What do the reasoning heads do together?"
     return ExperimentResult(
@@ -278,8 +279,8 @@ def _verdict(numbers: dict[str, Any]) -> str:
     text = (
         f"Ablating the {heads} raises the loss by "
         f"{plain(numbers['joint'])} nats (clean {plain(numbers['clean'])}) over "
-        f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); as many random heads "
-        f"of the same layers by {plain(float(np.mean(controls)))} ({draws}; at most "
+        f"{count(numbers['samples'], 'sample')} ({_data(numbers['data'])}); "
+        f"{numbers['controls_are']} by {plain(float(np.mean(controls)))} ({draws}; at most "
         f"{plain(max(controls))}). That one more random set does as much has p = "
         f"{plain(numbers['p_other_than_random'])} by rank "
         f"({count(numbers['p_samples'], 'sample')})"

@@ -9,7 +9,6 @@ import pandas as pd
 from circuitseer_core.aliases import Head
 from circuitseer_core.detection.head_map import TABLE, HeadMap, Measured
 from circuitseer_core.detection.heads import head_list
-from circuitseer_core.detection.settings import ablated
 from circuitseer_core.distributions import t95
 from circuitseer_core.export.public import without_paths
 from circuitseer_core.markdown import inline
@@ -24,7 +23,7 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
     """README.md of the repository ``repo``, Markdown with the Hub's front matter."""
     from huggingface_hub import DatasetCardData
 
-    model = head_map.record.model
+    model, measured = head_map.record.model, head_map.record.measured
     data = DatasetCardData(
         pretty_name=f"Head map of {model.called}",
         tags=["circuitseer", "attention-heads", "interpretability"],
@@ -34,11 +33,11 @@ def head_map_card(head_map: HeadMap, repo: str) -> str:
         f"---\n{data.to_yaml()}\n---",
         f"# Head map of {inline(model.called)}",
         (
-            f"How much the loss rises {ablated(head_map.record.measured.ablation)} (ΔL, nats), for "
+            f"How much the loss rises {measured.in_words} (ΔL, nats), for "
             f"{count(head_map.record.heads, 'query head')}{_raced(head_map.heads)}. Measured with "
             "CircuitSeer, an implementation of arXiv 2510.18470."
         ),
-        _facts(model, head_map.record.measured),
+        _facts(model, measured),
         f"## The {TOP_HEADS} heads of highest ΔL\n\n"
         + _table(head_map.heads.nsmallest(TOP_HEADS, "rank")),
         (
@@ -66,7 +65,7 @@ def head_set_card(run: Run, heads: Sequence[Head]) -> str:
     parts = [
         f"## {count(len(heads), 'reasoning head')} of {inline(model.called)}",
         (
-            f"{of}, by how much the loss rises {ablated(measured.ablation)} (ΔL, nats). Measured "
+            f"{of}, by how much the loss rises {measured.in_words} (ΔL, nats). Measured "
             "with CircuitSeer, an implementation of arXiv 2510.18470."
         ),
         f"```\n{head_list(heads)}\n```",
@@ -97,6 +96,7 @@ def _facts(model: ModelRecord, measured: Measured) -> str:
         "probe chosen by": measured.probe_criterion,
         "measured": measured.mode,
         "ablation": measured.ablation,
+        "epsilon": measured.epsilon or None,
         "loss over": measured.loss_tokens and f"{measured.loss_tokens} tokens",
         "noise floor": measured.noise_floor and f"{plain(measured.noise_floor)} nats a sample",
     }

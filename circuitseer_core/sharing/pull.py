@@ -160,6 +160,7 @@ def _into_run(
                     probe_criterion=measured.probe_criterion,
                     loss_tokens=measured.loss_tokens or "response",
                     ablation=measured.ablation or "uniform",
+                    epsilon=measured.epsilon,
                 ),
                 template=measured.template,
                 max_length=measured.max_length,

@@ -69,14 +69,17 @@ def test_a_set_like_others_is_not_found() -> None:
     assert states.count("found") <= 6 < plain
 
 
+WORDS = {"data": "held-out samples", "controls_are": "as many random heads of the same layers"}
+
+
 def test_the_verdict_says_what_is_not_beyond() -> None:
     for own, words in ((2.0, False), (0.0, True)):
-        numbers = summary(_losses(own), 0.9, 14) | {"data": "held-out samples"}
+        numbers = summary(_losses(own), 0.9, 14) | WORDS
         assert (": not beyond" in _verdict(numbers)) == words
         assert _verdict(numbers).startswith("Ablating the 14 reasoning heads at once raises")
 
 
 def test_a_set_of_one_head_is_one_head() -> None:
-    verdict = _verdict(summary(_losses(2.0), 0.9, 1) | {"data": "held-out samples"})
+    verdict = _verdict(summary(_losses(2.0), 0.9, 1) | WORDS)
     assert verdict.startswith("Ablating the one reasoning head raises the loss by")
     assert "On the probe it raises it by 0.90 nats." in verdict

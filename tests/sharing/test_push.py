@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from circuitseer_core.detection.head_map import HeadMap, HeadMapRecord, Measured
+from circuitseer_core.detection.head_map import HeadMap, HeadMapRecord, Measured, read_head_map
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.errors import UserError
 from circuitseer_core.runs.folder import Run
+from circuitseer_core.runs.records import DetectOptions
 from circuitseer_core.sharing.card import head_map_card, head_set_card
 from circuitseer_core.sharing.push import push_heads, write_head_map
 from tests.support.fake_hub import FakeHub
@@ -91,3 +93,16 @@ def test_a_map_s_card_names_the_ablation_and_what_is_an_estimate(run: Run, tmp_p
     heads = run.heads().assign(raced_out=[True] * 3 + [False] * 5)
     card = head_map_card(HeadMap(tmp_path, record, heads), "me/heads")
     assert "rises with one head's output set to zero (ΔL, nats), for 8 query heads, 3 of" in card
+
+
+def test_a_map_of_scaled_logits_says_their_factor(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.path, tmp_path / "scaled")
+    run = Run.open(tmp_path / "scaled")
+    with run.editing() as record:
+        record.detect.settings = DetectOptions(ablation="scaled", epsilon=0.1)
+    write_head_map(run, tmp_path, "me/heads")
+    head_map = read_head_map(tmp_path)
+    assert head_map.record.measured.epsilon == 0.1
+    card = head_map_card(head_map, "me/heads")
+    assert "attention logits times 0.1 (ΔL" in card and "| epsilon | 0.1 |" in card
+    assert head_set_card(run, [(0, 0)]).count("attention logits times 0.1") == 1
