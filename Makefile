@@ -75,7 +75,9 @@ types: $(DEV)
 # in the order of tests/conftest.py, which begins with the long ones.
 # Browser tests wait for much of their time: three workers keep two cores busy.
 WORKERS ?= 3
-PYTEST := OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
+# Where an environment forbids to write bytecode, every worker and every process that a test starts
+# would compile all files again.
+PYTEST := PYTHONDONTWRITEBYTECODE= OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 test: $(BASE) $(MODEL) $(DEV) $(DOCS) lint types
 	$(PYTEST)
