@@ -207,12 +207,10 @@ def histogram(values: Floats, codes: NDArray[np.int32], groups: int, bins: Bins)
     return np.bincount(flat, minlength=groups * bins.count).reshape(groups, bins.count)
 
 
-def histogram2d(x: Floats, y: Floats, x_bins: Bins, y_bins: Bins) -> Ints:
-    """(By, Bx) counts of pairs."""
-    across, up = bin_of(x, x_bins), bin_of(y, y_bins)
+def histogram2d(across: Ints | NDArray[np.int32], up: Ints, shape: tuple[int, int]) -> Ints:
+    """(By, Bx) = ``shape`` counts of pairs of bins, each as :func:`bin_of` gives them."""
     use = (across >= 0) & (up >= 0)
-    flat = up[use] * x_bins.count + across[use]
-    shape = (y_bins.count, x_bins.count)
+    flat = up[use] * np.int64(shape[1]) + across[use]
     return np.bincount(flat, minlength=shape[0] * shape[1]).reshape(shape)
 
 
@@ -291,16 +289,30 @@ class ScoreByLength:
     medians: Floats
 
 
+@dataclass(frozen=True)
+class Lengths:
+    """Rows by token count: bins that are even on a log scale, and the bin (N,) of every row."""
+
+    bins: Bins
+    places: NDArray[np.int32]
+
+    @classmethod
+    def of(cls, tokens: Floats, count: int) -> Lengths:
+        """``tokens`` (N,) in ``count`` bins."""
+        bins = shared_bins(tokens, count, log=True)
+        return cls(bins, bin_of(tokens, bins).astype(np.int32))
+
+
 def score_by_length(
-    tokens: Floats, values: Floats, *, lengths: int, scores: int, log: bool = False
+    lengths: Lengths, values: Floats, *, scores: int, log: bool = False
 ) -> ScoreByLength:
-    """Cut rows into ``lengths`` bins of tokens (even on a log scale) and ``scores`` of values."""
-    length_bins = shared_bins(tokens, lengths, log=True)
+    """Cut rows into bins of tokens, and ``values`` (N,) into ``scores`` bins."""
     score_bins = shared_bins(values, scores, log=log)
-    place = bin_of(tokens, length_bins).astype(np.int32)
-    medians = quantiles(by_group(values, place, length_bins.count), np.array([0.5]))[:, 0]
-    counts = histogram2d(tokens, values, length_bins, score_bins)
-    return ScoreByLength(length_bins, score_bins, counts, medians)
+    parts = by_group(values, lengths.places, lengths.bins.count)
+    medians = quantiles(parts, np.array([0.5]))[:, 0]
+    shape = (score_bins.count, lengths.bins.count)
+    counts = histogram2d(lengths.places, bin_of(values, score_bins), shape)
+    return ScoreByLength(lengths.bins, score_bins, counts, medians)
 
 
 def histograms_together(

@@ -48,7 +48,7 @@ def test_bins_of_odd_columns() -> None:
 def test_two_dimensions(data) -> None:
     values, tokens, _ = data
     x, y = dist.shared_bins(tokens, 12), dist.shared_bins(values, 9)
-    counts = dist.histogram2d(tokens, values, x, y)
+    counts = dist.histogram2d(dist.bin_of(tokens, x), dist.bin_of(values, y), (9, 12))
     assert counts.shape == (9, 12) and counts.sum() == np.isfinite(values).sum()
     codes = dist.bin_of(tokens, x).astype(np.int32)
     assert np.array_equal(counts.T, dist.histogram(values, codes, 12, y))

@@ -233,8 +233,13 @@ class ScoreStore:
 
     def numbers(self, column: str) -> Floats:
         """One number column of all rows, in data order: (N,) float64, NaN where null."""
-        values = self.table([self._known(column)]).column(0).cast(pa.float64()).to_numpy()
-        return np.asarray(values, dtype=np.float64)
+        return self.numbers_together([column])[0]
+
+    def numbers_together(self, columns: Sequence[str]) -> list[Floats]:
+        """Several such columns, which is quicker than one after the other."""
+        table = self.table([self._known(column) for column in columns])
+        values = [column.cast(pa.float64()).to_numpy() for column in table.columns]
+        return [np.asarray(each, dtype=np.float64) for each in values]
 
     def groups(self, column: str = "source") -> Grouping:
         """``source``, or a column of the original rows, as codes in data order.

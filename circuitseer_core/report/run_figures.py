@@ -87,9 +87,8 @@ def score_against_length(facts: Evidence) -> Draw | None:
     scored = _finite(facts)
     if scored is None or not np.isfinite(scored.tokens).any():
         return None
-    seen = dist.score_by_length(
-        scored.tokens, scored.score, lengths=_LENGTH_BINS, scores=_SCORE_BINS
-    )
+    lengths = dist.Lengths.of(scored.tokens, _LENGTH_BINS)
+    seen = dist.score_by_length(lengths, scored.score, scores=_SCORE_BINS)
     return lambda theme: length_figures.score_against_length(
         seen.counts, seen.lengths, seen.scores, theme, medians=seen.medians, y_title=facts.scorer
     )

@@ -104,7 +104,8 @@ def test_many_groups_stay_apart() -> None:
 def test_score_against_length_and_controls(groups) -> None:
     values, _, bins, counts = groups
     lengths = dist.shared_bins(values * 10, 20, log=True)
-    cells = dist.histogram2d(values * 10, values, lengths, bins)
+    places = [dist.bin_of(values * 10, lengths), dist.bin_of(values, bins)]
+    cells = dist.histogram2d(*places, (bins.count, lengths.count))
     fig = length_figures.score_against_length(
         cells, lengths, bins, LIGHT, medians=np.full(20, 2.0), y_title="v"
     )

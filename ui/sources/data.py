@@ -111,9 +111,7 @@ def summary(store: ScoreStore, scorer: str, group: str, log: bool) -> Summary:
 def length_map(store: ScoreStore, scorer: str, log: bool) -> LengthMap:
     """The score against the token count."""
     values, tokens = cached_scores.numbers(store, scorer), cached_scores.numbers(store, "n_tokens")
-    seen = distributions.score_by_length(
-        tokens, values, lengths=_LENGTH_BINS, scores=_SCORE_BINS, log=log
-    )
+    seen = distributions.score_by_length(_length_places(store), values, scores=_SCORE_BINS, log=log)
     rho = rank_correlation(values, tokens).rho
     return LengthMap(seen.lengths, seen.scores, seen.counts, seen.medians, rho)
 
@@ -140,7 +138,7 @@ def control(store: ScoreStore, scorer: str, log: bool) -> Control | None:
     names = store.controls(scorer)
     if not names:
         return None
-    score, *controls = [cached_scores.numbers(store, name) for name in (scorer, *names)]
+    score, controls = cached_scores.numbers(store, scorer), store.numbers_together(names)
     agreement = control_agreement(score, controls)
     if agreement is None:
         return None
@@ -169,6 +167,12 @@ def with_column(store: ScoreStore, scorer: str, column: str) -> ColumnTrend:
     plain = correlation(score, other)
     fixed = partial(plain, correlation(score, length), correlation(other, length))
     return ColumnTrend(distributions.trend(numbers, values), Rank(plain, len(use), rows), fixed)
+
+
+@st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
+def _length_places(store: ScoreStore) -> distributions.Lengths:
+    """Every row's bin of tokens: the same whatever the scorer."""
+    return distributions.Lengths.of(cached_scores.numbers(store, "n_tokens"), _LENGTH_BINS)
 
 
 @st.cache_resource(max_entries=3, show_spinner=False, hash_funcs=HASH)
