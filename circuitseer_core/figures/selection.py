@@ -90,12 +90,19 @@ def before_after(
 
 
 def drawn_share(
-    drawn: Floats, overall: float, top: float, theme: Theme, *, of: str = "the score"
+    drawn: Floats,
+    overall: float,
+    top: float,
+    theme: Theme,
+    *,
+    of: str = "the score",
+    taken: str = "top-k begins",
 ) -> go.Figure:
     """Share of the pool that is drawn, by percentile of the score.
 
     ``drawn`` holds one share a bin of equal rows, lowest scores first; ``overall`` is the share of
-    all rows (an even draw); ``top`` is where top-k would begin, as a percentile ``of`` what.
+    all rows (an even draw); ``top`` is where the draw at τ = 0 would begin, as a percentile ``of``
+    what, and ``taken`` says so.
     """
     width = 100 / max(len(drawn), 1)
     fig = figure(theme, height=260, showlegend=False)
@@ -112,10 +119,10 @@ def drawn_share(
     )  # fmt: skip
     fig.add_vline(x=top, line={"color": theme.muted, "width": 1, "dash": "dot"})
     fig.add_annotation(
-        x=top, y=1, yref="paper", text="top-k begins", showarrow=False, xanchor="right",
-        yanchor="top", xshift=-4, font={"size": 11, "color": theme.muted},
+        x=top, y=1, yref="paper", text=taken, showarrow=False, xanchor="right",
+        yanchor="bottom", xshift=-4, font={"size": 11, "color": theme.muted},
     )  # fmt: skip
     fig.update_xaxes(title_text=f"percentile of {of}", range=[0, 100])
     fig.update_yaxes(title_text="share drawn", tickformat=".3~p", rangemode="tozero", nticks=5)
-    pin_margins(fig, top=12, right=40)
+    pin_margins(fig, top=22, right=40)
     return fig

@@ -142,6 +142,7 @@ def test_any_kept_draw_comes_back_as_it_was(run: Run, options: dict[str, Any]) -
     settled(page.button(key="use_settings").click().run())
     assert "Kept as shown: odd" in texts(page)
     assert metric(page, "In lowest k" if options.get("lowest") else "In top-k")
+    assert ("The lowest scores are drawn first." in texts(page)) == bool(options.get("lowest"))
     review.append(run.path, {"kind": "drop", "id": run.selection_ids("odd")["id"].iloc[0]})
     assert "Kept as shown" not in texts(settled(page.run())), "what is kept is no longer the draw"
 

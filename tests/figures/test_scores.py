@@ -129,8 +129,11 @@ def test_selection_figures() -> None:
     assert [np.sum(t.y) for t in both.data] == pytest.approx([1, 1])
     drawn = selection.drawn_share(np.linspace(0, 0.2, 20), 0.1, 90, LIGHT)
     assert drawn.data[0].x[0] == 2.5 and drawn.data[0].x[-1] == 97.5
-    low = selection.drawn_share(np.zeros(5), 0.1, 90, LIGHT, of="the score, lowest at 100")
+    low = selection.drawn_share(
+        np.zeros(5), 0.1, 90, LIGHT, of="the score, lowest at 100", taken="z"
+    )
     assert low.layout.xaxis.title.text == "percentile of the score, lowest at 100"
+    assert "z" in [note.text for note in low.layout.annotations]
 
 
 def test_profile_bars_cut_the_sink_and_say_its_height() -> None:

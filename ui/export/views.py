@@ -60,7 +60,7 @@ def numbers(effect: Effect, lowest: bool) -> None:
 
 def words(effect: Effect, lowest: bool) -> None:
     """What a person should know about this draw before using it."""
-    lines = []
+    lines = ["The lowest scores are drawn first."] if lowest else []
     share, taken = effect.concentration["ess_share"], effect.rows / effect.pool_rows
     steered = not limits.hardly_steered(share, effect.overlap_top, taken)
     if not steered and not np.isinf(effect.temperature) and taken <= limits.WHOLE:
@@ -100,7 +100,14 @@ def figures_of(run: Run, store: ScoreStore, settings: SelectionSettings, drawn: 
             st.markdown("**Who is drawn**")
         overall = effect.rows / effect.pool_rows
         show_figure(
-            figures.drawn_share(effect.drawn, overall, 100 * (1 - overall), theme(), of=of),
+            figures.drawn_share(
+                effect.drawn,
+                overall,
+                100 * (1 - overall),
+                theme(),
+                of=of,
+                taken="the lowest k begin" if settings.lowest else "top-k begins",
+            ),
             key="drawn",
             data=pd.DataFrame({"share_drawn": effect.drawn}).rename_axis("bin").reset_index(),
             alt=f"Share of rows drawn by percentile of {of}",
