@@ -9,6 +9,8 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable, Sequence
 
+from circuitseer_core.wording import together
+
 
 class Html(str):
     """Markup that is already safe."""
@@ -34,8 +36,9 @@ def tag(name: str, *children: object, **attributes: str) -> Html:
 
 
 def paragraph(*children: object, class_: str = "") -> Html:
-    """A paragraph."""
-    return tag("p", *children, class_=class_) if class_ else tag("p", *children)
+    """A paragraph; numbers in its text stay on one line with their units."""
+    parts = [child if isinstance(child, Html) else together(str(child)) for child in children]
+    return tag("p", *parts, class_=class_) if class_ else tag("p", *parts)
 
 
 def table(

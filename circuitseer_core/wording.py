@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
+
+_WITH_ITS_UNIT = re.compile(
+    r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\b[τp]) (?=[=<])|(?<=\b[τp] [=<]) "
+)
 
 
 def percent(share: float, digits: int = 0) -> str:
@@ -23,6 +28,11 @@ def percent(share: float, digits: int = 0) -> str:
         else:
             text = "under 0.01"
     return text.replace("-", "−") + " %"
+
+
+def together(text: str) -> str:
+    """The same text or Markdown, its numbers on one line with their units."""
+    return _WITH_ITS_UNIT.sub("\u00a0", text)
 
 
 def percent_beside(share: float, limit: float, digits: int = 0) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from circuitseer_core.markup import paragraph, tag
 from circuitseer_core.wording import (
     count,
     digits_beside,
@@ -12,6 +13,7 @@ from circuitseer_core.wording import (
     plain,
     signed,
     tau,
+    together,
 )
 
 
@@ -45,3 +47,9 @@ def test_a_share_beside_a_limit_is_told_from_it() -> None:
     assert percent_beside(0.796, 0.8) == "79.6 %"
     assert percent_beside(0.8, 0.8) == "80 %" == percent_beside(0.8, 0.9)
     assert percent_beside(0.79999, 0.8) == "79.999 %"
+
+
+def test_numbers_stay_with_their_units_and_all_else_as_it_is() -> None:
+    text = "**86 %** of [3 rows](x), 2 nats at τ = 1"
+    assert together(text) == "**86\u00a0%** of [3 rows](x), 2\u00a0nats at τ\u00a0=\u00a01"
+    assert paragraph("5 % of", tag("b", "5 %")) == "<p>5\u00a0% of<b>5 %</b></p>"

@@ -13,7 +13,7 @@ from circuitseer_core.wording import duration
 from ui.evidence.cards import LONG, _sentences, as_typed
 from ui.export.views import _compact, score_drawn_by
 from ui.heads.views import mean_sinks, sparsity_words
-from ui.widgets.markdown import prose, together
+from ui.widgets.markdown import prose
 from ui.words import in_column, places, size
 
 
@@ -33,12 +33,6 @@ def test_numbers_stay_with_their_units() -> None:
     assert (
         prose("86 % of 3 rows, +0.2 nats at τ = 1")
         == "86\u00a0% of 3 rows, \\+0.2\u00a0nats at τ\u00a0\\=\u00a01"
-    )
-
-
-def test_markdown_stays_as_it_is_but_for_its_units() -> None:
-    assert (
-        together("**86 %** of [3 rows](x), 2 nats") == "**86\u00a0%** of [3 rows](x), 2\u00a0nats"
     )
 
 

@@ -5,12 +5,9 @@ from __future__ import annotations
 import re
 
 from circuitseer_core.markdown import inline, literal
+from circuitseer_core.wording import together
 
 __all__ = ["inline", "literal", "prose", "to_markdown", "together"]
-
-_WITH_ITS_UNIT = re.compile(
-    r"(?<=\d) (?=(?:%|nats?|points?)(?!\w))|(?<=\b[τp]) (?=[=<])|(?<=\b[τp] [=<]) "
-)
 
 # Display maths first; a single dollar opens maths only before a non-space and closes it only after
 # one and not before a digit, so that prices stay prices. What is opened and never closed is looked
@@ -25,11 +22,6 @@ _MATHS = re.compile(
 def prose(text: object) -> str:
     """:func:`literal` of a sentence whose numbers stay on one line with their units."""
     return literal(together(str(text)))
-
-
-def together(markdown: str) -> str:
-    """The same Markdown, its numbers on one line with their units."""
-    return _WITH_ITS_UNIT.sub("\u00a0", markdown)
 
 
 def to_markdown(text: str) -> str:
