@@ -14,6 +14,7 @@ from circuitseer_core.runs.folder import DEMO_RUN, Run
 from circuitseer_core.signatures.catalogue import warnings
 from circuitseer_core.signatures.evidence import Evidence
 from circuitseer_core.signatures.summary import summary
+from circuitseer_core.wording import together
 from tests.support import hostile, synthetic
 
 
@@ -28,7 +29,7 @@ def test_words_are_those_of_the_overview(whole: cs.Run) -> None:
     words = summary(Evidence(run), warnings(run))
     assert whole.summary() == words
     assert repr(whole) == f"Run({str(DEMO_RUN)!r}): {words}"
-    assert words in whole._repr_html_()
+    assert together(words) in whole._repr_html_()
     warned = [s.title for s in whole.warnings() if s.severity == "warn"]
     assert warned and all(title in whole._repr_html_() for title in warned)
 
