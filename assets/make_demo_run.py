@@ -21,8 +21,8 @@ fp32, every head on every problem of the probe, twenty draws of random heads):
 
 The probe was measured when a detection had no noise floor yet and a scoring three draws of random
 heads. Both were made up for: ``detect`` on the same probe drawn again, with the loss changes there
-were, and both scorings, and what rests on them, from the start. Of before, with three draws, is
-joint-ablation, whose outcome was judged again from its kept numbers.
+were, and both scorings, and what rests on them, from the start; joint-ablation in several parts,
+whose time was not kept.
 
 Texts stay out: those of the demo corpus come from the installed data packages by id. So does the
 scoring with head readings, which is large and scores as ``default`` does: its calibration is what
