@@ -52,8 +52,6 @@ NEEDED = ("detect", "score", "select", "arms")
 ON_DEVICES = ("detect", "score")
 """Stages that may have several devices."""
 IN_MODEL = (*ON_DEVICES, "validate", "training")
-WITH_WORKERS = 10
-"""Rounds from which on a worker is killed, too."""
 NO_FAULT = Fault()
 Act = Callable[[int], None]
 """What is done to a process by its pid while it is at work."""
@@ -245,8 +243,7 @@ def plan(chaos: Chaos, count: int) -> Iterator[tuple[str, Callable[[Path], None]
         others["second process"] = partial(second, chaos)
     if chaos.stage in IN_MODEL:
         others["forward out of memory"] = partial(forward, chaos)
-    # Two workers and their imports, twice: a few rounds leave that to the tests of the stages.
-    if several and count >= WITH_WORKERS:
+    if several:
         others["a worker killed"] = partial(worker_killed, chaos)
     if can_mount(chaos.home):
         others["full disk"] = partial(on_disk, chaos, full_disk)
