@@ -27,16 +27,18 @@ def effects_table(
         see: the difference that ``seeds_needed`` is for, in nats or as a share of right answers.
 
     Columns: arm, measure (loss in nats, or accuracy), source (``all`` weighs items alike), whole,
-    seeds, items, mean, difference, low, high, p, p_holm (over the trained arms of one measure on
-    all items), stderr (over seeds and items) and items_stderr (over items alone), seed_sd, item_sd,
-    seeds_needed (to see a difference of ``see``; none where these items do not show it with any
-    number), seen (the least difference that these seeds and items show) and seen_at_best (these
+    seeds (of a compared kind those that the reference has too: no others are judged), items, mean,
+    difference, low, high, p, p_holm (over the trained arms of one measure on all items), stderr
+    (over seeds and items) and items_stderr (over items alone), seed_sd, item_sd, seeds_needed (to
+    see a difference of ``see``; none where these items do not show it with any number), seen (the least difference that these seeds and items show) and seen_at_best (these
     items with any number of seeds), each with 80 % power: on all items where the p is corrected for
     the number of arms, as it will be.
     """
     rows = []
     corrected = bonferroni_level(len(set(tables) - {reference, UNTRAINED}))
     for kind, measure, source, values, other in _cells(tables, reference):
+        if kind != reference:
+            values = values[: len(other)]
         row = {
             "arm": kind, "measure": measure, "source": source, "whole": source == "all",
             "seeds": len(values), "items": values.shape[1], "mean": float(values.mean()),

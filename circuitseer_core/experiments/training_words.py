@@ -52,8 +52,9 @@ def verdict(table: pd.DataFrame, numbers: dict[str, Any]) -> str:
     loss = _whole(table, "loss")
     seeds, items = (int(loss.loc[reference, name]) for name in ("seeds", "items"))
     others = _others(loss, reference)
+    paired = int(others["seeds"].max()) if len(others) else seeds
     sentences = [*_what_was_done(loss, numbers, seeds, items), *_left_out(numbers)]
-    if seeds == 1:
+    if paired == 1:
         sentences.append(
             "One seed: intervals and p are of these two models on new samples, and leave out what "
             "another seed would change, so nothing is told of the arms."
@@ -61,14 +62,16 @@ def verdict(table: pd.DataFrame, numbers: dict[str, Any]) -> str:
     for kind, row in others.sort_values("difference").iterrows():
         sentences.append(
             f"{kind}: {signed(row['difference'], 4)} ({signed(row['low'], 4)} to "
-            f"{signed(row['high'], 4)}; Holm {p_value(row['p_holm'])})."
+            f"{signed(row['high'], 4)}; Holm {p_value(row['p_holm'])}"
+            f"{'; one seed' if row['seeds'] == 1 < paired else ''})."
         )
-    clear = others[others["p_holm"] < FALSE_FINDING]
-    if clear.empty and seeds > 1:
+    clear = others[(others["p_holm"] < FALSE_FINDING) & (others["seeds"] > 1)]
+    if clear.empty and paired > 1:
         sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
-    if len(others) and seeds > 1:
-        sentences.append(seeds_needed(others, numbers["see"], items))
-    sentences += _answers(table, reference, seeds)
+    if len(others) and paired > 1:
+        sentences.append(seeds_needed(others[others["seeds"] > 1], numbers["see"], items))
+    sentences += _answers(table, reference, paired)
+    sentences += _rate(numbers)
     if numbers["seconds"]:
         sentences.append(f"The models took {duration(numbers['seconds'])} in all.")
     return " ".join(sentences)
@@ -110,6 +113,24 @@ def _what_was_done(
             f"{_range([percent(x) for x in (min(of_arm), max(of_arm))])} of its arm's."
         )
     return sentences
+
+
+def _rate(numbers: dict[str, Any]) -> list[str]:
+    """How the learning rate was chosen, and whether it is the last of those tried."""
+    rate = numbers.get("learning_rate")
+    if rate is None:
+        return []
+    tried = {float(name): loss for name, loss in numbers["development_loss"].items()}
+    if len(tried) < 2:
+        return [f"Learning rate {rate:g}, the only one given."]
+    rates = sorted(tried)
+    text = f"Learning rate {rate:g}, of {listing([f'{one:g}' for one in rates], 8)} the best on "
+    text += "held-out samples that no arm is judged on"
+    if rate == rates[-1]:
+        return [f"{text}; it is the highest tried, and a higher one may be better."]
+    if rate == rates[0]:
+        return [f"{text}; it is the lowest tried, and a lower one may be better."]
+    return [f"{text}."]
 
 
 def _range(ends: list[str]) -> str:
@@ -194,6 +215,6 @@ def outcome(table: pd.DataFrame, numbers: dict[str, Any]) -> Outcome | None:
         correction=HOLM if len(others) > 1 else None, p=float(soft["p_holm"]),
     )  # fmt: skip
     judged = found_only_if(judged, bool(soft["p_holm"] < FALSE_FINDING))
-    if int(loss.loc[reference, "seeds"]) == 1:
+    if int(soft["seeds"]) == 1:
         judged.state = "inconclusive"
     return judged

@@ -231,7 +231,7 @@ class StudyPlan:
             for trial in self.plan
             if not self.has(trial.label) and trial.kind not in skipped
         )
-        rates = self.settings.learning_rates
+        rates = self.settings.rates
         untried = 0 if len(rates) == 1 else len(rates)
         if record is not None:
             untried = len(self.untried(record))
@@ -253,4 +253,4 @@ class StudyPlan:
         if record.learning_rate is not None:
             return []
         tried = {float(rate) for rate in record.development_loss}
-        return [rate for rate in self.settings.learning_rates if rate not in tried]
+        return [rate for rate in self.settings.rates if rate not in tried]

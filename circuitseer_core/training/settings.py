@@ -12,6 +12,10 @@ from circuitseer_core.runs.option_lists import parted
 
 FULL = "full"
 """The arm that is the whole pool, and has steps of its own."""
+RATES = (1e-5, 3e-5, 1e-4)
+"""Candidate learning rates where every weight is trained."""
+LORA_RATES = (1e-4, 3e-4, 1e-3)
+"""Those of LoRA, whose adapters begin at zero and take about ten times as high ones."""
 UNTRAINED = "untrained"
 """What the model before training is called, beside the kinds of arms."""
 
@@ -36,7 +40,9 @@ class StudySettings(FieldOptions):
     )
     tokens_a_step: int = Field(2048, ge=16, description="tokens of an optimiser step")
     learning_rates: tuple[float, ...] = Field(
-        (1e-5, 3e-5, 1e-4), description="candidates; the best on the development part is taken"
+        (),
+        description="candidates, separated by commas; the best on the development part is taken "
+        "(1e-5, 3e-5, 1e-4 by default, and ten times as high for LoRA)",
     )
     lr_share: float = Field(
         0.5, gt=0, le=1, description="share of the steps that a candidate learning rate is tried"
@@ -57,7 +63,10 @@ class StudySettings(FieldOptions):
     )
     per_source: int = Field(100, ge=2, description="held-out samples a source, by hash")
     answers: int = Field(
-        0, ge=0, description="held-out samples a source that are answered greedily"
+        16,
+        ge=0,
+        description="held-out samples a source that are answered greedily, where answers can be "
+        "extracted; 0: none",
     )
     max_new_tokens: int = Field(256, ge=1, description="of a greedy answer")
     seed: int = Field(0, ge=0, description="of the held-out samples; the first training seed")
@@ -68,6 +77,13 @@ class StudySettings(FieldOptions):
     def _split(cls, value: Any) -> Any:
         return parted(value)
 
+    @property
+    def rates(self) -> tuple[float, ...]:
+        """The candidate learning rates."""
+        return self.learning_rates or (LORA_RATES if self.lora_rank else RATES)
+
     def decisive(self) -> dict[str, Any]:
         """What a resumed study must agree in."""
-        return self.model_dump(mode="json", exclude={"device", "seeds", "kinds", "arms"})
+        left_out = {"device", "seeds", "kinds", "arms", "learning_rates"}
+        own = self.model_dump(mode="json", exclude=left_out)
+        return own | {"learning_rates": list(self.rates)}  # last: others decide their default

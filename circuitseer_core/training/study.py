@@ -143,7 +143,7 @@ class Study(StudyPlan):
                 record.full_steps = self.full_steps
             return record
         self.folder.mkdir(parents=True, exist_ok=True)
-        rates = self.settings.learning_rates
+        rates = self.settings.rates
         record = StudyRecord(
             settings=self.options, steps=self.steps, full_steps=self.full_steps,
             arms=self.arm_hashes, weights_hash=weights_hash, weights_dtype=dtype,
@@ -196,10 +196,13 @@ class _Work:
         return mask
 
     def judge(self, model: ReferenceModel) -> pd.DataFrame:
-        """The held-out table of a model, development part left out."""
+        """The held-out table of a model, development part left out; Diverged where a loss is not
+        finite: no mean of it and others could be compared."""
         settings = self.study.settings
         judged = [s for s, dev in zip(self.samples, self.development(), strict=True) if not dev]
         losses = response_losses(model, judged, bf16=self.bf16)
+        if not np.isfinite(losses).all():
+            raise Diverged("a held-out loss is not finite")
         correct = np.full(len(judged), np.nan)
         if settings.answers:
             numbers = answerable(judged, self.held_out.texts)
@@ -282,7 +285,13 @@ class _Work:
         began = time.monotonic()
         self.progress.say(trial.label)
         rate = float(record.learning_rate or 0.0)
-        table, seen = self._trained(trial, rate, record.steps_of(trial.kind), self.judge)
+        try:
+            table, seen = self._trained(trial, rate, record.steps_of(trial.kind), self.judge)
+        except Diverged as error:
+            raise UserError(
+                f"{trial.label}: {error} (learning rate {rate:g}): give lower learning_rates, and "
+                "the study another name"
+            ) from error
         record.seconds = record.seconds | {trial.label: round(time.monotonic() - began, 1)}
         record.tokens = record.tokens | {trial.label: sum(seen)}
         record.rows_seen = record.rows_seen | {trial.label: len(seen)}

@@ -11,11 +11,12 @@ import pytest
 from circuitseer_core.experiments.training_table import by_seed, effects_table
 from circuitseer_core.experiments.training_words import outcome, plots, seeds_needed, verdict
 from circuitseer_core.runs.experiment_records import Outcome
+from circuitseer_core.training.settings import StudySettings
 
 NUMBERS: dict[str, Any] = {
     "model": "tiny", "reference": "uniform", "see": 0.01, "steps": 12, "full_steps": None,
     "max_length": 512, "seconds": 90.0, "skipped": {}, "rows": {}, "heldout_left_out": 0,
-    "seen": [],
+    "seen": [], "learning_rate": 1e-4, "development_loss": {"1e-05": 2.0, "0.0001": 1.5},
 }  # fmt: skip
 
 
@@ -149,3 +150,58 @@ def test_what_a_model_saw_and_what_was_left_out_is_told() -> None:
     assert "2 held-out rows left out: an arm or the probe asks the same." in text
     assert "top-k was not trained: no row of top-k fits." in text
     assert "without a usable response: soft-s0 3 of 12." in text
+
+
+def test_only_seeds_that_both_have_are_judged_and_counted() -> None:
+    three = _tables({"untrained": None, "uniform": None, "soft": None})
+    tables = {"uniform": three["uniform"][:1], "soft": three["soft"], "top-k": three["uniform"][1:]}
+    effects = effects_table(tables, "uniform").set_index(["arm", "source"])
+    assert effects.loc[("soft", "all"), "seeds"] == effects.loc[("top-k", "all"), "seeds"] == 1
+    gap = effects.loc[("soft", "all"), "mean"] - effects.loc[("uniform", "all"), "mean"]
+    assert effects.loc[("soft", "all"), "difference"] == pytest.approx(gap)
+
+
+@pytest.mark.parametrize(("uniform", "soft"), [(1, 3), (3, 1), (1, 1)])
+def test_one_seed_on_either_side_tells_nothing_of_the_arms(uniform: int, soft: int) -> None:
+    kept = _tables({"untrained": None, "uniform": None, "soft": None})
+    better = [table.assign(loss=table["loss"] - 0.5) for table in kept["soft"]]
+    table = effects_table({"uniform": kept["uniform"][:uniform], "soft": better[:soft]}, "uniform")
+    judged = outcome(table, NUMBERS)
+    assert judged is not None and judged.state == "inconclusive"
+    text = verdict(table, NUMBERS)
+    assert "One seed: " in text and "would be seen" not in text
+    whole = effects_table({"uniform": kept["uniform"], "soft": better}, "uniform")
+    found = outcome(whole, NUMBERS)
+    assert found is not None and found.state == "found", "with three seeds it is"
+
+
+def test_an_arm_of_one_seed_beside_others_is_marked() -> None:
+    kept = _tables({"untrained": None, "uniform": None, "soft": None})
+    far = [kept["soft"][0].assign(loss=kept["soft"][0]["loss"] + 0.5)]
+    text = verdict(effects_table(kept | {"top-k": far}, "uniform"), NUMBERS)
+    assert text.count("; one seed).") == 1 and "top-k: +0." in text
+    assert "No arm differs clearly from uniform" in text, "the arm of one seed is none that does"
+
+
+@pytest.mark.parametrize(
+    ("rate", "losses", "said"),
+    [
+        (1e-3, {}, "Learning rate 0.001, the only one given."),
+        (3e-5, {"1e-05": 2.0, "3e-05": 1.0, "0.0001": 1.5}, "no arm is judged on."),
+        (1e-4, {"1e-05": 2.0, "0.0001": 1.5}, "highest tried, and a higher one may be better."),
+        (1e-5, {"1e-05": 1.0, "0.0001": None}, "lowest tried, and a lower one may be better."),
+    ],
+)
+def test_the_learning_rate_is_told_and_where_it_is_the_last_tried(
+    rate: float, losses: dict[str, float | None], said: str
+) -> None:
+    table = effects_table(_tables({"untrained": None, "uniform": None, "soft": None}), "uniform")
+    text = verdict(table, NUMBERS | {"learning_rate": rate, "development_loss": losses})
+    assert said in text
+
+
+def test_lora_begins_from_higher_rates_and_what_is_given_is_kept() -> None:
+    whole, lora = StudySettings(), StudySettings(lora_rank=8)
+    assert whole.rates == (1e-5, 3e-5, 1e-4) and lora.rates == (1e-4, 3e-4, 1e-3)
+    assert StudySettings(lora_rank=8, learning_rates="1e-5,2e-5").rates == (1e-5, 2e-5)
+    assert lora.decisive()["learning_rates"] == [1e-4, 3e-4, 1e-3]

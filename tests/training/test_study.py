@@ -180,6 +180,28 @@ def test_a_rate_that_diverges_is_out_and_not_tried_again(
         monkeypatch.setattr(study_module, "finetuned", None)  # nothing is trained the second time
 
 
+def test_a_model_whose_losses_are_not_finite_is_not_kept(
+    study: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, options = study
+    short = options | SHORT | {"kinds": "uniform,soft"}
+    measure, calls = study_module.response_losses, list[int]()
+
+    def broken(*args: Any, **more: Any) -> Any:
+        losses = measure(*args, **more)
+        calls.append(len(losses))
+        if len(calls) == 3:  # before training, uniform, and then soft
+            losses[-1] = np.nan
+        return losses
+
+    monkeypatch.setattr(study_module, "response_losses", broken)
+    with pytest.raises(UserError, match=r"soft-t0: a held-out loss is not finite \(learning rate"):
+        train(run, **short)
+    monkeypatch.setattr(study_module, "response_losses", measure)
+    assert train(run, **short, only_results=True).numbers["seeds"] == {"untrained": 1, "uniform": 1}
+    assert train(run, **short).numbers["seeds"]["soft"] == 1
+
+
 def test_texts_beyond_the_models_positions_are_left_out(
     study: tuple[Run, dict[str, Any]], tmp_path: Path
 ) -> None:
