@@ -221,7 +221,7 @@ def verdict(numbers: dict[str, Any]) -> str:
             f"{name}: Spearman {signed(each['spearman'])} ({signed(each['spearman_low'])} to "
             f"{signed(each['spearman_high'])}), {each['shared']} of {each['count']} top heads "
             f"shared ({percent(each['overlap_low'])} to {percent(each['overlap_high'])}"
-            f"{'' if each['found'] else '; no evidence of more than chance'})"
+            f"{'' if each['found'] else '; more than chance is not shown'})"
         )
         parts.append(line)
     text = (
@@ -242,8 +242,8 @@ def _answer(methods: dict[str, Any]) -> str:
     agree = [name for name, each in methods.items() if each["found"]]
     others = [name for name in methods if name not in agree]
     if not agree:
-        return " There is no evidence that any of these ways finds the heads that uniform finds."
+        return " That any of these ways finds the heads that uniform finds is not shown."
     text = f" The top heads of uniform and of {', '.join(agree)} agree beyond chance"
     if others:
-        text += f"; for {', '.join(others)} there is no evidence of that"
+        text += f"; for {', '.join(others)} that is not shown"
     return f"{text} (Holm's correction for {count(len(methods), 'comparison')})."

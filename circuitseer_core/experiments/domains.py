@@ -240,11 +240,11 @@ def _answer(lines: list[dict[str, Any]], domains: dict[str, Any]) -> str:
     if alike:
         text += f"the top heads are shared beyond chance by {named(alike)}; "
     else:
-        text += "there is no evidence that any two domains share top heads beyond chance; "
+        text += "that any two domains share top heads beyond chance is not shown; "
     if apart:
         text += f"different heads are needed by {named(apart)}"
     else:
-        text += "there is no evidence that any two need different heads"
+        text += "that any two need different heads is not shown"
     stay = ", ".join(f"{n} {percent(d['stay_by_specificity'])}" for n, d in domains.items())
     before, after = (
         float(np.mean([line[key] for line in lines]))

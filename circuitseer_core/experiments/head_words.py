@@ -9,7 +9,7 @@ from circuitseer_core import limits
 from circuitseer_core.detection.heads import SHARE
 from circuitseer_core.experiments.comparisons import HOLM, found_only_if
 from circuitseer_core.experiments.head_answers import answer_sentence
-from circuitseer_core.experiments.head_sets import SAME
+from circuitseer_core.experiments.head_sets import ANY, SAME
 from circuitseer_core.experiments.held_out import left_out_words
 from circuitseer_core.runs.experiment_records import Outcome, Plot
 from circuitseer_core.wording import count, percent, plain, signed
@@ -115,25 +115,27 @@ def _effect(row: dict[str, Any], heads: dict[str, int]) -> str:
 
 
 _CLAIMS = (
-    ("ablate", REASONING, "they are needed for reasoning more than random heads are"),
-    ("ablate", OTHER, "they are needed for other text more than random heads are"),
+    ("ablate", REASONING, "they are needed for reasoning more than random heads of their layers"),
+    ("ablate", OTHER, "they are needed for other text more than random heads of their layers"),
     ("specificity", REASONING, "they are needed for reasoning more than for other text"),
-    ("keep", REASONING, "kept alone they preserve more than random heads do"),
+    ("keep", REASONING, "kept alone they preserve more than random heads of their layers do"),
 )
 
 
 def _answer(rows: Sequence[dict[str, Any]]) -> str:
-    """What is found and what is not, against both kinds of random sets."""
+    """What is shown and what is not: against random sets of the same layers, as the outcome has
+    it, and against those of any layer."""
     text = []
     for what, group, claim in _CLAIMS:
         of = [row for row in rows if (row["what"], row["group"]) == (what, group)]
-        shares = list(dict.fromkeys(row["share"] for row in of))
-        significant = [s for s in shares if all(row["found"] for row in of if row["share"] == s)]
-        if not of:
-            continue
-        names = ", ".join(percent(float(share)) for share in significant)
-        if significant:
-            text.append(f"That {claim}: found for {names}")
-        else:
-            text.append(f"That {claim}: no evidence")
+        if of:
+            text.append(f"That {claim}: {_shown(of, SAME)} (of any layer: {_shown(of, ANY)})")
     return "; ".join(text) + "."
+
+
+def _shown(rows: Sequence[dict[str, Any]], against: str) -> str:
+    """For which shares of heads a claim is found against these random sets."""
+    found = [row["share"] for row in rows if row["against"] == against and row["found"]]
+    if not found:
+        return "not shown"
+    return f"found for {', '.join(percent(float(share)) for share in found)}"

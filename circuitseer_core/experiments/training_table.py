@@ -30,9 +30,10 @@ def effects_table(
     seeds (of a compared kind those that the reference has too: no others are judged), items, mean,
     difference, low, high, p, p_holm (over the trained arms of one measure on all items), stderr
     (over seeds and items) and items_stderr (over items alone), seed_sd, item_sd, seeds_needed (to
-    see a difference of ``see``; none where these items do not show it with any number), seen (the least difference that these seeds and items show) and seen_at_best (these
-    items with any number of seeds), each with 80 % power: on all items where the p is corrected for
-    the number of arms, as it will be.
+    see a difference of ``see``; none where these items do not show it with any number), seen (the
+    least difference that these seeds and items show) and seen_at_best (these items with any number
+    of seeds), each with 80 % power: on all items where the p is corrected for the number of arms,
+    as it will be.
     """
     rows = []
     corrected = bonferroni_level(len(set(tables) - {reference, UNTRAINED}))

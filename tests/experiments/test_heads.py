@@ -64,9 +64,10 @@ def test_a_planted_reasoning_circuit_is_found() -> None:
         2 + 2 + 1
     )  # kinds x (ablate, keep by group; specificity)
     text = verdict(summarised)
-    assert "needed for reasoning more than random heads are: found for 5 %" in text
-    assert "needed for other text more than random heads are: no evidence" in text
-    assert "needed for reasoning more than for other text: found for 5 %" in text
+    own, found = "more than random heads of their layers", "found for 5 %"
+    assert f"needed for reasoning {own}: {found} (of any layer: {found})" in text
+    assert f"needed for other text {own}: not shown (of any layer: not shown)" in text
+    assert f"needed for reasoning more than for other text: {found}" in text
     assert outcome(summarised).state == "found" and outcome(summarised).low > 2
     kept = row(summarised, "keep", REASONING)
     match = re.search(r"with only 14 \(5 %\) heads kept: (\S+), 10 .* layers (\S+) to (\S+) ", text)
@@ -80,7 +81,7 @@ def test_heads_that_any_text_needs_are_not_specific() -> None:
     summarised = numbers({REASONING: 3.0, OTHER: 3.0})
     assert row(summarised, "ablate", OTHER)["found"]
     assert not row(summarised, "specificity", REASONING)["found"]
-    assert "needed for reasoning more than for other text: no evidence" in verdict(summarised)
+    assert "needed for reasoning more than for other text: not shown" in verdict(summarised)
 
 
 def test_heads_like_any_other_are_no_circuit() -> None:
@@ -88,7 +89,16 @@ def test_heads_like_any_other_are_no_circuit() -> None:
         summarised = numbers({REASONING: 0.0, OTHER: 0.0}, seed=seed)
         assert not any(r["found"] for r in summarised["rows"])
         assert outcome(summarised).state in ("no evidence", "inconclusive")
-        assert "random heads are: found" not in verdict(summarised)
+        assert "found for" not in verdict(summarised)
+
+
+def test_the_sentence_says_of_the_same_layers_what_the_outcome_says() -> None:
+    summarised = numbers({REASONING: 3.0, OTHER: 0.0})
+    for each in summarised["rows"]:
+        each["found"] = each["found"] and each["against"] == "same layers"
+    text = verdict(summarised)
+    assert outcome(summarised).state == "found"
+    assert "random heads of their layers: found for 5 % (of any layer: not shown)" in text
 
 
 def test_answers_can_say_no() -> None:
@@ -98,7 +108,11 @@ def test_answers_can_say_no() -> None:
     clean = np.ones(40)
     alike = np.array([clean, *((rng.random((11, 40)) < 0.8).astype(float))])
     answers = answer_numbers(alike) | {"heads": 14}
-    assert answers["right"] == 40 and "no evidence that more is lost" in answer_sentence(answers)
+    assert answers[
+        "right"
+    ] == 40 and ": that more is lost than with random heads is not shown" in answer_sentence(
+        answers
+    )
     lost = alike.copy()
     lost[1] = 0
     answers = answer_numbers(lost) | {"heads": 14}

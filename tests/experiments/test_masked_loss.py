@@ -65,10 +65,10 @@ def test_length_alone_is_no_agreement(run: Run) -> None:
 def test_heads_like_random_ones_and_heads_unlike_them(run: Run) -> None:
     add_scores(run, columns(common=1.0, ours=0.0))
     alike = EXPERIMENTS["masked-loss"].run(run, boots="200")
-    assert "no evidence that it tells these heads" in alike.verdict
+    assert "that it tells these heads from random ones is not shown" in alike.verdict
     add_scores(run, columns(common=1.0, ours=1.0))
     apart = EXPERIMENTS["masked-loss"].run(run, boots="200")
-    assert "it tells these heads from random ones" in apart.verdict
+    assert ": it tells these heads from random ones" in apart.verdict
     assert apart.numbers["controls"]["gap_low"] > 0
 
 
