@@ -1,6 +1,7 @@
 """Every experiment that a run can afford, shortest first; what is left out is said, and why.
 
-A run that was cut off goes on: results that are newer than what they were made of are kept.
+A run that was cut off goes on: results that are newer than what they were made of are kept, and so
+are those that somebody asked for with options.
 """
 
 from __future__ import annotations
@@ -32,7 +33,9 @@ class Options(CheckedOptions):
     )
     seconds: float = Field(900, gt=0, description="seconds to spend, estimated, all together")
     models: bool = Field(True, description="also run those that load the model")
-    again: bool = Field(False, description="also those whose kept result is up to date")
+    again: bool = Field(
+        False, description="also those whose result is kept: up to date, or of own options"
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +135,8 @@ def _reason(
         return f"it compares runs: name them, validate --run {run.path} {experiment.name} --set …"
     if experiment.needs_model and not options.models:
         return "it loads the model"
-    if not options.again and _up_to_date(run, experiment, asking):
-        return "its result is kept and up to date (again=true repeats it)"
+    if not options.again and (kept := _kept(run, experiment, asking)) is not None:
+        return kept
     if seconds is None:
         return "how long it takes is not known before it was run once"
     if spent + seconds > options.seconds:
@@ -145,11 +148,15 @@ def _reason(
     return None
 
 
-def _up_to_date(run: Run, experiment: Experiment, asking: dict[str, Any]) -> bool:
-    """Whether a result of these options is newer than detection and every scoring."""
+def _kept(run: Run, experiment: Experiment, asking: dict[str, Any]) -> str | None:
+    """Why what is kept of it stays: options of someone's own, or newer than what it was made of."""
     name = experiment.result_name(run, **asking)
     kept = next((record for record in saved_results(run) if record.name == name), None)
-    if kept is None or kept.finished is None or kept.options != asking:
-        return False
+    if kept is None or kept.finished is None:
+        return None
+    if kept.options != asking:
+        return "its result is kept, with options of its own (again=true makes it anew without them)"
     made = [run.detection.finished, *(run.scoring(s).finished for s in run.scorings())]
-    return kept.finished > max((when for when in made if when), default="")
+    if kept.finished > max((when for when in made if when), default=""):
+        return "its result is kept and up to date (again=true repeats it)"
+    return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -70,6 +72,21 @@ def test_what_is_kept_is_not_run_again(run: Run, monkeypatch: pytest.MonkeyPatch
     assert len(run_affordable(run, again=True)[0]) == 1
     add_scores(run, {"variance": np.arange(3.0)}, finished="2999-01-01T00:00:00+00:00")
     assert len(run_affordable(run)[0]) == 1
+
+
+def test_a_result_of_own_options_stays_until_it_is_asked_for_again(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _fake(monkeypatch, {"short": 5.0})
+    run_affordable(run)
+    (path,) = (Path(run.path) / "experiments").glob("*.json")
+    record = json.loads(path.read_text())
+    path.write_text(json.dumps(record | {"options": {"rescore": 300}}))
+    kept = path.read_bytes()
+    done, left = run_affordable(run)
+    assert not done and "kept, with options of its own" in left[0].why
+    assert path.read_bytes() == kept
+    assert len(run_affordable(run, again=True)[0]) == 1 and path.read_bytes() != kept
 
 
 def test_models_can_be_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
