@@ -138,3 +138,69 @@ def test_training(study: str, arm: str, columns: str) -> None:
     p = "1.0" if table.loc["all", "p_holm"] == 1 else plain(table.loc["all", "p_holm"])
     cells[0] += f" | {p}" if columns else f", p = {p}"
     assert f"| {' | '.join(cells)} |" in page("evidence.md")
+
+
+@pytest.mark.parametrize(
+    ("name", "label"),
+    [("scaled:0.1", "logits × 0.1"), ("scaled:0.5", "logits × 0.5"),
+     ("mean", "its mean output"), ("zero", "zero")],
+)  # fmt: skip
+def test_what_takes_a_heads_place(name: str, label: str) -> None:
+    of = kept("ablation-method")["numbers"]["methods"][name]
+    low, high = (of[f"spearman_{end}"] for end in ("low", "high"))
+    shared = f"{100 * of['overlap_low']:.0f} to {percent(of['overlap_high'])}"
+    row = f"| {label} | {signed(of['spearman'])} ({low:.2f} to {high:.2f}) | "
+    assert f"{row}{of['shared']} ({shared}) |" in page("evidence/heads.md")
+    assert of["found"] == (name == "scaled:0.1")
+
+
+@pytest.mark.parametrize("number", range(6))
+def test_pairs_of_domains(number: int) -> None:
+    pair = kept("domains")["numbers"]["pairs"][number]
+    shared = f"{100 * pair['overlap_low']:.0f} to {percent(pair['overlap_high'])}"
+    interval = [pair[key] for key in ("spearman", "spearman_low", "spearman_high")]
+    p, differ = (float(f"{pair[key]:.2g}") for key in ("p_holm", "p_differ_holm"))
+    assert (
+        f"| {pair['one']}, {pair['other']} | {spread(interval)} | {pair['shared']} ({shared}) | "
+        f"{p:g} | {differ:g} |"
+    ) in page("evidence/heads.md")
+
+
+@pytest.mark.parametrize("scorer", ["variance", "raw_variance", "focus", "divergence"])
+def test_the_rival_score(scorer: str) -> None:
+    of = kept("masked-loss")["numbers"]["scores"][scorer]
+
+    def cell(estimate: str, low: str, high: str) -> str:
+        ends = (signed(of[low]), signed(of[high]))
+        return f"{signed(of[estimate])} ({' to '.join(e.removeprefix('+') for e in ends)})"
+
+    at_length = cell("at_length", "at_length_low", "at_length_high")
+    row = f"| `{scorer}` | {cell('spearman', 'low', 'high')} | {at_length} | "
+    assert f"{row}{percent(of['top_shared'])} |" in page("evidence/heads.md")
+
+
+def test_heads_by_the_size_of_a_probe() -> None:
+    text = page("evidence/data.md")
+    for name in ("probe-smollm2", "probe-bundled"):
+        numbers = kept(f"data/{name}")["numbers"]
+        estimate, low, high = map(percent, numbers["expected"])
+        assert f"{estimate} ({low} to {high}), chance {percent(numbers['chance'])}" in text
+    (pair,) = kept("data/probes")["numbers"]["pairs"]
+    assert f"Spearman of the maps {signed(pair['spearman'])}" in text
+    assert f"{percent(pair['overlap'])} of {pair['heads']} heads in common" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "what", "source"),
+    [
+        *(("calibration-champ", f"{scorer}{of}", "all") for of in ("", " (random heads)")
+          for scorer in ("variance", "raw_variance", "focus", "divergence")),
+        *(("calibration-rivals", what, "all") for what in ("heads", "random heads")),
+        *(("calibration-pool", what, s) for s in ("gsm8k", "svamp", "aqua") for what in ("heads",)),
+    ],
+)  # fmt: skip
+def test_calibrations(name: str, what: str, source: str) -> None:
+    table = pd.read_csv(FOLDER / f"{name}.csv", dtype=str)
+    rows = table[(table["what"] == what) & (table["source"] == source)]
+    said = [f"{row.value} ({row.low} to {row.high})" for row in rows.itertuples()]
+    assert said and any(one in page("evidence/calibration.md") for one in said)
