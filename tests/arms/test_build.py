@@ -116,6 +116,18 @@ def test_trainers_get_the_same_tokens_and_other_data(built: tuple[Run, Path]) ->
     assert np.allclose(shares, 1, atol=1e-3) and len(table) == len(record.arms)
 
 
+def test_every_trainer_cuts_at_the_same_length(built: tuple[Run, Path]) -> None:
+    _, out = built
+    names = {"trl": "max_length", "axolotl": "sequence_len", "llama-factory": "cutoff_len"}
+    texts = [
+        (name, (out / trainer / f"{arm.label}.yaml").read_text())
+        for trainer, name in names.items()
+        for arm in read_arms(out).arms
+    ]
+    assert {yaml.safe_load(text)[name] for name, text in texts} == {4096}
+    assert all("before any cut at 4096.\n" in text for _, text in texts)
+
+
 SCHEDULE = ("max_steps", "warmup_steps", "per_device_train_batch_size", "micro_batch_size",
             "gradient_accumulation_steps")  # fmt: skip
 
