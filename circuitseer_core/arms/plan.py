@@ -12,6 +12,7 @@
 | calibrated | p ∝ the calibrated score (where applied) | does fitting every head's readings help? |
 | other-scoring | p ∝ the same score of another scoring | prompts or responses? |
 | ifd, perplexity | highest IFD, perplexity (where scored) | does it beat the known scores? |
+| head-influence | highest loss without the heads relative to clean (where scored) | or its rival? |
 | full | everything | does less beat all of it? |
 
 Draws of one seed share their noise, so arms of one seed are paired. Arms without chance are drawn
@@ -27,11 +28,16 @@ from typing import Any
 from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, SEEDED, arm_label
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import CALIBRATED, control_columns
+from circuitseer_core.runs.columns import CALIBRATED, INFLUENCE, control_columns
 from circuitseer_core.runs.folder import ARM_PREFIX
 from circuitseer_core.selection.settings import SelectionSettings
 
-_TOP_OF = {"longest": "length", "ifd": "ifd", "perplexity": "perplexity"}
+_TOP_OF = {
+    "longest": "length",
+    "ifd": "ifd",
+    "perplexity": "perplexity",
+    "head-influence": INFLUENCE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +91,8 @@ def plan_arms(
     if missing := [name for name in settings.arms if name not in have]:
         raise UserError(
             f"scoring {settings.scores!r} has no columns for the arms {', '.join(missing)} "
-            "(ifd and perplexity: score with --baselines; calibrated: calibrate with --apply; "
+            "(ifd and perplexity: score with --baselines; head-influence: score with "
+            "--head-influence; calibrated: calibrate with --apply; "
             "other-scoring: --other-scores; random-heads: random heads' scores of nearly all "
             "rows, which pools of up to 20,000 have, and others with score --controls N)"
         )
