@@ -15,6 +15,9 @@
 | head-influence | highest loss without the heads relative to clean (where scored) | or its rival? |
 | full | everything | does less beat all of it? |
 
+With ``length_control`` length is taken out of the scores of all arms but those by other scores than
+the one on trial (longest, ifd, perplexity, head-influence).
+
 Draws of one seed share their noise, so arms of one seed are paired. Arms without chance are drawn
 once.
 """
@@ -38,6 +41,9 @@ _TOP_OF = {
     "perplexity": "perplexity",
     "head-influence": INFLUENCE,
 }
+
+_BY_SCORE = ("soft", "top-k", "bottom-k", "random-heads", "calibrated", OTHER_SCORING)
+"""Arms by the score on trial, or one in its place: where length is taken out, of all of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +145,8 @@ def _options(
         "seed": seed,
         "temperature": 0.0,
     }
+    if kind in _BY_SCORE:
+        options["length_control"] = settings.length_control
     if kind in ("soft", "random-heads", "calibrated", OTHER_SCORING):
         options["temperature"] = settings.temperature
     if kind == "random-heads":
