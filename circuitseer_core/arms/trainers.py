@@ -109,14 +109,14 @@ _NOTES = {
     "trl": "# The loss counts the prompt's tokens too: assistant_only_loss needs a chat template\n"
     "# that marks what the assistant says. The other two trainers count responses alone.\n"
     + _LORA.format(
-        "use_peft: true\n# lora_r: 16\n# lora_alpha: 32\n# lora_target_modules: all-linear"
+        "use_peft: true\n# lora_r: 16\n# lora_alpha: 32\n# lora_target_modules: [all-linear]"
     ),
     "axolotl": _LORA.format(
         "adapter: lora\n# lora_r: 16\n# lora_alpha: 32\n# lora_target_linear: true"
     ),
     "llama-factory": "# template: put the name that LLaMA-Factory has for this model's own here.\n"
     + _LORA.format(
-        "finetuning_type: lora (in place of full)\n# lora_rank: 16\n# lora_alpha: 32\n"
+        "finetuning_type: lora  # in place of full\n# lora_rank: 16\n# lora_alpha: 32\n"
         "# lora_target: all"
     ),
 }
