@@ -182,13 +182,14 @@ def _one(run: Run, folder: Path, arm: Arm, tokens: pd.Series) -> ArmRecord:
         raise UserError(f"arm {arm.label} does not verify: {checked.messages[0]}")
     ids = run.selection_ids(arm.selection.name)
     own = tokens.reindex(ids["id"])
+    by_length = arm.selection.length_control != "none"
     shares = ids["source"].value_counts(normalize=True).sort_index()
     return ArmRecord(
         label=arm.label,
         kind=arm.kind,
         seed=arm.seed,
         file=done.path.name,
-        meaning=ARMS[arm.kind],
+        meaning=ARMS[arm.kind] + (", length taken out" if by_length else ""),
         rows=len(ids),
         tokens=int(own.sum()),
         mean_tokens=round(float(own.mean()), 2),

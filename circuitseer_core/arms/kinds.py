@@ -15,6 +15,7 @@ ARMS = {
     OTHER_SCORING: "drawn in proportion to the same score of another scoring",
     "ifd": "the highest instruction-following difficulty",
     "perplexity": "the highest perplexity of the response",
+    "head-influence": "the highest loss without the reasoning heads relative to clean",
     "full": "the whole pool",
 }
 """Every arm there is, in the order in which they are drawn."""

@@ -12,7 +12,11 @@
 | calibrated | p ∝ the calibrated score (where applied) | does fitting every head's readings help? |
 | other-scoring | p ∝ the same score of another scoring | prompts or responses? |
 | ifd, perplexity | highest IFD, perplexity (where scored) | does it beat the known scores? |
+| head-influence | highest loss without the heads relative to clean (where scored) | or its rival? |
 | full | everything | does less beat all of it? |
+
+With ``length_control`` length is taken out of the scores of all arms but those by other scores than
+the one on trial (longest, ifd, perplexity, head-influence).
 
 Draws of one seed share their noise, so arms of one seed are paired. Arms without chance are drawn
 once.
@@ -27,11 +31,19 @@ from typing import Any
 from circuitseer_core.arms.kinds import ARMS, OTHER_SCORING, SEEDED, arm_label
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.errors import UserError
-from circuitseer_core.runs.columns import CALIBRATED, control_columns
+from circuitseer_core.runs.columns import CALIBRATED, INFLUENCE, control_columns
 from circuitseer_core.runs.folder import ARM_PREFIX
 from circuitseer_core.selection.settings import SelectionSettings
 
-_TOP_OF = {"longest": "length", "ifd": "ifd", "perplexity": "perplexity"}
+_TOP_OF = {
+    "longest": "length",
+    "ifd": "ifd",
+    "perplexity": "perplexity",
+    "head-influence": INFLUENCE,
+}
+
+_BY_SCORE = ("soft", "top-k", "bottom-k", "random-heads", "calibrated", OTHER_SCORING)
+"""Arms by the score on trial, or one in its place: where length is taken out, of all of these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +97,8 @@ def plan_arms(
     if missing := [name for name in settings.arms if name not in have]:
         raise UserError(
             f"scoring {settings.scores!r} has no columns for the arms {', '.join(missing)} "
-            "(ifd and perplexity: score with --baselines; calibrated: calibrate with --apply; "
+            "(ifd and perplexity: score with --baselines; head-influence: score with "
+            "--head-influence; calibrated: calibrate with --apply; "
             "other-scoring: --other-scores; random-heads: random heads' scores of nearly all "
             "rows, which pools of up to 20,000 have, and others with score --controls N)"
         )
@@ -132,6 +145,8 @@ def _options(
         "seed": seed,
         "temperature": 0.0,
     }
+    if kind in _BY_SCORE:
+        options["length_control"] = settings.length_control
     if kind in ("soft", "random-heads", "calibrated", OTHER_SCORING):
         options["temperature"] = settings.temperature
     if kind == "random-heads":

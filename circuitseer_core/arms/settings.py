@@ -6,7 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from circuitseer_core.arms.kinds import ARMS
 from circuitseer_core.runs import amounts
-from circuitseer_core.selection.settings import LEAVE_OUT, TokenField
+from circuitseer_core.selection.settings import LEAVE_OUT, LengthControl, TokenField
 
 DEFAULT_SHARE = 0.1
 
@@ -24,6 +24,9 @@ class ArmsSettings(BaseModel):
     )
     temperature: float = Field(
         1.0, gt=0, description="Of the soft draws: chance ∝ score^(1/τ); 1 is the paper's."
+    )
+    length_control: LengthControl = Field(
+        "none", description="within-bins takes length out of the scores."
     )
     arms: tuple[str, ...] = Field(
         (), description=f"Which arms; all that this scoring has by default: {', '.join(ARMS)}."

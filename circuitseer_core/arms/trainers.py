@@ -104,10 +104,21 @@ def _head(plan: Schedule, record: ArmsRecord) -> str:
     )
 
 
+_LORA = "# All weights are trained. For LoRA, alike in the file of every arm:\n# {}\n"
 _NOTES = {
     "trl": "# The loss counts the prompt's tokens too: assistant_only_loss needs a chat template\n"
-    "# that marks what the assistant says. The other two trainers count responses alone.\n",
-    "llama-factory": "# template: put the name that LLaMA-Factory has for this model's own here.\n",
+    "# that marks what the assistant says. The other two trainers count responses alone.\n"
+    + _LORA.format(
+        "use_peft: true\n# lora_r: 16\n# lora_alpha: 32\n# lora_target_modules: [all-linear]"
+    ),
+    "axolotl": _LORA.format(
+        "adapter: lora\n# lora_r: 16\n# lora_alpha: 32\n# lora_target_linear: true"
+    ),
+    "llama-factory": "# template: put the name that LLaMA-Factory has for this model's own here.\n"
+    + _LORA.format(
+        "finetuning_type: lora  # in place of full\n# lora_rank: 16\n# lora_alpha: 32\n"
+        "# lora_target: all"
+    ),
 }
 """Where a file is not what one would take it for."""
 
@@ -120,6 +131,7 @@ def _trl(arm: ArmRecord, model: str, plan: Schedule) -> dict[str, Any]:
             {"path": "json", "data_files": {"train": f"../{arm.file}"}, "columns": ["messages"]}
         ],
         "assistant_only_loss": False,
+        "max_length": _LONGEST,  # TRL's own default, 1024, would cut the arms of long texts
         **_transformers(arm, plan),
     }
 

@@ -159,7 +159,7 @@ def _draw(arms: ArmsOptions) -> dict[str, Any] | None:
     """Of which kind of draw the soft arm is; None where the arms do not say."""
     if "scorer" not in arms.model_fields_set:
         return None
-    return kind_of_draw(arms.scores, arms.scorer, arms.temperature)
+    return kind_of_draw(arms.scores, arms.scorer, arms.temperature, arms.length_control)
 
 
 def estimated_seconds(run: Run, **options: Any) -> float | None:

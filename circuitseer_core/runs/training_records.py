@@ -21,30 +21,38 @@ SOFT, UNIFORM = "soft", "uniform"
 """The arm of a study that is the draw on trial, and that of rows drawn without any score."""
 
 
-def kind_of_draw(scores: str, scorer: str, temperature: float) -> dict[str, Any]:
-    """What a training study and a selection have in common where they are of one kind of draw."""
-    return {"scores": scores, "scorer": scorer, "temperature": f"{float(temperature):g}"}
+def kind_of_draw(
+    scores: str, scorer: str, temperature: float, length_control: str = "none"
+) -> dict[str, Any]:
+    """What a training study and a selection have in common where they are of one kind of draw.
+
+    Length control is named where there is any: studies of before it could be do not name it.
+    """
+    control = {} if length_control == "none" else {"length_control": length_control}
+    return {"scores": scores, "scorer": scorer, "temperature": f"{float(temperature):g}"} | control
 
 
 def draw_of(selection: SelectionRecord) -> dict[str, Any]:
-    """The kind of draw that a selection is; with anything beyond the three, one of its own."""
+    """The kind of draw that a selection is; with anything beyond the four, one of its own."""
     settings = selection.settings.to_json()
     beyond = {
         name: value
-        for name, plain in (("length_control", "none"), ("stratify", "none"), ("lowest", False))
+        for name, plain in (("stratify", "none"), ("lowest", False))
         if (value := settings.get(name, plain)) != plain
     }
     if lengths := settings.get("match_lengths"):
         beyond["match_lengths"] = lengths
-    drawn_by = selection.settings
-    return kind_of_draw(selection.scores, drawn_by.scorer, selection.temperature) | beyond
+    by = selection.settings
+    temperature, control = selection.temperature, by.length_control
+    return kind_of_draw(selection.scores, by.scorer, temperature, control) | beyond
 
 
 def studies_of(run: Run, selection: SelectionRecord) -> list[ExperimentRecord]:
     """The training studies of such a draw against a uniform one, newest first.
 
-    Such a draw: by the same scores, scorer and temperature, and as plain as an arm; of whatever
-    budget. Studies of before the draw was kept do not say, and are taken to be of it.
+    Such a draw: by the same scores, scorer, temperature and length control, and else as plain as
+    an arm; of whatever budget. Studies of before the draw was kept do not say, and are taken to be
+    of it.
     """
     draw = draw_of(selection)
     records = [

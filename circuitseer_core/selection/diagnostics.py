@@ -9,7 +9,7 @@ spread of shares scaled back.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -194,8 +194,14 @@ def scaled(limits: Limits, share: float) -> Limits:
         rows=part(limits.rows),
         tokens=part(limits.tokens),
         per_source=part(limits.per_source),
-        by_length=limits.by_length and tuple(round(n * share) for n in limits.by_length),
+        by_length=limits.by_length and _thinned(limits.by_length, share),
     )
+
+
+def _thinned(rows: Sequence[int], share: float) -> tuple[int, ...]:
+    """A share of the rows of bins: of bins of a row or two, every so many-th gives its own."""
+    sums = np.rint(np.cumsum(rows) * share).astype(np.int64)
+    return tuple(np.diff(sums, prepend=0).tolist())
 
 
 def redraw(drawing: Drawing, noise: Floats, temperature: float) -> Ints:

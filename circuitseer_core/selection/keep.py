@@ -47,8 +47,9 @@ def save_selection(
     if not replace:
         refuse_other(run, settings)
     pool = load_pool(run, settings)
-    target = target_in_run(run, settings, pool)
-    drawing = draw(pool, settings, run_rules(run, settings), target=target)
+    rules = run_rules(run, settings)
+    target = target_in_run(run, settings, pool, rules)
+    drawing = draw(pool, settings, rules, target=target)
     drawn = {str(pool.ids[row]) for row in drawing.rows}
     chosen_ids = set(chosen["id"].astype(str))
     if drawn != chosen_ids:

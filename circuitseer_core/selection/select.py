@@ -141,7 +141,7 @@ def _selected_in_run(
         refuse_other(run, settings)
     everyone = load_pool(run, settings)
     rules = run_rules(run, settings)
-    target = target_in_run(run, settings, everyone)
+    target = target_in_run(run, settings, everyone, rules)
     drawing = draw(everyone, settings, rules, target=target)
     if save:
         with working(run, "select"):

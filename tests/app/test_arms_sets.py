@@ -52,6 +52,34 @@ def test_arms_are_asked_for_listed_and_given_to_a_study(
     assert {"arms.json", "summary.csv", "soft-s0.jsonl", "soft-s0.jsonl.manifest.json"} <= {*names}
 
 
+def test_the_draw_on_trial_may_be_at_fixed_length_and_of_any_temperature_and_budget(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
+    page = open_page("evidence", "made")
+    page.select_slider(key="arms_temperature").set_value(0.5)
+    page.toggle(key="arms_length_control").set_value(True)
+    words = ["--temperature", "0.5", "--length-control", "within-bins"]
+    for unit, key, value in (("Rows", "arms_rows", 20), ("Tokens", "arms_tokens", 900)):
+        page.segmented_control(key="arms_budget").set_value(unit)
+        settled(page.run())
+        page.number_input(key=key).set_value(value)
+        page.button(key="arms").click()
+        settled(page.run())
+        asked = started.pop()[0]
+        assert asked[3:7] == words
+        assert asked[7:] == [f"--{unit.lower()}", str(value), "--out", "default"]
+
+    wish = ArmsSettings(
+        rows=20, arms=("soft", "uniform"), seeds=1, temperature=0.5, length_control="within-bins"
+    )
+    build_arms(run, run.path / "arms" / "default", wish, show=False)
+    shown = texts(open_page("evidence", "made"))
+    assert literal("by variance of the scoring “default” at τ = 0.5, length out, ") in shown
+    assert literal("default: 2 arms of 20 rows") in shown
+
+
 def test_a_damaged_set_takes_nothing_with_it(run: Run) -> None:
     for name, text in (("cut", '{"format": 1,'), ("other", '{"format": 1}')):
         folder = run.path / "arms" / name

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from circuitseer_core.arms.build import build_arms
+from circuitseer_core.arms.record import read_arms
 from circuitseer_core.arms.settings import ArmsSettings
 from circuitseer_core.calibration.calibrate import calibrate
 from circuitseer_core.calibration.settings import CalibrateSettings
@@ -16,6 +17,7 @@ from circuitseer_core.export.verify import verify
 from circuitseer_core.runs.columns import CALIBRATED, control_column
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.stage import occupied
+from circuitseer_core.runs.training_records import draw_of, kind_of_draw
 from tests.support.readings_run import readings_run
 from tests.support.run_factory import make_rows, make_run, score_frame
 
@@ -110,3 +112,37 @@ def test_rows_without_a_response_are_no_part_of_any_arm(tmp_path: Path) -> None:
     for arm in record.arms:
         lines = (tmp_path / "out" / arm.file).read_text().splitlines()
         assert len(lines) == arm.rows == (150 if arm.kind == "full" else 40)
+
+
+def test_length_is_taken_out_of_the_score_on_trial_and_those_in_its_place(tmp_path: Path) -> None:
+    frame = _with_controls(400, {0: 400})
+    frame["variance"] = frame["n_tokens"] ** 2.0 + frame["random"]
+    frame["head_influence"] = 1 + frame["random"]
+    run = make_run(tmp_path / "run", frame=frame)
+    wish = ArmsSettings(seeds=1, length_control="within-bins")
+    record = build_arms(run, tmp_path / "out", wish, show=False)
+    assert read_arms(tmp_path / "out").settings.length_control == "within-bins"
+    controlled = {
+        arm.kind
+        for arm in record.arms
+        if run.selection(arm.selection).settings.length_control == "within-bins"
+    }
+    assert controlled == {"soft", "top-k", "bottom-k", "random-heads"}
+    by = {arm.kind: arm for arm in record.arms}
+    assert by["soft"].meaning == "drawn in proportion to the score, length taken out"
+    assert by["uniform"].meaning == "drawn uniformly"
+    assert by["soft"].mean_tokens < 0.8 * by["longest"].mean_tokens
+    assert by["top-k"].mean_tokens < 0.8 * by["longest"].mean_tokens, "else they are nearly those"
+    soft = run.selection(by["soft"].selection)
+    assert draw_of(soft) == kind_of_draw("default", "variance", 1.0, "within-bins")
+    assert all(verify(tmp_path / "out" / arm.file).ok for arm in record.arms)
+
+
+def test_length_stays_in_by_default(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", frame=_with_controls(200, {0: 200}))
+    record = build_arms(run, tmp_path / "out", ArmsSettings(seeds=1), show=False)
+    drawn = [run.selection(arm.selection) for arm in record.arms]
+    assert {one.settings.length_control for one in drawn} == {"none"}
+    soft = next(one for one in drawn if one.settings.name == "arm.soft-s0")
+    assert draw_of(soft) == kind_of_draw("default", "variance", 1.0)
+    assert not any("length taken out" in arm.meaning for arm in record.arms)

@@ -164,6 +164,16 @@ def test_a_study_of_another_draw_says_nothing_of_this_one(
     assert ("no training study of such a draw" in answer.sentence) == (decision == "open")
 
 
+def test_a_study_of_draws_with_length_taken_out_speaks_of_these_alone(run: Run) -> None:
+    _trained(run, "found", kind_of_draw("default", "variance", 1.0, "within-bins"))
+    for control, decision in (("within-bins", "go"), ("none", "open")):
+        record = select_run(
+            run, SelectionSettings.of(name=control, fraction=0.2, length_control=control)
+        )
+        record.distinct = Distinctness(seeds=12, rows=100, length=FAR, heads=FAR)
+        assert go_no_go(run, record).decision == decision
+
+
 def test_the_sentence_names_intervals_and_what_is_unknown(run: Run) -> None:
     sentence = go_no_go(run, _selection(run, FAR, NEAR)).sentence
     assert (

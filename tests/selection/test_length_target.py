@@ -12,7 +12,12 @@ from circuitseer_core.errors import UserError
 from circuitseer_core.export.verify import verify
 from circuitseer_core.export.write import export
 from circuitseer_core.selection.draw import draw
-from circuitseer_core.selection.length_target import length_bins, length_target, target_in_run
+from circuitseer_core.selection.length_target import (
+    length_bins,
+    length_target,
+    narrow_target,
+    target_in_run,
+)
 from circuitseer_core.selection.pool import load_pool
 from circuitseer_core.selection.select_run import select_run
 from circuitseer_core.selection.settings import SelectionSettings
@@ -50,8 +55,55 @@ def test_lengths_follow_the_other_selection_and_nothing_else_does(tmp_path: Path
     assert ks_2samp(ours["tokens"], soft["tokens"]).statistic < 0.1
     assert ks_2samp(free["tokens"], soft["tokens"]).statistic > 0.2, "without it they differ"
     assert set(ours["id"]) != set(soft["id"])
-    assert abs(ours["tokens"].sum() / soft["tokens"].sum() - 1) < 0.05
+    assert abs(ours["tokens"].sum() / soft["tokens"].sum() - 1) < 0.01
     assert record.diagnostics.overlap.seeds_mean < 1, "other seeds obey the same lengths"
+
+
+def test_the_narrow_bins_hold_the_selection_and_nothing_beyond_it() -> None:
+    tokens = np.random.default_rng(0).lognormal(5, 0.8, 300).astype(int)
+    target = narrow_target(tokens, "soft")
+    assert sum(target.rows) == 300 and len(target.rows) == len(target.edges) + 1
+    assert target.rows[0] == target.rows[-1] == 0, "nothing shorter or longer"
+    assert target.edges[0] == tokens.min() and target.edges[-1] == tokens.max() + 1
+    edges = np.array(target.edges)
+    assert ((np.ceil(edges[1:]) - 1) / np.ceil(edges[:-1]) < 1.1001).all()
+    few = narrow_target(tokens[:25], "soft")
+    assert max((b - 1) / a for a, b in zip(few.edges, few.edges[1:], strict=False)) < 1.0376
+    assert narrow_target(np.array([7, 7, 7]), "x").rows == [0, 3, 0]
+
+
+@pytest.mark.parametrize("tokens", [300, 1500, 8000, 20_000])
+def test_the_tokens_are_those_of_the_other_selection(tmp_path: Path, tokens: int) -> None:
+    """Lengths as data have them, few of them long, and a score that rises with length."""
+    rows = score_frame(make_rows(1200))
+    lengths = np.random.default_rng(5).lognormal(3.6, 0.7, len(rows)).astype(int) + 5
+    rows["n_tokens"], rows["variance"] = lengths, lengths.astype(float)
+    run = make_run(tmp_path / "run", frame=rows)
+    differences = []
+    for seed in range(6):
+        options = {"seed": seed, "token_field": "prompt"}
+        select_run(run, SelectionSettings.of(name=f"soft{seed}", tokens=tokens, **options))
+        asked = {"match_lengths": f"soft{seed}", "temperature": "inf"}
+        select_run(run, SelectionSettings.of(name=f"m{seed}", **asked, **options))
+        soft, ours = (run.selection_ids(f"{name}{seed}")["tokens"] for name in ("soft", "m"))
+        assert len(soft) == len(ours)
+        differences.append(ours.sum() / soft.sum() - 1)
+        places = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0]
+        assert np.allclose(np.quantile(ours, places), np.quantile(soft, places), rtol=0.1)
+    assert np.abs(differences).max() < 0.01
+
+
+def test_wide_bins_stand_where_narrow_ones_have_too_few_rows(tmp_path: Path) -> None:
+    run = _long_run(tmp_path / "run")
+    select_run(run, SelectionSettings.of(name="soft", count=60))
+    asked = {"match_lengths": "soft", "temperature": "inf"}
+    narrow = select_run(run, SelectionSettings.of(name="m", **asked))
+    taken = (tmp_path / "taken.txt").write_text("\n".join(run.selection_ids("soft")["id"]))
+    assert taken and len(narrow.lengths.rows) > 20
+    apart = SelectionSettings.of(name="apart", exclude=(str(tmp_path / "taken.txt"),), **asked)
+    wide = select_run(run, apart)
+    assert len(wide.lengths.rows) <= 20
+    assert not set(run.selection_ids("apart")["id"]) & set(run.selection_ids("soft")["id"])
 
 
 def test_must_haves_beyond_a_length_are_refused_not_dropped(tmp_path: Path) -> None:
@@ -75,7 +127,7 @@ def test_a_draw_of_before_that_dropped_must_haves_verifies(tmp_path: Path) -> No
     pool = load_pool(run, SelectionSettings.of(name="m"))
     musts = frozenset(run.scores("default", ["id", "n_tokens"]).nsmallest(30, "n_tokens")["id"])
     asked = SelectionSettings.of(name="m", match_lengths="soft", temperature="inf")
-    target = target_in_run(run, asked, pool)
+    target = target_in_run(run, asked, pool, Rules())
     drawn = draw(pool, asked, Rules(include_ids=musts), target=target, every_must=False)
     assert len(drawn.chosen) == 60
     assert not musts <= {pool.ids[i] for i in drawn.rows}

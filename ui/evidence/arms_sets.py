@@ -18,6 +18,7 @@ from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.job_steps import rebuilt
 from circuitseer_core.wording import count
 from ui import cached_scores
+from ui.export import dial
 from ui.widgets import wishes
 from ui.widgets.commands import show_commands
 from ui.widgets.markdown import inline, literal
@@ -99,6 +100,10 @@ def _words(name: str, record: ArmsRecord) -> str:
     budget = ", ".join(f"{value:,} {unit}" for unit, value in record.budget.items())
     budget = budget.replace("count", "rows")
     drawn = f"{asked.scorer} of the scoring “{asked.scores}”"
+    if asked.temperature != 1:
+        drawn += f" at {dial.dial_label(asked.temperature)}"
+    if asked.length_control != "none":
+        drawn += ", length out"
     return (
         f"{name}: {count(len(record.arms), 'arm')} of {budget}, by {drawn}, {ago(record.created)}"
     )
@@ -146,12 +151,13 @@ def _values(run: Run, scoring: str) -> dict[str, Any]:
             key=f"arms_scorer_{run.path}_{scoring}",
             help=ArmsSettings.model_fields["scorer"].description,
         )  # fmt: skip
-    values["share"] = (
-        st.number_input(
-            "Budget (% of the pool's tokens)", 0.1, 99.0, 100 * DEFAULT_SHARE, 1.0,
-            key="arms_share", format="%g", **KEEP,
-        ) / 100
-    )  # fmt: skip
+    values["temperature"] = float(st.select_slider(
+        "Temperature", dial.DIAL[1:-1], value=1.0, key="arms_temperature",
+        format_func=dial.dial_label, help=ArmsSettings.model_fields["temperature"].description,
+        **KEEP,
+    ))  # fmt: skip
+    values["length_control"] = dial.length_control(key="arms_length_control", **KEEP)
+    values |= _budget()
     values["seeds"] = whole_number(
         ArmsSettings, "seeds", "Draws of each", key="arms_seeds", most=100
     )
@@ -170,3 +176,22 @@ def _values(run: Run, scoring: str) -> dict[str, Any]:
         "Model to train", key="arms_model", placeholder=inline(run.model.id or ""), **KEEP
     )
     return values | ({"target_model": model.strip()} if model.strip() else {})
+
+
+def _budget() -> dict[str, float | int]:
+    """The budget of every arm: a share of the pool's tokens, rows, or tokens."""
+    unit = st.segmented_control(
+        "Budget", dial.BUDGETS, default=dial.BUDGETS[0], required=True, key="arms_budget",
+        width="stretch", help="Of every arm. With a budget of rows, arms of longer texts are "
+        "trained on more tokens.", **KEEP,
+    )  # fmt: skip
+    if unit == "Rows":
+        return {"rows": int(st.number_input("Rows", 1, None, 1000, 100, key="arms_rows", **KEEP))}
+    if unit == "Tokens":
+        tokens = st.number_input("Tokens", 1, None, 1_000_000, 10_000, key="arms_tokens", **KEEP)
+        return {"tokens": int(tokens)}
+    share = st.number_input(
+        "Budget (% of the pool's tokens)", 0.1, 99.0, 100 * DEFAULT_SHARE, 1.0,
+        key="arms_share", format="%g", **KEEP,
+    )  # fmt: skip
+    return {"share": share / 100}

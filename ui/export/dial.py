@@ -7,7 +7,7 @@ from typing import Any
 import streamlit as st
 
 from circuitseer_core.browse.store import ScoreStore
-from circuitseer_core.selection.settings import DEFAULT_FRACTION, SelectionSettings
+from circuitseer_core.selection.settings import DEFAULT_FRACTION, LengthControl, SelectionSettings
 from ui.widgets.settings_field import choices
 
 INF = float("inf")
@@ -75,6 +75,18 @@ def temperature() -> dict[str, Any]:
         help="Find the temperature at which the draw is as spread out as this share of the pool.",
     )
     return chosen
+
+
+def length_control(*, key: str, **kept: Any) -> LengthControl:
+    """Whether length is taken out of the scores; ``kept``: how the widget's state is."""
+    asked = st.toggle(
+        "Take length out",
+        key=key,
+        help="Within ten bins of equal token counts every sample takes the score that its rank "
+        "has in the whole pool: the draw stays as strong, and only length is gone.",
+        **kept,
+    )
+    return "within-bins" if asked else "none"
 
 
 def budget(store: ScoreStore) -> dict[str, Any]:

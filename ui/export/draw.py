@@ -186,7 +186,7 @@ def _asked(
     plain = settings.model_copy(update={"name": ""})
     target = None
     if settings.match_lengths is not None:
-        target = target_in_run(run, plain, _pool(store, _pool_settings(settings))[0])
+        target = target_in_run(run, plain, _pool(store, _pool_settings(settings))[0], rules)
     return plain, rules, target
 
 

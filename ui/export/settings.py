@@ -26,17 +26,7 @@ def draw_settings(store: ScoreStore, judged: ReviewState) -> SelectionSettings:
     options: dict[str, Any] = {"scores": store.name, "scorer": scorer}
     options |= dial.temperature()
     options |= dial.budget(store)
-    options["length_control"] = (
-        "within-bins"
-        if st.toggle(
-            "Take length out",
-            key="length_control",
-            bind="query-params",
-            help="Within ten bins of equal token counts every sample takes the score that its rank "
-            "has in the whole pool: the draw stays as strong, and only length is gone.",
-        )
-        else "none"
-    )
+    options["length_control"] = dial.length_control(key="length_control", bind="query-params")
     if "match_lengths" not in options:
         options["stratify"] = st.selectbox(
             "Share of the strata",
