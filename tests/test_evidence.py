@@ -58,6 +58,16 @@ def test_complexity(name: str, begins: str) -> None:
     assert f"| {made_of} |" in page("evidence/data.md")
 
 
+@pytest.mark.parametrize("target", ["worked steps", "response tokens"])
+@pytest.mark.parametrize("scorer", ["variance", "ifd", "perplexity"])
+def test_beside_perplexity_and_ifd(scorer: str, target: str) -> None:
+    table = pd.read_csv(FOLDER / "data" / "complexity-rated.csv")
+    of = table[(table["scorer"] == scorer) & (table["target"] == target)].set_index("measure")
+    measures = ("Spearman", "at fixed length", "at fixed length and surface")
+    cells = [spread(of.loc[m, ["estimate", "low", "high"]]) for m in measures]
+    assert f"| `{scorer}`, {target} | {' | '.join(cells)} |" in page("evidence/data.md")
+
+
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize(
     ("name", "pair"),
