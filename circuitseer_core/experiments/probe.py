@@ -214,10 +214,10 @@ def _table(
 ) -> pd.DataFrame:
     """The columns COLUMNS, NaN where a kind of row has none.
 
-    ``kind``: ``gap`` (of heads in common), ``map gap`` (of the maps' rank correlation), ``size`` and
-    ``expected``; with rescoring those of ``_drawn``. ``random``: two random probes, or two of a
-    source; ``overlap`` or ``spearman``: one by the rule and a random one; ``low`` to ``high``: of
-    ``gap`` where there is one, else of ``overlap``.
+    ``kind``: ``gap`` (of heads in common), ``map gap`` (of the maps' rank correlation), ``size``
+    and ``expected``; with rescoring those of ``_drawn``. ``random``: two random probes, or two of
+    a source; ``overlap`` or ``spearman``: one by the rule and a random one; ``low`` to ``high``:
+    of ``gap`` where there is one, else of ``overlap``.
     """
     rows: list[dict[str, Any]] = [
         {"kind": kind, "name": name, "random": plain, measure: other, "gap": i.estimate,
