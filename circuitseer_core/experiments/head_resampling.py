@@ -86,29 +86,37 @@ def rescored(
     reference = run_model(run, "run", options.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
-    flat = [heads for of in sets.values() for heads in of]
-    scores = scores_under(run, name, reference, encoded, [chosen, *flat], options.scorer)
+    every = [heads for of in sets.values() for heads in of]
+    scores = scores_under(run, name, reference, encoded, [chosen, *every], options.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
     scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
     k = rows_of(options.fraction, len(scores))
     floor = noise_floor(scores[:, 0], noise, 1.0, k, options.seed)
-    kept = _kept(scores, noise, k)
-    ends = np.cumsum([len(of) for of in sets.values()])[:-1]
-    named = dict(zip(sets, np.split(kept, ends), strict=True))
+    sizes = {of: len(members) for of, members in sets.items()}
     return {
         "rows": len(scores),
-        "sets": len(flat),
+        "sets": len(every),
         "scorer": options.scorer,
         "fraction": options.fraction,
         "overlap_soft_floor": floor.to_json(),
+        **_in_all_and_by_name(_kept(scores, noise, k), sizes, floor, against or {}),
+    }
+
+
+def _in_all_and_by_name(
+    kept: Floats, sizes: Mapping[str, int], floor: NoiseFloor, against: Mapping[str, str]
+) -> dict[str, Any]:
+    """What (sets, 3) measures of sets come to, so many of every name in turn."""
+    ends = np.cumsum(list(sizes.values()))[:-1]
+    named = dict(zip(sizes, np.split(kept, ends), strict=True))
+    return {
         **_means(kept, floor),
         "by_name": {
-            of: {"sets": len(values)} | _means(values, floor) | _intervals(values)
-            for of, values in named.items()
+            name: {"sets": len(values)} | _means(values, floor) | _intervals(values)
+            for name, values in named.items()
         },
         "falls": {
-            one: _fall(named[other][:, 1] - named[one][:, 1])
-            for one, other in (against or {}).items()
+            one: _fall(named[other][:, 1] - named[one][:, 1]) for one, other in against.items()
         },
     }
 

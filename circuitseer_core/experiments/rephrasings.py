@@ -60,16 +60,16 @@ def swapped_pair(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[
         UserError: fewer than 8 problems in common, or no more heads measured on them than are
             chosen.
     """
-    mine, theirs, same = _matched(one, other)
-    field = mine.shape[1]
+    first, second, same = _matched(one, other)
+    field = first.shape[1]
     if field <= top:
         raise UserError(
             f"{one.name} and {other.name} have {count(field, 'head')} that both measured on all of "
             f"their common problems, and more than {top} are needed to compare: detect in mode "
             "exact"
         )
-    own = np.array(compared(mine.mean(axis=0), theirs.mean(axis=0), top))
-    swaps = _swapped(mine, theirs, top, seed)
+    own = np.array(compared(first.mean(axis=0), second.mean(axis=0), top))
+    swaps = _swapped(first, second, top, seed)
     middle = swaps.mean(axis=0)
     tail = (1 - bonferroni_level(pairs)) / 2
     ends = np.quantile(swaps[:, 0], [tail, 1 - tail])
@@ -79,7 +79,7 @@ def swapped_pair(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[
         "pair": f"{one.name} / {other.name}",
         "heads": top,
         "field": field,
-        "problems": len(mine),
+        "problems": len(first),
         "same_text": same,
         "overlap": float(own[1]),
         "swapped_overlap": float(middle[1]),

@@ -1,11 +1,13 @@
 """How sure it is what the top rows of two scores share: the bootstrap over rows.
 
 A resample is a count for every row. The k best of it are the first k copies in the order of the
-score, so nothing is sorted anew, and only rows that can be among them take part: the best 2k + 50
-of either score hold k copies but for one resample in 10^11.
+score, so nothing is sorted anew, and only rows that can be among them take part: of either score so
+many that they hold k copies by ten standard errors of their number.
 """
 
 from __future__ import annotations
+
+import math
 
 import numpy as np
 
@@ -39,27 +41,28 @@ def top_interval(
     k rows does.
     """
     n = len(one)
-    reach = min(n, 2 * k + 50)
+    reach = min(n, k + 10 * math.ceil(math.sqrt(k)) + 50)
     orders = [drawn(score, noise, 0.0, reach) for score in (one, other)]
     estimate = shared(orders[0][:k], orders[1][:k])
     rows = np.unique(np.concatenate(orders))
     places = [np.searchsorted(rows, order) for order in orders]
-    chances = np.full(len(rows) + 1, 1 / n)
-    chances[-1] = max(0.0, 1 - len(rows) / n)  # all rows that cannot be among the best
-    counts = np.random.default_rng(seed).multinomial(n, chances, size=times)[:, :-1]
-    draws = np.array([_shared(count, places, k) for count in counts])
-    found = percentile(estimate, draws, level)
+    rng, m = np.random.default_rng(seed), len(rows)
+    draws = np.empty(times)
+    for i in range(times):
+        copies = rng.integers(0, m, rng.binomial(n, m / n))  # the others are not among the best
+        draws[i] = _shared(np.bincount(copies, minlength=m), places, k)
+    middle = percentile(estimate, draws, level)
     edge = ((1 - level) / 2) ** (1 / k)
-    low = min(found.low, edge) if estimate == 1 else found.low
-    high = max(found.high, 1 - edge) if estimate == 0 else found.high
+    low = min(middle.low, edge) if estimate == 1 else middle.low
+    high = max(middle.high, 1 - edge) if estimate == 0 else middle.high
     return Interval(estimate, low, high, level)
 
 
 def _shared(counts: Ints, places: list[Ints], k: int) -> float:
     """What the first ``k`` copies share: ``counts`` (m,) of the rows, ``places`` best first."""
     taken = np.zeros((2, len(counts)), dtype=np.int64)
-    for mine, order in zip(taken, places, strict=True):
+    for best, order in zip(taken, places, strict=True):
         copies = counts[order]
         before = np.cumsum(copies) - copies
-        mine[order] = np.clip(k - before, 0, copies)
+        best[order] = np.clip(k - before, 0, copies)
     return float(taken.min(axis=0).sum()) / k

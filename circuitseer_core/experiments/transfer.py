@@ -173,29 +173,33 @@ def _by_source(rows: MatchedRows, options: Options) -> list[dict[str, Any]]:
     ]
 
 
-def _line(name: str, kind: str, found: dict[str, Any], top: Interval) -> dict[str, Any]:
+def _line(name: str, kind: str, subsets: dict[str, Any], top: Interval) -> dict[str, Any]:
     """For the table: rows_of, kind, drawn, overlap_soft, floor, beyond_floor, overlap_top, top_low,
     top_high."""
-    soft, gap = ((found.get(key) or [np.nan])[0] for key in ("overlap_soft", "beyond_floor"))
+    soft, gap = ((subsets.get(key) or [np.nan])[0] for key in ("overlap_soft", "beyond_floor"))
     return {
         "rows_of": name,
         "kind": kind,
-        "drawn": found["drawn"],
+        "drawn": subsets["drawn"],
         "overlap_soft": soft,
-        "floor": found.get("floor", np.nan),
+        "floor": subsets.get("floor", np.nan),
         "beyond_floor": gap,
-        "overlap_top": found["overlap_top"],
+        "overlap_top": subsets["overlap_top"],
         "top_low": top.low,
         "top_high": top.high,
     }
 
 
 def _top_interval(rows: MatchedRows, options: Options, comparisons: int = 1) -> Interval:
-    """What the top-scored rows share, with its interval from resampled rows."""
+    """What the top-scored rows share, with its interval from resampled rows.
+
+    Of more resamples where it is corrected: its ends then lie where fewer of them are.
+    """
     still = to_gumbels(draw_hashes(rows.ids, options.seed))
     return top_interval(
         rows.one, rows.other, still, rows_of(options.fraction, len(rows)),
-        level=bonferroni_level(comparisons), times=options.bootstraps, seed=options.seed,
+        level=bonferroni_level(comparisons), times=options.bootstraps * min(4, comparisons),
+        seed=options.seed,
     )  # fmt: skip
 
 

@@ -122,10 +122,10 @@ class TestMatching:
         runs = [_run(tmp_path / n, _phrased(problems, 0.0, i)) for i, n in enumerate("ab")]
         for run, source, backwards in zip(runs, ("plain", "other"), (False, True), strict=True):
             _rename(run, source, backwards)
-        mine, theirs, same = module._matched(*runs)
-        np.testing.assert_allclose(mine.mean(axis=1), theirs.mean(axis=1), atol=0.2)
-        assert np.ptp(mine.mean(axis=1)) > 0.5, "rows that do not belong together would be far off"
-        assert (len(mine), same) == (24, 24)
+        first, second, same = module._matched(*runs)
+        np.testing.assert_allclose(first.mean(axis=1), second.mean(axis=1), atol=0.2)
+        assert np.ptp(first.mean(axis=1)) > 0.5, "rows that do not belong together would be far off"
+        assert (len(first), same) == (24, 24)
         result = EXPERIMENTS["probes"].run(runs[0], others=str(runs[1].path), rephrased=True)
         assert "though 24 of the problems have one text in both" in result.verdict
 

@@ -21,26 +21,25 @@ def _scores(rng: np.random.Generator, n: int) -> tuple[np.ndarray, np.ndarray, n
 def test_a_resample_is_that_of_rows_drawn_with_replacement(n: int, k: int) -> None:
     """The same spread as from rows that are resampled and sorted one by one."""
     one, other, noise = _scores(RNG(1), n)
-    found = top_interval(one, other, noise, k, times=4000)
+    interval = top_interval(one, other, noise, k, times=4000)
     rng, plain = RNG(2), []
     for _ in range(4000):
         rows = np.sort(rng.integers(0, n, n))
         ties = np.arange(n, 0.0, -1)  # copies in one order for both scores
         plain.append(shared(*(drawn(score[rows], ties, 0.0, k) for score in (one, other))))
-    np.testing.assert_allclose([found.low, found.high], np.quantile(plain, [0.025, 0.975]), atol=(
-        1.01 / k
-    ))  # fmt: skip
-    assert found.estimate == shared(drawn(one, noise, 0.0, k), drawn(other, noise, 0.0, k))
+    ends = np.quantile(plain, [0.025, 0.975])
+    np.testing.assert_allclose([interval.low, interval.high], ends, atol=1.01 / k)
+    assert interval.estimate == shared(drawn(one, noise, 0.0, k), drawn(other, noise, 0.0, k))
 
 
 def test_it_holds_what_the_population_shares() -> None:
     one, other, noise = _scores(RNG(3), 200_000)
     truth = shared(drawn(one, noise, 0.0, 20_000), drawn(other, noise, 0.0, 20_000))
-    held = 0
+    holding = 0
     for trial in range(200):
-        found = top_interval(*_scores(RNG([4, trial]), 500), 50, times=200, seed=trial)
-        held += found.low <= truth <= found.high
-    assert held >= 180, f"{held} of 200 intervals of 95 % hold {truth:.3f}"
+        interval = top_interval(*_scores(RNG([4, trial]), 500), 50, times=200, seed=trial)
+        holding += interval.low <= truth <= interval.high
+    assert holding >= 180, f"{holding} of 200 intervals of 95 % hold {truth:.3f}"
 
 
 def test_all_or_none_in_common_is_not_certain() -> None:
