@@ -171,7 +171,7 @@ def words(line: dict[str, Any], pairs: int) -> str:
         f"{percent(line['swapped_overlap'])}"
     )
     if line["same_text"]:
-        text += f", though {line['same_text']} of the problems have one text in both"
+        text += f", though {line['same_text']} of the problems have the same text in both"
     return text
 
 

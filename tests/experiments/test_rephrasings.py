@@ -127,7 +127,7 @@ class TestMatching:
         assert np.ptp(first.mean(axis=1)) > 0.5, "rows that do not belong together would be far off"
         assert (len(first), same) == (24, 24)
         result = EXPERIMENTS["probes"].run(runs[0], others=str(runs[1].path), rephrased=True)
-        assert "though 24 of the problems have one text in both" in result.verdict
+        assert "though 24 of the problems have the same text in both" in result.verdict
 
     def test_other_problems_are_refused(self, tmp_path: Path) -> None:
         runs = [_run(tmp_path / "a", _problems(24)), _run(tmp_path / "b", _problems(7))]
