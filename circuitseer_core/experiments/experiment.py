@@ -50,8 +50,10 @@ WITHOUT_MODEL_ROW_S = 1e-4
 
 _LONGEST = "max_tokens"
 """What experiments on a run's own kind of samples call the longest of them."""
-_TELLING, _RUNS = ("scores", "other_scores", "scorer", "reference"), ("other", "others")
-"""Options that make a result one of its own, beside that of the defaults; those that name runs."""
+_TELLING = ("rephrased", "scores", "other_scores", "scorer", "reference")
+"""Options that make a result one of its own, beside that of the defaults."""
+_RUNS = ("other", "others")
+"""Those that name runs."""
 _LONGEST_NAME = 120
 
 ModelDevice = Annotated[str, Field(description="where the model runs")]
@@ -280,7 +282,9 @@ class Experiment:
         for option in (*_TELLING, *(_RUNS if self.needs_other else ())):
             field, value = type(chosen).model_fields.get(option), getattr(chosen, option, None)
             if field is not None and value not in (field.default, None):
-                values = value if isinstance(value, tuple) else (value,)
+                values = (
+                    value if isinstance(value, tuple) else (option if value is True else value,)
+                )
                 parts += [_run_part(run, v) if option in _RUNS else _part(v) for v in values]
         name = "-".join([self.name, *parts])
         if len(name) <= _LONGEST_NAME:

@@ -255,12 +255,12 @@ def agreement(
     """
     rng = np.random.default_rng(seed)
     width = one.shape[1]
-    rho, overlap = _compared(one.mean(axis=0), other.mean(axis=0), count)
+    rho, overlap = compared(one.mean(axis=0), other.mean(axis=0), count)
     drawn = np.empty((boots, 2))
     for b in range(boots):
         rows = rng.integers(len(one), size=len(one))
         rows_of_other = rows if paired else rng.integers(len(other), size=len(other))
-        drawn[b] = _compared(one[rows].mean(axis=0), other[rows_of_other].mean(axis=0), count)
+        drawn[b] = compared(one[rows].mean(axis=0), other[rows_of_other].mean(axis=0), count)
     spread = np.nanstd(drawn, axis=0, ddof=1) * float(t95(min(len(one), len(other))))
     shared = round(overlap * count)
     return Agreement(
@@ -277,7 +277,8 @@ def agreement(
     )
 
 
-def _compared(one: Floats, other: Floats, count: int) -> tuple[float, float]:
+def compared(one: Floats, other: Floats, count: int) -> tuple[float, float]:
+    """Spearman of two maps (H,), and the share of their ``count`` largest heads in common."""
     rho = correlation(ranks(one), ranks(other))
     return rho, float(shared_tops(one[None], other[None], count)[0])
 
@@ -295,7 +296,7 @@ def halves_agree(delta: Floats, count: int, seed: int = 0) -> tuple[float, float
     for _ in range(SPLITS):
         order = rng.permutation(n)
         one, other = (delta[part].mean(axis=0) for part in (order[: n // 2], order[-(n // 2) :]))
-        agreements.append(_compared(one, other, count))
+        agreements.append(compared(one, other, count))
     return tuple(np.mean(agreements, axis=0).tolist())
 
 

@@ -7,7 +7,7 @@ forward passes than one.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from circuitseer_core.aliases import Floats, Head
 from circuitseer_core.correlation import correlation, ranks
+from circuitseer_core.distributions import t95
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments.experiment import (
     ExperimentOptions,
@@ -26,7 +27,7 @@ from circuitseer_core.hashing import gumbels, hash64
 from circuitseer_core.runs.columns import ATTENTION_SCORERS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.selection.budgets import rows_of
-from circuitseer_core.selection.overlap import drawn, noise_floor, shared
+from circuitseer_core.selection.overlap import NoiseFloor, drawn, noise_floor, shared
 
 if TYPE_CHECKING:
     from circuitseer_core.model.encoding import EncodedText
@@ -50,16 +51,27 @@ def rescored(
     run: Run,
     name: str,
     chosen: Sequence[Head],
-    sets: Sequence[Sequence[Head]],
+    sets: Mapping[str, Sequence[Sequence[Head]]],
     options: RescoringOptions,
+    *,
+    against: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """How scores and subsets change when ``sets`` take the place of the ``chosen`` heads.
 
-    ``name``: of the experiment, under which the scores are kept as they are made.
+    Args:
+        run: scored, with texts at hand.
+        name: of the experiment, under which the scores are kept as they are made.
+        chosen: the heads that the others are compared with.
+        sets: one or more sets of heads by the name of what made them.
+        options: how many samples, which scorer, what share is drawn.
+        against: by name the name of as many sets, with which it is compared set by set.
 
     Returns:
         rows, sets, and means over the sets: spearman, overlap_soft, overlap_top; and of
-        overlap_soft its floor (overlap.py), and where it stands between that and 1.
+        overlap_soft its floor (overlap.py), and where it stands between that and 1. ``by_name``:
+        the same means for the sets of every name, and the ``_interval`` of each measure for one
+        more such set (None for a single one). ``falls``: by name how much less its sets keep of
+        the soft draw than those they are ``against``, with the interval for one more such pair.
 
     Raises:
         UserError: no scores or texts, an unknown scorer, or the model cannot be loaded.
@@ -74,26 +86,88 @@ def rescored(
     reference = run_model(run, "run", options.device)
     longest = default_max_length(reference.max_positions, scoring.max_length)
     encoded = encode_texts(reference.tokenizer, texts, longest)
-    scores = scores_under(run, name, reference, encoded, [chosen, *sets], options.scorer)
+    every = [heads for of in sets.values() for heads in of]
+    scores = scores_under(run, name, reference, encoded, [chosen, *every], options.scorer)
     known_rows = np.isfinite(scores).all(axis=1)
     scores, noise = scores[known_rows], gumbels(options.seed, "rescore", ids)[known_rows]
     k = rows_of(options.fraction, len(scores))
-    first = scores[:, 0]
-    soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
-    others = list(scores[:, 1:].T)
-    floor = noise_floor(first, noise, 1.0, k, options.seed)
-    overlap_soft = _mean(shared(soft, drawn(other, noise, 1.0, k)) for other in others)
+    floor = noise_floor(scores[:, 0], noise, 1.0, k, options.seed)
+    sizes = {of: len(members) for of, members in sets.items()}
     return {
         "rows": len(scores),
-        "sets": len(others),
+        "sets": len(every),
         "scorer": options.scorer,
         "fraction": options.fraction,
-        "spearman": _mean(correlation(ranks(first), ranks(other)) for other in others),
-        "overlap_soft": overlap_soft,
         "overlap_soft_floor": floor.to_json(),
-        "overlap_soft_beyond_floor": floor.beyond(overlap_soft),
-        "overlap_top": _mean(shared(top, drawn(other, noise, 0.0, k)) for other in others),
+        **_in_all_and_by_name(_kept(scores, noise, k), sizes, floor, against or {}),
     }
+
+
+def _in_all_and_by_name(
+    kept: Floats, sizes: Mapping[str, int], floor: NoiseFloor, against: Mapping[str, str]
+) -> dict[str, Any]:
+    """What (sets, 3) measures of sets come to, so many of every name in turn."""
+    ends = np.cumsum(list(sizes.values()))[:-1]
+    named = dict(zip(sizes, np.split(kept, ends), strict=True))
+    return {
+        **_means(kept, floor),
+        "by_name": {
+            name: {"sets": len(values)} | _means(values, floor) | _intervals(values)
+            for name, values in named.items()
+        },
+        "falls": {
+            one: _fall(named[other][:, 1] - named[one][:, 1]) for one, other in against.items()
+        },
+    }
+
+
+MEASURES = {"spearman": -1.0, "overlap_soft": 0.0, "overlap_top": 0.0}
+"""What is measured of every set, and the least it can be (the most is 1)."""
+
+
+def _kept(scores: Floats, noise: Floats, k: int) -> Floats:
+    """(sets, 3) MEASURES of the (n, 1 + sets) scores against the first column's."""
+    first, *others = scores.T
+    soft, top = drawn(first, noise, 1.0, k), drawn(first, noise, 0.0, k)
+    return np.array(
+        [
+            (
+                correlation(ranks(first), ranks(other)),
+                shared(soft, drawn(other, noise, 1.0, k)),
+                shared(top, drawn(other, noise, 0.0, k)),
+            )
+            for other in others
+        ]
+    )
+
+
+def _means(kept: Floats, floor: NoiseFloor) -> dict[str, float]:
+    means = dict(zip(MEASURES, kept.mean(axis=0).tolist(), strict=True))
+    return means | {"overlap_soft_beyond_floor": floor.beyond(means["overlap_soft"])}
+
+
+def _intervals(kept: Floats) -> dict[str, list[float] | None]:
+    """95 % intervals for one more set of the kind, not for the mean.
+
+    The sets come of one probe and are no independent ones: an interval of their mean would shrink
+    with every set that is drawn, though the probe tells no more.
+    """
+    if len(kept) < 2:
+        return {f"{name}_interval": None for name in MEASURES}
+    middle, reach = kept.mean(axis=0), float(t95(len(kept))) * kept.std(axis=0, ddof=1)
+    return {
+        f"{name}_interval": [max(least, float(low)), min(1.0, float(high))]
+        for (name, least), low, high in zip(
+            MEASURES.items(), middle - reach, middle + reach, strict=True
+        )
+    }
+
+
+def _fall(differences: Floats) -> list[float]:
+    """The mean of (sets,) differences, and the 95 % interval for one more; NaN for a single one."""
+    spread = differences.std(ddof=1) if len(differences) > 1 else np.nan
+    middle, reach = float(differences.mean()), float(t95(len(differences)) * spread)
+    return [middle, middle - reach, middle + reach]
 
 
 def scores_under(
@@ -161,7 +235,3 @@ def scored_texts(run: Run, scores: str, count: int, seed: int) -> tuple[list[str
     if len(known) < 2:
         raise UserError("too few of the scored samples have their text at hand")
     return [i for i, _ in known], [text for _, text in known]
-
-
-def _mean(values: Any) -> float:
-    return float(np.mean(list(values)))

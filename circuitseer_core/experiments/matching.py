@@ -8,10 +8,11 @@ both know their prompts, equal ids with different prompts are no match.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.errors import UserError
@@ -55,6 +56,18 @@ class MatchedRows:
     def __len__(self) -> int:
         """The number of samples in both."""
         return len(self.ids)
+
+    def where(self, chosen: NDArray[np.bool_]) -> MatchedRows:
+        """The rows that are (n,) ``chosen``."""
+        rows = np.flatnonzero(chosen)
+        return replace(
+            self,
+            ids=[self.ids[i] for i in rows],
+            source=[self.source[i] for i in rows],
+            tokens=self.tokens[rows],
+            one=self.one[rows],
+            other=self.other[rows],
+        )
 
 
 def match(one: Side, other: Side) -> MatchedRows:

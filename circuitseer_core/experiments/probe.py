@@ -3,17 +3,22 @@
 All of it from the stored loss changes (probe_resampling.py), so without a model:
 
 1. Criteria: the overlap of two random probes of one size, less that of a random one with one chosen
-   by high loss, or stratified by source. Above 0 the criterion moves the set beyond chance.
-2. Sources: the overlap of two probes of one source, less that of one of it with one of the others.
+   by high loss, or stratified by source. Above 0 the criterion moves the set beyond chance. The
+   same of the rank correlation of the two maps; the answer is that of the overlap.
+2. Sources: the overlap of two probes of one source, less that of one of it with one of the others,
+   and the same of the maps.
 3. Sizes: what two disjoint probes share, from few samples up to half the probe, and what is to be
    expected at the full size (detection/set_overlap.py).
 
-Intervals of 1. and 2. resample the probe's samples and are corrected for their number. The stored
-probe was chosen by a criterion itself: where that was high loss, ``random`` means random among the
-hard ones, which the verdict says.
+Intervals of 1. and 2. resample the probe's samples and are corrected for their number, those of
+the overlaps and those of the maps each for their own. The stored probe was chosen by a criterion
+itself: where that was high loss, ``random`` means random among the hard ones, which the verdict
+says.
 
-``rescore`` (needs the model) scores that many samples with the heads of half probes by every rule
-and says what the drawn subset keeps, above what shared noise gives.
+``rescore`` (needs the model) scores that many samples with the heads of partial probes by every
+rule and of every source, and says rule by rule what the drawn subset keeps, above what shared noise
+gives. These are parts of the very probe that chose the heads they are compared with, so they agree
+with them more than independent probes would.
 """
 
 from __future__ import annotations
@@ -25,7 +30,7 @@ import pandas as pd
 from pydantic import Field
 
 from circuitseer_core import limits
-from circuitseer_core.aliases import Ints
+from circuitseer_core.aliases import Floats, Ints
 from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, SetOverlap, expected_overlap
 from circuitseer_core.errors import UserError
@@ -36,6 +41,7 @@ from circuitseer_core.experiments.intervals import BONFERRONI, Interval, bonferr
 from circuitseer_core.experiments.probe_resampling import (
     StoredProbe,
     criteria_gaps,
+    partial_probes,
     size_curve,
     source_gaps,
 )
@@ -47,6 +53,8 @@ from circuitseer_core.signatures.evidence import Evidence
 
 NAME = "probe"
 LEAST = 8
+SETS = 20
+"""Partial probes of every kind whose heads are scored with."""
 
 
 class Options(RescoringOptions):
@@ -79,7 +87,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     probe = stored_probe(run, estimates, len(heads))
     if len(probe) < LEAST:
         raise UserError(f"the probe has {len(probe)} samples, and {LEAST} are needed to divide it")
-    gaps = _gaps(run, probe, chosen)
+    gaps, of_maps = _gaps(run, probe, chosen)
     curve = size_curve(probe, chosen.splits, np.random.default_rng(chosen.seed))
     again = expected_overlap(estimates, len(heads), seed=chosen.seed)
     criterion = run.detection.settings.probe_criterion if run.detection.settings else None
@@ -91,13 +99,16 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "criterion": criterion,
         "chance": len(heads) / len(estimates.heads),
         "correction": BONFERRONI,
-        "gaps": {name: [i.estimate, i.low, i.high] for name, (i, _, _) in gaps.items()},
+        "gaps": _spreads(gaps),
+        "map_gaps": _spreads(of_maps),
         "expected": [again.expected, again.low, again.high] if again else None,
         "rescored": _rescored(run, heads, probe, estimates, chosen) if chosen.rescore else None,
     }
     outcome = _outcome(numbers)
     title = "How much do the reasoning heads depend on how the probe is chosen?"
-    table = _table(gaps, curve, again)
+    table = _table(gaps, of_maps, curve, again)
+    if numbers["rescored"] is not None:
+        table = pd.concat([table, _drawn(numbers["rescored"])], ignore_index=True)
     return ExperimentResult(
         NAME, title, verdict(numbers, outcome), numbers, table, outcome, plots(numbers)
     )
@@ -122,24 +133,29 @@ def stored_probe(run: Run, estimates: HeadEstimates, top: int) -> StoredProbe:
 
 
 Gap = tuple[Interval, float, float]
-"""How far an overlap falls, with its interval; and the two overlaps."""
+"""How far two probes are less alike, with its interval; how alike random ones are, and by a rule.
+
+For a source: two of it, and one of it and one of the others.
+"""
 
 
-def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
-    """By criterion and by source; intervals from resampled samples, corrected for their number."""
+def _gaps(run: Run, probe: StoredProbe, options: Options) -> tuple[dict[str, Gap], dict[str, Gap]]:
+    """By criterion and by source: of the heads in common, and of the maps' rank correlation.
 
-    def once(rows: Ints, splits: int, seed: int) -> dict[str, tuple[float, float]]:
+    Intervals from resampled samples, corrected for their number.
+    """
+
+    def once(rows: Ints, splits: int, seed: int) -> dict[str, Floats]:
         rng = np.random.default_rng([options.seed, seed])
-        of_criteria = {
-            name: values[:2] for name, values in criteria_gaps(probe, rows, splits, rng).items()
-        }
+        of_criteria = criteria_gaps(probe, rows, splits, rng)
         of_sources = source_gaps(probe, rows, splits, rng)
-        return of_criteria | {f"only {name}": values for name, values in of_sources.items()}
+        named = of_criteria | {f"only {name}": values for name, values in of_sources.items()}
+        return {name: values[:2] for name, values in named.items()}
 
     n = len(probe)
     own = once(np.arange(n), options.splits, 0)
     rng = np.random.default_rng(options.seed)
-    draws: dict[str, list[float]] = {name: [] for name in own}
+    draws: dict[str, list[Floats]] = {name: [] for name in own}
     with Progress(
         run, "probe", options.bootstraps, unit="resamples", phase="Resampling the probe"
     ) as progress:
@@ -150,16 +166,18 @@ def _gaps(run: Run, probe: StoredProbe, options: Options) -> dict[str, Gap]:
                     draws[name].append(plain - other)
             progress.advance()
     level = bonferroni_level(len(own))
-    return {
-        name: (
-            of_errors(
-                plain - other, float(np.std(draws[name] or [np.nan], ddof=1)), level, samples=n
-            ),
-            plain,
-            other,
-        )
-        for name, (plain, other) in own.items()
-    }
+
+    def gap(name: str, at: int) -> Gap:
+        (plain, other), falls = own[name][:, at].tolist(), [fall[at] for fall in draws[name]]
+        error = float(np.std(falls or [np.nan], ddof=1))
+        return of_errors(plain - other, error, level, samples=n), plain, other
+
+    heads, maps = ({name: gap(name, at) for name in own} for at in (0, 1))
+    return heads, maps
+
+
+def _spreads(gaps: dict[str, Gap]) -> dict[str, list[float]]:
+    return {name: [i.estimate, i.low, i.high] for name, (i, _, _) in gaps.items()}
 
 
 def _outcome(numbers: dict[str, Any]) -> Outcome:
@@ -185,17 +203,27 @@ def _rule(name: str) -> str:
     return f"{name} samples" if name.startswith("only ") else f"chosen by {name}"
 
 
+COLUMNS = ("kind", "name", "size", "overlap", "random", "gap", "low", "high", "spearman", "top")
+
+
 def _table(
     gaps: dict[str, Gap],
+    of_maps: dict[str, Gap],
     curve: list[tuple[int, float, float, float, float]],
     again: SetOverlap | None,
 ) -> pd.DataFrame:
-    """kind (gap, size, expected), name, size, overlap, random (overlap of random probes or within
-    a source), gap, low, high, spearman."""
+    """The columns COLUMNS, NaN where a kind of row has none.
+
+    ``kind``: ``gap`` (of heads in common), ``map gap`` (of the maps' rank correlation), ``size``
+    and ``expected``; with rescoring those of ``_drawn``. ``random``: two random probes, or two of
+    a source; ``overlap`` or ``spearman``: one by the rule and a random one; ``low`` to ``high``:
+    of ``gap`` where there is one, else of ``overlap``.
+    """
     rows: list[dict[str, Any]] = [
-        {"kind": "gap", "name": name, "random": plain, "overlap": other, "gap": i.estimate,
+        {"kind": kind, "name": name, "random": plain, measure: other, "gap": i.estimate,
          "low": i.low, "high": i.high}
-        for name, (i, plain, other) in gaps.items()
+        for kind, measure, of in (("gap", "overlap", gaps), ("map gap", "spearman", of_maps))
+        for name, (i, plain, other) in of.items()
     ]  # fmt: skip
     rows += [
         {"kind": "size", "name": f"{size}", "size": size, "overlap": share, "low": low,
@@ -207,17 +235,51 @@ def _table(
             {"kind": "expected", "name": f"{again.samples}", "size": again.samples,
              "overlap": again.expected, "low": again.low, "high": again.high}
         )  # fmt: skip
-    columns = ["kind", "name", "size", "overlap", "random", "gap", "low", "high", "spearman"]
-    return pd.DataFrame(rows, columns=columns)
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _drawn(again: dict[str, Any]) -> pd.DataFrame:
+    """What the drawn subset keeps with the heads of partial probes, in the same columns.
+
+    ``kind``: ``drawn`` (``overlap`` of soft draws with its interval, ``random``: what permuted
+    scores share under the same noise, ``top``: of top-scored rows) and ``drawn gap`` (how much less
+    of the subset a rule's parts keep than random ones).
+    """
+    floor, nothing = again["overlap_soft_floor"]["permuted"], (np.nan, np.nan)
+    rows: list[dict[str, Any]] = []
+    for name, of in again["by_name"].items():
+        low, high = of["overlap_soft_interval"] or nothing
+        rows.append(
+            {"kind": "drawn", "name": name, "size": of["samples"], "overlap": of["overlap_soft"],
+             "random": floor, "low": low, "high": high, "spearman": of["spearman"],
+             "top": of["overlap_top"]}
+        )  # fmt: skip
+    for name, (fall, low, high) in again["falls"].items():
+        of = again["by_name"][name]
+        rows.append(
+            {"kind": "drawn gap", "name": name, "size": of["samples"],
+             "overlap": of["overlap_soft"], "random": of["overlap_soft"] + fall, "gap": fall,
+             "low": low, "high": high}
+        )  # fmt: skip
+    return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
 def _rescored(
     run: Run, heads: list[Any], probe: StoredProbe, estimates: HeadEstimates, options: Options
 ) -> dict[str, Any]:
-    """Scores anew with the heads of half probes by every rule, and of every source."""
-    rng = np.random.default_rng(options.seed)
-    everyone, half = np.arange(len(probe)), len(probe) // 2
-    parts = [rule(everyone, half, rng) for rule in probe.rules().values()]
-    parts += list(probe.sources().values())
-    sets = [[estimates.heads[i] for i in probe.best(rows)] for rows in parts]
-    return rescored(run, NAME, heads, sets, options)
+    """Scores anew with the heads of partial probes by every rule, and of every source.
+
+    As :func:`rescored`, with the ``samples`` of a part by name, and the falls of those whose parts
+    are as large as the random ones.
+    """
+    parts = partial_probes(probe, SETS, np.random.default_rng(options.seed))
+    sizes = {name: len(rows[0]) for name, rows in parts.items()}
+    sets = {
+        name: [[estimates.heads[i] for i in probe.best(rows)] for rows in of]
+        for name, of in parts.items()
+    }
+    alike = {n: "random" for n, size in sizes.items() if n != "random" and size == sizes["random"]}
+    again = rescored(run, NAME, heads, sets, options, against=alike)
+    for name, of in again["by_name"].items():
+        of["samples"] = sizes[name]
+    return again

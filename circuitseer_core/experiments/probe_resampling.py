@@ -23,6 +23,22 @@ MOST_SOURCES = 6
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """A part of the probe: ``best`` (top,) heads, ``ranks`` (H,) of the mean loss changes."""
+
+    best: Ints
+    ranks: Floats
+
+    def alike(self, other: Part) -> Floats:
+        """(2,): share of the top heads in common with another part, rank correlation of the maps.
+
+        The correlation is NaN where a map is constant.
+        """
+        share = len(np.intersect1d(self.best, other.best)) / len(self.best)
+        return np.array([share, correlation(self.ranks, other.ranks)])
+
+
+@dataclass(frozen=True, slots=True)
 class StoredProbe:
     """``delta`` (n, H) loss changes, ``clean`` (n,) losses, ``source`` (n,), ``top`` heads."""
 
@@ -38,17 +54,12 @@ class StoredProbe:
 
     def best(self, rows: Ints) -> Ints:
         """The ``top`` heads of the probe that these rows are."""
+        return self.part(rows).best
+
+    def part(self, rows: Ints) -> Part:
+        """The probe that these rows are: its best heads and its map."""
         means = self.delta[rows].mean(axis=0)
-        return np.argpartition(-means, self.top - 1)[: self.top]
-
-    def overlap(self, one: Ints, other: Ints) -> float:
-        """Share of the top heads that two probes have in common."""
-        return len(np.intersect1d(self.best(one), self.best(other))) / self.top
-
-    def spearman(self, one: Ints, other: Ints) -> float:
-        """Rank correlation of the two probes' maps."""
-        maps = [ranks(self.delta[rows].mean(axis=0)) for rows in (one, other)]
-        return correlation(maps[0], maps[1])
+        return Part(np.argpartition(-means, self.top - 1)[: self.top], ranks(means))
 
     def rules(self) -> dict[str, Rule]:
         """The criteria by name; stratified only where there are several sources."""
@@ -92,45 +103,74 @@ def halved(rows: Ints, rng: np.random.Generator) -> tuple[Ints, Ints]:
 
 def criteria_gaps(
     probe: StoredProbe, rows: Ints, splits: int, rng: np.random.Generator
-) -> dict[str, tuple[float, float, float]]:
-    """By criterion: overlap of two random probes, of one by the criterion with a random one, and of
-    two by the criterion, each a quarter of ``rows``; means over ``splits`` random halves."""
+) -> dict[str, Floats]:
+    """How alike two random probes are, one by a criterion and a random one, and two by it.
+
+    Each probe is a quarter of ``rows``; means over ``splits`` random halves.
+
+    Returns:
+        By criterion (3, 2): those three, by heads in common and by rank correlation of the maps.
+    """
     rules = probe.rules()
-    sums = {name: np.zeros(3) for name in rules if name != "random"}
+    sums = {name: np.zeros((3, 2)) for name in rules if name != "random"}
     for _ in range(splits):
         one, other = halved(rows, rng)
         size = max(2, min(len(one), len(other)) // 2)
-        plain = rules["random"](other, size, rng)
-        among = probe.overlap(rules["random"](one, size, rng), plain)
+        plain = probe.part(rules["random"](other, size, rng))
+        among = probe.part(rules["random"](one, size, rng)).alike(plain)
         for name, total in sums.items():
-            chosen = rules[name](one, size, rng)
-            total += [
-                among,
-                probe.overlap(chosen, plain),
-                probe.overlap(chosen, rules[name](other, size, rng)),
-            ]
-    return {name: tuple(total / splits) for name, total in sums.items()}
+            chosen = probe.part(rules[name](one, size, rng))
+            again = probe.part(rules[name](other, size, rng))
+            total += [among, chosen.alike(plain), chosen.alike(again)]
+    return {name: total / splits for name, total in sums.items()}
 
 
 def source_gaps(
     probe: StoredProbe, rows: Ints, splits: int, rng: np.random.Generator
-) -> dict[str, tuple[float, float]]:
-    """By source: overlap of two probes of it, and of one of it with one of the other sources."""
+) -> dict[str, Floats]:
+    """How alike two probes of a source are, and one of it and one of the other sources.
+
+    Returns:
+        By source (2, 2): those two, by heads in common and by rank correlation of the maps.
+    """
     gaps = {}
     for name, members in probe.sources().items():
         own = rows[np.isin(rows, members)]
         rest = rows[~np.isin(rows, members)]
         if len(np.unique(own)) < 4 or len(rest) < 2:
             continue
-        within, across = np.zeros(splits), np.zeros(splits)
-        for i in range(splits):
+        total = np.zeros((2, 2))
+        for _ in range(splits):
             one, other = halved(own, rng)
             size = max(1, min(len(one), len(other), len(rest)))
-            one = rng.permutation(one)[:size]
-            within[i] = probe.overlap(one, rng.permutation(other)[:size])
-            across[i] = probe.overlap(one, rng.permutation(rest)[:size])
-        gaps[name] = (float(within.mean()), float(across.mean()))
+            part = probe.part(rng.permutation(one)[:size])
+            total += [
+                part.alike(probe.part(rng.permutation(other)[:size])),
+                part.alike(probe.part(rng.permutation(rest)[:size])),
+            ]
+        gaps[name] = total / splits
     return gaps
+
+
+def partial_probes(
+    probe: StoredProbe, splits: int, rng: np.random.Generator
+) -> dict[str, list[Ints]]:
+    """Rows of partial probes by every rule, and of every source: ``splits`` of each.
+
+    By a rule a quarter of the probe, out of a random half that all rules choose from; of a source
+    as many, or half of it where that is fewer. Without the halves, high loss would choose the same
+    samples every time.
+    """
+    rules, size = probe.rules(), max(2, len(probe) // 4)
+    parts: dict[str, list[Ints]] = {name: [] for name in rules}
+    for _ in range(splits):
+        half, _ = halved(np.arange(len(probe)), rng)
+        for name, rule in rules.items():
+            parts[name].append(rule(half, size, rng))
+    for name, members in probe.sources().items():
+        few = min(size, len(members) // 2)
+        parts[f"only {name}"] = [rng.permutation(members)[:few] for _ in range(splits)]
+    return parts
 
 
 def size_curve(
@@ -141,12 +181,11 @@ def size_curve(
     sizes = sorted({max(2, round(half * share)) for share in (0.1, 0.2, 0.35, 0.5, 0.75, 1.0)})
     curve = []
     for size in sizes:
-        pairs = []
-        for _ in range(splits):
+        pairs = np.empty((splits, 2))
+        for i in range(splits):
             order = rng.permutation(len(probe))
-            one, other = order[:size], order[size : 2 * size]
-            pairs.append((probe.overlap(one, other), probe.spearman(one, other)))
-        shares, alike = np.array(pairs).T
-        low, high = np.quantile(shares, [0.05, 0.95], method="inverted_cdf")
-        curve.append((size, float(shares.mean()), float(low), float(high), float(alike.mean())))
+            pairs[i] = probe.part(order[:size]).alike(probe.part(order[size : 2 * size]))
+        low, high = np.quantile(pairs[:, 0], [0.05, 0.95], method="inverted_cdf")
+        share, alike = pairs.mean(axis=0).tolist()
+        curve.append((size, share, float(low), float(high), alike))
     return curve

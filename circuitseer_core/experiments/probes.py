@@ -10,8 +10,9 @@ Runs of one model are compared pair by pair:
 3. Where both scored the same rows: Spearman of the scores, and what the drawn subsets share above
    what shared noise gives.
 
-The first run keeps the result. Rephrasings are compared so as well: detect on them in a run of
-their own.
+The first run keeps the result. With ``rephrased`` the probes are the same problems in other words,
+each detected on in a run of its own: 1. and 2. are then over these problems, beside what swapping
+the phrasings at random gives (rephrasings.py).
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from circuitseer_core.detection.heads import select_heads
 from circuitseer_core.detection.set_overlap import HeadEstimates, expected_overlap
 from circuitseer_core.distributions import Z95
 from circuitseer_core.errors import UserError
-from circuitseer_core.experiments import transfer
+from circuitseer_core.experiments import rephrasings, transfer
 from circuitseer_core.experiments.experiment import ExperimentOptions, ExperimentResult
 from circuitseer_core.experiments.held_out import Words
 from circuitseer_core.experiments.intervals import BONFERRONI, bonferroni_level, of_errors
@@ -47,6 +48,11 @@ class Options(ExperimentOptions):
     others: Words = Field(
         (), description="folders of the other runs, separated by commas (--runs A B C sets it)"
     )
+    rephrased: bool = Field(
+        False,
+        description="whether the probes are the same problems in other words, with the same ids: "
+        "then beside swapped phrasings",
+    )
     scores: str = Field("default", description="which scoring of this run")
     other_scores: Words = Field(
         (), description="which scoring of every other run, with commas; one for all; none: scores"
@@ -62,7 +68,8 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     """See the head of this module.
 
     Raises:
-        UserError: no detection yet, no other run, or runs of different models.
+        UserError: no detection yet, no other run, runs of different models, or ``rephrased`` with
+            too few problems in common.
     """
     chosen = Options.of(**options)
     run.heads()
@@ -74,17 +81,20 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     names = (chosen.scores, *_scorings(chosen))
     pairs = list(combinations(zip(runs, names, strict=True), 2))
     table = pd.DataFrame([_pair(one, other, len(pairs), chosen) for one, other in pairs])
-    outcome = _outcome(table)
+    outcome = _outcome(table, chosen.rephrased)
     numbers = {
         "runs": [one.name for one in runs],
         "samples": [int(one.detection.n_probe or 0) for one in runs],
         "pairs": table.to_dict("records"),
         "correction": BONFERRONI,
+        "rephrased": chosen.rephrased,
     }
+    verdict = _verdict(table, outcome, chosen.rephrased)
+    if chosen.rephrased:
+        title, plots = rephrasings.TITLE, rephrasings.plots(table)
+        return ExperimentResult(NAME, title, verdict, numbers, table, outcome, plots)
     title = "Do different probes find the same heads?"
-    return ExperimentResult(
-        NAME, title, _verdict(table, outcome), numbers, _long(table), outcome, _plots(table)
-    )
+    return ExperimentResult(NAME, title, verdict, numbers, _long(table), outcome, _plots(table))
 
 
 def _scorings(options: Options) -> tuple[str, ...]:
@@ -115,6 +125,9 @@ def _pair(first: Scored, second: Scored, pairs: int, options: Options) -> dict[s
     """One pair of runs: overlap beside its expectation, Spearman of maps and scores, subsets."""
     one, other = first[0], second[0]
     top = options.heads or len(select_heads(one.heads()))
+    subsets = _subsets(first, second, options)
+    if options.rephrased:
+        return rephrasings.swapped_pair(one, other, top, pairs, options.seed) | subsets
     sets = [set(select_heads(run.heads(), str(top))) for run in (one, other)]
     keys = ["layer", "head"]
     maps = one.heads().merge(other.heads(), on=keys, suffixes=("_one", "_other"))
@@ -128,7 +141,7 @@ def _pair(first: Scored, second: Scored, pairs: int, options: Options) -> dict[s
         ),
         "common_samples": len(_probe_ids(one) & _probe_ids(other)),
     }
-    return line | _expected(one, other, top, pairs, options.seed) | _subsets(first, second, options)
+    return line | _expected(one, other, top, pairs, options.seed) | subsets
 
 
 def _expected(one: Run, other: Run, top: int, pairs: int, seed: int) -> dict[str, Any]:
@@ -190,7 +203,17 @@ def _subsets(first: Scored, second: Scored, options: Options) -> dict[str, Any]:
     return line
 
 
-def _outcome(table: pd.DataFrame) -> Outcome:
+def _outcome(table: pd.DataFrame, rephrased: bool) -> Outcome:
+    """That of the pair that says most: found in any, else open in any, else no evidence."""
+    judged = rephrasings.outcomes(table) if rephrased else _falls(table)
+    for state in ("found", "inconclusive", "no evidence"):
+        of_state = [one for one in judged if one.state == state]
+        if of_state:
+            return max(of_state, key=lambda one: one.estimate or 0.0)
+    return Outcome(state="inconclusive", measure="heads that the probes share")
+
+
+def _falls(table: pd.DataFrame) -> list[Outcome]:
     """Found where a pair shares less than two probes of one population would."""
     judged = []
     for line in table.itertuples():
@@ -205,38 +228,41 @@ def _outcome(table: pd.DataFrame) -> Outcome:
                 comparisons=len(table), correction=BONFERRONI,
             )
         )  # fmt: skip
-    for state in ("found", "inconclusive", "no evidence"):
-        of_state = [one for one in judged if one.state == state]
-        if of_state:
-            return max(of_state, key=lambda one: one.estimate or 0.0)
-    return Outcome(state="inconclusive", measure="heads that the probes share")
+    return judged
 
 
-def _verdict(table: pd.DataFrame, outcome: Outcome) -> str:
-    parts = []
+HEADS = {
+    "found": "The probes find different heads beyond the luck of their samples.",
+    "no evidence": "No evidence that the probes find different heads beyond luck.",
+    "inconclusive": "Whether the probes find different heads beyond luck is open.",
+}
+
+
+def _verdict(table: pd.DataFrame, outcome: Outcome, rephrased: bool) -> str:
+    parts = [(rephrasings.HEADS if rephrased else HEADS)[outcome.state]]
     for line in table.to_dict("records"):
-        text = (
-            f"{line['pair']}: {percent(line['overlap'])} of {count(line['heads'], 'head')} in "
-            f"common (chance {percent(line['chance'])}"
-        )
-        if np.isfinite(line["expected"]):
-            text += (
-                f"; two probes of one population and {int(line['expected_of'])} samples "
-                f"{percent(line['expected'])}, interval "
-                f"{percent(line['expected_low'])} to {percent(line['expected_high'])}"
-            )
-        text += f"), maps with Spearman {signed(line['spearman'])}"
-        if line["common_samples"]:
-            text += f", though {count(line['common_samples'], 'sample')} stand in both probes"
+        text = rephrasings.words(line, len(table)) if rephrased else _shared(line)
         if np.isfinite(line["rows"]):
             text += f"; {_drawn(line)}"
         parts.append(text + ".")
-    head = {
-        "found": "The probes find different heads beyond the luck of their samples.",
-        "no evidence": "No evidence that the probes find different heads beyond luck.",
-        "inconclusive": "Whether the probes find different heads beyond luck is open.",
-    }[outcome.state]
-    return " ".join([head, *parts])
+    return " ".join(parts)
+
+
+def _shared(line: dict[str, Any]) -> str:
+    text = (
+        f"{line['pair']}: {percent(line['overlap'])} of {count(line['heads'], 'head')} in "
+        f"common (chance {percent(line['chance'])}"
+    )
+    if np.isfinite(line["expected"]):
+        text += (
+            f"; two probes of one population and {int(line['expected_of'])} samples "
+            f"{percent(line['expected'])}, interval "
+            f"{percent(line['expected_low'])} to {percent(line['expected_high'])}"
+        )
+    text += f"), maps with Spearman {signed(line['spearman'])}"
+    if line["common_samples"]:
+        text += f", though {count(line['common_samples'], 'sample')} stand in both probes"
+    return text
 
 
 def _drawn(line: dict[str, Any]) -> str:

@@ -97,7 +97,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     }
     if chosen.rescore:
         picks = [[estimates.heads[i] for i in rows] for rows in sets[: chosen.sets]]
-        numbers["rescored"] = rescored(run, NAME, heads, picks, chosen)
+        numbers["rescored"] = rescored(run, NAME, heads, {"bootstraps": picks}, chosen)
     title = "Would another probe choose the same heads?"
     return ExperimentResult(
         NAME, title, _verdict(numbers), numbers, table, _outcome(numbers), _PLOTS
@@ -204,6 +204,20 @@ def _verdict(numbers: dict[str, Any]) -> str:
             f"heads; soft subsets of one seed share {percent(again['overlap_soft'])} (permuted "
             f"scores: {percent(again['overlap_soft_floor']['permuted'])}; of what that leaves "
             f"{percent(again['overlap_soft_beyond_floor'])}), top ones "
-            f"{percent(again['overlap_top'])}."
+            f"{percent(again['overlap_top'])}.{_one_more(again)} The bootstraps are of the very "
+            "probe that chose these heads, so they agree with them more than other probes would."
         )
     return text
+
+
+def _one_more(again: dict[str, Any]) -> str:
+    """For one more such set: of the soft draw and of the top-scored rows."""
+    of = again["by_name"]["bootstraps"]
+    ends = [of[f"overlap_{which}_interval"] for which in ("soft", "top")]
+    if None in ends:
+        return ""
+    (low, high), (top_low, top_high) = ends
+    return (
+        f" For one more such set the 95 % intervals are {percent(low)} to {percent(high)} (soft) "
+        f"and {percent(top_low)} to {percent(top_high)} (top)."
+    )

@@ -41,6 +41,7 @@ from circuitseer_core.experiments.rank_association import (
     held_fixed,
     source_columns,
 )
+from circuitseer_core.experiments.top_overlap import top_interval
 from circuitseer_core.experiments.transfer_words import plots, verdict
 from circuitseer_core.hashing import remix, to_gumbels
 from circuitseer_core.runs.experiment_records import Outcome
@@ -82,6 +83,7 @@ def run(run: Run, **options: Any) -> ExperimentResult:
     rows = match(one, other)
     table = correlations(rows, chosen)
     subsets = overlaps(rows, chosen)
+    top = _top_interval(rows, chosen)
     at_length = table.set_index("rows_of").loc[AT_LENGTH]
     outcome = Outcome.judge(
         f"Spearman of {chosen.scorer} at fixed length and source",
@@ -103,7 +105,10 @@ def run(run: Run, **options: Any) -> ExperimentResult:
         "sources": int((table["kind"] == "source").sum()),
         "correction": BONFERRONI,
         **subsets,
+        "overlap_top_interval": [top.low, top.high],
     }
+    shares = [_line(ALL, "all", subsets, top), *_by_source(rows, chosen)]
+    table = table.merge(pd.DataFrame(shares), on=["rows_of", "kind"], how="left")
     title = "Do the scores of one model stand for those of the other?"
     return ExperimentResult(
         NAME, title, verdict(numbers, outcome), numbers, table, outcome, plots(numbers)
@@ -136,20 +141,66 @@ def correlations(rows: MatchedRows, options: Options) -> pd.DataFrame:
             of_spearman(spearman(rows.tokens, rows.other), len(rows)),
         ),
     ]  # fmt: skip
-    sources = pd.Series(rows.source)
-    named = [n for n, count in sources.value_counts().items() if count >= LEAST][:MOST_SOURCES]
-    if len(named) > 1:
-        for name in named:
-            part = (sources == name).to_numpy()
-            rho = spearman(rows.one[part], rows.other[part])
-            level = bonferroni_level(len(named))
-            lines.append(
-                (str(name), "source", int(part.sum()), of_spearman(rho, part.sum(), level))
-            )
+    parts = _of_sources(rows)
+    level = bonferroni_level(len(parts))
+    for name, part in parts.items():
+        rho = of_spearman(spearman(part.one, part.other), len(part), level)
+        lines.append((name, "source", len(part), rho))
     return pd.DataFrame(
         [(name, kind, n, i.estimate, i.low, i.high) for name, kind, n, i in lines],
         columns=["rows_of", "kind", "rows", "estimate", "low", "high"],
     )
+
+
+def _of_sources(rows: MatchedRows) -> dict[str, MatchedRows]:
+    """The rows of every source of 30 or more, the largest first; none where there is one alone."""
+    sources = pd.Series(rows.source)
+    named = [n for n, count in sources.value_counts().items() if count >= LEAST][:MOST_SOURCES]
+    if len(named) < 2:
+        return {}
+    return {str(name): rows.where((sources == name).to_numpy()) for name in named}
+
+
+def _by_source(rows: MatchedRows, options: Options) -> list[dict[str, Any]]:
+    """What draws share within every source, at the same share of its rows.
+
+    Intervals are corrected for the number of sources.
+    """
+    parts = _of_sources(rows)
+    return [
+        _line(name, "source", overlaps(part, options), _top_interval(part, options, len(parts)))
+        for name, part in parts.items()
+    ]
+
+
+def _line(name: str, kind: str, subsets: dict[str, Any], top: Interval) -> dict[str, Any]:
+    """For the table: rows_of, kind, drawn, overlap_soft, floor, beyond_floor, overlap_top, top_low,
+    top_high."""
+    soft, gap = ((subsets.get(key) or [np.nan])[0] for key in ("overlap_soft", "beyond_floor"))
+    return {
+        "rows_of": name,
+        "kind": kind,
+        "drawn": subsets["drawn"],
+        "overlap_soft": soft,
+        "floor": subsets.get("floor", np.nan),
+        "beyond_floor": gap,
+        "overlap_top": subsets["overlap_top"],
+        "top_low": top.low,
+        "top_high": top.high,
+    }
+
+
+def _top_interval(rows: MatchedRows, options: Options, comparisons: int = 1) -> Interval:
+    """What the top-scored rows share, with its interval from resampled rows.
+
+    Of more resamples where it is corrected: its ends then lie where fewer of them are.
+    """
+    still = to_gumbels(draw_hashes(rows.ids, options.seed))
+    return top_interval(
+        rows.one, rows.other, still, rows_of(options.fraction, len(rows)),
+        level=bonferroni_level(comparisons), times=options.bootstraps * min(4, comparisons),
+        seed=options.seed,
+    )  # fmt: skip
 
 
 def _at_length(rows: MatchedRows, options: Options) -> Interval:

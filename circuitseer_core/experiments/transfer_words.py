@@ -39,10 +39,15 @@ def _subsets(numbers: dict[str, Any]) -> str:
             f"(of what that leaves {percent(numbers['corrected'], 1)}); "
         )
     return text + (
-        f"the top-scored ones share {percent(numbers['overlap_top'], 1)} (chance "
-        f"{percent(numbers['chance'], 1)}; the longest rows share "
+        f"the top-scored ones share {percent(numbers['overlap_top'], 1)} "
+        f"({_top(numbers, 1)}; chance {percent(numbers['chance'], 1)}; the longest rows share "
         f"{percent(numbers['overlap_longest'], 1)} with the other's top)."
     )
+
+
+def _top(numbers: dict[str, Any], digits: int = 0) -> str:
+    low, high = (percent(end, digits) for end in numbers["overlap_top_interval"])
+    return f"95 % interval {low} to {high}"
 
 
 def _use(numbers: dict[str, Any]) -> str:
@@ -56,12 +61,13 @@ def _use(numbers: dict[str, Any]) -> str:
     share = percent(numbers["overlap_top"])
     return (
         f"For weak-to-strong use: of what the other model would take as its top rows, scoring with "
-        f"{who} finds {share}; whether its subset trains as well is not measured here."
+        f"{who} finds {share} ({_top(numbers)}); whether its subset trains as "
+        "well is not measured here."
     )
 
 
 def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
-    """Rank correlations: all rows, at fixed length, by source."""
+    """Rank correlations: all rows, at fixed length, by source; and the tops' overlap by source."""
     caption = (
         f"Spearman of {numbers['scorer']} between {numbers['one']} and {numbers['other']}, over "
         "all rows, at fixed length and source, by length alone (the tokens against the second "
@@ -69,9 +75,19 @@ def plots(numbers: dict[str, Any]) -> tuple[Plot, ...]:
     )
     if numbers["sources"]:
         caption += f" (those intervals corrected for {numbers['sources']} sources)"
+    correlations = Plot(
+        kind="intervals", caption=caption + ".", label="rows_of", x="estimate", low="low",
+        high="high", x_title="rank correlation", references={"no correlation": 0.0},
+    )  # fmt: skip
+    if not numbers["sources"]:
+        return (correlations,)
     return (
+        correlations,
         Plot(
-            kind="intervals", caption=caption + ".", label="rows_of", x="estimate", low="low",
-            high="high", x_title="rank correlation", references={"no correlation": 0.0},
+            kind="intervals", label="rows_of", x="overlap_top", low="top_low", high="top_high",
+            where={"kind": "source"}, shares=True, x_title="top rows in common",
+            references={"chance": numbers["fraction"]},
+            caption=f"Share of the top {percent(numbers['fraction'])} of every source's rows that "
+            f"both scores take; intervals corrected for {numbers['sources']} sources.",
         ),
     )  # fmt: skip

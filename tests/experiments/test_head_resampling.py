@@ -12,6 +12,8 @@ import pytest
 
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS
+from circuitseer_core.figures.style import LIGHT
+from circuitseer_core.report.experiment_figures import drawn
 from circuitseer_core.runs.columns import DRAWS
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.wording import percent
@@ -161,13 +163,51 @@ class TestWithAModel:
         run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
         rescoring = RescoringOptions(rescore=20, fraction=0.25)
         chosen = [(0, 0), (1, 2)]
-        same = rescored(run, "try", chosen, [chosen, chosen], rescoring)
+        same = rescored(run, "try", chosen, {"same": [chosen, chosen]}, rescoring)
         assert (same["rows"], same["spearman"], same["overlap_soft"], same["overlap_top"]) == (
             20, pytest.approx(1.0), 1.0, 1.0,
         )  # fmt: skip
         assert same["overlap_soft_beyond_floor"] == pytest.approx(1.0)
-        other = rescored(run, "try", chosen, [[(0, 1), (1, 3)]], rescoring)
+        other = rescored(run, "try", chosen, {"other": [[(0, 1), (1, 3)]]}, rescoring)
         assert other["spearman"] < 0.99
+        assert other["by_name"]["other"]["overlap_soft_interval"] is None, "a single set"
+
+    def test_rescoring_says_it_by_name(self, measured: Path) -> None:
+        from circuitseer_core.experiments.head_resampling import RescoringOptions, rescored
+
+        run = _score_settings(Run.open(measured), heads=[[0, 0], [1, 2]])
+        chosen = [(0, 0), (1, 2)]
+        sets = {"same": [chosen, chosen], "others": [[(0, 1), (1, 3)], [(0, 0), (1, 3)]]}
+        options = RescoringOptions(rescore=20, fraction=0.25)
+        again = rescored(run, "try", chosen, sets, options, against={"others": "same"})
+        same, others = again["by_name"]["same"], again["by_name"]["others"]
+        assert same["overlap_soft"] == 1.0 and same["overlap_soft_interval"] == [1.0, 1.0]
+        assert again["sets"] == 4
+        for measure in ("spearman", "overlap_soft", "overlap_top"):
+            assert again[measure] == pytest.approx((same[measure] + others[measure]) / 2)
+            low, high = others[f"{measure}_interval"]
+            assert low <= others[measure] <= high
+        assert others["spearman"] < 0.99
+        assert again["falls"]["others"][0] == pytest.approx(1 - others["overlap_soft"])
+
+    def test_probe_reports_the_rescoring_by_criterion(self, measured: Path) -> None:
+        run = Run.open(measured)
+        heads = run.heads().sort_values("rank")[["layer", "head"]].to_numpy().tolist()[:2]
+        _score_settings(run, heads=heads)
+        result = EXPERIMENTS["probe"].run(run, rescore=15, bootstraps=20, splits=4)
+        again = result.numbers["rescored"]
+        assert {"random", "high loss"} <= set(again["by_name"])
+        kept = result.table[result.table["kind"] == "drawn"].set_index("name")
+        for name, of in again["by_name"].items():
+            assert of["sets"] == 20
+            assert kept.loc[name, "overlap"] == of["overlap_soft"]
+            assert kept.loc[name, "random"] == again["overlap_soft_floor"]["permuted"]
+            low, high = map(percent, of["overlap_soft_interval"])
+            share = percent(of["overlap_soft"])
+            assert f"{name} ({of['samples']} samples) {share} ({low} to {high})" in result.verdict
+        assert "parts of the very probe that chose these heads" in result.verdict
+        assert all(drawn(plot, result.table, LIGHT) is not None for plot in result.plots)
+        assert len(result.plots) == 3
 
     def test_stability_reports_the_rescoring(self, measured: Path) -> None:
         run = Run.open(measured)
@@ -179,3 +219,6 @@ class TestWithAModel:
         again = result.numbers["rescored"]
         beyond = percent(again["overlap_soft_beyond_floor"])
         assert f"of what that leaves {beyond})" in result.verdict
+        low, high = map(percent, again["by_name"]["bootstraps"]["overlap_soft_interval"])
+        assert f"95 % intervals are {low} to {high} (soft)" in result.verdict
+        assert "of the very probe that chose these heads" in result.verdict
