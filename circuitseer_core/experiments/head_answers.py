@@ -121,9 +121,9 @@ def answer_sentence(answers: dict[str, Any] | None) -> str:
     most, least = max(answers["right_random"]), min(answers["right_random"])
     chance = p_value(answers["against"]["p"])
     loss = "more is lost than with random heads"
-    said = loss if answers["against"]["found"] else f"that {loss} is not shown"
+    answer = loss if answers["against"]["found"] else f"that {loss} is not shown"
     return (
         f"{text}, without {count(answers['heads'], 'reasoning head')} {answers['right_ablated']} "
         f"({percent(low)} to {percent(high)}), without random ones of the same layers {least} to "
-        f"{most}: {said} ({chance}, a comparison of its own)."
+        f"{most}: {answer} ({chance}, a comparison of its own)."
     )
