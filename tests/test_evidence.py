@@ -212,5 +212,5 @@ def test_heads_by_the_size_of_a_probe() -> None:
 def test_calibrations(name: str, what: str, source: str) -> None:
     table = pd.read_csv(FOLDER / f"{name}.csv", dtype=str)
     rows = table[(table["what"] == what) & (table["source"] == source)]
-    said = [f"{row.value} ({row.low} to {row.high})" for row in rows.itertuples()]
-    assert said and any(one in page("evidence/calibration.md") for one in said)
+    cells = [f"{row.value} ({row.low} to {row.high})" for row in rows.itertuples()]
+    assert cells and any(one in page("evidence/calibration.md") for one in cells)

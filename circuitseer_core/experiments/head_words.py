@@ -135,7 +135,7 @@ def _answer(rows: Sequence[dict[str, Any]]) -> str:
 
 def _shown(rows: Sequence[dict[str, Any]], against: str) -> str:
     """For which shares of heads a claim is found against these random sets."""
-    found = [row["share"] for row in rows if row["against"] == against and row["found"]]
-    if not found:
+    shares = [row["share"] for row in rows if row["against"] == against and row["found"]]
+    if not shares:
         return "not shown"
-    return f"found for {', '.join(percent(float(share)) for share in found)}"
+    return f"found for {', '.join(percent(float(share)) for share in shares)}"

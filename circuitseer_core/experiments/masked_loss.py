@@ -214,7 +214,6 @@ def verdict(numbers: dict[str, Any]) -> str:
     controls = numbers["controls"]
     if controls is None:
         return f"{text} Whether it needs these heads is unknown without --head-influence-controls."
-    found = controls["found"]
     tells = "it tells these heads from random ones"
     draws = draws_in_words(controls["draws"], controls["spearman_interval"])
     return (
@@ -222,5 +221,5 @@ def verdict(numbers: dict[str, Any]) -> str:
         f"({draws}), theirs among themselves {signed(controls['among'])} (difference "
         f"{signed(controls['gap'])}, {signed(controls['gap_low'])} to "
         f"{signed(controls['gap_high'])} beside one more random set): "
-        f"{tells if found else f'that {tells} is not shown'}."
+        f"{tells if controls['found'] else f'that {tells} is not shown'}."
     )

@@ -64,10 +64,10 @@ def test_a_planted_reasoning_circuit_is_found() -> None:
         2 + 2 + 1
     )  # kinds x (ablate, keep by group; specificity)
     text = verdict(summarised)
-    own, found = "more than random heads of their layers", "found for 5 %"
-    assert f"needed for reasoning {own}: {found} (of any layer: {found})" in text
+    own, shares = "more than random heads of their layers", "found for 5 %"
+    assert f"needed for reasoning {own}: {shares} (of any layer: {shares})" in text
     assert f"needed for other text {own}: not shown (of any layer: not shown)" in text
-    assert f"needed for reasoning more than for other text: {found}" in text
+    assert f"needed for reasoning more than for other text: {shares}" in text
     assert outcome(summarised).state == "found" and outcome(summarised).low > 2
     kept = row(summarised, "keep", REASONING)
     match = re.search(r"with only 14 \(5 %\) heads kept: (\S+), 10 .* layers (\S+) to (\S+) ", text)

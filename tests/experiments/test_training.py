@@ -171,8 +171,8 @@ def test_one_seed_on_either_side_tells_nothing_of_the_arms(uniform: int, soft: i
     text = verdict(table, NUMBERS)
     assert "One seed: " in text and "would be seen" not in text
     whole = effects_table({"uniform": kept["uniform"], "soft": better}, "uniform")
-    found = outcome(whole, NUMBERS)
-    assert found is not None and found.state == "found", "with three seeds it is"
+    three = outcome(whole, NUMBERS)
+    assert three is not None and three.state == "found", "with three seeds it is"
 
 
 def test_an_arm_of_one_seed_beside_others_is_marked() -> None:
@@ -184,7 +184,7 @@ def test_an_arm_of_one_seed_beside_others_is_marked() -> None:
 
 
 @pytest.mark.parametrize(
-    ("rate", "losses", "said"),
+    ("rate", "losses", "sentence"),
     [
         (1e-3, {}, "Learning rate 0.001, the only one given."),
         (3e-5, {"1e-05": 2.0, "3e-05": 1.0, "0.0001": 1.5}, "no arm is judged on."),
@@ -193,11 +193,11 @@ def test_an_arm_of_one_seed_beside_others_is_marked() -> None:
     ],
 )
 def test_the_learning_rate_is_told_and_where_it_is_the_last_tried(
-    rate: float, losses: dict[str, float | None], said: str
+    rate: float, losses: dict[str, float | None], sentence: str
 ) -> None:
     table = effects_table(_tables({"untrained": None, "uniform": None, "soft": None}), "uniform")
     text = verdict(table, NUMBERS | {"learning_rate": rate, "development_loss": losses})
-    assert said in text
+    assert sentence in text
 
 
 def test_lora_begins_from_higher_rates_and_what_is_given_is_kept() -> None:
