@@ -71,17 +71,26 @@ def test_beside_perplexity_and_ifd(scorer: str, target: str) -> None:
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize(
     ("name", "pair"),
-    [("untrained", "SmolLM2 / untrained"), ("prompt-response", "bundled run: prompt / response")],
+    [
+        ("untrained", "SmolLM2 / untrained"),
+        ("prompt-response", "bundled run: prompt / response"),
+        ("small-trained", "SmolLM2 / small, trained"),
+        ("small-before", "SmolLM2 / small, before training"),
+    ],
 )
 def test_transfer(name: str, pair: str, scorer: str) -> None:
     of = kept(f"data/transfer-{name}-{scorer}")["numbers"]
     gap = spread([100 * value for value in of["beyond_floor"]], 1)
     soft, floor = (percent(value, 1) for value in (of["overlap_soft"][0], of["floor"]))
     top, longest = (100 * of[f"overlap_{which}"] for which in ("top", "longest"))
+    interval = ""
+    if "overlap_top_interval" in of:  # of before there was one
+        low, high = (100 * value for value in of["overlap_top_interval"])
+        interval = f"{low:.1f} to {high:.1f} %; "
     assert (
         f"| {pair}, `{scorer}` | {of['rows']:,} | {spread(of['spearman'])} | "
         f"{spread(of['at_length'])} | {soft}, floor {floor} | {gap} | "
-        f"{top:.1f} % (longest {longest:.1f} %) |"
+        f"{top:.1f} % ({interval}longest {longest:.1f} %) |"
     ) in page("evidence/data.md")
 
 
