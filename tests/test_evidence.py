@@ -223,3 +223,19 @@ def test_calibrations(name: str, what: str, source: str) -> None:
     rows = table[(table["what"] == what) & (table["source"] == source)]
     cells = [f"{row.value} ({row.low} to {row.high})" for row in rows.itertuples()]
     assert cells and any(one in page("evidence/calibration.md") for one in cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [("full", "soft tenth less uniform tenth"), ("beside-full", "soft tenth less the whole pool")],
+)
+def test_a_tenth_against_all(name: str, line: str) -> None:
+    table = pd.read_csv(FOLDER / f"training-{name}.csv").set_index(["measure", "arm", "source"])
+    soft = table.sort_index().loc["loss", "soft"]
+    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
+    cells = [spread(soft.loc[source, ["difference", "low", "high"]], 3) for source in sources]
+    cells[0] += f", p = {plain(soft.loc['all', 'p_holm'])}"
+    assert f"| {line} | {' | '.join(cells)} |" in page("evidence.md")
+    if name == "beside-full":
+        estimate, low, high = soft.loc["all", ["difference", "low", "high"]]
+        assert f"+{estimate:.3f} nats ({low:.3f} to {high:.3f})" in page("../README.md")
