@@ -204,6 +204,17 @@ def test_heads_by_the_size_of_a_probe() -> None:
         numbers = kept(f"data/{name}")["numbers"]
         estimate, low, high = map(percent, numbers["expected"])
         assert f"{estimate} ({low} to {high}), chance {percent(numbers['chance'])}" in text
+    again = kept("data/probe-rescored")["numbers"]["rescored"]
+    for rule, label in (("random", "random"), ("high loss", "by high loss"),
+                        ("stratified", "stratified by source")):  # fmt: skip
+        of = again["by_name"][rule]
+        low, high = map(percent, of["overlap_soft_interval"])
+        fall = ""
+        if rule in again["falls"]:
+            ends = [signed(100 * value, 0) for value in again["falls"][rule]]
+            fall = f"{ends[0]} points ({ends[1]} to {ends[2]}) "
+        row = f"| {label} | {percent(of['overlap_soft'])} ({low} to {high}) | {fall}|"
+        assert row in text
     (pair,) = kept("data/probes")["numbers"]["pairs"]
     assert f"Spearman of the maps {signed(pair['spearman'])}" in text
     assert f"{percent(pair['overlap'])} of {pair['heads']} heads in common" in text
