@@ -198,6 +198,22 @@ def test_the_rival_score(scorer: str) -> None:
     assert f"{row}{percent(of['top_shared'])} |" in page("evidence/heads.md")
 
 
+def test_the_rival_score_beside_random_heads_and_length() -> None:
+    text = page("evidence/heads.md")
+    of = kept("masked-loss")["numbers"]["controls"]
+    low, high = (plain(end) for end in of["spearman_interval"])
+    assert f"it has {signed(of['spearman'])} ({float(low):.2f} to {float(high):.2f}, over 3" in text
+    gap, low, high = (signed(of[key]) for key in ("gap", "gap_low", "gap_high"))
+    assert f"difference of {gap} has {low} to {high} beside one more random set" in text
+    scorers = kept("random-heads")["numbers"]["scorers"]
+    assert [name for name, one in scorers.items() if one["apart"]["found"]] == ["divergence"]
+    apart = scorers["divergence"]["apart"]
+    assert f"by {apart['gap']:.3f} ({apart['low']:.3f} to {apart['high']:.3f}; Holm" in text
+    lengths = pd.read_parquet(FOLDER / "length.parquet").query("source == 'all'")
+    for line in lengths.set_index("scorer").drop("raw_variance").itertuples():
+        assert f"{signed(line.length)} ({line.length_low:.2f} to {line.length_high:.2f})" in text
+
+
 def test_heads_by_the_size_of_a_probe() -> None:
     text = page("evidence/data.md")
     for name in ("probe-smollm2", "probe-bundled"):
