@@ -154,9 +154,21 @@ def _kept(run: Run, experiment: Experiment, asking: dict[str, Any]) -> str | Non
     kept = next((record for record in saved_results(run) if record.name == name), None)
     if kept is None or kept.finished is None:
         return None
-    if kept.options != asking:
-        return "its result is kept, with options of its own (again=true makes it anew without them)"
     made = [run.detection.finished, *(run.scoring(s).finished for s in run.scorings())]
-    if kept.finished > max((when for when in made if when), default=""):
-        return "its result is kept and up to date (again=true repeats it)"
-    return None
+    newer = kept.finished > max((when for when in made if when), default="")
+    if not _same_options(experiment, kept.options, asking):
+        age = "" if newer else ", and older than what it was made of"
+        return (
+            f"its result is kept, with options of its own{age} (again=true makes it anew without "
+            "them)"
+        )
+    return "its result is kept and up to date (again=true repeats it)" if newer else None
+
+
+def _same_options(experiment: Experiment, kept: dict[str, Any], asking: dict[str, Any]) -> bool:
+    """Whether both mean the same, whichever defaults are spelt out."""
+    options = experiment.options_class()
+    try:
+        return options.of(**kept) == options.of(**asking)
+    except UserError:  # options of another version
+        return False

@@ -7,6 +7,7 @@ forward passes than one.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -154,7 +155,7 @@ def _intervals(kept: Floats) -> dict[str, list[float] | None]:
     """
     if len(kept) < 2:
         return {f"{name}_interval": None for name in MEASURES}
-    middle, reach = kept.mean(axis=0), float(t95(len(kept))) * kept.std(axis=0, ddof=1)
+    middle, reach = kept.mean(axis=0), _one_more(len(kept)) * kept.std(axis=0, ddof=1)
     return {
         f"{name}_interval": [max(least, float(low)), min(1.0, float(high))]
         for (name, least), low, high in zip(
@@ -163,10 +164,15 @@ def _intervals(kept: Floats) -> dict[str, list[float] | None]:
     }
 
 
+def _one_more(count: int) -> float:
+    """Standard deviations on either side of a mean of so many that one more stays within."""
+    return float(t95(count)) * math.sqrt(1 + 1 / count)
+
+
 def _fall(differences: Floats) -> list[float]:
     """The mean of (sets,) differences, and the 95 % interval for one more; NaN for a single one."""
     spread = differences.std(ddof=1) if len(differences) > 1 else np.nan
-    middle, reach = float(differences.mean()), float(t95(len(differences)) * spread)
+    middle, reach = float(differences.mean()), float(_one_more(len(differences)) * spread)
     return [middle, middle - reach, middle + reach]
 
 

@@ -23,6 +23,7 @@ from circuitseer_core.runs.experiments import experiments_folder
 from circuitseer_core.runs.folder import Run
 from circuitseer_core.runs.progress import Progress
 from circuitseer_core.runs.reading import probe_fields
+from circuitseer_core.runs.records import read_or_none
 from circuitseer_core.runs.training_records import SOFT, holds_arms, kind_of_draw, run_name
 from circuitseer_core.training.plan import STUDY_FILE, StudyPlan, StudyRecord
 from circuitseer_core.training.settings import StudySettings
@@ -58,14 +59,19 @@ class Options(ExperimentOptions, StudySettings):
         "whether silence counts as no evidence",
     )
 
-    def settings(self) -> StudySettings:
-        """Those of the study."""
-        return StudySettings(**{name: getattr(self, name) for name in StudySettings.model_fields})
+    def settings(self, kept: StudyRecord | None = None) -> StudySettings:
+        """Those of the study; what was not given and has a default of its version is as kept."""
+        own = {name: getattr(self, name) for name in StudySettings.model_fields}
+        if kept is not None:
+            unset = {"answers", "learning_rates"} - self.model_fields_set
+            own |= {name: getattr(kept.settings, name) for name in unset}
+        return StudySettings(**own)
 
     def plan(self, run: Run) -> StudyPlan:
         """The models of the study that is meant."""
         folder = experiments_folder(run) / (self.study or self.name)
-        return StudyPlan(folder, self.settings(), run.model)
+        kept = read_or_none(StudyRecord, folder / STUDY_FILE)
+        return StudyPlan(folder, self.settings(kept), run.model)
 
 
 def _refuse_incomplete(run: Run, options: Options) -> None:

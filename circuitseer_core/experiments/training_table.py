@@ -72,6 +72,8 @@ def _difference_row(differences: Floats, see: float, level: float) -> dict[str, 
     """(seeds, items) paired differences as columns of a row; ``level``: at which one is seen."""
     if differences.shape[1] < 2:
         return {}
+    if not differences.any():  # answers alike, item by item: no spread to judge them by
+        return {"difference": 0.0}
     gap = difference(differences)
     return {
         "difference": gap.mean, "low": gap.low, "high": gap.high, "p": gap.p,

@@ -69,7 +69,8 @@ def verdict(table: pd.DataFrame, numbers: dict[str, Any]) -> str:
     if clear.empty and paired > 1:
         sentences.append(f"No arm differs clearly from {reference} (Holm over {len(others)}).")
     if len(others) and paired > 1:
-        sentences.append(seeds_needed(others[others["seeds"] > 1], numbers["see"], items))
+        paired_arms = others[others["seeds"] > 1]
+        sentences.append(seeds_needed(paired_arms, numbers["see"], items, len(others)))
     sentences += _answers(table, reference, paired)
     sentences += _rate(numbers)
     if numbers["seconds"]:
@@ -92,9 +93,10 @@ def _what_was_done(
     reference = numbers["reference"]
     each = "on each arm"
     if FULL in loss.index:
-        passes = "about one pass" if numbers["full_steps"] else "a part of it"
+        whole = [line for line in numbers["seen"] if line["arm"] == FULL and line["tokens"]]
+        part = f", {_part_seen(whole)} of its tokens" if whole else ""
         steps = count(numbers["full_steps"] or numbers["steps"], "step")
-        each = f"on each arm ({FULL}: {steps}, {passes})"
+        each = f"on each arm ({FULL}: {steps}{part})"
     after = plain(float(loss.loc[reference, "mean"]), 4)
     first = (
         f"{numbers['model']} trained for {count(numbers['steps'], 'step')} {each}, "
@@ -107,12 +109,17 @@ def _what_was_done(
     own = [line for line in numbers["seen"] if line["arm"] != FULL and line["tokens"]]
     if own:
         tokens = [line["tokens"] for line in own]
-        of_arm = [line["tokens"] / max(1, line["arm_tokens"]) for line in own]
         sentences.append(
             f"A model saw {_range([f'{n:,}' for n in (min(tokens), max(tokens))])} tokens, "
-            f"{_range([percent(x) for x in (min(of_arm), max(of_arm))])} of its arm's."
+            f"{_part_seen(own)} of its arm's."
         )
     return sentences
+
+
+def _part_seen(lines: list[dict[str, Any]]) -> str:
+    """Tokens that models were trained on, as a share of their arm's."""
+    shares = [line["tokens"] / max(1, line["arm_tokens"]) for line in lines]
+    return _range([percent(share) for share in (min(shares), max(shares))])
 
 
 def _rate(numbers: dict[str, Any]) -> list[str]:
@@ -157,8 +164,11 @@ def _left_out(numbers: dict[str, Any]) -> list[str]:
     return sentences
 
 
-def seeds_needed(others: pd.DataFrame, see: float, items: int) -> str:
-    """How many seeds would show the difference that matters, and what these show."""
+def seeds_needed(others: pd.DataFrame, see: float, items: int, arms: int) -> str:
+    """How many seeds would show the difference that matters, and what these show.
+
+    ``arms``: how many were compared, which all of them are corrected for.
+    """
     never = others["seeds_needed"].isna()
     parts = [
         f"{kind} with {count(int(row['seeds_needed']), 'seed')}"
@@ -168,10 +178,10 @@ def seeds_needed(others: pd.DataFrame, see: float, items: int) -> str:
         names = listing([str(kind) for kind in others.index[never]], 12)
         parts.append(f"{names} with no number of seeds on {count(items, 'held-out sample')}")
     ends = [plain(float(x)) for x in (others["seen"].min(), others["seen"].max())]
-    arms = f", corrected for {count(len(others), 'arm')}" if len(others) > 1 else ""
+    corrected = f", corrected for {count(arms, 'arm')}" if arms > 1 else ""
     return (
-        f"A difference of {see:g} nats would be seen (80 % power{arms}): {'; '.join(parts)}. As it "
-        f"was done, one of {_range(ends)} nats would be."
+        f"A difference of {see:g} nats would be seen (80 % power{corrected}): {'; '.join(parts)}. "
+        f"As it was done, one of {_range(ends)} nats would be."
     )
 
 
@@ -181,20 +191,28 @@ def _answers(table: pd.DataFrame, reference: str, seeds: int) -> list[str]:
     if whole.empty or reference not in whole.index:
         return []
     asked = count(int(whole.loc[reference, "items"]), "problem")
+    if not whole["mean"].any():
+        return [f"Of {asked} answered greedily none is right: answers tell nothing of the arms."]
     text = f"Of {asked} answered greedily {percent(whole.loc[reference, 'mean'], 1)} are right "
     text += f"after {reference}"
     if UNTRAINED in whole.index:
         text += f", {percent(whole.loc[UNTRAINED, 'mean'], 1)} before training"
-    others = _others(whole, reference)
-    parts = [
-        f"{kind} {_points(row['difference'])} ({_points(row['low'])} to {_points(row['high'])}; "
-        f"Holm {p_value(row['p_holm'])})"
-        for kind, row in others.sort_values("difference", ascending=False).iterrows()
-    ]
+    others = _others(whole, reference).sort_values("difference", ascending=False)
+    parts = [f"{kind} {_right_answers(row, seeds)}" for kind, row in others.iterrows()]
     if not parts:
         return [f"{text}."]
     of_what = "points of right answers" if seeds > 1 else "points (one seed)"
     return [f"{text}; differences in {of_what}: {'; '.join(parts)}."]
+
+
+def _right_answers(row: pd.Series, seeds: int) -> str:
+    """A difference in points; without an interval where no answer differs."""
+    if pd.isna(row["low"]):
+        return "none"
+    return (
+        f"{_points(row['difference'])} ({_points(row['low'])} to {_points(row['high'])}; "
+        f"Holm {p_value(row['p_holm'])}{'; one seed' if row['seeds'] == 1 < seeds else ''})"
+    )
 
 
 def _points(share: float) -> str:

@@ -31,7 +31,7 @@ class StudySettings(FieldOptions):
     kinds: tuple[str, ...] = Field(
         (),
         description="which kinds of arms, separated by commas; all but full by default (full "
-        "is trained for about one pass over the pool, the others for the same steps)",
+        "is trained for as many steps as its tokens fill, the others for the same number)",
     )
     reference: str = Field("uniform", description="the arm that the others are compared with")
     seeds: int = Field(3, ge=1, description="training seeds of every kind")

@@ -14,9 +14,16 @@ from circuitseer_core.api import validate
 from circuitseer_core.errors import UserError
 from circuitseer_core.experiments import EXPERIMENTS, affordable
 from circuitseer_core.experiments.affordable import run_affordable
-from circuitseer_core.experiments.experiment import Experiment, ExperimentResult
+from circuitseer_core.experiments.experiment import CheckedOptions, Experiment, ExperimentResult
 from circuitseer_core.runs.folder import Run
 from tests.support.crafted_run import add_scores
+
+
+class Asked(CheckedOptions):
+    """Options of the experiments below."""
+
+    scores: str = "default"
+    rescore: int = 0
 
 
 def _fake(monkeypatch: pytest.MonkeyPatch, times: dict[str, float | None]) -> None:
@@ -36,6 +43,7 @@ def _fake(monkeypatch: pytest.MonkeyPatch, times: dict[str, float | None]) -> No
         "result_name",
         lambda self, run, **options: "-".join([self.name, *options.values()]),
     )
+    monkeypatch.setattr(Experiment, "options_class", lambda self: Asked)
     monkeypatch.setattr(Experiment, "takes", lambda self, option: self.name != "bare")
     monkeypatch.setattr(
         Experiment, "estimated_seconds", lambda self, run, **options: times[self.name]
@@ -86,7 +94,19 @@ def test_a_result_of_own_options_stays_until_it_is_asked_for_again(
     done, left = run_affordable(run)
     assert not done and "kept, with options of its own" in left[0].why
     assert path.read_bytes() == kept
+    add_scores(run, {"variance": np.arange(3.0)}, finished="2999-01-01T00:00:00+00:00")
+    older = run_affordable(run)[1][0].why
+    assert "own, and older than what it was made of (again=true" in older
+    assert path.read_bytes() == kept
     assert len(run_affordable(run, again=True)[0]) == 1 and path.read_bytes() != kept
+
+
+def test_defaults_that_are_spelt_out_are_no_options_of_ones_own(run: Run) -> None:
+    same = affordable._same_options
+    probe = EXPERIMENTS["probe"]
+    assert same(probe, {"scores": "default", "rescore": "0"}, {})
+    assert not same(probe, {"rescore": "60"}, {})
+    assert not same(probe, {"of another version": "1"}, {})
 
 
 def test_models_can_be_left_alone(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -58,7 +58,7 @@ def test_seeds_that_cannot_help_are_said() -> None:
     others = pd.DataFrame(
         {"seeds_needed": [3, 7, None], "seen": [0.02, 0.03, 0.5]}, index=["soft", "top-k", "ifd"]
     )
-    assert seeds_needed(others, 0.05, 50) == (
+    assert seeds_needed(others, 0.05, 50, 3) == (
         "A difference of 0.05 nats would be seen (80 % power, corrected for 3 arms): soft with 3 "
         "seeds; top-k with 7 seeds; ifd with no number of seeds on 50 held-out samples. As it was "
         "done, one of 0.020 to 0.50 nats would be."
@@ -205,3 +205,33 @@ def test_lora_begins_from_higher_rates_and_what_is_given_is_kept() -> None:
     assert whole.rates == (1e-5, 3e-5, 1e-4) and lora.rates == (1e-4, 3e-4, 1e-3)
     assert StudySettings(lora_rank=8, learning_rates="1e-5,2e-5").rates == (1e-5, 2e-5)
     assert lora.decisive()["learning_rates"] == [1e-4, 3e-4, 1e-3]
+
+
+def test_answers_that_are_all_wrong_or_alike_have_no_interval() -> None:
+    tables = _tables({"untrained": 0.0, "uniform": 0.0, "soft": 0.0})
+    nothing = effects_table(tables, "uniform")
+    right = nothing[(nothing["measure"] == "accuracy") & nothing["whole"]].set_index("arm")
+    assert right.loc["soft", "difference"] == 0 and np.isnan(right.loc["soft", "low"])
+    assert np.isnan(right.loc["soft", "p_holm"]) and np.isnan(right.loc["soft", "seen"])
+    assert "Of 20 problems answered greedily none is right" in verdict(nothing, NUMBERS)
+    some = _tables({"untrained": 0.0, "uniform": 0.5, "soft": 0.5})
+    for one, other in zip(some["soft"], some["uniform"], strict=True):
+        one["correct"] = other["correct"]
+    text = verdict(effects_table(some, "uniform"), NUMBERS)
+    assert "differences in points of right answers: soft none." in text
+
+
+def test_power_is_corrected_for_arms_of_one_seed_too() -> None:
+    kept = _tables({"untrained": None, "uniform": None, "soft": None})
+    text = verdict(effects_table(kept | {"top-k": kept["soft"][:1]}, "uniform"), NUMBERS)
+    assert "corrected for 2 arms" in text and "Holm" in text
+
+
+def test_what_was_seen_of_the_whole_pool_is_told() -> None:
+    kept = _tables({"untrained": None, "uniform": None, "soft": None})
+    seen = [{"arm": "full", "tokens": tokens, "arm_tokens": 1000} for tokens in (810, 824)]
+    text = verdict(
+        effects_table(kept | {"full": kept["soft"]}, "uniform"),
+        NUMBERS | {"full_steps": 40, "seen": seen},
+    )
+    assert "on each arm (full: 40 steps, 81 % to 82 % of its tokens)" in text

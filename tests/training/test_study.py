@@ -180,6 +180,20 @@ def test_a_rate_that_diverges_is_out_and_not_tried_again(
         monkeypatch.setattr(study_module, "finetuned", None)  # nothing is trained the second time
 
 
+def test_what_has_another_default_now_is_as_a_kept_study_has_it(
+    study: tuple[Run, dict[str, Any]],
+) -> None:
+    run, options = study
+    short = options | SHORT | {"kinds": "uniform,soft"}
+    train(run, **short)
+    unset = {k: v for k, v in short.items() if k not in ("answers", "learning_rates")}
+    judged = train(run, **unset, only_results=True)
+    assert "accuracy" not in set(judged.table["measure"])
+    assert train(run, **unset | {"seeds": 2}).numbers["seeds"]["soft"] == 2
+    with pytest.raises(UserError, match="study with answers 0, not 8"):
+        train(run, **unset, answers=8)
+
+
 def test_a_model_whose_losses_are_not_finite_is_not_kept(
     study: tuple[Run, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
