@@ -94,6 +94,15 @@ def test_transfer(name: str, pair: str, scorer: str) -> None:
     ) in page("evidence/data.md")
 
 
+@pytest.mark.parametrize("state", ["before", "trained"])
+def test_length_in_the_small_model(state: str) -> None:
+    table = pd.read_csv(FOLDER / "data" / f"length-small-{state}.csv").query("source == 'all'")
+    of = table.set_index("scorer").loc["variance"]
+    assert spread(of[["length", "length_low", "length_high"]]) in page("evidence/data.md")
+    if state == "trained":
+        assert f"whose random heads have {signed(of['control_length'])}" in page("evidence/data.md")
+
+
 @pytest.mark.parametrize("scorer", SCORERS)
 @pytest.mark.parametrize("name", ["selection", "selection-20"])
 def test_go_or_no_go(name: str, scorer: str) -> None:
@@ -218,6 +227,9 @@ def test_heads_by_the_size_of_a_probe() -> None:
     text = page("evidence/data.md")
     for name in ("probe-smollm2", "probe-bundled"):
         numbers = kept(f"data/{name}")["numbers"]
+        rules = [f"{100 * gap[0]:+.0f} points ({100 * gap[1]:+.0f} to {100 * gap[2]:+.0f})"
+                 for gap in numbers["gaps"].values()]  # fmt: skip
+        assert " | ".join(rules).replace("-", "−") in text
         estimate, low, high = map(percent, numbers["expected"])
         assert f"{estimate} ({low} to {high}), chance {percent(numbers['chance'])}" in text
     again = kept("data/probe-rescored")["numbers"]["rescored"]
