@@ -278,3 +278,18 @@ def test_a_tenth_against_all(name: str, line: str) -> None:
     if name == "beside-full":
         estimate, low, high = soft.loc["all", ["difference", "low", "high"]]
         assert f"+{estimate:.3f} nats ({low:.3f} to {high:.3f})" in page("../README.md")
+
+
+@pytest.mark.parametrize(("arm", "label"), [("ifd", "IFD"), ("perplexity", "perplexity")])
+def test_the_losses_as_scores(arm: str, label: str) -> None:
+    table = pd.read_csv(FOLDER / "training-rated.csv").set_index(["measure", "arm", "source"])
+    table, text = table.sort_index(), page("evidence.md")
+    of = table.loc["loss", arm]
+    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
+    cells = [spread(of.loc[source, ["difference", "low", "high"]], 3) for source in sources]
+    cells[0] += f", p = {plain(of.loc['all', 'p_holm'])}"
+    assert f"| {label} less uniform | {' | '.join(cells)} |" in text
+    right = [percent(table.loc["accuracy", arm].loc[s, "mean"], 1) for s in sources]
+    assert f"| {label} | {' | '.join(right)} |".replace(" 0 %", " 0.0 %") in text
+    points = table.loc["accuracy", arm].loc["all", ["difference", "low", "high"]]
+    assert f"{label} less uniform {spread(100 * points, 1)}" in text
