@@ -293,3 +293,19 @@ def test_the_losses_as_scores(arm: str, label: str) -> None:
     assert f"| {label} | {' | '.join(right)} |".replace(" 0 %", " 0.0 %") in text
     points = table.loc["accuracy", arm].loc["all", ["difference", "low", "high"]]
     assert f"{label} less uniform {spread(100 * points, 1)}" in text
+
+
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("tenth-matched", "length-matched less uniform"),
+        ("tenth-beside-soft", "length-matched less soft"),
+    ],
+)
+def test_rows_of_the_soft_draws_lengths(name: str, line: str) -> None:
+    table = pd.read_csv(FOLDER / f"training-{name}.csv").set_index(["measure", "arm", "source"])
+    of = table.sort_index().loc["loss", "length-matched"]
+    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
+    cells = [spread(of.loc[source, ["difference", "low", "high"]], 3) for source in sources]
+    cells[0] += f", p = {plain(of.loc['all', 'p_holm'])}"
+    assert f"| {line}, p after Holm for two arms | {' | '.join(cells)} |" in page("evidence.md")
