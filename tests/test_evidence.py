@@ -264,48 +264,49 @@ def test_calibrations(name: str, what: str, source: str) -> None:
     assert cells and any(one in page("evidence/calibration.md") for one in cells)
 
 
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [("full", "soft tenth less uniform tenth"), ("beside-full", "soft tenth less the whole pool")],
-)
-def test_a_tenth_against_all(name: str, line: str) -> None:
+OF_TWO = "p after Holm for two arms"
+TOLD = ("all", "gsm8k", "svamp", "aqua", "instructions")
+
+
+def study(name: str, arm: str, measure: str = "loss") -> pd.DataFrame:
+    """An arm of a kept study by source."""
     table = pd.read_csv(FOLDER / f"training-{name}.csv").set_index(["measure", "arm", "source"])
-    soft = table.sort_index().loc["loss", "soft"]
-    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
-    cells = [spread(soft.loc[source, ["difference", "low", "high"]], 3) for source in sources]
-    cells[0] += f", p = {plain(soft.loc['all', 'p_holm'])}"
-    assert f"| {line} | {' | '.join(cells)} |" in page("evidence.md")
-    if name == "beside-full":
-        estimate, low, high = soft.loc["all", ["difference", "low", "high"]]
-        assert f"+{estimate:.3f} nats ({low:.3f} to {high:.3f})" in page("../README.md")
+    of: pd.DataFrame = table.sort_index().loc[measure, arm]
+    return of
+
+
+def beside(name: str, arm: str) -> str:
+    """Its differences as a row of the page has them."""
+    of = study(name, arm)
+    cells = [spread(of.loc[source, ["difference", "low", "high"]], 3) for source in TOLD]
+    cells[0] += f", p = {plain(of.loc['all', 'p_holm'])}"
+    return " | ".join(cells)
+
+
+@pytest.mark.parametrize(
+    ("name", "arm", "line"),
+    [
+        ("full", "soft", "soft tenth less uniform tenth"),
+        ("beside-full", "soft", "soft tenth less the whole pool"),
+        ("rated", "ifd", "IFD less uniform"),
+        ("rated", "perplexity", "perplexity less uniform"),
+        ("tenth-matched", "length-matched", f"length-matched less uniform, {OF_TWO}"),
+        ("tenth-beside-soft", "length-matched", f"length-matched less soft, {OF_TWO}"),
+    ],
+)  # fmt: skip
+def test_held_out_loss_beside_another_arm(name: str, arm: str, line: str) -> None:
+    assert f"| {line} | {beside(name, arm)} |" in page("evidence.md")
+
+
+def test_a_tenth_against_all_in_the_readme() -> None:
+    estimate, low, high = study("beside-full", "soft").loc["all", ["difference", "low", "high"]]
+    assert f"+{estimate:.3f} nats ({low:.3f} to {high:.3f})" in page("../README.md")
 
 
 @pytest.mark.parametrize(("arm", "label"), [("ifd", "IFD"), ("perplexity", "perplexity")])
-def test_the_losses_as_scores(arm: str, label: str) -> None:
-    table = pd.read_csv(FOLDER / "training-rated.csv").set_index(["measure", "arm", "source"])
-    table, text = table.sort_index(), page("evidence.md")
-    of = table.loc["loss", arm]
-    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
-    cells = [spread(of.loc[source, ["difference", "low", "high"]], 3) for source in sources]
-    cells[0] += f", p = {plain(of.loc['all', 'p_holm'])}"
-    assert f"| {label} less uniform | {' | '.join(cells)} |" in text
-    right = [percent(table.loc["accuracy", arm].loc[s, "mean"], 1) for s in sources]
-    assert f"| {label} | {' | '.join(right)} |".replace(" 0 %", " 0.0 %") in text
-    points = table.loc["accuracy", arm].loc["all", ["difference", "low", "high"]]
-    assert f"{label} less uniform {spread(100 * points, 1)}" in text
-
-
-@pytest.mark.parametrize(
-    ("name", "line"),
-    [
-        ("tenth-matched", "length-matched less uniform"),
-        ("tenth-beside-soft", "length-matched less soft"),
-    ],
-)
-def test_rows_of_the_soft_draws_lengths(name: str, line: str) -> None:
-    table = pd.read_csv(FOLDER / f"training-{name}.csv").set_index(["measure", "arm", "source"])
-    of = table.sort_index().loc["loss", "length-matched"]
-    sources = ("all", "gsm8k", "svamp", "aqua", "instructions")
-    cells = [spread(of.loc[source, ["difference", "low", "high"]], 3) for source in sources]
-    cells[0] += f", p = {plain(of.loc['all', 'p_holm'])}"
-    assert f"| {line}, p after Holm for two arms | {' | '.join(cells)} |" in page("evidence.md")
+def test_right_answers_after_training(arm: str, label: str) -> None:
+    of, text = study("rated", arm, "accuracy"), page("evidence.md")
+    right = " | ".join(percent(of.loc[source, "mean"], 1) for source in TOLD)
+    assert f"| {label} | {right} |".replace(" 0 %", " 0.0 %") in text
+    points = 100 * of.loc["all", ["difference", "low", "high"]]
+    assert f"{label} less uniform {spread(points, 1)}" in text

@@ -23,11 +23,17 @@ def run(runs_home: Path) -> Run:
     return synthetic(runs_home, shape=Shape(rows=120))
 
 
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[list[list[str]]]:
+    """The commands of every job that the page would start."""
+    steps: list[list[list[str]]] = []
+    monkeypatch.setattr(jobs, "start", lambda path, commands: steps.append(commands))
+    return steps
+
+
 def test_arms_are_asked_for_listed_and_given_to_a_study(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, started: list[list[list[str]]]
 ) -> None:
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     page.number_input(key="arms_share").set_value(20.0)
     page.multiselect(key="arms_kinds").set_value(["uniform", "soft"])
@@ -53,10 +59,8 @@ def test_arms_are_asked_for_listed_and_given_to_a_study(
 
 
 def test_the_draw_on_trial_may_be_at_fixed_length_and_of_any_temperature_and_budget(
-    run: Run, monkeypatch: pytest.MonkeyPatch
+    run: Run, started: list[list[list[str]]]
 ) -> None:
-    started: list[list[list[str]]] = []
-    monkeypatch.setattr(jobs, "start", lambda path, steps: started.append(steps))
     page = open_page("evidence", "made")
     page.select_slider(key="arms_temperature").set_value(0.5)
     page.toggle(key="arms_length_control").set_value(True)
